@@ -1,0 +1,9 @@
+"""The two errors that a person can cause. Their text is one line: place, value, rule, remedy; the command prints it bare."""
+
+
+class UserError(Exception):
+    """A mistake in a file, an option or the data, told in one line and without a traceback."""
+
+
+class MissingData(UserError):
+    """A published data set that is not on this machine; the text says which folder, what belongs there, and its source."""

@@ -1,0 +1,102 @@
+"""What a person sees while trainings run: live lines on a terminal, plain lines without one. Contents: `Progress`, `console`."""
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_SECONDS = 15.0  # without a terminal: at most one epoch line per training in this time
+
+
+def console() -> Console:
+    """Where the harness prints; without a terminal wide enough for its tables."""
+    wide = Console(highlight=False, markup=False, soft_wrap=True)
+    return wide if wide.is_terminal else Console(highlight=False, markup=False, soft_wrap=True, width=160)
+
+
+class Progress:
+    """Use as a context; then `begin`, `epoch` and `end` for every training.
+
+    Parameters
+    ----------
+    title : what runs, such as ``study ctc_german``.
+    total : trainings in all; ``done`` of them before this sitting.
+    """
+
+    def __init__(self, title: str, total: int, done: int = 0) -> None:
+        self.title, self.total, self.done = title, total, done
+        self._finished_here = 0
+        self._began = time.monotonic()
+        self._best = ""
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._console = console()
+        self._live = (
+            Live(self._picture(), console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
+        )
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self._console.print(Text(line))
+
+    def begin(self, name: str, epochs: int) -> None:
+        """A training starts."""
+        self._rows[name] = {"epoch": 0, "epochs": epochs, "score": "", "began": time.monotonic(), "said": time.monotonic()}
+        self.refresh()
+
+    def epoch(self, name: str, epoch: int, score: str) -> None:
+        """``epoch`` epochs of a training are done."""
+        row = self._rows[name]
+        row |= {"epoch": epoch, "score": score}
+        if not self._live and time.monotonic() - row["said"] > PLAIN_SECONDS:
+            row["said"] = time.monotonic()
+            self.say(f"  {name}: epoch {epoch}/{row['epochs']}  {score}")
+        self.refresh()
+
+    def end(self, name: str, line: str, best: str = "") -> None:
+        """A training has ended; ``best`` says the best so far."""
+        self._rows.pop(name, None)
+        self.done += 1
+        self._finished_here += 1
+        self._best = best or self._best
+        self.say(f"{line}   [{self._summary()}]")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draw again."""
+        if self._live:
+            self._live.update(self._picture())
+
+    def _summary(self) -> str:
+        parts = [f"{self.done}/{self.total}"]
+        if self._best:
+            parts.append(f"best {self._best}")
+        if self._finished_here and self.done < self.total:
+            left = (time.monotonic() - self._began) / self._finished_here * (self.total - self.done)
+            parts.append(f"about {_clock(left)} left")
+        return ", ".join(parts)
+
+    def _picture(self) -> Group:
+        table = Table.grid(padding=(0, 1))
+        for name, row in self._rows.items():
+            bar = ProgressBar(total=row["epochs"], completed=row["epoch"], width=24)
+            spent = _clock(time.monotonic() - row["began"])
+            table.add_row(Text(f"  {name}"), bar, Text(f"epoch {row['epoch']}/{row['epochs']}"), Text(row["score"]), Text(spent))
+        return Group(Text(f"{self.title}: {self._summary()}", style="bold"), table)
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,433 @@
+"""Studies: Optuna proposes, children train, MLflow records; a study can be stopped at any moment and goes on where it was.
+
+Every trial is a function of (study, number, finished trials before it): the sampler is seeded anew for each number. A trial that is
+RUNNING when a study starts has lost its worker; it is taken up again under its own number, from its checkpoint, in its own MLflow run.
+
+Contents: `run_study`, `best_trial`, `promote`.
+"""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy import event
+
+from audiomtl import config
+from audiomtl.config import StudyFile
+from audiomtl.data import catalog
+from audiomtl.errors import UserError
+from audiomtl.harness import provenance
+from audiomtl.harness.progress import Progress
+from audiomtl.harness.tracking import Tracking, checkpoint_folder, locked, params_of, runs_folder, staging
+from audiomtl.harness.training import Job
+from audiomtl.harness.worker import Outcome, start_forkserver, train_all
+from audiomtl.settings.study import Dimension
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+logging.getLogger("optuna").addFilter(lambda record: "already reported" not in record.getMessage())
+
+STARTUP_TRIALS = 10  # at random, before the sampler models anything
+REDUCTION_FACTOR = 3  # successive halving keeps the best third at each rung
+DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def open_storage(url: str = "") -> optuna.storages.RDBStorage:
+    """Optuna's storage: ``url``, or ``AUDIOMTL_STORAGE``, or ``runs/optuna.db`` (SQLite with a write-ahead log)."""
+    runs_folder().mkdir(parents=True, exist_ok=True)
+    url = url or os.environ.get("AUDIOMTL_STORAGE") or f"sqlite:///{runs_folder() / 'optuna.db'}"
+    with locked("optuna"):
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {})
+        if url.startswith("sqlite"):
+
+            @event.listens_for(storage.engine, "connect")
+            def fast(connection: Any, _: Any) -> None:
+                connection.execute("pragma journal_mode = wal")
+                connection.execute("pragma synchronous = normal")
+
+            storage.engine.dispose()  # connections from before the pragmas
+    return storage
+
+
+def run_study(file: StudyFile, *, slots: int, threads: int, storage: str = "") -> None:
+    """Run a study until it has its number of trials, over all sittings.
+
+    Raises
+    ------
+    UserError : another process runs this study.
+    KeyboardInterrupt : stopped by hand; everything finished is kept, and the next call goes on.
+    """
+    with locked(f"study-{file.identity}", wait=False) as mine:
+        if not mine:
+            raise UserError(f"{file.path}: another process is running this study; wait for it or stop it")
+        start_forkserver(file.raw["model"])  # imports TensorFlow while the rest is made ready
+        signal.signal(signal.SIGTERM, _interrupt)
+        _Sitting(file, open_storage(storage), slots, threads).run()
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+class _Sitting:
+    """One process's work on a study."""
+
+    def __init__(self, file: StudyFile, storage: optuna.storages.BaseStorage, slots: int, threads: int) -> None:
+        self.file, self.slots, self.threads = file, slots, threads
+        self.tracking = Tracking()
+        self.experiment = file.experiment.name
+        self.study = create_study(file, storage)
+        self.data: dict[str, str] = {}  # key of data settings -> data hash
+        self.trials: dict[str, Trial] = {}  # job name -> trial
+        self.run_ids: dict[str, str] = {}
+        self.orphans = [trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
+
+    def run(self) -> None:
+        study, file = self.study, self.file
+        earlier = [trial for trial in study.get_trials(deepcopy=False) if trial.state in DONE]
+        waiting = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.WAITING]
+        if not earlier and not self.orphans and not waiting:
+            study.enqueue_trial(encode(file, config.flatten(file.raw)))
+        self.tracking.reap(self.experiment)
+        self.parent = self._parent_run()
+        self.progress = Progress(f"study {file.name}", file.study.trials, len(earlier))
+        if earlier or self.orphans:
+            self.progress.say(
+                f"study {file.name} ({file.identity}) goes on: {len(earlier)} trials done, {len(self.orphans)} taken up again"
+            )
+        else:
+            self.progress.say(
+                f"study {file.name} ({file.identity}): {file.study.trials} trials, {file.study.direction} {file.study.metric}"
+            )
+        status, reason = "FAILED", "the study ended with an error"
+        try:
+            with self.progress:
+                train_all(self.next_job, self, model=file.raw["model"], slots=self.slots, threads=self.threads)
+            status, reason = "FINISHED", ""
+        except KeyboardInterrupt:
+            status, reason = "KILLED", f"stopped by hand; make study-{file.name} goes on"
+            for run_id in self.run_ids.values():
+                self.tracking.close(run_id, "KILLED", reason)
+            self.progress.say(f"stopped: what is finished is kept; `make study-{file.name}` goes on")
+            raise
+        finally:
+            self._finish_parent(status, reason)
+        if file.experiment.path.parent.name == "experiments":
+            self.progress.say(f"next: make promote-{file.name}, then make best-{self.experiment}")
+
+    # ------------------------------------------------------------ what to train
+
+    def next_job(self) -> Job | None:
+        """The next training; trials whose settings were trained before are answered on the way."""
+        while True:
+            if self.orphans:
+                number = self.orphans.pop(0)
+                self.study.sampler = sampler(self.file, number)
+                trial = Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
+            elif self._asked() < self.file.study.trials:
+                self.study.sampler = sampler(self.file, self._asked())
+                trial = self.study.ask()
+            else:
+                return None
+            job = self._job(trial)
+            if job:
+                return job
+
+    def _asked(self) -> int:
+        return sum(trial.state != TrialState.WAITING for trial in self.study.get_trials(deepcopy=False))
+
+    def _job(self, trial: Trial) -> Job | None:
+        values = suggest(trial, self.file)
+        raw = config.override(self.file.raw, values)
+        name = f"trial {trial.number}"
+        try:
+            config.settings_of(raw, f"{self.file.path}: {name}")
+        except UserError as error:  # two swept settings that do not go together
+            self.study.tell(trial, state=TrialState.FAIL)
+            self.progress.end(name, f"{name}: refused: {error}")
+            return None
+        seed = raw["study_seed"]
+        data = self._data_hash(raw)
+        key = provenance.fingerprint(raw, seed, data)
+        tags = {"kind": "trial", "study": self.file.name, "study_key": self.file.identity, "trial": str(trial.number), "seed": str(seed)}
+        tags |= {"data": data, "code": provenance.code_version(raw["model"]), "fingerprint": key, "ablation": self.file.study.ablation}
+        tags["mlflow.parentRunId"] = self.parent
+        run_id = self._old_run(trial) or self.tracking.start(
+            self.experiment, name, tags=tags, params=params_of(raw, seed), description=self._describe(trial.number, values)
+        )
+        job = Job(name, raw, seed, staging(f"{self.file.name}-{trial.number}"), checkpoint_folder(key, "trial"))
+        self.trials[name], self.run_ids[name] = trial, run_id
+        self.tracking.log_dataset(run_id, raw["data"]["dataset"], data, config.flatten(raw["data"]))
+        if self._answered(job, trial, key, run_id):
+            return None
+        job.folder.mkdir(parents=True)
+        (job.folder / "settings.toml").write_text(as_toml(raw, seed), encoding="utf-8")
+        return job
+
+    def _old_run(self, trial: Trial) -> str:
+        """The MLflow run that this trial had before its worker went, taken up again."""
+        runs = self.tracking.runs(self.experiment, f"tags.study_key = '{self.file.identity}' and tags.trial = '{trial.number}'")
+        if not runs:
+            return ""
+        self.tracking.resume(runs[0].info.run_id)
+        return runs[0].info.run_id
+
+    def _answered(self, job: Job, trial: Trial, key: str, run_id: str) -> bool:
+        """Tell the outcome of settings that this project has trained already: from MLflow when complete, from the study when pruned."""
+        metric = self.file.study.metric
+        known = self.tracking.finished(self.experiment, key, ("trial",))
+        if known and f"best/{metric}" in known.data.metrics:
+            value = known.data.metrics[f"best/{metric}"]
+            self.study.tell(trial, value)
+            self._close_answered(job, run_id, "FINISHED", known.info.run_name or known.info.run_id)
+            self.progress.end(job.name, f"{job.name}: {value:.4f}, answered from {known.info.run_name}: trained before", self._best_text())
+            return True
+        for other in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
+            if other.params == trial.params and other.number != trial.number:
+                self.study.tell(trial, state=TrialState.PRUNED)
+                self._close_answered(job, run_id, "KILLED", f"trial {other.number}")
+                self.progress.end(job.name, f"{job.name}: pruned like trial {other.number}, which has the same settings", self._best_text())
+                return True
+        return False
+
+    def _close_answered(self, job: Job, run_id: str, status: str, source: str) -> None:
+        self.tracking.client.set_tag(run_id, "outcome", "answered")
+        self.tracking.client.set_tag(run_id, "answered_from", source)
+        self.tracking.close(run_id, status)
+        del self.run_ids[job.name]
+
+    def _data_hash(self, raw: Mapping[str, Any]) -> str:
+        key = config.digest(raw["data"])
+        if key not in self.data:
+            self.data[key] = catalog.fingerprint(catalog.clips(config.settings_of(raw, str(self.file.path)).data))
+        return self.data[key]
+
+    # ------------------------------------------------------------ what happens to it
+
+    def started(self, job: Job) -> None:
+        self.progress.begin(job.name, job.settings["training"]["epochs"])
+
+    def epoch(self, job: Job, epoch: int, scores: dict[str, float]) -> bool:
+        self.tracking.epoch(self.run_ids[job.name], epoch, scores)
+        study, trial = self.file.study, self.trials[job.name]
+        missing = [name for name in (study.metric, study.prune_on) if name not in scores]
+        if missing:
+            raise UserError(f'{self.file.path}: "{missing[0]}" is no score of {job.settings["model"]}; it has {", ".join(sorted(scores))}')
+        self.progress.epoch(job.name, epoch + 1, f"{study.metric} {scores[study.metric]:.4f}")
+        sign = 1 if study.prune_direction == study.direction else -1
+        trial.report(sign * scores[study.prune_on], epoch + 1)
+        hopeless = trial.should_prune()  # asked even when the answer is not used: the pruner keeps its rungs in this call
+        # trial 0 is what the study must beat: it needs a score
+        return trial.number == 0 or epoch + 1 >= job.settings["training"]["epochs"] or not hopeless
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        trial, run_id = self.trials.pop(job.name), self.run_ids[job.name]
+        line = f"{job.name}: "
+        if outcome.status == "complete" and outcome.result:
+            value = outcome.result.scores[self.file.study.metric]
+            text = f"{self.file.study.metric} {value:.4f} at epoch {outcome.result.best_epoch + 1} of {outcome.result.epochs}"
+            line += f"{text}, {outcome.wall_seconds:.0f} s"
+            self.tracking.end(run_id, job, outcome, description=self._describe(trial.number, trial.params) + f"\n\n{text}.")
+            self.study.tell(trial, value)
+        elif outcome.status == "stopped":
+            line += f"pruned after {outcome.result.epochs if outcome.result else 0} epochs, {outcome.wall_seconds:.0f} s"
+            self.tracking.end(run_id, job, outcome)
+            self.study.tell(trial, state=TrialState.PRUNED)
+        else:
+            line += f"failed: {outcome.reason}"
+            self.tracking.end(run_id, job, outcome)
+            trial.set_user_attr("reason", outcome.reason)
+            self.study.tell(trial, state=TrialState.FAIL)
+        del self.run_ids[job.name]
+        shutil.rmtree(job.checkpoint, ignore_errors=True)
+        if outcome.status == "complete":
+            best = _best(self.study)
+            assert best is not None and best.value is not None
+            self.tracking.client.log_metric(self.parent, f"best/{self.file.study.metric}", best.value, step=trial.number)
+        self.progress.end(job.name, line, self._best_text())
+
+    def tick(self) -> None:
+        self.progress.refresh()
+
+    def _best_text(self) -> str:
+        best = _best(self.study)
+        return f"{best.value:.4f} (trial {best.number})" if best else ""
+
+    def _describe(self, number: int, values: Mapping[str, Any]) -> str:
+        swept = "\n".join(f"- {path} = {value}" for path, value in sorted(values.items()))
+        own = " These are the experiment's own settings." if number == 0 else ""
+        return f"Trial {number} of study {self.file.name}, seed {self.file.raw['study_seed']}.{own}\n\n{swept}"
+
+    # ------------------------------------------------------------ the parent run
+
+    def _parent_run(self) -> str:
+        file = self.file
+        found = self.tracking.runs(self.experiment, f"tags.kind = 'study' and tags.study_key = '{file.identity}'")
+        if found:
+            self.tracking.resume(found[0].info.run_id)
+            return found[0].info.run_id
+        others = self.tracking.runs(self.experiment, f"tags.kind = 'study' and tags.study = '{file.name}'")
+        if others:
+            print(f"{file.path}: its search, or a setting outside it, changed: this is a new study, {len(others)} older kept in MLflow")
+        tags = {"kind": "study", "study": file.name, "study_key": file.identity}
+        params = {f"study.{path}": value for path, value in config.flatten(file.study.model_dump(exclude={"description"})).items()}
+        text = f"{file.study.description}\n\nA study of {self.experiment}: its trials are the runs nested below."
+        return self.tracking.start(self.experiment, f"study {file.name}", tags=tags, params=params, description=text)
+
+    def _finish_parent(self, status: str, reason: str) -> None:
+        folder = staging(f"study-{self.file.name}")
+        folder.mkdir(parents=True)
+        shutil.copy(self.file.path, folder / "study.toml")
+        frame = self.study.trials_dataframe(attrs=("number", "value", "state", "params", "user_attrs"))
+        frame.to_csv(folder / "trials.csv", index=False)
+        self.tracking.client.log_artifacts(self.parent, str(folder))
+        shutil.rmtree(folder)
+        self.tracking.close(self.parent, status, reason)
+
+
+# ---------------------------------------------------------------- between settings and Optuna
+
+
+def create_study(file: StudyFile, storage: optuna.storages.BaseStorage) -> optuna.Study:
+    """The Optuna study of a study file: its name carries its identity."""
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=file.study.prune_after_epochs, reduction_factor=REDUCTION_FACTOR)
+    return optuna.create_study(
+        storage=storage,
+        sampler=sampler(file, 0),
+        pruner=pruner,
+        study_name=f"{file.name}-{file.identity}",
+        direction=file.study.direction,
+        load_if_exists=True,
+    )
+
+
+def sampler(file: StudyFile, number: int) -> optuna.samplers.BaseSampler:
+    """TPE, seeded for one trial number."""
+    seed = int(config.digest([file.study.sampler_seed, number])[:8], 16)
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS)
+
+
+def suggest(trial: Trial, file: StudyFile) -> dict[str, Any]:
+    """Values of the swept settings; a conditional one that is off keeps the experiment's own value and is left out."""
+    values: dict[str, Any] = {}
+    own = config.flatten(file.raw)
+    for path in config.ordered(file.study.search):
+        dimension = file.study.search[path]
+        if not _active(dimension, own | values):
+            continue
+        if dimension.choices is not None:
+            values[path] = _decode(dimension, trial.suggest_categorical(path, _options(dimension)))
+        elif dimension.whole:
+            values[path] = trial.suggest_int(path, dimension.low, dimension.high, step=dimension.step or 1, log=dimension.log)  # type: ignore[arg-type]
+        else:
+            values[path] = trial.suggest_float(path, dimension.low, dimension.high, step=dimension.step, log=dimension.log)  # type: ignore[arg-type]
+    return values
+
+
+def encode(file: StudyFile, flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Optuna's parameters of some settings."""
+    found = {}
+    for path, dimension in file.study.search.items():
+        if _active(dimension, flat):
+            found[path] = json.dumps(flat[path]) if _lists(dimension) else flat[path]
+    return found
+
+
+def _active(dimension: Dimension, flat: Mapping[str, Any]) -> bool:
+    return all(flat[other] in wanted for other, wanted in dimension.when.items())
+
+
+def _lists(dimension: Dimension) -> bool:
+    return any(isinstance(choice, list | dict) for choice in dimension.choices or [])
+
+
+def _options(dimension: Dimension) -> list[Any]:
+    """Optuna stores scalars only: lists travel as JSON."""
+    choices = dimension.choices or []
+    return [json.dumps(choice) for choice in choices] if _lists(dimension) else choices
+
+
+def _decode(dimension: Dimension, value: Any) -> Any:
+    return json.loads(value) if _lists(dimension) else value
+
+
+def as_toml(raw: Mapping[str, Any], seed: int) -> str:
+    """The complete settings of one run as TOML."""
+    import tomlkit
+
+    return tomlkit.dumps({**raw, "seeds": [seed]} if raw["study_seed"] != seed else dict(raw))
+
+
+# ---------------------------------------------------------------- after a study
+
+
+def _best(study: optuna.Study) -> FrozenTrial | None:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+    return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+
+
+def best_trial(file: StudyFile, storage: str = "") -> tuple[int, float, dict[str, Any]]:
+    """Number, score and swept settings of a study's best trial; of equal ones the first.
+
+    Raises
+    ------
+    UserError : the study has no complete trial.
+    """
+    study = create_study(file, open_storage(storage))
+    best = _best(study)
+    if best is None or best.value is None:
+        raise UserError(f"{file.path}: this study ({file.identity}) has no complete trial yet: run make study-{file.name}")
+    values = {path: _decode(file.study.search[path], value) for path, value in best.params.items()}
+    return best.number, best.value, values
+
+
+def promote(file: StudyFile, *, to: Path | None = None, storage: str = "") -> tuple[Path, dict[str, tuple[Any, Any]]]:
+    """Write the best trial's swept settings into the experiment file; comments stay, ``[expected]`` goes, as it no longer holds.
+
+    Parameters
+    ----------
+    to : write a copy into this folder and leave the experiment file as it is.
+
+    Returns
+    -------
+    path, {setting path: (old, new)} of what changed
+
+    Raises
+    ------
+    UserError : no complete trial, or the edited file does not read back as the trial's settings (nothing is written then).
+    """
+    import tomllib
+
+    import tomlkit
+
+    _, _, values = best_trial(file, storage)
+    experiment, arm = file.experiment, file.study.ablation
+    old = config.flatten(file.raw)
+    changed = {path: (old[path], value) for path, value in sorted(values.items()) if old[path] != value}
+    table = f"ablation.{arm}" if arm else ""
+    text = experiment.path.read_text(encoding="utf-8")
+    text = config.edit(text, {path: new for path, (_, new) in changed.items()}, table)
+    if changed and not arm and "expected" in (document := tomlkit.parse(text)):
+        document.remove("expected")
+        text = tomlkit.dumps(document)
+    wanted = config.override(file.raw, values)
+    document = tomllib.loads(text)
+    arms = document.pop("ablation", {})
+    document.pop("expected", None)
+    if (config.override(document, config.flatten(arms[arm])) if arm else document) != wanted:
+        raise UserError(f"{experiment.path}: the edited file would not read back as trial settings; nothing is written: edit it by hand")
+    target = to / experiment.path.name if to else experiment.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, target)
+    return target, changed

@@ -1,0 +1,231 @@
+"""MLflow, and nothing else that knows it but the report: one experiment per experiment file, one run per training.
+
+Names: epoch scores are ``train/...`` and ``validation/...`` with the epoch as step; the scores of the best epoch's weights are
+``best/validation/...`` and ``test/...``; costs are ``cost/...``, counts of the data ``data/...``. Timestamps are a function of the
+step, so that replaying epochs after a crash leaves each step once. Contents: `Tracking`.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import psutil
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+
+from audiomtl import config
+from audiomtl.harness import provenance
+from audiomtl.harness.training import Job
+from audiomtl.harness.worker import Outcome
+
+for noisy in ("alembic", "mlflow", "mlflow.store.db.utils", "sqlalchemy"):  # MLflow's import sets these louder
+    logging.getLogger(noisy).setLevel(logging.ERROR)
+
+STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+
+
+def runs_folder() -> Path:
+    """Where databases, artifacts and checkpoints of the project are: ``runs/`` in the current directory, or ``AUDIOMTL_RUNS``."""
+    return Path(os.environ.get("AUDIOMTL_RUNS", "runs")).resolve()
+
+
+@contextlib.contextmanager
+def locked(name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold ``runs/locks/NAME``; yields False at once when another process has it and ``wait`` is off."""
+    path = runs_folder() / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+class Tracking:
+    """A connection to the MLflow store that ``MLFLOW_TRACKING_URI`` names; by default ``runs/mlflow.db``."""
+
+    def __init__(self) -> None:
+        default = runs_folder() / "mlflow.db"
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{default}"
+        self._local = not os.environ.get("MLFLOW_TRACKING_URI")
+        with locked("mlflow"):  # several processes that open a fresh store at once break it
+            if self._local:
+                import sqlite3
+
+                with contextlib.closing(sqlite3.connect(default)) as database:
+                    database.execute("pragma journal_mode = wal")
+            self.client = mlflow.MlflowClient(self.uri)
+            self.client.search_experiments(max_results=1)
+
+    # ---------------------------------------------------------------- runs
+
+    def experiment(self, name: str) -> str:
+        """Id of the MLflow experiment of an experiment file, made when it is new."""
+        with locked("mlflow"):
+            found = self.client.get_experiment_by_name(name)
+            if found:
+                return found.experiment_id
+            place = (runs_folder() / "artifacts" / name).as_uri() if self._local else None
+            return self.client.create_experiment(name, artifact_location=place)
+
+    def start(self, experiment: str, name: str, *, tags: Mapping[str, str], params: Mapping[str, Any], description: str) -> str:
+        """Open a run and return its id. ``params`` are flat settings."""
+        head, dirty = provenance.commit()
+        every = {
+            **tags,
+            "commit": head,
+            "dirty": str(dirty).lower(),
+            "lock": provenance.lock_hash(),
+            "machine": provenance.machine(),
+            "owner": _me(),
+            "mlflow.note.content": description,
+        }
+        run = self.client.create_run(self.experiment(experiment), tags=every, run_name=name)
+        entries = [Param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in sorted(params.items())]
+        self.client.log_batch(run.info.run_id, params=entries)
+        return run.info.run_id
+
+    def resume(self, run_id: str) -> None:
+        """Take up a run whose owner is gone."""
+        self.client.update_run(run_id, status="RUNNING")
+        self.client.set_tag(run_id, "owner", _me())
+        self.client.delete_tag(run_id, "reason") if "reason" in self.client.get_run(run_id).data.tags else None
+
+    def log_dataset(self, run_id: str, name: str, digest: str, facts: Mapping[str, Any]) -> None:
+        """Name the data that a run used, as MLflow shows it."""
+        source = Dataset(name=name, digest=digest, source_type="local", source=json.dumps({"dataset": name}), profile=json.dumps(facts))
+        self.client.log_inputs(run_id, [DatasetInput(source, [InputTag("mlflow.data.context", "train, validation, test")])])
+
+    def epoch(self, run_id: str, epoch: int, scores: Mapping[str, float]) -> None:
+        """Scores of one epoch in one batch."""
+        self.client.log_batch(run_id, metrics=[Metric(key, value, self._began(run_id) + epoch, epoch) for key, value in scores.items()])
+
+    def end(self, run_id: str, job: Job, outcome: Outcome, *, description: str = "", tags: Mapping[str, str] | None = None) -> None:
+        """Close a run with its last scores, costs, files and status; the staging folder is removed."""
+        result = outcome.result
+        costs = {"cost/wall_seconds": outcome.wall_seconds, "cost/memory_megabytes": outcome.memory_megabytes}
+        scores: dict[str, float] = {}
+        step = 0
+        if result:
+            step = max(result.best_epoch, 0)
+            costs |= {
+                "cost/seconds": result.seconds,
+                "cost/cpu_seconds": result.cpu_seconds,
+                "cost/entered_seconds": outcome.entered_seconds,
+            }
+            scores = {name if name.startswith("test/") else f"best/{name}": value for name, value in result.scores.items()}
+            scores |= {"best_epoch": result.best_epoch, "epochs": result.epochs, "parameters": result.parameters}
+            scores |= {f"data/{name}": value for name, value in result.facts.items()}
+        stamp = self._began(run_id) + step
+        notes = {**(tags or {}), "outcome": {"complete": "complete", "stopped": "pruned", "failed": "failed"}[outcome.status]}
+        if outcome.reason:
+            notes["reason"] = outcome.reason
+        if description:
+            notes["mlflow.note.content"] = description
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, stamp, step) for key, value in {**scores, **costs}.items()],
+            tags=[RunTag(key, value) for key, value in notes.items()],
+        )
+        if job.folder.is_dir():
+            self.client.log_artifacts(run_id, str(job.folder))
+            shutil.rmtree(job.folder)
+        self.client.set_terminated(run_id, STATUS[outcome.status])
+
+    def close(self, run_id: str, status: str, reason: str = "") -> None:
+        """End a run that has nothing more to log."""
+        if reason:
+            self.client.set_tag(run_id, "reason", reason)
+        self.client.set_terminated(run_id, status)
+
+    def _began(self, run_id: str) -> int:
+        if run_id not in self._starts:
+            self._starts[run_id] = self.client.get_run(run_id).info.start_time
+        return self._starts[run_id]
+
+    _starts: dict[str, int] = {}
+
+    # ---------------------------------------------------------------- looking back
+
+    def runs(self, experiment: str, filter_string: str = "") -> list[Run]:
+        """All runs of an experiment file, oldest first."""
+        found = self.client.get_experiment_by_name(experiment)
+        if not found:
+            return []
+        every: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [found.experiment_id], filter_string, max_results=1000, order_by=["attributes.start_time ASC"], page_token=token
+            )
+            every += page
+            token = page.token
+            if not token:
+                return every
+
+    def finished(self, experiment: str, fingerprint: str, kinds: tuple[str, ...]) -> Run | None:
+        """The newest complete run of one training, of one of some kinds."""
+        found = self.runs(experiment, f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'")
+        return next((run for run in reversed(found) if run.data.tags.get("kind") in kinds), None)
+
+    def reap(self, experiment: str) -> None:
+        """Close runs that say RUNNING though the process that owned them is gone."""
+        for run in self.runs(experiment, "attributes.status = 'RUNNING'"):
+            if not _alive(run.data.tags.get("owner", "")):
+                self.close(run.info.run_id, "KILLED", "its process ended without a word; the same command goes on with it")
+
+    def count_test_look(self, experiment: str) -> int:
+        """Note one more look at the test side in the experiment's tag ``test_looks``; returns how many there were."""
+        with locked("mlflow"):
+            found = self.client.get_experiment_by_name(experiment)
+            assert found is not None
+            looks = int(found.tags.get("test_looks", 0)) + 1
+            self.client.set_experiment_tag(found.experiment_id, "test_looks", str(looks))
+        return looks
+
+    def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
+        """(step, value) of one score, in order of steps."""
+        return sorted((entry.step, entry.value) for entry in self.client.get_metric_history(run_id, key))
+
+
+def staging(name: str) -> Path:
+    """A folder for one run's files until MLflow has them."""
+    return runs_folder() / "staging" / f"{name}-{os.getpid()}-{time.time_ns()}"
+
+
+def checkpoint_folder(fingerprint: str, kind: str) -> Path:
+    """Where the training of one fingerprint keeps its checkpoint."""
+    return runs_folder() / "checkpoints" / f"{fingerprint}-{kind}"
+
+
+def params_of(raw: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """All settings of a run, flat, with its one seed instead of the experiment's many."""
+    flat = config.flatten(raw)
+    return {key: value for key, value in flat.items() if key not in ("seeds", "study_seed", "description")} | {"seed": seed}
+
+
+def _me() -> str:
+    me = psutil.Process()
+    return f"{socket.gethostname()}:{me.pid}:{me.create_time():.2f}"
+
+
+def _alive(owner: str) -> bool:
+    """Whether the process that wrote `owner` still runs; one on another host is taken to."""
+    host, _, rest = owner.partition(":")
+    pid, _, born = rest.partition(":")
+    if host != socket.gethostname():
+        return bool(host)
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" == born
+    except (psutil.NoSuchProcess, ValueError):
+        return False

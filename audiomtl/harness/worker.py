@@ -1,0 +1,197 @@
+"""Trainings side by side, each in a child process, watched from one thread.
+
+Children are forked from a forkserver that has TensorFlow and Keras imported already, so that a fresh isolated training starts in a
+fraction of a second. A crash, a kill, a hang, too much memory or an exception ends that training with its reason, never the worker.
+
+Contents: `Listener`, `Outcome`, `start_forkserver`, `train_all`.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing import connection
+from typing import Any, Literal, Protocol
+
+import psutil
+
+from audiomtl.harness.training import Job, Result, run
+
+PRELOAD = ["tensorflow", "keras", "pandas", "pyarrow.parquet", "rapidfuzz.distance", "matplotlib.figure", "audiomtl.cli"]
+POLL_SECONDS = 0.25  # how often memory and time are looked at
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended."""
+
+    status: Literal["complete", "stopped", "failed"]
+    reason: str = ""  # of a failure
+    result: Result | None = None
+    entered_seconds: float = 0.0  # from the start of the process to the first line of the child
+    wall_seconds: float = 0.0
+    memory_megabytes: float = 0.0
+
+
+class Listener(Protocol):
+    """Who is told what happens; all calls come from the worker's one thread."""
+
+    def started(self, job: Job) -> None: ...
+    def epoch(self, job: Job, epoch: int, scores: dict[str, float]) -> bool:
+        """Go on?"""
+        ...
+
+    def ended(self, job: Job, outcome: Outcome) -> None: ...
+    def tick(self) -> None: ...
+
+
+@dataclass
+class _Child:
+    job: Job
+    slot: int
+    process: Any
+    pipe: connection.Connection
+    began: float
+    watched: psutil.Process | None
+    seconds: float  # limit
+    memory: float  # limit, megabytes
+    entered: float = 0.0
+    peak: float = 0.0
+
+
+def start_forkserver(model: str) -> Any:
+    """The multiprocessing context whose server has TensorFlow and a family imported; the first call starts it and does not wait."""
+    context = multiprocessing.get_context("forkserver")
+    package, _, name = model.rpartition(".")
+    context.set_forkserver_preload([*PRELOAD, f"{package or 'audiomtl'}.models.{name}"])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    from multiprocessing import forkserver
+
+    # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return context
+
+
+def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: str, slots: int, threads: int) -> None:
+    """Ask ``next_job`` for work whenever a slot is free, until it has none and every child has ended.
+
+    Parameters
+    ----------
+    model : family to have imported beforehand.
+    slots : trainings side by side.
+    threads : TensorFlow threads of each.
+
+    Raises
+    ------
+    KeyboardInterrupt : Ctrl-C; all children are ended first, and their trainings can be taken up again.
+    """
+    context = start_forkserver(model)
+    running: dict[int, _Child] = {}
+    more = True
+    try:
+        while True:
+            while more and len(running) < slots:
+                job = next_job()
+                if job is None:
+                    more = False
+                    break
+                slot = min(set(range(slots)) - set(running))
+                listener.started(job)
+                running[slot] = _start(context, job, slot, threads)
+            if not running:
+                return
+            for slot, outcome in _wait(running, listener):
+                child = running.pop(slot)
+                _end(child)
+                listener.ended(child.job, outcome)
+                more = True  # an outcome may call for another job
+            listener.tick()
+    finally:
+        for child in running.values():
+            _end(child)
+
+
+def _start(context: Any, job: Job, slot: int, threads: int) -> _Child:
+    ours, theirs = context.Pipe()
+    limits = job.settings["limits"]
+    began = time.time()
+    process = context.Process(target=run, args=(job, theirs, threads, slot), name=job.name, daemon=True)
+    process.start()
+    theirs.close()
+    watched = None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        watched = psutil.Process(process.pid)
+    return _Child(job, slot, process, ours, began, watched, float(limits["seconds"]), float(limits["memory_megabytes"]))
+
+
+def _wait(running: dict[int, _Child], listener: Listener) -> list[tuple[int, Outcome]]:
+    """Messages of up to one poll interval; returns who ended."""
+    by_object: dict[Any, int] = {child.pipe: slot for slot, child in running.items()}
+    by_object |= {child.process.sentinel: slot for slot, child in running.items()}
+    ready = connection.wait(list(by_object), timeout=POLL_SECONDS)
+    ended: dict[int, Outcome] = {}
+    for slot in sorted({by_object[one] for one in ready}):
+        outcome = _read(running[slot], listener)
+        if outcome:
+            ended[slot] = outcome
+    for slot, child in running.items():
+        if slot not in ended and (reason := _over_limit(child)):
+            ended[slot] = _outcome(child, "failed", reason=reason)
+    return sorted(ended.items())
+
+
+def _read(child: _Child, listener: Listener) -> Outcome | None:
+    try:
+        while child.pipe.poll():
+            kind, *content = child.pipe.recv()
+            if kind == "entered":
+                child.entered = content[0] - child.began
+            elif kind == "epoch":
+                child.pipe.send(listener.epoch(child.job, *content))
+            elif kind == "failed":
+                return _outcome(child, "failed", reason=content[0])
+            else:
+                return _outcome(child, "stopped" if content[0].stopped else "complete", result=content[0])
+    except (EOFError, OSError):
+        pass
+    if child.process.is_alive():
+        return None
+    code = child.process.exitcode
+    how = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    return _outcome(child, "failed", reason=f"the training's process ended without a word ({how}); see log.txt")
+
+
+def _over_limit(child: _Child) -> str:
+    """Why the child must be ended, or nothing."""
+    if child.watched is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.peak = max(child.peak, child.watched.memory_info().rss / 2**20)
+    if child.peak > child.memory:
+        return f"over limits.memory_megabytes = {child.memory:g}: {child.peak:.0f} MB resident"
+    if time.time() - child.began > child.seconds:
+        return f"over limits.seconds = {child.seconds:g}: ended"
+    return ""
+
+
+def _outcome(child: _Child, status: Literal["complete", "stopped", "failed"], *, reason: str = "", result: Result | None = None) -> Outcome:
+    _over_limit(child)  # one last look at the memory
+    if result:
+        result = replace(result, memory_megabytes=child.peak)
+    return Outcome(status, reason, result, child.entered, time.time() - child.began, child.peak)
+
+
+def _end(child: _Child) -> None:
+    """Make sure the process is gone; it holds nothing that a kill could hurt."""
+    child.pipe.close()
+    child.process.join(0.5)
+    if child.process.is_alive():
+        child.process.kill()
+        child.process.join()

@@ -1,0 +1,42 @@
+"""Sounds that anyone can picture, synthesised: one second at 16 kHz, float32, at most 0.5."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+RATE = 16000  # Hz
+TIME = np.arange(RATE) / RATE  # (n_samples,) seconds
+
+SOUNDS: dict[str, Callable[[], np.ndarray]] = {
+    "silence": lambda: np.zeros(RATE, dtype=np.float32),
+    "noise": lambda: np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32),
+    "sine_440": lambda: (0.5 * np.sin(2 * np.pi * 440 * TIME)).astype(np.float32),
+    "chirp": lambda: (0.5 * np.sin(2 * np.pi * (100 * TIME + 3450 * TIME**2))).astype(np.float32),  # 100 Hz + 2 * 3450 Hz/s: to 7000 Hz
+}
+
+
+@pytest.fixture
+def silence() -> np.ndarray:
+    return SOUNDS["silence"]()
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return SOUNDS["noise"]()
+
+
+@pytest.fixture
+def sine_440() -> np.ndarray:
+    return SOUNDS["sine_440"]()
+
+
+@pytest.fixture
+def chirp() -> np.ndarray:
+    return SOUNDS["chirp"]()
+
+
+@pytest.fixture(params=sorted(SOUNDS))
+def sound(request: pytest.FixtureRequest) -> np.ndarray:
+    """Each of the sounds in turn."""
+    return SOUNDS[request.param]()

@@ -1,0 +1,143 @@
+"""Scores against jiwer and scipy, hand-made cases, and the errors of input that has no score."""
+
+import sys
+
+import jiwer
+import numpy as np
+import pytest
+from scipy import stats
+
+from audiomtl import metrics
+
+
+def random_set(seed: int, clips: int = 40) -> tuple[list[list[str]], list[list[str]]]:
+    """Sequences of phones of more than one letter, and the same with about a third of the symbols changed, lost or doubled."""
+    rng = np.random.default_rng(seed)
+    phones = ["a:", "tS", "n", "@", "_", "OY"]
+    truth = [list(rng.choice(phones, rng.integers(1, 15))) for _ in range(clips)]
+    predicted = []
+    for sequence in truth:
+        guess = []
+        for phone in sequence:
+            guess += {0: [], 1: [str(rng.choice(phones))], 2: [phone, phone]}.get(int(rng.integers(9)), [phone])
+        predicted.append([str(phone) for phone in guess])
+    return [[str(phone) for phone in sequence] for sequence in truth], predicted
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_error_rate_is_that_of_jiwer_over_the_whole_set(seed):
+    truth, predicted = random_set(seed)
+    output = jiwer.process_words([" ".join(sequence) for sequence in truth], [" ".join(sequence) for sequence in predicted])
+    assert metrics.error_rate(truth, predicted) == pytest.approx(output.wer, abs=1e-12)
+    counts = metrics.edit_counts(truth, predicted)
+    assert (counts["substitutions"], counts["deletions"], counts["insertions"]) == (
+        output.substitutions,
+        output.deletions,
+        output.insertions,
+    )
+    assert counts["reference_length"] == sum(map(len, truth))
+
+
+def test_error_rate_of_strings_is_the_character_error_rate_of_jiwer():
+    truth, predicted = ["guten abend", "hallo"], ["guten morgen", "halo"]
+    assert metrics.error_rate(truth, predicted) == pytest.approx(jiwer.cer(truth, predicted), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("truth", "predicted", "expected"),
+    [
+        ([["a", "b"]], [["a", "b"]], 0.0),
+        ([["a", "b"]], [[]], 1.0),
+        ([["a"]], [["b", "c", "d"]], 3.0),
+        ([["a"], ["a", "b", "c"]], [["b"], ["a", "b", "c"]], 0.25),  # of the set; the mean over clips would be 0.5
+        ([[], ["a", "b"]], [["c"], ["a", "b"]], 0.5),  # an empty reference: its predictions are insertions
+        ([["tS"]], [["t", "S"]], 2.0),  # a phone is one symbol, whatever its letters
+    ],
+)
+def test_error_rate_by_hand(truth, predicted, expected):
+    assert metrics.error_rate(truth, predicted) == expected
+
+
+def test_edit_counts_tell_the_kinds_apart():
+    assert metrics.edit_counts([list("abcdefg")], [list("axcefgh")]) == {
+        "substitutions": 1,
+        "deletions": 1,
+        "insertions": 1,
+        "reference_length": 7,
+    }
+
+
+def test_without_leaves_out_every_pause_and_nothing_else():
+    sequences = [["_", "a", "_", "b", "_"], ["_"], []]
+    assert metrics.without(sequences, "_") == [["a", "b"], [], []]
+    assert sequences[0] == ["_", "a", "_", "b", "_"]
+
+
+def test_alignment_confusion_by_hand():
+    confusion = metrics.alignment_confusion([["a", "b", "c"], ["a"]], [["a", "x", "c", "e"], []])
+    assert confusion == {("", "e"): 1, ("a", ""): 1, ("a", "a"): 1, ("b", "x"): 1, ("c", "c"): 1}
+    assert list(confusion) == sorted(confusion)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_alignment_confusion_adds_up_to_the_edit_counts(seed):
+    truth, predicted = random_set(seed)
+    confusion, counts = metrics.alignment_confusion(truth, predicted), metrics.edit_counts(truth, predicted)
+    assert sum(count for (true, _), count in confusion.items() if true) == counts["reference_length"]
+    assert sum(count for (_, guess), count in confusion.items() if guess) == sum(map(len, predicted))
+    assert sum(count for (true, guess), count in confusion.items() if true and guess and true != guess) == counts["substitutions"]
+    assert sum(count for (_, guess), count in confusion.items() if not guess) == counts["deletions"]
+    assert sum(count for (true, _), count in confusion.items() if not true) == counts["insertions"]
+
+
+def test_accuracy_counts_equal_entries():
+    assert metrics.accuracy(np.array([1, 2, 3, 4]), np.array([1, 2, 0, 4])) == 0.75
+    assert metrics.accuracy(["rock", "jazz"], ["rock", "rock"]) == 0.5
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_t_interval_is_that_of_scipy(level):
+    values = [0.081, 0.085, 0.080, 0.086, 0.083]
+    mean, low, high = metrics.t_interval(values, level)
+    assert mean == pytest.approx(np.mean(values), abs=1e-15)
+    assert (low, high) == pytest.approx(stats.t.interval(level, 4, loc=np.mean(values), scale=stats.sem(values)), abs=1e-12)
+
+
+def test_t_interval_of_one_value_knows_no_spread():
+    mean, low, high = metrics.t_interval([0.5])
+    assert mean == 0.5 and np.isnan(low) and np.isnan(high)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_paired_difference_is_of_a_less_b_by_position(level):
+    a, b = [0.5, 0.7, 0.9], [0.4, 0.5, 0.8]
+    mean, low, high = metrics.paired_difference(a, b, level)
+    test = stats.ttest_rel(a, b).confidence_interval(level)
+    assert (mean, low, high) == pytest.approx((0.4 / 3, test.low, test.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.error_rate([["a"]], []), "equally many, but got 1 and 0"),
+        (lambda: metrics.error_rate([[], []], [["a"], []]), "its 2 sequences are all empty"),
+        (lambda: metrics.error_rate("abc", "abc"), "truth must be a set of sequences, but got the single str 'abc'"),
+        (lambda: metrics.alignment_confusion([["a"], [""]], [["a"], ["a"]]), "sequence 1 has one"),
+        (lambda: metrics.accuracy([1, 2], [1]), r"one shape, but got \(2,\) and \(1,\)"),
+        (lambda: metrics.accuracy([], []), "at least one entry"),
+        (lambda: metrics.t_interval([]), "at least one finite number"),
+        (lambda: metrics.t_interval([0.1, float("nan")]), "at least one finite number"),
+        (lambda: metrics.t_interval([0.1, 0.2], 95), "0 < level < 1 must hold, but got 95"),
+        (lambda: metrics.paired_difference([0.1, 0.2], [0.1]), "paired by position"),
+    ],
+)
+def test_input_without_a_score_is_refused_with_value_and_rule(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_import_is_light():
+    import subprocess
+
+    code = "import sys, audiomtl.metrics; print([m for m in ('tensorflow', 'scipy', 'jiwer', 'rapidfuzz', 'pandas') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
