@@ -7,8 +7,8 @@ Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,6 +54,7 @@ class Fitted:
     vocabulary: tuple[str, ...]
     scaler: Scaler
     mode: Mode  # how the softmax is read
+    forward: Any  # the model without dropout, compiled once: (frames, lengths) -> logits
     fit: Fit | None  # None when loaded from disk
 
     @property
@@ -117,10 +118,10 @@ def _audit(examples: list[Example], side: str, settings: Settings, facts: dict[s
     return [one for one in examples if one.clip_id not in set(bad)]
 
 
-def _collate(examples: Sequence[Example], scaler: Scaler, n_network_frames: Any) -> dict[str, Any]:
+def _collate(examples: Sequence[Example], scaler: Scaler, reduction: int) -> dict[str, Any]:
     frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples])
     labels, label_lengths = pad([one.labels for one in examples])
-    frame_labels, _ = pad([one.frame_labels for one in examples], at_least=int(n_network_frames(frames.shape[1])))
+    frame_labels, _ = pad([one.frame_labels for one in examples], at_least=reduced(frames.shape[1], reduction))
     return {
         "clip_ids": [one.clip_id for one in examples],
         "frames": frames,  # (batch, frames, bands)
@@ -160,7 +161,7 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 
     def batches(epoch: int) -> Any:
         for indices in batch_order(lengths, training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], prepared.scaler, network_frames)
+            yield _collate([examples[index] for index in indices], prepared.scaler, network.time_reduction)
 
     def ctc_objective(model: keras.Model, batch: Any) -> tf.Tensor:
         logits = model([batch["frames"], batch["lengths"]], training=True)
@@ -170,12 +171,11 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
         logits = model([batch["frames"], batch["lengths"]], training=True)
         return tf.reduce_mean(ctc.frames_loss(logits, network_frames(batch["lengths"]), batch["frame_labels"]))
 
-    forward = _forward(model)
+    final: Mode = "frames" if network.objective == "frames" else "ctc"
+    fitted = Fitted(model, settings, prepared.vocabulary, prepared.scaler, final, _forward(model), None)
 
     def score(epoch: int) -> Scores:
-        scores = _scores(
-            forward, prepared.examples["validation"], prepared.vocabulary, prepared.scaler, mode(epoch), network.time_reduction
-        )
+        scores = evaluate(replace(fitted, mode=mode(epoch)), prepared.examples["validation"])
         return {f"validation/{name}": value for name, value in scores.items()}
 
     result = fit(
@@ -189,8 +189,7 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
         checkpoint=checkpoint,
         monitor_from=switch if network.objective == "frames_then_ctc" else 0,
     )
-    final: Mode = "frames" if network.objective == "frames" else "ctc"
-    return Fitted(model, settings, prepared.vocabulary, prepared.scaler, final, result)
+    return replace(fitted, fit=result)
 
 
 # ---------------------------------------------------------------- use
@@ -198,8 +197,26 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 
 def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
     """Scores over a whole set: loss (mean per clip), phone_error_rate, blank_share, and frame_accuracy where times exist."""
-    reduction = fitted.settings.network.time_reduction
-    return _scores(_forward(fitted.model), examples, fitted.vocabulary, fitted.scaler, fitted.mode, reduction)
+    losses, truth, predicted, right, frames, blanks = [], [], [], 0, 0, 0
+    for batch, logits, lengths in _outputs(fitted, examples):
+        if fitted.mode == "ctc":
+            losses += ctc.ctc_loss(logits, lengths, batch["labels"], batch["label_lengths"]).numpy().tolist()
+            decoded = ctc.greedy_decode(logits, lengths)
+        else:
+            losses += ctc.frames_loss(logits, lengths, batch["frame_labels"]).numpy().tolist()
+            decoded = [ctc.collapse(row[:length, 1:].argmax(-1) + 1) for row, length in zip(logits, lengths, strict=True)]
+        predicted += [[fitted.vocabulary[label - 1] for label in labels] for labels in decoded]
+        for index, length in enumerate(lengths):
+            truth.append([fitted.vocabulary[label - 1] for label in batch["labels"][index, : batch["label_lengths"][index]]])
+            frames += int(length)
+            blanks += int((logits[index, :length].argmax(-1) == 0).sum())
+            # the most likely phone, blank left aside, so that CTC and framewise networks answer the same question
+            right += int((logits[index, :length, 1:].argmax(-1) + 1 == batch["frame_labels"][index, :length]).sum())
+    scores = {"loss": float(np.mean(losses)), "blank_share": blanks / frames}
+    scores["phone_error_rate"] = metrics.error_rate(metrics.without(truth, PAUSE), metrics.without(predicted, PAUSE))
+    if all(len(one.frame_labels) for one in examples):
+        scores["frame_accuracy"] = right / frames
+    return scores
 
 
 def predict(fitted: Fitted, examples: Sequence[Example]) -> pd.DataFrame:
@@ -209,7 +226,7 @@ def predict(fitted: Fitted, examples: Sequence[Example]) -> pd.DataFrame:
     """
     reduction = fitted.settings.network.time_reduction
     rows = []
-    for batch, logits, lengths in _outputs(_forward(fitted.model), examples, fitted.scaler, reduction):
+    for batch, logits, lengths in _outputs(fitted, examples):
         for index, clip_id in enumerate(batch["clip_ids"]):
             best = (
                 logits[index, : lengths[index]].argmax(-1) if fitted.mode == "ctc" else logits[index, : lengths[index], 1:].argmax(-1) + 1
@@ -230,7 +247,7 @@ def save(fitted: Fitted, folder: Path) -> None:
     """Write ``model.keras`` and ``use.json`` (settings, vocabulary, scaler, mode) into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     fitted.model.save(folder / "model.keras")
-    use = {"vocabulary": fitted.vocabulary, "scaler": scaling.to_json(fitted.scaler), "mode": fitted.mode}
+    use: dict[str, Any] = {"vocabulary": fitted.vocabulary, "scaler": scaling.to_json(fitted.scaler), "mode": fitted.mode}
     use["settings"] = fitted.settings.model_dump(mode="json")
     (folder / "use.json").write_text(json.dumps(use, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
 
@@ -239,9 +256,9 @@ def load(folder: Path) -> Fitted:
     """Read what `save` wrote; Keras's safe mode stays on."""
     use = json.loads((folder / "use.json").read_text(encoding="utf-8"))
     model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
-    return Fitted(
-        model, Settings.model_validate(use["settings"]), tuple(use["vocabulary"]), Scaler.from_dict(use["scaler"]), use["mode"], None
-    )
+    settings = Settings.model_validate(use["settings"])
+    vocabulary, scaler = tuple(use["vocabulary"]), scaling.from_json(use["scaler"])
+    return Fitted(model, settings, vocabulary, scaler, use["mode"], _forward(model), None)
 
 
 def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
@@ -249,10 +266,10 @@ def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
     from audiomtl import pictures as draw
 
     table = predict(fitted, examples)
-    truth, predicted = metrics.without(table["truth"], PAUSE), metrics.without(table["predicted"], PAUSE)
+    truth, predicted = metrics.without(list(table["truth"]), PAUSE), metrics.without(list(table["predicted"]), PAUSE)
     draw.confusion(metrics.alignment_confusion(truth, predicted), folder / "confusion.png")
     example = sorted(examples, key=lambda one: (len(one.frames), one.clip_id))[len(examples) // 2]
-    [(_, logits, lengths)] = _outputs(_forward(fitted.model), [example], fitted.scaler, fitted.settings.network.time_reduction)
+    [(_, logits, lengths)] = _outputs(fitted, [example])
     scores = np.exp(logits[0, : lengths[0]] - logits[0, : lengths[0]].max(-1, keepdims=True))
     hop = fitted.settings.features.hop_samples / fitted.settings.features.sample_rate
     draw.posteriors(
@@ -270,34 +287,11 @@ def _forward(model: keras.Model) -> Any:
     return tf.function(lambda frames, lengths: model([frames, lengths], training=False), reduce_retracing=True)
 
 
-def _outputs(forward: Any, examples: Sequence[Example], scaler: Scaler, reduction: int) -> Any:
+def _outputs(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
     """Batches of examples in order of length, with logits (batch, network frames, classes) and network lengths (batch,)."""
+    reduction = fitted.settings.network.time_reduction
     order = sorted(range(len(examples)), key=lambda index: (len(examples[index].frames), examples[index].clip_id))
     for start in range(0, len(order), EVALUATION_BATCH):
-        chosen = [examples[index] for index in order[start : start + EVALUATION_BATCH]]
-        batch = _collate(chosen, scaler, lambda frames: reduced(frames, reduction))
-        logits = forward(tf.constant(batch["frames"]), tf.constant(batch["lengths"])).numpy()
+        batch = _collate([examples[index] for index in order[start : start + EVALUATION_BATCH]], fitted.scaler, reduction)
+        logits = fitted.forward(tf.constant(batch["frames"]), tf.constant(batch["lengths"])).numpy()
         yield batch, logits, reduced(batch["lengths"], reduction)
-
-
-def _scores(forward: Any, examples: Sequence[Example], vocabulary: Sequence[str], scaler: Scaler, mode: Mode, reduction: int) -> Scores:
-    losses, truth, predicted, right, frames, blanks = [], [], [], 0, 0, 0
-    for batch, logits, lengths in _outputs(forward, examples, scaler, reduction):
-        if mode == "ctc":
-            losses += ctc.ctc_loss(logits, lengths, batch["labels"], batch["label_lengths"]).numpy().tolist()
-            decoded = ctc.greedy_decode(logits, lengths)
-        else:
-            losses += ctc.frames_loss(logits, lengths, batch["frame_labels"]).numpy().tolist()
-            decoded = [ctc.collapse(row[:length, 1:].argmax(-1) + 1) for row, length in zip(logits, lengths, strict=True)]
-        predicted += [[vocabulary[label - 1] for label in labels] for labels in decoded]
-        for index, length in enumerate(lengths):
-            truth.append([vocabulary[label - 1] for label in batch["labels"][index, : batch["label_lengths"][index]]])
-            frames += int(length)
-            blanks += int((logits[index, :length].argmax(-1) == 0).sum())
-            # the most likely phone, blank left aside, so that CTC and framewise networks answer the same question
-            right += int((logits[index, :length, 1:].argmax(-1) + 1 == batch["frame_labels"][index, :length]).sum())
-    scores = {"loss": float(np.mean(losses)), "blank_share": blanks / frames}
-    scores["phone_error_rate"] = metrics.error_rate(metrics.without(truth, PAUSE), metrics.without(predicted, PAUSE))
-    if all(len(one.frame_labels) for one in examples):
-        scores["frame_accuracy"] = right / frames
-    return scores

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from audiomtl.settings.shared import Count, Table
 
+Number = int | float
+
 
 class Dimension(Table):
     """One swept setting: ``{ low, high, log, step }`` or ``{ choices }``; ``when`` makes it conditional on other settings.
@@ -16,12 +18,12 @@ class Dimension(Table):
     Whole numbers for ``low`` and ``high`` sweep whole numbers. Choices may be lists.
     """
 
-    low: int | float | None = None
-    high: int | float | None = None
+    low: Number | None = None
+    high: Number | None = None
     log: bool = False
-    step: int | float | None = None
+    step: Number | None = None
     choices: list[Any] | None = None
-    when: dict[str, list[Any]] = {}
+    when: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -39,12 +41,21 @@ class Dimension(Table):
             raise ValueError(f"log needs low > 0 and no step, but got low={self.low}, step={self.step}")
         if self.step is not None and self.step <= 0:
             raise ValueError(f"step must be above 0, but got step={self.step}")
+        if self.step is not None and not _whole((self.high - self.low) / self.step):
+            raise ValueError(f"high must be low and some steps, but got low={self.low}, high={self.high}, step={self.step}")
         return self
 
     @property
     def whole(self) -> bool:
         """Whether whole numbers are swept."""
         return isinstance(self.low, int) and isinstance(self.high, int) and not isinstance(self.step, float)
+
+    @property
+    def space(self) -> str:
+        """The values that are swept, as a person reads them."""
+        if self.choices is not None:
+            return f"choices {self.choices}"
+        return f"[{self.low}, {self.high}]" + (f" in steps of {self.step}" if self.step else "")
 
     def holds(self, value: Any) -> bool:
         """Whether ``value`` lies inside."""
@@ -53,10 +64,7 @@ class Dimension(Table):
         assert self.low is not None and self.high is not None
         if isinstance(value, bool) or not isinstance(value, int | float) or (self.whole and not isinstance(value, int)):
             return False
-        if self.step is not None:
-            steps = (value - self.low) / self.step
-            return self.low <= value <= self.high and abs(steps - round(steps)) < 1e-9
-        return self.low <= value <= self.high
+        return self.low <= value <= self.high and (self.step is None or _whole((value - self.low) / self.step))
 
 
 class Study(Table):
@@ -80,3 +88,7 @@ class Study(Table):
             if not getattr(self, name).startswith("validation/"):
                 raise ValueError(f'{name} must be a validation score such as "validation/loss", but got "{getattr(self, name)}"')
         return self
+
+
+def _whole(ratio: float) -> bool:
+    return abs(ratio - round(ratio)) < 1e-9

@@ -248,6 +248,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_runs_and_repeats_under_op_determinism():
     """In processes of their own: the switch cannot be turned off again."""
     import subprocess

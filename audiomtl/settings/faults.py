@@ -1,0 +1,175 @@
+"""What is wrong with a table, in plain words: pydantic's errors as one line of path, value, rule and nearest right name.
+
+A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); items of lists are ``seeds[0]``.
+
+Contents: `first_fault`, `fault_paths`, `nearest`, `show`.
+"""
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import ValidationError
+
+SHOWN = 80  # characters of a value in a message
+RULES = {  # pydantic's name of a rule -> the rule in plain words
+    "bool_type": "must be true or false",
+    "dict_type": "must be a table",
+    "float_type": "must be a number",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "int_type": "must be a whole number",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "list_type": "must be a list in square brackets",
+    "missing": "is missing; add it: what is not in the file has no default",
+    "model_attributes_type": "must be a table",
+    "model_type": "must be a table",
+    "string_type": "must be text in quotes",
+    "too_short": "needs at least {min_length} of them",
+    "tuple_type": "must be a list in square brackets",
+}
+
+
+def first_fault(error: ValidationError, schema: Any) -> str:
+    """The fault to mend first as one line, and how many more there are.
+
+    Parameters
+    ----------
+    schema : the class that refused the table.
+    """
+    faults: dict[str, tuple[dict[str, Any], Any]] = {}  # path -> (error, class of the table it stands in); a later one is the wider rule
+    for one in error.errors():
+        parts, table = _trace(one["loc"], schema)
+        faults[_join(parts)] = (dict(one), table)
+    inner = [path for path in faults if faults[path][0]["type"] != "too_short" or not any(p.startswith(f"{path}[") for p in faults)]
+    unknown = [path for path in inner if faults[path][0]["type"] == "extra_forbidden"]
+    path = (unknown or inner)[0]
+    # a misspelt name is missing under its right name, too: that is one fault
+    more = len(unknown or inner) - 1
+    return _words(path, *faults[path], schema) + (f" (and {more} more)" if more else "")
+
+
+def fault_paths(error: ValidationError, schema: Any) -> list[str]:
+    """Setting paths that pydantic's errors name; ``""`` is the whole file."""
+    return sorted({_join(_trace(one["loc"], schema)[0]) for one in error.errors()})
+
+
+def _words(path: str, fault: dict[str, Any], table: Any, schema: Any) -> str:
+    kind, value, context = fault["type"], fault["input"], fault.get("ctx", {})
+    if kind == "missing":
+        return f"{path} {RULES[kind]}"
+    given = f"{path} = {show(value)}" if not isinstance(value, dict) else path
+    if kind == "extra_forbidden":
+        return f"{given}: no such setting{_instead(path, table, schema)}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tag = context["discriminator"].strip("'")
+        known = _quoted(context.get("expected_tags", "")) or _tags(path, schema)
+        value = value.get(tag) if isinstance(value, dict) else value
+        if kind == "union_tag_not_found":
+            return f"{path}.{tag} is missing: it must be one of {_list(known)}"
+        return f"{path}.{tag} = {show(value)}: must be one of {_list(known)}{nearest(str(value), known)}"
+    if kind == "literal_error":
+        known = _quoted(context["expected"])
+        return f"{given}: must be one of {_list(known)}{nearest(str(value), known)}"
+    rule = RULES[kind].format_map(context) if kind in RULES else fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{given}: {rule}" if path and kind != "value_error" else f"{path}: {rule}" if path else rule
+
+
+def _instead(path: str, table: Any, schema: Any) -> str:
+    """The right name for an unknown one: much the same in its table, the same in another table, somewhat the same in its table."""
+    parent, _, key = path.rpartition(".")
+    names = {name: f"{parent}.{name}".removeprefix(".") for name in table.model_fields}
+    elsewhere = [name for name in _leaves(schema) if name.rpartition(".")[2] == key]
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.8 if elsewhere else 0.5)
+    if close:
+        return f"; did you mean {names[close[0]]}?"
+    return f"; did you mean {elsewhere[0]}?" if elsewhere else ""
+
+
+# ---------------------------------------------------------------- where
+
+
+def _trace(loc: tuple[int | str, ...], schema: Any) -> tuple[list[int | str], Any]:
+    """Parts of a setting path without the tags of unions that pydantic puts between, and the class of the table that holds the last."""
+    parts: list[int | str] = []
+    here, tag, table = schema, None, schema
+    for part in loc:
+        here = _bare(here)
+        if tag is not None:  # this part says which table of a union was meant
+            here, tag = next((one for one in get_args(here) if part in get_args(one.model_fields[tag].annotation)), None), None
+            continue
+        if get_origin(here) in (Union, UnionType):
+            here = next((one for one in get_args(here) if getattr(one, "__name__", "") == part), None)
+            continue
+        if part == "[key]":
+            continue
+        parts.append(part)
+        if hasattr(here, "model_fields"):
+            table, field = here, here.model_fields.get(part)
+            here, tag = (field.annotation, field.discriminator) if field else (None, None)
+        else:
+            here = next(iter(get_args(here)[::-1] if get_origin(here) is dict else get_args(here)), None)
+    return parts, table
+
+
+def _bare(annotation: Any) -> Any:
+    """An annotation without ``Annotated`` and ``| None``."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        members = [one for one in get_args(annotation) if one is not NoneType]
+        return _bare(members[0]) if len(members) == 1 else Union[tuple(members)]  # noqa: UP007
+    return annotation
+
+
+def _join(parts: Iterable[int | str]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+
+
+def _leaves(schema: Any, prefix: str = "") -> Iterator[str]:
+    """Setting paths of a schema, in every table of a union."""
+    for name, field in schema.model_fields.items():
+        annotation = _bare(field.annotation)
+        tables = [one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields")]
+        if not tables:
+            yield f"{prefix}{name}"
+        for table in tables if get_origin(annotation) is not dict else []:
+            yield from _leaves(table, f"{prefix}{name}.")
+
+
+def _tags(path: str, schema: Any) -> list[str]:
+    """Tags of the union that the setting at ``path`` is."""
+    for part in path.split("."):
+        field = _bare(schema).model_fields[part]
+        schema = field.annotation
+    return sorted(tag for one in get_args(schema) for tag in get_args(one.model_fields[field.discriminator].annotation))
+
+
+# ---------------------------------------------------------------- words
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean X?`` for the closest of some names, or nothing when none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def show(value: Any) -> str:
+    """A value as in the file, cut to a readable length."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
