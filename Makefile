@@ -5,7 +5,6 @@ ifneq ($(wildcard ../shared/data),)
 export AUDIOMTL_DATA ?= $(abspath ../shared/data)
 endif
 EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.toml)))
-STUDIES := $(basename $(notdir $(wildcard studies/*.toml)))
 REPORTED := $(filter-out quickstart,$(EXPERIMENTS))
 READY := .venv/.ready
 RUN := .venv/bin/audiomtl

@@ -11,21 +11,52 @@ from typing import Annotated
 
 import typer
 
+EPILOG = """\b
+A round of work, NAME being a file in experiments/ or studies/:
+  audiomtl check               are all files valid?
+  audiomtl study NAME          sweep the settings: many trials
+  audiomtl promote NAME        write the best trial into the experiment
+  audiomtl best NAME --record  train that on every seed, keep its scores
+  audiomtl best NAME --again   train it again: do the scores come back?
+  audiomtl ablations NAME      what did each setting matter?
+  audiomtl report              tables and figures of all that
+
+\b
+Environment: AUDIOMTL_DATA  folder of published data sets (default data)
+             AUDIOMTL_CACHE generated corpora and features (default cache)
+             AUDIOMTL_RUNS  everything that is recorded (default runs)"""
+
 app = typer.Typer(
     name="audiomtl",
     help="Sweep, track, reproduce and ablate audio networks. Run it in the project's folder; every command has its own --help.",
-    no_args_is_help=True,
+    epilog=EPILOG,
+    no_args_is_help=False,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
-Slots = Annotated[int, typer.Option("--slots", min=1, help="Trainings side by side. With 1, two runs of a study are bit-identical.")]
-Threads = Annotated[int, typer.Option("--threads", min=0, help="TensorFlow threads of each training; 0: the cores shared out evenly.")]
-Storage = Annotated[str, typer.Option("--storage", help="Optuna storage URL. Default: runs/optuna.db, or AUDIOMTL_STORAGE.")]
-Again = Annotated[bool, typer.Option("--again", help="Train also what is finished (same settings, seed, data and code) already.")]
+StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A file in studies/, without .toml.")]
+ExperimentName = Annotated[str, typer.Argument(metavar="NAME", help="A file in experiments/, without .toml; or a path that ends in .toml.")]
+ExperimentNames = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Files in experiments/, without .toml. Default: all.")]
+Slots = Annotated[
+    int, typer.Option("--slots", metavar="N", min=1, help="Trainings side by side. With 1, two runs of a study are bit-identical.")
+]
+Threads = Annotated[
+    int, typer.Option("--threads", metavar="N", min=0, help="TensorFlow threads of each training. 0: share the cores out evenly.")
+]
+Storage = Annotated[
+    str, typer.Option("--storage", metavar="URL", help="Where Optuna keeps trials. Default: AUDIOMTL_STORAGE, or else runs/optuna.db.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Train also what is finished already (same settings, seed, data and code).")]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 DEFAULT_SLOTS = min(2, CORES)
+
+
+@app.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def _threads(slots: int, threads: int) -> int:
@@ -34,24 +65,32 @@ def _threads(slots: int, threads: int) -> int:
 
 @app.command()
 def check() -> None:
-    """Validate every file in experiments/ and studies/: keys, values, search ranges, ablation paths. Starts no training."""
+    """Are all files in experiments/ and studies/ valid?
+
+    Looks at every key, value, search range and ablation. Trains nothing and reads no data.
+    """
     from audiomtl import config
 
-    for name in config.names("experiments"):
+    experiments, studies = _all_experiments(), config.names("studies")
+    for name in experiments:
         config.load_experiment(name)
-    for name in config.names("studies"):
+    for name in studies:
         config.load_study(name)
-    print(f"{len(config.names('experiments'))} experiments and {len(config.names('studies'))} studies are valid")
+    print(f"{_count(experiments, 'experiment', 'experiments')} and {_count(studies, 'study', 'studies')} are valid")
 
 
 @app.command()
-def data(names: Annotated[list[str] | None, typer.Argument(help="Experiments; all of them by default.")] = None) -> None:
-    """Make the generated corpora and look for the published data sets that experiments need."""
+def data(names: ExperimentNames = None) -> None:
+    """Make or find the recordings that experiments need.
+
+    Generated corpora are made once, into AUDIOMTL_CACHE. Published data sets are looked for in AUDIOMTL_DATA; where one is absent it says
+    which folder it looked for, what belongs there, and where it is published. Nothing is downloaded.
+    """
     from audiomtl import config
     from audiomtl.data import catalog
     from audiomtl.errors import MissingData
 
-    for name in names or config.names("experiments"):
+    for name in names or _all_experiments():
         file = config.load_experiment(name)
         try:
             table = catalog.clips(file.settings.data)  # type: ignore[attr-defined]
@@ -63,13 +102,19 @@ def data(names: Annotated[list[str] | None, typer.Argument(help="Experiments; al
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="Name of a file in studies/, without .toml")],
+    name: StudyName,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 0,
     storage: Storage = "",
-    experiment: Annotated[str, typer.Option("--experiment", help="Sweep this experiment file instead of the study's own.")] = "",
+    experiment: Annotated[
+        str, typer.Option("--experiment", metavar="FILE", help="Sweep this experiment (a name or a path) instead of the study's own.")
+    ] = "",
 ) -> None:
-    """Run a study until it has its number of trials; goes on where it was stopped or killed."""
+    """Sweep: run a study until it has all its trials.
+
+    The first trial is the experiment itself; every trial is an MLflow run. Ctrl-C stops it: what is finished is kept, and the same
+    command goes on from there, also after a crash.
+    """
     from audiomtl import config
 
     file = config.load_study(name, experiment or None)
@@ -81,11 +126,14 @@ def study(
 
 @app.command()
 def promote(
-    name: Annotated[str, typer.Argument(help="Name of a file in studies/, without .toml")],
-    to: Annotated[str, typer.Option("--to", help="Write a copy of the experiment into this folder; leave the file itself as it is.")] = "",
+    name: StudyName,
+    to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Write a copy of the experiment there; leave the file as it is.")] = "",
     storage: Storage = "",
 ) -> None:
-    """Write the best trial's settings into the experiment file (or its ablation); comments stay, [expected] goes."""
+    """Write a study's best trial into its experiment file.
+
+    Only the swept settings change (of an ablation: in its table), comments stay, and [expected] goes, as it no longer holds.
+    """
     from audiomtl import config
     from audiomtl.harness.study import best_trial
     from audiomtl.harness.study import promote as promote_trial
@@ -101,13 +149,17 @@ def promote(
 
 @app.command()
 def best(
-    name: Annotated[str, typer.Argument(help="Name of a file in experiments/, or a path that ends in .toml")],
+    name: ExperimentName,
     record: Annotated[bool, typer.Option("--record", help="Write the scores into [expected] instead of checking them.")] = False,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 0,
 ) -> None:
-    """Train an experiment on all its seeds and check that the recorded scores come back (exit 1 and a table if not)."""
+    """Train an experiment on every seed; do its scores come back?
+
+    With --record its scores are written into the file, as [expected]. Without, they are checked against [expected]: a score that moved
+    ends with a table and exit code 1. An experiment whose data set is absent is skipped with a line.
+    """
     from audiomtl import config
     from audiomtl.errors import MissingData
 
@@ -125,12 +177,15 @@ def best(
 
 @app.command()
 def ablations(
-    name: Annotated[str, typer.Argument(help="Name of a file in experiments/, or a path that ends in .toml")],
+    name: ExperimentName,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 0,
 ) -> None:
-    """Train every [ablation.*] on every seed and compare it with the best runs on validation, paired by seed."""
+    """Train the ablations: what did each setting matter?
+
+    Every [ablation.*] of the experiment is trained on every seed and compared with the best runs on validation, paired by seed.
+    """
     from audiomtl import config
     from audiomtl.errors import MissingData
 
@@ -148,27 +203,33 @@ def ablations(
 
 @app.command()
 def report(
-    names: Annotated[list[str] | None, typer.Argument(help="Experiments; by default every one that has runs.")] = None,
-    to: Annotated[str, typer.Option("--to", help="Folder to write into. Default: runs/report")] = "",
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: every one that has runs.")] = None,
+    to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Where to write. Default: runs/report.")] = "",
     readme: Annotated[bool, typer.Option("--readme", help="Also write the results table between the markers of README.md.")] = False,
 ) -> None:
-    """Write tables and figures of the recorded runs as Markdown: results, ablations, sweeps, importances, learning curves."""
+    """Write tables and figures of the recorded runs.
+
+    Markdown with results, ablations, sweep histories, importances and learning curves.
+    """
     from audiomtl.harness import report as reporting
 
     print(reporting.write(names or [], folder=Path(to) if to else None, readme=Path("README.md") if readme else None))
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.")] = 5000) -> None:
-    """Start MLflow's pages on 127.0.0.1 and print the address of the last study's comparison."""
+def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
+    """Show all runs in the browser (MLflow, 127.0.0.1 only).
+
+    Prints the address of the last study's comparison. Ctrl-C ends it.
+    """
     from audiomtl.harness import report as reporting
 
     reporting.serve(port)
 
 
 @app.command()
-def price(names: Annotated[list[str] | None, typer.Argument(help="Experiments; all of them by default.")] = None) -> None:
-    """Say how many trainings the best runs and ablations are and about how long they take here."""
+def price(names: ExperimentNames = None) -> None:
+    """How many trainings, and minutes, are best and ablations?"""
     from audiomtl.harness import report as reporting
 
     print(reporting.price(names or [], slots=DEFAULT_SLOTS))
@@ -181,25 +242,49 @@ def _with_data(settings: object) -> None:
     catalog.clips(settings)  # type: ignore[arg-type]
 
 
+def _all_experiments() -> list[str]:
+    """Names of all experiments; none at all means that this is the wrong folder."""
+    from audiomtl import config
+    from audiomtl.errors import UserError
+
+    if not (found := config.names("experiments")):
+        raise UserError(f"{os.getcwd()}: no experiments/*.toml in this folder: run audiomtl in the project's folder")
+    return found
+
+
+def _count(names: list[str], one: str, many: str) -> str:
+    return f"{len(names)} {one if len(names) == 1 else many}"
+
+
 def main() -> None:
     """Entry point of the ``audiomtl`` command."""
     try:
-        app(standalone_mode=False)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        code = app(prog_name="audiomtl", standalone_mode=False)
     except Exception as error:
-        if hasattr(error, "format_message"):  # a wrong option or argument
-            context = getattr(error, "ctx", None)
-            print(f"audiomtl: {error.format_message()}; see {context.command_path if context else 'audiomtl'} --help", file=sys.stderr)
-            sys.exit(2)
-        from audiomtl.errors import UserError
-
-        if not isinstance(error, UserError):
-            raise
-        print(f"audiomtl: {error}", file=sys.stderr)
+        if not (text := _mistake(error)):
+            raise  # a bug of the project must be seen whole
+        print(f"audiomtl: {text}", file=sys.stderr)
         sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)  # typer hands back the code of typer.Exit, and 130 after Ctrl-C
+
+
+def _mistake(error: Exception) -> str:
+    """What a person did wrong, in one line; nothing if the error is no mistake of theirs."""
+    if hasattr(error, "format_message"):  # a wrong option or argument
+        context = getattr(error, "ctx", None)
+        text = error.format_message().removesuffix(".").replace("Input should be", "must be")
+        text = text.replace("a valid integer, unable to parse string as an integer", "a whole number")
+        if getattr(getattr(error, "param", None), "name", "") == "name" and context:
+            from audiomtl import config
+
+            folder = "studies" if context.info_name in ("study", "promote") else "experiments"
+            text += f": {folder}/ here has {', '.join(config.names(folder)) or 'nothing'}"
+        return f"{text[:1].lower()}{text[1:]}; see {context.command_path if context else 'audiomtl'} --help"
+    from audiomtl.errors import UserError
+
+    if not isinstance(error, UserError):
+        return ""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(error))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from mlflow.entities import Run
 from rich.table import Table
 
 from audiomtl import config, metrics
@@ -19,9 +18,10 @@ from audiomtl.data import catalog
 from audiomtl.harness import provenance
 from audiomtl.harness.progress import Progress, console
 from audiomtl.harness.study import as_toml
-from audiomtl.harness.tracking import Tracking, checkpoint_folder, locked, params_of, staging
+from audiomtl.harness.tracking import Run, Tracking, checkpoint_folder, locked, params_of, server_log, staging
 from audiomtl.harness.training import Job
 from audiomtl.harness.worker import Outcome, train_all
+from audiomtl.settings.toml import write
 
 SAME_BITS = 1e-9  # on the machine that recorded a score
 LEAST_TOLERANCE = 0.02  # for another machine
@@ -97,7 +97,7 @@ class _Runs:
             return self.found
         try:
             with self.progress:
-                train_all(self.next_job, self, model=self.file.raw["model"], slots=self.slots, threads=self.threads)
+                train_all(self.next_job, self, model=self.file.raw["model"], slots=self.slots, threads=self.threads, log=server_log())
         except KeyboardInterrupt:
             for _, run_id in self.running.values():
                 self.tracking.close(run_id, "KILLED", "stopped by hand; the same command goes on")
@@ -194,6 +194,9 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, thre
     if not file.expected:
         console().print(f"{file.path}: nothing recorded to check against: `audiomtl best {file.name} --record` writes [expected]")
         return True
+    if list(file.expected["recorded"]["seeds"]) != list(file.settings.seeds):
+        console().print(f"{file.path}: [expected] was recorded for other seeds: `audiomtl best {file.name} --record` records them anew")
+        return False
     rows = compare(file.expected, got)
     moved = [row for row in rows if not row[-1]]
     table = Table("score", "seed", "recorded", "now", "moved by", "allowed")
@@ -259,7 +262,7 @@ def record(file: ExperimentFile, got: Mapping[str, Sequence[float]]) -> None:
     text = tomlkit.dumps(document).rstrip("\n") + "\n\n"
     addition = tomlkit.document()
     addition.add("expected", expected)
-    file.path.write_text(text + tomlkit.dumps(addition), encoding="utf-8")
+    write(file.path, text + tomlkit.dumps(addition))
 
 
 def compare(expected: Mapping[str, Any], got: Mapping[str, Sequence[float]]) -> list[tuple[str, str, float, float, float, bool]]:

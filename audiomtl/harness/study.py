@@ -26,13 +26,13 @@ from audiomtl.data import catalog
 from audiomtl.errors import UserError
 from audiomtl.harness import provenance
 from audiomtl.harness.progress import Progress
-from audiomtl.harness.tracking import Tracking, checkpoint_folder, locked, params_of, runs_folder, staging
+from audiomtl.harness.tracking import Tracking, checkpoint_folder, locked, params_of, runs_folder, server_log, staging
 from audiomtl.harness.training import Job
 from audiomtl.harness.worker import Outcome, start_forkserver, train_all
 from audiomtl.settings.study import Dimension
+from audiomtl.settings.toml import write
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 logging.getLogger("optuna").addFilter(lambda record: "already reported" not in record.getMessage())
 
 STARTUP_TRIALS = 10  # at random, before the sampler models anything
@@ -68,7 +68,7 @@ def run_study(file: StudyFile, *, slots: int, threads: int, storage: str = "") -
     with locked(f"study-{file.identity}", wait=False) as mine:
         if not mine:
             raise UserError(f"{file.path}: another process is running this study; wait for it or stop it")
-        start_forkserver(file.raw["model"])  # imports TensorFlow while the rest is made ready
+        start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
         signal.signal(signal.SIGTERM, _interrupt)
         _Sitting(file, open_storage(storage), slots, threads).run()
 
@@ -110,7 +110,7 @@ class _Sitting:
         status, reason = "FAILED", "the study ended with an error"
         try:
             with self.progress:
-                train_all(self.next_job, self, model=file.raw["model"], slots=self.slots, threads=self.threads)
+                train_all(self.next_job, self, model=file.raw["model"], slots=self.slots, threads=self.threads, log=server_log())
             status, reason = "FINISHED", ""
         except KeyboardInterrupt:
             status, reason = "KILLED", f"stopped by hand; make study-{file.name} goes on"
@@ -151,6 +151,7 @@ class _Sitting:
         try:
             config.settings_of(raw, f"{self.file.path}: {name}")
         except UserError as error:  # two swept settings that do not go together
+            trial.set_user_attr("reason", str(error))
             self.study.tell(trial, state=TrialState.FAIL)
             self.progress.end(name, f"{name}: refused: {error}")
             return None
@@ -187,6 +188,7 @@ class _Sitting:
         if known and f"best/{metric}" in known.data.metrics:
             value = known.data.metrics[f"best/{metric}"]
             self.study.tell(trial, value)
+            self.tracking.copy_scores(known, run_id)
             self._close_answered(job, run_id, "FINISHED", known.info.run_name or known.info.run_id)
             self.progress.end(job.name, f"{job.name}: {value:.4f}, answered from {known.info.run_name}: trained before", self._best_text())
             return True
@@ -312,7 +314,9 @@ def create_study(file: StudyFile, storage: optuna.storages.BaseStorage) -> optun
 def sampler(file: StudyFile, number: int) -> optuna.samplers.BaseSampler:
     """TPE, seeded for one trial number."""
     seed = int(config.digest([file.study.sampler_seed, number])[:8], 16)
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS)
+    with warnings.catch_warnings():  # multivariate, group and constant_liar are called experimental
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS)
 
 
 def suggest(trial: Trial, file: StudyFile) -> dict[str, Any]:
@@ -414,20 +418,44 @@ def promote(file: StudyFile, *, to: Path | None = None, storage: str = "") -> tu
     old = config.flatten(file.raw)
     changed = {path: (old[path], value) for path, value in sorted(values.items()) if old[path] != value}
     table = f"ablation.{arm}" if arm else ""
-    text = experiment.path.read_text(encoding="utf-8")
+    text = experiment.path.read_bytes().decode("utf-8")
     text = config.edit(text, {path: new for path, (_, new) in changed.items()}, table)
     if changed and not arm and "expected" in (document := tomlkit.parse(text)):
         document.remove("expected")
         text = tomlkit.dumps(document)
     wanted = config.override(file.raw, values)
-    document = tomllib.loads(text)
-    arms = document.pop("ablation", {})
-    document.pop("expected", None)
-    if (config.override(document, config.flatten(arms[arm])) if arm else document) != wanted:
+    edited = tomllib.loads(text)
+    arms = edited.pop("ablation", {})
+    edited.pop("expected", None)
+    if (config.override(edited, config.flatten(arms[arm])) if arm else edited) != wanted:
         raise UserError(f"{experiment.path}: the edited file would not read back as trial settings; nothing is written: edit it by hand")
     target = to / experiment.path.name if to else experiment.path
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, target)
+    write(target, text)
     return target, changed
+
+
+def importances(file: StudyFile, storage: str = "") -> dict[str, float]:
+    """How much each swept setting decided whether a trial came among the best quarter, as shares of 1, the largest first.
+
+    PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255; it draws nothing at random) over the complete trials: it also weighs settings that
+    only some trials have. Pruned trials have no score and are left out. The best quarter instead of Optuna's best tenth, which would be one
+    or two trials of a study of some thirty.
+
+    Returns
+    -------
+    {setting path: share, rounded to 3 digits}; empty for a study that is not in the storage, or has fewer than 4 complete trials or no
+    two different scores.
+    """
+    try:
+        study = optuna.load_study(study_name=f"{file.name}-{file.identity}", storage=open_storage(storage))
+    except KeyError:
+        return {}
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < 4 or len({trial.value for trial in complete}) < 2:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a setting that one or two trials have: its share is inaccurate
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {path: round(share, 3) for path, share in sorted(found.items(), key=lambda item: (-round(item[1], 3), item[0]))}

@@ -142,6 +142,11 @@ class Tracking:
             shutil.rmtree(job.folder)
         self.client.set_terminated(run_id, STATUS[outcome.status])
 
+    def copy_scores(self, source: Run, run_id: str) -> None:
+        """Give a run the last scores, not the curves, of another one."""
+        kept = {key: value for key, value in source.data.metrics.items() if key.startswith(("best", "data/")) or "/" not in key}
+        self.client.log_batch(run_id, metrics=[Metric(key, value, self._began(run_id), 0) for key, value in sorted(kept.items())])
+
     def close(self, run_id: str, status: str, reason: str = "") -> None:
         """End a run that has nothing more to log."""
         if reason:
@@ -201,6 +206,11 @@ class Tracking:
 def staging(name: str) -> Path:
     """A folder for one run's files until MLflow has them."""
     return runs_folder() / "staging" / f"{name}-{os.getpid()}-{time.time_ns()}"
+
+
+def server_log() -> Path:
+    """Where the forkserver's own words go."""
+    return runs_folder() / "forkserver.log"
 
 
 def checkpoint_folder(fingerprint: str, kind: str) -> Path:

@@ -10,10 +10,12 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import psutil
@@ -62,25 +64,27 @@ class _Child:
     peak: float = 0.0
 
 
-def start_forkserver(model: str) -> Any:
-    """The multiprocessing context whose server has TensorFlow and a family imported; the first call starts it and does not wait."""
+def start_forkserver(model: str, log: Path) -> Any:
+    """The multiprocessing context whose server has TensorFlow and a family imported; the first call starts it and does not wait.
+
+    ``log`` takes what the server and TensorFlow print before a training has a log of its own.
+    """
     context = multiprocessing.get_context("forkserver")
     package, _, name = model.rpartition(".")
     context.set_forkserver_preload([*PRELOAD, f"{package or 'audiomtl'}.models.{name}"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("MPLBACKEND", "Agg")
-    from multiprocessing import forkserver
-
-    # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that
+    # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that. TensorFlow greets on stderr.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        forkserver.ensure_running()
+        with _stderr_to(log):
+            forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
     return context
 
 
-def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: str, slots: int, threads: int) -> None:
+def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: str, slots: int, threads: int, log: Path) -> None:
     """Ask ``next_job`` for work whenever a slot is free, until it has none and every child has ended.
 
     Parameters
@@ -88,12 +92,13 @@ def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: 
     model : family to have imported beforehand.
     slots : trainings side by side.
     threads : TensorFlow threads of each.
+    log : see `start_forkserver`.
 
     Raises
     ------
     KeyboardInterrupt : Ctrl-C; all children are ended first, and their trainings can be taken up again.
     """
-    context = start_forkserver(model)
+    context = start_forkserver(model, log)
     running: dict[int, _Child] = {}
     more = True
     try:
@@ -117,6 +122,20 @@ def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: 
     finally:
         for child in running.values():
             _end(child)
+
+
+@contextlib.contextmanager
+def _stderr_to(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with path.open("w") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _start(context: Any, job: Job, slot: int, threads: int) -> _Child:

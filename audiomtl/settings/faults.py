@@ -76,8 +76,12 @@ def _words(path: str, fault: dict[str, Any], table: Any, schema: Any) -> str:
     if kind == "literal_error":
         known = _quoted(context["expected"])
         return f"{given}: must be one of {_list(known)}{nearest(str(value), known)}"
-    rule = RULES[kind].format_map(context) if kind in RULES else fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return f"{given}: {rule}" if path and kind != "value_error" else f"{path}: {rule}" if path else rule
+    rule = (
+        RULES[kind].format_map(context)
+        if kind in RULES
+        else fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    )
+    return f"{given}: {rule}" if path else rule  # a rule over the whole file names its settings itself
 
 
 def _instead(path: str, table: Any, schema: Any) -> str:
@@ -105,8 +109,6 @@ def _trace(loc: tuple[int | str, ...], schema: Any) -> tuple[list[int | str], An
             continue
         if get_origin(here) in (Union, UnionType):
             here = next((one for one in get_args(here) if getattr(one, "__name__", "") == part), None)
-            continue
-        if part == "[key]":
             continue
         parts.append(part)
         if hasattr(here, "model_fields"):

@@ -23,7 +23,7 @@ Scaling = Literal["none", "minmax", "minmax_01", "standard_clip", "standard_trai
 class Table(BaseModel):
     """One table of a settings file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Grouped(Table):

@@ -57,6 +57,14 @@ class Dimension(Table):
             return f"choices {self.choices}"
         return f"[{self.low}, {self.high}]" + (f" in steps of {self.step}" if self.step else "")
 
+    @property
+    def samples(self) -> list[Any]:
+        """The choices, or both ends of the range, as they would be sampled."""
+        if self.choices is not None:
+            return self.choices
+        assert self.low is not None and self.high is not None
+        return [self.low, self.high] if self.whole else [float(self.low), float(self.high)]
+
     def holds(self, value: Any) -> bool:
         """Whether ``value`` lies inside."""
         if self.choices is not None:

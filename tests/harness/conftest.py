@@ -1,0 +1,66 @@
+"""A project in a temporary folder around the tiny family of ``tests/lab``."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LAB = Path(__file__).parents[1] / "lab"
+
+
+class Project:
+    """A folder with ``experiments/tiny.toml`` and ``studies/tiny.toml``, and the command run in it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self._patch = folder, monkeypatch
+        for kind, source in (("experiments", "tiny.toml"), ("studies", "tiny_study.toml")):
+            (folder / kind).mkdir(parents=True)
+            (folder / kind / "tiny.toml").write_text((LAB / source).read_text())
+        for name in ("AUDIOMTL_CACHE", "MLFLOW_TRACKING_URI", "AUDIOMTL_STORAGE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.chdir(folder)
+        monkeypatch.syspath_prepend(str(LAB))
+        self.use_runs(folder / "runs")
+
+    def use_runs(self, folder: Path) -> None:
+        """Where the command and the test keep and look for runs from now on."""
+        self.runs = folder
+        self._patch.setenv("AUDIOMTL_RUNS", str(folder))
+
+    def edit(self, kind: str, old: str, new: str) -> None:
+        path = self.folder / kind / "tiny.toml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """The real command, in a process group of its own."""
+        script = Path(sys.executable).with_name("audiomtl")
+        return subprocess.Popen(
+            [str(script), *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(LAB), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
+        process = self.start(*arguments, **environment)
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == code, output
+        return output
+
+    def tracking(self):
+        """Its MLflow store."""
+        from audiomtl.harness.tracking import Tracking
+
+        return Tracking()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return Project(tmp_path / "project", monkeypatch)

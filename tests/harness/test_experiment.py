@@ -1,0 +1,77 @@
+"""Best runs that come back, or say what moved; ablations paired by seed; promotion."""
+
+import tomllib
+
+import pytest
+
+from audiomtl import config
+from audiomtl.harness import experiment, provenance
+from audiomtl.harness.study import best_trial
+
+pytestmark = pytest.mark.slow
+
+
+def test_best_runs_are_recorded_checked_and_reported_when_they_move(project) -> None:
+    project.run("best", "tiny", "--record", "--slots", "2")
+    path = project.folder / "experiments" / "tiny.toml"
+    document = tomllib.loads(path.read_text())
+    assert {"test/error_rate", "validation/error_rate", "recorded"} == set(document["expected"])
+    assert len(document["expected"]["test/error_rate"]["per_seed"]) == 2
+    assert "# half as wide" in path.read_text()
+    output = project.run("best", "tiny", "--again", "--slots", "2")
+    assert "all 4 recorded scores came back to the bit" in output
+    assert "2 trainings were finished before" in project.run("best", "tiny")
+
+    runs = project.tracking().runs("tiny", "tags.kind = 'best'")
+    assert len(runs) == 4
+    assert sorted(run.data.tags["test_looks"] for run in runs) == ["1", "2", "3", "4"]
+    files = {file.path for file in project.tracking().client.list_artifacts(runs[0].info.run_id)}
+    assert {"settings.toml", "predictions_validation.parquet", "predictions_test.parquet", "learning_curves.png", "model"} <= files
+
+    text = path.read_text()
+    value = document["expected"]["test/error_rate"]["per_seed"][0]
+    path.write_text(text.replace(f"per_seed = [{value}", f"per_seed = [{value + 0.001}", 1))
+    output = project.run("best", "tiny", code=1)
+    assert ("did not come back" in output and "test/error_rate" in output) or "validation/error_rate" in output
+
+    output = project.run("ablations", "tiny", "--slots", "2")
+    assert "the best run itself has these settings" in output  # [ablation.same]
+    narrow = project.tracking().runs("tiny", "tags.kind = 'ablation'")
+    assert sorted(run.data.tags["seed"] for run in narrow) == ["1", "2"]
+    assert not any(name.startswith("test/") for run in narrow for name in run.data.metrics)
+    assert {run.data.params["network.units"] for run in narrow} == {"4"}
+
+
+def test_promotion_edits_the_swept_lines_only_and_removes_expected(project) -> None:
+    path = project.folder / "experiments" / "tiny.toml"
+    path.write_text(path.read_text() + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\n')
+    project.run("study", "tiny", "--slots", "1")
+    before = path.read_text()
+    project.run("promote", "tiny", "--to", "copy")
+    assert path.read_text() == before
+    output = project.run("promote", "tiny")
+    after = path.read_text()
+    assert after == (project.folder / "copy" / "tiny.toml").read_text()
+    raw = tomllib.loads(after)
+    number, _, values = best_trial(config.load_study("tiny"))
+    assert f"trial {number}" in output
+    assert {path: config.flatten(raw)[path] for path in values} == values
+    changed = [(old, new) for old, new in zip(before.splitlines(), after.splitlines(), strict=False) if old != new]
+    assert all(old.split(" = ")[0] in {"units", "learning_rate"} for old, _ in changed)
+    assert ("expected" in raw) == (number == 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "machine", "moved"),
+    [(0.30, "same", 0), (0.3001, "same", 1), (0.3001, "other", 0), (0.33, "other", 1), (float("nan"), "other", 1)],
+)
+def test_scores_come_back_exactly_here_and_within_the_tolerance_elsewhere(now: float, machine: str, moved: int) -> None:
+    origin = {"machine": provenance.machine() if machine == "same" else "another", "seeds": [1]}
+    expected = {"recorded": origin, "test/error_rate": {"mean": 0.3, "per_seed": [0.3], "tolerance": 0.02}}
+    rows = experiment.compare(expected, {"test/error_rate": [now]})
+    assert sum(not row[-1] for row in rows) == moved
+
+
+def test_a_score_that_is_gone_has_moved() -> None:
+    expected = {"recorded": {"machine": "x", "seeds": [1, 2]}, "test/error_rate": {"mean": 0.3, "per_seed": [0.3, 0.3], "tolerance": 0.02}}
+    assert not any(row[-1] for row in experiment.compare(expected, {}))

@@ -1,0 +1,125 @@
+"""Studies of the tiny family, through the real command."""
+
+import os
+import signal
+import time
+
+import optuna
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def _trials(project) -> list[optuna.trial.FrozenTrial]:
+    url = f"sqlite:///{project.runs / 'optuna.db'}"
+    [name] = optuna.study.get_all_study_names(url)
+    return optuna.load_study(study_name=name, storage=url).trials
+
+
+def _summary(project) -> list[tuple]:
+    return [(trial.number, trial.state.name, trial.params, trial.value, trial.intermediate_values) for trial in _trials(project)]
+
+
+def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(project, tmp_path) -> None:
+    project.run("study", "tiny", "--slots", "1")
+    once = _summary(project)
+    assert len(once) == 5
+    assert once[0][2] == {"network.units": 8, "optimizer.learning_rate": 0.05}  # trial 0 is the experiment itself
+    assert "0/5" not in project.run("study", "tiny", "--slots", "2")
+    assert _summary(project) == once  # a finished study has nothing left to do
+
+    project.use_runs(tmp_path / "other")
+    project.edit("studies", "trials = 5", "trials = 3")
+    project.run("study", "tiny", "--slots", "1")
+    project.edit("studies", "trials = 3", "trials = 5")
+    assert "goes on: 3 trials done" in project.run("study", "tiny", "--slots", "1")  # extended, in two sittings: the same study
+    assert _summary(project) == once
+
+    runs = project.tracking().runs("tiny")
+    parents = [run for run in runs if run.data.tags["kind"] == "study"]
+    assert len(parents) == 1
+    trials = [run for run in runs if run.data.tags["kind"] == "trial"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in trials} == {parents[0].info.run_id}
+    assert sorted(int(run.data.tags["trial"]) for run in trials) == list(range(5))
+    state = {"COMPLETE": ("FINISHED", "complete"), "PRUNED": ("KILLED", "pruned")}
+    for run in trials:
+        assert (run.info.status, run.data.tags["outcome"]) == state[once[int(run.data.tags["trial"])][1]]
+        assert run.data.params["optimizer.learning_rate"] == str(once[int(run.data.tags["trial"])][2]["optimizer.learning_rate"])
+        assert {"training.epochs", "data.dataset", "seed", "limits.seconds"} <= run.data.params.keys()
+        assert {"commit", "dirty", "lock", "data", "code", "seed", "mlflow.note.content"} <= run.data.tags.keys()
+        assert run.inputs.dataset_inputs[0].dataset.name == "tinylab.tones"
+
+
+def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(project) -> None:
+    project.edit("experiments", "seconds = 60.0", "seconds = 8.0")
+    project.edit("experiments", "memory_megabytes = 2000", "memory_megabytes = 1200")
+    search = 'network.fault = { choices = ["none", "raise", "crash", "hang", "memory", "nan"] }\n'
+    project.edit("studies", "network.units = { choices = [4, 8] }\n", search)
+    project.edit("studies", "trials = 5", "trials = 24")
+    project.run("study", "tiny", "--slots", "2")
+    wanted = {
+        "raise": "RuntimeError: as ordered",
+        "crash": "killed by SIGSEGV",
+        "hang": "over limits.seconds = 8",
+        "memory": "over limits.memory_megabytes = 1200",
+        "nan": "loss is nan at epoch 0, step 0",
+    }
+    runs = {run.data.tags["trial"]: run for run in project.tracking().runs("tiny", "tags.kind = 'trial'")}
+    seen = set()
+    for trial in _trials(project):
+        fault, run = trial.params["network.fault"], runs[str(trial.number)]
+        seen.add(fault)
+        if fault == "none":
+            assert trial.state.name in ("COMPLETE", "PRUNED")
+        else:
+            assert trial.state.name == "FAIL" and run.info.status == "FAILED"
+            assert wanted[fault] in run.data.tags["reason"] and wanted[fault] in trial.user_attrs["reason"]
+    assert seen == {"none", *wanted}
+
+
+def test_ctrl_c_stops_within_seconds_and_the_same_trial_goes_on(project) -> None:
+    project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.2")
+    process = project.start("study", "tiny", "--slots", "2")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        runs = project.tracking().runs("tiny", "tags.kind = 'trial'") if (project.runs / "mlflow.db").exists() else []
+        if runs and project.tracking().history(runs[0].info.run_id, "validation/loss"):
+            break
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in output and "goes on" in output
+    stopped = {run.data.tags["trial"]: run for run in project.tracking().runs("tiny", "tags.kind = 'trial'")}
+    assert {run.info.status for run in stopped.values()} <= {"KILLED", "FINISHED"}
+
+    project.edit("experiments", "pause_seconds = 0.2", "pause_seconds = 0.0")
+    output = project.run("study", "tiny", "--slots", "2")
+    assert "this is a new study" in output  # pause_seconds is a setting outside the search
+    project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.2")
+    project.edit("studies", "trials = 5", "trials = 3")
+    project.run("study", "tiny", "--slots", "2")
+    after = {
+        run.data.tags["trial"]: run
+        for run in project.tracking().runs("tiny", "params.network.pause_seconds = '0.2' and tags.kind = 'trial'")
+    }
+    assert sorted(after) == ["0", "1", "2"]
+    assert all(after[trial].info.run_id == run.info.run_id for trial, run in stopped.items())
+    assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
+
+
+def test_settings_trained_before_are_answered(project) -> None:
+    project.edit("studies", "optimizer.learning_rate = { low = 1e-3, high = 1e-1, log = true }\n", "")
+    project.run("study", "tiny", "--slots", "1")
+    trials = _trials(project)
+    assert len(trials) == 5
+    runs = {run.data.tags["trial"]: run for run in project.tracking().runs("tiny", "tags.kind = 'trial'")}
+    first: dict[int, int] = {}
+    for trial in trials:
+        units = trial.params["network.units"]
+        if units in first:
+            assert runs[str(trial.number)].data.tags["outcome"] == "answered"
+            assert trial.value == trials[first[units]].value
+        else:
+            first[units] = trial.number
+            assert runs[str(trial.number)].data.tags["outcome"] in ("complete", "pruned")

@@ -1,0 +1,191 @@
+"""The command: help that a newcomer understands, at once; a slip is one line and exit code 2; a bug is seen whole."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+
+from audiomtl import cli, harness
+from audiomtl.errors import MissingData, UserError
+
+PROJECT = Path(__file__).parents[1]
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "mlflow",
+    "sklearn",
+    "pandas",
+    "librosa",
+    "numpy",
+    "optuna",
+    "matplotlib",
+    "rich",
+    "scipy",
+}  # typer itself reads options with pydantic
+COMMANDS = ["ablations", "best", "check", "data", "price", "promote", "report", "study", "ui"]
+
+
+def run(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command in this process."""
+    monkeypatch.setattr(sys, "argv", ["audiomtl", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    out, err = capsys.readouterr()
+    return end.value.code, out, err
+
+
+@pytest.fixture
+def raising(monkeypatch):
+    """The command with one more subcommand, `slip`, that raises what it is given."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.registered_commands, app.registered_callback = list(cli.app.registered_commands), cli.app.registered_callback
+    errors = []
+
+    @app.command()
+    def slip() -> None:
+        raise errors[0]
+
+    monkeypatch.setattr(cli, "app", app)
+    return errors
+
+
+# ---------------------------------------------------------------- help
+
+
+def test_help_of_every_command_imports_nothing_heavy():
+    """In one process, one after another: what any of them imported would still be there."""
+    code = (
+        "import json, sys\nfrom audiomtl import cli\ntexts = []\n"
+        f"for words in ([], ['--help'], *([name, '--help'] for name in {COMMANDS})):\n"
+        "    sys.argv = ['audiomtl', *words]\n"
+        "    try:\n        cli.main()\n    except SystemExit as end:\n        print(f'<{end.code}>')\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=True)
+    *lines, modules = done.stdout.splitlines()
+    assert done.stderr == "" and lines.count("<0>") == len(COMMANDS) + 2
+    assert set(json.loads(modules)) & HEAVY == set()
+
+
+def test_all_commands_are_known(monkeypatch, capsys):
+    code, out, err = run(monkeypatch, capsys, "--help")
+    assert (code, err) == (0, "")
+    listed = re.findall(r"^  ([a-z]+)  +(\S.*)$", out.partition("Commands:")[2].partition("\n\n")[0], re.MULTILINE)
+    assert sorted(name for name, _ in listed) == COMMANDS
+    assert [text for _, text in listed if text.endswith("...")] == [], "a summary is cut off"
+    assert run(monkeypatch, capsys)[:2] == (0, out)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], ["project's folder", "study NAME", "promote NAME", "best NAME --record", "AUDIOMTL_DATA", "AUDIOMTL_RUNS", "AUDIOMTL_CACHE"]),
+        (["check"], ["experiments/", "studies/", "Trains nothing"]),
+        (["data"], ["corpora", "AUDIOMTL_DATA", "published", "Nothing is downloaded", "Default: all"]),
+        (["study"], ["studies/", "Ctrl-C", "goes on from there", "MLflow", "--slots", "--storage", "--experiment", "runs/optuna.db"]),
+        (["promote"], ["best trial", "comments stay", "[expected]", "--to FOLDER"]),
+        (["best"], ["every seed", "--record", "[expected]", "exit code 1", "--again", "skipped"]),
+        (["ablations"], ["[ablation.*]", "validation", "paired by seed"]),
+        (["report"], ["Markdown", "runs/report", "--readme"]),
+        (["ui"], ["127.0.0.1", "MLflow", "--port"]),
+        (["price"], ["minutes"]),
+    ],
+)
+def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
+    code, out, err = run(monkeypatch, capsys, *words, "--help")
+    text = " ".join(out.split())
+    assert (code, err) == (0, "")
+    assert [part for part in told if part not in text] == []
+    assert max(map(len, out.splitlines())) <= 80
+
+
+# ---------------------------------------------------------------- slips
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["stuy"], "audiomtl: no such command 'stuy'. Did you mean 'study'?; see audiomtl --help"),
+        (["zzz"], "audiomtl: no such command 'zzz'; see audiomtl --help"),
+        (["--verbose"], "audiomtl: no such option: --verbose; see audiomtl --help"),
+        (["study"], "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl study --help"),
+        (["promote"], "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl promote --help"),
+        (["best"], "audiomtl: missing argument 'NAME': experiments/ here has nothing; see audiomtl best --help"),
+        (["study", "a", "b"], "audiomtl: got unexpected extra argument(s) (b); see audiomtl study --help"),
+        (["study", "--slotz", "3", "a"], "audiomtl: no such option: --slotz (Possible options: --slots); see audiomtl study --help"),
+        (["study", "--slots", "x", "a"], "audiomtl: invalid value for '--slots': must be a whole number; see audiomtl study --help"),
+        (
+            ["best", "--slots", "0", "a"],
+            "audiomtl: invalid value for '--slots': must be greater than or equal to 1; see audiomtl best --help",
+        ),
+        (["best", "a", "--slots"], "audiomtl: option '--slots' requires an argument; see audiomtl --help"),
+        (["ui", "--port", "99999"], "audiomtl: invalid value for '--port': must be less than or equal to 65535; see audiomtl ui --help"),
+        (["study", "tow"], "audiomtl: studies/tow.toml: no such file; did you mean two?; studies/ here has: one, two"),
+        (["best", "one"], "audiomtl: experiments/one.toml: no such file; experiments/ here has: nothing"),
+        (["check"], "audiomtl: {here}: no experiments/*.toml in this folder: run audiomtl in the project's folder"),
+        (["data"], "audiomtl: {here}: no experiments/*.toml in this folder: run audiomtl in the project's folder"),
+    ],
+)
+def test_a_slip_is_one_line(words, line, tmp_path, monkeypatch, capsys):
+    (tmp_path / "studies").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "studies" / f"{name}.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, capsys, *words) == (2, "", line.format(here=tmp_path) + "\n")
+
+
+def test_a_slip_is_one_line_for_the_real_command(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "audiomtl.cli", "study", "x"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "audiomtl: studies/x.toml: no such file; studies/ here has: nothing\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UserError("here: this"), 2, "audiomtl: here: this\n"),
+        (UserError("two\nlines\x1b[0m"), 2, "audiomtl: two\\nlines\\x1b[0m\n"),
+        (UserError("Größe ɡʁøːsə"), 2, "audiomtl: Größe ɡʁøːsə\n"),
+        (MissingData("no data"), 2, "audiomtl: no data\n"),
+        (typer.Exit(1), 1, ""),
+        (typer.Exit(0), 0, ""),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_exit_codes(error, code, line, raising, monkeypatch, capsys):
+    raising.append(error)
+    assert run(monkeypatch, capsys, "slip") == (code, "", line)
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("a bug"), AttributeError("a bug"), OSError("a bug")])
+def test_a_bug_is_seen_whole(error, raising, monkeypatch):
+    raising.append(error)
+    monkeypatch.setattr(sys, "argv", ["audiomtl", "slip"])
+    with pytest.raises(type(error), match="a bug"):
+        cli.main()
+
+
+@pytest.mark.parametrize("name", ["best", "ablations"])
+@pytest.mark.parametrize("well", [True, False])
+def test_scores_that_do_not_come_back_are_exit_code_1(name, well, monkeypatch, capsys):
+    """`make best-NAME` fails by this code alone."""
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(cli, "_with_data", lambda settings: None)
+    monkeypatch.setattr(harness, "experiment", SimpleNamespace(**{name: lambda *_, **__: well}), raising=False)
+    monkeypatch.setitem(sys.modules, "audiomtl.harness.experiment", harness.experiment)  # the real one imports mlflow
+    assert run(monkeypatch, capsys, name, "quickstart")[0] == (0 if well else 1)
+
+
+@pytest.mark.parametrize("name", ["best", "ablations"])
+def test_an_experiment_without_its_data_is_skipped_with_a_line(name, monkeypatch, capsys):
+    def absent(settings: object) -> None:
+        raise MissingData("data/emodb: not there")
+
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(cli, "_with_data", absent)
+    assert run(monkeypatch, capsys, name, "quickstart") == (0, "quickstart: skipped: data/emodb: not there\n", "")

@@ -1,0 +1,107 @@
+"""The Makefile: its lists come from the files themselves, and a new experiment or study has its targets at once."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def make(folder: Path, *words: str) -> str:
+    """What make prints in a folder; it must end well."""
+    done = subprocess.run(["make", "--no-print-directory", *words], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Makefile, experiments and studies only; .venv counts as built."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in ("experiments", "studies"):
+        shutil.copytree(PROJECT / name, folder / name)
+    shutil.copy(PROJECT / "Makefile", folder)
+    for name in ("requirements.lock", "pyproject.toml", ".venv/.ready"):  # in order of age
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def targets() -> set[str]:
+    """Every target of the Makefile but files and special ones."""
+    text = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z][a-z%-]*):(?!=)", text, re.MULTILINE))
+
+
+def test_make_lists_every_target_with_a_word_about_it():
+    listed = dict(re.findall(r"^([a-z%-]+) {2,}(\S.*)$", make(PROJECT), re.MULTILINE))
+    assert listed.keys() == targets()
+    wanted = "quickstart test check data study-% promote-% best-% ablations-% best ablations reproduce report ui bench clean"
+    assert listed.keys() >= set(wanted.split())
+
+
+def test_make_lists_every_experiment_and_study():
+    out = make(PROJECT, "help")
+    for path in [*PROJECT.glob("experiments/*.toml"), *PROJECT.glob("studies/*.toml")]:
+        description = re.search(r'^description = "(.*)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert description
+        (line,) = [line for line in out.splitlines() if line.startswith(f"{path.parent.name}/{path.name} ")]
+        assert line.split(maxsplit=1)[1] == description[1]
+
+
+def test_a_new_file_is_listed_and_has_targets_without_an_edit(copy):
+    before = make(copy)
+    assert "zither" not in before
+    (copy / "experiments" / "zither.toml").write_text('# new\ndescription = "A new sound."\nx = 1\n', encoding="utf-8")
+    (copy / "studies" / "zither_wide.toml").write_text('description = "A new sweep."\n', encoding="utf-8")
+    new = [line.split(maxsplit=1) for line in make(copy).splitlines() if line not in before.splitlines()]
+    assert new == [["experiments/zither.toml", "A new sound."], ["studies/zither_wide.toml", "A new sweep."]]
+    assert "audiomtl best zither" in make(copy, "-n", "best").replace("\n", " ").strip()
+    assert "audiomtl ablations zither" in make(copy, "-n", "ablations")
+
+
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [
+        ("study-quickstart", "study quickstart"),
+        ("study-some_new-name", "study some_new-name"),
+        ("promote-quickstart", "promote quickstart"),
+        ("best-quickstart", "best quickstart"),
+        ("ablations-quickstart", "ablations quickstart"),
+        ("data", "data"),
+        ("report", "report --readme"),
+        ("ui", "ui"),
+    ],
+)
+def test_a_target_is_one_command(target, command, copy):
+    assert [" ".join(line.split()) for line in make(copy, "-n", target).splitlines()] == [f".venv/bin/audiomtl {command}"]
+
+
+def test_slots_are_passed_on(copy):
+    assert make(copy, "-n", "study-quickstart", "SLOTS=3").split() == [".venv/bin/audiomtl", "study", "quickstart", "--slots", "3"]
+
+
+def test_the_quickstart_writes_into_runs_only(copy):
+    lines = make(copy, "-n", "quickstart").splitlines()
+    words = [line.split()[1] for line in lines]
+    assert words == ["study", "promote", "best", "best", "ablations", "report"]
+    assert all("runs/quickstart" in line for line in lines[1:]), "a tracked file would be written"
+
+
+def test_best_leaves_the_quickstart_out(copy):
+    assert "quickstart" not in make(copy, "-n", "best", "ablations")
+
+
+@pytest.mark.parametrize("target", ["quickstart", "test", "check", "data", "study-a", "promote-a", "best-a", "ablations-a", "report", "ui"])
+def test_the_environment_is_built_first_and_once(target, copy):
+    (copy / ".venv" / ".ready").unlink()
+    lines = [line.split() for line in make(copy, "-n", target).splitlines()]
+    builds = [index for index, line in enumerate(lines) if line[1:3] == ["-m", "venv"]]
+    uses = [index for index, line in enumerate(lines) if line[0].startswith(".venv/bin/") and "install" not in line]
+    assert len(builds) == 1 and builds[0] < min(uses)
+    assert any({"--require-hashes", "-r", "requirements.lock"} <= set(line) for line in lines)
