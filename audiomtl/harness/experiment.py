@@ -7,7 +7,7 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 from rich.table import Table
@@ -186,7 +186,8 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, thre
         return False
     got = scores_of(file, [runs["", seed] for seed in file.settings.seeds])
     if record_it:
-        record(file, got)
+        seconds = median(run.data.metrics["cost/wall_seconds"] for run in runs.values())
+        record(file, got, seconds)
         console().print(f"{file.path}: [expected] recorded over seeds {list(file.settings.seeds)}")
         _print_scores(file, got)
         return True
@@ -235,7 +236,7 @@ def scores_of(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float
     return found
 
 
-def record(file: ExperimentFile, got: Mapping[str, Sequence[float]]) -> None:
+def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], seconds_per_training: float) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it stays as it is.
 
     The tolerance for other machines is three standard deviations over the seeds, at least 0.02.
@@ -251,6 +252,7 @@ def record(file: ExperimentFile, got: Mapping[str, Sequence[float]]) -> None:
     origin.add("code", provenance.code_version(file.raw["model"]))
     origin.add("lock", provenance.lock_hash())
     origin.add("seeds", list(file.settings.seeds))
+    origin.add("seconds_per_training", round(seconds_per_training, 1))
     expected.add("recorded", origin)
     for name, values in sorted(got.items()):
         table = tomlkit.table()

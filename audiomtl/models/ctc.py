@@ -79,6 +79,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     vocabulary = tuple(sorted({phone for phones in sides.train["phones"] for phone in phones}))
     store = FeatureStore(catalog.cache_folder() / "features")
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
+    if copied := getattr(catalog.module(settings.data), "copy_baseline", None):  # what a system gets that never listens
+        facts["test/copied_transcript_error_rate"] = copied(table, sides.test)
     examples = {}
     for side in ("train", "validation", "test"):
         rows = getattr(sides, side)
@@ -103,7 +105,7 @@ def _audit(examples: list[Example], side: str, settings: Settings, facts: dict[s
     """Refuse or drop what the settings cannot train on, naming the clips."""
     reduction = settings.network.time_reduction
     bad = [one.clip_id for one in examples if not ctc.feasible(reduced(len(one.frames), reduction), one.labels)]
-    facts[f"{side}_infeasible"] = float(len(bad))
+    facts[f"{side}/infeasible"] = float(len(bad))
     if bad and (settings.network.infeasible == "error" or len(bad) == len(examples)):
         raise UserError(
             f"{len(bad)} {side} clips have more phones (and repeats) than network frames: {', '.join(bad[:5])}: "

@@ -118,7 +118,7 @@ def test_clips_with_more_phones_than_frames_are_refused_or_dropped_by_name(setti
             family.prepare(chosen, 1)
     else:
         prepared = family.prepare(chosen, 1)
-        assert prepared.facts["train_infeasible"] == 1
+        assert prepared.facts["train/infeasible"] == 1
         assert table.at[row, "clip_id"] not in {example.clip_id for example in prepared.examples["train"]}
         assert table.at[row, "clip_id"] in capsys.readouterr().out
 
