@@ -1,0 +1,269 @@
+"""Synthetic German sentences: the grammar of `german_grammar`, spoken by espeak-ng (`espeak`), in simulated rooms with noise.
+
+Conventions: clips are 16 kHz mono 16-bit WAV; times are seconds from the clip's start. Phones lie edge to edge: the first starts
+at 0.0, the last ends at the clip's length; ``"_"`` is silence: before and after the speech, and where espeak-ng stops inside for
+at least `SHORTEST_PAUSE_SECONDS` (before a word's first vowel, in slow voices). `PHONES` is the inventory, 43 and the pause.
+
+Everything is a function of the settings: with one version of espeak-ng, numpy and soxr, on one machine, the same bytes. What is
+drawn for a clip depends on ``corpus_seed`` and the clip's identity alone, so another noise level leaves rooms and noises as they were.
+
+Contents: `SPEAKERS`, `MERGED`, `PHONES`, `clips`, `pairs`, `timed_phones`.
+"""
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soxr
+
+from audiomtl.data import audio
+from audiomtl.data.corpora import espeak, german_grammar, room
+from audiomtl.data.corpora.espeak import Utterance, Voice
+from audiomtl.errors import UserError
+from audiomtl.settings.shared import GermanSpeech
+
+VERSION = 1  # of this generator: raise it whenever the same settings would give other bytes
+SAMPLE_RATE = 16000  # Hz
+SHORTEST_PAUSE_SECONDS = 0.03  # shorter gaps belong to the phone before them
+SILENCE_SECONDS = (0.05, 0.15)  # before and after the speech
+LOUDEST_PEAK = 0.45  # times up to +6 dB (2.0) is 0.9: nothing clips
+LEVEL_DB = 6.0
+INDEX = "index.jsonl"
+
+# Speaker i is always the same voice. Neighbours differ in sex, pitch and rate, because sides of a split are runs of neighbours.
+SPEAKERS = tuple(
+    Voice(f"de+{variant}", pitch, pitch_range, words_per_minute)
+    for variant, pitch, pitch_range, words_per_minute in (
+        ("m3", 40, 50, 165),
+        ("f2", 50, 60, 180),
+        ("m7", 60, 45, 135),
+        ("f5", 65, 50, 150),
+        ("m1", 25, 40, 190),
+        ("linda", 45, 55, 170),
+        ("Andy", 45, 65, 145),
+        ("f3", 35, 40, 205),
+        ("m4", 55, 55, 175),
+        ("steph", 60, 65, 130),
+        ("m8", 50, 70, 200),
+        ("f1", 35, 45, 160),
+        ("norbert", 70, 50, 155),
+        ("Annie", 60, 70, 195),
+        ("m2", 70, 60, 215),
+        ("f4", 70, 35, 140),
+        ("michel", 35, 35, 125),
+        ("belinda", 40, 50, 185),
+        ("grandpa", 50, 60, 120),
+        ("shelby", 60, 60, 210),
+        ("m5", 30, 65, 220),
+        ("grandma", 30, 45, 138),
+        ("miguel", 65, 40, 172),
+        ("Alicia", 40, 50, 188),
+    )
+)
+
+# espeak-ng's names that are written otherwise here. Its dialect of "r" varies by position (tap, trill), which is one phone of German.
+MERGED = {
+    "ɾ": "ʁ",  # r before a vowel
+    "r": "ʁ",
+    "ɜ": "ɐ",  # -er
+    "ɑ": "a",  # a of an unstressed open syllable
+    "ɑː": "aː",
+    "ɔø": "ɔʏ",  # eu, äu
+    "l̩": "l",
+    "n̩": "n",
+}
+PHONES = tuple(
+    "_ aː a ɐ aɪ aʊ b d eː ə ɛ ɛː f h iː ɪ j k l m n oː ɔ ɔʏ øː œ p pf s t ts uː ʊ ʊɐ v x yː ʏ z ç ŋ ɡ ʁ ʃ".split()  # noqa: SIM905
+)
+
+
+def clips(data: GermanSpeech, folder: Path) -> pd.DataFrame:
+    """The clip table of the corpus; made under `folder` the first time, only read later.
+
+    Parameters
+    ----------
+    data : its settings
+    folder : where made corpora live; this one becomes ``german_speech-<key of the settings>``
+
+    Returns
+    -------
+    DataFrame, one row per clip, sorted by ``clip_id``: ``clip_id, path, speaker, sentence, text, seconds, phones, starts, ends``
+        and ``words`` (list of str), the words as spoken, so that the share of words unseen in train can be told.
+
+    Raises
+    ------
+    UserError
+        Settings that cannot be met, or espeakng-loader is not installed.
+    """
+    _check(data)
+    key = hashlib.sha256(f"{VERSION} {data.model_dump_json()}".encode()).hexdigest()[:12]
+    place = Path(folder).absolute() / f"german_speech-{key}"
+    rows = _read(place)
+    if rows is None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(place.with_name(f".{place.name}.lock")):
+            rows = _read(place)  # another process may have made it meanwhile
+            if rows is None:
+                _make(data, place)
+                rows = _read(place)
+                assert rows is not None
+    table = pd.DataFrame(rows)
+    table.insert(1, "path", [str(place / f"{clip}.wav") for clip in table["clip_id"]])
+    return table.drop(columns=["samples", "sha256"])
+
+
+def _check(data: GermanSpeech) -> None:
+    if data.speakers > len(SPEAKERS):
+        raise UserError(f"data.speakers = {data.speakers}: there are voices for at most {len(SPEAKERS)} speakers; lower it")
+    if data.clips > data.speakers * data.sentences:
+        most = data.speakers * data.sentences
+        raise UserError(f"data.clips = {data.clips}: clips <= speakers * sentences = {most} must hold; lower it or add sentences")
+    sizes = {"speaker": data.speakers, "sentence": data.sentences}
+    for group, test, validation in zip(data.groups, data.test_values, data.validation_values, strict=True):
+        if group not in sizes:
+            raise UserError(f'data.groups: "{group}" is no group of german_speech; it has {list(sizes)}')
+        if test + validation >= sizes[group]:
+            raise UserError(
+                f"data.test_values + data.validation_values must leave train a {group} of {sizes[group]}, but take {test} + {validation}"
+            )
+
+
+def pairs(data: GermanSpeech) -> np.ndarray:  # (clips, 2)
+    """Choose the distinct (speaker, sentence) pairs that are spoken, as sorted indices.
+
+    With one rotation and both groups, the sides of the split are known: about 92 of 100 pairs join a speaker and a sentence of one
+    side ("on the diagonal"), test : validation : train as 20 : 12 : 60, spread evenly over the side's speakers and sentences; the
+    other 8 are off the diagonal, which the split drops. A side has no more pairs than its speakers times its sentences: what does
+    not fit goes to the other sides, and off the diagonal only when they are full. 14 speakers (3, 2, 9) need 300 sentences in 5 blocks
+    (60, 60, 180) for 800 clips of the full 92 %. Otherwise pairs are drawn uniformly.
+    """
+    generator = _generator(data, "pairs")
+    shape = (data.speakers, data.sentences)
+    if data.rotations > 1 or set(data.groups) != {"speaker", "sentence"}:
+        chosen = generator.choice(data.speakers * data.sentences, size=data.clips, replace=False)
+        return np.sort(chosen)[:, None] // [data.sentences, 1] % shape
+    sides = []  # per group: the indices of test, validation and train
+    for group, size in zip(("speaker", "sentence"), shape, strict=True):
+        i = data.groups.index(group)
+        sides.append(np.split(np.arange(size), np.cumsum([data.test_values[i], data.validation_values[i]])))
+    capacities = np.array([len(speakers) * len(sentences) for speakers, sentences in zip(*sides, strict=True)])
+    counts = np.minimum(np.floor(data.clips * np.array([0.20, 0.12, 0.60])).astype(int), capacities)  # (3,)
+    missing = min(round(0.92 * data.clips), capacities.sum()) - counts.sum()
+    for side in (2, 0, 1):  # train takes the rest first
+        extra = min(missing, capacities[side] - counts[side])
+        counts[side] += extra
+        missing -= extra
+    # What the diagonal leaves must fit beside it; where it does not, the diagonal takes more.
+    off_room = data.speakers * data.sentences - capacities.sum()
+    for side in (2, 0, 1):
+        counts[side] += min(max(0, data.clips - counts.sum() - off_room), capacities[side] - counts[side])
+    chosen_pairs: list[tuple[int, int]] = []
+    for speakers, sentences, count in zip(*sides, counts, strict=True):
+        speakers, sentences = generator.permutation(speakers), generator.permutation(sentences)
+        period = math.lcm(len(speakers), len(sentences))
+        for k in range(count):  # a walk that visits every pair once, and each speaker and each sentence in turn
+            chosen_pairs.append((speakers[(k + k // period) % len(speakers)], sentences[k % len(sentences)]))
+    side_of = [np.repeat([0, 1, 2], [len(values) for values in group_sides]) for group_sides in sides]
+    off = np.argwhere(side_of[0][:, None] != side_of[1][None, :])
+    off = off[generator.permutation(len(off))[: data.clips - len(chosen_pairs)]]
+    return np.array(sorted([*chosen_pairs, *map(tuple, off.tolist())]))
+
+
+def timed_phones(utterance: Utterance) -> tuple[list[str], list[int], int]:
+    """Phones in this project's inventory, their first samples, and where the last one ends, all at espeak-ng's rate.
+
+    Raises
+    ------
+    RuntimeError
+        A name that is neither in `PHONES` nor in `MERGED`.
+    """
+    ends = [*utterance.starts[1:], len(utterance.samples)]
+    names = [name.replace("ˈ", "").replace("ˌ", "") for name in utterance.phones]
+    last = max(i for i, name in enumerate(names) if name)
+    phones: list[str] = []
+    starts: list[int] = []
+    for name, start, end in zip(names[: last + 1], utterance.starts, ends, strict=False):
+        if name:
+            name = MERGED.get(name, name)
+            if name not in PHONES:
+                raise RuntimeError(f"espeak-ng's phone {name!r} stands in no table of german_speech.py: add it to PHONES or MERGED")
+        elif phones and end - start >= SHORTEST_PAUSE_SECONDS * espeak.SAMPLE_RATE:  # before the first phone silence is longer anyway
+            name = "_"
+        if name and end > start:
+            phones.append(name)
+            starts.append(start)
+    return phones, starts, ends[last]
+
+
+def _generator(data: GermanSpeech, *names: str) -> np.random.Generator:
+    seed = hashlib.sha256("/".join([str(data.corpus_seed), *names]).encode()).digest()
+    return np.random.default_rng(int.from_bytes(seed[:16], "big"))
+
+
+def _clip(data: GermanSpeech, clip: str, utterance: Utterance) -> tuple[np.ndarray, list[str], list[float]]:
+    """Waveform (n_samples,) at `SAMPLE_RATE`, phones, and their boundaries in seconds (one more than phones)."""
+    generator = _generator(data, "clip", clip)
+    before, after = (round(seconds * SAMPLE_RATE) for seconds in generator.uniform(*SILENCE_SECONDS, size=2))
+    phones, starts, end = timed_phones(utterance)
+    speech = soxr.resample(utterance.samples / np.float32(32768), espeak.SAMPLE_RATE, SAMPLE_RATE, quality="HQ")
+    dry = np.pad(speech.astype(np.float64), (before, after))
+    spoken = slice(before, before + round(end * SAMPLE_RATE / espeak.SAMPLE_RATE))
+    wet = room.reverberate(dry, data.reverberation_seconds, sample_rate=SAMPLE_RATE, generator=generator)
+    y = room.add_noise(wet, data.signal_to_noise_db, spoken=spoken, sample_rate=SAMPLE_RATE, generator=generator)
+    y *= LOUDEST_PEAK * 10 ** (generator.uniform(-LEVEL_DB, LEVEL_DB) / 20) / np.abs(y).max()
+    boundaries = [before / SAMPLE_RATE + sample / espeak.SAMPLE_RATE for sample in (*starts, end)]
+    boundaries = [0.0, *(round(boundary, 7) for boundary in boundaries), len(y) / SAMPLE_RATE]
+    return y, ["_", *phones, "_"], boundaries
+
+
+def _make(data: GermanSpeech, place: Path) -> None:
+    seed = int(_generator(data, "sentences").integers(2**32))
+    sentences = german_grammar.sentences(data.sentences, blocks=data.blocks, own_words_share=data.own_words_share, seed=seed)
+    spoken = [(f"s{speaker:02d}", SPEAKERS[speaker], sentences[sentence]) for speaker, sentence in pairs(data)]
+    temporary = place.with_name(f".{place.name}.making")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    utterances = espeak.speak([(voice, sentence.text) for _, voice, sentence in spoken])
+    try:
+        lines = []
+        for (speaker, _, sentence), utterance in zip(spoken, utterances, strict=True):
+            clip = f"{speaker}_{sentence.sentence}"
+            y, phones, boundaries = _clip(data, clip, utterance)
+            path = temporary / f"{clip}.wav"
+            audio.save(path, y, sample_rate=SAMPLE_RATE)
+            row = {"clip_id": clip, "speaker": speaker, "sentence": sentence.sentence, "text": sentence.text}
+            row |= {"seconds": boundaries[-1], "phones": phones, "starts": boundaries[:-1], "ends": boundaries[1:]}
+            row |= {"words": sentence.words, "samples": len(y), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            lines.append(json.dumps(row, ensure_ascii=False))
+        (temporary / INDEX).write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")  # sorted by clip_id, each line's first key
+        shutil.rmtree(place, ignore_errors=True)  # a damaged one
+        os.replace(temporary, place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read(place: Path) -> list[dict] | None:
+    """Rows of the index, or None when there is no whole corpus."""
+    if not (place / INDEX).is_file():
+        return None
+    rows = [json.loads(line) for line in (place / INDEX).read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        path = place / f"{row['clip_id']}.wav"
+        if not path.is_file() or path.stat().st_size != 44 + 2 * row["samples"]:  # 44 bytes of header
+            return None
+    return rows
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

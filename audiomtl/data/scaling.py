@@ -1,0 +1,158 @@
+"""Input scaling: stored frames (n_frames, n_bands) to what a network reads.
+
+Conventions: `fit` sees the train clips only. It is called with the train side and with nothing else, and the scaler it returns is
+saved with the model, so that validation, test and later sounds are scaled by train's numbers. Clip-wise kinds have nothing to fit:
+they look at the one clip they scale.
+
+=============== ======================================================================
+none            as stored
+minmax          each clip to [-1, 1], by its own least and greatest value
+minmax_01       the same to [0, 1]
+standard_clip   each clip less its own mean, over its own deviation (all its bands)
+standard_train  less one mean, over one deviation, of all train frames and bands
+per_band_train  less a mean, over a deviation, of each band over all train frames
+=============== ======================================================================
+
+What does not vary (a silent clip; a band that is constant in train) has no scale: it becomes zero, never NaN.
+
+Contents: `Scaler`, `fit`, `apply`, `to_json`, `from_json`.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from audiomtl.errors import UserError
+from audiomtl.settings.shared import Scaling
+
+TRAIN_KINDS = ("standard_train", "per_band_train")
+CONSTANT = 1e-6  # a spread below this share of the values is float32 rounding, no signal
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """A fitted scaling: arrays of shape (1,) for standard_train, (n_bands,) for per_band_train, (0,) for all others; float64."""
+
+    kind: Scaling
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+def fit(frames: Iterable[np.ndarray], kind: Scaling) -> Scaler:
+    """Learn a scaling from the train clips: one pass, one clip in memory at a time.
+
+    Parameters
+    ----------
+    frames
+        Features of the train clips, each (n_frames, n_bands). Not looked at by the kinds that fit nothing.
+    kind
+        See above.
+
+    Raises
+    ------
+    UserError
+        The kind is unknown, there is no train clip, clips differ in their bands, or a value is not finite.
+
+    Notes
+    -----
+    Means and squared deviations are accumulated clip by clip in float64 (Chan, Golub and LeVeque, 1979), which loses nothing
+    where a sum of squares would, with means far from zero.
+    """
+    if kind not in get_args(Scaling):
+        raise UserError(f"features.scaling must be one of {', '.join(get_args(Scaling))}, but got {kind}")
+    if kind not in TRAIN_KINDS:
+        return _frozen(kind, np.empty(0), np.empty(0))
+    count, mean, squares = 0, np.zeros(1), np.zeros(1)
+    for number, clip in enumerate(frames):
+        values = np.asarray(clip, dtype=np.float64)  # (frames, bands)
+        if kind == "standard_train":
+            values = values.reshape(-1, 1)
+        elif count == 0:
+            mean, squares = np.zeros(values.shape[1]), np.zeros(values.shape[1])
+        elif values.shape[1] != len(mean):
+            raise UserError(
+                f"train clip {number} has {values.shape[1]} bands, those before it have {len(mean)}; all need the same features"
+            )
+        if not np.isfinite(values).all():
+            raise UserError(f"train clip {number} has features that are not finite; look at its sound")
+        clip_mean = values.mean(axis=0)
+        total = count + len(values)
+        squares = squares + np.square(values - clip_mean).sum(axis=0) + np.square(clip_mean - mean) * (count * len(values) / total)
+        mean = mean + (clip_mean - mean) * (len(values) / total)
+        count = total
+    if count == 0:
+        raise UserError(f"features.scaling = {kind} needs at least one train clip, but the train side is empty")
+    return _frozen(kind, mean, np.sqrt(squares / count))
+
+
+def apply(frames: np.ndarray, scaler: Scaler) -> np.ndarray:  # (n_frames, n_bands)
+    """Scale one clip.
+
+    Parameters
+    ----------
+    frames : np.ndarray, (n_frames, n_bands)
+        Features as stored; left as they are.
+    scaler
+        From `fit` on the train side.
+
+    Returns
+    -------
+    np.ndarray, (n_frames, n_bands), float32
+        A new array.
+
+    Raises
+    ------
+    UserError
+        The scaler was fitted on another number of bands.
+    """
+    values = np.array(frames, dtype=np.float32)
+    if scaler.kind == "none" or not values.size:
+        return values
+    if scaler.kind in ("minmax", "minmax_01"):
+        low, high = values.min(), values.max()
+        if high - low <= CONSTANT * max(abs(low), abs(high)):
+            return np.zeros_like(values)
+        values -= low
+        values /= high - low
+        return values if scaler.kind == "minmax_01" else values * np.float32(2) - np.float32(1)
+    if scaler.kind == "standard_clip":
+        mean, deviation = np.atleast_1d(values.mean(dtype=np.float64)), np.atleast_1d(values.std(dtype=np.float64))
+    else:
+        mean, deviation = scaler.mean, scaler.deviation
+    if len(mean) not in (1, values.shape[1]):
+        raise UserError(f"the scaler was fitted on {len(mean)} bands, but the features have {values.shape[1]}; they need the same settings")
+    varies = deviation > CONSTANT * np.abs(mean)  # (1,) or (bands,)
+    values -= mean.astype(np.float32)
+    values *= np.where(varies, 1 / np.where(varies, deviation, 1), 0).astype(np.float32)
+    return values
+
+
+def to_json(scaler: Scaler) -> str:
+    """The scaler as one line of text; `from_json` gives back the same numbers to the last bit."""
+    return json.dumps({"kind": scaler.kind, "mean": scaler.mean.tolist(), "deviation": scaler.deviation.tolist()})
+
+
+def from_json(text: str) -> Scaler:
+    """Read what `to_json` wrote.
+
+    Raises
+    ------
+    UserError
+        The text is no scaler.
+    """
+    try:
+        fields = json.loads(text)
+        kind, mean, deviation = fields["kind"], np.array(fields["mean"], dtype=np.float64), np.array(fields["deviation"], dtype=np.float64)
+        if kind not in get_args(Scaling) or mean.ndim != 1 or mean.shape != deviation.shape or (kind in TRAIN_KINDS) != bool(mean.size):
+            raise ValueError(f"kind {kind} with {mean.shape} means and {deviation.shape} deviations")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"this is no saved scaler ({error}); train again or take the file that was saved with the model") from error
+    return _frozen(kind, mean, deviation)
+
+
+def _frozen(kind: Scaling, mean: np.ndarray, deviation: np.ndarray) -> Scaler:
+    mean.flags.writeable = deviation.flags.writeable = False
+    return Scaler(kind, mean, deviation)
