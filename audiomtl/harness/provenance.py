@@ -14,6 +14,7 @@ from typing import Any
 
 from audiomtl import config
 
+NOT_COMPUTING = ("audiomtl.settings", "audiomtl.config", "audiomtl.errors", "audiomtl.pictures")  # the settings themselves are in the key
 PACKAGES = ("keras", "librosa", "numpy", "scipy", "soundfile", "soxr", "tensorflow", "tensorflow-cpu")
 
 
@@ -30,7 +31,7 @@ def code_version(model: str) -> str:
     while todo:
         module = todo.pop()
         spec = importlib.util.find_spec(module)
-        if module in seen or spec is None or not spec.origin or module.startswith("audiomtl.settings"):
+        if module in seen or spec is None or not spec.origin or module.startswith(NOT_COMPUTING):
             continue
         tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
         for node in ast.walk(tree):

@@ -6,6 +6,7 @@ RUNNING when a study starts has lost its worker; it is taken up again under its 
 Contents: `run_study`, `best_trial`, `promote`.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -298,6 +299,11 @@ class _Sitting:
 # ---------------------------------------------------------------- between settings and Optuna
 
 
+def study_name(file: StudyFile) -> str:
+    """Optuna's name of a study: the file's, and its identity."""
+    return f"{file.name}-{file.identity}"
+
+
 def create_study(file: StudyFile, storage: optuna.storages.BaseStorage) -> optuna.Study:
     """The Optuna study of a study file: its name carries its identity."""
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=file.study.prune_after_epochs, reduction_factor=REDUCTION_FACTOR)
@@ -305,7 +311,7 @@ def create_study(file: StudyFile, storage: optuna.storages.BaseStorage) -> optun
         storage=storage,
         sampler=sampler(file, 0),
         pruner=pruner,
-        study_name=f"{file.name}-{file.identity}",
+        study_name=study_name(file),
         direction=file.study.direction,
         load_if_exists=True,
     )
@@ -386,8 +392,9 @@ def best_trial(file: StudyFile, storage: str = "") -> tuple[int, float, dict[str
     ------
     UserError : the study has no complete trial.
     """
-    study = create_study(file, open_storage(storage))
-    best = _best(study)
+    best = None
+    with contextlib.suppress(KeyError):  # never run
+        best = _best(optuna.load_study(study_name=study_name(file), storage=open_storage(storage)))
     if best is None or best.value is None:
         raise UserError(f"{file.path}: this study ({file.identity}) has no complete trial yet: run make study-{file.name}")
     values = {path: _decode(file.study.search[path], value) for path, value in best.params.items()}

@@ -1,6 +1,6 @@
 """One training in a process of its own: what the child does. It talks to its worker over a pipe and to nobody else.
 
-It sends ``("entered", seconds)``, ``("epoch", epoch, scores)`` and at the end ``("done", Result)`` or ``("failed", reason)``; after each
+It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("done", Result)`` or ``("failed", reason)``; after each
 epoch it waits for ``True`` (go on) or ``False`` (stop). When the pipe closes, the worker is gone and the child ends at once. Only the
 holder of the checkpoint folder's lock trains, so a late child can never write beside its successor.
 
@@ -47,7 +47,6 @@ class Result:
     epochs: int
     seconds: float  # training alone, of all sittings
     cpu_seconds: float  # this sitting, whole process
-    memory_megabytes: float  # most resident memory of this sitting
     parameters: int
     facts: dict[str, float] = field(default_factory=dict)
 
@@ -70,9 +69,10 @@ def run(job: Job, pipe: Connection, threads: int, slot: int) -> None:
     except Exception as error:
         traceback.print_exc()
         message = ("failed", f"{type(error).__name__}: {error}".splitlines()[0][:500])
+    sys.stdout.flush()  # before the message: the worker collects the log when it has it
+    sys.stderr.flush()
     with contextlib.suppress(OSError):  # the worker is gone
         pipe.send(message)
-    log.flush()
     os._exit(0)  # TensorFlow's threads have nothing left to do
 
 
@@ -103,6 +103,7 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
     tf.config.threading.set_inter_op_parallelism_threads(1)
     if devices := tf.config.list_physical_devices("GPU"):
         tf.config.set_visible_devices(devices[slot % len(devices)], "GPU")
+        tf.config.experimental.set_memory_growth(devices[slot % len(devices)], True)
     seed_everything(job.seed)
     model = config.family("models", job.settings["model"])
     settings = config.settings_of(job.settings, job.name)
@@ -137,7 +138,6 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
         epochs=len(fitted.fit.history),
         seconds=fitted.fit.seconds,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
-        memory_megabytes=0.0,  # the worker polls it: ru_maxrss of a fork starts at what it inherits
         parameters=fitted.parameters,
         facts=prepared.facts,
     )

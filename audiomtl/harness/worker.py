@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -202,8 +202,6 @@ def _over_limit(child: _Child) -> str:
 
 def _outcome(child: _Child, status: Literal["complete", "stopped", "failed"], *, reason: str = "", result: Result | None = None) -> Outcome:
     _over_limit(child)  # one last look at the memory
-    if result:
-        result = replace(result, memory_megabytes=child.peak)
     return Outcome(status, reason, result, child.entered, time.time() - child.began, child.peak)
 
 

@@ -153,7 +153,9 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
     )
     examples = prepared.examples["train"]
     lengths = [len(one.frames) for one in examples]
-    switch = {"ctc": 0, "frames": training.epochs, "frames_then_ctc": round(network.frames_share * training.epochs)}[network.objective]
+    # frames_then_ctc: at least one epoch of each
+    between = min(training.epochs - 1, max(1, round(network.frames_share * training.epochs)))
+    switch = {"ctc": 0, "frames": training.epochs, "frames_then_ctc": between}[network.objective]
 
     def mode(epoch: int) -> Mode:
         return "frames" if epoch < switch else "ctc"

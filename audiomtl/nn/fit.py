@@ -60,7 +60,7 @@ def learning_rate(settings: Optimizer, *, epoch: int, epochs: int, step: int, re
     Parameters
     ----------
     epoch : finished epochs before this one.
-    epochs : epochs of the whole training (cosine: the rate falls to 0 over them).
+    epochs : epochs of the whole training (cosine: the rate falls towards 0 over them).
     step : optimizer steps before this one, over all epochs.
     reductions : how often the plateau rule has struck.
     """
@@ -160,7 +160,7 @@ def fit(
         step, stale, plateau_stale, reductions = state["step"], state["stale"], state["plateau_stale"], state["reductions"]
         before = state["seconds"]
         for epoch, scores in enumerate(result.history):
-            result.stopped = not on_epoch(epoch, scores)
+            result.stopped |= not on_epoch(epoch, scores)
 
     def spent() -> bool:
         return result.stopped or bool(training.patience and stale >= training.patience)

@@ -39,6 +39,12 @@ class Settings(Experiment):
     optimizer: Optimizer
     training: Training
 
+    @model_validator(mode="after")
+    def _an_epoch_of_each(self) -> Self:
+        if self.network.objective == "frames_then_ctc" and self.training.epochs < 2:
+            raise ValueError(f"frames_then_ctc needs training.epochs >= 2, but got {self.training.epochs}")
+        return self
+
 
 LOSS_PATHS = ("network.objective",)  # settings that change what the loss means: no study that sweeps one is judged by a loss
 SCORES = {"phone_error_rate": "minimize", "frame_accuracy": "maximize"}  # what is recorded and reported; the first decides
