@@ -15,12 +15,13 @@ from rich.table import Table
 from audiomtl import config, metrics
 from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog
+from audiomtl.errors import UserError
 from audiomtl.harness import provenance
 from audiomtl.harness.progress import Progress, console
 from audiomtl.harness.study import as_toml
-from audiomtl.harness.tracking import Run, Tracking, checkpoint_folder, locked, params_of, server_log, staging
+from audiomtl.harness.tracking import Run, Tracking, checkpoint_folder, locked, server_log, staging
 from audiomtl.harness.training import Job
-from audiomtl.harness.worker import Outcome, train_all
+from audiomtl.harness.worker import Outcome, start_forkserver, train_all, undivided
 from audiomtl.settings.toml import write
 
 SAME_BITS = 1e-9  # on the machine that recorded a score
@@ -64,8 +65,11 @@ def train_runs(file: ExperimentFile, arms: Sequence[str], *, again: bool, slots:
     -------
     {(arm, seed): run}; a training that failed is missing.
     """
+    start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
     planned = plan(file, arms)
-    with locked(f"experiment-{file.name}") as _:
+    with locked(f"experiment-{file.name}", wait=False) as mine:
+        if not mine:
+            raise UserError(f"{file.path}: another process is training best runs or ablations of {file.name}; wait for it or stop it")
         return _Runs(file, planned, again, slots, threads).run()
 
 
@@ -98,9 +102,14 @@ class _Runs:
         try:
             with self.progress:
                 train_all(self.next_job, self, model=self.file.raw["model"], slots=self.slots, threads=self.threads, log=server_log())
-        except KeyboardInterrupt:
-            for _, run_id in self.running.values():
-                self.tracking.close(run_id, "KILLED", "stopped by hand; the same command goes on")
+        except BaseException as error:
+            by_hand = isinstance(error, KeyboardInterrupt)
+            with undivided():
+                for _, run_id in self.running.values():
+                    reason = "stopped by hand; the same command goes on" if by_hand else f"the command ended: {error}"
+                    self.tracking.close(run_id, "KILLED", reason)
+            if by_hand:
+                self.progress.say("stopped: what is finished is kept; the same command goes on")
             raise
         return self.found
 
@@ -111,19 +120,17 @@ class _Runs:
         kind = "ablation" if one.arm else "best"
         tags = {"kind": kind, "seed": str(one.seed), "ablation": one.arm, "data": one.data, "fingerprint": one.fingerprint}
         tags["code"] = provenance.code_version(one.raw["model"])
-        run_id = self._interrupted(one, kind)
-        if run_id:
-            self.tracking.resume(run_id)
-        else:
-            shutil.rmtree(checkpoint_folder(one.fingerprint, kind), ignore_errors=True)
-            run_id = self.tracking.start(
-                self.file.name, one.name, tags=tags, params=params_of(one.raw, one.seed), description=self._describe(one)
-            )
-        self.tracking.log_dataset(run_id, one.raw["data"]["dataset"], one.data, config.flatten(one.raw["data"]))
+        with undivided():
+            run_id = self._interrupted(one, kind)
+            if run_id:
+                self.tracking.resume(run_id)
+            else:
+                shutil.rmtree(checkpoint_folder(one.fingerprint, kind), ignore_errors=True)
+                run_id = self.tracking.start(self.file.name, one.name, tags=tags, description=self._describe(one))
+            self.running[one.name] = (one, run_id)
+            self.tracking.log_settings(run_id, one.raw, one.seed, one.data)
         folder = staging(f"{self.file.name}-{one.arm or 'best'}-{one.seed}")
-        folder.mkdir(parents=True)
         (folder / "settings.toml").write_text(as_toml(one.raw, one.seed), encoding="utf-8")
-        self.running[one.name] = (one, run_id)
         best = not one.arm
         return Job(one.name, one.raw, one.seed, folder, checkpoint_folder(one.fingerprint, kind), test=best, keep_model=best)
 
@@ -150,7 +157,6 @@ class _Runs:
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         one, run_id = self.running.pop(job.name)
-        shutil.rmtree(job.checkpoint, ignore_errors=True)
         tags = {}
         if job.test and outcome.status == "complete":
             tags["test_looks"] = str(self.tracking.count_test_look(self.file.name))
@@ -164,6 +170,7 @@ class _Runs:
             text = f"failed: {outcome.reason}"
             self.tracking.end(run_id, job, outcome)
         self.progress.end(job.name, f"{job.name}: {text}, {outcome.wall_seconds:.0f} s")
+        shutil.rmtree(job.checkpoint, ignore_errors=True)  # last: until here a kill costs no more than this bookkeeping
 
     def tick(self) -> None:
         self.progress.refresh()

@@ -8,10 +8,8 @@ Contents: `run_study`, `best_trial`, `promote`.
 
 import contextlib
 import json
-import logging
 import os
 import shutil
-import signal
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,14 +25,14 @@ from audiomtl.data import catalog
 from audiomtl.errors import UserError
 from audiomtl.harness import provenance
 from audiomtl.harness.progress import Progress
-from audiomtl.harness.tracking import Tracking, checkpoint_folder, locked, params_of, runs_folder, server_log, staging
+from audiomtl.harness.tracking import Tracking, checkpoint_folder, locked, runs_folder, server_log, staging
 from audiomtl.harness.training import Job
-from audiomtl.harness.worker import Outcome, start_forkserver, train_all
+from audiomtl.harness.worker import Outcome, start_forkserver, train_all, undivided
 from audiomtl.settings.study import Dimension
 from audiomtl.settings.toml import write
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-logging.getLogger("optuna").addFilter(lambda record: "already reported" not in record.getMessage())
+warnings.filterwarnings("ignore", message=".*is already reported")  # epochs that are told again after a crash
 
 STARTUP_TRIALS = 10  # at random, before the sampler models anything
 REDUCTION_FACTOR = 3  # successive halving keeps the best third at each rung
@@ -70,12 +68,7 @@ def run_study(file: StudyFile, *, slots: int, threads: int, storage: str = "") -
         if not mine:
             raise UserError(f"{file.path}: another process is running this study; wait for it or stop it")
         start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
-        signal.signal(signal.SIGTERM, _interrupt)
         _Sitting(file, open_storage(storage), slots, threads).run()
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 class _Sitting:
@@ -87,9 +80,11 @@ class _Sitting:
         self.experiment = file.experiment.name
         self.study = create_study(file, storage)
         self.data: dict[str, str] = {}  # key of data settings -> data hash
-        self.trials: dict[str, Trial] = {}  # job name -> trial
+        self.trials: dict[str, Trial] = {}  # job name -> trial, of what runs now; so are the next two
         self.run_ids: dict[str, str] = {}
+        self.keys: dict[str, str] = {}  # job name -> fingerprint
         self.orphans = [trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
+        self.twins: list[int] = []  # trials with the settings of one that runs now; answered when it has ended
 
     def run(self) -> None:
         study, file = self.study, self.file
@@ -98,29 +93,31 @@ class _Sitting:
         if not earlier and not self.orphans and not waiting:
             study.enqueue_trial(encode(file, config.flatten(file.raw)))
         self.tracking.reap(self.experiment)
-        self.parent = self._parent_run()
+        for run in self.tracking.runs(self.experiment, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'"):
+            if "outcome" in run.data.tags:  # killed after the trial's end was written, before its checkpoint was removed
+                shutil.rmtree(checkpoint_folder(run.data.tags["fingerprint"], "trial"), ignore_errors=True)
         self.progress = Progress(f"study {file.name}", file.study.trials, len(earlier))
-        if earlier or self.orphans:
-            self.progress.say(
-                f"study {file.name} ({file.identity}) goes on: {len(earlier)} trials done, {len(self.orphans)} taken up again"
-            )
-        else:
-            self.progress.say(
-                f"study {file.name} ({file.identity}): {file.study.trials} trials, {file.study.direction} {file.study.metric}"
-            )
-        status, reason = "FAILED", "the study ended with an error"
+        goes_on = f" goes on: {len(earlier)} trials done, {len(self.orphans)} taken up again" if earlier or self.orphans else ""
+        what = f"{file.study.trials} trials, {file.study.direction} {file.study.metric}"
+        self.progress.say(f"study {file.name} ({file.identity}): {what}{goes_on}")
+        with undivided():
+            self.parent = self._parent_run()
+        status, reason = "FINISHED", ""
         try:
             with self.progress:
                 train_all(self.next_job, self, model=file.raw["model"], slots=self.slots, threads=self.threads, log=server_log())
-            status, reason = "FINISHED", ""
-        except KeyboardInterrupt:
-            status, reason = "KILLED", f"stopped by hand; make study-{file.name} goes on"
-            for run_id in self.run_ids.values():
-                self.tracking.close(run_id, "KILLED", reason)
-            self.progress.say(f"stopped: what is finished is kept; `make study-{file.name}` goes on")
+        except BaseException as error:
+            by_hand = isinstance(error, KeyboardInterrupt)
+            status = "KILLED" if by_hand else "FAILED"
+            reason = f"stopped by hand; make study-{file.name} goes on" if by_hand else f"the study ended: {error}"
+            if by_hand:
+                self.progress.say(f"stopped: what is finished is kept; `make study-{file.name}` goes on")
             raise
         finally:
-            self._finish_parent(status, reason)
+            with undivided():
+                for run_id in self.run_ids.values():
+                    self.tracking.close(run_id, status, reason)
+                self._finish_parent(status, reason)
         if file.experiment.path.parent.name == "experiments":
             self.progress.say(f"next: make promote-{file.name}, then make best-{self.experiment}")
 
@@ -129,7 +126,7 @@ class _Sitting:
     def next_job(self) -> Job | None:
         """The next training; trials whose settings were trained before are answered on the way."""
         while True:
-            if self.orphans:
+            if resumed := bool(self.orphans):
                 number = self.orphans.pop(0)
                 self.study.sampler = sampler(self.file, number)
                 trial = Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
@@ -138,79 +135,93 @@ class _Sitting:
                 trial = self.study.ask()
             else:
                 return None
-            job = self._job(trial)
-            if job:
+            if job := self._job(trial, resumed):
                 return job
 
     def _asked(self) -> int:
         return sum(trial.state != TrialState.WAITING for trial in self.study.get_trials(deepcopy=False))
 
-    def _job(self, trial: Trial) -> Job | None:
+    def _job(self, trial: Trial, resumed: bool) -> Job | None:
+        """The training of a trial, its MLflow run open; None when the trial needs none."""
         values = suggest(trial, self.file)
         raw = config.override(self.file.raw, values)
-        name = f"trial {trial.number}"
+        name, seed, refused, data = f"trial {trial.number}", raw["study_seed"], "", "none"
         try:
-            config.settings_of(raw, f"{self.file.path}: {name}")
-        except UserError as error:  # two swept settings that do not go together
-            trial.set_user_attr("reason", str(error))
-            self.study.tell(trial, state=TrialState.FAIL)
-            self.progress.end(name, f"{name}: refused: {error}")
-            return None
-        seed = raw["study_seed"]
-        data = self._data_hash(raw)
+            data = self._data_hash(raw, name)
+        except UserError as error:  # swept settings that do not go together, or not with the data
+            refused = str(error)
         key = provenance.fingerprint(raw, seed, data)
+        if key in self.keys.values():
+            self.twins.append(trial.number)
+            return None
         tags = {"kind": "trial", "study": self.file.name, "study_key": self.file.identity, "trial": str(trial.number), "seed": str(seed)}
         tags |= {"data": data, "code": provenance.code_version(raw["model"]), "fingerprint": key, "ablation": self.file.study.ablation}
         tags["mlflow.parentRunId"] = self.parent
-        run_id = self._old_run(trial) or self.tracking.start(
-            self.experiment, name, tags=tags, params=params_of(raw, seed), description=self._describe(trial.number, values)
-        )
-        job = Job(name, raw, seed, staging(f"{self.file.name}-{trial.number}"), checkpoint_folder(key, "trial"))
-        self.trials[name], self.run_ids[name] = trial, run_id
-        self.tracking.log_dataset(run_id, raw["data"]["dataset"], data, config.flatten(raw["data"]))
-        if self._answered(job, trial, key, run_id):
-            return None
-        job.folder.mkdir(parents=True)
-        (job.folder / "settings.toml").write_text(as_toml(raw, seed), encoding="utf-8")
-        return job
+        with undivided():
+            run_id = self._old_run(trial, key) if resumed else ""
+            run_id = run_id or self.tracking.start(self.experiment, name, tags=tags, description=self._describe(trial.number, values))
+            self.tracking.log_settings(run_id, raw, seed, data)
+            if refused:
+                self._refuse(trial, run_id, refused)
+                return None
+            if self._answered(trial, key, run_id):
+                return None
+            self.trials[name], self.run_ids[name], self.keys[name] = trial, run_id, key
+        folder = staging(f"{self.file.name}-{trial.number}")
+        (folder / "settings.toml").write_text(as_toml(raw, seed), encoding="utf-8")
+        return Job(name, raw, seed, folder, checkpoint_folder(key, "trial"))
 
-    def _old_run(self, trial: Trial) -> str:
+    def _old_run(self, trial: Trial, key: str) -> str:
         """The MLflow run that this trial had before its worker went, taken up again."""
-        runs = self.tracking.runs(self.experiment, f"tags.study_key = '{self.file.identity}' and tags.trial = '{trial.number}'")
+        filters = f"tags.study_key = '{self.file.identity}' and tags.trial = '{trial.number}' and tags.fingerprint = '{key}'"
+        runs = self.tracking.runs(self.experiment, filters)
         if not runs:
             return ""
         self.tracking.resume(runs[0].info.run_id)
         return runs[0].info.run_id
 
-    def _answered(self, job: Job, trial: Trial, key: str, run_id: str) -> bool:
-        """Tell the outcome of settings that this project has trained already: from MLflow when complete, from the study when pruned."""
-        metric = self.file.study.metric
+    def _refuse(self, trial: Trial, run_id: str, reason: str) -> None:
+        self.tracking.client.set_tag(run_id, "outcome", "failed")
+        self.tracking.close(run_id, "FAILED", reason)
+        trial.set_user_attr("reason", reason)
+        self.study.tell(trial, state=TrialState.FAIL)
+        self.progress.end(f"trial {trial.number}", f"trial {trial.number}: refused: {reason}", self._best_text())
+
+    def _answered(self, trial: Trial, key: str, run_id: str) -> bool:
+        """Tell the outcome of settings that this project has trained already: from MLflow when complete, from the study when pruned.
+
+        MLflow first: when a kill comes between the two, the trial is answered once more.
+        """
+        study, name = self.file.study, f"trial {trial.number}"
         known = self.tracking.finished(self.experiment, key, ("trial",))
-        if known and f"best/{metric}" in known.data.metrics:
-            value = known.data.metrics[f"best/{metric}"]
-            self.study.tell(trial, value)
+        if known and f"best/{study.metric}" in known.data.metrics:
+            value = known.data.metrics[f"best/{study.metric}"]
+            source = known.info.run_name or known.info.run_id
             self.tracking.copy_scores(known, run_id)
-            self._close_answered(job, run_id, "FINISHED", known.info.run_name or known.info.run_id)
-            self.progress.end(job.name, f"{job.name}: {value:.4f}, answered from {known.info.run_name}: trained before", self._best_text())
+            self._close_answered(run_id, "FINISHED", source)
+            for epoch, score in self.tracking.history(known.info.run_id, study.prune_on):  # later trials are compared with them
+                trial.report(self._signed(score), epoch + 1)
+            self.study.tell(trial, value)
+            self.progress.end(name, f"{name}: {value:.4f}, answered from {source}: trained before", self._best_text())
             return True
         for other in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
             if other.params == trial.params and other.number != trial.number:
+                self._close_answered(run_id, "KILLED", f"trial {other.number}")
                 self.study.tell(trial, state=TrialState.PRUNED)
-                self._close_answered(job, run_id, "KILLED", f"trial {other.number}")
-                self.progress.end(job.name, f"{job.name}: pruned like trial {other.number}, which has the same settings", self._best_text())
+                self.progress.end(name, f"{name}: pruned like trial {other.number}, which has the same settings", self._best_text())
                 return True
         return False
 
-    def _close_answered(self, job: Job, run_id: str, status: str, source: str) -> None:
+    def _close_answered(self, run_id: str, status: str, source: str) -> None:
         self.tracking.client.set_tag(run_id, "outcome", "answered")
         self.tracking.client.set_tag(run_id, "answered_from", source)
         self.tracking.close(run_id, status)
-        del self.run_ids[job.name]
 
-    def _data_hash(self, raw: Mapping[str, Any]) -> str:
+    def _data_hash(self, raw: Mapping[str, Any], name: str) -> str:
+        settings = config.settings_of(raw, f"{self.file.path}: {name}")
         key = config.digest(raw["data"])
         if key not in self.data:
-            self.data[key] = catalog.fingerprint(catalog.clips(config.settings_of(raw, str(self.file.path)).data))
+            self.data[key] = catalog.fingerprint(catalog.clips(settings.data))
         return self.data[key]
 
     # ------------------------------------------------------------ what happens to it
@@ -225,14 +236,43 @@ class _Sitting:
         if missing:
             raise UserError(f'{self.file.path}: "{missing[0]}" is no score of {job.settings["model"]}; it has {", ".join(sorted(scores))}')
         self.progress.epoch(job.name, epoch + 1, f"{study.metric} {scores[study.metric]:.4f}")
-        sign = 1 if study.prune_direction == study.direction else -1
-        trial.report(sign * scores[study.prune_on], epoch + 1)
-        hopeless = trial.should_prune()  # asked even when the answer is not used: the pruner keeps its rungs in this call
+        value = self._signed(scores[study.prune_on])
+        trial.report(value, epoch + 1)
         # trial 0 is what the study must beat: it needs a score
-        return trial.number == 0 or epoch + 1 >= job.settings["training"]["epochs"] or not hopeless
+        return trial.number == 0 or epoch + 1 >= job.settings["training"]["epochs"] or not self._hopeless(trial, epoch + 1, value)
+
+    def _signed(self, score: float) -> float:
+        """A pruning score in the direction of the study, as Optuna wants it."""
+        return score if self.file.study.prune_direction == self.file.study.direction else -score
+
+    def _hopeless(self, trial: Trial, epochs: int, value: float) -> bool:
+        """Asynchronous successive halving (Li et al., 2020): at each rung go on with the best third of those that came so far.
+
+        The verdict is stored before it is acted on, so that a trial killed in between is judged alike when it is replayed. Optuna's
+        pruner counts a rung as passed as soon as it has been asked.
+        """
+        rung = self.file.study.prune_after_epochs
+        while rung < epochs:
+            rung *= REDUCTION_FACTOR
+        if rung != epochs:
+            return False
+        verdict = trial.user_attrs.get(f"rung {rung}")
+        if verdict is None:
+            others = [
+                other.intermediate_values[rung]
+                for other in self.study.get_trials(deepcopy=False)
+                if other.number != trial.number and rung in other.intermediate_values
+            ]
+            reached = sorted([*others, value], reverse=self.file.study.direction == "maximize")
+            last = reached[max(0, len(reached) // REDUCTION_FACTOR - 1)]
+            good = value <= last if self.file.study.direction == "minimize" else value >= last
+            verdict = "go on" if good else "stop"
+            trial.set_user_attr(f"rung {rung}", verdict)
+        return verdict == "stop"
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        trial, run_id = self.trials.pop(job.name), self.run_ids[job.name]
+        trial, run_id = self.trials.pop(job.name), self.run_ids.pop(job.name)
+        del self.keys[job.name]
         line = f"{job.name}: "
         if outcome.status == "complete" and outcome.result:
             value = outcome.result.scores[self.file.study.metric]
@@ -249,13 +289,14 @@ class _Sitting:
             self.tracking.end(run_id, job, outcome)
             trial.set_user_attr("reason", outcome.reason)
             self.study.tell(trial, state=TrialState.FAIL)
-        del self.run_ids[job.name]
-        shutil.rmtree(job.checkpoint, ignore_errors=True)
         if outcome.status == "complete":
             best = _best(self.study)
             assert best is not None and best.value is not None
             self.tracking.client.log_metric(self.parent, f"best/{self.file.study.metric}", best.value, step=trial.number)
+        self.orphans += self.twins
+        self.twins = []
         self.progress.end(job.name, line, self._best_text())
+        shutil.rmtree(job.checkpoint, ignore_errors=True)  # last: until here a kill costs no more than this bookkeeping
 
     def tick(self) -> None:
         self.progress.refresh()
@@ -274,21 +315,27 @@ class _Sitting:
     def _parent_run(self) -> str:
         file = self.file
         found = self.tracking.runs(self.experiment, f"tags.kind = 'study' and tags.study_key = '{file.identity}'")
+        if found and found[0].info.status == "RUNNING":  # not reaped: its owner lives, perhaps on another machine
+            raise UserError(f"{file.path}: this study is being run by {found[0].data.tags['owner']} (host:process); wait for it or stop it")
         if found:
             self.tracking.resume(found[0].info.run_id)
             return found[0].info.run_id
         others = self.tracking.runs(self.experiment, f"tags.kind = 'study' and tags.study = '{file.name}'")
         if others:
-            print(f"{file.path}: its search, or a setting outside it, changed: this is a new study, {len(others)} older kept in MLflow")
+            self.progress.say(
+                f"{file.path}: its search, or a setting outside it, changed: this is a new study, {len(others)} older kept in MLflow"
+            )
         tags = {"kind": "study", "study": file.name, "study_key": file.identity}
-        params = {f"study.{path}": value for path, value in config.flatten(file.study.model_dump(exclude={"description"})).items()}
         text = f"{file.study.description}\n\nA study of {self.experiment}: its trials are the runs nested below."
-        return self.tracking.start(self.experiment, f"study {file.name}", tags=tags, params=params, description=text)
+        run_id = self.tracking.start(self.experiment, f"study {file.name}", tags=tags, description=text)
+        swept = config.flatten(file.study.model_dump(exclude={"description"}))
+        self.tracking.log_params(run_id, {f"study.{path}": value for path, value in swept.items()})
+        return run_id
 
     def _finish_parent(self, status: str, reason: str) -> None:
         folder = staging(f"study-{self.file.name}")
-        folder.mkdir(parents=True)
-        shutil.copy(self.file.path, folder / "study.toml")
+        if self.file.path.is_file():
+            shutil.copy(self.file.path, folder / "study.toml")
         frame = self.study.trials_dataframe(attrs=("number", "value", "state", "params", "user_attrs"))
         frame.to_csv(folder / "trials.csv", index=False)
         self.tracking.client.log_artifacts(self.parent, str(folder))
@@ -306,11 +353,10 @@ def study_name(file: StudyFile) -> str:
 
 def create_study(file: StudyFile, storage: optuna.storages.BaseStorage) -> optuna.Study:
     """The Optuna study of a study file: its name carries its identity."""
-    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=file.study.prune_after_epochs, reduction_factor=REDUCTION_FACTOR)
     return optuna.create_study(
         storage=storage,
         sampler=sampler(file, 0),
-        pruner=pruner,
+        pruner=optuna.pruners.NopPruner(),  # see `_Sitting._hopeless`
         study_name=study_name(file),
         direction=file.study.direction,
         load_if_exists=True,
@@ -423,7 +469,9 @@ def promote(file: StudyFile, *, to: Path | None = None, storage: str = "") -> tu
     _, _, values = best_trial(file, storage)
     experiment, arm = file.experiment, file.study.ablation
     old = config.flatten(file.raw)
-    changed = {path: (old[path], value) for path, value in sorted(values.items()) if old[path] != value}
+    # an ablation gets all its tuned settings: it must not inherit one of them from an experiment that is promoted later
+    own = experiment.ablations[arm] if arm else old
+    changed = {path: (old[path], value) for path, value in sorted(values.items()) if old[path] != value or path not in own}
     table = f"ablation.{arm}" if arm else ""
     text = experiment.path.read_bytes().decode("utf-8")
     text = config.edit(text, {path: new for path, (_, new) in changed.items()}, table)

@@ -57,9 +57,9 @@ class Tracking:
     def __init__(self) -> None:
         default = runs_folder() / "mlflow.db"
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{default}"
-        self._local = not os.environ.get("MLFLOW_TRACKING_URI")
+        self._local = self.uri.startswith("sqlite")
         with locked("mlflow"):  # several processes that open a fresh store at once break it
-            if self._local:
+            if self.uri == f"sqlite:///{default}":
                 import sqlite3
 
                 with contextlib.closing(sqlite3.connect(default)) as database:
@@ -78,8 +78,8 @@ class Tracking:
             place = (runs_folder() / "artifacts" / name).as_uri() if self._local else None
             return self.client.create_experiment(name, artifact_location=place)
 
-    def start(self, experiment: str, name: str, *, tags: Mapping[str, str], params: Mapping[str, Any], description: str) -> str:
-        """Open a run and return its id. ``params`` are flat settings."""
+    def start(self, experiment: str, name: str, *, tags: Mapping[str, str], description: str) -> str:
+        """Open a run and return its id."""
         head, dirty = provenance.commit()
         every = {
             **tags,
@@ -90,21 +90,28 @@ class Tracking:
             "owner": _me(),
             "mlflow.note.content": description,
         }
-        run = self.client.create_run(self.experiment(experiment), tags=every, run_name=name)
-        entries = [Param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in sorted(params.items())]
-        self.client.log_batch(run.info.run_id, params=entries)
-        return run.info.run_id
+        return self.client.create_run(self.experiment(experiment), tags=every, run_name=name).info.run_id
 
     def resume(self, run_id: str) -> None:
         """Take up a run whose owner is gone."""
+        self.client.set_tag(run_id, "owner", _me())  # first: a RUNNING run without a living owner is closed by others
         self.client.update_run(run_id, status="RUNNING")
-        self.client.set_tag(run_id, "owner", _me())
-        self.client.delete_tag(run_id, "reason") if "reason" in self.client.get_run(run_id).data.tags else None
+        if "reason" in self.client.get_run(run_id).data.tags:
+            self.client.delete_tag(run_id, "reason")
 
-    def log_dataset(self, run_id: str, name: str, digest: str, facts: Mapping[str, Any]) -> None:
-        """Name the data that a run used, as MLflow shows it."""
-        source = Dataset(name=name, digest=digest, source_type="local", source=json.dumps({"dataset": name}), profile=json.dumps(facts))
+    def log_settings(self, run_id: str, raw: Mapping[str, Any], seed: int, data: str) -> None:
+        """All settings as params, and the data set. Said again after a crash it changes nothing."""
+        flat = {key: value for key, value in config.flatten(raw).items() if key not in ("seeds", "study_seed", "description")}
+        self.log_params(run_id, {**flat, "seed": seed})
+        name = raw["data"]["dataset"]
+        profile = json.dumps(config.flatten(raw["data"]))
+        source = Dataset(name=name, digest=data, source_type="local", source=json.dumps({"dataset": name}), profile=profile)
         self.client.log_inputs(run_id, [DatasetInput(source, [InputTag("mlflow.data.context", "train, validation, test")])])
+
+    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        """Params in one batch; what is no text as JSON."""
+        entries = [Param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in sorted(params.items())]
+        self.client.log_batch(run_id, params=entries)
 
     def epoch(self, run_id: str, epoch: int, scores: Mapping[str, float]) -> None:
         """Scores of one epoch in one batch."""
@@ -184,7 +191,10 @@ class Tracking:
         return next((run for run in reversed(found) if run.data.tags.get("kind") in kinds), None)
 
     def reap(self, experiment: str) -> None:
-        """Close runs that say RUNNING though the process that owned them is gone."""
+        """Close runs that say RUNNING though the process that owned them is gone, and remove what such processes left."""
+        for left in runs_folder().glob("staging/*"):
+            if not psutil.pid_exists(int(left.name.split("-")[-2])):
+                shutil.rmtree(left, ignore_errors=True)
         for run in self.runs(experiment, "attributes.status = 'RUNNING'"):
             if not _alive(run.data.tags.get("owner", "")):
                 self.close(run.info.run_id, "KILLED", "its process ended without a word; the same command goes on with it")
@@ -204,8 +214,10 @@ class Tracking:
 
 
 def staging(name: str) -> Path:
-    """A folder for one run's files until MLflow has them."""
-    return runs_folder() / "staging" / f"{name}-{os.getpid()}-{time.time_ns()}"
+    """A new folder for one run's files until MLflow has them."""
+    folder = runs_folder() / "staging" / f"{name}-{os.getpid()}-{time.time_ns()}"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def server_log() -> Path:
@@ -216,12 +228,6 @@ def server_log() -> Path:
 def checkpoint_folder(fingerprint: str, kind: str) -> Path:
     """Where the training of one fingerprint keeps its checkpoint."""
     return runs_folder() / "checkpoints" / f"{fingerprint}-{kind}"
-
-
-def params_of(raw: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """All settings of a run, flat, with its one seed instead of the experiment's many."""
-    flat = config.flatten(raw)
-    return {key: value for key, value in flat.items() if key not in ("seeds", "study_seed", "description")} | {"seed": seed}
 
 
 def _me() -> str:

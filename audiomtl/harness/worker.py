@@ -3,7 +3,7 @@
 Children are forked from a forkserver that has TensorFlow and Keras imported already, so that a fresh isolated training starts in a
 fraction of a second. A crash, a kill, a hang, too much memory or an exception ends that training with its reason, never the worker.
 
-Contents: `Listener`, `Outcome`, `start_forkserver`, `train_all`.
+Contents: `Listener`, `Outcome`, `start_forkserver`, `train_all`, `undivided`.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ from typing import Any, Literal, Protocol
 
 import psutil
 
+from audiomtl.errors import UserError
 from audiomtl.harness.training import Job, Result, run
 
+# the last one, because a child imports the command's main module again
 PRELOAD = ["tensorflow", "keras", "pandas", "pyarrow.parquet", "rapidfuzz.distance", "matplotlib.figure", "audiomtl.cli"]
 POLL_SECONDS = 0.25  # how often memory and time are looked at
 
@@ -56,7 +59,8 @@ class _Child:
     slot: int
     process: Any
     pipe: connection.Connection
-    began: float
+    asked: float
+    began: float  # when the process was there: the limit counts from here
     watched: psutil.Process | None
     seconds: float  # limit
     memory: float  # limit, megabytes
@@ -101,6 +105,7 @@ def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: 
     context = start_forkserver(model, log)
     running: dict[int, _Child] = {}
     more = True
+    before = signal.signal(signal.SIGTERM, _interrupt) if threading.current_thread() is threading.main_thread() else None
     try:
         while True:
             while more and len(running) < slots:
@@ -110,18 +115,41 @@ def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: 
                     break
                 slot = min(set(range(slots)) - set(running))
                 listener.started(job)
-                running[slot] = _start(context, job, slot, threads)
+                running[slot] = _start(context, job, slot, threads, log)
             if not running:
                 return
             for slot, outcome in _wait(running, listener):
                 child = running.pop(slot)
                 _end(child)
-                listener.ended(child.job, outcome)
+                with undivided():
+                    listener.ended(child.job, outcome)
                 more = True  # an outcome may call for another job
             listener.tick()
     finally:
         for child in running.values():
             _end(child)
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def undivided() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the end of the block: Optuna and MLflow are told whole things."""
+    late: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {one: signal.signal(one, lambda number, _: late.append(number)) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    if late:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -130,7 +158,7 @@ def _stderr_to(path: Path) -> Iterator[None]:
     sys.stderr.flush()
     kept = os.dup(2)
     try:
-        with path.open("w") as file:
+        with path.open("a") as file:
             os.dup2(file.fileno(), 2)
         yield
     finally:
@@ -138,17 +166,20 @@ def _stderr_to(path: Path) -> Iterator[None]:
         os.close(kept)
 
 
-def _start(context: Any, job: Job, slot: int, threads: int) -> _Child:
+def _start(context: Any, job: Job, slot: int, threads: int, log: Path) -> _Child:
     ours, theirs = context.Pipe()
     limits = job.settings["limits"]
-    began = time.time()
+    asked = time.time()
     process = context.Process(target=run, args=(job, theirs, threads, slot), name=job.name, daemon=True)
-    process.start()
+    try:
+        process.start()  # waits while the server still imports TensorFlow
+    except (EOFError, ConnectionError) as error:
+        raise UserError(f"{job.name}: the server that starts trainings did not come up; the reason is in {log}") from error
     theirs.close()
     watched = None
     with contextlib.suppress(psutil.NoSuchProcess):
         watched = psutil.Process(process.pid)
-    return _Child(job, slot, process, ours, began, watched, float(limits["seconds"]), float(limits["memory_megabytes"]))
+    return _Child(job, slot, process, ours, asked, time.time(), watched, float(limits["seconds"]), float(limits["memory_megabytes"]))
 
 
 def _wait(running: dict[int, _Child], listener: Listener) -> list[tuple[int, Outcome]]:
@@ -168,19 +199,24 @@ def _wait(running: dict[int, _Child], listener: Listener) -> list[tuple[int, Out
 
 
 def _read(child: _Child, listener: Listener) -> Outcome | None:
-    try:
-        while child.pipe.poll():
-            kind, *content = child.pipe.recv()
-            if kind == "entered":
-                child.entered = content[0] - child.began
-            elif kind == "epoch":
-                child.pipe.send(listener.epoch(child.job, *content))
-            elif kind == "failed":
-                return _outcome(child, "failed", reason=content[0])
-            else:
-                return _outcome(child, "stopped" if content[0].stopped else "complete", result=content[0])
-    except (EOFError, OSError):
-        pass
+    while True:
+        try:
+            kind, *content = child.pipe.recv() if child.pipe.poll() else ("nothing",)
+        except (EOFError, OSError):
+            kind, content = "gone", []
+        if kind == "entered":
+            child.entered = content[0] - child.asked
+        elif kind == "epoch":
+            with undivided():
+                go_on = listener.epoch(child.job, *content)
+            with contextlib.suppress(OSError):  # a child that died meanwhile is seen below, next time
+                child.pipe.send(go_on)
+        elif kind in ("nothing", "gone"):
+            break
+        elif kind == "failed":
+            return _outcome(child, "failed", reason=content[0])
+        else:
+            return _outcome(child, "stopped" if content[0].stopped else "complete", result=content[0])
     if child.process.is_alive():
         return None
     code = child.process.exitcode

@@ -54,6 +54,21 @@ class Project:
         assert process.returncode == code, output
         return output
 
+    def run_killed(self, patch: str, *arguments: str) -> None:
+        """The command with its worker killed (SIGKILL) inside: ``patch`` is Python that calls ``die()`` where it should happen."""
+        code = f"import os, signal\ndef die(): os.killpg(0, signal.SIGKILL)\n{patch}\nfrom audiomtl import cli\ncli.main()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(LAB)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == -9, output
+
     def tracking(self):
         """Its MLflow store."""
         from audiomtl.harness.tracking import Tracking

@@ -25,7 +25,7 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
     once = _summary(project)
     assert len(once) == 5
     assert once[0][2] == {"network.units": 8, "optimizer.learning_rate": 0.05}  # trial 0 is the experiment itself
-    assert "0/5" not in project.run("study", "tiny", "--slots", "2")
+    assert "5 trials done" in project.run("study", "tiny", "--slots", "2")
     assert _summary(project) == once  # a finished study has nothing left to do
 
     project.use_runs(tmp_path / "other")
@@ -77,6 +77,68 @@ def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(projec
     assert seen == {"none", *wanted}
 
 
+AT_CALL = """
+import itertools
+from {module} import {owner}
+whole, calls = {owner}.{method}, itertools.count(1)
+def dying(*arguments, **options):
+    call = next(calls)
+    if call == {call} and not {after}: die()
+    result = whole(*arguments, **options)
+    if call == {call}: die()
+    return result
+{owner}.{method} = dying
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "owner", "method", "call", "after"),
+    [
+        ("optuna", "Study", "tell", 3, False),  # MLflow knows the end of the trial, Optuna does not
+        ("optuna", "Study", "tell", 3, True),
+        ("audiomtl.harness.tracking", "Tracking", "end", 2, False),  # the child has ended, nobody knows
+        ("audiomtl.harness.tracking", "Tracking", "start", 3, True),  # a run without params
+        ("optuna.trial", "Trial", "set_user_attr", 2, True),  # the verdict of a rung is written, not acted on
+    ],
+)
+def test_a_kill_between_two_stores_changes_nothing(project, tmp_path, module, owner, method, call, after) -> None:
+    patch = AT_CALL.format(module=module, owner=owner, method=method, call=call, after=after)
+    project.run_killed(patch, "study", "tiny", "--slots", "1")
+    project.run("study", "tiny", "--slots", "1")
+    killed = _summary(project)
+    runs = project.tracking().runs("tiny", "tags.kind = 'trial'")
+    assert sorted(int(run.data.tags["trial"]) for run in runs) == [0, 1, 2, 3, 4]
+    status = {"COMPLETE": "FINISHED", "PRUNED": "KILLED"}
+    assert all(run.info.status == status[killed[int(run.data.tags["trial"])][1]] for run in runs)
+    assert all("optimizer.learning_rate" in run.data.params and run.data.tags["outcome"] in ("complete", "pruned") for run in runs)
+    assert [run.info.status for run in project.tracking().runs("tiny", "tags.kind = 'study'")] == ["FINISHED"]
+    assert not list(project.runs.glob("staging/*")) and not list(project.runs.glob("checkpoints/*"))
+
+    project.use_runs(tmp_path / "whole")
+    project.run("study", "tiny", "--slots", "1")
+    assert _summary(project) == killed
+
+
+def test_ctrl_c_while_the_server_still_imports_tensorflow(project) -> None:
+    process = project.start("study", "tiny", "--slots", "2")
+    time.sleep(2.5)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in output
+    if (project.runs / "mlflow.db").exists():
+        assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
+
+
+def test_two_commands_at_once_do_not_share_a_study(project) -> None:
+    project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.1")
+    first = project.start("study", "tiny", "--slots", "1")
+    while not (project.runs / "locks" / "mlflow").exists():
+        time.sleep(0.2)
+    assert "another process is running this study" in project.run("study", "tiny", code=2)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+
+
 def test_ctrl_c_stops_within_seconds_and_the_same_trial_goes_on(project) -> None:
     project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.2")
     process = project.start("study", "tiny", "--slots", "2")
@@ -108,9 +170,10 @@ def test_ctrl_c_stops_within_seconds_and_the_same_trial_goes_on(project) -> None
     assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
 
 
-def test_settings_trained_before_are_answered(project) -> None:
+@pytest.mark.parametrize("slots", ["1", "2"])
+def test_settings_trained_before_are_answered(project, slots: str) -> None:
     project.edit("studies", "optimizer.learning_rate = { low = 1e-3, high = 1e-1, log = true }\n", "")
-    project.run("study", "tiny", "--slots", "1")
+    project.run("study", "tiny", "--slots", slots)
     trials = _trials(project)
     assert len(trials) == 5
     runs = {run.data.tags["trial"]: run for run in project.tracking().runs("tiny", "tags.kind = 'trial'")}
