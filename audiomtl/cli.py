@@ -227,17 +227,17 @@ def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535
 
     Prints the address of the last study's comparison. Ctrl-C ends it.
     """
-    from audiomtl.harness import report as reporting
+    from audiomtl.harness.pages import serve
 
-    reporting.serve(port)
+    serve(port)
 
 
 @app.command()
 def price(names: ExperimentNames = None) -> None:
     """How many trainings, and minutes, are best and ablations?"""
-    from audiomtl.harness import report as reporting
+    from audiomtl.harness import runs
 
-    print(reporting.price(names or [], slots=DEFAULT_SLOTS))
+    print(runs.price(names or [], slots=DEFAULT_SLOTS))
 
 
 def _with_data(settings: object) -> None:

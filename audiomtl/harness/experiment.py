@@ -24,7 +24,6 @@ from audiomtl.harness.training import Job
 from audiomtl.harness.worker import Outcome, start_forkserver, train_all, undivided
 from audiomtl.settings.toml import write
 
-SAME_BITS = 1e-9  # on the machine that recorded a score
 LEAST_TOLERANCE = 0.02  # for another machine
 
 
@@ -193,7 +192,7 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, thre
         return False
     got = scores_of(file, [runs["", seed] for seed in file.settings.seeds])
     if record_it:
-        seconds = median(run.data.metrics["cost/wall_seconds"] for run in runs.values())
+        seconds = median(run.data.metrics["cost/cpu_seconds"] for run in runs.values())
         record(file, got, seconds)
         console().print(f"{file.path}: [expected] recorded over seeds {list(file.settings.seeds)}")
         _print_scores(file, got)
@@ -243,7 +242,7 @@ def scores_of(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float
     return found
 
 
-def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], seconds_per_training: float) -> None:
+def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds_per_training: float) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it stays as it is.
 
     The tolerance for other machines is three standard deviations over the seeds, at least 0.02.
@@ -259,7 +258,7 @@ def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], seconds_per
     origin.add("code", provenance.code_version(file.raw["model"]))
     origin.add("lock", provenance.lock_hash())
     origin.add("seeds", list(file.settings.seeds))
-    origin.add("seconds_per_training", round(seconds_per_training, 1))
+    origin.add("cpu_seconds_per_training", round(cpu_seconds_per_training, 1))
     expected.add("recorded", origin)
     for name, values in sorted(got.items()):
         table = tomlkit.table()
@@ -285,7 +284,7 @@ def compare(expected: Mapping[str, Any], got: Mapping[str, Sequence[float]]) -> 
     for name, entry in sorted(expected.items()):
         if name == "recorded":
             continue
-        allowed = SAME_BITS if same else float(entry["tolerance"])
+        allowed = 0.0 if same else float(entry["tolerance"])
         now = list(got.get(name, [math.nan] * len(entry["per_seed"])))
         for seed, was, value in zip(origin["seeds"], entry["per_seed"], now, strict=False):
             rows.append((name, str(seed), float(was), value, allowed, abs(value - was) <= allowed))

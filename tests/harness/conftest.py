@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 
 LAB = Path(__file__).parents[1] / "lab"
@@ -69,6 +70,16 @@ class Project:
         output, _ = process.communicate(timeout=240)
         assert process.returncode == -9, output
 
+    def trials(self) -> list[optuna.trial.FrozenTrial]:
+        """Trials of its one study."""
+        url = f"sqlite:///{self.runs / 'optuna.db'}"
+        [name] = optuna.study.get_all_study_names(url)
+        return optuna.load_study(study_name=name, storage=url).trials
+
+    def summary(self) -> list[tuple]:
+        """What must be equal in two runs of a study."""
+        return [(trial.number, trial.state.name, trial.params, trial.value, trial.intermediate_values) for trial in self.trials()]
+
     def tracking(self):
         """Its MLflow store."""
         from audiomtl.harness.tracking import Tracking
@@ -79,3 +90,12 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path / "project", monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def whole_study(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
+    """Summary of the study as it is, never interrupted, with one slot."""
+    with pytest.MonkeyPatch.context() as patch:
+        whole = Project(tmp_path_factory.mktemp("whole") / "project", patch)
+        whole.run("study", "tiny", "--slots", "1")
+        return whole.summary()

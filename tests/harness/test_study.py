@@ -4,36 +4,25 @@ import os
 import signal
 import time
 
-import optuna
 import pytest
 
 pytestmark = pytest.mark.slow
 
 
-def _trials(project) -> list[optuna.trial.FrozenTrial]:
-    url = f"sqlite:///{project.runs / 'optuna.db'}"
-    [name] = optuna.study.get_all_study_names(url)
-    return optuna.load_study(study_name=name, storage=url).trials
-
-
-def _summary(project) -> list[tuple]:
-    return [(trial.number, trial.state.name, trial.params, trial.value, trial.intermediate_values) for trial in _trials(project)]
-
-
 def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(project, tmp_path) -> None:
     project.run("study", "tiny", "--slots", "1")
-    once = _summary(project)
+    once = project.summary()
     assert len(once) == 5
     assert once[0][2] == {"network.units": 8, "optimizer.learning_rate": 0.05}  # trial 0 is the experiment itself
     assert "5 trials done" in project.run("study", "tiny", "--slots", "2")
-    assert _summary(project) == once  # a finished study has nothing left to do
+    assert project.summary() == once  # a finished study has nothing left to do
 
     project.use_runs(tmp_path / "other")
     project.edit("studies", "trials = 5", "trials = 3")
     project.run("study", "tiny", "--slots", "1")
     project.edit("studies", "trials = 3", "trials = 5")
     assert "goes on: 3 trials done" in project.run("study", "tiny", "--slots", "1")  # extended, in two sittings: the same study
-    assert _summary(project) == once
+    assert project.summary() == once
 
     runs = project.tracking().runs("tiny")
     parents = [run for run in runs if run.data.tags["kind"] == "study"]
@@ -66,7 +55,7 @@ def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(projec
     }
     runs = {run.data.tags["trial"]: run for run in project.tracking().runs("tiny", "tags.kind = 'trial'")}
     seen = set()
-    for trial in _trials(project):
+    for trial in project.trials():
         fault, run = trial.params["network.fault"], runs[str(trial.number)]
         seen.add(fault)
         if fault == "none":
@@ -101,11 +90,11 @@ def dying(*arguments, **options):
         ("optuna.trial", "Trial", "set_user_attr", 2, True),  # the verdict of a rung is written, not acted on
     ],
 )
-def test_a_kill_between_two_stores_changes_nothing(project, tmp_path, module, owner, method, call, after) -> None:
+def test_a_kill_between_two_stores_changes_nothing(project, whole_study, module, owner, method, call, after) -> None:
     patch = AT_CALL.format(module=module, owner=owner, method=method, call=call, after=after)
     project.run_killed(patch, "study", "tiny", "--slots", "1")
     project.run("study", "tiny", "--slots", "1")
-    killed = _summary(project)
+    killed = project.summary()
     runs = project.tracking().runs("tiny", "tags.kind = 'trial'")
     assert sorted(int(run.data.tags["trial"]) for run in runs) == [0, 1, 2, 3, 4]
     status = {"COMPLETE": "FINISHED", "PRUNED": "KILLED"}
@@ -114,9 +103,7 @@ def test_a_kill_between_two_stores_changes_nothing(project, tmp_path, module, ow
     assert [run.info.status for run in project.tracking().runs("tiny", "tags.kind = 'study'")] == ["FINISHED"]
     assert not list(project.runs.glob("staging/*")) and not list(project.runs.glob("checkpoints/*"))
 
-    project.use_runs(tmp_path / "whole")
-    project.run("study", "tiny", "--slots", "1")
-    assert _summary(project) == killed
+    assert killed == whole_study
 
 
 def test_ctrl_c_while_the_server_still_imports_tensorflow(project) -> None:
@@ -174,7 +161,7 @@ def test_ctrl_c_stops_within_seconds_and_the_same_trial_goes_on(project) -> None
 def test_settings_trained_before_are_answered(project, slots: str) -> None:
     project.edit("studies", "optimizer.learning_rate = { low = 1e-3, high = 1e-1, log = true }\n", "")
     project.run("study", "tiny", "--slots", slots)
-    trials = _trials(project)
+    trials = project.trials()
     assert len(trials) == 5
     runs = {run.data.tags["trial"]: run for run in project.tracking().runs("tiny", "tags.kind = 'trial'")}
     first: dict[int, int] = {}

@@ -1,0 +1,214 @@
+"""What ran: the best runs of one code, data and settings, their ablations, the sweeps; and the price of running them again.
+
+Contents: `choose`, `arms`, `studies`, `outcome`, `price`, `existing`.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from audiomtl import config, metrics
+from audiomtl.config import ExperimentFile
+from audiomtl.harness import experiment
+from audiomtl.harness.tracking import Run, Tracking, runs_folder
+
+
+def existing() -> Tracking | None:
+    """The store; None where there is none yet, as looking must not make one."""
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (runs_folder() / "mlflow.db").is_file():
+        return None
+    return Tracking()
+
+
+def parsed(text: str) -> Any:
+    """A parameter's value: text stands in MLflow as it is, all else as JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+@dataclass(frozen=True)
+class BestSet:
+    """Best runs of one code, data and settings, by seed."""
+
+    runs: dict[int, Run]
+    settings: dict[str, Any]  # setting path -> value, as trained
+    code: str
+    data: str
+    older: int = 0  # complete best runs that are in no table
+
+    def values(self, key: str) -> dict[int, float]:
+        """One metric by seed, where there is one."""
+        return {seed: run.data.metrics[key] for seed, run in self.runs.items() if key in run.data.metrics}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One ablation beside the best runs."""
+
+    name: str
+    changes: dict[str, Any]
+    same: bool = False  # the best run itself has its settings
+    failed: int = 0  # seeds whose training failed
+    pairs: dict[int, tuple[float, float]] = field(default_factory=dict)  # seed -> score on validation of the arm, of the best run
+
+    @property
+    def mean(self) -> float:
+        return sum(value for value, _ in self.pairs.values()) / len(self.pairs)
+
+    @property
+    def difference(self) -> tuple[float, float, float]:
+        """Mean of arm - best and its interval, paired by seed."""
+        arm, best = zip(*self.pairs.values(), strict=True)
+        return metrics.paired_difference(arm, best) if all(map(math.isfinite, arm + best)) else (math.nan,) * 3
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One study as MLflow has it."""
+
+    name: str
+    key: str
+    metric: str
+    direction: str
+    ablation: str
+    paths: dict[str, dict[str, list[Any]]]  # swept path -> its `when`
+    trials: dict[int, Run]
+    older: int  # studies of this name with other settings
+
+    def score(self, number: int) -> float | None:
+        return self.trials[number].data.metrics.get(f"best/{self.metric}") if outcome(self.trials[number]) in SCORED else None
+
+    @property
+    def best(self) -> int | None:
+        """Number of the best trial; of equal ones the first."""
+        sign = 1 if self.direction == "minimize" else -1
+        scored = {number: value for number in self.trials if (value := self.score(number)) is not None}
+        return min(scored, key=lambda number: (sign * scored[number], number), default=None)
+
+
+SCORED = ("complete", "answered")
+
+
+def outcome(run: Run) -> str:
+    """complete, pruned, failed, answered; running or interrupted before it has one."""
+    return run.data.tags.get("outcome") or {"RUNNING": "running", "FAILED": "failed"}.get(run.info.status, "interrupted")
+
+
+def trained(run: Run) -> dict[str, Any]:
+    """Settings that decided what a run computed, from its parameters."""
+    every = {path: parsed(text) for path, text in run.data.params.items() if path != "seed"}
+    return {path: value for path, value in every.items() if path.split(".")[0] not in config.NOT_TRAINED}
+
+
+def choose(file: ExperimentFile, runs: Sequence[Run]) -> BestSet | None:
+    """The best runs to report: see the top of this file. ``runs``: all of the experiment, oldest first."""
+    sets: dict[str, dict[int, Run]] = {}
+    newest: dict[str, int] = {}
+    own = config.trained_settings(file.raw)
+    complete = [run for run in runs if run.data.tags.get("kind") == "best" and outcome(run) == "complete"]
+    for position, run in enumerate(complete):
+        seed = int(run.data.tags["seed"])
+        if seed not in file.settings.seeds:
+            continue
+        key = config.digest([run.data.tags.get("code"), run.data.tags.get("data"), trained(run)])
+        sets.setdefault(key, {})[seed] = run  # a newer run of a seed takes the place of the older
+        newest[key] = position
+    if not sets:
+        return None
+    key = max(sets, key=lambda key: (len(sets[key]), trained(next(iter(sets[key].values()))) == own, newest[key]))
+    chosen = {seed: sets[key][seed] for seed in file.settings.seeds if seed in sets[key]}
+    first = next(iter(chosen.values()))
+    tags = first.data.tags
+    return BestSet(chosen, trained(first), tags.get("code", ""), tags.get("data", ""), len(complete) - len(chosen))
+
+
+def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
+    """The file's ablations beside the best runs, by name."""
+    score = f"best/validation/{experiment.main_score(file)}"
+    candidates = [
+        (run, trained(run)) for run in runs if run.data.tags.get("kind") in ("best", "ablation") and run.data.tags.get("code") == best.code
+    ]
+    found = []
+    for name, overrides in sorted(file.ablations.items()):
+        changes = {path: value for path, value in overrides.items() if path.split(".")[0] not in config.NOT_TRAINED}
+        wanted = best.settings | changes
+        own_data = any(path.startswith("data.") for path in changes)
+        pairs, failed = dict[int, tuple[float, float]](), set[int]()
+        for run, settings in candidates if wanted != best.settings else []:
+            seed = int(run.data.tags["seed"])
+            if settings != wanted or seed not in best.runs or not (own_data or run.data.tags.get("data") == best.data):
+                continue
+            if outcome(run) == "complete" and score in run.data.metrics and score in best.runs[seed].data.metrics:
+                pairs[seed] = (run.data.metrics[score], best.runs[seed].data.metrics[score])
+            elif outcome(run) == "failed":
+                failed.add(seed)
+        ordered = {seed: pairs[seed] for seed in best.runs if seed in pairs}
+        found.append(Arm(name, changes, wanted == best.settings, len(failed - pairs.keys()), ordered))
+    return found
+
+
+def studies(runs: Sequence[Run]) -> list[Swept]:
+    """Of each study of an experiment the one that was worked on last, by name."""
+    parents = {
+        run.data.tags["study_key"]: run for run in runs if run.data.tags.get("kind") == "study" and "study.metric" in run.data.params
+    }
+    trials = [run for run in runs if run.data.tags.get("kind") == "trial" and run.data.tags.get("study_key") in parents]
+    last = {parents[key].data.tags["study"]: key for key in [*parents, *(run.data.tags["study_key"] for run in trials)]}
+    found = []
+    for name, key in sorted(last.items()):
+        params = {path.removeprefix("study."): parsed(text) for path, text in parents[key].data.params.items()}
+        swept = [path.removeprefix("search.").removesuffix(".choices") for path in params if re.fullmatch(r"search\..*\.choices", path)]
+        whens = {
+            path: {other.split(".when.")[1]: value for other, value in params.items() if other.startswith(f"search.{path}.when.")}
+            for path in sorted(swept)
+        }
+        own = {int(run.data.tags["trial"]): run for run in trials if run.data.tags["study_key"] == key}
+        older = sum(parent.data.tags["study"] == name for parent in parents.values()) - 1
+        ablation = str(params.get("ablation", ""))
+        found.append(Swept(name, key, params["metric"], params["direction"], ablation, whens, dict(sorted(own.items())), older))
+    return found
+
+
+def price(names: list[str], slots: int) -> str:
+    """How many trainings the best runs and ablations of some experiments are, and about how many minutes, one line each.
+
+    Seconds of processor time of one training, which other work on the machine does not stretch: the median of the recorded best runs
+    and ablations, else of complete trials, else ``cpu_seconds_per_training`` in the file's ``[expected.recorded]``. Arms that equal the
+    best run are no trainings.
+    """
+    files = [config.load_experiment(name) for name in names or config.names("experiments")]
+    tracking = existing()
+    lines, trainings, minutes, unknown = [], 0, 0.0, []
+    for file in files:
+        others = sum(not experiment.is_best(file, arm) for arm in file.ablations)
+        count = len(file.settings.seeds) * (1 + others)
+        trainings += count
+        text = f"{file.name}: {count} trainings (best and {others} ablations, {len(file.settings.seeds)} seeds each)"
+        seconds = _recorded_seconds(tracking.runs(file.name) if tracking else [])
+        seconds = seconds or float(file.expected.get("recorded", {}).get("cpu_seconds_per_training", 0))
+        if seconds:
+            minutes += count * seconds / slots / 60
+            text += f", about {count * seconds / slots / 60:.0f} minutes: {seconds:.0f} s of a core each, {slots} side by side"
+        else:
+            unknown.append(file.name)
+            text += ", minutes unknown: none is recorded here"
+        lines.append(text)
+    if len(files) > 1:
+        rest = f" and those of {', '.join(unknown)}" if unknown else ""
+        lines.append(f"all: {trainings} trainings, about {minutes:.0f} minutes{rest}; what is finished is not trained again")
+    return "\n".join(lines)
+
+
+def _recorded_seconds(runs: Iterable[Run]) -> float:
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    for run in runs:
+        if outcome(run) == "complete" and "cost/cpu_seconds" in run.data.metrics:
+            seconds[run.data.tags.get("kind") in ("best", "ablation")].append(run.data.metrics["cost/cpu_seconds"])
+    return median(seconds[True] or seconds[False] or [0.0])

@@ -1,0 +1,519 @@
+"""Tables and figures from a store that is filled by hand: no training."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiomtl import config
+from audiomtl.errors import UserError
+from audiomtl.harness import pages, report, runs
+from audiomtl.harness.tracking import Tracking
+
+T_2 = 4.302652729911275  # 97.5 % point of Student's t with 2 degrees of freedom, from a printed table
+README = "# Tiny\n\nbefore\r\n<!-- results -->\nold\n<!-- /results -->\nafter  \n"
+
+
+def interval(values: list[float], form: str = ".4f") -> str:
+    """The t interval of three values, reckoned without the package."""
+    assert len(values) == 3
+    half = T_2 * statistics.stdev(values) / 3**0.5
+    middle = sum(values) / 3
+    return f"[{middle - half:{form}}, {middle + half:{form}}]"
+
+
+class Store:
+    """An MLflow store with hand-made runs of ``experiments/tiny.toml``."""
+
+    def __init__(self, project: Any) -> None:
+        self.project = project
+        self.tracking = Tracking()
+
+    def add(
+        self,
+        kind: str,
+        seed: int,
+        scores: Mapping[str, float],
+        *,
+        changes: Mapping[str, Any] | None = None,
+        outcome: str = "complete",
+        experiment: str = "tiny",
+        code: str = "code1",
+        commit: str = "1" * 40,
+        data: str = "data1",
+        **tags: str,
+    ) -> str:
+        """One run; a score of a list is a curve."""
+        raw = config.override(config.load_experiment("tiny").raw, changes or {})
+        every = {"kind": kind, "seed": str(seed), "ablation": "", "data": data, "code": code, **tags}
+        run = self.tracking.start(experiment, f"{kind} {seed}", tags=every, description="")
+        self.tracking.log_settings(run, raw, seed, data)
+        client = self.tracking.client
+        for key, value in {"commit": commit, "dirty": "false", "machine": "machine1", "outcome": outcome}.items():
+            client.set_tag(run, key, value)
+        for key, value in scores.items():
+            for step, point in enumerate(value if isinstance(value, list) else [value]):
+                client.log_metric(run, key, point, step=step)
+        client.set_terminated(run, {"complete": "FINISHED", "answered": "FINISHED", "failed": "FAILED"}.get(outcome, "KILLED"))
+        return run
+
+    def best(self, seed: int, test: float, validation: float, **rest: Any) -> str:
+        costs = {"cost/seconds": 60.0 * seed, "cost/cpu_seconds": 50.0, "cost/wall_seconds": 90.0, "cost/memory_megabytes": 300.0}
+        curves = {"train/loss": [3.0, 2.0 / seed], "validation/loss": [3.1, 2.5 / seed], "validation/error_rate": [0.9, validation]}
+        scores = {"test/error_rate": test, "best/validation/error_rate": validation, "parameters": 1234, "best_epoch": 1}
+        return self.add("best", seed, {**scores, **costs, **curves}, **rest)
+
+    def narrow(self, seed: int, validation: float, **rest: Any) -> str:
+        given: dict[str, Any] = {"changes": {"network.units": 4}, "ablation": "narrow", **rest}
+        return self.add("ablation", seed, {"best/validation/error_rate": validation}, **given)
+
+    def trial(self, number: int, scores: Mapping[str, float], outcome: str, **rest: Any) -> str:
+        given: dict[str, Any] = {"study": "tiny", "study_key": config.load_study("tiny").identity, **rest}
+        return self.add("trial", 0, scores, outcome=outcome, trial=str(number), **given)
+
+    def parent(self, **tags: str) -> str:
+        file = config.load_study("tiny")
+        params = {f"study.{path}": value for path, value in config.flatten(file.study.model_dump(exclude={"description"})).items()}
+        every = {"kind": "study", "study": "tiny", "study_key": file.identity, **tags}
+        run = self.tracking.start("tiny", "study tiny", tags=every, description="")
+        self.tracking.log_params(run, params)
+        return run
+
+    def write(self, **options: Any) -> str:
+        folder = self.project.folder / "out"
+        report.write(options.pop("names", ["tiny"]), folder, options.pop("readme", None))
+        return (folder / "report.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store without runs: making one takes seconds, copying it does not."""
+    folder = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIOMTL_RUNS", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Tracking()
+        yield folder
+
+
+@pytest.fixture
+def store(project: Any, empty: Path) -> Store:
+    shutil.copytree(empty, project.runs)
+    project.edit("experiments", "seeds = [1, 2]", "seeds = [1, 2, 3]")
+    return Store(project)
+
+
+def fill(store: Store) -> None:
+    """Complete best runs and ablations, in an order that is not that of the seeds."""
+    for seed, test, validation in ((3, 0.33, 0.50), (1, 0.30, 0.30), (2, 0.36, 0.40)):
+        store.best(seed, test, validation)
+    for seed, validation in ((2, 0.41), (3, 0.53), (1, 0.32)):
+        store.narrow(seed, validation)
+
+
+# ---------------------------------------------------------------- results
+
+
+def test_results_are_means_and_intervals_over_the_seeds_in_their_order(store: Store) -> None:
+    fill(store)
+    for _ in range(4):
+        store.tracking.count_test_look("tiny")
+    text = store.write()
+    test, validation = interval([0.30, 0.36, 0.33]), interval([0.30, 0.40, 0.50])
+    assert "| score | mean | 95 % interval | seed 1 | seed 2 | seed 3 |" in text
+    assert f"| test/error_rate | 0.3300 | {test} | 0.3000 | 0.3600 | 0.3300 |" in text
+    assert f"| validation/error_rate | 0.4000 | {validation} | 0.3000 | 0.4000 | 0.5000 |" in text
+    for line in (
+        "- Seeds: 1, 2, 3\n",
+        "- Parameters: 1,234\n",
+        "- Minutes per training: 2 (median)",
+        "over all runs of this experiment: 4\n",
+        "- Code code1, commit 111111111111; data data1; on machine1",
+        "- Settings: those of experiments/tiny.toml",
+        "A small network on noise",
+        "| best, complete | 3 | 120 | 50 | 300 | 4.5 |",
+    ):
+        assert line in text
+    assert "In no table" not in text
+
+
+def test_the_newest_complete_run_of_a_seed_counts(store: Store) -> None:
+    fill(store)
+    store.best(2, 0.48, 0.44)
+    store.best(2, 0.99, 0.99, outcome="failed")
+    text = store.write()
+    assert f"| test/error_rate | 0.3700 | {interval([0.30, 0.48, 0.33])} | 0.3000 | 0.4800 | 0.3300 |" in text
+    assert "- In no table: 1 more complete best runs" in text
+
+
+@pytest.mark.parametrize(
+    "other", [{"code": "code2", "commit": "2" * 40}, {"data": "data2"}, {"changes": {"optimizer.learning_rate": 0.01}}]
+)
+def test_code_data_and_settings_are_never_mixed(store: Store, other: dict[str, Any]) -> None:
+    fill(store)
+    for seed in (1, 2):
+        store.best(seed, 0.10, 0.10, **other)
+    text = store.write()
+    assert "| 0.3000 | 0.3600 | 0.3300 |" in text and "0.1000" not in text  # the newer set lacks a seed
+    assert "- In no table: 2 more complete best runs" in text
+    store.best(3, 0.10, 0.10, **other)
+    text = store.write()
+    if "changes" in other:  # the settings of the file stand first, however old
+        assert "| 0.3000 | 0.3600 | 0.3300 |" in text
+        return
+    assert "| test/error_rate | 0.1000 | [0.1000, 0.1000] | 0.1000 | 0.1000 | 0.1000 |" in text
+    assert {**{"code": "code1", "commit": "1" * 40, "data": "data1"}, **other}["commit"][:12] in text
+    assert "- In no table: 3 more complete best runs" in text
+    assert "| narrow |  | not run with the settings and code of the best runs |" in text  # those runs have the older code or data
+
+
+def test_runs_of_other_settings_say_where_they_differ_from_the_file(store: Store) -> None:
+    for seed in (1, 2, 3):
+        store.best(seed, 0.2, 0.2, changes={"optimizer.learning_rate": 0.0123456})
+    assert "- Settings: not those of the file: optimizer.learning_rate = 0.01235 (file: 0.05)" in store.write()
+
+
+def test_missing_seeds_are_named(store: Store) -> None:
+    store.best(2, 0.2, 0.25)
+    store.best(9, 0.1, 0.1)  # a seed that the file has no more
+    text = store.write()
+    assert "- Seeds: 2; not yet: 1, 3" in text
+    assert "| test/error_rate | 0.2000 |  | 0.2000 |" in text
+
+
+# ---------------------------------------------------------------- ablations
+
+
+def test_ablations_are_paired_by_seed(store: Store) -> None:
+    fill(store)
+    text = store.write()
+    differences = interval([0.02, 0.01, 0.03], "+.4f")
+    assert "| best | 0.4000 |  |  | 3 |  |" in text
+    assert f"| narrow | 0.4200 | +0.0200 | {differences} | 3 | network.units = 4 |" in text  # it holds 0: no asterisk
+    assert "| same |  | the best run itself has these settings |  |  | network.units = 8 |" in text
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_interval_without_0_is_marked(store: Store, sign: int) -> None:
+    fill(store)
+    for seed, base in ((1, 0.30), (2, 0.40), (3, 0.50)):
+        store.narrow(seed, base + sign * (0.02 + 0.001 * seed))
+    assert f"| {sign * 0.022:+.4f} * | {interval([sign * 0.021, sign * 0.022, sign * 0.023], '+.4f')} |" in store.write()
+
+
+def test_only_ablations_of_the_same_code_data_and_settings_count(store: Store) -> None:
+    fill(store)
+    before = store.write()
+    store.narrow(1, 0.9, code="code2")
+    store.narrow(1, 0.9, data="data2")
+    store.narrow(1, 0.9, changes={"network.units": 4, "optimizer.learning_rate": 0.01})
+    store.narrow(1, 0.9, outcome="failed")
+    assert store.write() == before
+    store.narrow(1, 0.38, ablation="an_arm_with_the_same_settings")  # found by its settings, as training does
+    text = store.write()
+    assert "| narrow | 0.4400 | +0.0400 |" in text
+    assert "In no table: runs of an_arm_with_the_same_settings" in text
+
+
+def test_an_arm_that_failed_or_is_not_complete_says_so(store: Store) -> None:
+    for seed in (1, 2, 3):
+        store.best(seed, 0.3, 0.3)
+    store.narrow(1, 0.9, outcome="failed")
+    assert "| narrow |  | failed on 1 of 3 |" in store.write()
+    store.narrow(2, 0.5)
+    assert "| narrow | 0.5000 | +0.2000 |  | 1 of 3, failed on 1 of 3 | network.units = 4 |" in store.write()
+
+
+# ---------------------------------------------------------------- sweeps
+
+
+def sweep(store: Store) -> None:
+    store.parent()
+    store.trial(0, {"best/validation/error_rate": 0.5, "cost/wall_seconds": 30.0}, "complete")
+    store.trial(1, {"validation/error_rate": [0.95, 0.9], "cost/wall_seconds": 6.0}, "pruned")
+    store.trial(3, {}, "failed")
+    store.trial(2, {"best/validation/error_rate": 0.4}, "complete", changes={"network.units": 4, "optimizer.learning_rate": 0.0123456})
+    store.trial(4, {"best/validation/error_rate": 0.4}, "answered", code="code2", commit="2" * 40)
+    store.trial(5, {"best/validation/error_rate": 0.1}, "complete", study_key="another study")
+
+
+def test_a_sweep_counts_its_outcomes_and_shows_its_best_trial(store: Store) -> None:
+    sweep(store)
+    text = store.write()
+    assert "No complete best run on the seeds 1, 2, 3 yet: run make best-tiny." in text
+    assert "- Trials: 5 (2 complete, 1 pruned, 1 failed, 1 answered)" in text
+    assert "- Best: trial 2, validation/error_rate 0.4000 (minimized)" in text  # of equal ones the first
+    assert "- Code code1, commit 111111111111: 4 trials" in text
+    assert "- Code code2, commit 222222222222: 1 trials" in text
+    assert "| setting | trial 0: the experiment itself | trial 2: the best | importance |" in text
+    assert "| network.units | 8 | 4 |  |" in text
+    assert "| optimizer.learning_rate | 0.05 | 0.01235 |  |" in text
+    assert "No importances: they need 4 complete trials" in text
+    assert "| trial, pruned | 1 |  |  |  | 0.1 |" in text
+    assert "(study_tiny_history.png)" in text and "importances.png" not in text
+
+
+def test_a_study_that_maximizes_has_its_best_on_top(store: Store) -> None:
+    sweep(store)
+    swept = runs.studies(store.tracking.runs("tiny"))[0]
+    assert swept.best == 2
+    assert runs.Swept(**{**vars(swept), "direction": "maximize"}).best == 0
+
+
+def test_of_a_changed_study_the_one_worked_on_last_is_shown(store: Store) -> None:
+    sweep(store)
+    store.parent(study_key="newer")
+    store.trial(0, {"best/validation/error_rate": 0.25}, "complete", study_key="newer")
+    text = store.write()
+    assert "- Trials: 1 (1 complete" in text and "- Best: trial 0, validation/error_rate 0.2500" in text
+    assert "1 older studies of this name" in text
+    assert "No importances: studies/tiny.toml or its experiment changed" in text
+    store.trial(6, {"best/validation/error_rate": 0.3}, "complete")
+    assert "- Best: trial 6, validation/error_rate 0.3000" in store.write()
+
+
+def add_trials(values: list[float]) -> None:
+    """Complete Optuna trials in which only the width matters."""
+    import optuna
+
+    from audiomtl.harness.study import create_study, open_storage
+
+    study = create_study(config.load_study("tiny"), open_storage())
+    rate = optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True)
+    units = optuna.distributions.CategoricalDistribution([4, 8])
+    for number, value in enumerate(values):
+        params = {"network.units": 4 if value < 0.5 else 8, "optimizer.learning_rate": 1e-3 * 100 ** (number * 7 % 20 / 20)}
+        spaces = {"network.units": units, "optimizer.learning_rate": rate}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=spaces, value=value))
+
+
+def test_importances_name_what_decided_and_need_four_trials(store: Store) -> None:
+    from audiomtl.harness.study import importances, open_storage
+
+    file = config.load_study("tiny")
+    assert importances(file) == {}
+    assert open_storage().get_all_studies() == []  # asking makes none
+    add_trials([0.1, 0.9, 0.2])
+    assert importances(file) == {}
+    add_trials([0.8 if number % 4 else 0.1 for number in range(20)])
+    found = importances(file)
+    assert next(iter(found)) == "network.units" and found["network.units"] > 0.6
+    assert sum(found.values()) == pytest.approx(1, abs=0.002)
+    assert all(value == round(value, 3) for value in found.values()) and importances(file) == found
+    sweep(store)
+    text = store.write()
+    assert f"| network.units | 8 | 4 | {found['network.units']:.3f} |" in text
+    assert "(study_tiny_importances.png)" in text
+
+
+# ---------------------------------------------------------------- the files
+
+
+def test_the_same_runs_give_the_same_bytes_and_nothing_that_changes(store: Store) -> None:
+    fill(store)
+    sweep(store)
+    add_trials([0.1, 0.9, 0.2, 0.7, 0.6])
+    first, second = store.project.folder / "a", store.project.folder / "elsewhere" / "b"
+    report.write([], first, None)
+    code = f"from pathlib import Path; from audiomtl.harness import report; report.write([], Path({str(second)!r}), None)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    names = sorted(path.name for path in first.iterdir())
+    assert names == ["report.md", "study_tiny_history.png", "study_tiny_importances.png", "tiny_learning_curves.png"]
+    assert names == sorted(path.name for path in second.iterdir())
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+        assert name == "report.md" or (first / name).read_bytes().startswith(b"\x89PNG")
+    text = (first / "report.md").read_text()
+    assert re.findall(r"\]\((.*?)\)", text) == ["tiny_learning_curves.png", "study_tiny_history.png", "study_tiny_importances.png"]
+    assert str(store.project.folder) not in text and not re.search(r"\b20\d\d-", text)
+    assert not any(run.info.run_id in text for run in store.tracking.runs("tiny"))
+
+
+def test_every_experiment_with_runs_is_reported_by_default(store: Store) -> None:
+    fill(store)
+    shutil.copy("experiments/tiny.toml", "experiments/other.toml")
+    said = report.write([], None, None)
+    assert said == "runs/report/report.md: tables and figures of tiny"
+    assert "## other" not in (store.project.runs / "report" / "report.md").read_text()
+
+
+def test_unknown_names_and_experiments_without_runs_are_refused(store: Store) -> None:
+    with pytest.raises(UserError, match=r"no such file; did you mean tiny\?"):
+        report.write(["tinny"], None, None)
+    with pytest.raises(UserError, match="no runs of tiny in runs/: run make best-tiny"):
+        report.write(["tiny"], None, None)
+    with pytest.raises(UserError, match="no runs of any experiment in runs/"):
+        report.write([], None, None)
+    store.project.use_runs(store.project.folder / "none")
+    with pytest.raises(UserError, match="no runs of tiny in none/"):
+        report.write(["tiny"], None, None)
+    assert not (store.project.folder / "none").exists()  # looking makes no store
+
+
+# ---------------------------------------------------------------- README
+
+
+def readme(text: str = README) -> Path:
+    path = Path("README.md")
+    path.write_bytes(text.encode())
+    return path
+
+
+def test_the_readme_has_its_table_between_the_markers_and_the_rest_untouched(store: Store) -> None:
+    fill(store)
+    shutil.copy("experiments/tiny.toml", "experiments/quickstart.toml")  # has no runs, and does not count
+    path = readme()
+    said = report.write(["tiny"], None, path)
+    assert said.splitlines()[1] == "README.md: results table written"
+    text = path.read_bytes().decode()
+    assert text.startswith("# Tiny\n\nbefore\r\n<!-- results -->\n|") and text.endswith("\n<!-- /results -->\nafter  \n")
+    test, validation = f"0.3300 {interval([0.30, 0.36, 0.33])}", f"0.4000 {interval([0.30, 0.40, 0.50])}"
+    assert f"| tiny | error_rate | {test} | {validation} |  | 3 | 1,234 | 120 |" in text
+    assert f"| narrow | 0.4200 | +0.0200 {interval([0.02, 0.01, 0.03], '+.4f')} | network.units = 4 |" in text
+    assert "old" not in text and "quickstart" not in text
+    report.write(["tiny"], None, path)
+    assert path.read_bytes().decode() == text
+
+
+@pytest.mark.parametrize("lack", ["seed", "settings", "ablation", "experiment"])
+def test_the_readme_stays_while_something_is_lacking_here(store: Store, lack: str) -> None:
+    fill(store)
+    words = {
+        "seed": "no best runs of tiny on every seed (make best-tiny)",
+        "settings": "no best runs of tiny with the settings in experiments/tiny.toml (make best-tiny)",
+        "ablation": "no ablations of tiny (make ablations-tiny)",
+        "experiment": "no best runs of other on every seed (make best-other)",
+    }
+    if lack == "experiment":
+        shutil.copy("experiments/tiny.toml", "experiments/other.toml")
+    changes = {
+        "seed": ("seeds = [1, 2, 3]", "seeds = [1, 2, 3, 4]"),
+        "settings": ("momentum = 0.9", "momentum = 0.8"),
+        "ablation": ("[ablation.same]", "[ablation.wide]\nnetwork.units = 16\n\n[ablation.same]"),
+    }
+    if lack in changes:
+        store.project.edit("experiments", *changes[lack])
+    path = readme()
+    said = report.write(["tiny"], None, path)
+    assert path.read_bytes() == README.encode()
+    assert "README.md: left as it is" in said and words[lack] in said
+
+
+def test_an_ablation_that_failed_does_not_hold_the_readme_up(store: Store) -> None:
+    for seed in (1, 2, 3):
+        store.best(seed, 0.3, 0.3)
+        store.narrow(seed, 0.0, outcome="failed")
+    path = readme()
+    report.write([], None, path)
+    assert "| narrow |  | failed on 3 of 3 | network.units = 4 |" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "none",
+        "<!-- results -->",
+        "<!-- results --><!-- results --><!-- /results -->",
+        "<!-- /results -->",
+        "<!-- /results --><!-- results -->",
+        2 * "<!-- results --><!-- /results -->",
+    ],
+)
+def test_a_readme_without_its_markers_is_refused_before_anything_is_written(store: Store, text: str) -> None:
+    fill(store)
+    path = readme(text)
+    with pytest.raises(UserError, match=r"README.md: needs one line <!-- results --> and after it one line <!-- /results -->"):
+        report.write(["tiny"], None, path)
+    assert path.read_text() == text and not (store.project.runs / "report").exists()
+
+
+# ---------------------------------------------------------------- price
+
+
+def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> None:
+    assert runs.price([], 2) == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), minutes unknown: none is recorded here"
+    path = Path("experiments/tiny.toml")
+    path.write_text(path.read_text() + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\ncpu_seconds_per_training = 40.0\n')
+    assert runs.price(["tiny"], 2).endswith("about 2 minutes: 40 s of a core each, 2 side by side")  # 6 * 40 / 2 = 120 s
+    store.add("trial", 0, {"cost/cpu_seconds": 20.0})
+    assert "about 1 minutes: 20 s each" in runs.price(["tiny"], 2)
+    for seed, seconds in ((1, 100.0), (2, 300.0), (3, 900.0)):
+        store.add("best", seed, {"cost/cpu_seconds": seconds})
+    assert "about 30 minutes: 300 s of a core each, 1 side by side" in runs.price(["tiny"], 1)
+    shutil.copy("experiments/tiny.toml", "experiments/other.toml")
+    path.write_text(path.read_text().replace("cpu_seconds_per_training = 40.0\n", ""))
+    assert runs.price([], 1).splitlines()[-1].startswith("all: 12 trainings, about 34 minutes; ")
+    assert runs.price([], 2).splitlines()[-1].startswith("all: 12 trainings, about 17 minutes; ")
+    with pytest.raises(UserError, match=r"did you mean tiny\?"):
+        runs.price(["tinny"], 1)
+
+
+def test_price_and_report_do_not_import_tensorflow(store: Store) -> None:
+    fill(store)
+    code = (
+        "import sys; from audiomtl.harness import report; runs.price([], 2); report.write([], None, None);"
+        "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+
+
+# ---------------------------------------------------------------- pages
+
+
+def test_the_comparison_holds_the_trials_of_the_last_study(store: Store) -> None:
+    assert pages.comparison(store.tracking, "http://x") == ("", "")
+    store.trial(0, {}, "complete", study="older", study_key="older")
+    time.sleep(0.01)  # start times have milliseconds
+    ids = {number: store.trial(number, {}, end) for number, end in ((1, "pruned"), (0, "complete"))}
+    name, address = pages.comparison(store.tracking, "http://x")
+    head, _, query = address.partition("?")
+    fields = urllib.parse.parse_qs(query)
+    experiment = store.tracking.client.get_experiment_by_name("tiny")
+    assert (name, head) == ("tiny", "http://x/#/compare-runs")
+    assert json.loads(fields["runs"][0]) == [ids[0], ids[1]]
+    assert json.loads(fields["experiments"][0]) == [experiment.experiment_id]
+    assert re.fullmatch(r"[\w%=&\-.]+", query)
+
+
+def test_a_port_in_use_is_named(store: Store) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1: address already in use: choose another one with --port"):
+            pages.serve(port)
+
+
+@pytest.mark.slow
+def test_the_pages_answer_and_end_at_ctrl_c(store: Store) -> None:
+    run = store.trial(0, {}, "complete")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = store.project.start("ui", "--port", str(port), PYTHONPATH=os.pathsep.join(sys.path))
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline() for _ in range(3)]
+        assert lines[0] == f"all runs: http://127.0.0.1:{port}/\n" and run in lines[1] and "Ctrl-C" in lines[2], lines
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    finally:
+        process.terminate()  # a server is left to nobody
+    assert (process.returncode, rest.strip()) == (0, "ended")
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
