@@ -1,9 +1,6 @@
 # Everything is a make target; `make` lists them. A new file in experiments/ or studies/ has its targets at once.
 SHELL := /bin/bash
 PYTHON ?= python3
-ifneq ($(wildcard ../shared/data),)
-export AUDIOMTL_DATA ?= $(abspath ../shared/data)
-endif
 EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.toml)))
 REPORTED := $(filter-out quickstart,$(EXPERIMENTS))
 READY := .venv/.ready
@@ -62,47 +59,6 @@ ablations: $(addprefix ablations-,$(REPORTED)) ## ablations-NAME for every exper
 reproduce: $(READY) ## best runs, ablations and report of every experiment; says first what it will take
 	@$(RUN) price $(REPORTED)
 	@status=0; for part in best ablations report; do $(MAKE) --no-print-directory --keep-going $$part || status=1; done; exit $$status
-
-report: the whole path, small
-	$(RUN) study quickstart $(OPTIONS)
-	$(RUN) promote quickstart --to runs/quickstart
-	$(RUN) best runs/quickstart/quickstart.toml --record $(OPTIONS)
-	$(RUN) best runs/quickstart/quickstart.toml --again $(OPTIONS)
-	$(RUN) ablations runs/quickstart/quickstart.toml $(OPTIONS)
-	$(RUN) report quickstart --to runs/quickstart/report
-
-test: $(READY) ## all tests
-	.venv/bin/python -m pytest -q
-
-check: $(READY) ## ruff, mypy, every settings file, and the tests that start no training
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	$(RUN) check
-	.venv/bin/python -m pytest -q -m "not slow"
-
-data: $(READY) ## make the generated corpora, look for the published data sets
-	$(RUN) data
-
-study-%: $(READY) ## run the study studies/%.toml, or go on with it (SLOTS=n: trainings side by side)
-	$(RUN) study $* $(OPTIONS)
-
-promote-%: $(READY) ## write the best trial of a study into its experiment file
-	$(RUN) promote $*
-
-best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores come back
-	$(RUN) best $* $(OPTIONS)
-
-ablations-%: $(READY) ## train the ablations of experiments/%.toml and compare them with its best runs
-	$(RUN) ablations $* $(OPTIONS)
-
-best: $(addprefix best-,$(REPORTED)) ## best-NAME for every experiment but the quickstart
-
-ablations: $(addprefix ablations-,$(REPORTED)) ## ablations-NAME for every experiment but the quickstart
-
-reproduce: $(READY) ## best runs, ablations and report of every experiment; says first what it will take
-	@$(RUN) price $(REPORTED)
-	@$(MAKE) --no-print-directory best ablations report
 
 report: $(READY) ## tables and figures of all recorded runs into runs/report, the results table into the README
 	$(RUN) report --readme

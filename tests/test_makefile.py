@@ -15,6 +15,7 @@ def make(folder: Path, *words: str) -> str:
     """What make prints in a folder; it must end well."""
     done = subprocess.run(["make", "--no-print-directory", *words], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr, done.stderr  # such as two recipes for one target
     return done.stdout
 
 
