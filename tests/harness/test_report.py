@@ -449,7 +449,7 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
     path.write_text(path.read_text() + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\ncpu_seconds_per_training = 40.0\n')
     assert runs.price(["tiny"], 2).endswith("about 2 minutes: 40 s of a core each, 2 side by side")  # 6 * 40 / 2 = 120 s
     store.add("trial", 0, {"cost/cpu_seconds": 20.0})
-    assert "about 1 minutes: 20 s each" in runs.price(["tiny"], 2)
+    assert "about 1 minutes: 20 s of a core each" in runs.price(["tiny"], 2)
     for seed, seconds in ((1, 100.0), (2, 300.0), (3, 900.0)):
         store.add("best", seed, {"cost/cpu_seconds": seconds})
     assert "about 30 minutes: 300 s of a core each, 1 side by side" in runs.price(["tiny"], 1)
@@ -464,7 +464,7 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
 def test_price_and_report_do_not_import_tensorflow(store: Store) -> None:
     fill(store)
     code = (
-        "import sys; from audiomtl.harness import report; runs.price([], 2); report.write([], None, None);"
+        "import sys; from audiomtl.harness import report, runs; runs.price([], 2); report.write([], None, None);"
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
