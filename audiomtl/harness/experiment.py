@@ -190,14 +190,15 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, thre
     if missing:
         console().print(f"{file.name}: no score for seeds {missing}: their trainings failed; the reasons stand in MLflow")
         return False
-    got = scores_of(file, [runs["", seed] for seed in file.settings.seeds])
+    trained = [runs["", seed] for seed in file.settings.seeds]
+    got, beside = scores_of(file, trained), rates_beside(trained)
     if record_it:
         seconds = median(run.data.metrics["cost/cpu_seconds"] for run in runs.values())
         record(file, got, seconds)
         console().print(f"{file.path}: [expected] recorded over seeds {list(file.settings.seeds)}")
-        _print_scores(file, got)
+        _print_scores(file, {**got, **beside})
         return True
-    _print_scores(file, got)
+    _print_scores(file, {**got, **beside})
     if not file.expected:
         console().print(f"{file.path}: nothing recorded to check against: `audiomtl best {file.name} --record` writes [expected]")
         return True
@@ -240,6 +241,13 @@ def scores_of(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float
             if all(value is not None for value in values):
                 found[key] = [float(value) for value in values if value is not None]
     return found
+
+
+def rates_beside(runs: Sequence[Run]) -> dict[str, list[float]]:
+    """Error rates that the data alone gives, one per run, such as ``test/copied_transcript_error_rate``: printed beside the scores."""
+    keys = sorted({key for run in runs for key in run.data.metrics if key.startswith("data/test/") and key.endswith("_error_rate")})
+    every = [key for key in keys if all(key in run.data.metrics for run in runs)]
+    return {key.removeprefix("data/"): [run.data.metrics[key] for run in runs] for key in every}
 
 
 def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds_per_training: float) -> None:

@@ -116,6 +116,10 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     ]
     if best.older:
         lines.append(f"- In no table: {best.older} more complete best runs, of other code, data or settings, or repeated")
+    if "test/copied_transcript_error_rate" in _scores(file, best):
+        lines.append("- The copied transcript is another speaker's of the same sentence: what a system gets that never listens")
+    if "phone_error_rate" in experiment.main_score(file):
+        lines.append("- Phone error rates leave pauses out, in what was said and in what was recognised")
     parts = ["### Results", "\n".join(lines), _table(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows)]
     name = f"{file.name}_learning_curves.png"
     keys = ["train/loss", "validation/loss", f"train/{experiment.main_score(file)}", f"validation/{experiment.main_score(file)}"]
@@ -289,7 +293,9 @@ def _scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
     every = {
         f"{side}/{name}": "" if side == "test" else "best/" for side in ("test", "validation") for name in experiment.family_scores(file)
     }
-    return {key: values for key, prefix in every.items() if (values := best.values(f"{prefix}{key}"))}
+    beside = experiment.rates_beside(list(best.runs.values()))
+    found = {key: values for key, prefix in every.items() if (values := best.values(f"{prefix}{key}"))}
+    return found | {key: dict(zip(best.runs, values, strict=True)) for key, values in beside.items()}
 
 
 def _versus_file(file: ExperimentFile, best: BestSet) -> str:

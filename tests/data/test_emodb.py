@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from audiomtl import config
 from audiomtl.data.datasets import emodb
 from audiomtl.data.splits import by_groups, check_disjoint, check_phones
 from audiomtl.errors import MissingData, UserError
@@ -210,3 +211,12 @@ def test_real_splits_hold_on_every_rotation(real):
 def test_real_copy_baseline_is_low(real):
     clips = emodb.clips(SETTINGS, real)
     assert 0.1 < emodb.copy_baseline(clips, clips) < 0.25
+
+
+def test_ctc_emodb_is_chosen_on_clips_that_no_seed_tests(real: Path) -> None:
+    experiment = config.load_experiment(str(Path(__file__).parents[2] / "experiments" / "ctc_emodb.toml"))
+    table = emodb.clips(experiment.settings.data, real)
+    chosen_on = set(by_groups(table, experiment.settings.data, experiment.settings.study_seed).validation["clip_id"])
+    assert len(chosen_on) >= 5
+    for seed in experiment.settings.seeds:
+        assert not chosen_on & set(by_groups(table, experiment.settings.data, seed).test["clip_id"])
