@@ -5,6 +5,7 @@ come back or a training that failed with 1, Ctrl-C with 130.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -263,6 +264,7 @@ def _count(names: list[str], one: str, many: str) -> str:
 
 def main() -> None:
     """Entry point of the ``audiomtl`` command."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs start with it ignored: `kill -INT` must work
     try:
         code = app(prog_name="audiomtl", standalone_mode=False)
     except Exception as error:
