@@ -141,8 +141,8 @@ def promote(
     Only the swept settings change (of an ablation: in its table), comments stay, and [expected] goes, as it no longer holds.
     """
     from audiomtl import config
+    from audiomtl.harness.promotion import promote as promote_trial
     from audiomtl.harness.study import best_trial
-    from audiomtl.harness.study import promote as promote_trial
 
     file = config.load_study(name)
     number, value, _ = best_trial(file, storage)

@@ -18,11 +18,10 @@ from audiomtl.data import catalog
 from audiomtl.errors import UserError
 from audiomtl.harness import provenance
 from audiomtl.harness.progress import Progress, console
-from audiomtl.harness.study import as_toml
 from audiomtl.harness.tracking import Run, Tracking, checkpoint_folder, locked, server_log, staging
 from audiomtl.harness.training import Job
 from audiomtl.harness.worker import Outcome, start_forkserver, train_all, undivided
-from audiomtl.settings.toml import write
+from audiomtl.settings.toml import as_toml, write
 
 LEAST_TOLERANCE = 0.02  # for another machine
 

@@ -3,7 +3,7 @@
 Every trial is a function of (study, number, finished trials before it): the sampler is seeded anew for each number. A trial that is
 RUNNING when a study starts has lost its worker; it is taken up again under its own number, from its checkpoint, in its own MLflow run.
 
-Contents: `run_study`, `best_trial`, `promote`.
+Contents: `run_study`, `best_trial`, `importances`, `open_storage`.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -29,7 +28,7 @@ from audiomtl.harness.tracking import Tracking, checkpoint_folder, locked, runs_
 from audiomtl.harness.training import Job
 from audiomtl.harness.worker import Outcome, start_forkserver, train_all, undivided
 from audiomtl.settings.study import Dimension
-from audiomtl.settings.toml import write
+from audiomtl.settings.toml import as_toml
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", message=".*is already reported")  # epochs that are told again after a crash
@@ -415,13 +414,6 @@ def _decode(dimension: Dimension, value: Any) -> Any:
     return json.loads(value) if _lists(dimension) else value
 
 
-def as_toml(raw: Mapping[str, Any], seed: int) -> str:
-    """The complete settings of one run as TOML."""
-    import tomlkit
-
-    return tomlkit.dumps({**raw, "seeds": [seed]} if raw["study_seed"] != seed else dict(raw))
-
-
 # ---------------------------------------------------------------- after a study
 
 
@@ -445,49 +437,6 @@ def best_trial(file: StudyFile, storage: str = "") -> tuple[int, float, dict[str
         raise UserError(f"{file.path}: this study ({file.identity}) has no complete trial yet: run make study-{file.name}")
     values = {path: _decode(file.study.search[path], value) for path, value in best.params.items()}
     return best.number, best.value, values
-
-
-def promote(file: StudyFile, *, to: Path | None = None, storage: str = "") -> tuple[Path, dict[str, tuple[Any, Any]]]:
-    """Write the best trial's swept settings into the experiment file; comments stay, ``[expected]`` goes, as it no longer holds.
-
-    Parameters
-    ----------
-    to : write a copy into this folder and leave the experiment file as it is.
-
-    Returns
-    -------
-    path, {setting path: (old, new)} of what changed
-
-    Raises
-    ------
-    UserError : no complete trial, or the edited file does not read back as the trial's settings (nothing is written then).
-    """
-    import tomllib
-
-    import tomlkit
-
-    _, _, values = best_trial(file, storage)
-    experiment, arm = file.experiment, file.study.ablation
-    old = config.flatten(file.raw)
-    # an ablation gets all its tuned settings: it must not inherit one of them from an experiment that is promoted later
-    own = experiment.ablations[arm] if arm else old
-    changed = {path: (old[path], value) for path, value in sorted(values.items()) if old[path] != value or path not in own}
-    table = f"ablation.{arm}" if arm else ""
-    text = experiment.path.read_bytes().decode("utf-8")
-    text = config.edit(text, {path: new for path, (_, new) in changed.items()}, table)
-    if changed and not arm and "expected" in (document := tomlkit.parse(text)):
-        document.remove("expected")
-        text = tomlkit.dumps(document)
-    wanted = config.override(file.raw, values)
-    edited = tomllib.loads(text)
-    arms = edited.pop("ablation", {})
-    edited.pop("expected", None)
-    if (config.override(edited, config.flatten(arms[arm])) if arm else edited) != wanted:
-        raise UserError(f"{experiment.path}: the edited file would not read back as trial settings; nothing is written: edit it by hand")
-    target = to / experiment.path.name if to else experiment.path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write(target, text)
-    return target, changed
 
 
 def importances(file: StudyFile, storage: str = "") -> dict[str, float]:

@@ -1,6 +1,6 @@
 """TOML text to plain tables and back: read, flatten to setting paths, override by path, edit in place with everything else kept.
 
-Contents: `read`, `write`, `flatten`, `override`, `edit`, `toml_value`.
+Contents: `read`, `write`, `flatten`, `override`, `edit`, `as_toml`, `toml_value`.
 """
 
 import json
@@ -183,3 +183,10 @@ def write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(text.encode("utf-8"))
     os.replace(temporary, path)
+
+
+def as_toml(raw: Mapping[str, Any], seed: int) -> str:
+    """The complete settings of one run as TOML."""
+    import tomlkit
+
+    return tomlkit.dumps({**raw, "seeds": [seed]} if raw["study_seed"] != seed else dict(raw))

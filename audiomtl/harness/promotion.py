@@ -1,0 +1,52 @@
+"""A study's best trial into the experiment file. Contents: `promote`."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from audiomtl import config
+from audiomtl.config import StudyFile
+from audiomtl.errors import UserError
+from audiomtl.harness.study import best_trial
+from audiomtl.settings.toml import write
+
+
+def promote(file: StudyFile, *, to: Path | None = None, storage: str = "") -> tuple[Path, dict[str, tuple[Any, Any]]]:
+    """Write the best trial's swept settings into the experiment file; comments stay, ``[expected]`` goes, as it no longer holds.
+
+    Parameters
+    ----------
+    to : write a copy into this folder and leave the experiment file as it is.
+
+    Returns
+    -------
+    path, {setting path: (old, new)} of what changed
+
+    Raises
+    ------
+    UserError : no complete trial, or the edited file does not read back as the trial's settings (nothing is written then).
+    """
+    _, _, values = best_trial(file, storage)
+    experiment, arm = file.experiment, file.study.ablation
+    old = config.flatten(file.raw)
+    # an ablation gets all its tuned settings: it must not inherit one of them from an experiment that is promoted later
+    own = experiment.ablations[arm] if arm else old
+    changed = {path: (old[path], value) for path, value in sorted(values.items()) if old[path] != value or path not in own}
+    table = f"ablation.{arm}" if arm else ""
+    text = experiment.path.read_bytes().decode("utf-8")
+    text = config.edit(text, {path: new for path, (_, new) in changed.items()}, table)
+    if changed and not arm and "expected" in (document := tomlkit.parse(text)):
+        document.remove("expected")
+        text = tomlkit.dumps(document)
+    wanted = config.override(file.raw, values)
+    edited = tomllib.loads(text)
+    arms = edited.pop("ablation", {})
+    edited.pop("expected", None)
+    if (config.override(edited, config.flatten(arms[arm])) if arm else edited) != wanted:
+        raise UserError(f"{experiment.path}: the edited file would not read back as trial settings; nothing is written: edit it by hand")
+    target = to / experiment.path.name if to else experiment.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write(target, text)
+    return target, changed
