@@ -6,7 +6,7 @@ Every way starts from the files (16-bit WAV, 16 kHz, 3 to 10 s) and runs in turn
 held to one thread for all. The librosa loop is its documentation's: `librosa.load`, `melspectrogram` or `mfcc`, `power_to_db`.
 
 - one thread: `audio.load` and `features.extract` in a loop, nothing stored: the computation alone
-- store, cold: `FeatureStore.features` on an empty folder: all cores, files hashed, entries written, synced and read back
+- store, cold: `FeatureStore.features` on an empty folder: all cores, files hashed, entries written and mapped
 - store, warm: the same once more: files hashed, entries checked and mapped
 """
 

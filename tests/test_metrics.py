@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from audiomtl import metrics
+from audiomtl.metrics import intervals, labels, sequences
 
 
 def random_set(seed: int, clips: int = 40) -> tuple[list[list[str]], list[list[str]]]:
@@ -28,8 +28,8 @@ def random_set(seed: int, clips: int = 40) -> tuple[list[list[str]], list[list[s
 def test_error_rate_is_that_of_jiwer_over_the_whole_set(seed):
     truth, predicted = random_set(seed)
     output = jiwer.process_words([" ".join(sequence) for sequence in truth], [" ".join(sequence) for sequence in predicted])
-    assert metrics.error_rate(truth, predicted) == pytest.approx(output.wer, abs=1e-12)
-    counts = metrics.edit_counts(truth, predicted)
+    assert sequences.error_rate(truth, predicted) == pytest.approx(output.wer, abs=1e-12)
+    counts = sequences.edit_counts(truth, predicted)
     assert (counts["substitutions"], counts["deletions"], counts["insertions"]) == (
         output.substitutions,
         output.deletions,
@@ -40,7 +40,7 @@ def test_error_rate_is_that_of_jiwer_over_the_whole_set(seed):
 
 def test_error_rate_of_strings_is_the_character_error_rate_of_jiwer():
     truth, predicted = ["guten abend", "hallo"], ["guten morgen", "halo"]
-    assert metrics.error_rate(truth, predicted) == pytest.approx(jiwer.cer(truth, predicted), abs=1e-12)
+    assert sequences.error_rate(truth, predicted) == pytest.approx(jiwer.cer(truth, predicted), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_error_rate_of_strings_is_the_character_error_rate_of_jiwer():
     ],
 )
 def test_error_rate_by_hand(truth, predicted, expected):
-    assert metrics.error_rate(truth, predicted) == expected
+    assert sequences.error_rate(truth, predicted) == expected
 
 
 def test_edit_counts_tell_the_kinds_apart():
-    assert metrics.edit_counts([list("abcdefg")], [list("axcefgh")]) == {
+    assert sequences.edit_counts([list("abcdefg")], [list("axcefgh")]) == {
         "substitutions": 1,
         "deletions": 1,
         "insertions": 1,
@@ -68,13 +68,13 @@ def test_edit_counts_tell_the_kinds_apart():
 
 
 def test_without_leaves_out_every_pause_and_nothing_else():
-    sequences = [["_", "a", "_", "b", "_"], ["_"], []]
-    assert metrics.without(sequences, "_") == [["a", "b"], [], []]
-    assert sequences[0] == ["_", "a", "_", "b", "_"]
+    spoken = [["_", "a", "_", "b", "_"], ["_"], []]
+    assert sequences.without(spoken, "_") == [["a", "b"], [], []]
+    assert spoken[0] == ["_", "a", "_", "b", "_"]
 
 
 def test_alignment_confusion_by_hand():
-    confusion = metrics.alignment_confusion([["a", "b", "c"], ["a"]], [["a", "x", "c", "e"], []])
+    confusion = sequences.alignment_confusion([["a", "b", "c"], ["a"]], [["a", "x", "c", "e"], []])
     assert confusion == {("", "e"): 1, ("a", ""): 1, ("a", "a"): 1, ("b", "x"): 1, ("c", "c"): 1}
     assert list(confusion) == sorted(confusion)
 
@@ -82,7 +82,7 @@ def test_alignment_confusion_by_hand():
 @pytest.mark.parametrize("seed", range(3))
 def test_alignment_confusion_adds_up_to_the_edit_counts(seed):
     truth, predicted = random_set(seed)
-    confusion, counts = metrics.alignment_confusion(truth, predicted), metrics.edit_counts(truth, predicted)
+    confusion, counts = sequences.alignment_confusion(truth, predicted), sequences.edit_counts(truth, predicted)
     assert sum(count for (true, _), count in confusion.items() if true) == counts["reference_length"]
     assert sum(count for (_, guess), count in confusion.items() if guess) == sum(map(len, predicted))
     assert sum(count for (true, guess), count in confusion.items() if true and guess and true != guess) == counts["substitutions"]
@@ -91,27 +91,27 @@ def test_alignment_confusion_adds_up_to_the_edit_counts(seed):
 
 
 def test_accuracy_counts_equal_entries():
-    assert metrics.accuracy(np.array([1, 2, 3, 4]), np.array([1, 2, 0, 4])) == 0.75
-    assert metrics.accuracy(["rock", "jazz"], ["rock", "rock"]) == 0.5
+    assert labels.accuracy(np.array([1, 2, 3, 4]), np.array([1, 2, 0, 4])) == 0.75
+    assert labels.accuracy(["rock", "jazz"], ["rock", "rock"]) == 0.5
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_t_interval_is_that_of_scipy(level):
     values = [0.081, 0.085, 0.080, 0.086, 0.083]
-    mean, low, high = metrics.t_interval(values, level)
+    mean, low, high = intervals.t_interval(values, level)
     assert mean == pytest.approx(np.mean(values), abs=1e-15)
     assert (low, high) == pytest.approx(stats.t.interval(level, 4, loc=np.mean(values), scale=stats.sem(values)), abs=1e-12)
 
 
 def test_t_interval_of_one_value_knows_no_spread():
-    mean, low, high = metrics.t_interval([0.5])
+    mean, low, high = intervals.t_interval([0.5])
     assert mean == 0.5 and np.isnan(low) and np.isnan(high)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_paired_difference_is_of_a_less_b_by_position(level):
     a, b = [0.5, 0.7, 0.9], [0.4, 0.5, 0.8]
-    mean, low, high = metrics.paired_difference(a, b, level)
+    mean, low, high = intervals.paired_difference(a, b, level)
     test = stats.ttest_rel(a, b).confidence_interval(level)
     assert (mean, low, high) == pytest.approx((0.4 / 3, test.low, test.high), abs=1e-12)
 
@@ -119,16 +119,16 @@ def test_paired_difference_is_of_a_less_b_by_position(level):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: metrics.error_rate([["a"]], []), "equally many, but got 1 and 0"),
-        (lambda: metrics.error_rate([[], []], [["a"], []]), "its 2 sequences are all empty"),
-        (lambda: metrics.error_rate("abc", "abc"), "truth must be a set of sequences, but got the single str 'abc'"),
-        (lambda: metrics.alignment_confusion([["a"], [""]], [["a"], ["a"]]), "sequence 1 has one"),
-        (lambda: metrics.accuracy([1, 2], [1]), r"one shape, but got \(2,\) and \(1,\)"),
-        (lambda: metrics.accuracy([], []), "at least one entry"),
-        (lambda: metrics.t_interval([]), "at least one finite number"),
-        (lambda: metrics.t_interval([0.1, float("nan")]), "at least one finite number"),
-        (lambda: metrics.t_interval([0.1, 0.2], 95), "0 < level < 1 must hold, but got 95"),
-        (lambda: metrics.paired_difference([0.1, 0.2], [0.1]), "paired by position"),
+        (lambda: sequences.error_rate([["a"]], []), "equally many, but got 1 and 0"),
+        (lambda: sequences.error_rate([[], []], [["a"], []]), "its 2 sequences are all empty"),
+        (lambda: sequences.error_rate("abc", "abc"), "truth must be a set of sequences, but got the single str 'abc'"),
+        (lambda: sequences.alignment_confusion([["a"], [""]], [["a"], ["a"]]), "sequence 1 has one"),
+        (lambda: labels.accuracy([1, 2], [1]), r"one shape, but got \(2,\) and \(1,\)"),
+        (lambda: labels.accuracy([], []), "at least one entry"),
+        (lambda: intervals.t_interval([]), "at least one finite number"),
+        (lambda: intervals.t_interval([0.1, float("nan")]), "at least one finite number"),
+        (lambda: intervals.t_interval([0.1, 0.2], 95), "0 < level < 1 must hold, but got 95"),
+        (lambda: intervals.paired_difference([0.1, 0.2], [0.1]), "paired by position"),
     ],
 )
 def test_input_without_a_score_is_refused_with_value_and_rule(call, message):
@@ -139,5 +139,6 @@ def test_input_without_a_score_is_refused_with_value_and_rule(call, message):
 def test_import_is_light():
     import subprocess
 
-    code = "import sys, audiomtl.metrics; print([m for m in ('tensorflow', 'scipy', 'jiwer', 'rapidfuzz', 'pandas') if m in sys.modules])"
+    code = "import sys; from audiomtl.metrics import intervals, labels, sequences; "
+    code += "print([m for m in ('tensorflow', 'scipy', 'jiwer', 'rapidfuzz', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -124,20 +124,20 @@ def _frames(y: np.ndarray, settings: Features) -> np.ndarray:  # (frames, window
 
 
 def _work_space(frames: int, n_fft: int, precision: type[np.floating]) -> tuple[np.ndarray, np.ndarray]:
-    """Zeros (frames, n_fft) for the windowed sound, and two times (frames, bins) for the squares; their precision is the transform's."""
-    return np.zeros((frames, n_fft), dtype=precision), np.empty((2, frames, n_fft // 2 + 1), dtype=precision)
+    """Zeros (frames, n_fft) for the windowed sound, and (frames, bins) for the power; their precision is the transform's."""
+    return np.zeros((frames, n_fft), dtype=precision), np.empty((frames, n_fft // 2 + 1), dtype=precision)
 
 
 def _band_power(frames: np.ndarray, settings: Features, space: tuple[np.ndarray, np.ndarray]) -> np.ndarray:  # (frames, bands)
     """Power in the bins (log_stft) or in the mel bands, float32; good until the work space is used again."""
-    windowed, squares = space[0][: len(frames)], space[1][:, : len(frames)]
+    windowed, squares = space[0][: len(frames)], space[1]
     window = _hann(settings.window_samples).astype(windowed.dtype, copy=False)
     # the window stands at the left of the FFT, not in its middle: that turns phases, which the power does not see
     np.multiply(frames, window, out=windowed[:, : settings.window_samples])
     spectrum = scipy.fft.rfft(windowed, axis=1)  # (frames, bins)
-    power = np.square(spectrum.real, out=squares[0])
-    power += np.square(spectrum.imag, out=squares[1])
-    power = power.astype(np.float32, copy=False)
+    parts = spectrum.view(windowed.dtype)  # (frames, 2 bins): real, imaginary, real ...
+    parts *= parts
+    power = np.add(parts[:, 0::2], parts[:, 1::2], out=squares[: len(frames)]).astype(np.float32, copy=False)
     if settings.kind == "log_stft":
         return power
     in_bands = np.empty((len(frames), settings.bands), dtype=np.float32)

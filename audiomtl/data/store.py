@@ -14,8 +14,8 @@ bytes       what
 64 to end   payload: rows * columns float32, little endian, row by row
 =========== ============================================================================
 
-An entry is written beside its place, synced, and moved there in one step, so that nobody sees half of it and processes that write
-the same one at once do no harm. It is checked whole each time it is opened; what does not hold is made again.
+An entry is written beside its place and moved there in one step, so that nobody sees half of it and processes that write
+the same one at once do no harm. It is checked whole each time it is found; what does not hold is made again.
 
 Contents: `FeatureStore`.
 """
@@ -99,13 +99,10 @@ class FeatureStore:
         frames = _open(place, key, settings.n_bands) if there else None
         if frames is None:
             y = audio.load(path, sample_rate=settings.sample_rate)
-            _write(place, key, features.extract(y, settings))
+            frames = _write(place, key, features.extract(y, settings))
             with self._counting:
                 self.extracted += 1
                 self.rebuilt += there
-            frames = _open(place, key, settings.n_bands)
-        if frames is None:
-            raise UserError(f"{place}: what was just written does not read back; the disk or another program damages it")
         return frames
 
 
@@ -123,16 +120,20 @@ def _key(path: str, settings: Features) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def _write(place: Path, key: str, frames: np.ndarray) -> None:
+def _write(place: Path, key: str, frames: np.ndarray) -> np.ndarray:  # (frames, bands)
+    """Store an entry; returns its map, so that the frames themselves can be forgotten."""
     payload = np.ascontiguousarray(frames, dtype="<f4").data
     digest = hashlib.sha256(key.encode())
     digest.update(payload)
     temporary = place.with_name(f"{key}.{os.getpid()}-{threading.get_ident()}.temporary")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "w+b") as file:
             file.write(HEADER.pack(MAGIC, *frames.shape, digest.digest()))
             file.write(payload)  # not synced: what a power cut tears, the digest finds, and it is computed again
+            file.flush()
+            stored = _map(file, frames.shape)
         os.replace(temporary, place)
+        return stored
     except OSError as error:
         raise UserError(f"{place.parent}: features cannot be written ({error.strerror}); make room or name another folder") from error
     finally:
@@ -154,13 +155,12 @@ def _open(place: Path, key: str, columns: int) -> np.ndarray | None:  # (frames,
             digest.update(chunk)
         if digest.digest() != expected or any(header[56:]):
             return None
-        return np.frombuffer(_map(file), dtype="<f4", offset=HEADER.size).reshape(rows, columns)
+        return _map(file, (rows, columns))
 
 
-def _map(file: BinaryIO) -> mmap.mmap:
-    if sys.version_info >= (3, 13):
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, trackfd=False)
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+def _map(file: BinaryIO, shape: tuple[int, int]) -> np.ndarray:  # (frames, bands)
+    options = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+    return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **options), dtype="<f4", offset=HEADER.size).reshape(shape)
 
 
 def _allow_open_files(entries: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from audiomtl import config, metrics
+from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog
 from audiomtl.errors import UserError
@@ -21,6 +21,7 @@ from audiomtl.harness.progress import Progress, console
 from audiomtl.harness.tracking import Run, Tracking, checkpoint_folder, locked, server_log, staging
 from audiomtl.harness.training import Job
 from audiomtl.harness.worker import Outcome, start_forkserver, train_all, undivided
+from audiomtl.metrics import intervals
 from audiomtl.settings.toml import as_toml, write
 
 LEAST_TOLERANCE = 0.02  # for another machine
@@ -303,7 +304,7 @@ def compare(expected: Mapping[str, Any], got: Mapping[str, Sequence[float]]) -> 
 def _print_scores(file: ExperimentFile, got: Mapping[str, Sequence[float]]) -> None:
     table = Table("score", "mean", "95 % interval over seeds", *[f"seed {seed}" for seed in file.settings.seeds])
     for name, values in sorted(got.items()):
-        middle, low, high = metrics.t_interval(values)
+        middle, low, high = intervals.t_interval(values)
         table.add_row(
             name, f"{middle:.4f}", f"{low:.4f} to {high:.4f}" if low == low else "one seed", *[f"{value:.4f}" for value in values]
         )
@@ -358,5 +359,5 @@ def differences(file: ExperimentFile, runs: Mapping[tuple[str, int], Run], arm: 
         return None
     values = [run.data.metrics[key] for run, _ in pairs if run]
     base = [run.data.metrics[key] for _, run in pairs if run]
-    difference, low, high = metrics.paired_difference(values, base)
+    difference, low, high = intervals.paired_difference(values, base)
     return mean(values), difference, low, high

@@ -20,12 +20,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from audiomtl import config, metrics
+from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
 from audiomtl.harness import experiment, figures
 from audiomtl.harness.runs import SCORED, Arm, BestSet, Swept, arms, choose, existing, outcome, parsed, studies
 from audiomtl.harness.tracking import Run, Tracking, runs_folder
+from audiomtl.metrics import intervals
 from audiomtl.settings.toml import write as write_file
 
 UNREPORTED = "quickstart"  # the experiment that is not in the README
@@ -337,7 +338,7 @@ def _swept_value(swept: Swept, number: int, path: str) -> str:
 def _mean(values: Iterable[float]) -> tuple[float, float, float]:
     """Mean and interval; NaN where a value is none."""
     found = list(values)
-    return metrics.t_interval(found) if found and all(map(math.isfinite, found)) else (math.nan,) * 3
+    return intervals.t_interval(found) if found and all(map(math.isfinite, found)) else (math.nan,) * 3
 
 
 def _spread(values: Mapping[int, float]) -> str:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from audiomtl import config, metrics
+from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.harness import experiment
 from audiomtl.harness.tracking import Run, Tracking, runs_folder
+from audiomtl.metrics import intervals
 
 
 def existing() -> Tracking | None:
@@ -66,7 +67,7 @@ class Arm:
     def difference(self) -> tuple[float, float, float]:
         """Mean of arm - best and its interval, paired by seed."""
         arm, best = zip(*self.pairs.values(), strict=True)
-        return metrics.paired_difference(arm, best) if all(map(math.isfinite, arm + best)) else (math.nan,) * 3
+        return intervals.paired_difference(arm, best) if all(map(math.isfinite, arm + best)) else (math.nan,) * 3
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Job:
@@ -93,6 +95,13 @@ def _lock(folder: Path) -> Any:
         yield
 
 
+def _plain_columns(table: Any, besides: Any) -> Any:
+    """``clip_id`` and the columns of a clip table that hold one text or number each and are not among ``besides``."""
+    first = table.iloc[0]
+    plain = [name for name in table.columns if name not in besides and (isinstance(first[name], str) or np.ndim(first[name]) == 0)]
+    return table[["clip_id", *plain]]
+
+
 def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: int, slot: int) -> Result:
     import tensorflow as tf
 
@@ -120,9 +129,10 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
             continue
         examples = prepared.examples[side]
         scores |= {f"{side}/{name}": value for name, value in model.evaluate(fitted, examples).items()}
-        table = getattr(prepared.splits, side)
-        known = table[["clip_id", *settings.data.groups]]
-        model.predict(fitted, examples).merge(known, on="clip_id", how="left").to_parquet(job.folder / f"predictions_{side}.parquet")
+        predicted = model.predict(fitted, examples)  # one table, or several by name: of clips, of windows
+        for name, table in predicted.items() if isinstance(predicted, dict) else [("predictions", predicted)]:
+            known = _plain_columns(getattr(prepared.splits, side), besides=table.columns)
+            table.merge(known, on="clip_id", how="left", validate="many_to_one").to_parquet(job.folder / f"{name}_{side}.parquet")
     if not fitted.fit.stopped:
         pictures.learning_curves(fitted.fit.history, job.folder / "learning_curves.png", best_epoch=fitted.fit.best_epoch)
         if hasattr(model, "pictures"):

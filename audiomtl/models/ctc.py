@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from audiomtl import metrics
 from audiomtl.data import catalog, scaling, splits
 from audiomtl.data.features import frame_times
 from audiomtl.data.pipeline import Example, batch_order, pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
+from audiomtl.metrics import sequences
 from audiomtl.nn import ctc
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.recurrent import frame_centres, recurrent_network, reduced
@@ -217,7 +217,7 @@ def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
             # the most likely phone, blank left aside, so that CTC and framewise networks answer the same question
             right += int((logits[index, :length, 1:].argmax(-1) + 1 == batch["frame_labels"][index, :length]).sum())
     scores = {"loss": float(np.mean(losses)), "blank_share": blanks / frames}
-    scores["phone_error_rate"] = metrics.error_rate(metrics.without(truth, PAUSE), metrics.without(predicted, PAUSE))
+    scores["phone_error_rate"] = sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE))
     if all(len(one.frame_labels) for one in examples):
         scores["frame_accuracy"] = right / frames
     return scores
@@ -240,7 +240,7 @@ def predict(fitted: Fitted, examples: Sequence[Example]) -> pd.DataFrame:
             times = frame_times(int(batch["lengths"][index]), fitted.settings.features)[first * reduction]
             truth = [fitted.vocabulary[label - 1] for label in batch["labels"][index, : batch["label_lengths"][index]]]
             predicted = [fitted.vocabulary[label - 1] for label in best[first]]
-            counts = metrics.edit_counts(metrics.without([truth], PAUSE), metrics.without([predicted], PAUSE))
+            counts = sequences.edit_counts(sequences.without([truth], PAUSE), sequences.without([predicted], PAUSE))
             edits = counts["substitutions"] + counts["deletions"] + counts["insertions"]
             rows.append((clip_id, truth, predicted, times.tolist(), edits, counts["reference_length"]))
     columns = ["clip_id", "truth", "predicted", "predicted_starts", "edits", "phones"]
@@ -270,8 +270,8 @@ def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
     from audiomtl import pictures as draw
 
     table = predict(fitted, examples)
-    truth, predicted = metrics.without(list(table["truth"]), PAUSE), metrics.without(list(table["predicted"]), PAUSE)
-    draw.confusion(metrics.alignment_confusion(truth, predicted), folder / "confusion.png")
+    truth, predicted = sequences.without(list(table["truth"]), PAUSE), sequences.without(list(table["predicted"]), PAUSE)
+    draw.confusion(sequences.alignment_confusion(truth, predicted), folder / "confusion.png")
     example = sorted(examples, key=lambda one: (len(one.frames), one.clip_id))[len(examples) // 2]
     [(_, logits, lengths)] = _outputs(fitted, [example])
     scores = np.exp(logits[0, : lengths[0]] - logits[0, : lengths[0]].max(-1, keepdims=True))

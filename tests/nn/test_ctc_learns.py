@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from audiomtl import metrics
+from audiomtl.metrics import sequences
 from audiomtl.nn import ctc
 
 PHONES, BANDS, FRAMES = 12, 40, 120
@@ -76,7 +76,7 @@ def train_and_score(scaled: bool) -> tuple[float, float]:
     logits = network(features).numpy()
     truth = [[str(phone) for phone in row[:n]] for row, n in zip(labels, label_lengths, strict=True)]
     predicted = [[str(phone) for phone in row] for row in ctc.greedy_decode(logits, frame_lengths)]
-    return metrics.error_rate(truth, predicted), ctc.blank_share(logits, frame_lengths)
+    return sequences.error_rate(truth, predicted), ctc.blank_share(logits, frame_lengths)
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ import pandas as pd
 import soundfile
 
 from audiomtl.errors import MissingData, UserError
-from audiomtl.metrics import error_rate, without
+from audiomtl.metrics.sequences import error_rate, without
 from audiomtl.settings.shared import EmoDB
 
 PAUSE = "_"

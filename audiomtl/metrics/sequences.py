@@ -1,17 +1,13 @@
-"""Scores: arrays and sequences in, floats out.
+"""Scores of sequences of symbols: phone, word and character error rate.
 
-Conventions: ``truth`` comes first, ``predicted`` second, paired by position. A sequence is a list of symbols (phones; words; the
-characters of a str), a set is a list of sequences. Rates are shares (0.083, not 8.3 %), taken over the **whole set**: all edits by all
-reference symbols, so that long clips count by their length. Pauses are symbols like any other: leave them out with `without`, on both
-sides, and say so. Input that has no score raises ValueError with the value and the rule; nothing returns 0 for it.
+Conventions: a sequence is a list of symbols (phones; words; the characters of a str), a set is a list of sequences. Rates divide all
+edits by all reference symbols, so that long clips count by their length. Pauses are symbols like any other: leave them out with
+`without`, on both sides, and say so.
 
-Contents: `edit_counts`, `error_rate` (phone, word or character error rate), `without`, `alignment_confusion`; `accuracy`;
-`t_interval`, `paired_difference`.
+Contents: `edit_counts`, `error_rate`, `without`, `alignment_confusion`.
 """
 
 from collections.abc import Sequence
-
-import numpy as np
 
 Sequences = Sequence[Sequence[str]]
 
@@ -81,52 +77,6 @@ def alignment_confusion(truth: Sequences, predicted: Sequences) -> dict[tuple[st
             for pair in zip(left, right, strict=True):
                 counts[pair] = counts.get(pair, 0) + 1
     return dict(sorted(counts.items()))
-
-
-def accuracy(truth: Sequence | np.ndarray, predicted: Sequence | np.ndarray) -> float:
-    """Share of equal entries of two arrays of one shape (labels of clips, or of all valid frames one after another)."""
-    true, guess = np.asarray(truth), np.asarray(predicted)
-    if true.shape != guess.shape:
-        raise ValueError(f"truth and predicted must have one shape, but got {true.shape} and {guess.shape}")
-    if true.size == 0:
-        raise ValueError("truth must have at least one entry, but it is empty")
-    return float(np.mean(true == guess))
-
-
-def t_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean and Student t interval of values that are independent, such as one score per seed.
-
-    Parameters
-    ----------
-    values : array (n,), float
-        n >= 1, finite.
-    level : float
-        Share of such intervals that hold the true mean, in (0, 1).
-
-    Returns
-    -------
-    mean, low, high : floats. With one value nothing is known of the spread: low and high are NaN.
-    """
-    from scipy.special import stdtrit
-
-    array = np.asarray(values, dtype=float)
-    if array.ndim != 1 or array.size == 0 or not np.all(np.isfinite(array)):
-        raise ValueError(f"values must be one dimension of at least one finite number, but got {array.tolist()}")
-    if not 0 < level < 1:
-        raise ValueError(f"0 < level < 1 must hold, but got {level}: a share, not percent")
-    mean, n = float(array.mean()), array.size
-    if n == 1:
-        return mean, float("nan"), float("nan")
-    half = float(stdtrit(n - 1, (1 + level) / 2) * array.std(ddof=1) / np.sqrt(n))
-    return mean, mean - half, mean + half
-
-
-def paired_difference(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean of ``a - b`` and its `t_interval`, paired by position (the same seed on both sides)."""
-    first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    if first.shape != second.shape:
-        raise ValueError(f"a and b are paired by position and must have one shape, but got {first.shape} and {second.shape}")
-    return t_interval(first - second, level)
 
 
 def _validate_sequences(truth: Sequences, predicted: Sequences) -> None:
