@@ -14,6 +14,7 @@ import typer
 
 EPILOG = """\b
 A round of work, NAME being a file in experiments/ or studies/:
+  audiomtl new NAME --data T   a first experiment and study for your own table
   audiomtl check               are all files valid?
   audiomtl study NAME          sweep the settings: many trials
   audiomtl promote NAME        write the best trial into the experiment
@@ -104,6 +105,28 @@ def data(names: ExperimentNames = None) -> None:
             labels = report(catalog.data_folder())
             print(labels.groupby("what")["count"].agg(["size", "sum"]).set_axis(["raw labels", "times"], axis=1).to_string())
             print(labels[labels["what"] == "renamed"].to_string(index=False, max_rows=60))
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new experiment and its study.")],
+    table: Annotated[str, typer.Option("--data", metavar="FILE", help="CSV or Parquet: a row per clip, its file in a column path.")],
+    model: Annotated[str, typer.Option("--model", metavar="FAMILY", help="What to train: mil (a clip's label from its windows).")] = "mil",
+    label: Annotated[str, typer.Option("--label", metavar="COLUMN", help="The column of classes. Default: label.")] = "",
+    groups: Annotated[
+        str, typer.Option("--groups", metavar="COLUMNS", help="Columns that no split may cut, as artist,song. Default: well-known names.")
+    ] = "",
+) -> None:
+    """Write an experiment and a study for a table of your own.
+
+    The table has a column path (or array_path, embedding_path: .npy arrays), a column of classes, and columns of groups such as
+    song or artist; a column fold is used if it is there. Both files are complete and commented: edit them, then audiomtl check.
+    """
+    from audiomtl.harness import new as first
+
+    for place in first.write(name, model=model, table=table, label=label, groups=groups):
+        print(f"{place} written")
+    print(f"next: audiomtl data {name}, then make study-{name}")
 
 
 @app.command()

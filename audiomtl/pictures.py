@@ -1,4 +1,7 @@
-"""Arrays in, PNG files out; the same arrays give the same bytes. Contents: `learning_curves`, `confusion`, `posteriors`, `figure`."""
+"""Arrays in, PNG files out; the same arrays give the same bytes.
+
+Contents: `learning_curves`, `confusion`, `posteriors`, `evidence`, `figure`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,17 +37,21 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: Path, *, best_
             panel.legend(frameon=False, fontsize="small")
 
 
-def confusion(counts: Mapping[tuple[str, str], int], path: Path) -> None:
-    """Rows are true phones, columns predicted ones, each row in shares; ``""`` (nothing) stands for insertion and deletion."""
+def confusion(counts: Mapping[tuple[str, str], int], path: Path, *, edits: bool = True) -> None:
+    """Rows are true symbols, columns predicted ones, each row in shares.
+
+    ``edits``: symbols of sequences, where ``""`` (nothing) stands for insertion and deletion; otherwise classes.
+    """
     symbols = sorted({symbol for pair in counts for symbol in pair} - {""})
-    table = np.array([[counts.get((true, guess), 0) for guess in [*symbols, ""]] for true in [*symbols, ""]], float)
+    every = [*symbols, ""] if edits else symbols
+    table = np.array([[counts.get((true, guess), 0) for guess in every] for true in every], float)
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
     size = max(4.0, 0.2 * len(table) + 1.5)
     with figure(path, width=size, height=size) as axes:
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set_xticks(range(len(table)), [*symbols, "deleted"], rotation=90, fontsize=7)
-        axes.set_yticks(range(len(table)), [*symbols, "inserted"], fontsize=7)
-        axes.set(xlabel="predicted", ylabel="true", title="share of each true phone")
+        axes.set_xticks(range(len(table)), [*symbols, "deleted"][: len(table)], rotation=90, fontsize=7)
+        axes.set_yticks(range(len(table)), [*symbols, "inserted"][: len(table)], fontsize=7)
+        axes.set(xlabel="predicted", ylabel="true", title=f"share of each true {'phone' if edits else 'class'}")
 
 
 def posteriors(
@@ -65,3 +72,43 @@ def posteriors(
         below.imshow(shares[:, shown].T, aspect="auto", extent=(0, seconds, len(shown), 0), cmap="Blues", vmin=0, vmax=1)
         below.set_yticks(np.arange(len(shown)) + 0.5, [names[index] for index in shown], fontsize=7)
         below.set(xlabel=f"seconds\ntrue: {' '.join(truth)}", ylabel="class")
+
+
+def evidence(
+    frames: np.ndarray,
+    first: np.ndarray,
+    length: int,
+    *,
+    seconds_per_frame: float,
+    weights: np.ndarray,
+    probabilities: np.ndarray,
+    passages: Sequence[tuple[float, float]],
+    title: str,
+    path: Path,
+) -> None:
+    """A spectrogram above each window's weight and probability of the true class; known passages are shaded.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_bands) features before scaling.
+    first : (n_windows,) first frame of each window of ``length`` frames.
+    weights, probabilities : (n_windows,)
+    passages : spans in seconds.
+    """
+    seconds = len(frames) * seconds_per_frame
+    with figure(path, 2, 1, width=9.0, height=4.5) as (above, below):
+        low, high = np.percentile(frames, (1, 99))
+        above.imshow(frames.T, origin="lower", aspect="auto", extent=(0, seconds, 0, frames.shape[1]), cmap="magma", vmin=low, vmax=high)
+        above.set(title=title, ylabel="band")
+        for start, end in passages:
+            below.axvspan(start, end, color="tab:green", alpha=0.15, linewidth=0)
+        middle = (first + length / 2) * seconds_per_frame
+        below.plot(middle, probabilities, "o-", markersize=3, label="probability of the true class")
+        share = weights / max(float(weights.max()), 1e-9)
+        below.plot(middle, share, "s--", markersize=3, label=f"weight (largest {weights.max():.2f} = 1)")
+        below.set(
+            xlabel="seconds, at the middle of each window" + (" (shaded: passages)" if passages else ""),
+            xlim=(0, seconds),
+            ylim=(-0.03, 1.05),
+        )
+        below.legend(frameon=False, fontsize="small", loc="upper right")

@@ -27,7 +27,7 @@ HEAVY = {
     "rich",
     "scipy",
 }  # typer itself reads options with pydantic
-COMMANDS = ["ablations", "best", "check", "data", "price", "promote", "report", "study", "ui"]
+COMMANDS = ["ablations", "best", "check", "data", "new", "price", "promote", "report", "study", "ui"]
 
 
 def run(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:

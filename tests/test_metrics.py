@@ -129,11 +129,50 @@ def test_paired_difference_is_of_a_less_b_by_position(level):
         (lambda: intervals.t_interval([0.1, float("nan")]), "at least one finite number"),
         (lambda: intervals.t_interval([0.1, 0.2], 95), "0 < level < 1 must hold, but got 95"),
         (lambda: intervals.paired_difference([0.1, 0.2], [0.1]), "paired by position"),
+        (lambda: intervals.clustered_interval(np.ones(8), list("aabbccdd")), "4 groups are too few, 5 are needed"),
+        (lambda: intervals.clustered_interval(np.ones(3), list("ab")), r"shapes \(3,\) and \(2,\)"),
+        (lambda: labels.roc_auc([1, 1], [0.1, 0.2]), "a positive and a negative"),
+        (lambda: labels.average_precision([0, 0], [0.1, 0.2]), "at least one positive"),
+        (lambda: labels.roc_auc([0, 1], [0.1, float("nan")]), "finite"),
     ],
 )
 def test_input_without_a_score_is_refused_with_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_scores_of_labels_and_rankings_are_those_of_scikit_learn(seed):
+    from sklearn import metrics as reference
+
+    rng = np.random.default_rng(seed)
+    truth, predicted = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
+    assert labels.balanced_accuracy(truth, predicted) == pytest.approx(reference.balanced_accuracy_score(truth, predicted))
+    assert labels.macro_f1(truth, predicted) == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
+    right, scores = rng.integers(0, 2, 40), rng.integers(0, 6, 40) / 7  # many ties
+    assert labels.average_precision(right, scores) == pytest.approx(reference.average_precision_score(right, scores))
+    assert labels.roc_auc(right, scores) == pytest.approx(reference.roc_auc_score(right, scores))
+    assert labels.average_precision(right, right) == labels.roc_auc(right, right) == 1
+
+
+def test_confusion_counts_pairs():
+    assert labels.confusion(["b", "a", "b"], ["a", "a", "a"]) == {("a", "a"): 1, ("b", "a"): 2}
+
+
+def clustered(rng, groups: int, sets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sets of 0/1 clips, 12 per group, whose share of ones differs from group to group around 0.5; group names."""
+    level = np.clip(0.5 + 0.2 * rng.standard_normal((sets, groups, 1)), 0, 1)
+    return (rng.random((sets, groups, 12)) < level).reshape(sets, -1).astype(float), np.repeat(np.arange(groups), 12)
+
+
+@pytest.mark.parametrize("groups, least", [(5, 0.90), (10, 0.91), (25, 0.89)])
+def test_intervals_over_groups_hold_the_truth_about_as_often_as_they_say(groups, least, monkeypatch):
+    monkeypatch.setattr(intervals, "DRAWS", 300)
+    sets, names = clustered(np.random.default_rng(0), groups, 400)
+    held = [low <= 0.5 <= high for low, high in (intervals.clustered_interval(values, names)[1:] for values in sets)]
+    alone = [low <= 0.5 <= high for low, high in (intervals.t_interval(values)[1:] for values in sets)]
+    assert least <= np.mean(held) <= 0.99
+    assert np.mean(alone) < 0.85  # what comes of taking clips of one group for independent
 
 
 def test_import_is_light():

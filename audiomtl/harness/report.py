@@ -23,8 +23,8 @@ from typing import Any
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment, figures
-from audiomtl.harness.runs import SCORED, Arm, BestSet, Swept, arms, choose, existing, outcome, parsed, studies
+from audiomtl.harness import experiment, figures, groups
+from audiomtl.harness.runs import SCORED, Arm, BestSet, Swept, arms, beside, choose, existing, outcome, parsed, studies
 from audiomtl.harness.tracking import Run, Tracking, runs_folder
 from audiomtl.metrics import intervals
 from audiomtl.settings.toml import write as write_file
@@ -47,8 +47,9 @@ def write(names: list[str], folder: Path | None, readme: Path | None) -> str:
     ----------
     names : experiments, or paths that end in ``.toml``; none: every one in ``experiments/`` that has runs.
     folder : where to; ``None`` is ``runs/report``.
-    readme : also put the results table between the markers of this file, once every experiment but the quickstart has complete best runs
-        and ablations of the settings in its file. Otherwise it stays as it is, as other machines' results may stand in it.
+    readme : also put the results table between the markers of this file, once every experiment but the quickstart that has best runs or
+        an ``[expected]`` has complete best runs and ablations of the settings in its file. Otherwise the file stays as it is, as other
+        machines' results may stand in it.
 
     Returns
     -------
@@ -121,6 +122,8 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
         lines.append("- The copied transcript is another speaker's of the same sentence: what a system gets that never listens")
     if "phone_error_rate" in experiment.main_score(file):
         lines.append("- Phone error rates leave pauses out, in what was said and in what was recognised")
+    if over := groups.accuracy_over_groups(file, best, tracking):
+        lines.append(f"- {over}")
     parts = ["### Results", "\n".join(lines), _table(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows)]
     name = f"{file.name}_learning_curves.png"
     keys = ["train/loss", "validation/loss", f"train/{experiment.main_score(file)}", f"validation/{experiment.main_score(file)}"]
@@ -137,9 +140,12 @@ def _ablations_part(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) ->
     main = experiment.main_score(file)
     direction = experiment.family_scores(file)[main]
     sense = "below 0 is better" if direction == "minimize" else "above 0 is better"
+    others = beside(file, best.runs)
     rows = [["best", _number(_mean(best.values(f"best/validation/{main}").values())[0]), "", "", str(len(best.runs)), ""]]
-    rows += [_arm_row(arm, best) for arm in arms(file, best, runs)]
-    head = ["ablation", f"validation/{main}", "difference to best", "95 % interval", "seeds", "changes"]
+    rows[0] += [_number(value) for value in others.values()]
+    for arm in arms(file, best, runs):
+        rows.append(_arm_row(arm, best) + [_number(arm.beside[name]) if name in arm.beside else "" for name in others])
+    head = ["ablation", f"validation/{main}", "difference to best", "95 % interval", "seeds", "changes", *others]
     text = f"Means over the seeds on validation, code {best.code}; of differences, {sense}."
     gone = sorted({name for run in runs if (name := run.data.tags.get("ablation", "")) and name not in file.ablations})
     return [text, _table(head, rows), *([f"In no table: runs of {_list(gone)}, which the file has no more."] if gone else [])]
@@ -239,6 +245,8 @@ def _results(tracking: Tracking) -> tuple[str, str]:
     for file in (config.load_experiment(name) for name in config.names("experiments") if name != UNREPORTED):
         runs = tracking.runs(file.name)
         best = choose(file, runs)
+        if best is None and not file.expected:
+            continue  # nobody has recorded it yet
         found = arms(file, best, runs) if best else []
         if best is None or len(best.runs) < len(file.settings.seeds):
             lacking.append(f"best runs of {file.name} on every seed (make best-{file.name})")
@@ -266,11 +274,13 @@ def _results_row(file: ExperimentFile, best: BestSet) -> list[str]:
 
 def _short_ablations(file: ExperimentFile, best: BestSet, found: Sequence[Arm]) -> list[str]:
     main = experiment.main_score(file)
-    rows = [["best", _number(_mean(best.values(f"best/validation/{main}").values())[0]), "", ""]]
+    others = beside(file, best.runs)
+    rows = [["best", _number(_mean(best.values(f"best/validation/{main}").values())[0]), "", "", *map(_number, others.values())]]
     for arm in found:
         name, mean, difference, interval, _, changes = _arm_row(arm, best)
         rows.append([name, mean, f"{difference} {interval}".strip(), changes])
-    return [_table(["ablation", main, "difference to best", "changes"], rows)]
+        rows[-1] += [_number(arm.beside[other]) if other in arm.beside else "" for other in others]
+    return [_table(["ablation", main, "difference to best", "changes", *others], rows)]
 
 
 # ---------------------------------------------------------------- parts of text

@@ -1,13 +1,13 @@
 """What ran: the best runs of one code, data and settings, their ablations, the sweeps; and the price of running them again.
 
-Contents: `choose`, `arms`, `studies`, `outcome`, `price`, `existing`.
+Contents: `choose`, `arms`, `beside`, `studies`, `outcome`, `price`, `existing`.
 """
 
 import json
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -58,6 +58,7 @@ class Arm:
     same: bool = False  # the best run itself has its settings
     failed: int = 0  # seeds whose training failed
     pairs: dict[int, tuple[float, float]] = field(default_factory=dict)  # seed -> score on validation of the arm, of the best run
+    beside: dict[str, float] = field(default_factory=dict)  # means of the family's other scores on validation (`beside`)
 
     @property
     def mean(self) -> float:
@@ -130,6 +131,16 @@ def choose(file: ExperimentFile, runs: Sequence[Run]) -> BestSet | None:
     return BestSet(chosen, trained(first), tags.get("code", ""), tags.get("data", ""), len(complete) - len(chosen))
 
 
+def beside(file: ExperimentFile, runs: Mapping[int, Run]) -> dict[str, float]:
+    """Means on validation of the scores that a family's ``BESIDE`` names for its tables, where all of some runs by seed have them."""
+    found = {}
+    for name in getattr(config.family("settings", file.raw["model"]), "BESIDE", ()):
+        values = [run.data.metrics.get(f"best/validation/{name}", math.nan) for run in runs.values()]
+        if values and all(map(math.isfinite, values)):
+            found[name] = sum(values) / len(values)
+    return found
+
+
 def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
     """The file's ablations beside the best runs, by name."""
     score = f"best/validation/{experiment.main_score(file)}"
@@ -141,17 +152,18 @@ def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
         changes = {path: value for path, value in overrides.items() if path.split(".")[0] not in config.NOT_TRAINED}
         wanted = best.settings | changes
         own_data = any(path.startswith("data.") for path in changes)
-        pairs, failed = dict[int, tuple[float, float]](), set[int]()
+        pairs, failed, counted = dict[int, tuple[float, float]](), set[int](), dict[int, Run]()
         for run, settings in candidates if wanted != best.settings else []:
             seed = int(run.data.tags["seed"])
             if settings != wanted or seed not in best.runs or not (own_data or run.data.tags.get("data") == best.data):
                 continue
             if outcome(run) == "complete" and score in run.data.metrics and score in best.runs[seed].data.metrics:
                 pairs[seed] = (run.data.metrics[score], best.runs[seed].data.metrics[score])
+                counted[seed] = run
             elif outcome(run) == "failed":
                 failed.add(seed)
         ordered = {seed: pairs[seed] for seed in best.runs if seed in pairs}
-        found.append(Arm(name, changes, wanted == best.settings, len(failed - pairs.keys()), ordered))
+        found.append(Arm(name, changes, wanted == best.settings, len(failed - pairs.keys()), ordered, beside(file, counted)))
     return found
 
 

@@ -1,11 +1,15 @@
 """How sure a score is: intervals of means.
 
-Contents: `t_interval`, `paired_difference`.
+Contents: `t_interval`, `paired_difference`, `clustered_interval`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+
+FEWEST_GROUPS = 5  # below, no interval over groups holds what it says: of nominal 95 % a bootstrap covers 0 / 49 % at 1 / 2 groups
+BOOTSTRAP_GROUPS = 20  # from here up a bootstrap covers about what it says (93 %)
+DRAWS = 2000
 
 
 def t_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
@@ -42,3 +46,48 @@ def paired_difference(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.n
     if first.shape != second.shape:
         raise ValueError(f"a and b are paired by position and must have one shape, but got {first.shape} and {second.shape}")
     return t_interval(first - second, level)
+
+
+def clustered_interval(
+    values: Sequence[float] | np.ndarray, groups: Sequence[str] | np.ndarray, level: float = 0.95, seed: int = 0
+) -> tuple[float, float, float]:
+    """Mean over clips and an interval that takes clips of one group for what they are: not independent.
+
+    Under 20 groups a t interval with G - 1 degrees of freedom and the variance of a ratio, ``G / (G - 1) * sum(e_g^2) / n^2`` with
+    ``e_g`` the sum of ``value - mean`` over group g (Cochran, Sampling Techniques, 1977, 6.3); from 20 up the quantiles of 2,000
+    bootstrap draws of whole groups (Field and Welsh, 2007).
+
+    Parameters
+    ----------
+    values : (n,) such as 1 for a clip that was right, 0 for one that was not ; groups : (n,) which song, speaker or source
+    level : share of such intervals that hold the true mean ; seed : of the draws
+
+    Returns
+    -------
+    mean, low, high
+
+    Raises
+    ------
+    ValueError : under 5 groups, which say too little of how groups differ.
+    """
+    from scipy.special import stdtrit
+
+    array, names = np.asarray(values, dtype=float), np.asarray(groups)
+    if array.ndim != 1 or array.shape != names.shape or not array.size or not np.all(np.isfinite(array)):
+        raise ValueError(f"values must be finite and one per group name, but got shapes {array.shape} and {names.shape}")
+    if not 0 < level < 1:
+        raise ValueError(f"0 < level < 1 must hold, but got {level}: a share, not percent")
+    _, index = np.unique(names, return_inverse=True)
+    count = int(index.max()) + 1
+    if count < FEWEST_GROUPS:
+        raise ValueError(f"{count} groups are too few, {FEWEST_GROUPS} are needed")
+    mean, sizes = float(array.mean()), np.bincount(index)
+    if count < BOOTSTRAP_GROUPS:
+        residuals = np.bincount(index, array - mean)  # (groups,)
+        deviation = np.sqrt(count / (count - 1) * np.sum(residuals**2)) / array.size
+        half = float(stdtrit(count - 1, (1 + level) / 2) * deviation)
+        return mean, mean - half, mean + half
+    drawn = np.random.default_rng(seed).integers(0, count, (DRAWS, count))
+    means = np.bincount(index, array)[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)  # (draws,)
+    low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
+    return mean, float(low), float(high)

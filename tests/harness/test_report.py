@@ -388,6 +388,21 @@ def test_the_readme_has_its_table_between_the_markers_and_the_rest_untouched(sto
     assert path.read_bytes().decode() == text
 
 
+EXPECTED = """
+[expected.recorded]
+machine = "m"
+code = "c"
+lock = "l"
+seeds = [1, 2, 3]
+cpu_seconds_per_training = 1.0
+
+[expected."test/error_rate"]
+mean = 0.2
+per_seed = [0.2, 0.2, 0.2]
+tolerance = 0.02
+"""
+
+
 @pytest.mark.parametrize("lack", ["seed", "settings", "ablation", "experiment"])
 def test_the_readme_stays_while_something_is_lacking_here(store: Store, lack: str) -> None:
     fill(store)
@@ -399,6 +414,10 @@ def test_the_readme_stays_while_something_is_lacking_here(store: Store, lack: st
     }
     if lack == "experiment":
         shutil.copy("experiments/tiny.toml", "experiments/other.toml")
+        said = report.write(["tiny"], None, readme())
+        assert "results table written" in said  # nobody has recorded it: nothing is held back
+        with open("experiments/other.toml", "a") as file:
+            file.write(EXPECTED)
     changes = {
         "seed": ("seeds = [1, 2, 3]", "seeds = [1, 2, 3, 4]"),
         "settings": ("momentum = 0.9", "momentum = 0.8"),

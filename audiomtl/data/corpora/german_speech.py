@@ -10,22 +10,18 @@ drawn for a clip depends on ``corpus_seed`` and the clip's identity alone, so an
 Contents: `SPEAKERS`, `MERGED`, `PHONES`, `clips`, `pairs`, `timed_phones`.
 """
 
-import fcntl
 import hashlib
-import json
 import math
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import soxr
 
 from audiomtl.data import audio
-from audiomtl.data.corpora import espeak, german_grammar, room
+from audiomtl.data.corpora import espeak, german_grammar, made, room
 from audiomtl.data.corpora.espeak import Utterance, Voice
 from audiomtl.errors import UserError
 from audiomtl.settings.shared import GermanSpeech
@@ -36,7 +32,6 @@ SHORTEST_PAUSE_SECONDS = 0.03  # shorter gaps belong to the phone before them
 SILENCE_SECONDS = (0.05, 0.15)  # before and after the speech
 LOUDEST_PEAK = 0.45  # times up to +6 dB (2.0) is 0.9: nothing clips
 LEVEL_DB = 6.0
-INDEX = "index.jsonl"
 
 # Speaker i is always the same voice. Neighbours differ in sex, pitch and rate, because sides of a split are runs of neighbours.
 SPEAKERS = tuple(
@@ -106,18 +101,11 @@ def clips(data: GermanSpeech, folder: Path) -> pd.DataFrame:
     _check(data)
     key = hashlib.sha256(f"{VERSION} {data.model_dump_json()}".encode()).hexdigest()[:12]
     place = Path(folder).absolute() / f"german_speech-{key}"
-    rows = _read(place)
-    if rows is None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(place.with_name(f".{place.name}.lock")):
-            rows = _read(place)  # another process may have made it meanwhile
-            if rows is None:
-                _make(data, place)
-                rows = _read(place)
-                assert rows is not None
-    table = pd.DataFrame(rows)
-    table.insert(1, "path", [str(place / f"{clip}.wav") for clip in table["clip_id"]])
-    return table.drop(columns=["samples", "sha256"])
+    return pd.DataFrame(made.rows(place, lambda temporary: _make(data, temporary))).pipe(_ordered)
+
+
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    return table[["clip_id", "path", *table.columns.drop(["clip_id", "path", "samples", "sha256"])]]
 
 
 def _check(data: GermanSpeech) -> None:
@@ -224,46 +212,16 @@ def _clip(data: GermanSpeech, clip: str, utterance: Utterance) -> tuple[np.ndarr
     return y, ["_", *phones, "_"], boundaries
 
 
-def _make(data: GermanSpeech, place: Path) -> None:
+def _make(data: GermanSpeech, folder: Path) -> Iterator[dict[str, Any]]:
+    """Write the recordings into ``folder``; the rows of the index."""
     seed = int(_generator(data, "sentences").integers(2**32))
     sentences = german_grammar.sentences(data.sentences, blocks=data.blocks, own_words_share=data.own_words_share, seed=seed)
     spoken = [(f"s{speaker:02d}", SPEAKERS[speaker], sentences[sentence]) for speaker, sentence in pairs(data)]
-    temporary = place.with_name(f".{place.name}.making")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     utterances = espeak.speak([(voice, sentence.text) for _, voice, sentence in spoken])
-    try:
-        lines = []
-        for (speaker, _, sentence), utterance in zip(spoken, utterances, strict=True):
-            clip = f"{speaker}_{sentence.sentence}"
-            y, phones, boundaries = _clip(data, clip, utterance)
-            path = temporary / f"{clip}.wav"
-            audio.save(path, y, sample_rate=SAMPLE_RATE)
-            row = {"clip_id": clip, "speaker": speaker, "sentence": sentence.sentence, "text": sentence.text}
-            row |= {"seconds": boundaries[-1], "phones": phones, "starts": boundaries[:-1], "ends": boundaries[1:]}
-            row |= {"words": sentence.words, "samples": len(y), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-            lines.append(json.dumps(row, ensure_ascii=False))
-        (temporary / INDEX).write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")  # sorted by clip_id, each line's first key
-        shutil.rmtree(place, ignore_errors=True)  # a damaged one
-        os.replace(temporary, place)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _read(place: Path) -> list[dict] | None:
-    """Rows of the index, or None when there is no whole corpus."""
-    if not (place / INDEX).is_file():
-        return None
-    rows = [json.loads(line) for line in (place / INDEX).read_text(encoding="utf-8").splitlines()]
-    for row in rows:
-        path = place / f"{row['clip_id']}.wav"
-        if not path.is_file() or path.stat().st_size != 44 + 2 * row["samples"]:  # 44 bytes of header
-            return None
-    return rows
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    for (speaker, _, sentence), utterance in zip(spoken, utterances, strict=True):
+        clip = f"{speaker}_{sentence.sentence}"
+        y, phones, boundaries = _clip(data, clip, utterance)
+        audio.save(folder / f"{clip}.wav", y, sample_rate=SAMPLE_RATE)
+        row = {"clip_id": clip, "speaker": speaker, "sentence": sentence.sentence, "text": sentence.text}
+        row |= {"seconds": boundaries[-1], "phones": phones, "starts": boundaries[:-1], "ends": boundaries[1:]}
+        yield row | {"words": sentence.words, "samples": len(y)}

@@ -1,0 +1,64 @@
+"""ESC-50: environmental sounds, five seconds each, five folds, up to 50 classes.
+
+Source: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015; https://github.com/karolpiczak/ESC-50.
+Layout as published: ``meta/esc50.csv`` and ``audio/{fold}-{source}-{take}-{target}.wav``; OGG files of the same names are read as well.
+Clips of one ``src_file`` were cut from one recording: it is the group, and stands in one fold.
+
+Contents: `clips`.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import soundfile
+
+from audiomtl.errors import MissingData, UserError
+from audiomtl.settings.clips import Esc50
+from audiomtl.settings.faults import nearest
+
+SUFFIXES = (".wav", ".ogg", ".flac")
+
+
+def clips(data: Esc50, folder: Path) -> pd.DataFrame:
+    """The clip table.
+
+    Parameters
+    ----------
+    data : ``classes`` names those to keep; none keeps all that are there.
+    folder : data root with ``ESC-50/`` (or ``ESC-50-master/``) in it, or the data set itself.
+
+    Returns
+    -------
+    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, category, fold (int), src_file (str), take. Clips of the list whose
+        file is absent are left out and counted in ``attrs["left_out"]``.
+
+    Raises
+    ------
+    MissingData : no such folder, or none of its recordings.
+    UserError : a class that the list does not have.
+    """
+    root = next((one for one in (folder / "ESC-50", folder / "ESC-50-master", folder) if (one / "meta" / "esc50.csv").is_file()), None)
+    if root is None:
+        raise MissingData(
+            f"ESC-50 is not in {folder / 'ESC-50'}: put its folders meta/ (esc50.csv) and audio/ there; "
+            "published at https://github.com/karolpiczak/ESC-50"
+        )
+    table = pd.read_csv(root / "meta" / "esc50.csv", dtype={"src_file": str})
+    known = sorted(table["category"].unique())
+    for name in data.classes:
+        if name not in known:
+            raise UserError(f'data.classes: "{name}" is no class of ESC-50{nearest(name, known)}')
+    if data.classes:
+        table = table[table["category"].isin(data.classes)]
+    table = table.assign(clip_id=[Path(name).stem for name in table["filename"]])
+    table["path"] = [_recording(root / "audio" / clip) for clip in table["clip_id"]]
+    there = table[table["path"] != ""].sort_values("clip_id", ignore_index=True)
+    if there.empty:
+        raise MissingData(f"ESC-50: {root / 'audio'} has none of the {len(table)} recordings that meta/esc50.csv lists")
+    there["seconds"] = [soundfile.info(path).duration for path in there["path"]]
+    there.attrs["left_out"] = {"missing": len(table) - len(there)} if len(there) < len(table) else {}
+    return there[["clip_id", "path", "seconds", "category", "fold", "src_file", "take"]]
+
+
+def _recording(stem: Path) -> str:
+    return next((f"{stem}{suffix}" for suffix in SUFFIXES if Path(f"{stem}{suffix}").is_file()), "")

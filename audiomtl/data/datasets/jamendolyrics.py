@@ -1,0 +1,64 @@
+"""JamendoLyrics: songs with genre, language, and the times of their words.
+
+Source: Durand, Stoller and Ewert, "Contrastive learning-based audio to lyrics alignment for multiple languages", ICASSP 2023;
+https://github.com/f90/jamendolyrics. Layout as published: ``JamendoLyrics.csv``, ``mp3/``, ``annotations/words/*.csv`` (``word_start,
+word_end`` in seconds) beside ``lyrics/*.words.txt`` (a word a line).
+
+Contents: `clips`.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import soundfile
+
+from audiomtl.errors import MissingData
+from audiomtl.settings.clips import JamendoLyrics
+
+
+def clips(data: JamendoLyrics, folder: Path) -> pd.DataFrame:
+    """The clip table.
+
+    Returns
+    -------
+    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, genre, language, artist, title, words, word_starts, word_ends (lists;
+        empty where a song has no such files). Songs of the list whose MP3 is absent are left out, said in a line, and counted in
+        ``attrs["left_out"]``.
+
+    Raises
+    ------
+    MissingData : no such folder, or none of its recordings.
+    """
+    root = next((one for one in (folder / "jamendolyrics", folder) if (one / "JamendoLyrics.csv").is_file()), None)
+    if root is None:
+        raise MissingData(
+            f"JamendoLyrics is not in {folder / 'jamendolyrics'}: put JamendoLyrics.csv, mp3/, annotations/ and lyrics/ there; "
+            "published at https://github.com/f90/jamendolyrics"
+        )
+    listed = pd.read_csv(root / "JamendoLyrics.csv")
+    rows = []
+    for song in listed.itertuples():
+        path = root / "mp3" / str(song.Filepath)
+        if path.is_file():
+            words, starts, ends = _words(root, path.stem)
+            row = {"clip_id": path.stem, "path": str(path), "seconds": soundfile.info(path).duration, "genre": song.Genre}
+            row |= {"language": song.Language, "artist": song.Artist, "title": song.Title}
+            rows.append(row | {"words": words, "word_starts": starts, "word_ends": ends})
+    if not rows:
+        raise MissingData(f"JamendoLyrics: {root / 'mp3'} has none of the {len(listed)} recordings that JamendoLyrics.csv lists")
+    table = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
+    absent = len(listed) - len(rows)
+    if absent:
+        print(f"JamendoLyrics: {absent} of {len(listed)} songs are left out: their MP3s are not in {root / 'mp3'}", flush=True)
+    table.attrs["left_out"] = {"missing": absent} if absent else {}
+    return table
+
+
+def _words(root: Path, stem: str) -> tuple[list[str], list[float], list[float]]:
+    times, text = root / "annotations" / "words" / f"{stem}.csv", root / "lyrics" / f"{stem}.words.txt"
+    if not times.is_file() or not text.is_file():
+        return [], [], []
+    spans = pd.read_csv(times)
+    words = [line.strip() for line in text.read_text(encoding="utf-8").splitlines() if line.strip()]
+    count = min(len(words), len(spans))
+    return words[:count], spans["word_start"].astype(float).tolist()[:count], spans["word_end"].astype(float).tolist()[:count]

@@ -1,0 +1,229 @@
+"""How clips are divided into train, validation and test: shares, folds, blocks, or one group value at a time.
+
+Conventions: a clip table as in `splits`; the settings are a `Protocol` and a data table with ``label`` and ``groups``. Whole groups only:
+clips that share a value of any group column, directly or through others, form one *cluster* and stay together. A division is a
+function of the clip ids, their groups, labels and the seed, not of the order of the rows. Every division but ``leaky_windows`` is
+checked at the end: no group value on two sides.
+
+Contents: `divide`, `leaky_windows`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from audiomtl.data import splits
+from audiomtl.errors import UserError
+from audiomtl.settings.clips import Labelled, Protocol
+from audiomtl.settings.faults import nearest
+
+SIDES = splits.SIDES
+FIXED_SEED = 20190327  # of what must be the same for every seed: folds, and which clips are test; the day the question was asked
+
+
+class Blocks(NamedTuple):
+    """What `splits.by_groups` reads."""
+
+    groups: Sequence[str]
+    test_values: Sequence[int]
+    validation_values: Sequence[int]
+    rotations: int
+
+
+def divide(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: int) -> splits.Splits:
+    """Divide a clip table as ``protocol.kind`` says.
+
+    ``split``: the test side is drawn once, the same for every seed, so that no study has chosen on it; what is left is divided into train
+    and validation anew for every seed. ``folds`` that the project makes are the same for every seed; seed s tests on fold s mod k
+    and validates on the next, so that k seeds test every clip once.
+
+    Raises
+    ------
+    UserError : an absent column (with the nearest right name), a clip without label or with a doubled id, one class only, too few
+        clusters, an empty side, a class that train lacks, a group value on two sides (by a column of folds).
+    """
+    _check(table, data)
+    ordered = table.sort_values("clip_id", ignore_index=True)
+    if protocol.kind == "blocks":
+        divided = splits.by_groups(ordered, Blocks(data.groups, protocol.test_values, protocol.validation_values, protocol.rotations), seed)  # type: ignore[arg-type]
+    elif protocol.kind == "leave_one_out":
+        divided = _rotated(ordered, ordered[data.groups[0]], seed, f"group {data.groups[0]}")
+    elif protocol.kind == "folds":
+        divided = _rotated(
+            ordered, _folds(ordered, data, protocol), seed, f"folds of column {protocol.column}" if protocol.column else "folds"
+        )
+    else:
+        side = _column_sides(ordered, protocol.column) if protocol.column else _drawn_sides(ordered, data, protocol, seed)
+        divided = _sides(ordered, side)
+    splits.check_disjoint(divided, data.groups)
+    _check_classes(divided, data.label)
+    return divided
+
+
+def leaky_windows(n_windows: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, dict[str, np.ndarray]]:
+    """Deal single windows to the sides by share, whatever clip they come from. NEVER do this but to show what it would report.
+
+    Parameters
+    ----------
+    n_windows : clip id -> windows.
+    shares : test and validation; train takes the rest.
+
+    Returns
+    -------
+    dict side -> clip id -> numbers of its windows there, increasing
+    """
+    every = [(clip, number) for clip in sorted(n_windows) for number in range(n_windows[clip])]
+    order = np.random.default_rng((FIXED_SEED, seed)).permutation(len(every))
+    first, second = (round(share * len(every)) for share in (shares["test"], shares["test"] + shares["validation"]))
+    dealt: dict[str, dict[str, np.ndarray]] = {}
+    for side, some in (("train", order[second:]), ("validation", order[first:second]), ("test", order[:first])):
+        numbers: dict[str, list[int]] = {}
+        for index in sorted(some):
+            numbers.setdefault(every[index][0], []).append(every[index][1])
+        dealt[side] = {clip: np.array(mine) for clip, mine in numbers.items()}
+    if not all(dealt.values()):
+        raise UserError(f"split: {len(every)} windows are too few for three sides")
+    return dealt
+
+
+# ---------------------------------------------------------------- kinds
+
+
+def _drawn_sides(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: int) -> pd.Series:
+    cluster = _clusters(table, data.groups)
+    if cluster.nunique() < 3:
+        raise UserError(f"split: {cluster.nunique()} groups by {list(data.groups)} are too few for three sides: they cannot be cut")
+    label = table[data.label].astype(str) if protocol.stratified else pd.Series("", index=table.index)
+    test_first = _deal(cluster, label, {"test": protocol.test_share, "rest": 1 - protocol.test_share}, np.random.default_rng(FIXED_SEED))
+    rest = test_first == "rest"
+    share = protocol.validation_share / (1 - protocol.test_share)
+    shares = {"validation": share, "train": 1 - share}
+    later = _deal(cluster[rest], label[rest], shares, np.random.default_rng((FIXED_SEED, seed)))
+    return pd.concat([test_first[~rest], later]).reindex(table.index)
+
+
+def _column_sides(table: pd.DataFrame, column: str) -> pd.Series:
+    if column not in table.columns:
+        raise UserError(f'protocol.column = "{column}": the clip table has no such column{nearest(column, list(table.columns))}')
+    unknown = sorted(set(table[column].astype(str)) - set(SIDES))
+    if unknown:
+        raise UserError(f'protocol.column = "{column}": values must be {", ".join(SIDES)}, but there are {", ".join(unknown[:5])}')
+    return table[column].astype(str)
+
+
+def _folds(table: pd.DataFrame, data: Labelled, protocol: Protocol) -> pd.Series:
+    if protocol.column:
+        if protocol.column not in table.columns:
+            known = list(table.columns)
+            raise UserError(f'protocol.column = "{protocol.column}": the clip table has no such column{nearest(protocol.column, known)}')
+        return table[protocol.column]
+    cluster = _clusters(table, data.groups)
+    if cluster.nunique() < protocol.folds:
+        raise UserError(
+            f"protocol.folds = {protocol.folds}: there are {cluster.nunique()} groups by {list(data.groups)}, fewer than folds; "
+            "take fewer folds"
+        )
+    label = table[data.label].astype(str) if protocol.stratified else pd.Series("", index=table.index)
+    shares = {f"{number:03}": 1 / protocol.folds for number in range(protocol.folds)}
+    return _deal(cluster, label, shares, np.random.default_rng(FIXED_SEED))
+
+
+def _rotated(table: pd.DataFrame, fold: pd.Series, seed: int, what: str) -> splits.Splits:
+    if fold.isna().any():
+        raise UserError(f"split: {what}: no value for {', '.join(table['clip_id'][fold.isna()][:5])}")
+    values = sorted(fold.unique())
+    if len(values) < 3:
+        raise UserError(f"split: {what}: {len(values)} values, but one each for test, validation and train are needed")
+    test, validation = values[seed % len(values)], values[(seed + 1) % len(values)]
+    side = pd.Series("train", index=table.index).mask(fold == test, "test").mask(fold == validation, "validation")
+    return _sides(table, side)
+
+
+def _sides(table: pd.DataFrame, side: pd.Series) -> splits.Splits:
+    tables = {name: table[side == name].reset_index(drop=True) for name in SIDES}
+    if empty := [name for name, rows in tables.items() if rows.empty]:
+        raise UserError(f"split: the {empty[0]} side is empty: {len(table)} clips are too few, or their groups too large")
+    return splits.Splits(**tables, dropped=0)
+
+
+# ---------------------------------------------------------------- clusters
+
+
+def _clusters(table: pd.DataFrame, groups: Sequence[str]) -> pd.Series:
+    """A number per clip; clips that share a value of any group column, directly or through others, have the same."""
+    parent = list(range(len(table)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    for column in groups:
+        first: dict[object, int] = {}
+        for index, value in enumerate(table[column]):
+            low, high = sorted((root(first.setdefault(value, index)), root(index)))
+            parent[high] = low
+    return pd.Series([root(index) for index in range(len(table))], index=table.index)
+
+
+def _deal(cluster: pd.Series, label: pd.Series, shares: Mapping[str, float], random: np.random.Generator) -> pd.Series:
+    """Whole clusters to bins, so that every bin comes near to its share of every class.
+
+    Largest first, equal sizes in random order; each goes where it leaves the smallest sum of squared distances between what the bins
+    have of each class and what they should.
+    """
+    counts = pd.crosstab(cluster, label)  # (clusters, classes), both sorted
+    classes, names = counts.to_numpy(np.float64), list(shares)
+    wanted = np.outer(list(shares.values()), classes.sum(axis=0))  # (bins, classes)
+    have = np.zeros_like(wanted)
+    order = random.permutation(len(classes))
+    order = order[np.argsort(-classes[order].sum(axis=1), kind="stable")]
+    chosen = np.empty(len(classes), int)
+    scale = 1 / np.maximum(wanted, 1e-9)
+    for index in order:
+        # how full each bin would be, relative to its share; the class sums and the total both count
+        cost = ((2 * (have - wanted) + classes[index]) * classes[index] * scale).sum(axis=1)
+        total = have.sum(axis=1) / wanted.sum(axis=1)
+        chosen[index] = int(np.lexsort((total, np.round(cost, 9)))[0])
+        have[chosen[index]] += classes[index]
+    by_cluster = dict(zip(counts.index, (names[number] for number in chosen), strict=True))
+    return cluster.map(by_cluster)
+
+
+# ---------------------------------------------------------------- checks
+
+
+def _check(table: pd.DataFrame, data: Labelled) -> None:
+    known = list(table.columns)
+    for setting, column in [("label", data.label), *(("groups", group) for group in data.groups)]:
+        if column not in known:
+            raise UserError(
+                f'data.{setting} = "{column}": the clip table has no such column{nearest(column, known)}; it has {", ".join(known)}'
+            )
+        missing = table["clip_id"][table[column].isna()]
+        if len(missing):
+            raise UserError(f"split: {len(missing)} clips have no {column}: {', '.join(map(str, missing[:5]))}")
+    twice = table["clip_id"][table["clip_id"].duplicated()].unique()
+    if len(twice):
+        raise UserError(f"split: every clip_id must be unique, but {', '.join(map(str, twice[:5]))} stand in the table more than once")
+    classes = sorted(table[data.label].astype(str).unique())
+    if len(classes) < 2:
+        raise UserError(f'data.label = "{data.label}": every clip has the same class ({classes[0] if classes else "none"}); two are needed')
+
+
+def _check_classes(divided: splits.Splits, label: str) -> None:
+    """A class of validation or test that train never shows cannot be learned, and its errors say nothing."""
+    known = set(divided.train[label].astype(str))
+    for name in ("validation", "test"):
+        rows = divided.sides()[name]
+        absent = rows[~rows[label].astype(str).isin(known)]
+        if len(absent):
+            classes = ", ".join(sorted(absent[label].astype(str).unique()))
+            clips = ", ".join(map(str, absent["clip_id"][:5]))
+            raise UserError(
+                f"split: {label} {classes} of {name} ({len(absent)} clips: {clips}) is absent from train; leave more groups to train, "
+                "or leave the class out"
+            )

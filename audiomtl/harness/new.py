@@ -1,0 +1,103 @@
+"""A first experiment and study for a table of one's own. Contents: `write`."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from audiomtl import config
+from audiomtl.errors import UserError
+from audiomtl.settings.faults import nearest
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+SOURCES = ("path", "array_path", "embedding_path")
+GROUPS = (
+    "song",
+    "artist",
+    "album",
+    "speaker",
+    "singer",
+    "sentence",
+    "source",
+    "src_file",
+    "recording",
+    "group",
+)  # taken when they are there
+
+
+def write(name: str, *, model: str, table: str, label: str = "", groups: str = "") -> list[Path]:
+    """Write ``experiments/NAME.toml`` and ``studies/NAME.toml`` for a CSV or Parquet table of clips.
+
+    Parameters
+    ----------
+    model : family; one that has a template.
+    table : path of the table, relative to the project.
+    label : its column of classes; "" takes one that is called label.
+    groups : column names with commas between them; "" takes those with well-known names (`GROUPS`).
+
+    Raises
+    ------
+    UserError : a file is there already, the family has no template, the table cannot be read or lacks a column.
+    """
+    known = sorted(path.stem for path in TEMPLATES.glob("*.toml") if not path.stem.endswith("_study"))
+    if model not in known:
+        raise UserError(f"--model {model}: no template{nearest(model, known)}; there are {', '.join(known)}")
+    if not config.NAME.fullmatch(name):
+        raise UserError(f"{name}: an experiment's name may have letters, digits, _ and - only")
+    places = {"experiments": TEMPLATES / f"{model}.toml", "studies": TEMPLATES / f"{model}_study.toml"}
+    for folder in places:
+        if (Path(folder) / f"{name}.toml").exists():
+            raise UserError(f"{folder}/{name}.toml: is there already; take another name or remove it")
+    columns = list(_read(table).columns)
+    if not any(source in columns for source in SOURCES):
+        raise UserError(f"{table}: needs a column {', '.join(SOURCES[:2])} or {SOURCES[2]}, but has {', '.join(columns)}")
+    label = label or "label"
+    chosen = [part.strip() for part in groups.split(",") if part.strip()] or [column for column in GROUPS if column in columns]
+    for column in (label, *chosen):
+        if column not in columns:
+            raise UserError(f"{table}: has no column {column}{nearest(column, columns)}; --label and --groups name columns of the table")
+    folds = "fold" in columns
+    values = {
+        "NAME": name,
+        "TABLE": Path(table).as_posix(),
+        "STEM": Path(table).name,
+        "LABEL": label,
+        "GROUPS": "[" + ", ".join(f'"{column}"' for column in chosen) + "]",
+        "KIND": "folds" if folds else "split",
+        "COLUMN": "fold" if folds else "",
+        "WINDOW": "embedding" if "embedding_path" in columns else "answer",
+        "SEEDS": "[1, 2, 3, 4, 5]",
+        "SEEDNOTE": "; seed s tests on the (s mod number of folds)-th fold" if folds else "; each draws a split of its own",
+        "STUDYSEED": "0",
+    }
+    written = []
+    for folder, template in places.items():
+        text = template.read_text(encoding="utf-8")
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", value)
+        Path(folder).mkdir(exist_ok=True)
+        place = Path(folder) / f"{name}.toml"
+        place.write_text(_aligned(text), encoding="utf-8")
+        written.append(place)
+    try:
+        config.load_study(name)
+    except UserError:
+        for place in written:
+            place.unlink()
+        raise
+    return written
+
+
+def _aligned(text: str) -> str:
+    """Comments at column 36 again, after names were put in."""
+    lines = []
+    for line in text.splitlines():
+        before, mark, comment = line.partition("  #")
+        lines.append(f"{before.rstrip():<33}  #{comment}" if mark and before.strip() else line)
+    return "\n".join(lines) + "\n"
+
+
+def _read(table: str) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(table) if table.endswith(".parquet") else pd.read_csv(table, nrows=5)
+    except Exception as error:  # pandas and pyarrow each raise their own
+        raise UserError(f"--data {table}: cannot be read as CSV or Parquet ({' '.join(str(error).split())[:120]})") from None
