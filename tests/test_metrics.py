@@ -134,6 +134,14 @@ def test_paired_difference_is_of_a_less_b_by_position(level):
         (lambda: labels.roc_auc([1, 1], [0.1, 0.2]), "a positive and a negative"),
         (lambda: labels.average_precision([0, 0], [0.1, 0.2]), "at least one positive"),
         (lambda: labels.roc_auc([0, 1], [0.1, float("nan")]), "finite"),
+        (lambda: labels.roc_auc([0, 0], [0.1, 0.2]), "at least one positive"),
+        (lambda: labels.average_precision([0, 2], [0.1, 0.2]), "must be 0 and 1, or bool, but got 2"),
+        (lambda: labels.average_precision(["0", "1"], [0.1, 0.2]), "must be 0 and 1, or bool, but got '0'"),
+        (lambda: labels.average_precision([0, 1], [0.1]), r"one shape \(n,\), but got \(2,\) and \(1,\)"),
+        (lambda: labels.balanced_accuracy([], []), "at least one entry"),
+        (lambda: labels.macro_f1(["a"], ["a", "b"]), r"one shape, but got \(1,\) and \(2,\)"),
+        (lambda: labels.confusion(["a"], []), "equally many, but got 1 and 0"),
+        (lambda: intervals.clustered_interval(np.ones(5), list("abcde"), 95), "0 < level < 1 must hold, but got 95"),
     ],
 )
 def test_input_without_a_score_is_refused_with_value_and_rule(call, message):
@@ -156,7 +164,14 @@ def test_scores_of_labels_and_rankings_are_those_of_scikit_learn(seed):
 
 
 def test_confusion_counts_pairs():
-    assert labels.confusion(["b", "a", "b"], ["a", "a", "a"]) == {("a", "a"): 1, ("b", "a"): 2}
+    counts = labels.confusion(["b", "a", "b"], ["a", "a", "a"])
+    assert counts == {("a", "a"): 1, ("b", "a"): 2} and list(counts) == sorted(counts)
+
+
+def test_labels_may_be_text_and_a_class_that_is_never_said_or_never_true_counts():
+    truth, predicted = ["rock", "rock", "jazz", "folk"], ["rock", "pop", "jazz", "jazz"]
+    assert labels.balanced_accuracy(truth, predicted) == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert labels.macro_f1(truth, predicted) == pytest.approx((2 / 3 + 2 / 3 + 0 + 0) / 4)
 
 
 def clustered(rng, groups: int, sets: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,9 +190,34 @@ def test_intervals_over_groups_hold_the_truth_about_as_often_as_they_say(groups,
     assert np.mean(alone) < 0.85  # what comes of taking clips of one group for independent
 
 
+def test_under_20_groups_of_one_size_the_interval_is_that_of_the_means_of_the_groups():
+    values, groups = np.random.default_rng(0).random((7, 3)), np.repeat(list("gfedcba"), 3)
+    expected = intervals.t_interval(values.mean(axis=1), 0.8)
+    assert intervals.clustered_interval(values.ravel(), groups, 0.8) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("groups", [8, 30])
+def test_intervals_over_groups_are_about_the_mean_over_clips_and_repeatable(groups):
+    rng = np.random.default_rng(1)
+    names = np.repeat(np.arange(groups), rng.integers(1, 9, groups))  # of unlike sizes
+    values = rng.random(len(names))
+    mean, low, high = intervals.clustered_interval(values, names, seed=3)
+    order = rng.permutation(len(names))
+    assert low < mean < high and mean == pytest.approx(values.mean())
+    assert intervals.clustered_interval(values[order], names[order], seed=3) == pytest.approx((mean, low, high), abs=1e-12)
+
+
+@pytest.mark.parametrize("groups", [8, 30])
+def test_a_large_group_weighs_by_its_clips(groups):
+    sizes = np.where(np.arange(groups) % 2, 2, 18)  # all right in the large groups, all wrong in the small
+    mean, low, high = intervals.clustered_interval(np.repeat(sizes > 2, sizes), np.repeat(np.arange(groups), sizes))
+    assert mean == 0.9
+    assert 0.6 < low < 0.9 < high  # the mean of the groups' means is 0.5
+
+
 def test_import_is_light():
     import subprocess
 
     code = "import sys; from audiomtl.metrics import intervals, labels, sequences; "
-    code += "print([m for m in ('tensorflow', 'scipy', 'jiwer', 'rapidfuzz', 'pandas') if m in sys.modules])"
+    code += "print([m for m in ('tensorflow', 'scipy', 'jiwer', 'rapidfuzz', 'pandas', 'sklearn') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

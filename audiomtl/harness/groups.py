@@ -5,6 +5,7 @@ import tempfile
 import pandas as pd
 
 from audiomtl.config import ExperimentFile
+from audiomtl.harness import experiment
 from audiomtl.harness.runs import BestSet
 from audiomtl.harness.tracking import Tracking
 from audiomtl.metrics import intervals
@@ -18,6 +19,8 @@ def accuracy_over_groups(file: ExperimentFile, best: BestSet, tracking: Tracking
     The groups are the values of the first of ``data.groups``. "" where clips have no single label to be right about, or no groups.
     """
     groups = file.raw["data"].get("groups", [])
+    if not groups or "accuracy" not in experiment.family_scores(file):
+        return ""
     tables = []
     for run in best.runs.values():
         if not any(item.path == TABLE for item in tracking.client.list_artifacts(run.info.run_id)):
@@ -25,7 +28,7 @@ def accuracy_over_groups(file: ExperimentFile, best: BestSet, tracking: Tracking
         with tempfile.TemporaryDirectory() as folder:
             tables.append(pd.read_parquet(tracking.client.download_artifacts(run.info.run_id, TABLE, folder)))
     table = pd.concat(tables)
-    if not groups or groups[0] not in table or not {"truth", "predicted"} <= set(table) or not isinstance(table["truth"].iloc[0], str):
+    if not {groups[0], "truth", "predicted"} <= set(table):
         return ""
     right = (table["truth"] == table["predicted"]).groupby(table["clip_id"]).mean()
     group = table.groupby("clip_id")[groups[0]].first()[right.index]

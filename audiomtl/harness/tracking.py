@@ -29,6 +29,7 @@ from audiomtl.harness.worker import Outcome
 for noisy in ("alembic", "mlflow", "mlflow.store.db.utils", "sqlalchemy"):  # MLflow's import sets these louder
     logging.getLogger(noisy).setLevel(logging.ERROR)
 
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small table
 STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 

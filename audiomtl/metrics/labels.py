@@ -69,9 +69,14 @@ def roc_auc(truth: Sequence | np.ndarray, scores: Sequence | np.ndarray) -> floa
 
 
 def _ranking(truth: Sequence | np.ndarray, scores: Sequence | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    right, values = np.asarray(truth).astype(bool), np.asarray(scores, np.float64)
-    if right.shape != values.shape or right.ndim != 1:
-        raise ValueError(f"truth and scores must have one shape (n,), but got {right.shape} and {values.shape}")
+    given, values = np.asarray(truth), np.asarray(scores, np.float64)
+    if given.shape != values.shape or given.ndim != 1:
+        raise ValueError(f"truth and scores must have one shape (n,), but got {given.shape} and {values.shape}")
+    right = given == 1
+    if not np.all(right | (given == 0)):
+        raise ValueError(
+            f"truth must be 0 and 1, or bool, but got {given[~(right | (given == 0))][0].item()!r}: one class against the rest"
+        )
     if not right.any():
         raise ValueError(f"truth must have at least one positive, but none of its {len(right)} entries is")
     if not np.isfinite(values).all():

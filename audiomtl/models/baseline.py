@@ -7,6 +7,7 @@ Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
 """
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,12 +124,13 @@ def _fitted_pipeline(settings: Settings, rows: np.ndarray, truth: np.ndarray, se
 
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Fit one classifier: one epoch, if anybody asks."""
-    examples = prepared.examples["train"]
+    began, examples = time.monotonic(), prepared.examples["train"]
     rows, truth = np.stack([one.row for one in examples]), np.array([one.label for one in examples])
     fitted = Fitted(_fitted_pipeline(settings, rows, truth, seed), settings, prepared.classes, rows, truth, seed, None)
     scores = {f"validation/{name}": value for name, value in evaluate(fitted, prepared.examples["validation"]).items()}
     stopped = not on_epoch(0, scores)
-    return replace(fitted, fit=Fit(best_epoch=0, best_score=scores["validation/accuracy"], history=[scores], stopped=stopped))
+    result = Fit(best_epoch=0, best_score=scores["validation/accuracy"], history=[scores], stopped=stopped)
+    return replace(fitted, fit=replace(result, seconds=time.monotonic() - began))
 
 
 def _probabilities(fitted: Fitted, examples: Sequence[Example]) -> np.ndarray:  # (clips, classes)

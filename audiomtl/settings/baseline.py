@@ -1,8 +1,8 @@
 """Settings of the baselines (``models/baseline.py``): scikit-learn on feature statistics of whole clips."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.clips import Data, Protocol
 from audiomtl.settings.shared import Count, Experiment, Features, Positive, Table
@@ -34,6 +34,12 @@ class Settings(Experiment):
     features: Features
     statistics: Statistics
     classifier: Classifier
+
+    @model_validator(mode="after")
+    def _whole_clips(self) -> Self:
+        if self.protocol.leaky:
+            raise ValueError("protocol.leaky deals windows to the sides, but a baseline has whole clips only: set it to false")
+        return self
 
 
 LOSS_PATHS = ()
