@@ -22,7 +22,7 @@ def measure(way: str, n_windows: int, steps: int) -> dict[str, float]:
     import keras
     import tensorflow as tf
 
-    from audiomtl.nn.windows import mil_network
+    from audiomtl.nn.bags import mil_network
     from audiomtl.settings.mil import Network, Pooling
 
     network = Network(window="answer", filters=16, hidden=32, dropout=0.0, batch_normalization=False, loss="clip")

@@ -42,13 +42,21 @@ def divide(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: int) -
     Raises
     ------
     UserError : an absent column (with the nearest right name), a clip without label or with a doubled id, one class only, too few
-        clusters, an empty side, a class that train lacks, a group value on two sides (by a column of folds).
+        clusters, an empty side, a class that train lacks, a group value on two sides (by a column of folds), blocks or values left
+        out without groups to take them from.
     """
     _check(table, data)
     ordered = table.sort_values("clip_id", ignore_index=True)
     if protocol.kind == "blocks":
+        for name, numbers in (("test_values", protocol.test_values), ("validation_values", protocol.validation_values)):
+            if not data.groups or len(numbers) != len(data.groups) or min(numbers) < 1:
+                raise UserError(
+                    f"protocol.{name} = {list(numbers)}: blocks need one number >= 1 for each of data.groups = {list(data.groups)}"
+                )
         divided = splits.by_groups(ordered, Blocks(data.groups, protocol.test_values, protocol.validation_values, protocol.rotations), seed)  # type: ignore[arg-type]
     elif protocol.kind == "leave_one_out":
+        if not data.groups:
+            raise UserError("data.groups = []: leave_one_out leaves out values of the first of data.groups; name a column there")
         divided = _rotated(ordered, ordered[data.groups[0]], seed, f"group {data.groups[0]}")
     elif protocol.kind == "folds":
         divided = _rotated(
@@ -96,7 +104,8 @@ def _drawn_sides(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: 
     if cluster.nunique() < 3:
         raise UserError(f"split: {cluster.nunique()} groups by {list(data.groups)} are too few for three sides: they cannot be cut")
     label = table[data.label].astype(str) if protocol.stratified else pd.Series("", index=table.index)
-    test_first = _deal(cluster, label, {"test": protocol.test_share, "rest": 1 - protocol.test_share}, np.random.default_rng(FIXED_SEED))
+    shares = {"test": protocol.test_share, "rest": 1 - protocol.test_share}
+    test_first = _deal(cluster, label, shares, np.random.default_rng(FIXED_SEED), at_least=(1, 2))
     rest = test_first == "rest"
     share = protocol.validation_share / (1 - protocol.test_share)
     shares = {"validation": share, "train": 1 - share}
@@ -107,10 +116,12 @@ def _drawn_sides(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: 
 def _column_sides(table: pd.DataFrame, column: str) -> pd.Series:
     if column not in table.columns:
         raise UserError(f'protocol.column = "{column}": the clip table has no such column{nearest(column, list(table.columns))}')
-    unknown = sorted(set(table[column].astype(str)) - set(SIDES))
-    if unknown:
-        raise UserError(f'protocol.column = "{column}": values must be {", ".join(SIDES)}, but there are {", ".join(unknown[:5])}')
-    return table[column].astype(str)
+    side = table[column].astype(str)
+    wrong = ~side.isin(SIDES)
+    if wrong.any():
+        unknown, clips = ", ".join(sorted(side[wrong].unique())[:5]), ", ".join(table["clip_id"][wrong][:5])
+        raise UserError(f'protocol.column = "{column}": values must be {", ".join(SIDES)}, but there are {unknown} (of {clips})')
+    return side
 
 
 def _folds(table: pd.DataFrame, data: Labelled, protocol: Protocol) -> pd.Series:
@@ -133,7 +144,7 @@ def _folds(table: pd.DataFrame, data: Labelled, protocol: Protocol) -> pd.Series
 def _rotated(table: pd.DataFrame, fold: pd.Series, seed: int, what: str) -> splits.Splits:
     if fold.isna().any():
         raise UserError(f"split: {what}: no value for {', '.join(table['clip_id'][fold.isna()][:5])}")
-    values = sorted(fold.unique())
+    values = sorted(fold.unique(), key=lambda value: (isinstance(value, str), value))  # a CSV may mix 1 and "1a"
     if len(values) < 3:
         raise UserError(f"split: {what}: {len(values)} values, but one each for test, validation and train are needed")
     test, validation = values[seed % len(values)], values[(seed + 1) % len(values)]
@@ -169,11 +180,14 @@ def _clusters(table: pd.DataFrame, groups: Sequence[str]) -> pd.Series:
     return pd.Series([root(index) for index in range(len(table))], index=table.index)
 
 
-def _deal(cluster: pd.Series, label: pd.Series, shares: Mapping[str, float], random: np.random.Generator) -> pd.Series:
+def _deal(
+    cluster: pd.Series, label: pd.Series, shares: Mapping[str, float], random: np.random.Generator, at_least: Sequence[int] = ()
+) -> pd.Series:
     """Whole clusters to bins, so that every bin comes near to its share of every class.
 
     Largest first, equal sizes in random order; each goes where it leaves the smallest sum of squared distances between what the bins
-    have of each class and what they should.
+    have of each class and what they should. A bin ends with ``at_least`` so many clusters (1), however small its share: the last ones
+    go where they are lacking.
     """
     counts = pd.crosstab(cluster, label)  # (clusters, classes), both sorted
     classes, names = counts.to_numpy(np.float64), list(shares)
@@ -183,12 +197,16 @@ def _deal(cluster: pd.Series, label: pd.Series, shares: Mapping[str, float], ran
     order = order[np.argsort(-classes[order].sum(axis=1), kind="stable")]
     chosen = np.empty(len(classes), int)
     scale = 1 / np.maximum(wanted, 1e-9)
-    for index in order:
+    lacking = np.array(at_least or [1] * len(names))
+    for left, index in zip(range(len(order), 0, -1), order, strict=True):
         # how full each bin would be, relative to its share; the class sums and the total both count
         cost = ((2 * (have - wanted) + classes[index]) * classes[index] * scale).sum(axis=1)
         total = have.sum(axis=1) / wanted.sum(axis=1)
+        if left <= lacking.sum():
+            cost = np.where(lacking > 0, cost, np.inf)
         chosen[index] = int(np.lexsort((total, np.round(cost, 9)))[0])
         have[chosen[index]] += classes[index]
+        lacking[chosen[index]] = max(lacking[chosen[index]] - 1, 0)
     by_cluster = dict(zip(counts.index, (names[number] for number in chosen), strict=True))
     return cluster.map(by_cluster)
 
@@ -197,13 +215,15 @@ def _deal(cluster: pd.Series, label: pd.Series, shares: Mapping[str, float], ran
 
 
 def _check(table: pd.DataFrame, data: Labelled) -> None:
-    known = list(table.columns)
+    known = list(map(str, table.columns))
+    if "clip_id" not in known:
+        raise UserError(f"split: the clip table has no column clip_id; it has {', '.join(known)}")
     for setting, column in [("label", data.label), *(("groups", group) for group in data.groups)]:
         if column not in known:
             raise UserError(
                 f'data.{setting} = "{column}": the clip table has no such column{nearest(column, known)}; it has {", ".join(known)}'
             )
-        missing = table["clip_id"][table[column].isna()]
+        missing = table["clip_id"][table[column].isna() | (table[column].astype(str).str.strip() == "")]
         if len(missing):
             raise UserError(f"split: {len(missing)} clips have no {column}: {', '.join(map(str, missing[:5]))}")
     twice = table["clip_id"][table["clip_id"].duplicated()].unique()

@@ -23,9 +23,9 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.metrics import labels
+from audiomtl.nn.bags import mil_network
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
-from audiomtl.nn.windows import mil_network
 from audiomtl.settings.mil import Settings
 
 EVALUATION_WINDOWS = 512  # of a batch that is only scored; a clip is never cut in two

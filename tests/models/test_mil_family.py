@@ -98,7 +98,7 @@ def test_the_style_is_learned_from_a_passage_and_the_passage_is_found(use):
 def test_the_answer_is_reproduced(use):
     import keras
 
-    from audiomtl.nn.windows import mil_network
+    from audiomtl.nn.bags import mil_network
 
     raw = tomllib.loads((PROJECT / "experiments" / "mil_songs.toml").read_text(encoding="utf-8"))
     raw.pop("ablation"), raw.pop("expected", None)

@@ -10,12 +10,13 @@ Contents: `clips`.
 from pathlib import Path
 
 import pandas as pd
-import soundfile
 
+from audiomtl.data import audio
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import Esc50
 from audiomtl.settings.faults import nearest
 
+COLUMNS = ["clip_id", "path", "seconds", "category", "fold", "src_file", "target", "take", "esc10"]
 SUFFIXES = (".wav", ".ogg", ".flac")
 
 
@@ -29,13 +30,13 @@ def clips(data: Esc50, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, category, fold (int), src_file (str), take. Clips of the list whose
-        file is absent are left out and counted in ``attrs["left_out"]``.
+    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, category, fold (int), src_file (str), target (number of the class),
+        take, esc10 (bool). Clips of the list whose file is absent are left out and counted in ``attrs["left_out"]``.
 
     Raises
     ------
     MissingData : no such folder, or none of its recordings.
-    UserError : a class that the list does not have.
+    UserError : a class that the list does not have, a list without a column, a recording that cannot be read.
     """
     root = next((one for one in (folder / "ESC-50", folder / "ESC-50-master", folder) if (one / "meta" / "esc50.csv").is_file()), None)
     if root is None:
@@ -44,6 +45,8 @@ def clips(data: Esc50, folder: Path) -> pd.DataFrame:
             "published at https://github.com/karolpiczak/ESC-50"
         )
     table = pd.read_csv(root / "meta" / "esc50.csv", dtype={"src_file": str})
+    if absent := [name for name in ("filename", *COLUMNS[3:]) if name not in table.columns]:
+        raise UserError(f"{root / 'meta' / 'esc50.csv'}: has no column {', '.join(absent)}; take the file as published")
     known = sorted(table["category"].unique())
     for name in data.classes:
         if name not in known:
@@ -55,9 +58,9 @@ def clips(data: Esc50, folder: Path) -> pd.DataFrame:
     there = table[table["path"] != ""].sort_values("clip_id", ignore_index=True)
     if there.empty:
         raise MissingData(f"ESC-50: {root / 'audio'} has none of the {len(table)} recordings that meta/esc50.csv lists")
-    there["seconds"] = [soundfile.info(path).duration for path in there["path"]]
+    there["seconds"] = [audio.info(path).seconds for path in there["path"]]
     there.attrs["left_out"] = {"missing": len(table) - len(there)} if len(there) < len(table) else {}
-    return there[["clip_id", "path", "seconds", "category", "fold", "src_file", "take"]]
+    return there[COLUMNS]
 
 
 def _recording(stem: Path) -> str:

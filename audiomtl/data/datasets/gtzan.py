@@ -4,7 +4,7 @@ Source: Tzanetakis and Cook, "Musical genre classification of audio signals", 20
 ``.au``). The set has doubled, distorted and mislabelled excerpts (Sturm, 2013). The *fault-filtered* split of Kereliuk, Sturm and
 Larsen (2015) leaves them out and keeps artists apart: three lists of files, ``train_filtered.txt``, ``valid_filtered.txt`` and
 ``test_filtered.txt``, published at https://github.com/coreyker/dnn-mgr; they are not part of this project. jazz.00054 is published
-broken; it is left out and counted.
+broken; it is left out, named in a line and counted.
 
 Contents: `clips`.
 """
@@ -12,12 +12,13 @@ Contents: `clips`.
 from pathlib import Path
 
 import pandas as pd
-import soundfile
 
-from audiomtl.errors import MissingData
+from audiomtl.data import audio
+from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import Gtzan
 
 LISTS = {"train": "train_filtered.txt", "validation": "valid_filtered.txt", "test": "test_filtered.txt"}
+NAMED = 5  # how many clips a line names
 
 
 def clips(data: Gtzan, folder: Path) -> pd.DataFrame:
@@ -26,11 +27,13 @@ def clips(data: Gtzan, folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, genre; with ``fault_filtered`` also ``side``, for
-        ``protocol.column``. Unreadable files are left out and counted in ``attrs["left_out"]``.
+        ``protocol.column``. Unreadable files, and listed ones that are absent, are left out, said in a line and counted in
+        ``attrs["left_out"]``.
 
     Raises
     ------
     MissingData : no such folder, no recordings, or with ``fault_filtered`` a list that is absent.
+    UserError : a clip that two of the lists have.
     """
     root = next((one for one in (folder / "gtzan", folder / "GTZAN", folder) if (one / "genres").is_dir()), None)
     paths = sorted(path for suffix in ("wav", "au") for path in root.glob(f"genres/*/*.{suffix}")) if root else []
@@ -44,20 +47,33 @@ def clips(data: Gtzan, folder: Path) -> pd.DataFrame:
                     f"data.fault_filtered = true: {root / name} is absent; put {', '.join(LISTS.values())} there, "
                     "published at https://github.com/coreyker/dnn-mgr"
                 )
-            sides |= {Path(line.strip()).stem: side for line in (root / name).read_text().splitlines() if line.strip()}
-    rows, broken = [], 0
+            for clip in _listed(root / name):
+                if sides.setdefault(clip, side) != side:
+                    raise UserError(f"{root / name}: {clip} is in {LISTS[sides[clip]]}, too; a clip has one side")
+    rows, broken = [], []
     for path in paths:
         if sides and path.stem not in sides:
             continue
         try:
-            seconds = soundfile.info(path).duration
-        except soundfile.SoundFileError:
-            broken += 1
+            seconds = audio.info(path).seconds
+        except UserError:
+            broken.append(path.stem)
             continue
         row = {"clip_id": path.stem, "path": str(path), "seconds": seconds, "genre": path.parent.name}
         rows.append(row | ({"side": sides[path.stem]} if sides else {}))
     if not rows:
         raise MissingData(f"GTZAN: none of the {len(paths)} files in {root / 'genres'} can be used")
     table = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
-    table.attrs["left_out"] = {"unreadable": broken} if broken else {}
+    left_out = {"missing": sorted(set(sides) - {path.stem for path in paths}), "unreadable": broken}
+    for reason, some in left_out.items():
+        if some:
+            more = f" and {len(some) - NAMED} more" if len(some) > NAMED else ""
+            print(f"GTZAN: {len(some)} clips are left out, {reason}: {', '.join(some[:NAMED])}{more}", flush=True)
+    table.attrs["left_out"] = {reason: len(some) for reason, some in left_out.items() if some}
     return table
+
+
+def _listed(path: Path) -> list[str]:
+    """Clip ids of a list, which writes ``GENRE/GENRE.NNNNN.wav``."""
+    lines = path.read_text(encoding="utf-8").split()
+    return [Path(line).name.removesuffix(".wav").removesuffix(".au") for line in lines]

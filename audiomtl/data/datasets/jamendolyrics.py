@@ -10,9 +10,9 @@ Contents: `clips`.
 from pathlib import Path
 
 import pandas as pd
-import soundfile
 
-from audiomtl.errors import MissingData
+from audiomtl.data import audio
+from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import JamendoLyrics
 
 
@@ -28,6 +28,7 @@ def clips(data: JamendoLyrics, folder: Path) -> pd.DataFrame:
     Raises
     ------
     MissingData : no such folder, or none of its recordings.
+    UserError : a recording that cannot be read, words and times of a song that differ in number.
     """
     root = next((one for one in (folder / "jamendolyrics", folder) if (one / "JamendoLyrics.csv").is_file()), None)
     if root is None:
@@ -41,7 +42,7 @@ def clips(data: JamendoLyrics, folder: Path) -> pd.DataFrame:
         path = root / "mp3" / str(song.Filepath)
         if path.is_file():
             words, starts, ends = _words(root, path.stem)
-            row = {"clip_id": path.stem, "path": str(path), "seconds": soundfile.info(path).duration, "genre": song.Genre}
+            row = {"clip_id": path.stem, "path": str(path), "seconds": audio.info(path).seconds, "genre": song.Genre}
             row |= {"language": song.Language, "artist": song.Artist, "title": song.Title}
             rows.append(row | {"words": words, "word_starts": starts, "word_ends": ends})
     if not rows:
@@ -60,5 +61,6 @@ def _words(root: Path, stem: str) -> tuple[list[str], list[float], list[float]]:
         return [], [], []
     spans = pd.read_csv(times)
     words = [line.strip() for line in text.read_text(encoding="utf-8").splitlines() if line.strip()]
-    count = min(len(words), len(spans))
-    return words[:count], spans["word_start"].astype(float).tolist()[:count], spans["word_end"].astype(float).tolist()[:count]
+    if len(words) != len(spans):
+        raise UserError(f"{times}: times of {len(spans)} words, but {text.name} has {len(words)}; take both as published")
+    return words, spans["word_start"].astype(float).tolist(), spans["word_end"].astype(float).tolist()

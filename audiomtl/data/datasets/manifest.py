@@ -2,9 +2,11 @@
 
 Columns: ``path`` of a recording (or ``array_path``, features (frames, bands), or ``embedding_path``, vectors (windows, size), both
 ``.npy``), relative to the table's folder; the label and the groups that the settings name; if there is no ``clip_id`` the path without
-its suffix is one. ``fold`` and all other columns are kept and come back in the tables of predictions.
+its suffix is one. ``fold`` and all other columns are kept and come back in the tables of predictions. In a CSV an empty cell is a missing
+value and no word is (a class may be called "None" or "NA"); ids and classes are text ("007" stays).
 
-Every row is looked at before anything is trained, and all that is wrong is said at once.
+Every row is looked at before anything is trained, and all that is wrong is said at once. Recordings are decoded at both ends only, since
+every training reads its table anew; what is wrong inside one is refused when its features are made.
 
 Contents: `clips`.
 """
@@ -23,6 +25,7 @@ from audiomtl.settings.faults import nearest
 
 SOURCES = ("path", "array_path", "embedding_path")
 NAMED = 10  # how many faults a message names
+DECODED_SECONDS = 0.5  # of a recording's beginning and end: a header alone says nothing of a file that was cut off
 
 
 def clips(data: Manifest, folder: Path) -> pd.DataFrame:
@@ -41,29 +44,27 @@ def clips(data: Manifest, folder: Path) -> pd.DataFrame:
     Raises
     ------
     MissingData : no such table.
-    UserError : it cannot be read, lacks a column, or has bad rows: missing, unreadable or doubled files, an empty label or group, two
-        files with one id.
+    UserError : it cannot be read, lacks a column, or has bad rows: missing, unreadable or doubled files, an empty label, group or id,
+        two files with one id.
     """
     place = Path(data.table)
     if not place.is_file():
         raise MissingData(f'data.table = "{data.table}": no such file in {Path.cwd()}')
-    table = _read(place)
-    columns = list(table.columns)
+    table = _read(place, data.label)
+    columns = list(map(str, table.columns))
     source = next((name for name in reversed(SOURCES) if name in columns), "")
     if not source:
-        raise UserError(f"{place}: needs a column {', '.join(SOURCES[:2])} or {SOURCES[2]}, but has {', '.join(map(str, columns))}")
+        raise UserError(f"{place}: needs a column {', '.join(SOURCES[:2])} or {SOURCES[2]}, but has {', '.join(columns)}")
     for setting, column in [("label", data.label), *(("groups", group) for group in data.groups)]:
         if column not in columns:
             raise UserError(f'{place}: data.{setting} = "{column}": no such column{nearest(column, columns)}; it has {", ".join(columns)}')
     table = table.reset_index(drop=True)
-    given = table[source].astype("string")
-    paths = [str((place.parent / str(value)).absolute()) if not pd.isna(value) else "" for value in given]
-    table["path"] = paths
+    root = place.parent.absolute()
+    given = ["" if _empty(value) else str(value) for value in table[source]]
+    table["path"] = [str(root / value) if value else "" for value in given]
     if "clip_id" not in columns:
-        table["clip_id"] = [
-            str(Path(str(value)).with_suffix("")) if not pd.isna(value) else f"row {row}" for row, value in enumerate(given)
-        ]
-    table["clip_id"] = table["clip_id"].astype(str)
+        table["clip_id"] = [_stem(value, root) if value else f"row {row + 1}" for row, value in enumerate(given)]
+    table["clip_id"] = ["" if _empty(value) else str(value) for value in table["clip_id"]]
     faults, seconds = _faults(table, data, source)
     table["seconds"] = seconds
     table = _without_faults(table, faults, place, data.on_bad)
@@ -71,11 +72,24 @@ def clips(data: Manifest, folder: Path) -> pd.DataFrame:
     return table.sort_values("clip_id", ignore_index=True)
 
 
-def _read(place: Path) -> pd.DataFrame:
+def _read(place: Path, label: str) -> pd.DataFrame:
+    text = dict.fromkeys((*SOURCES, "clip_id", label), str)
     try:
-        return pd.read_parquet(place) if place.suffix == ".parquet" else pd.read_csv(place)
+        if place.suffix == ".parquet":
+            return pd.read_parquet(place)
+        return pd.read_csv(place, dtype=text, keep_default_na=False, na_values=[""], low_memory=False)  # type: ignore[arg-type]
     except Exception as error:  # pandas and pyarrow each raise their own
         raise UserError(f"{place}: cannot be read as CSV or Parquet ({' '.join(str(error).split())[:120]})") from None
+
+
+def _empty(value: object) -> bool:
+    return bool(pd.isna(value)) or not str(value).strip()  # type: ignore[call-overload]
+
+
+def _stem(value: str, root: Path) -> str:
+    """The path without its suffix, from the table's folder on: the id of a clip says nothing of where a project lies."""
+    path = Path(value)
+    return str((path.relative_to(root) if path.is_relative_to(root) else path).with_suffix(""))
 
 
 def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int, tuple[str, str]], list[float]]:
@@ -86,7 +100,7 @@ def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int,
     ids: dict[str, int] = {}
     for row, (clip, path) in enumerate(zip(table["clip_id"], table["path"], strict=True)):
         length = float("nan")
-        empty = [column for column in (data.label, *data.groups) if pd.isna(table[column][row]) or table[column][row] == ""]
+        empty = [column for column in ("clip_id", data.label, *data.groups) if _empty(table[column][row])]
         if not path:
             faults[row] = ("missing", "no file is named")
         elif not Path(path).is_file():
@@ -95,10 +109,10 @@ def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int,
             faults[row] = ("doubled", f"{path} stands in row {at[path] + 1} already")
         elif (digest := hashlib.sha256(Path(path).read_bytes()).hexdigest()) in seen:
             faults[row] = ("doubled", f"{path} has the bytes of row {seen[digest] + 1}")
+        elif empty:
+            faults[row] = ("empty", f"{clip or path}: no {empty[0]}")
         elif clip in ids:
             faults[row] = ("doubled", f"clip_id {clip} is another file's, of row {ids[clip] + 1}")
-        elif empty:
-            faults[row] = ("empty", f"{clip}: no {empty[0]}")
         else:
             try:
                 length = _seconds(path, source)
@@ -111,15 +125,16 @@ def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int,
 
 def _seconds(path: str, source: str) -> float:
     if source == "path":
-        import soundfile
-
-        audio.load(path, sample_rate=None)  # decoded whole: a header alone says nothing of a file that was cut off
-        return float(soundfile.info(path).duration)
+        seconds = audio.info(path).seconds
+        audio.load(path, sample_rate=None, duration_seconds=DECODED_SECONDS)
+        if seconds > DECODED_SECONDS and not path.lower().endswith((".ogg", ".oga")):  # OGG has no length in its header to fall short of
+            audio.load(path, sample_rate=None, offset_seconds=seconds - DECODED_SECONDS)
+        return seconds
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as .npy ({error})") from None
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size or not np.issubdtype(array.dtype, np.number):
+    except Exception as error:  # numpy lets through what zip files, empty files and the parser of headers raise
+        raise UserError(f"{path}: cannot be read as .npy ({' '.join(str(error).split())[:120]})") from None
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size or array.dtype.kind not in "iuf":
         raise UserError(
             f"{path}: must hold one array (rows, columns) of numbers, but holds {getattr(array, 'shape', type(array).__name__)}"
         )

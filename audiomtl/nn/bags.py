@@ -16,6 +16,9 @@ from keras import layers
 from audiomtl.nn.pooling import pooling_layer
 from audiomtl.settings.mil import Network, Pooling
 
+# of batch normalisation's running means: an epoch of a few dozen steps must be able to move them (Keras's 0.99 takes hundreds)
+MOMENTUM = 0.9
+
 
 def window_network(network: Network, bands: int, frames: int) -> keras.Model:
     """From a window (bands, frames, 1) to its features (hidden,), before dropout and softmax.
@@ -31,7 +34,7 @@ def window_network(network: Network, bands: int, frames: int) -> keras.Model:
         for number in (1, 2):
             x = layers.Dense(network.hidden, activation="relu", name=f"hidden_{number}")(x)
             if network.window == "statistics" and network.batch_normalization:
-                x = layers.BatchNormalization()(x)
+                x = layers.BatchNormalization(momentum=MOMENTUM)(x)
     return keras.Model(window, x, name="window_network")
 
 
@@ -40,7 +43,7 @@ def _answer(x: Any, network: Network) -> Any:
     for pool in ((2, 3), (2, 2)):
         x = layers.Conv2D(16, (3, 3), activation="relu", padding="valid" if min(x.shape[1:3]) >= 3 else "same")(x)
         if network.batch_normalization:
-            x = layers.BatchNormalization()(x)
+            x = layers.BatchNormalization(momentum=MOMENTUM)(x)
         x = layers.MaxPooling2D(tuple(min(size, have) for size, have in zip(pool, x.shape[1:3], strict=True)))(x)
     return layers.Flatten()(x)
 
@@ -49,8 +52,8 @@ def _residual(x: Any, network: Network) -> Any:
     for block in range(3):
         filters = network.filters * 2**block
         y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        y = layers.Activation("relu")(layers.BatchNormalization()(y))
-        y = layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(y))
+        y = layers.Activation("relu")(layers.BatchNormalization(momentum=MOMENTUM)(y))
+        y = layers.BatchNormalization(momentum=MOMENTUM)(layers.Conv2D(filters, 3, padding="same", use_bias=False)(y))
         x = layers.Activation("relu")(layers.Add()([layers.Conv2D(filters, 1, use_bias=False)(x), y]))
         x = layers.MaxPooling2D(tuple(min(2, have) for have in x.shape[1:3]))(x)
     x = layers.GlobalAveragePooling2D()(x)

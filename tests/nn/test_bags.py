@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from audiomtl.nn.windows import Bags, mil_network
+from audiomtl.nn.bags import Bags, mil_network
 from audiomtl.settings.mil import Network, Pooling
 
 WINDOWS = ["answer", "residual", "statistics"]
