@@ -97,9 +97,10 @@ def evidence(
     """
     seconds = len(frames) * seconds_per_frame
     with figure(path, 2, 1, width=9.0, height=4.5) as (above, below):
-        low, high = np.percentile(frames, (1, 99))
-        above.imshow(frames.T, origin="lower", aspect="auto", extent=(0, seconds, 0, frames.shape[1]), cmap="magma", vmin=low, vmax=high)
-        above.set(title=title, ylabel="band")
+        shown = (frames - frames.mean(axis=0)) / np.maximum(frames.std(axis=0), 1e-6)  # the first cepstral coefficient would drown the rest
+        low, high = np.percentile(shown, (1, 99))
+        above.imshow(shown.T, origin="lower", aspect="auto", extent=(0, seconds, 0, frames.shape[1]), cmap="magma", vmin=low, vmax=high)
+        above.set(title=title, ylabel="band, each to its own scale")
         for start, end in passages:
             below.axvspan(start, end, color="tab:green", alpha=0.15, linewidth=0)
         middle = (first + length / 2) * seconds_per_frame

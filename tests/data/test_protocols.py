@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audiomtl.data import protocols
 from audiomtl.errors import UserError
@@ -66,6 +68,84 @@ def test_whole_groups_every_clip_once_and_any_order_of_rows(kind, changes, group
         assert set(rows["clip_id"]) == set(shuffled.sides()[name]["clip_id"])
 
 
+@settings(derandomize=True, deadline=None, max_examples=250, database=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 14), st.sampled_from("ab")), min_size=1, max_size=40),
+    kind=st.sampled_from(["split", "folds", "leave_one_out", "blocks"]),
+    groups=st.sampled_from([("artist",), ("artist", "album")]),
+    stratified=st.booleans(),
+    shares=st.tuples(st.floats(0.05, 0.45), st.floats(0.05, 0.45)),
+    folds=st.integers(3, 5),
+    seed=st.integers(0, 20),
+)
+def test_whatever_the_table_groups_stay_whole_or_it_is_refused(rows, kind, groups, stratified, shares, folds, seed):
+    table = pd.DataFrame(rows, columns=["artist", "album", "style"])
+    table.insert(0, "clip_id", [f"c{number}" for number in range(len(rows))])
+    ones = {"test_values": [1] * len(groups), "validation_values": [1] * len(groups)}
+    chosen = protocol(kind, stratified=stratified, test_share=shares[0], validation_share=shares[1], folds=folds, rotations=3, **ones)
+    try:
+        divided = protocols.divide(table, labelled(groups), chosen, seed)
+    except UserError as refused:
+        assert "\n" not in str(refused)
+        return
+    sides = divided.sides()
+    ids = [clip for one in sides.values() for clip in one["clip_id"]]
+    assert len(ids) == len(set(ids)) == len(rows) - divided.dropped and all(len(one) for one in sides.values())
+    assert kind == "blocks" or divided.dropped == 0
+    for group in groups:
+        values = [set(one[group]) for one in sides.values()]
+        assert not (values[0] & values[1] or values[0] & values[2] or values[1] & values[2])
+    again = protocols.divide(table.iloc[::-1], labelled(groups), chosen, seed)
+    assert all(one.equals(again.sides()[name]) for name, one in sides.items())
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.45])
+@pytest.mark.parametrize("kind", ["split", "folds"])
+def test_three_groups_are_enough_for_three_sides_whatever_the_shares(kind, share):
+    table = random_table(6, clips=60, artists=3)
+    chosen = protocol(kind, test_share=share, validation_share=share, folds=3)
+    assert [rows["artist"].nunique() for rows in protocols.divide(table, labelled(), chosen, 1).sides().values()] == [1, 1, 1]
+
+
+def test_clips_that_hang_together_through_others_are_one_cluster():
+    """Artists 0-1-2-3 are chained by albums, so that only artists 4 to 9 can be dealt apart from them."""
+    chained = [(0, 0), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (3, 3)]
+    rows = chained + [(artist, 10 + artist) for artist in range(4, 10)]
+    table = pd.DataFrame(rows, columns=["artist", "album"]).assign(style=["a", "b"] * 6 + ["a"])
+    table["clip_id"] = [f"c{number:02}" for number in np.random.default_rng(0).permutation(len(rows))]
+    chain = set(table["clip_id"][: len(chained)])
+    for kind, seed in [("split", 0), ("split", 1), ("folds", 0), ("folds", 1)]:
+        sides = protocols.divide(table, labelled(("artist", "album")), protocol(kind, folds=3), seed).sides()
+        assert sum(bool(chain & set(rows["clip_id"])) for rows in sides.values()) == 1
+
+
+def test_folds_that_the_project_makes_are_alike_in_size_and_classes():
+    table = random_table(7, clips=600, artists=120, albums=240)
+    for seed in range(5):
+        tested = protocols.divide(table, labelled(), protocol("folds"), seed).test
+        assert abs(len(tested) - 120) <= 6
+        for style, part in table["style"].value_counts(normalize=True).items():
+            assert abs((tested["style"] == style).mean() - part) < 0.03
+
+
+def test_without_stratified_classes_have_no_say():
+    table = random_table(8)
+    other = table.assign(
+        style=table["style"].map({"blues": "jazz", "jazz": "rock", "rock": "blues"}).sample(frac=1, random_state=0).to_numpy()
+    )
+    for stratified in (False, True):
+        one, two = (protocols.divide(rows, labelled(), protocol(stratified=stratified), 0) for rows in (table, other))
+        assert (one.test["clip_id"].tolist() == two.test["clip_id"].tolist()) != stratified
+
+
+def test_folds_of_a_column_may_be_numbers_and_words():
+    table = random_table(9).assign(fold=lambda t: t["fold"].map({0: 10, 1: 9, 2: "1a", 3: "1b"}))
+    tested = [
+        protocols.divide(table, labelled(), protocol("folds", column="fold"), seed).test["fold"].unique().tolist() for seed in range(4)
+    ]
+    assert tested == [[9], [10], ["1a"], ["1b"]]
+
+
 def test_shares_and_classes_come_near_to_what_was_asked():
     table = random_table(0, clips=600, artists=120, albums=240)
     sides = protocols.divide(table, labelled(), protocol(test_share=0.25, validation_share=0.15), 1).sides()
@@ -112,6 +192,16 @@ def test_a_column_names_the_sides():
         ({"style": "jazz"}, labelled(), protocol(), "every clip has the same class"),
         ({"clip_id": "a"}, labelled(), protocol(), "clip_id must be unique, but a stand"),
         ({"style": None}, labelled(), protocol(), "120 clips have no style: clip_000"),
+        ({"style": ["jazz", " ", ""] + ["rock"] * 117}, labelled(), protocol(), "2 clips have no style: clip_001, clip_002"),
+        ({"artist": ["x"] * 119 + [None]}, labelled(), protocol(), "1 clips have no artist: clip_119"),
+        ({"fold": ["train"] * 118 + ["dev", None]}, labelled(), protocol(column="fold"), "there are None, dev .of clip_118, clip_119"),
+        ({"fold": ["train"] * 119 + ["test"]}, labelled(()), protocol(column="fold"), "the validation side is empty"),
+        ({"fold": [1.0] * 60 + [2.0] * 59 + [None]}, labelled(()), protocol("folds", column="fold"), "no value for clip_119"),
+        ({}, labelled(()), protocol("leave_one_out"), "leave_one_out leaves out values of the first of data.groups"),
+        ({}, labelled(()), protocol("blocks", test_values=[], validation_values=[]), "blocks need one number"),
+        ({}, labelled(), protocol("blocks", test_values=[1, 1]), r"protocol.test_values = \[1, 1\]: blocks need one number >= 1"),
+        ({}, labelled(), protocol("blocks", validation_values=[0]), r"protocol.validation_values = \[0\]: blocks need"),
+        ({"artist": [f"{number % 2}" for number in range(120)]}, labelled(), protocol("leave_one_out"), "2 values, but one each"),
         ({"artist": "one"}, labelled(), protocol(), "1 groups by"),
         ({"artist": "one"}, labelled(), protocol("folds"), "fewer than folds"),
         ({}, labelled(), protocol("folds", column="fol"), r'protocol.column = "fol".*did you mean fold'),
@@ -131,6 +221,11 @@ def test_what_cannot_be_divided_is_refused_with_a_line(change, data, settings, m
             protocols.divide(table, data, settings, seed)
 
 
+def test_a_table_without_ids_is_refused():
+    with pytest.raises(UserError, match="no column clip_id"):
+        protocols.divide(random_table(0).drop(columns="clip_id"), labelled(), protocol(), 0)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_leaky_windows_deal_every_window_once_and_cut_through_clips(seed):
     counts = {f"clip_{number}": 5 + number % 7 for number in range(30)}
@@ -138,6 +233,13 @@ def test_leaky_windows_deal_every_window_once_and_cut_through_clips(seed):
     every = [(clip, int(number)) for clips in dealt.values() for clip, numbers in clips.items() for number in numbers]
     assert sorted(every) == sorted((clip, number) for clip, count in counts.items() for number in range(count))
     assert len(dealt["train"].keys() & dealt["test"].keys()) > 15
+    sizes = {side: sum(map(len, clips.values())) / sum(counts.values()) for side, clips in dealt.items()}
+    assert sizes == pytest.approx({"test": 0.3, "validation": 0.2, "train": 0.5}, abs=0.01)
     assert dealt.keys() == {"train", "validation", "test"}
     again = protocols.leaky_windows(dict(reversed(counts.items())), {"test": 0.3, "validation": 0.2}, seed)
     assert all(np.array_equal(dealt[side][clip], again[side][clip]) for side in dealt for clip in dealt[side])
+
+
+def test_too_few_leaky_windows_are_refused():
+    with pytest.raises(UserError, match="2 windows are too few"):
+        protocols.leaky_windows({"a": 1, "b": 1, "c": 0}, {"test": 0.3, "validation": 0.2}, 0)

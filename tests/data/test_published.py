@@ -13,12 +13,12 @@ from audiomtl.data.datasets import esc50, gtzan, jamendolyrics
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import Esc50, Gtzan, JamendoLyrics, Protocol
 
-REAL = Path(os.environ.get("AUDIOMTL_DATA", "nowhere"))
+REAL = Path(os.environ.get("AUDIOMTL_DATA", "data"))
 
 
 def real(name: str) -> Path:
     if not (REAL / name).is_dir():
-        pytest.skip(f"AUDIOMTL_DATA has no {name}/")
+        pytest.skip(f"no {REAL / name}: set AUDIOMTL_DATA to a folder that has it")
     return REAL
 
 
@@ -55,7 +55,8 @@ def test_esc50_is_found_in_its_layouts(tmp_path, suffix, name):
     esc_layout(tmp_path / name, suffix)
     table = esc50.clips(esc_settings(), tmp_path)
     assert len(table) == 6 and table["clip_id"].is_monotonic_increasing
-    assert table["src_file"].tolist()[0] == "1000" and table["fold"].dtype.kind == "i"
+    assert table["src_file"].tolist()[0] == "1000" and table["fold"].dtype.kind == "i" and table.attrs["left_out"] == {}
+    assert list(table.columns) == ["clip_id", "path", "seconds", "category", "fold", "src_file", "target", "take", "esc10"]
     assert set(esc50.clips(esc_settings("rain"), tmp_path)["category"]) == {"rain"}
 
 
@@ -69,6 +70,17 @@ def test_esc50_counts_what_is_absent_and_refuses_what_is_not_there(tmp_path):
     for path in (tmp_path / "ESC-50" / "audio").iterdir():
         path.unlink()
     with pytest.raises(MissingData, match="has none of the 6 recordings"):
+        esc50.clips(esc_settings(), tmp_path)
+
+
+def test_esc50_names_a_broken_recording_and_a_column_that_its_list_lacks(tmp_path):
+    root = esc_layout(tmp_path / "ESC-50")
+    broken = root / "audio" / "1-1000-A-0.wav"
+    broken.write_bytes(b"no sound")
+    with pytest.raises(UserError, match=r"1-1000-A-0.wav: cannot be read as sound"):
+        esc50.clips(esc_settings(), tmp_path)
+    pd.read_csv(root / "meta" / "esc50.csv").drop(columns=["fold", "take"]).to_csv(root / "meta" / "esc50.csv", index=False)
+    with pytest.raises(UserError, match="has no column fold, take"):
         esc50.clips(esc_settings(), tmp_path)
 
 
@@ -99,6 +111,42 @@ def test_real_jamendolyrics_leaves_out_what_is_absent_and_says_so(capsys):
         assert max(row.word_ends) <= row.seconds
 
 
+def jamendo_layout(root: Path, words: int = 2) -> None:
+    rows = [
+        ("One_-_Ä.mp3", "One", "Ä", "Pop", "German"),
+        ("Two_-_B.mp3", "Two", "B", "Rap", "English"),
+        ("C.mp3", "Three", "C", "Pop", "French"),
+    ]
+    root.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows, columns=["Filepath", "Artist", "Title", "Genre", "Language"]).to_csv(root / "JamendoLyrics.csv", index=False)
+    for name, *_ in rows[:2]:
+        sound(root / "mp3" / name, 3)
+    for name in ("annotations/words", "lyrics"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "annotations" / "words" / "One_-_Ä.csv").write_text("word_start,word_end,line_end\n0.5,0.75,\n1.0,1.5,1.5\n")
+    (root / "lyrics" / "One_-_Ä.words.txt").write_text("\n".join(["schöne", "Wörter", "mehr"][:words]) + "\n", encoding="utf-8")
+
+
+def test_jamendolyrics_pairs_words_with_times(tmp_path, capsys):
+    jamendo_layout(tmp_path / "jamendolyrics")
+    settings = JamendoLyrics(dataset="jamendolyrics", label="genre", groups=[])
+    table = jamendolyrics.clips(settings, tmp_path)
+    assert table[["clip_id", "genre", "language", "artist", "title"]].to_numpy().tolist() == [
+        ["One_-_Ä", "Pop", "German", "One", "Ä"],
+        ["Two_-_B", "Rap", "English", "Two", "B"],
+    ]
+    assert table["words"].tolist() == [["schöne", "Wörter"], []]
+    assert table["word_starts"].tolist() == [[0.5, 1.0], []] and table["word_ends"].tolist() == [[0.75, 1.5], []]
+    assert table.attrs["left_out"] == {"missing": 1} and capsys.readouterr().out.count("\n") == 1
+    jamendo_layout(tmp_path / "jamendolyrics", words=3)
+    with pytest.raises(UserError, match=r"times of 2 words, but One_-_Ä.words.txt has 3"):
+        jamendolyrics.clips(settings, tmp_path)
+    (tmp_path / "jamendolyrics" / "mp3" / "Two_-_B.mp3").write_bytes(b"no sound")
+    (tmp_path / "jamendolyrics" / "lyrics" / "One_-_Ä.words.txt").unlink()
+    with pytest.raises(UserError, match=r"Two_-_B.mp3: cannot be read as sound"):
+        jamendolyrics.clips(settings, tmp_path)
+
+
 def test_jamendolyrics_without_songs_is_missing(tmp_path):
     with pytest.raises(MissingData, match="JamendoLyrics is not in"):
         jamendolyrics.clips(JamendoLyrics(dataset="jamendolyrics", label="genre", groups=[]), tmp_path)
@@ -108,14 +156,15 @@ def gtzan_settings(filtered: bool = False) -> Gtzan:
     return Gtzan(dataset="gtzan", label="genre", groups=[], fault_filtered=filtered)
 
 
-def test_gtzan_is_read_with_and_without_its_lists(tmp_path):
+def test_gtzan_is_read_with_and_without_its_lists(tmp_path, capsys):
     for genre in ("blues", "jazz"):
         for number in range(3):
             sound(tmp_path / "gtzan" / "genres" / genre / f"{genre}.{number:05}.wav")
     (tmp_path / "gtzan" / "genres" / "jazz" / "jazz.00054.wav").write_bytes(b"broken")
     table = gtzan.clips(gtzan_settings(), tmp_path)
     assert len(table) == 6 and set(table["genre"]) == {"blues", "jazz"} and table.attrs["left_out"] == {"unreadable": 1}
-    with pytest.raises(MissingData, match=r"train_filtered.txt is absent"):
+    assert capsys.readouterr().out == "GTZAN: 1 clips are left out, unreadable: jazz.00054\n"
+    with pytest.raises(MissingData, match=r"train_filtered.txt is absent; put train_filtered.txt, valid_filtered.txt, test_filtered.txt"):
         gtzan.clips(gtzan_settings(True), tmp_path)
     for number, name in enumerate(("train", "valid", "test")):
         lines = [f"{genre}/{genre}.{number:05}.wav" for genre in ("blues", "jazz")]
@@ -123,6 +172,13 @@ def test_gtzan_is_read_with_and_without_its_lists(tmp_path):
     table = gtzan.clips(gtzan_settings(True), tmp_path)
     divided = protocols.divide(table, gtzan_settings(True), protocol("split", "side"), 0)
     assert [len(rows) for rows in divided.sides().values()] == [2, 2, 2]
+    test = tmp_path / "gtzan" / "test_filtered.txt"
+    test.write_text(test.read_text() + "\njazz/jazz.00099.wav\njazz/jazz.00054.wav\n")
+    table = gtzan.clips(gtzan_settings(True), tmp_path)
+    assert len(table) == 6 and table.attrs["left_out"] == {"missing": 1, "unreadable": 1}
+    test.write_text(test.read_text() + "blues/blues.00000.wav\n")
+    with pytest.raises(UserError, match=r"test_filtered.txt: blues.00000 is in train_filtered.txt, too"):
+        gtzan.clips(gtzan_settings(True), tmp_path)
 
 
 def test_real_gtzan_layout():

@@ -89,7 +89,8 @@ def _empty(value: object) -> bool:
 def _stem(value: str, root: Path) -> str:
     """The path without its suffix, from the table's folder on: the id of a clip says nothing of where a project lies."""
     path = Path(value)
-    return str((path.relative_to(root) if path.is_relative_to(root) else path).with_suffix(""))
+    path = path.relative_to(root) if path.is_relative_to(root) else path
+    return str(path.with_suffix("") if path.name else path)
 
 
 def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int, tuple[str, str]], list[float]]:
@@ -131,13 +132,12 @@ def _seconds(path: str, source: str) -> float:
             audio.load(path, sample_rate=None, offset_seconds=seconds - DECODED_SECONDS)
         return seconds
     try:
-        array = np.load(path, allow_pickle=False)
-    except Exception as error:  # numpy lets through what zip files, empty files and the parser of headers raise
+        with open(path, "rb") as file:  # not `np.load`, which takes what is no array for a pickle, and advises to trust it
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:  # numpy lets through what the parser of headers raises
         raise UserError(f"{path}: cannot be read as .npy ({' '.join(str(error).split())[:120]})") from None
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size or array.dtype.kind not in "iuf":
-        raise UserError(
-            f"{path}: must hold one array (rows, columns) of numbers, but holds {getattr(array, 'shape', type(array).__name__)}"
-        )
+    if array.ndim != 2 or not array.size or array.dtype.kind not in "iuf":
+        raise UserError(f"{path}: must hold an array (rows, columns) of real numbers, but holds {array.dtype} of shape {array.shape}")
     if not np.isfinite(array).all():
         raise UserError(f"{path}: has values that are not finite")
     return float("nan")
