@@ -78,7 +78,8 @@ class Protocol(Table):
     """How clips are divided. One flat table: keys that the kind does not use are allowed and have no effect.
 
     ============= ============================================================================================
-    split         shares of the clips, by whole groups, drawn anew for every seed; or a column that names sides
+    split         shares of the clips, by whole groups: test is the same for every seed, the rest is drawn anew for each; or a column
+                  that names sides
     folds         seed s tests on fold s mod k, the next fold validates: the nested cross-validation of k seeds
     blocks        whole values of several group columns, crossed; off the diagonal is dropped (as in the CTC family)
     leave_one_out seed s tests on value s mod n of the first group column, the next value validates

@@ -172,6 +172,8 @@ def test_gtzan_is_read_with_and_without_its_lists(tmp_path, capsys):
     table = gtzan.clips(gtzan_settings(True), tmp_path)
     divided = protocols.divide(table, gtzan_settings(True), protocol("split", "side"), 0)
     assert [len(rows) for rows in divided.sides().values()] == [2, 2, 2]
+    sound(tmp_path / "gtzan" / "genres" / "jazz" / "jazz.00060.wav")  # in no list
+    assert len(gtzan.clips(gtzan_settings(), tmp_path)) == 7 and len(gtzan.clips(gtzan_settings(True), tmp_path)) == 6
     test = tmp_path / "gtzan" / "test_filtered.txt"
     test.write_text(test.read_text() + "\njazz/jazz.00099.wav\njazz/jazz.00054.wav\n")
     table = gtzan.clips(gtzan_settings(True), tmp_path)
