@@ -168,7 +168,10 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
         lambda text: put("network.dropout", "2")(put("training.epochs", "0")(text)),
         "network.dropout = 2: must be less than 1 (and 1 more)",
     ),
-    "unknown family": (put("model", '"ctcc"'), 'model = "ctcc": no module audiomtl.settings.ctcc; did you mean ctc?; families here: baseline, ctc, mil'),
+    "unknown family": (
+        put("model", '"ctcc"'),
+        'model = "ctcc": no module audiomtl.settings.ctcc; did you mean ctc?; families here: baseline, ctc, mil',
+    ),
     "a file that is no family": (put("model", '"shared"'), 'model = "shared": audiomtl.settings.shared is no family'),
     "absent family outside": (put("model", '"no_such.thing"'), "no module no_such.settings.thing; is no_such installed, or on PYTHONPATH?"),
     "nonsense for a family": (put("model", '"../x y"'), 'model = "../x y": no module'),

@@ -66,7 +66,9 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
         "COLUMN": "fold" if folds else "",
         "WINDOW": "embedding" if "embedding_path" in columns else "answer",
         "SEEDS": "[1, 2, 3, 4, 5]",
-        "SEEDNOTE": "; seed s tests on the (s mod number of folds)-th fold" if folds else "; test is the same for all, validation drawn anew",
+        "SEEDNOTE": "; seed s tests on the (s mod number of folds)-th fold"
+        if folds
+        else "; test is the same for all, validation drawn anew",
         "STUDYSEED": "0",
     }
     written = []
