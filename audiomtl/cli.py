@@ -100,8 +100,9 @@ def data(names: ExperimentNames = None) -> None:
             print(f"{name}: not here: {error}")
             continue
         print(f"{name}: {len(table)} clips, {table['seconds'].sum() / 60:.1f} minutes ({file.raw['data']['dataset']})")
-        report = getattr(catalog.module(file.settings.data), "label_report", None)  # type: ignore[attr-defined]
-        if report:  # raw labels that were renamed, joined or dropped to get the clips' phones
+        settings = file.settings.data  # type: ignore[attr-defined]
+        report = getattr(catalog.module(settings), "label_report", None)
+        if report and not hasattr(settings, "label"):  # raw labels that were renamed, joined or dropped to get the clips' phones
             labels = report(catalog.data_folder())
             print(labels.groupby("what")["count"].agg(["size", "sum"]).set_axis(["raw labels", "times"], axis=1).to_string())
             print(labels[labels["what"] == "renamed"].to_string(index=False, max_rows=60))
