@@ -57,7 +57,12 @@ def _read(place: Path) -> list[dict[str, Any]] | None:
     """Rows of the index, or None when there is no whole corpus."""
     if not (place / INDEX).is_file():
         return None
-    found = [json.loads(line) for line in (place / INDEX).read_text(encoding="utf-8").splitlines()]
+    try:
+        found = [json.loads(line) for line in (place / INDEX).read_text(encoding="utf-8").splitlines()]
+    except ValueError:  # torn
+        return None
+    if not found or len(found) != len(list(place.glob("*.wav"))):
+        return None
     for row in found:
         path = place / f"{row['clip_id']}.wav"
         if not path.is_file() or path.stat().st_size != 44 + 2 * row["samples"]:  # 44 bytes of header

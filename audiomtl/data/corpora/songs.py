@@ -1,8 +1,9 @@
 """Synthetic songs: a style that only some passages carry, played by artists with timbres, tempi and keys of their own.
 
 Conventions: clips are 22.05 kHz mono 16-bit WAV; times are seconds from the clip's start. A song is a row of bars. ``style_share`` of them,
-in runs of two to four, follow the style's patterns of drums, bass and chords (`STYLES`); all others are neutral: held chords, a
-few drum hits and a wandering melody from material that every style shares. ``passages`` are the runs.
+in runs of two to four (runs that meet are one, the last may be a single bar), follow the style's patterns of drums, bass and chords
+(`STYLES`); all others are neutral: held chords, a few drum hits and a wandering melody from material that every style shares.
+``passages`` are the runs.
 
 Nothing but the patterns tells a style: tempo, key, sounds and levels belong to the artist, and every artist plays every style in turn.
 Everything is a function of the settings: a song's draws depend on ``corpus_seed``, its number and its artist alone.
