@@ -3,7 +3,8 @@
 A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); it is the same string everywhere.
 Every error is a `UserError` of one line: file, path, value, rule, nearest right name.
 
-Contents: `load_experiment`, `load_study`, `names`, `settings_of`, `family`, `flatten`, `override`, `edit`, `digest`, `trained_settings`.
+Contents: `load_experiment`, `load_study`, `names`, `settings_of`, `family`, `flatten`, `override`, `edit`, `digest`,
+`trained_settings`, `epochs`, `monitor`.
 """
 
 import difflib
@@ -163,6 +164,16 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
             raise UserError(f"{place}.{setting} = {show(value)}: {setting} changes nothing in a training: remove it from the ablation")
     settings_of(override(document, overrides), place)
     return overrides
+
+
+def epochs(raw: Mapping[str, Any]) -> int:
+    """Epochs of one training; a family without a table ``[training]`` fits in one go."""
+    return int(raw["training"]["epochs"]) if "training" in raw else 1
+
+
+def monitor(raw: Mapping[str, Any]) -> str:
+    """The score to watch: ``training.monitor``, or the family's first on validation."""
+    return raw["training"]["monitor"] if "training" in raw else f"validation/{next(iter(family('settings', raw['model']).SCORES))}"
 
 
 # ---------------------------------------------------------------- studies

@@ -146,11 +146,11 @@ class _Runs:
         return f"Ablation {one.arm} of {self.file.name} on seed {one.seed}, scored on validation:\n\n{changes}"
 
     def started(self, job: Job) -> None:
-        self.progress.begin(job.name, job.settings["training"]["epochs"])
+        self.progress.begin(job.name, config.epochs(job.settings))
 
     def epoch(self, job: Job, epoch: int, scores: dict[str, float]) -> bool:
         self.tracking.epoch(self.running[job.name][1], epoch, scores)
-        monitor = job.settings["training"]["monitor"]
+        monitor = config.monitor(job.settings)
         self.progress.epoch(job.name, epoch + 1, f"{monitor} {scores.get(monitor, math.nan):.4f}")
         return True
 

@@ -226,7 +226,7 @@ class _Sitting:
     # ------------------------------------------------------------ what happens to it
 
     def started(self, job: Job) -> None:
-        self.progress.begin(job.name, job.settings["training"]["epochs"])
+        self.progress.begin(job.name, config.epochs(job.settings))
 
     def epoch(self, job: Job, epoch: int, scores: dict[str, float]) -> bool:
         self.tracking.epoch(self.run_ids[job.name], epoch, scores)
@@ -238,7 +238,7 @@ class _Sitting:
         value = self._signed(scores[study.prune_on])
         trial.report(value, epoch + 1)
         # trial 0 is what the study must beat: it needs a score
-        return trial.number == 0 or epoch + 1 >= job.settings["training"]["epochs"] or not self._hopeless(trial, epoch + 1, value)
+        return trial.number == 0 or epoch + 1 >= config.epochs(job.settings) or not self._hopeless(trial, epoch + 1, value)
 
     def _signed(self, score: float) -> float:
         """A pruning score in the direction of the study, as Optuna wants it."""

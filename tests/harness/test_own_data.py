@@ -1,5 +1,7 @@
 """From a table of one's own to tables of predictions with its columns, by the real command."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from audiomtl.data import audio
 
 pytestmark = pytest.mark.slow
+PROJECT = Path(__file__).parents[2]
 
 
 def test_a_table_becomes_best_runs_whose_predictions_keep_ids_and_columns(project, tmp_path) -> None:
@@ -52,3 +55,36 @@ def test_a_table_becomes_best_runs_whose_predictions_keep_ids_and_columns(projec
         assert set(windows["clip_id"]) == set(clips["clip_id"]) and (windows["shelf"] == windows["clip_id"].astype(int) * 10).all()
         assert windows.groupby("clip_id").size().to_dict() == clips.set_index("clip_id")["windows"].to_dict()
     assert "Accuracy on test" in project.run("report", "mine") + (project.runs / "report" / "report.md").read_text()
+
+
+def test_a_family_without_epochs_runs_like_any_other(project, tmp_path) -> None:
+    """The baseline has no [training]: best runs, ablations and a study all the same."""
+    folder, rows = project.folder / "mine", []
+    folder.mkdir()
+    for number in range(30):
+        y = 0.2 * np.sin(2 * np.pi * (300 + 500 * (number % 2)) * np.arange(6000) / 22050)
+        audio.save(folder / f"{number:02}.wav", y + 0.05 * np.random.default_rng(number).standard_normal(6000), sample_rate=22050)
+        rows.append({"path": f"{number:02}.wav", "label": ["low", "high"][number % 2], "artist": f"artist {number // 2}"})
+    pd.DataFrame(rows).to_csv(folder / "mine.csv", index=False)
+    text = (PROJECT / "experiments" / "baseline_esc10.toml").read_text(encoding="utf-8").partition("[expected")[0]
+    data = '[data]\ndataset = "manifest"\ntable = "mine/mine.csv"\nlabel = "label"\ngroups = ["artist"]\non_bad = "error"\n\n'
+    text = text[: text.index("[data]")] + data + text[text.index("[protocol]") :]
+    for old, new in (
+        ("seeds = [1, 2, 3, 4]", "seeds = [1, 2]"),
+        ("trees = 500", "trees = 10"),
+        ('kind = "folds"', 'kind = "split"'),
+        ('column = "fold"', 'column = ""'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (project.folder / "experiments" / "forest.toml").write_text(text)
+    study = "[search]\nclassifier.trees = { low = 5, high = 50 }\n"
+    keys = 'experiment = "forest"\ndescription = "Trees."\nmetric = "validation/accuracy"\ndirection = "maximize"\nprune_on = "validation/accuracy"\n'
+    keys += 'prune_direction = "maximize"\nprune_after_epochs = 1\ntrials = 3\nsampler_seed = 1\n\n'
+    (project.folder / "studies" / "forest.toml").write_text(keys + study)
+    project.run("study", "forest", "--slots", "1")
+    project.run("best", "forest", "--record", "--slots", "1")
+    project.run("ablations", "forest", "--slots", "1")
+    runs = project.tracking().runs("forest")
+    assert all(run.info.status == "FINISHED" for run in runs if run.data.tags.get("kind") in ("best", "ablation"))
+    assert sum(run.data.tags.get("kind") == "trial" for run in runs) == 3
