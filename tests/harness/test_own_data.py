@@ -79,8 +79,8 @@ def test_a_family_without_epochs_runs_like_any_other(project, tmp_path) -> None:
         text = text.replace(old, new)
     (project.folder / "experiments" / "forest.toml").write_text(text)
     study = "[search]\nclassifier.trees = { low = 5, high = 50 }\n"
-    keys = 'experiment = "forest"\ndescription = "Trees."\nmetric = "validation/accuracy"\ndirection = "maximize"\nprune_on = "validation/accuracy"\n'
-    keys += 'prune_direction = "maximize"\nprune_after_epochs = 1\ntrials = 3\nsampler_seed = 1\n\n'
+    keys = 'experiment = "forest"\ndescription = "Trees."\nmetric = "validation/accuracy"\ndirection = "maximize"\n'
+    keys += 'prune_on = "validation/accuracy"\nprune_direction = "maximize"\nprune_after_epochs = 1\ntrials = 3\nsampler_seed = 1\n\n'
     (project.folder / "studies" / "forest.toml").write_text(keys + study)
     project.run("study", "forest", "--slots", "1")
     project.run("best", "forest", "--record", "--slots", "1")
