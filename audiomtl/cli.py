@@ -45,24 +45,20 @@ Slots = Annotated[
     int, typer.Option("--slots", metavar="N", min=1, help="Trainings side by side. With 1, two runs of a study are bit-identical.")
 ]
 Threads = Annotated[
-    int, typer.Option("--threads", metavar="N", min=0, help="TensorFlow threads of each training. 0: share the cores out evenly.")
+    int, typer.Option("--threads", metavar="N", min=1, help="TensorFlow threads of each training; another number may change last bits.")
 ]
 Storage = Annotated[
     str, typer.Option("--storage", metavar="URL", help="Where Optuna keeps trials. Default: AUDIOMTL_STORAGE, or else runs/optuna.db.")
 ]
 Again = Annotated[bool, typer.Option("--again", help="Train also what is finished already (same settings, seed, data and code).")]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-DEFAULT_SLOTS = min(2, CORES)
+DEFAULT_SLOTS = min(8, CORES)
 
 
 @app.callback(invoke_without_command=True)
 def _default(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
-
-
-def _threads(slots: int, threads: int) -> int:
-    return threads or max(1, CORES // slots)
 
 
 @app.command()
@@ -134,7 +130,7 @@ def new(
 def study(
     name: StudyName,
     slots: Slots = DEFAULT_SLOTS,
-    threads: Threads = 0,
+    threads: Threads = 1,
     storage: Storage = "",
     experiment: Annotated[
         str, typer.Option("--experiment", metavar="FILE", help="Sweep this experiment (a name or a path) instead of the study's own.")
@@ -151,7 +147,7 @@ def study(
     _with_data(file.experiment.settings.data)  # type: ignore[attr-defined]
     from audiomtl.harness.study import run_study
 
-    run_study(file, slots=slots, threads=_threads(slots, threads), storage=storage)
+    run_study(file, slots=slots, threads=threads, storage=storage)
 
 
 @app.command()
@@ -183,7 +179,7 @@ def best(
     record: Annotated[bool, typer.Option("--record", help="Write the scores into [expected] instead of checking them.")] = False,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
-    threads: Threads = 0,
+    threads: Threads = 1,
 ) -> None:
     """Train an experiment on every seed; do its scores come back?
 
@@ -201,7 +197,7 @@ def best(
         return
     from audiomtl.harness import experiment
 
-    if not experiment.best(file, record_it=record, again=again, slots=slots, threads=_threads(slots, threads)):
+    if not experiment.best(file, record_it=record, again=again, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 
@@ -210,7 +206,7 @@ def ablations(
     name: ExperimentName,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
-    threads: Threads = 0,
+    threads: Threads = 1,
 ) -> None:
     """Train the ablations: what did each setting matter?
 
@@ -227,7 +223,7 @@ def ablations(
         return
     from audiomtl.harness import experiment
 
-    if not experiment.ablations(file, again=again, slots=slots, threads=_threads(slots, threads)):
+    if not experiment.ablations(file, again=again, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 

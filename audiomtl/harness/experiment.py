@@ -42,7 +42,7 @@ class Planned:
         return f"{self.arm or 'best'} seed {self.seed}"
 
 
-def plan(file: ExperimentFile, arms: Sequence[str]) -> list[Planned]:
+def plan(file: ExperimentFile, arms: Sequence[str], threads: int) -> list[Planned]:
     """Every training of some arms on every seed."""
     hashes: dict[str, str] = {}
     planned = []
@@ -53,7 +53,7 @@ def plan(file: ExperimentFile, arms: Sequence[str]) -> list[Planned]:
         if key not in hashes:
             hashes[key] = catalog.fingerprint(catalog.clips(settings.data))
         for seed in file.settings.seeds:
-            planned.append(Planned(arm, raw, seed, provenance.fingerprint(raw, seed, hashes[key]), hashes[key]))
+            planned.append(Planned(arm, raw, seed, provenance.fingerprint(raw, seed, hashes[key], threads), hashes[key]))
     return planned
 
 
@@ -65,7 +65,7 @@ def train_runs(file: ExperimentFile, arms: Sequence[str], *, again: bool, slots:
     {(arm, seed): run}; a training that failed is missing.
     """
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
-    planned = plan(file, arms)
+    planned = plan(file, arms, threads)
     with locked(f"experiment-{file.name}", wait=False) as mine:
         if not mine:
             raise UserError(f"{file.path}: another process is training best runs or ablations of {file.name}; wait for it or stop it")
@@ -118,7 +118,7 @@ class _Runs:
         one = self.todo.pop(0)
         kind = "ablation" if one.arm else "best"
         tags = {"kind": kind, "seed": str(one.seed), "ablation": one.arm, "data": one.data, "fingerprint": one.fingerprint}
-        tags["code"] = provenance.code_version(one.raw["model"])
+        tags |= {"code": provenance.code_version(one.raw["model"]), "threads": str(self.threads)}
         with undivided():
             run_id = self._interrupted(one, kind)
             if run_id:
@@ -194,7 +194,7 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, thre
     got, beside = scores_of(file, trained), rates_beside(trained)
     if record_it:
         seconds = median(run.data.metrics["cost/cpu_seconds"] for run in runs.values())
-        record(file, got, seconds)
+        record(file, got, seconds, threads)
         console().print(f"{file.path}: [expected] recorded over seeds {list(file.settings.seeds)}")
         _print_scores(file, {**got, **beside})
         return True
@@ -205,7 +205,7 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, thre
     if list(file.expected["recorded"]["seeds"]) != list(file.settings.seeds):
         console().print(f"{file.path}: [expected] was recorded for other seeds: `audiomtl best {file.name} --record` records them anew")
         return False
-    rows = compare(file.expected, got)
+    rows = compare(file.expected, got, threads)
     moved = [row for row in rows if not row[-1]]
     table = Table("score", "seed", "recorded", "now", "moved by", "allowed")
     for name, seed, was, now, allowed, _ in moved:
@@ -214,7 +214,7 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, thre
         console().print(table)
         console().print(f"{file.name}: {len(moved)} of {len(rows)} scores did not come back")
         return False
-    same = file.expected["recorded"]["machine"] == provenance.machine()
+    same = _same_bits(file.expected["recorded"], threads)
     console().print(
         f"{file.name}: all {len(rows)} recorded scores came back{' to the bit' if same else ' within their tolerances'}", highlight=False
     )
@@ -250,7 +250,7 @@ def rates_beside(runs: Sequence[Run]) -> dict[str, list[float]]:
     return {key.removeprefix("data/"): [run.data.metrics[key] for run in runs] for key in every}
 
 
-def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds_per_training: float) -> None:
+def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds_per_training: float, threads: int) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it stays as it is.
 
     The tolerance for other machines is three standard deviations over the seeds, at least 0.02.
@@ -265,6 +265,7 @@ def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds
     origin.add("machine", provenance.machine())
     origin.add("code", provenance.code_version(file.raw["model"]))
     origin.add("lock", provenance.lock_hash())
+    origin.add("threads", threads)
     origin.add("seeds", list(file.settings.seeds))
     origin.add("cpu_seconds_per_training", round(cpu_seconds_per_training, 1))
     expected.add("recorded", origin)
@@ -281,13 +282,20 @@ def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds
     write(file.path, text + tomlkit.dumps(addition))
 
 
-def compare(expected: Mapping[str, Any], got: Mapping[str, Sequence[float]]) -> list[tuple[str, str, float, float, float, bool]]:
+def _same_bits(origin: Mapping[str, Any], threads: int) -> bool:
+    return bool(origin["machine"] == provenance.machine() and origin.get("threads", 1) == threads)
+
+
+def compare(
+    expected: Mapping[str, Any], got: Mapping[str, Sequence[float]], threads: int
+) -> list[tuple[str, str, float, float, float, bool]]:
     """Rows (score, seed, recorded, now, allowed difference, came back?).
 
-    On the machine that recorded them every seed's score must be equal; on another one within the tolerance, seed by seed.
+    On the machine that recorded them, with as many TensorFlow threads, every seed's score must be equal; else within the
+    tolerance, seed by seed.
     """
     origin = expected["recorded"]
-    same = origin["machine"] == provenance.machine()
+    same = _same_bits(origin, threads)
     rows = []
     for name, entry in sorted(expected.items()):
         if name == "recorded":

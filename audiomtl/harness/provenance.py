@@ -61,9 +61,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def fingerprint(raw: Mapping[str, Any], seed: int, data: str) -> str:
-    """Key of one training: what was finished under it needs no second time."""
-    return config.digest([config.trained_settings(raw), seed, data, code_version(raw["model"])])
+def fingerprint(raw: Mapping[str, Any], seed: int, data: str, threads: int) -> str:
+    """Key of one training: what was finished under it needs no second time.
+
+    The number of TensorFlow threads belongs to it: it decides how the sums of a convolution are divided, and so their last bits.
+    """
+    several = [threads] if threads > 1 else []
+    return config.digest([config.trained_settings(raw), seed, data, code_version(raw["model"]), *several])
 
 
 @cache

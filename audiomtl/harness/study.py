@@ -149,13 +149,13 @@ class _Sitting:
             data = self._data_hash(raw, name)
         except UserError as error:  # swept settings that do not go together, or not with the data
             refused = str(error)
-        key = provenance.fingerprint(raw, seed, data)
+        key = provenance.fingerprint(raw, seed, data, self.threads)
         if key in self.keys.values():
             self.twins.append(trial.number)
             return None
         tags = {"kind": "trial", "study": self.file.name, "study_key": self.file.identity, "trial": str(trial.number), "seed": str(seed)}
         tags |= {"data": data, "code": provenance.code_version(raw["model"]), "fingerprint": key, "ablation": self.file.study.ablation}
-        tags["mlflow.parentRunId"] = self.parent
+        tags |= {"threads": str(self.threads), "mlflow.parentRunId": self.parent}
         with undivided():
             run_id = self._old_run(trial, key) if resumed else ""
             run_id = run_id or self.tracking.start(self.experiment, name, tags=tags, description=self._describe(trial.number, values))

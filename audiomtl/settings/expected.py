@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, Strict, model_validator
 
-from audiomtl.settings.shared import Integers, NotNegative, Table
+from audiomtl.settings.shared import Count, Integers, NotNegative, Table
 
 
 class Origin(Table):
@@ -16,6 +16,7 @@ class Origin(Table):
     model_config = ConfigDict(extra="allow")
 
     machine: str
+    threads: Count = 1  # TensorFlow threads of each training
     seeds: Integers
 
 

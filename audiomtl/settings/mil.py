@@ -74,4 +74,11 @@ class Settings(Experiment):
 
 LOSS_PATHS = ("network.loss",)  # settings that change what the loss means: no study that sweeps one is judged by a loss
 SCORES = {"accuracy": "maximize", "balanced_accuracy": "maximize"}  # what is recorded and reported; the first decides
-BESIDE = ("window_accuracy", "evidence_weight_auc", "evidence_probability_auc")  # further columns of the tables of ablations
+# further columns of the tables of ablations
+BESIDE = (
+    "window_accuracy",
+    "evidence_weight_auc",
+    "evidence_weight_precision",
+    "evidence_probability_auc",
+    "evidence_probability_precision",
+)

@@ -64,16 +64,24 @@ def test_promotion_edits_the_swept_lines_only_and_removes_expected(project) -> N
 
 
 @pytest.mark.parametrize(
-    ("now", "machine", "moved"),
-    [(0.30, "same", 0), (0.3001, "same", 1), (0.3001, "other", 0), (0.33, "other", 1), (float("nan"), "other", 1)],
+    ("now", "machine", "threads", "moved"),
+    [
+        (0.30, "same", 1, 0),
+        (0.3001, "same", 1, 1),
+        (0.3001, "same", 2, 0),
+        (0.33, "same", 2, 1),
+        (0.3001, "other", 1, 0),
+        (0.33, "other", 1, 1),
+        (float("nan"), "other", 1, 1),
+    ],
 )
-def test_scores_come_back_exactly_here_and_within_the_tolerance_elsewhere(now: float, machine: str, moved: int) -> None:
-    origin = {"machine": provenance.machine() if machine == "same" else "another", "seeds": [1]}
+def test_scores_come_back_exactly_here_and_within_the_tolerance_elsewhere(now: float, machine: str, threads: int, moved: int) -> None:
+    origin = {"machine": provenance.machine() if machine == "same" else "another", "threads": 1, "seeds": [1]}
     expected = {"recorded": origin, "test/error_rate": {"mean": 0.3, "per_seed": [0.3], "tolerance": 0.02}}
-    rows = experiment.compare(expected, {"test/error_rate": [now]})
+    rows = experiment.compare(expected, {"test/error_rate": [now]}, threads)
     assert sum(not row[-1] for row in rows) == moved
 
 
 def test_a_score_that_is_gone_has_moved() -> None:
     expected = {"recorded": {"machine": "x", "seeds": [1, 2]}, "test/error_rate": {"mean": 0.3, "per_seed": [0.3, 0.3], "tolerance": 0.02}}
-    assert not any(row[-1] for row in experiment.compare(expected, {}))
+    assert not any(row[-1] for row in experiment.compare(expected, {}, 1))
