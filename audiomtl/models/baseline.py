@@ -19,6 +19,7 @@ import pandas as pd
 from audiomtl.data import audio, catalog, protocols, splits
 from audiomtl.data.store import FeatureStore
 from audiomtl.metrics import labels
+from audiomtl.nn.classifiers import class_probabilities, fit_classifier
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
 from audiomtl.settings.baseline import Settings
 
@@ -104,29 +105,11 @@ def _zero_crossings(y: np.ndarray, settings: Settings) -> np.ndarray:  # (frames
     return ((changes[first + size - 1] - changes[first]) / (size - 1))[:, None]
 
 
-def _fitted_pipeline(settings: Settings, rows: np.ndarray, truth: np.ndarray, seed: int) -> Any:
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
-
-    chosen = settings.classifier
-    made = {
-        "random_forest": lambda: RandomForestClassifier(chosen.trees, random_state=seed, n_jobs=1),
-        "svm": lambda: SVC(C=chosen.inverse_regularization, kernel=chosen.kernel, decision_function_shape="ovr", random_state=seed),
-        "logistic_regression": lambda: LogisticRegression(C=chosen.inverse_regularization, max_iter=5000, random_state=seed),
-        "nearest_neighbours": lambda: KNeighborsClassifier(min(chosen.neighbours, len(rows))),
-    }[chosen.name]()
-    return make_pipeline(StandardScaler(), made).fit(rows, truth)
-
-
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Fit one classifier: one epoch, if anybody asks."""
     began, examples = time.monotonic(), prepared.examples["train"]
     rows, truth = np.stack([one.row for one in examples]), np.array([one.label for one in examples])
-    fitted = Fitted(_fitted_pipeline(settings, rows, truth, seed), settings, prepared.classes, rows, truth, seed, None)
+    fitted = Fitted(fit_classifier(settings.classifier, rows, truth, seed), settings, prepared.classes, rows, truth, seed, None)
     scores = {f"validation/{name}": value for name, value in evaluate(fitted, prepared.examples["validation"]).items()}
     stopped = not on_epoch(0, scores)
     result = Fit(best_epoch=0, best_score=scores["validation/accuracy"], history=[scores], stopped=stopped)
@@ -134,15 +117,7 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 
 
 def _probabilities(fitted: Fitted, examples: Sequence[Example]) -> np.ndarray:  # (clips, classes)
-    """The classifier's; of a support vector machine the softmax of its decision values, which is no calibrated probability."""
-    rows = np.stack([one.row for one in examples])
-    if fitted.settings.classifier.name != "svm":
-        return fitted.pipeline.predict_proba(rows)
-    values = fitted.pipeline.decision_function(rows)
-    if values.ndim == 1:  # two classes
-        values = np.stack([-values, values], axis=1)
-    raised = np.exp(values - values.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+    return class_probabilities(fitted.pipeline, np.stack([one.row for one in examples]))
 
 
 def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
@@ -179,7 +154,9 @@ def load(folder: Path) -> Fitted:
     settings = Settings.model_validate(use["settings"])
     with np.load(folder / "train.npz", allow_pickle=False) as stored:
         rows, truth = stored["rows"], stored["truth"]
-    return Fitted(_fitted_pipeline(settings, rows, truth, use["seed"]), settings, tuple(use["classes"]), rows, truth, use["seed"], None)
+    return Fitted(
+        fit_classifier(settings.classifier, rows, truth, use["seed"]), settings, tuple(use["classes"]), rows, truth, use["seed"], None
+    )
 
 
 def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:

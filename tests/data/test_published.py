@@ -56,7 +56,7 @@ def test_esc50_is_found_in_its_layouts(tmp_path, suffix, name):
     table = esc50.clips(esc_settings(), tmp_path)
     assert len(table) == 6 and table["clip_id"].is_monotonic_increasing
     assert table["src_file"].tolist()[0] == "1000" and table["fold"].dtype.kind == "i" and table.attrs["left_out"] == {}
-    assert list(table.columns) == ["clip_id", "path", "seconds", "category", "fold", "src_file", "target", "take", "esc10"]
+    assert list(table.columns) == ["clip_id", "path", "seconds", "category", "fold", "side", "src_file", "target", "take", "esc10"]
     assert set(esc50.clips(esc_settings("rain"), tmp_path)["category"]) == {"rain"}
 
 

@@ -16,7 +16,8 @@ from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import Esc50
 from audiomtl.settings.faults import nearest
 
-COLUMNS = ["clip_id", "path", "seconds", "category", "fold", "src_file", "target", "take", "esc10"]
+COLUMNS = ["clip_id", "path", "seconds", "category", "fold", "side", "src_file", "target", "take", "esc10"]
+LISTED = ["category", "fold", "src_file", "target", "take", "esc10"]  # by the published table, with filename
 SUFFIXES = (".wav", ".ogg", ".flac")
 
 
@@ -30,8 +31,9 @@ def clips(data: Esc50, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, category, fold (int), src_file (str), target (number of the class),
-        take, esc10 (bool). Clips of the list whose file is absent are left out and counted in ``attrs["left_out"]``.
+    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, category, fold (int), side (folds
+        1-3 train, 4 validation, 5 test, for protocol.column = "side"), src_file (str), target (number of the class), take, esc10 (bool).
+        Clips of the list whose file is absent are left out and counted in ``attrs["left_out"]``.
 
     Raises
     ------
@@ -45,10 +47,12 @@ def clips(data: Esc50, folder: Path) -> pd.DataFrame:
             "published at https://github.com/karolpiczak/ESC-50"
         )
     table = pd.read_csv(root / "meta" / "esc50.csv", dtype={"src_file": str})
-    if absent := [name for name in ("filename", *COLUMNS[3:]) if name not in table.columns]:
+    if absent := [name for name in ("filename", *LISTED) if name not in table.columns]:
         raise UserError(f"{root / 'meta' / 'esc50.csv'}: has no column {', '.join(absent)}; take the file as published")
     known = sorted(table["category"].unique())
     for name in data.classes:
+        if name not in known and len(known) < 50 and not nearest(name, known):
+            raise MissingData(f"ESC-50: this copy, {root}, lists {len(known)} of the 50 classes, and {name} is not among them")
         if name not in known:
             raise UserError(f'data.classes: "{name}" is no class of ESC-50{nearest(name, known)}')
     if data.classes:
@@ -59,6 +63,7 @@ def clips(data: Esc50, folder: Path) -> pd.DataFrame:
     if there.empty:
         raise MissingData(f"ESC-50: {root / 'audio'} has none of the {len(table)} recordings that meta/esc50.csv lists")
     there["seconds"] = [audio.info(path).seconds for path in there["path"]]
+    there["side"] = ["train" if fold <= 3 else {4: "validation"}.get(fold, "test") for fold in there["fold"]]
     there.attrs["left_out"] = {"missing": len(table) - len(there)} if len(there) < len(table) else {}
     return there[COLUMNS]
 

@@ -1,0 +1,45 @@
+"""scikit-learn classifiers behind one interface: standardised rows of numbers in, probabilities of classes out.
+
+Contents: `fit_classifier`, `class_probabilities`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from audiomtl.settings.baseline import Classifier
+
+
+def fit_classifier(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int) -> Any:
+    """A pipeline of scaler (train's means and deviations) and classifier, fitted.
+
+    Parameters
+    ----------
+    rows : (clips, numbers), not standardised.
+    truth : (clips,) numbers of classes.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    made = {
+        "random_forest": lambda: RandomForestClassifier(chosen.trees, random_state=seed, n_jobs=1),
+        "svm": lambda: SVC(C=chosen.inverse_regularization, kernel=chosen.kernel, decision_function_shape="ovr", random_state=seed),
+        "logistic_regression": lambda: LogisticRegression(C=chosen.inverse_regularization, max_iter=5000, random_state=seed),
+        "nearest_neighbours": lambda: KNeighborsClassifier(min(chosen.neighbours, len(rows))),
+    }[chosen.name]()
+    return make_pipeline(StandardScaler(), made).fit(rows, truth)
+
+
+def class_probabilities(pipeline: Any, rows: np.ndarray) -> np.ndarray:  # (clips, classes)
+    """The classifier's; of a support vector machine the softmax of its decision values, which is no calibrated probability."""
+    if hasattr(pipeline, "predict_proba"):
+        return pipeline.predict_proba(rows)
+    values = pipeline.decision_function(rows)
+    if values.ndim == 1:  # two classes
+        values = np.stack([-values, values], axis=1)
+    raised = np.exp(values - values.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)

@@ -1,0 +1,119 @@
+"""Stored embeddings: those of the network, once per sound, front end and weights, whatever the neighbours."""
+
+import multiprocessing
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audiomtl.data import audio
+from audiomtl.errors import UserError
+from audiomtl.nn import yamnet
+from audiomtl.nn.embeddings import EmbeddingStore, patches_of_file
+from tests.nn import yamnet_weights
+
+LENGTHS = (0.3, 0.975, 1.2, 5.0, 2.0, 7.3, 0.975)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    return yamnet_weights.write(tmp_path_factory.mktemp("weights") / "yamnet.h5")
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory) -> list[str]:
+    folder, random, paths = tmp_path_factory.mktemp("sounds"), np.random.default_rng(0), []
+    for number, seconds in enumerate(LENGTHS):
+        path = folder / f"{number}.wav"
+        audio.save(path, random.uniform(-0.3, 0.3, int(seconds * 16000)), sample_rate=16000)
+        paths.append(str(path))
+    return paths
+
+
+@pytest.mark.parametrize("blocks", [0, 2])
+def test_they_are_the_networks_own_in_order(file, sounds, blocks, tmp_path) -> None:
+    store = EmbeddingStore(tmp_path, file, blocks)
+    got = store.activations(sounds)
+    network = yamnet.set_weights(yamnet.body(blocks), yamnet.read_weights(file))
+    assert [len(rows) for rows in got] == [1, 1, 2, 10, 4, 15, 1]
+    for path, rows in zip(sounds, got, strict=True):
+        expected = network(patches_of_file(path)).numpy()
+        assert np.abs(rows - expected).max() <= 1e-5 * max(1, np.abs(expected).max())
+    assert store.extracted == len(sounds)
+
+
+def test_neighbours_change_no_bit(file, sounds, tmp_path) -> None:
+    together = EmbeddingStore(tmp_path / "all", file).activations(sounds)
+    for number, path in enumerate(sounds):
+        alone = EmbeddingStore(tmp_path / str(number), file).activations([path])[0]
+        assert np.array_equal(alone, together[number])
+
+
+def test_a_sound_is_computed_once_wherever_it_stands(file, sounds, tmp_path) -> None:
+    moved = tmp_path / "moved.wav"
+    moved.write_bytes(Path(sounds[3]).read_bytes())
+    first = EmbeddingStore(tmp_path / "store", file)
+    rows = first.activations([*sounds, str(moved)])
+    assert first.extracted == len(sounds) and np.array_equal(rows[-1], rows[3])
+    again = EmbeddingStore(tmp_path / "store", file)
+    assert again.activations(sounds[::-1])[0].shape == (1, 1024) and again.extracted == 0
+
+
+def test_other_weights_and_depths_are_other_entries(file, sounds, tmp_path) -> None:
+    other = yamnet_weights.write(tmp_path / "other.h5", seed=1)
+    first = EmbeddingStore(tmp_path, file).activations(sounds[:1])[0]
+    second = EmbeddingStore(tmp_path, other)
+    assert not np.array_equal(second.activations(sounds[:1])[0], first) and second.extracted == 1
+    assert EmbeddingStore(tmp_path, file, 1).activations(sounds[:1])[0].shape == (1, 6144)
+
+
+def test_a_damaged_entry_is_made_again(file, sounds, tmp_path) -> None:
+    store = EmbeddingStore(tmp_path, file)
+    expected = np.array(store.activations(sounds[:1])[0])
+    place = next(tmp_path.glob("*.features"))
+    place.write_bytes(place.read_bytes()[:-5])
+    again = EmbeddingStore(tmp_path, file)
+    assert np.array_equal(again.activations(sounds[:1])[0], expected) and again.extracted == 1
+
+
+def test_what_cannot_be_read_is_named(file, sounds, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"gone\.wav: no such file"):
+        EmbeddingStore(tmp_path, file).activations([*sounds, str(tmp_path / "gone.wav")])
+
+
+def _extract(folder: str, weights: str, paths: list[str], pipe) -> None:
+    store = EmbeddingStore(Path(folder), Path(weights))
+    store.activations(paths)
+    pipe.send(store.extracted)
+
+
+@pytest.mark.slow
+def test_two_processes_extract_each_sound_once(file, sounds, tmp_path) -> None:
+    """As when two folds are trained side by side: one extraction, not two."""
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe() for _ in range(2)]
+    some = [context.Process(target=_extract, args=(str(tmp_path), str(file), sounds, pipe[1])) for pipe in pipes]
+    for process in some:
+        process.start()
+    counts = [pipe[0].recv() for pipe in pipes]
+    for process in some:
+        process.join()
+    assert sum(counts) == len(sounds)
+
+
+def test_memory_does_not_grow_with_the_clips(file, tmp_path) -> None:
+    """Waveforms, patches and rows of a few clips are held, not those of all."""
+    random, peaks = np.random.default_rng(0), []
+    for clips in (8, 32):
+        paths = []
+        for number in range(clips):
+            paths.append(str(tmp_path / f"{clips}_{number}.wav"))
+            audio.save(paths[-1], random.uniform(-0.3, 0.3, 5 * 16000), sample_rate=16000)
+        store = EmbeddingStore(tmp_path / "store", file, 2)
+        tracemalloc.start()
+        store.activations(paths)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    stored = 24 * 10 * 12288 * 4  # bytes of what the further 24 clips leave on disk: 11.8 MB
+    assert peaks[1] - peaks[0] < stored / 3

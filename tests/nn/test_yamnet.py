@@ -1,0 +1,235 @@
+"""YAMNet against its published definition, and its published weights against themselves in another runtime."""
+
+import os
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from audiomtl.data import audio
+from audiomtl.errors import MissingData, UserError
+from audiomtl.nn import yamnet
+from tests.nn import yamnet_weights
+
+DATA = Path(os.environ.get("AUDIOMTL_DATA", "data"))
+PUBLISHED = DATA / "yamnet" / "yamnet.tflite"
+needs_published = pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"{PUBLISHED} is absent: set AUDIOMTL_DATA")
+needs_sounds = pytest.mark.skipif(not (DATA / "ESC-50" / "audio").is_dir(), reason="ESC-50 is absent: set AUDIOMTL_DATA")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    return yamnet_weights.write(tmp_path_factory.mktemp("weights") / "yamnet.h5")
+
+
+@pytest.fixture(scope="module")
+def whole(file) -> keras.Model:
+    return yamnet.set_weights(yamnet.yamnet(), yamnet.read_weights(file))
+
+
+def by_the_book(y: np.ndarray) -> np.ndarray:  # (n_frames, 64)
+    """The log-mel spectrogram as published, written out in double precision."""
+    beyond = max(len(y) - 15600, 0)
+    y = np.pad(y.astype(float), (0, 15600 + -(-beyond // 7680) * 7680 - len(y)))
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    frames = np.stack([y[first : first + 400] * window for first in range(0, len(y) - 399, 160)])
+    magnitude = np.abs(np.fft.rfft(frames, 512))
+    mel = lambda hz: 1127 * np.log(1 + np.asarray(hz) / 700)  # noqa: E731
+    edges = np.linspace(mel(125), mel(7500), 66)
+    bins = mel(np.linspace(0, 8000, 257)[1:])[:, None]  # the constant term belongs to no band
+    rising, falling = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    matrix = np.concatenate([np.zeros((1, 64)), np.maximum(0, np.minimum(rising, falling))])
+    return np.log(magnitude @ matrix + 0.001)
+
+
+def test_parameters_and_shapes_of_five_seconds(whole) -> None:
+    assert whole.count_params() == 3_751_369
+    assert sum(int(np.prod(variable.shape)) for variable in whole.trainable_variables) == 3_729_481
+    outputs = whole(np.zeros(80000, np.float32))
+    assert outputs["scores"].shape == (10, 521) and outputs["embeddings"].shape == (10, 1024)
+    assert outputs["log_mel_spectrogram"].shape == (96 + 9 * 48, 64)
+
+
+@pytest.mark.parametrize(("samples", "patches"), [(1, 1), (15600, 1), (15601, 2), (23280, 2), (23281, 3), (80000, 10)])
+def test_a_waveform_is_filled_up_to_whole_hops(samples, patches) -> None:
+    frames = yamnet.log_mel(yamnet.padded(tf.ones(samples)))
+    assert yamnet.patches_of(frames).shape == (patches, 96, 64)
+
+
+def test_the_front_end_is_the_published_one(sound) -> None:
+    """In magnitudes, to 1e-5 of the loudest band: single precision leaves more than that in the logarithm of a band near silence."""
+    magnitudes = np.exp(yamnet.log_mel(yamnet.padded(tf.constant(sound))).numpy())
+    expected = np.exp(by_the_book(sound))
+    assert magnitudes.shape == expected.shape
+    assert np.abs(magnitudes - expected).max() < 1e-5 * max(expected.max(), 1)
+
+
+def test_the_front_end_is_the_published_graph(sound) -> None:
+    """To 1e-5 in the logarithm, against the published operations written down again."""
+    y = tf.pad(tf.constant(sound), [[0, 15600 + 7680 - 16000]])
+    magnitude = tf.abs(tf.signal.stft(y, frame_length=400, frame_step=160, fft_length=512))
+    matrix = tf.signal.linear_to_mel_weight_matrix(64, 257, 16000, 125.0, 7500.0)
+    expected = tf.math.log(tf.matmul(magnitude, matrix) + 0.001).numpy()
+    assert np.abs(yamnet.log_mel(yamnet.padded(tf.constant(sound))).numpy() - expected).max() < 1e-5
+
+
+def test_patch_k_begins_at_frame_48_k(noise) -> None:
+    frames = yamnet.log_mel(yamnet.padded(tf.constant(noise)))
+    for k, patch in enumerate(yamnet.patches_of(frames).numpy()):
+        assert np.array_equal(patch, frames[48 * k : 48 * k + 96])
+
+
+def test_it_reloads_in_safe_mode(whole, noise, tmp_path) -> None:
+    whole.save(tmp_path / "yamnet.keras")
+    again = keras.models.load_model(tmp_path / "yamnet.keras", safe_mode=True)
+    for name, value in whole(noise).items():
+        assert np.array_equal(value, again(noise)[name]), name
+
+
+def test_predict_says_what_to_call(whole, noise) -> None:
+    with pytest.raises(UserError, match="batches of 32 samples: call the model itself"):
+        whole.predict(noise)
+
+
+@pytest.mark.parametrize("blocks", [1, 3, 8])
+def test_body_and_tail_are_the_whole(file, blocks) -> None:
+    weights = yamnet.read_weights(file)
+    patches = np.random.default_rng(0).normal(size=(3, 96, 64)).astype(np.float32)
+    expected = yamnet.set_weights(yamnet.core(), weights)(patches)["embeddings"].numpy()
+    activations = yamnet.set_weights(yamnet.body(blocks), weights)(patches)
+    assert activations.shape == (3, yamnet.body_size(blocks))
+    got = yamnet.tail(blocks, weights, 0.1)(activations).numpy()
+    assert np.abs(expected - got).max() <= 1e-5 * np.abs(expected).max() and expected.std() > 0
+    assert np.allclose(yamnet.set_weights(yamnet.body(0), weights)(patches), expected, atol=1e-6)
+
+
+def test_kernels_of_the_tail_move_by_their_share_of_the_rate(file) -> None:
+    weights = yamnet.read_weights(file)
+    moved = {}
+    for share in (0.1, 1.0):
+        model = yamnet.tail(1, weights, share)
+        layer, optimizer = model.get_layer("layer14"), keras.optimizers.Adam(0.01)
+        before = layer.kernel("pointwise_conv").numpy()
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(tf.ones((2, yamnet.body_size(1)))) ** 2)
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        moved[share] = np.abs(layer.kernel("pointwise_conv").numpy() - before).max()
+        assert {variable.name for variable in model.trainable_variables} == {"depthwise_conv_change", "pointwise_conv_change"}
+    assert moved[1.0] == pytest.approx(0.01, rel=1e-3) and moved[0.1] == pytest.approx(0.001, rel=1e-3)
+
+
+# ---------------------------------------------------------------- files of weights
+
+
+def test_files_that_are_no_weights_are_refused(file, tmp_path) -> None:
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(file.read_bytes()[:1_000_000])
+    with pytest.raises(UserError, match=r"cut\.h5: cannot be read as weights"):
+        yamnet.read_weights(cut)
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as empty:
+        empty["dense/dense/kernel:0"] = np.zeros((1024, 50), np.float32)
+    with pytest.raises(UserError, match="another network"):
+        yamnet.read_weights(other)
+    text = tmp_path / "text.tflite"
+    text.write_text("not found")
+    with pytest.raises(UserError, match=r"text\.tflite: cannot be read as weights"):
+        yamnet.read_weights(text)
+
+
+def test_a_weight_of_another_shape_is_named(file, tmp_path) -> None:
+    other = tmp_path / "narrow.h5"
+    other.write_bytes(file.read_bytes())
+    with h5py.File(other, "a") as changed:
+        del changed["dense/dense/kernel:0"]
+        changed["dense/dense/kernel:0"] = np.zeros((1024, 50), np.float32)
+    with pytest.raises(UserError, match=r"scores/kernel has the shape \(1024, 50\), but YAMNet's is \(1024, 521\)"):
+        yamnet.read_weights(other)
+
+
+def test_absent_weights_say_how_to_get_them(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("AUDIOMTL_DATA", str(tmp_path))
+    with pytest.raises(MissingData, match="audiomtl data fetch yamnet"):
+        yamnet.find_weights("")
+
+
+@needs_published
+def test_the_published_files_agree_where_both_are_in_floats() -> None:
+    """Layers 1 to 6 of the float HDF5 file, batch normalisation multiplied in, are the TFLite file's to within its 8 bits."""
+    found = yamnet._read_h5(PUBLISHED.with_name("yamnet_256_f32.h5"))
+    folded = yamnet.read_weights(PUBLISHED)
+    kernels = sorted(name for name in found if name.endswith("/kernel"))
+    assert len(kernels) == 11
+    for name in kernels:
+        of = name.removesuffix("/kernel")
+        scale = 1 / np.sqrt(found[f"{of}_bn/moving_variance"] + 1e-4)
+        mine = found[name] * (scale[None, None, :, None] if "depthwise" in of else scale)
+        step = np.abs(folded[name]).max(axis=(0, 1) if "depthwise" in of else (0, 1, 2), keepdims=True) / 127
+        assert (np.abs(mine - folded[name]) <= 0.51 * step + 1e-6).all(), name
+        shift = found[f"{of}_bn/beta"] - found[f"{of}_bn/moving_mean"] * scale
+        assert np.allclose(shift, folded[f"{of}_bn/beta"], atol=1e-5), name
+
+
+def rounded(x: np.ndarray | tf.Tensor) -> tf.Tensor:
+    """To 8 bits and back, one range for each item: what TFLite does to the inputs of layers whose weights have 8 bits."""
+    axes = tuple(range(1, len(x.shape)))
+    low, high = tf.minimum(tf.reduce_min(x, axes, True), 0), tf.maximum(tf.reduce_max(x, axes, True), 0)
+    step = tf.maximum((high - low) / 255, 1e-12)
+    zero = tf.round(-low / step)
+    return (tf.clip_by_value(tf.round(x / step) + zero, 0, 255) - zero) * step
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")  # that the interpreter will move to another package
+@needs_published
+@needs_sounds
+def test_the_published_tflite_model_says_the_same() -> None:
+    """Its weights and inputs are rounded to 8 bits, ours are not: with the rounding done in our layers, both say the same.
+
+    Without it (print: -s) our scores and its differ about as much as its own two runtimes do.
+    """
+    interpreter = tf.lite.Interpreter(
+        str(PUBLISHED), experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    interpreter.allocate_tensors()
+    windows = []
+    for path in sorted((DATA / "ESC-50" / "audio").iterdir())[::8]:
+        y = audio.load(path, sample_rate=16000)
+        windows += [y[first : first + 15600] for first in range(0, len(y) - 15599, 15600)]
+    theirs = []
+    for window in windows:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], window)
+        interpreter.invoke()
+        theirs.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0].copy())
+    theirs = np.stack(theirs)
+
+    core = yamnet.set_weights(yamnet.core(), yamnet.read_weights(PUBLISHED))
+    details = interpreter.get_tensor_details()
+    mel = next(one for one in details if one["name"].split(";")[0].endswith("MatMul/MatMul") and tuple(one["shape"]) == (64, 257))
+    spectra = tf.abs(tf.signal.stft(np.stack(windows), 400, 160, 512))
+    x = tf.math.log(tf.reshape(rounded(tf.reshape(spectra, (-1, 257))) @ yamnet._dequantised(interpreter, mel).T, (-1, 96, 64)) + 0.001)
+    floats = core(tf.stack([yamnet.log_mel(window) for window in windows]))["scores"].numpy()
+    for layer in core.layers[1:]:
+        number = int(layer.name.split("_")[0].removeprefix("layer") or 0) if layer.name.startswith("layer") else 0
+        eight_bits = (number > 3 and layer.name.endswith("depthwise_conv")) or layer.name.endswith("pointwise_conv")
+        x = layer(rounded(x) if eight_bits or layer.name == "scores" else x)
+    ours = x.numpy()
+
+    agreement = {}
+    for name, scores in (("8 bits", ours), ("floats", floats)):
+        agreement[name] = (scores.argmax(1) == theirs.argmax(1)).mean(), np.corrcoef(scores.ravel(), theirs.ravel())[0, 1]
+    print(f"{len(windows)} windows, (same top class, correlation): {agreement}")
+    assert agreement["8 bits"][0] >= 0.95 and agreement["8 bits"][1] >= 0.99
+    assert agreement["floats"][0] >= 0.75 and agreement["floats"][1] >= 0.90
+
+
+@needs_published
+def test_classes_have_names(tmp_path) -> None:
+    names = yamnet.class_names(PUBLISHED.with_name("yamnet_class_map.csv"))
+    assert names[0] == "Speech" and names[494] == "Silence" and len(names) == 521
+    (tmp_path / "short.csv").write_text("index,mid,display_name\n0,/m/1,Speech\n")
+    with pytest.raises(UserError, match="has 1 classes, but YAMNet has 521"):
+        yamnet.class_names(tmp_path / "short.csv")
