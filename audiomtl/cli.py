@@ -4,6 +4,7 @@ Paths are relative to the project in the current directory. A user's mistake end
 come back or a training that failed with 1, Ctrl-C with 130.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -22,6 +23,9 @@ A round of work, NAME being a file in experiments/ or studies/:
   audiomtl best NAME --again   train it again: do the scores come back?
   audiomtl ablations NAME      what did each setting matter?
   audiomtl report              tables and figures of all that
+  audiomtl curve NAME          score against share of the training data
+  audiomtl export NAME OUT     the best run as files that serve
+  audiomtl predict NAME FILE   what it hears in files
 
 \b
 Environment: AUDIOMTL_DATA  folder of published data sets (default data)
@@ -50,6 +54,7 @@ Threads = Annotated[
 Storage = Annotated[
     str, typer.Option("--storage", metavar="URL", help="Where Optuna keeps trials. Default: AUDIOMTL_STORAGE, or else runs/optuna.db.")
 ]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Take the best run of this seed.")]
 Again = Annotated[bool, typer.Option("--again", help="Train also what is finished already (same settings, seed, data and code).")]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 DEFAULT_SLOTS = min(8, CORES)
@@ -78,16 +83,26 @@ def check() -> None:
 
 
 @app.command()
-def data(names: ExperimentNames = None) -> None:
-    """Make or find the recordings that experiments need.
+def data(
+    names: ExperimentNames = None,
+    mirror: Annotated[str, typer.Option("--mirror", metavar="URL", help="Of fetch: take the files from this folder.")] = "",
+) -> None:
+    """Make or find recordings; `data fetch yamnet` gets weights.
 
     Generated corpora are made once, into AUDIOMTL_CACHE. Published data sets are looked for in AUDIOMTL_DATA; where one is absent it says
-    which folder it looked for, what belongs there, and where it is published. Nothing is downloaded.
+    which folder it looked for, what belongs there, and where it is published. Only `data fetch NAME` downloads, by checksum.
     """
     from audiomtl import config
     from audiomtl.data import catalog
     from audiomtl.errors import MissingData
 
+    if names and names[0] == "fetch":
+        from audiomtl.data.fetch import fetch
+
+        for name in names[1:] or [""]:
+            for place in fetch(name, catalog.data_folder(), mirror):
+                print(f"{name}: {place}")
+        return
     for name in names or _all_experiments():
         file = config.load_experiment(name)
         try:
@@ -243,6 +258,84 @@ def report(
 
 
 @app.command()
+def curve(
+    name: ExperimentName,
+    more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
+    fractions: Annotated[
+        list[float] | None, typer.Option("--fractions", metavar="SHARES", help="Shares of the training clips. Default: 0.1 0.25 0.5 1.")
+    ] = None,
+    beside: Annotated[
+        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations to draw beside it. Default: those without pretraining.")
+    ] = None,
+    slots: Slots = DEFAULT_SLOTS,
+    threads: Threads = 1,
+) -> None:
+    """Score against share of the training clips.
+
+    For example: audiomtl curve transfer_esc10 --fractions 0.1 0.25 1.0. Trains every seed at every share, prints scores on validation with
+    intervals, and writes a table and a picture into runs/report.
+    """
+    from audiomtl import config
+
+    file = config.load_experiment(name)
+    _with_data(file.settings.data)  # type: ignore[attr-defined]
+    from audiomtl.harness.curve import curve as draw_curve
+
+    shares = [*(fractions or []), *(more or [])] or [0.1, 0.25, 0.5, 1.0]
+    if not draw_curve(file, shares, beside or [], slots=slots, threads=threads):
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    name: ExperimentName,
+    to: Annotated[str, typer.Argument(metavar="OUT", help="A new or empty folder.")],
+    seed: Seed = None,
+    register: Annotated[bool, typer.Option(help="Register it in MLflow under the experiment's name, alias champion.")] = True,
+) -> None:
+    """Write the best run as files that serve.
+
+    A SavedModel and a TFLite file, from waveform to classes. Of the best runs it takes the one with the best score on validation. Both
+    files are read again and compared with the model in memory; OUT/README.md says how to serve them. For the transfer family.
+    """
+    _quiet_tensorflow()
+    from audiomtl import config
+    from audiomtl.harness import export as exporting
+
+    with open(2, "w", closefd=False) as log, contextlib.redirect_stderr(log):  # converters and MLflow talk
+        written, run, version = exporting.export(config.load_experiment(name), Path(to), seed=seed, registered=register)
+    print(f"{to}: {name}, seed {run.data.tags['seed']}; SavedModel equal to the model in memory bit for bit")
+    print(f"{to}: no TFLite file: {written.reason}" if written.reason else f"{to}: TFLite within {written.difference:.1e} of it")
+    if version:
+        print(f"MLflow: models:/{name}@champion is version {version}")
+
+
+@app.command()
+def predict(
+    name: ExperimentName,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Sound files of any format, rate and number of channels.")],
+    output: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, jsonl or csv.")] = "table",
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Classes to show of each file.")] = 3,
+    over_time: Annotated[str, typer.Option("--over-time", metavar="FOLDER", help="Write scores over time there, as CSV and picture.")] = "",
+    stream: Annotated[str, typer.Option("--stream", metavar="FOLDER", help="Write events of long files there, in constant memory.")] = "",
+    threshold: Annotated[float, typer.Option("--threshold", metavar="SCORE", help="Of an event, with --stream.")] = 0.5,
+    seed: Seed = None,
+) -> None:
+    """What does the best run hear in these files?
+
+    Prints the likeliest classes of each file. With --stream it writes when each class is above the threshold instead, as CSV and as
+    Audacity labels. A file that cannot be read gets a line of its own and exit code 1; the others are heard all the same.
+    """
+    _quiet_tensorflow()
+    from audiomtl import config
+    from audiomtl.harness import predict as predicting
+
+    request = predicting.Request(files, output, top, over_time, stream, threshold)
+    if not predicting.predict(config.load_experiment(name), request, seed=seed):
+        raise typer.Exit(1)
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
     """Show all runs in the browser (MLflow, 127.0.0.1 only).
 
@@ -259,6 +352,16 @@ def price(names: ExperimentNames = None) -> None:
     from audiomtl.harness import runs
 
     print(runs.price(names or [], slots=DEFAULT_SLOTS))
+
+
+def _quiet_tensorflow() -> None:
+    """What TensorFlow's C++ parts say of themselves goes to the log of the runs; Python's own stderr stays the terminal."""
+    from audiomtl.harness.tracking import server_log
+
+    server_log().parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with server_log().open("a") as log:
+        os.dup2(log.fileno(), 2)
 
 
 def _with_data(settings: object) -> None:

@@ -1,6 +1,6 @@
 """Arrays in, PNG files out; the same arrays give the same bytes.
 
-Contents: `learning_curves`, `confusion`, `posteriors`, `evidence`, `figure`.
+Contents: `learning_curves`, `confusion`, `posteriors`, `evidence`, `scores_over_time`, `figure`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,3 +113,21 @@ def evidence(
             ylim=(-0.03, 1.05),
         )
         below.legend(frameon=False, fontsize="small", loc="upper right")
+
+
+def scores_over_time(times: np.ndarray, scores: np.ndarray, names: Sequence[str], *, title: str, path: Path) -> None:
+    """Scores of the classes over the patches of one recording, likeliest classes first.
+
+    Parameters
+    ----------
+    times : (n_patches,) middle of each patch in seconds.
+    scores : (n_patches, n_classes) in [0, 1].
+    """
+    shown = np.argsort(-scores.max(axis=0), kind="stable")[:12]
+    half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.5
+    with figure(path, width=8.0, height=1.2 + 0.25 * len(shown)) as axes:
+        extent = (times[0] - half, times[-1] + half, len(shown), 0)
+        picture = axes.imshow(scores[:, shown].T, aspect="auto", extent=extent, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_yticks(np.arange(len(shown)) + 0.5, [names[index] for index in shown], fontsize=8)
+        axes.set(title=title, xlabel="seconds, at the middle of each patch")
+        axes.figure.colorbar(picture, ax=axes, label="score")

@@ -1,0 +1,52 @@
+"""Published files from the network, by checksum. Contents: `fetch`, `PUBLISHED`."""
+
+from pathlib import Path
+
+from audiomtl.errors import UserError
+from audiomtl.settings.faults import nearest
+
+# name -> (address of the folder, {file: SHA-256})
+PUBLISHED = {
+    "yamnet": (
+        "https://storage.googleapis.com/audioset/",
+        {"yamnet.h5": "13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744"},
+    )
+}
+
+
+def fetch(name: str, folder: Path, mirror: str = "") -> list[Path]:
+    """Get the files of ``name`` into ``folder/name``; what is there with the right checksum is not fetched again.
+
+    Parameters
+    ----------
+    mirror : address of a folder to take them from instead of where they are published.
+
+    Raises
+    ------
+    UserError : no such name, no network, a folder that cannot be written, or a file with another checksum, which is not kept.
+    """
+    import pooch
+    import requests
+
+    if name not in PUBLISHED:
+        raise UserError(f"fetch {name}: nothing of that name can be fetched{nearest(name, PUBLISHED)}; there is {', '.join(PUBLISHED)}")
+    address, files = PUBLISHED[name]
+    address = f"{(mirror or address).rstrip('/')}/"
+    pooch.get_logger().setLevel("WARNING")
+    fetcher = pooch.create(path=folder / name, base_url=address, registry={file: f"sha256:{digest}" for file, digest in files.items()})
+    found = []
+    for file in files:
+        try:
+            found.append(Path(fetcher.fetch(file)))
+        except ValueError as error:  # pooch's word for another checksum
+            raise UserError(f"{address}{file}: has another checksum than the published file and was not kept; try again") from error
+        except requests.RequestException as error:
+            reason = type(error).__name__
+            raise UserError(
+                f"{address}{file}: could not be fetched ({reason}); without a network copy it to {folder / name / file}"
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"{folder / name}: cannot be written ({error.strerror or error}); set AUDIOMTL_DATA to a folder that can"
+            ) from error
+    return found

@@ -1,0 +1,138 @@
+"""A best run as files that serve: SavedModel, TFLite, their description; and MLflow's champion of its name.
+
+Contents: `export`, `Exported`, `write`, `register`.
+"""
+
+import shutil
+import string
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiomtl.config import ExperimentFile
+from audiomtl.errors import UserError
+from audiomtl.harness import experiment
+from audiomtl.harness.listening import Listener, best_model
+from audiomtl.harness.tracking import Run, Tracking
+
+TOLERANCE = 1e-4  # of a TFLite file's probabilities
+CHECKED_SECONDS = (0.1, 0.975, 1.0, 5.0, 7.3, 60.0)
+ALIAS = "champion"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written and how well it agrees with the model in memory."""
+
+    folder: Path
+    equal: bool  # SavedModel, bit for bit
+    difference: float  # of the TFLite file, largest; NaN without one
+    reason: str  # why there is no TFLite file, "" if there is
+
+
+def export(file: ExperimentFile, folder: Path, *, seed: int | None = None, registered: bool = True) -> tuple[Exported, Run, str]:
+    """Write the best run of an experiment into ``folder`` and register it in MLflow.
+
+    Returns
+    -------
+    what was written, the run, and the version under which it is registered ("" without)
+
+    Raises
+    ------
+    UserError : no best run, a model that takes no waveform or is no network, a folder that has something in it, other weights.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder}: there is something in it already: name a new or empty folder")
+    fitted, run = best_model(file, seed)
+    name = experiment.main_score(file)
+    about = {"name": file.name, "seed": run.data.tags["seed"], "run": run.info.run_id, "score": name}
+    about["value"] = f"{run.data.metrics[f'best/validation/{name}']:.4f}"
+    written = write(fitted, folder, about)
+    version = register(file.name, folder, run.info.run_id) if registered else ""
+    return written, run, version
+
+
+def write(fitted: Any, folder: Path, about: dict[str, str]) -> Exported:
+    """Write ``saved_model/``, ``model.tflite``, ``classes.txt`` and ``README.md``, read them again and compare.
+
+    Raises
+    ------
+    UserError : a scikit-learn head but logistic regression, majority vote, a SavedModel that is not equal or a TFLite file beyond 1e-4.
+    """
+    import tensorflow as tf
+
+    from audiomtl.nn import serving, yamnet
+
+    if fitted.model is None:
+        raise UserError(f'head.kind = "{fitted.settings.head.kind}" is no network: only "dense" and "logistic_regression" are exported')
+    if fitted.settings.pooling.evaluation != "same":
+        raise UserError(f'pooling.evaluation = "{fitted.settings.pooling.evaluation}" is no part of a network: only "same" is exported')
+    body = Listener(fitted).body
+    model = serving.waveform_model(fitted.model, body)
+    in_memory = serving.Serving(model, fitted.classes)
+    folder.mkdir(parents=True, exist_ok=True)
+    serving.save(in_memory, folder / "saved_model")
+    random = np.random.default_rng(0)
+    waveforms = [random.uniform(-0.5, 0.5, round(seconds * yamnet.SAMPLE_RATE)).astype(np.float32) for seconds in CHECKED_SECONDS]
+    expected = [in_memory(one).numpy() for one in waveforms]
+    loaded = tf.saved_model.load(str(folder / "saved_model"))
+    if not all(np.array_equal(loaded(one).numpy(), value) for one, value in zip(waveforms, expected, strict=True)):
+        raise UserError(f"{folder / 'saved_model'}: does not give the numbers of the model in memory; it was not kept: report this")
+    difference, reason = np.nan, ""
+    try:
+        content = serving.tflite(serving.waveform_model(fitted.model, body, for_tflite=True))
+        differences = [np.abs(serving.use_tflite(content, one) - value).max() for one, value in zip(waveforms, expected, strict=True)]
+        difference = float(np.max(differences))
+        if not difference <= TOLERANCE:
+            raise UserError(f"its file differs by {difference:.2g}, more than {TOLERANCE:g}, from the model in memory")
+        (folder / "model.tflite").write_bytes(content)
+    except UserError as error:
+        reason = str(error)
+    (folder / "classes.txt").write_text("\n".join(fitted.classes) + "\n", encoding="utf-8")
+    text = string.Template((resources.files("audiomtl") / "templates" / "export.md").read_text(encoding="utf-8"))
+    checks = {"checked": str(len(waveforms)), "equal": "equal bit for bit", "classes": ", ".join(fitted.classes)}
+    checks["difference"] = f"{difference:.1e}" if not reason else f"not written: {reason}"
+    (folder / "README.md").write_text(text.substitute(about | checks), encoding="utf-8")
+    return Exported(folder, True, difference, reason)
+
+
+def register(name: str, folder: Path, run_id: str) -> str:
+    """Register the SavedModel under ``name`` with the alias ``champion``; returns its version."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types.schema import Array, DataType
+
+    tracking = Tracking()
+    mlflow.set_tracking_uri(tracking.uri)
+    outputs = Schema(
+        [ColSpec(Array(DataType.double), "classifier"), ColSpec(Array(DataType.string), "class_names"), ColSpec("string", "predicted")]
+    )
+    signature = ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1,))]), outputs)
+    example = np.zeros(16000, np.float32)
+    needs = [f"{package}=={metadata.version(package)}" for package in ("mlflow", "numpy", _tensorflow())]
+    with tempfile.TemporaryDirectory() as place, mlflow.start_run(run_id=run_id):
+        code = Path(place) / "served_model.py"
+        shutil.copyfile(str(resources.files("audiomtl") / "templates" / "served_model.py"), code)
+        made = mlflow.pyfunc.log_model(
+            name="waveform_model",
+            python_model=str(code),
+            artifacts={"saved_model": str(folder / "saved_model")},
+            signature=signature,
+            input_example=example,
+            pip_requirements=needs,
+            registered_model_name=name,
+        )
+    version = str(made.registered_model_version)
+    tracking.client.set_registered_model_alias(name, ALIAS, version)
+    return version
+
+
+def _tensorflow() -> str:
+    """The distribution that brings tensorflow here."""
+    installed = metadata.packages_distributions().get("tensorflow", ["tensorflow"])
+    return sorted(installed)[0]

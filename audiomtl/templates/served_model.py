@@ -1,0 +1,26 @@
+"""What `mlflow models serve` runs: the exported SavedModel, asked with one waveform. It needs tensorflow and numpy, not audiomtl.
+
+Request: {"inputs": [0.0, 0.1, ...]}, samples of one mono waveform at 16 kHz in [-1, 1], 0.1 to 60 s.
+Answer: {"predictions": {"classifier": [probabilities], "class_names": [names], "predicted": name}}
+"""
+
+import mlflow
+import numpy as np
+import tensorflow as tf
+from mlflow.pyfunc import PythonModel
+
+
+class WaveformClassifier(PythonModel):
+    """The SavedModel's ``serving_default`` with the names of its classes."""
+
+    def load_context(self, context):
+        self.model = tf.saved_model.load(context.artifacts["saved_model"])
+        self.names = [name.decode() for name in self.model.signatures["describe"]()["class_names"].numpy()]
+
+    def predict(self, context, model_input, params=None):
+        waveform = tf.constant(np.asarray(model_input, np.float32).reshape(-1))
+        probabilities = self.model.signatures["serving_default"](waveform=waveform)["classifier"].numpy()
+        return {"classifier": probabilities.tolist(), "class_names": self.names, "predicted": self.names[int(probabilities.argmax())]}
+
+
+mlflow.models.set_model(WaveformClassifier())
