@@ -27,7 +27,7 @@ def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.n
         if not sound.frames:
             raise UserError(f"{path}: the file is empty (no samples); remove it or record it again")
         rate, left = sound.samplerate, sound.frames
-        sound.seekable = lambda: False  # type: ignore[method-assign]  # soundfile seeks after each read, which garbles MP3
+        sound.seekable = lambda: False  # soundfile seeks after each read, which garbles MP3
         resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ") if rate != sample_rate else None
         total = max(1, (2 * sound.frames * sample_rate + rate) // (2 * rate))  # as `audio.load` rounds
         waiting, given = np.empty(0, np.float32), 0

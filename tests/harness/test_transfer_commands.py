@@ -1,0 +1,239 @@
+"""From trained best runs to files that serve: export, predict, stream, curve and an HTTP answer, by the real commands."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from audiomtl import config
+from audiomtl.data import audio
+from tests.nn import yamnet_weights
+
+pytestmark = pytest.mark.slow
+PROJECT = Path(__file__).parents[2]
+HTTP_PORT = 18473
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory) -> Path:
+    """24 clips of two classes, their table, and weights of a YAMNet that has learned nothing."""
+    folder, rows = tmp_path_factory.mktemp("sounds"), []
+    for number in range(24):
+        random, high = np.random.default_rng(number), number % 2
+        times = np.arange(round(random.uniform(0.7, 2.6) * 16000)) / 16000
+        y = 0.3 * np.sin(2 * np.pi * (3000 if high else 300) * times) + 0.02 * random.standard_normal(len(times))
+        audio.save(folder / f"{number:02}.wav", np.clip(y, -1, 1), sample_rate=16000)
+        rows.append({"path": f"{number:02}.wav", "label": ["low", "high"][high], "artist": f"artist {number // 2}"})
+    pd.DataFrame(rows).to_csv(folder / "mine.csv", index=False)
+    yamnet_weights.write(folder / "yamnet.h5")
+    return folder
+
+
+def settings_file(folder: Path, sounds: Path, **replaced: str) -> None:
+    text = (PROJECT / "experiments" / "transfer_esc10.toml").read_text(encoding="utf-8").partition("\n[ablation.")[0]
+    text = text.partition("\n[expected")[0]
+    head, _, rest = text.partition("[data]\n")
+    rest = rest[rest.index("[protocol]") :]
+    data = f'[data]\ndataset = "manifest"\ntable = "{sounds / "mine.csv"}"\nlabel = "label"\ngroups = ["artist"]\non_bad = "error"\n\n'
+    text = head + data + rest
+    changed = {
+        "seeds": "[1, 2]",
+        "study_seed": "0",
+        "weights": f'"{sounds / "yamnet.h5"}"',
+        'kind = "folds"': 'kind = "split"',
+        'column = "fold"': 'column = ""',
+        "epochs": "4",
+        "hidden": "[8]",
+        "pooling_name": '"mean"',
+    } | replaced
+    lines = []
+    for line in text.splitlines():
+        name = line.partition(" = ")[0]
+        if name in changed:
+            line = f"{name} = {changed[name]}"
+        for old in ('kind = "folds"', 'column = "fold"'):
+            line = line.replace(old, changed[old])
+        lines.append(line)
+    arms = '\n[ablation.no_pretraining]\nextractor.kind = "statistics"\n'
+    (folder / "experiments" / "mine.toml").write_text("\n".join(lines) + "\n" + arms)
+
+
+@pytest.fixture
+def trained(project, sounds):
+    settings_file(project.folder, sounds)
+    project.run("best", "mine", "--slots", "2")
+    return project
+
+
+def answer(port: int, body: dict) -> dict:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return json.loads(reply.read())
+
+
+def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> None:
+    project, one = trained, sounds / "03.wav"
+    said = project.run("export", "mine", "out")
+    assert "bit for bit" in said and "TFLite within" in said and "models:/mine@champion is version 1" in said
+    out = project.folder / "out"
+    assert {"saved_model", "model.tflite", "classes.txt", "README.md"} == {path.name for path in out.iterdir()}
+    assert (out / "classes.txt").read_text() == "high\nlow\n" and "$" not in (out / "README.md").read_text().replace("$ ", "")
+    assert "something in it already" in project.run("export", "mine", "out", code=2)
+
+    # in an interpreter that has never heard of audiomtl
+    code = "import sys, soundfile, tensorflow as tf; y, _ = soundfile.read(sys.argv[2], dtype='float32')"
+    code += (
+        "; print(tf.saved_model.load(sys.argv[1]).signatures['serving_default'](waveform=tf.constant(y))['classifier'].numpy().tolist())"
+    )
+    ran = subprocess.run([sys.executable, "-I", "-c", code, str(out / "saved_model"), str(one)], capture_output=True, text=True, check=True)
+    expected = json.loads(ran.stdout)
+
+    # predict says the same, in three formats, and keeps going over what cannot be read
+    lines = project.run("predict", "mine", str(one), "--format", "jsonl", "--top", "2").splitlines()
+    top = next(json.loads(line) for line in lines if line.startswith("{"))["top"]
+    assert {entry["label"]: entry["probability"] for entry in top} == pytest.approx(
+        dict(zip(["high", "low"], expected, strict=True)), abs=1e-5
+    )
+    bad = tmp_path / "text.wav"
+    bad.write_text("no sound")
+    said = project.run("predict", "mine", str(bad), str(one), "--format", "csv", "--over-time", "scores", code=1)
+    assert "text.wav: cannot be read as sound" in said and f"{one},1,{top[0]['label']}" in said
+    assert (project.folder / "scores" / "03.scores.png").stat().st_size > 1000
+    assert list(pd.read_csv(project.folder / "scores" / "03.scores.csv").columns) == ["start_seconds", "end_seconds", "high", "low"]
+
+    # MLflow's own server, asked over HTTP
+    tracking = project.tracking()
+    version = tracking.client.get_model_version_by_alias("mine", "champion")
+    assert version.version == "1" or version.version == 1
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking.uri, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", "models:/mine@champion"]
+    command += ["--env-manager", "local", "-p", str(HTTP_PORT)]
+    with (tmp_path / "serve.log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            y = soundfile.read(one, dtype="float32")[0].tolist()
+            for _ in range(120):
+                try:
+                    got = answer(HTTP_PORT, {"inputs": y})["predictions"]
+                    break
+                except (urllib.error.URLError, ConnectionError):
+                    assert server.poll() is None, (tmp_path / "serve.log").read_text()
+                    time.sleep(0.5)
+            assert got["class_names"] == ["high", "low"] and got["predicted"] == top[0]["label"]
+            assert got["classifier"] == pytest.approx(expected, abs=1e-6)
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def test_a_long_file_is_streamed_to_the_scores_of_the_whole(trained, sounds, tmp_path) -> None:
+    from audiomtl.harness.listening import BLOCK, Listener, best_model, events
+
+    fitted, _ = best_model(config.load_experiment("mine"))
+    listener = Listener(fitted)
+    length = BLOCK * 7680 * 2 + 12345  # samples: three blocks
+    y = np.where(np.arange(length) // 80000 % 2, 0.3, 0.0) * np.sin(2 * np.pi * 3000 * np.arange(length) / 16000)
+    path = tmp_path / "long.flac"
+    soundfile.write(path, y, 16000)
+    whole = listener.hear(path)
+    streamed = list(listener.stream(path))
+    assert np.allclose([start for start, _ in streamed], whole.starts)
+    assert np.allclose([row for _, row in streamed], whole.patches, atol=1e-5)
+
+    found = list(events(iter(streamed), listener.classes, 0.6))
+    above = np.array([row for _, row in streamed]) >= 0.6
+    starts = sum(int(column[0]) + int(np.sum(column[1:] & ~column[:-1])) for column in above.T)
+    assert len(found) == starts > 0
+    said = trained.run("predict", "mine", str(path), "--stream", "events", "--threshold", "0.6")
+    assert f"{len(found)} events" in said
+    table = pd.read_csv(trained.folder / "events" / "long.events.csv")
+    labels = [line.split("\t") for line in (trained.folder / "events" / "long.labels.txt").read_text().splitlines()]
+    assert len(table) == len(labels) == len(found)
+    assert [float(line[0]) for line in labels] == pytest.approx(list(table["start_seconds"]), abs=1e-3)
+    assert set(table["label"]) <= {"high", "low"} and (table["end_seconds"] > table["start_seconds"]).all()
+
+
+def test_streaming_holds_no_more_of_a_longer_file(trained, tmp_path) -> None:
+    import tracemalloc
+
+    from audiomtl.harness.listening import Listener, best_model
+
+    fitted, _ = best_model(config.load_experiment("mine"))
+    listener, peaks = Listener(fitted), []
+    for minutes in (1, 1, 6):  # the first one warms up
+        path = tmp_path / "long.wav"
+        with soundfile.SoundFile(path, "w", 16000, 1, "PCM_16") as file:
+            for _ in range(minutes * 6):
+                file.write(np.zeros(160000))
+        tracemalloc.start()
+        for _ in listener.stream(path):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 1.2 * peaks[1]  # of 23 MB of samples
+
+
+def test_the_label_curve_has_every_share_and_rival(trained) -> None:
+    said = trained.run("curve", "mine", "--fractions", "0.25", "0.5", "1.0", "--slots", "2")
+    table = pd.read_csv(trained.runs / "report" / "curve_mine.csv")
+    assert [tuple(row) for row in table[["trained", "train_share"]].to_numpy()] == [
+        (name, share) for name in ("mine", "no_pretraining") for share in (0.25, 0.5, 1.0)
+    ]
+    assert (
+        table["train_clips"].is_monotonic_increasing
+        or table.groupby("trained")["train_clips"].apply(lambda c: c.is_monotonic_increasing).all()
+    )
+    assert (table["seeds"] == 2).all() and (trained.runs / "report" / "curve_mine.png").is_file() and "no_pretraining" in said
+    again = trained.run("curve", "mine", "--fractions", "0.25", "--fractions", "0.5", "1.0")
+    assert "12 trainings were finished before" in again  # two seeds of three shares, with and without
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("predict", "mine", "x.wav", "--format", "xml"), "--format xml: must be table, jsonl, csv"),
+        (("predict", "mine", "x.wav", "--stream", "e", "--threshold", "2"), "--threshold 2: must be above 0"),
+        (("predict", "mine", "a/x.wav", "b/x.wav", "--stream", "e"), "two of the files have this name"),
+        (("predict", "mine", "x.wav"), "no best run is recorded here"),
+        (("export", "mine", "out"), "no best run is recorded here"),
+        (("curve", "mine", "--fractions", "1.5"), "--fractions 1.5: must be above 0 and at most 1"),
+        (("curve", "tiny"), "has no setting train_share"),
+        (("export", "tiny", "out"), "takes no waveform"),
+    ],
+)
+def test_mistakes_are_one_line(project, sounds, arguments, reason) -> None:
+    settings_file(project.folder, sounds)
+    said = project.run(*arguments, code=2)
+    assert reason in said and "Traceback" not in said
+
+
+def test_other_weights_than_those_trained_on_are_refused(trained, sounds) -> None:
+    yamnet_weights.write(trained.folder / "other.h5", seed=5)
+    place = sounds / "yamnet.h5"
+    kept = place.read_bytes()
+    try:
+        place.write_bytes((trained.folder / "other.h5").read_bytes())
+        assert "the model was trained on other weights" in trained.run("predict", "mine", str(sounds / "00.wav"), code=2)
+    finally:
+        place.write_bytes(kept)
+
+
+def test_heads_that_are_no_network_are_not_exported_but_heard(project, sounds) -> None:
+    settings_file(project.folder, sounds)
+    path = project.folder / "experiments" / "mine.toml"
+    path.write_text(path.read_text().replace('kind = "dense" ', 'kind = "random_forest" ').replace("seeds = [1, 2]", "seeds = [1]"))
+    project.run("best", "mine", "--slots", "1")
+    assert 'head.kind = "random_forest" is no network' in project.run("export", "mine", "out", code=2)
+    assert "00.wav: " in project.run("predict", "mine", str(sounds / "00.wav"))
