@@ -1,14 +1,14 @@
 """Settings of families that give a clip a label: where clips come from, how they are divided, how they are cut into windows.
 
-Conventions as in `shared`. Contents: the data tables (`Songs`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`, `Manifest`), `Protocol`,
-`Windows`.
+Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`, `Manifest`),
+`Protocol`, `Windows`.
 """
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from audiomtl.settings.shared import Count, Integers, Positive, Share, Strings, Table
+from audiomtl.settings.shared import Count, Integers, NotNegative, Positive, Share, Strings, Table
 
 
 class Labelled(Table):
@@ -35,6 +35,17 @@ class Songs(Labelled):
         if self.shortest_seconds > self.longest_seconds:
             raise ValueError(f"shortest_seconds <= longest_seconds must hold, but got {self.shortest_seconds} and {self.longest_seconds}")
         return self
+
+
+class Scenes(Labelled):
+    """The project's own synthetic sound scenes of twelve classes (``data/corpora/scenes.py``)."""
+
+    dataset: Literal["scenes"]
+    corpus_seed: int
+    sources: Annotated[int, Field(ge=5)]  # of each class, dealt to five folds in turn
+    takes: Count  # clips of each source
+    signal_to_noise_db: float  # of events over background and distractors, mean over clips
+    reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
 
 
 class Esc50(Labelled):
@@ -71,7 +82,7 @@ class Manifest(Labelled):
     on_bad: Literal["error", "skip"]  # missing, unreadable and doubled files
 
 
-Data = Annotated[Songs | Esc50 | EmoDB | JamendoLyrics | Gtzan | Manifest, Field(discriminator="dataset")]
+Data = Annotated[Songs | Scenes | Esc50 | EmoDB | JamendoLyrics | Gtzan | Manifest, Field(discriminator="dataset")]
 
 
 class Protocol(Table):
