@@ -123,7 +123,10 @@ def data(
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new experiment and its study.")],
     table: Annotated[str, typer.Option("--data", metavar="FILE", help="CSV or Parquet: a row per clip, its file in a column path.")],
-    model: Annotated[str, typer.Option("--model", metavar="FAMILY", help="What to train: mil (a clip's label from its windows).")] = "mil",
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="FAMILY", help="What to train: mil or transfer (a clip's label from its windows, or from YAMNet)."),
+    ] = "mil",
     label: Annotated[str, typer.Option("--label", metavar="COLUMN", help="The column of classes. Default: label.")] = "",
     groups: Annotated[
         str, typer.Option("--groups", metavar="COLUMNS", help="Columns that no split may cut, as artist,song. Default: well-known names.")

@@ -42,6 +42,14 @@ def test_files_are_valid_and_fit_the_table(columns, groups, expected):
     assert "@" not in experiment.read_text() + study.read_text()
 
 
+@pytest.mark.parametrize(("columns", "kind", "arms"), [("path,label,artist", "yamnet", 3), ("embedding_path,label", "stored", 2)])
+def test_a_transfer_experiment_fits_the_table(columns, kind, arms):
+    experiment, study = new.write("mine", model="transfer", table=table(columns))
+    file = config.load_experiment("mine")
+    assert file.raw["extractor"]["kind"] == kind and len(file.ablations) == arms
+    assert "@" not in experiment.read_text() + study.read_text()
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
