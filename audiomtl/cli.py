@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -107,6 +107,7 @@ def data(
         file = config.load_experiment(name)
         try:
             table = catalog.clips(file.settings.data)  # type: ignore[attr-defined]
+            _with_data(file.settings)
         except MissingData as error:
             print(f"{name}: not here: {error}")
             continue
@@ -162,7 +163,7 @@ def study(
     from audiomtl import config
 
     file = config.load_study(name, experiment or None)
-    _with_data(file.experiment.settings.data)  # type: ignore[attr-defined]
+    _with_data(file.experiment.settings)
     from audiomtl.harness.study import run_study
 
     run_study(file, slots=slots, threads=threads, storage=storage)
@@ -209,7 +210,7 @@ def best(
 
     file = config.load_experiment(name)
     try:
-        _with_data(file.settings.data)  # type: ignore[attr-defined]
+        _with_data(file.settings)
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
@@ -235,7 +236,7 @@ def ablations(
 
     file = config.load_experiment(name)
     try:
-        _with_data(file.settings.data)  # type: ignore[attr-defined]
+        _with_data(file.settings)
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
@@ -281,7 +282,7 @@ def curve(
     from audiomtl import config
 
     file = config.load_experiment(name)
-    _with_data(file.settings.data)  # type: ignore[attr-defined]
+    _with_data(file.settings)
     from audiomtl.harness.curve import curve as draw_curve
 
     shares = [*(fractions or []), *(more or [])] or [0.1, 0.25, 0.5, 1.0]
@@ -367,11 +368,13 @@ def _quiet_tensorflow() -> None:
         os.dup2(log.fileno(), 2)
 
 
-def _with_data(settings: object) -> None:
-    """Make or find the data before anything heavy is imported."""
-    from audiomtl.data import catalog
+def _with_data(settings: Any) -> None:
+    """Make or find the data, and the weights of a pretrained network, before anything heavy is imported."""
+    from audiomtl.data import catalog, fetch
 
-    catalog.clips(settings)  # type: ignore[arg-type]
+    catalog.clips(settings.data)
+    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
+        fetch.weights(settings.extractor.weights)
 
 
 def _all_experiments() -> list[str]:

@@ -27,7 +27,7 @@ HEAVY = {
     "rich",
     "scipy",
 }  # typer itself reads options with pydantic
-COMMANDS = ["ablations", "best", "check", "data", "new", "price", "promote", "report", "study", "ui"]
+COMMANDS = ["ablations", "best", "check", "curve", "data", "export", "new", "predict", "price", "promote", "report", "study", "ui"]
 
 
 def run(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
@@ -86,12 +86,15 @@ def test_all_commands_are_known(monkeypatch, capsys):
     [
         ([], ["project's folder", "study NAME", "promote NAME", "best NAME --record", "AUDIOMTL_DATA", "AUDIOMTL_RUNS", "AUDIOMTL_CACHE"]),
         (["check"], ["experiments/", "studies/", "Trains nothing"]),
-        (["data"], ["corpora", "AUDIOMTL_DATA", "published", "Nothing is downloaded", "Default: all"]),
+        (["data"], ["corpora", "AUDIOMTL_DATA", "published", "Only `data fetch NAME` downloads", "Default: all"]),
         (["study"], ["studies/", "Ctrl-C", "goes on from there", "MLflow", "--slots", "--storage", "--experiment", "runs/optuna.db"]),
         (["promote"], ["best trial", "comments stay", "[expected]", "--to FOLDER"]),
         (["best"], ["every seed", "--record", "[expected]", "exit code 1", "--again", "skipped"]),
         (["ablations"], ["[ablation.*]", "validation", "paired by seed"]),
         (["report"], ["Markdown", "runs/report", "--readme"]),
+        (["curve"], ["--fractions", "validation", "intervals", "runs/report"]),
+        (["export"], ["SavedModel", "TFLite", "README.md", "--seed"]),
+        (["predict"], ["--stream", "--threshold", "--over-time", "--format", "Audacity", "exit code 1"]),
         (["ui"], ["127.0.0.1", "MLflow", "--port"]),
         (["price"], ["minutes"]),
     ],

@@ -1,8 +1,11 @@
-"""Published files from the network, by checksum. Contents: `fetch`, `PUBLISHED`."""
+"""Published weights: found on this machine, or fetched by checksum. Contents: `weights`, `digest`, `fetch`, `PUBLISHED`."""
 
+import hashlib
+from functools import cache
 from pathlib import Path
 
-from audiomtl.errors import UserError
+from audiomtl.data import catalog
+from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.faults import nearest
 
 # name -> (address of the folder, {file: SHA-256})
@@ -12,6 +15,33 @@ PUBLISHED = {
         {"yamnet.h5": "13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744"},
     )
 }
+
+
+def weights(name: str = "") -> Path:
+    """The file of YAMNet's weights: ``name``, or if it is empty ``yamnet/yamnet.h5``, else ``yamnet/yamnet.tflite`` in the data folder.
+
+    Raises
+    ------
+    MissingData : there is no such file.
+    """
+    folder = catalog.data_folder() / "yamnet"
+    for place in [Path(name)] if name else [folder / "yamnet.h5", folder / "yamnet.tflite"]:
+        if place.is_file():
+            return place
+    if name:
+        raise MissingData(f"extractor.weights = {name}: no such file")
+    raise MissingData(f"YAMNet's weights are not in {folder} (yamnet.h5 or yamnet.tflite): `audiomtl data fetch yamnet` gets them")
+
+
+def digest(place: Path) -> str:
+    """First 12 hexadecimal digits of a file's SHA-256."""
+    state = place.stat()
+    return _digest(place, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _digest(place: Path, _changed: int, _size: int) -> str:
+    return hashlib.sha256(place.read_bytes()).hexdigest()[:12]
 
 
 def fetch(name: str, folder: Path, mirror: str = "") -> list[Path]:

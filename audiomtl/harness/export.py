@@ -21,7 +21,7 @@ from audiomtl.harness.tracking import Run, Tracking
 
 TOLERANCE = 1e-4  # of a TFLite file's probabilities
 CHECKED_SECONDS = (0.1, 0.975, 1.0, 5.0, 7.3, 60.0)
-ALIAS = "champion"
+SAMPLES_OF_EXAMPLE = 16000
 
 
 @dataclass(frozen=True)
@@ -102,37 +102,14 @@ def write(fitted: Any, folder: Path, about: dict[str, str]) -> Exported:
 
 def register(name: str, folder: Path, run_id: str) -> str:
     """Register the SavedModel under ``name`` with the alias ``champion``; returns its version."""
-    import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
-    from mlflow.types.schema import Array, DataType
-
-    tracking = Tracking()
-    mlflow.set_tracking_uri(tracking.uri)
-    outputs = Schema(
-        [ColSpec(Array(DataType.double), "classifier"), ColSpec(Array(DataType.string), "class_names"), ColSpec("string", "predicted")]
-    )
-    signature = ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1,))]), outputs)
-    example = np.zeros(16000, np.float32)
     needs = [f"{package}=={metadata.version(package)}" for package in ("mlflow", "numpy", _tensorflow())]
-    with tempfile.TemporaryDirectory() as place, mlflow.start_run(run_id=run_id):
-        code = Path(place) / "served_model.py"
+    with tempfile.TemporaryDirectory() as place:
+        code = Path(place) / "served_model.py"  # by itself: the model needs no audiomtl
         shutil.copyfile(str(resources.files("audiomtl") / "templates" / "served_model.py"), code)
-        made = mlflow.pyfunc.log_model(
-            name="waveform_model",
-            python_model=str(code),
-            artifacts={"saved_model": str(folder / "saved_model")},
-            signature=signature,
-            input_example=example,
-            pip_requirements=needs,
-            registered_model_name=name,
-        )
-    version = str(made.registered_model_version)
-    tracking.client.set_registered_model_alias(name, ALIAS, version)
-    return version
+        example = np.zeros(SAMPLES_OF_EXAMPLE, np.float32)
+        return Tracking().register_champion(name, run_id, code, folder / "saved_model", example, needs)
 
 
 def _tensorflow() -> str:
     """The distribution that brings tensorflow here."""
-    installed = metadata.packages_distributions().get("tensorflow", ["tensorflow"])
-    return sorted(installed)[0]
+    return sorted(metadata.packages_distributions().get("tensorflow", ["tensorflow"]))[0]

@@ -15,7 +15,7 @@ import numpy as np
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.data import audio, stream
+from audiomtl.data import audio, fetch, stream
 from audiomtl.errors import UserError
 from audiomtl.harness import experiment, runs
 from audiomtl.harness.tracking import Run
@@ -68,8 +68,8 @@ class Listener:
         import tensorflow as tf
 
         self.fitted, self.classes = fitted, fitted.classes
-        place = yamnet.find_weights(fitted.settings.extractor.weights)
-        if (digest := yamnet.weights_digest(place)) != fitted.weights_digest:
+        place = fetch.weights(fitted.settings.extractor.weights)
+        if (digest := fetch.digest(place)) != fitted.weights_digest:
             raise UserError(
                 f"{place} ({digest}): the model was trained on other weights ({fitted.weights_digest}); name those or train again"
             )

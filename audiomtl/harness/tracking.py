@@ -155,6 +155,45 @@ class Tracking:
         kept = {key: value for key, value in source.data.metrics.items() if key.startswith(("best", "data/")) or "/" not in key}
         self.client.log_batch(run_id, metrics=[Metric(key, value, self._began(run_id), 0) for key, value in sorted(kept.items())])
 
+    def register_champion(self, name: str, run_id: str, code: Path, saved_model: Path, example: Any, needs: list[str]) -> str:
+        """Log a SavedModel of waveform to classes into a run and register it under ``name`` with the alias ``champion``.
+
+        Parameters
+        ----------
+        code : a file that sets MLflow's model (``templates/served_model.py``).
+        example : waveform (n_samples,), kept as the input example.
+        needs : pip requirements.
+
+        Returns
+        -------
+        the version under ``name``
+        """
+        import numpy as np
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema, TensorSpec
+        from mlflow.types.schema import Array, DataType
+
+        answer: list[Any] = [
+            ColSpec(Array(DataType.double), "classifier"),
+            ColSpec(Array(DataType.string), "class_names"),
+            ColSpec("string", "predicted"),
+        ]
+        signature = ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1,))]), Schema(answer))
+        mlflow.set_tracking_uri(self.uri)
+        with mlflow.start_run(run_id=run_id):
+            made = mlflow.pyfunc.log_model(
+                name="waveform_model",
+                python_model=str(code),
+                artifacts={"saved_model": str(saved_model)},
+                signature=signature,
+                input_example=example,
+                pip_requirements=needs,
+                registered_model_name=name,
+            )
+        version = str(made.registered_model_version)
+        self.client.set_registered_model_alias(name, "champion", version)
+        return version
+
     def close(self, run_id: str, status: str, reason: str = "") -> None:
         """End a run that has nothing more to log."""
         if reason:

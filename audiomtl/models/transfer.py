@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from audiomtl.data import catalog, protocols, splits
+from audiomtl.data import catalog, fetch, protocols, splits
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
@@ -98,7 +98,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     if len(classes) < 2:
         raise UserError(f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); two are needed')
     sides = replace(sides, train=share_of(sides.train, settings, seed))
-    weights = yamnet.find_weights(settings.extractor.weights) if settings.extractor.kind == "yamnet" else None
+    weights = fetch.weights(settings.extractor.weights) if settings.extractor.kind == "yamnet" else None
     patches = dict(zip(table["clip_id"], _patches(table, settings, weights), strict=True))
     examples = {
         side: [
@@ -167,7 +167,7 @@ def statistics(frames: np.ndarray, settings: Settings) -> np.ndarray:
 
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Train one head; it comes back with the weights of its best epoch. A scikit-learn head is fitted in one epoch."""
-    digest = yamnet.weights_digest(prepared.weights) if prepared.weights else ""
+    digest = fetch.digest(prepared.weights) if prepared.weights else ""
     bare = Fitted(None, None, None, np.empty((0, 0)), np.empty(0), settings, prepared.classes, seed, digest, None, None)
     if settings.head.kind != "dense":
         return _fit_pipeline(bare, prepared, on_epoch)

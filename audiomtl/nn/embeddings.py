@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from audiomtl.data import audio, store
+from audiomtl.data import audio, fetch, store
 from audiomtl.nn import yamnet
 
 VERSION = 1  # of what is stored
@@ -37,7 +37,7 @@ class EmbeddingStore:
     def __init__(self, folder: Path, weights: Path, tail_blocks: int = 0) -> None:
         self.folder, self.weights, self.tail_blocks = Path(folder), weights, tail_blocks
         self.size = yamnet.body_size(tail_blocks)  # numbers per patch
-        self.digest = yamnet.weights_digest(weights)
+        self.digest = fetch.digest(weights)
         self.extracted = 0
 
     @cached_property

@@ -6,11 +6,10 @@ bands from 125 to 7500 Hz; log(x + 0.001); patches of 96 frames every 48. A wave
 samples) and then to whole hops of 7,680: 5 s are 10 patches. The last ``tail_blocks`` of the 14 blocks can be built apart from the rest,
 so that what is frozen is computed once.
 
-Contents: `log_mel`, `patches_of`, `yamnet`, `core`, `body`, `tail`, `find_weights`, `read_weights`, `set_weights`, `class_names`.
+Contents: `log_mel`, `patches_of`, `yamnet`, `core`, `body`, `tail`, `read_weights`, `set_weights`, `class_names`.
 """
 
 import csv
-import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -22,8 +21,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from audiomtl.data import catalog
-from audiomtl.errors import MissingData, UserError
+from audiomtl.errors import UserError
 
 SAMPLE_RATE = 16000  # Hz
 WINDOW, HOP, FFT = 400, 160, 512  # samples
@@ -238,28 +236,6 @@ class Tuned(layers.Layer):
 
 
 # ---------------------------------------------------------------- weights
-
-
-def find_weights(name: str) -> Path:
-    """The file of weights: ``name``, or if it is empty ``yamnet/yamnet.h5``, else ``yamnet/yamnet.tflite`` in the data folder.
-
-    Raises
-    ------
-    MissingData : there is no such file.
-    """
-    folder = catalog.data_folder() / "yamnet"
-    places = [Path(name)] if name else [folder / "yamnet.h5", folder / "yamnet.tflite"]
-    for place in places:
-        if place.is_file():
-            return place
-    if name:
-        raise MissingData(f"extractor.weights = {name}: no such file")
-    raise MissingData(f"YAMNet's weights are not in {folder} (yamnet.h5 or yamnet.tflite): `audiomtl data fetch yamnet` gets them")
-
-
-def weights_digest(path: Path) -> str:
-    """First 12 hexadecimal digits of the file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def weight_shapes() -> dict[str, tuple[int, ...]]:

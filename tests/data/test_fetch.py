@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from audiomtl.data import fetch
-from audiomtl.errors import UserError
+from audiomtl.errors import MissingData, UserError
 
 
 @pytest.fixture
@@ -89,3 +89,24 @@ def test_the_command_says_where_it_is(server, tmp_path, monkeypatch, capsys) -> 
         cli.main()
     assert end.value.code == 2 and "another checksum" in capsys.readouterr().err
     assert not list(Path(tmp_path / "data").rglob("*.h5"))
+
+
+def test_weights_are_found_the_floats_before_the_integers(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("AUDIOMTL_DATA", str(tmp_path))
+    with pytest.raises(MissingData, match="audiomtl data fetch yamnet"):
+        fetch.weights()
+    (tmp_path / "yamnet").mkdir()
+    for name in ("yamnet.tflite", "yamnet.h5"):
+        (tmp_path / "yamnet" / name).write_bytes(name.encode())
+        assert fetch.weights() == tmp_path / "yamnet" / name
+    assert fetch.weights(str(tmp_path / "yamnet" / "yamnet.tflite")).name == "yamnet.tflite"
+    with pytest.raises(MissingData, match="no such file"):
+        fetch.weights(str(tmp_path / "other.h5"))
+
+
+def test_a_changed_file_has_another_digest(tmp_path) -> None:
+    place = tmp_path / "weights"
+    place.write_bytes(b"one")
+    first = fetch.digest(place)
+    place.write_bytes(b"other")
+    assert first == hashlib.sha256(b"one").hexdigest()[:12] and fetch.digest(place) != first

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from audiomtl.data import audio
-from audiomtl.errors import MissingData, UserError
+from audiomtl.errors import UserError
 from audiomtl.nn import yamnet
 from tests.nn import yamnet_weights
 
@@ -148,12 +148,6 @@ def test_a_weight_of_another_shape_is_named(file, tmp_path) -> None:
         changed["dense/dense/kernel:0"] = np.zeros((1024, 50), np.float32)
     with pytest.raises(UserError, match=r"scores/kernel has the shape \(1024, 50\), but YAMNet's is \(1024, 521\)"):
         yamnet.read_weights(other)
-
-
-def test_absent_weights_say_how_to_get_them(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("AUDIOMTL_DATA", str(tmp_path))
-    with pytest.raises(MissingData, match="audiomtl data fetch yamnet"):
-        yamnet.find_weights("")
 
 
 @needs_published
