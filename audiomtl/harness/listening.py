@@ -48,7 +48,11 @@ def best_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, Run]
     run = chosen.runs[min(scores, key=lambda one: (sign * scores[one], one)) if seed is None else seed]
     with tempfile.TemporaryDirectory() as folder:
         place = tracking.client.download_artifacts(run.info.run_id, "model", folder)
-        return config.family("models", file.raw["model"]).load(Path(place)), run
+        fitted = config.family("models", file.raw["model"]).load(Path(place))
+    heads = fitted.model.get_layer("head") if fitted.tail is not None else fitted.model
+    if heads is not None and (given := heads.get_layer("logits").units) != len(fitted.classes):
+        raise UserError(f"{run.info.run_id}: use.json lists {len(fitted.classes)} classes, but the network has {given}; train it again")
+    return fitted, run
 
 
 @dataclass(frozen=True)

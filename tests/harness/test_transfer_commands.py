@@ -217,6 +217,30 @@ def test_mistakes_are_one_line(project, sounds, arguments, reason) -> None:
     assert reason in said and "Traceback" not in said
 
 
+def test_any_sound_is_heard_and_what_is_none_gets_a_line(trained, sounds, tmp_path) -> None:
+    """Stereo, 8 bits, 8 and 96 kHz, silence; an empty file and a text; then a class list that does not fit the network."""
+    times = np.arange(3 * 96000) / 96000
+    tone = 0.3 * np.sin(2 * np.pi * 3000 * times)
+    soundfile.write(tmp_path / "stereo.wav", np.stack([tone, tone], axis=1), 96000)
+    soundfile.write(tmp_path / "eight_bits.wav", tone[::12], 8000, subtype="PCM_U8")
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16000), 16000)
+    soundfile.write(tmp_path / "empty.wav", np.empty(0), 16000)
+    (tmp_path / "text.wav").write_text("no sound at all")
+    good = ["stereo", "eight_bits", "silence"]
+    files = [str(tmp_path / f"{name}.wav") for name in [*good, "empty", "text"]]
+    said = trained.run("predict", "mine", *files, "--format", "jsonl", code=1)
+    heard = {Path(line["file"]).stem: line["top"] for line in map(json.loads, (line for line in said.splitlines() if line.startswith("{")))}
+    assert list(heard) == good and "Traceback" not in said
+    assert all(sum(entry["probability"] for entry in top) == pytest.approx(1, abs=1e-4) for top in heard.values())
+    assert heard["stereo"][0]["label"] == heard["eight_bits"][0]["label"]
+    assert "empty.wav: the file is empty" in said and "text.wav: cannot be read as sound" in said
+
+    for place in trained.runs.glob("artifacts/mine/*/artifacts/model/use.json"):
+        use = json.loads(place.read_text())
+        place.write_text(json.dumps(use | {"classes": ["high", "low", "middle"]}))
+    assert "use.json lists 3 classes, but the network has 2" in trained.run("predict", "mine", files[0], code=2)
+
+
 def test_other_weights_than_those_trained_on_are_refused(trained, sounds) -> None:
     yamnet_weights.write(trained.folder / "other.h5", seed=5)
     place = sounds / "yamnet.h5"

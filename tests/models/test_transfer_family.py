@@ -145,6 +145,38 @@ def test_no_source_on_two_sides(use, settings) -> None:
         assert sum(map(len, sources)) == len(set.union(*sources)) == 24
 
 
+def test_the_articles_case_on_the_published_layout(weights, monkeypatch, tmp_path) -> None:
+    """transfer_dog_cat as it stands: folds 1-3 train, 4 validates, 5 tests; 40 clips of each class are published, here 2 a fold."""
+    from audiomtl.settings.clips import Esc50
+
+    rows = [
+        (f"{fold}-{fold}{take}{target}-A-{target}.wav", fold, target, name, False, f"{fold}{take}{target}", "A")
+        for fold in range(1, 6)
+        for take in range(2)
+        for target, name in ((0, "dog"), (5, "cat"), (1, "rooster"))
+    ]
+    root = tmp_path / "ESC-50"
+    (root / "meta").mkdir(parents=True)
+    (root / "audio").mkdir()
+    columns = ["filename", "fold", "target", "category", "esc10", "src_file", "take"]
+    pd.DataFrame(rows, columns=columns).to_csv(root / "meta" / "esc50.csv", index=False)
+    random = np.random.default_rng(0)
+    for name, *_ in rows:
+        audio.save(root / "audio" / name, random.uniform(-0.1, 0.1, 44100), sample_rate=44100)
+    monkeypatch.setenv("AUDIOMTL_DATA", str(tmp_path))
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
+    raw = config.load_experiment(str(PROJECT / "experiments" / "transfer_dog_cat.toml")).raw
+    some = config.settings_of(config.override(raw, {"extractor.weights": str(weights), "training.epochs": 1}), "test")
+    assert isinstance(some.data, Esc50) and not config.load_experiment(str(PROJECT / "experiments" / "transfer_dog_cat.toml")).expected
+    fitted, prepared = trained(some)
+    assert {side: set(rows["fold"]) for side, rows in prepared.splits.sides().items()} == {
+        "train": {1, 2, 3},
+        "validation": {4},
+        "test": {5},
+    }
+    assert fitted.classes == ("cat", "dog") and len(transfer.predict(fitted, prepared.examples["test"])["predictions"]) == 4
+
+
 # ---------------------------------------------------------------- share of the training data
 
 
