@@ -78,6 +78,8 @@ def start_forkserver(model: str, log: Path) -> Any:
     context.set_forkserver_preload([*PRELOAD, f"{package or 'audiomtl'}.models.{name}"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("MPLBACKEND", "Agg")
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # trainings fill the cores; BLAS threads that spin beside
+        os.environ.setdefault(name, "1")  # them made a logistic regression of 0.02 s take 20 s
     # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that. TensorFlow greets on stderr.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -42,7 +42,7 @@ class Scenes(Labelled):
 
     dataset: Literal["scenes"]
     corpus_seed: int
-    sources: Annotated[int, Field(ge=5)]  # of each class, dealt to five folds in turn
+    sources: Annotated[int, Field(ge=5, multiple_of=5)]  # of each class, dealt to five folds in turn
     takes: Count  # clips of each source
     signal_to_noise_db: float  # of events over background and distractors, mean over clips
     reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry

@@ -11,6 +11,8 @@ import soundfile
 from audiomtl.data.corpora import scenes
 from audiomtl.settings.clips import Scenes
 
+POOLED = scenes._make  # before the fixture below replaces it
+
 
 def settings(**changes) -> Scenes:
     values = {"dataset": "scenes", "label": "event", "groups": ["source"], "corpus_seed": 1, "sources": 5, "takes": 2}
@@ -81,3 +83,60 @@ def test_a_damaged_corpus_is_made_again(tmp_path) -> None:
     content = place.read_bytes()
     place.write_bytes(content[:1000])
     assert scenes.clips(settings(takes=1), tmp_path).equals(first) and place.read_bytes() == content
+
+
+def recorded(monkeypatch) -> list[tuple[str, dict[str, float]]]:
+    """Names and habits of the events that are made from now on; each is 0.2 s of a tone."""
+    heard: list[tuple[str, dict[str, float]]] = []
+
+    def event(name, of, random):
+        heard.append((name, of))
+        return np.sin(np.arange(3200) * 0.3)
+
+    monkeypatch.setattr(scenes, "EVENTS", {name: partial(event, name) for name in scenes.EVENTS})
+    return heard
+
+
+def test_a_clip_has_events_of_its_class_only_and_a_source_has_habits(tmp_path, monkeypatch) -> None:
+    heard = recorded(monkeypatch)
+    of_source: dict[tuple[str, int], list[list[float]]] = {}
+    for name in scenes.EVENTS:
+        for source in range(6):
+            heard.clear()
+            rows = [scenes._clip(settings(reverberation_seconds=0.0), tmp_path, (name, source, take)) for take in range(2)]
+            assert {one for one, _ in heard} == {name} and len(heard) == sum(len(row["passages"]) for row in rows)
+            of_source[name, source] = [list(of.values()) for _, of in heard]
+    within = np.mean([np.std(habits, axis=0) for habits in of_source.values()])
+    means = np.array([np.mean(habits, axis=0) for habits in of_source.values()])  # (72 sources, 3 habits)
+    assert within < 0.05 and means.std(axis=0).min() > 0.2  # jitter is 0.03; the deviation of a uniform number is 0.29
+
+
+def test_reverberation_sounds_on_after_the_events(tmp_path) -> None:
+    """The share of power outside the passages, without background to speak of."""
+    shares = []
+    for seconds in (0.0, 0.8):
+        data = settings(takes=1, signal_to_noise_db=60.0, reverberation_seconds=seconds)
+        outside = []
+        for name in ("alarm", "bird", "dog_bark"):
+            row = scenes._clip(data, tmp_path, (name, 0, 0))
+            y, rate = soundfile.read(tmp_path / f"{row['clip_id']}.wav")
+            inside = np.zeros(len(y), bool)
+            for start, end in row["passages"]:
+                inside[round(start * rate) : round(end * rate)] = True
+            outside.append(np.sum(y[~inside] ** 2) / np.sum(y**2))
+        shares.append(min(outside) if seconds else max(outside))
+    assert shares[1] > 10 * shares[0]
+
+
+def test_another_version_is_another_corpus(table, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(scenes, "VERSION", scenes.VERSION + 1)
+    monkeypatch.setattr(scenes.made, "rows", lambda place, make: pytest.fail(place.name))
+    with pytest.raises(pytest.fail.Exception) as failure:
+        scenes.clips(settings(), tmp_path)
+    assert str(failure.value) != Path(table["path"][0]).parent.name
+
+
+def test_the_pool_gives_the_same_bytes(table, tmp_path) -> None:
+    made = list(POOLED(settings(), tmp_path))
+    assert sorted(row["clip_id"] for row in made) == table["clip_id"].tolist()
+    assert all((tmp_path / Path(path).name).read_bytes() == Path(path).read_bytes() for path in table["path"])

@@ -24,13 +24,19 @@ from scipy.signal import lfilter
 
 from audiomtl.data import audio
 from audiomtl.data.corpora import made, room
+from audiomtl.errors import UserError
 from audiomtl.settings.clips import Scenes
+from audiomtl.settings.faults import nearest
 
-VERSION = 1  # of this generator: raise it whenever the same settings would give other bytes
+VERSION = 2  # of this generator: raise it whenever the same settings would give other bytes
 SAMPLE_RATE = 16000  # Hz
 SECONDS = 5.0
 FOLDS = 5
 PEAK = 0.7
+LONGEST_EVENT_SECONDS = 1.4  # three of them and the pauses between fit into a clip, whatever the class
+FADE_SECONDS = 0.02
+PAUSE_SECONDS = 0.1  # least, between events
+LABELS = ("event", "background")
 
 Random = np.random.Generator
 
@@ -188,11 +194,17 @@ def clips(data: Scenes, folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame sorted by ``clip_id``: path, seconds, event (the class), source (never in two folds), fold (1 to 5), background (its kind),
-        passages (tuple of (onset, offset) in seconds).
+        passages (tuple of (onset, offset) in seconds). A row of taps is one event, the silence between them included.
+
+    Raises
+    ------
+    UserError : no such label.
     """
+    if data.label not in LABELS:
+        raise UserError(f'data.label = "{data.label}": the scenes have {", ".join(LABELS)}{nearest(data.label, LABELS)}')
     swept = data.model_dump(exclude={"label", "groups"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
-    rows = made.rows(folder / f"scenes-{key}", partial(_make, data))
+    rows = made.rows(Path(folder).absolute() / f"scenes-{key}", partial(_make, data))
     table = pd.DataFrame(rows)
     spans = [tuple((float(start), float(end)) for start, end in row["passages"]) for row in rows]
     table["passages"] = pd.Series(spans, dtype=object)
@@ -236,15 +248,16 @@ def scene(name: str, of: dict[str, float], random: Random) -> tuple[np.ndarray, 
     """One to three events of a class that do not overlap: waveform (n_samples,) and their (onset, offset) in seconds."""
     y, passages, begin = np.zeros(round(SECONDS * SAMPLE_RATE)), [], 0
     for left in range(int(random.integers(1, 4)), 0, -1):
-        event = EVENTS[name](of, random)
+        event = EVENTS[name](of, random)[: round(LONGEST_EVENT_SECONDS * SAMPLE_RATE)]
         event = event / np.abs(event).max() * random.uniform(0.6, 1)
-        room_left = len(y) - begin - len(event)
-        if room_left <= 0:
-            break
-        start = begin + int(random.integers(0, max(1, room_left // left)))
+        fade = round(FADE_SECONDS * SAMPLE_RATE)
+        event[-fade:] *= np.linspace(1, 0, fade)
+        # what the events after this one may need stays free
+        spare = len(y) - begin - len(event) - (left - 1) * round((LONGEST_EVENT_SECONDS + PAUSE_SECONDS) * SAMPLE_RATE)
+        start = begin + int(random.integers(0, max(1, spare // left if left > 1 else spare)))
         y[start : start + len(event)] += event
         passages.append((round(start / SAMPLE_RATE, 6), round((start + len(event)) / SAMPLE_RATE, 6)))
-        begin = start + len(event) + SAMPLE_RATE // 10
+        begin = start + len(event) + round(PAUSE_SECONDS * SAMPLE_RATE)
     return y, passages
 
 
