@@ -191,7 +191,9 @@ class Balancing(layers.Layer):
         self.sums.assign_add(tf.stop_gradient(stacked))
         self.count.assign_add(present)
         if self.method in BY_GRADIENTS:
-            return self._by_gradients(list(losses), present, tape, list(shared))
+            # TensorFlow cannot make zeros of a Keras variable that a loss does not reach
+            own = [one.value if isinstance(one, keras.Variable) else one for one in shared]
+            return self._by_gradients(list(losses), present, tape, own)
         if self.method == "uncertainty":
             self.now.assign(tf.exp(-self.log_variances) / 2)
             return uncertainty(stacked * tf.constant(self.start), tf.convert_to_tensor(self.log_variances), present)
@@ -218,7 +220,7 @@ class Balancing(layers.Layer):
         weighted = tf.stack(losses) * present * tf.constant(self.start)
         rows = []
         for loss, weight in zip(losses, self.start, strict=True):
-            parts = tape.gradient(loss, shared, unconnected_gradients="zero")
+            parts = tape.gradient(loss, shared, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             rows.append(weight * tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0))
         gradients = tf.stop_gradient(tf.stack(rows)) * present[:, None]  # (T, n)
         correction = tf.stop_gradient(self._direction(gradients, tf.stop_gradient(weighted), present) - tf.reduce_sum(gradients, axis=0))

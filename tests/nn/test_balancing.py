@@ -162,6 +162,17 @@ def test_one_task_is_that_task(method) -> None:
 
 
 @pytest.mark.parametrize("method", [*BY_GRADIENTS])
+def test_a_keras_variable_that_no_loss_reaches_has_no_gradient(method) -> None:
+    reached, other = keras.Variable([1.0, 2.0]), keras.Variable([3.0])
+    with tf.GradientTape() as outer:
+        with tf.GradientTape(persistent=True) as inner:
+            losses = [tf.reduce_sum(reached.value**2), tf.constant(0.0)]
+        total = Balancing(method, [1.0, 1.0]).combine(losses, tf.constant([1.0, 0.0]), inner, [reached, other])
+    gradients = outer.gradient(total, [reached.value, other.value])
+    assert np.isfinite(gradients[0]).all() and gradients[0][0] > 0 and not np.any(gradients[1])
+
+
+@pytest.mark.parametrize("method", [*BY_GRADIENTS])
 def test_heads_keep_their_own_gradient(method) -> None:
     assert Two().step(Balancing(method, [1.0, 0.5]))[1] == [1.0, 0.5]
 
