@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -393,6 +394,7 @@ def _count(names: list[str], one: str, many: str) -> str:
 
 def main() -> None:
     """Entry point of the ``audiomtl`` command."""
+    sys.unraisablehook = _ctrl_c_again
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs start with it ignored: `kill -INT` must work
     try:
         code = app(prog_name="audiomtl", standalone_mode=False)
@@ -402,6 +404,14 @@ def main() -> None:
         print(f"audiomtl: {text}", file=sys.stderr)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)  # typer hands back the code of typer.Exit, and 130 after Ctrl-C
+
+
+def _ctrl_c_again(unraisable: Any) -> None:
+    """A Ctrl-C that fell into a callback of Python's own (a weak reference's, say) is swallowed there: send it once more."""
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
+        return
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
 def _mistake(error: Exception) -> str:

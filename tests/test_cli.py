@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -79,6 +80,19 @@ def test_all_commands_are_known(monkeypatch, capsys):
     assert sorted(name for name, _ in listed) == COMMANDS
     assert [text for _, text in listed if text.endswith("...")] == [], "a summary is cut off"
     assert run(monkeypatch, capsys)[:2] == (0, out)
+
+
+def test_a_swallowed_ctrl_c_comes_again(monkeypatch):
+    """As when it falls into the callback of a weak reference, where Python can only print it."""
+    monkeypatch.setattr(sys, "unraisablehook", cli._ctrl_c_again)
+
+    class Swallows:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Swallows()
+        time.sleep(5)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -24,7 +24,7 @@ from audiomtl.data import catalog
 from audiomtl.errors import UserError
 from audiomtl.harness import provenance
 from audiomtl.harness.progress import Progress
-from audiomtl.harness.tracking import Tracking, checkpoint_folder, locked, runs_folder, server_log, staging
+from audiomtl.harness.tracking import Run, Tracking, checkpoint_folder, locked, runs_folder, server_log, staging
 from audiomtl.harness.training import Job
 from audiomtl.harness.worker import Outcome, start_forkserver, train_all, undivided
 from audiomtl.settings.study import Dimension
@@ -92,7 +92,9 @@ class _Sitting:
         if not earlier and not self.orphans and not waiting:
             study.enqueue_trial(encode(file, config.flatten(file.raw)))
         self.tracking.reap(self.experiment)
-        for run in self.tracking.runs(self.experiment, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'"):
+        runs = self.tracking.runs(self.experiment, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'")
+        self._same_data(runs)
+        for run in runs:
             if "outcome" in run.data.tags:  # killed after the trial's end was written, before its checkpoint was removed
                 shutil.rmtree(checkpoint_folder(run.data.tags["fingerprint"], "trial"), ignore_errors=True)
         self.progress = Progress(f"study {file.name}", file.study.trials, len(earlier))
@@ -119,6 +121,17 @@ class _Sitting:
                 self._finish_parent(status, reason)
         if file.experiment.path.parent.name == "experiments":
             self.progress.say(f"next: make promote-{file.name}, then make best-{self.experiment}")
+
+    def _same_data(self, runs: Sequence[Run]) -> None:
+        """Refuse to go on where the data are others than those of the trials that are there: their scores cannot be compared."""
+        if not runs or any(path.startswith("data.") for path in self.file.study.search):
+            return
+        now = self._data_hash(self.file.raw, "trial 0")
+        if others := sorted({run.data.tags["data"] for run in runs} - {now, "none"}):
+            raise UserError(
+                f"{self.file.path}: its trials were trained on other data ({', '.join(others)}) than there are now ({now}), "
+                "so their scores cannot be compared; another sampler_seed begins the study anew"
+            )
 
     # ------------------------------------------------------------ what to train
 

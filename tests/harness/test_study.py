@@ -9,6 +9,19 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
+def test_a_study_does_not_go_on_with_other_data(project) -> None:
+    """As after a generator got another VERSION: the old trials' scores are of other sounds."""
+    project.run("study", "tiny", "--slots", "1")
+    tracking = project.tracking()
+    for run in tracking.runs("tiny", "tags.kind = 'trial'"):
+        tracking.client.set_tag(run.info.run_id, "data", "0ther")
+    project.edit("studies", "trials = 5", "trials = 6")
+    said = project.run("study", "tiny", "--slots", "1", code=2)
+    assert "trained on other data (0ther)" in said and "another sampler_seed begins the study anew" in said
+    project.edit("studies", "sampler_seed = ", "sampler_seed = 7")
+    assert "goes on" not in project.run("study", "tiny", "--slots", "1")
+
+
 def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(project, tmp_path) -> None:
     project.run("study", "tiny", "--slots", "1")
     once = project.summary()
