@@ -136,6 +136,7 @@ def test_another_version_is_another_corpus(table, tmp_path, monkeypatch) -> None
     assert str(failure.value) != Path(table["path"][0]).parent.name
 
 
+@pytest.mark.slow
 def test_the_pool_gives_the_same_bytes(table, tmp_path) -> None:
     made = list(POOLED(settings(), tmp_path))
     assert sorted(row["clip_id"] for row in made) == table["clip_id"].tolist()

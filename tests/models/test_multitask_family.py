@@ -56,6 +56,8 @@ def settings(**changes):
     raw.pop("ablation"), raw.pop("expected", None)
     small = {"features.sample_rate": RATE, "features.bands": 16, "features.n_fft": 256, "features.high_hz": 4000.0}
     small |= {"encoder.units": 8, "training.epochs": 3, "training.batch_size": 8, "optimizer.learning_rate": 0.002}
+    small |= {"encoder.kind": "article", "encoder.dropout": 0.0, "heads.activity.weight": 1.0, "optimizer.name": "adam"}
+    small |= {"balancing.method": "fixed", "optimizer.schedule": "constant", "optimizer.clipnorm": 0.0}  # a study may have moved them
     small |= {"training.monitor": "validation/loss", "training.monitor_direction": "minimize"}  # of 8 clips: accuracy is soon 1
     changed = {path.replace("__", "."): value for path, value in changes.items()}
     return config.settings_of(config.override(raw, small | changed), "test")
@@ -67,6 +69,7 @@ def trained(settings, seed: int = 1, on_epoch=lambda epoch, scores: True, checkp
     return multitask.train(settings, prepared, seed, on_epoch, checkpoint), prepared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "epochs"), [("article", 12), ("recurrent", 25)])
 def test_both_tasks_are_learned_and_reload(use, kind, epochs, tmp_path) -> None:
     fitted, prepared = trained(settings(encoder__kind=kind, encoder__units=16, training__epochs=epochs, optimizer__learning_rate=0.005))
@@ -86,6 +89,7 @@ def test_both_tasks_are_learned_and_reload(use, kind, epochs, tmp_path) -> None:
         pd.testing.assert_frame_equal(one, other)
 
 
+@pytest.mark.slow
 def test_an_auxiliary_head_is_not_saved(use, tmp_path) -> None:
     fitted, prepared = trained(settings(heads__activity__train_only=True))
     multitask.save(fitted, tmp_path)
@@ -119,6 +123,7 @@ def test_activity_by_hand() -> None:
     assert activity.shape == (5, 3) and activity[:, 1].tolist() == [0, 1, 1, 0, 0] and not activity[:, [0, 2]].any()
 
 
+@pytest.mark.slow
 def test_tables_name_every_clip_and_step_once(use) -> None:
     fitted, prepared = trained(settings())
     examples = prepared.examples["validation"]
@@ -171,6 +176,7 @@ def test_a_share_of_labels_is_kept_and_counted(use) -> None:
     assert [one.activity is None for one in few.examples["train"]] == [one.activity is None for one in again.examples["train"]]
 
 
+@pytest.mark.slow
 def test_a_task_of_weight_0_is_not_trained(use) -> None:
     fitted, prepared = trained(settings(heads__activity__weight=0.0, training__epochs=2))
     seed_everything(1)
@@ -184,6 +190,7 @@ def test_a_task_of_weight_0_is_not_trained(use) -> None:
 # ---------------------------------------------------------------- balancing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains(use, method) -> None:
     fitted, _ = trained(settings(balancing__method=method, training__epochs=3, heads__activity__labelled_share=0.3))
@@ -193,6 +200,7 @@ def test_every_method_trains(use, method) -> None:
     assert history[-1]["train/activity_loss"] < history[0]["train/activity_loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["uncertainty", "dynamic_weight_average", "random", "gradnorm", "pcgrad"])
 def test_a_stopped_training_goes_on_to_the_same_bits(use, method, tmp_path) -> None:
     some = settings(balancing__method=method, encoder__dropout=0.2, training__epochs=4)

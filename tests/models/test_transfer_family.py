@@ -221,6 +221,7 @@ def test_losses_by_hand(settings) -> None:
 # ---------------------------------------------------------------- fine-tuning
 
 
+@pytest.mark.slow
 def test_the_end_of_yamnet_waits_for_its_epoch_and_then_moves(use, settings, weights) -> None:
     start = yamnet.read_weights(weights)["layer14_pointwise_conv/kernel"]
     moved = {}
@@ -248,6 +249,7 @@ def test_a_tuned_network_starts_where_the_frozen_one_is(use, settings) -> None:
     assert np.allclose(said[0], said[1], atol=1e-3) and said[0].to_numpy().std() > 0.01
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_to_the_same_bits(use, settings, tmp_path) -> None:
     some = settings(fine_tune__blocks=1, fine_tune__from_epoch=2, head__dropout=0.3, head__mixup_alpha=0.4, training__epochs=5)
     whole, _ = trained(some, checkpoint=Checkpoint(tmp_path / "whole"))

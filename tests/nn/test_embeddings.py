@@ -102,6 +102,7 @@ def test_two_processes_extract_each_sound_once(file, sounds, tmp_path) -> None:
     assert sum(counts) == len(sounds)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_clips(file, tmp_path) -> None:
     """Waveforms, patches and rows of a few clips are held, not those of all."""
     random, peaks = np.random.default_rng(0), []

@@ -21,7 +21,15 @@ COUNTS = np.array([4, 1, 7], np.int32)
 def settings(**changes):
     raw = tomllib.loads((PROJECT / "experiments" / "transfer_esc10.toml").read_text(encoding="utf-8"))
     raw.pop("ablation"), raw.pop("expected", None)
-    small = {"head.hidden": [5], "head.dropout": 0.0, "pooling.units": 4, "pooling.heads": 2, "pooling.evaluation": "same"}
+    small = {
+        "head.hidden": [5],
+        "head.dropout": 0.0,
+        "pooling.units": 4,
+        "pooling.heads": 2,
+        "pooling.evaluation": "same",
+        "pooling.name": "mean",
+    }
+    small |= {"pooling.of": "logits", "head.kind": "dense"}  # a study may have moved them
     return config.settings_of(config.override(raw, small | {path.replace("__", "."): value for path, value in changes.items()}), "test")
 
 

@@ -122,6 +122,7 @@ def test_the_keras_file_reloads_in_safe_mode(exported, tmp_path) -> None:
     assert np.array_equal(again(waveforms()[1])["classifier"], exported[0](waveforms()[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize(
     ("name", "of"),
@@ -143,6 +144,7 @@ def test_the_tflite_file_says_the_same_to_1e_4(body, name, of) -> None:
         assert np.abs(serving.use_tflite(content, y) - whole(y)["classifier"].numpy()).max() < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
 def test_a_tuned_end_of_yamnet_is_exported_with_it(weights) -> None:
     tail = yamnet.tail(2, weights, 0.1)
