@@ -146,7 +146,7 @@ def _check_expected(expected: Any, place: str) -> None:
         Expected.model_validate({"scores": scores} | {name: expected[name] for name in ("recorded",) if name in expected})
     except ValidationError as error:
         text = first_fault(error, Expected).removeprefix("scores.")
-        raise UserError(f"{place}: expected.{text}; write it anew: audiomtl best NAME --record") from None
+        raise UserError(f"{place}: expected.{text}; remove [expected] and write it anew: audiomtl best NAME --record") from None
 
 
 def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> dict[str, Any]:

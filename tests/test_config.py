@@ -211,7 +211,7 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "expected with text": (
         append('[expected.recorded]\nmachine = "m"\nseeds = [1]\n[expected."test/x"]\nmean = "a"\nper_seed = [1.0]\ntolerance = 0.1\n'),
-        'expected.test/x.mean = "a": must be a number; write it anew',
+        'expected.test/x.mean = "a": must be a number; remove [expected] and write it anew',
     ),
     "expected with a score too few": (
         append('[expected.recorded]\nmachine = "m"\nseeds = [1, 2]\n[expected."test/x"]\nmean = 1.0\nper_seed = [1.0]\ntolerance = 0.1\n'),
