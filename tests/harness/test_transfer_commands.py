@@ -17,6 +17,7 @@ import soundfile
 
 from audiomtl import config
 from audiomtl.data import audio
+from tests.harness.conftest import Project
 from tests.nn import yamnet_weights
 
 pytestmark = pytest.mark.slow
@@ -68,11 +69,14 @@ def settings_file(folder: Path, sounds: Path, **replaced: str) -> None:
     (folder / "experiments" / "mine.toml").write_text("\n".join(lines) + "\n" + arms)
 
 
-@pytest.fixture
-def trained(project, sounds):
-    settings_file(project.folder, sounds)
-    project.run("best", "mine", "--slots", "2")
-    return project
+@pytest.fixture(scope="module")
+def trained(sounds, tmp_path_factory):
+    """One project with best runs for all tests here; they leave its runs as they were."""
+    with pytest.MonkeyPatch.context() as patch:
+        project = Project(tmp_path_factory.mktemp("trained") / "project", patch)
+        settings_file(project.folder, sounds)
+        project.run("best", "mine", "--slots", "2")
+        yield project
 
 
 def answer(port: int, body: dict) -> dict:
@@ -235,10 +239,14 @@ def test_any_sound_is_heard_and_what_is_none_gets_a_line(trained, sounds, tmp_pa
     assert heard["stereo"][0]["label"] == heard["eight_bits"][0]["label"]
     assert "empty.wav: the file is empty" in said and "text.wav: cannot be read as sound" in said
 
-    for place in trained.runs.glob("artifacts/mine/*/artifacts/model/use.json"):
-        use = json.loads(place.read_text())
-        place.write_text(json.dumps(use | {"classes": ["high", "low", "middle"]}))
-    assert "use.json lists 3 classes, but the network has 2" in trained.run("predict", "mine", files[0], code=2)
+    kept = {place: place.read_text() for place in trained.runs.glob("artifacts/mine/*/artifacts/model/use.json")}
+    try:
+        for place, text in kept.items():
+            place.write_text(json.dumps(json.loads(text) | {"classes": ["high", "low", "middle"]}))
+        assert "use.json lists 3 classes, but the network has 2" in trained.run("predict", "mine", files[0], code=2)
+    finally:
+        for place, text in kept.items():
+            place.write_text(text)
 
 
 def test_other_weights_than_those_trained_on_are_refused(trained, sounds) -> None:
