@@ -1,7 +1,7 @@
 """Settings of families that give a clip a label: where clips come from, how they are divided, how they are cut into windows.
 
-Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`, `Manifest`),
-`Protocol`, `Windows`.
+Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`, `Timit`, `Song070`,
+`Vocadito`, `Maestro`, `Dali`, `Manifest`), `Protocol`, `Windows`.
 """
 
 from typing import Annotated, Literal, Self
@@ -74,6 +74,39 @@ class Gtzan(Labelled):
     fault_filtered: bool  # leave out what Sturm (2013) found doubled, distorted or mislabelled
 
 
+class Timit(Labelled):
+    """Read American English, phones and words with times (``data/datasets/timit.py``)."""
+
+    dataset: Literal["timit"]
+    sa_sentences: Literal["drop", "keep"]  # sa1 and sa2, which every speaker reads
+
+
+class Song070(Labelled):
+    """Japanese songs of one singer, phones and notes (``data/datasets/song070.py``)."""
+
+    dataset: Literal["song070"]
+
+
+class Vocadito(Labelled):
+    """Solo singing, notes and f0 (``data/datasets/vocadito.py``)."""
+
+    dataset: Literal["vocadito"]
+    annotator: Literal["A1", "A2"]  # whose notes
+
+
+class Maestro(Labelled):
+    """Piano recordings with their MIDI (``data/datasets/maestro.py``)."""
+
+    dataset: Literal["maestro"]
+    years: Integers  # [] takes every year that is there
+
+
+class Dali(Labelled):
+    """Songs with words and notes (``data/datasets/dali.py``)."""
+
+    dataset: Literal["dali"]
+
+
 class Manifest(Labelled):
     """A table of one's own, CSV or Parquet (``data/datasets/manifest.py``)."""
 
@@ -82,7 +115,10 @@ class Manifest(Labelled):
     on_bad: Literal["error", "skip"]  # missing, unreadable and doubled files
 
 
-Data = Annotated[Songs | Scenes | Esc50 | EmoDB | JamendoLyrics | Gtzan | Manifest, Field(discriminator="dataset")]
+Data = Annotated[
+    Songs | Scenes | Esc50 | EmoDB | JamendoLyrics | Gtzan | Timit | Song070 | Vocadito | Maestro | Dali | Manifest,
+    Field(discriminator="dataset"),
+]
 
 
 class Protocol(Table):
