@@ -83,6 +83,10 @@ def test_the_39_phones_are_what_61_symbols_fold_to():
     assert len(timit.PHONES) == 39 and list(timit.PHONES) == sorted(timit.PHONES)
     assert len(kept | set(timit.FOLDED) | {timit.GLOTTAL_STOP}) == 61 and set(timit.FOLDED.values()) <= set(timit.PHONES)
     assert not kept & set(timit.FOLDED)
+    groups = "aa ao|ah ax ax-h|er axr|hh hv|ih ix|l el|m em|n en nx|ng eng|sh zh|uw ux"  # Lee and Hon, table 2, but silence
+    for whole in groups.split("|"):
+        phone, *others = whole.split()
+        assert [one for one, folded in timit.FOLDED.items() if folded == phone] == others
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Sound events: numbers worked by hand."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,3 +107,9 @@ def test_psds_takes_the_deviation_between_classes_off():
 def test_psds_refuses_what_does_not_fit(truth, seconds, message):
     with pytest.raises(ValueError, match=message):
         events.psds({"a": steps(dog=[1.0, 0.0], cat=[0.0, 0.0])}, truth, seconds)
+
+
+def test_import_is_light():
+    code = "import sys; from audiomtl.metrics import alignment, events, notes; "
+    code += "print([m for m in ('mir_eval', 'sed_eval', 'sed_scores_eval', 'pandas', 'scipy', 'tensorflow') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
