@@ -1,12 +1,12 @@
 """Settings of families that give a clip a label: where clips come from, how they are divided, how they are cut into windows.
 
-Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`, `Timit`, `Song070`,
-`Vocadito`, `Maestro`, `Dali`, `Manifest`), `Protocol`, `Windows`.
+Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Singing`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`, `Timit`,
+`Song070`, `Vocadito`, `Maestro`, `Dali`, `Manifest`), `Protocol`, `Windows`.
 """
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.shared import Count, Integers, NotNegative, Positive, Share, Strings, Table
 
@@ -46,6 +46,21 @@ class Scenes(Labelled):
     takes: Count  # clips of each source
     signal_to_noise_db: float  # of events over background and distractors, mean over clips
     reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
+
+
+class Singing(Labelled):
+    """The project's own sung phrases over a piano (``data/corpora/singing.py``)."""
+
+    dataset: Literal["singing"]
+    corpus_seed: int
+    singers: Annotated[int, Field(ge=3)]  # each with a piano and songs of its own, and a fold
+    songs: Count  # of each singer
+    phrases: Count  # of each song
+    parts: Annotated[tuple[Literal["mix", "piano", "voice"], ...], Strict(False), Field(min_length=1)]  # which recordings are clips
+    voice_over_piano_db: float
+    signal_to_noise_db: float  # of the voice over background noise
+    reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
+    deviation_share: Annotated[float, Field(gt=0, le=1)]  # of syllables or notes that are others, where given and sung differ
 
 
 class Esc50(Labelled):
@@ -116,7 +131,7 @@ class Manifest(Labelled):
 
 
 Data = Annotated[
-    Songs | Scenes | Esc50 | EmoDB | JamendoLyrics | Gtzan | Timit | Song070 | Vocadito | Maestro | Dali | Manifest,
+    Songs | Scenes | Singing | Esc50 | EmoDB | JamendoLyrics | Gtzan | Timit | Song070 | Vocadito | Maestro | Dali | Manifest,
     Field(discriminator="dataset"),
 ]
 
