@@ -106,6 +106,9 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     """
     table = catalog.clips(settings.data)  # type: ignore[arg-type]
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
+    if settings.train_share < 1:
+        order = np.random.default_rng(seed).permutation(len(sides.train))[: max(1, round(settings.train_share * len(sides.train)))]
+        sides = replace(sides, train=sides.train.iloc[np.sort(order)].reset_index(drop=True))
     names = {name: targets.vocabulary(name, head, sides.train, settings) for name, head in settings.heads.items()}
     for place, column in (("inputs.text", settings.inputs.text), ("inputs.score", settings.inputs.score)):
         if column and column not in table.columns:

@@ -111,6 +111,7 @@ class Settings(Experiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     scores: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)]  # what is recorded and reported; the first decides
+    train_share: Annotated[float, Field(gt=0, le=1)]  # of the train clips, drawn by the seed; a smaller share is part of a greater one
     data: Data
     protocol: Protocol
     features: Features
