@@ -237,11 +237,11 @@ def network(settings: Settings, names: Mapping[str, Sequence[str]], symbols: int
     bands = settings.features.n_bands
     given, text = _inputs(settings), None
     trunk = encoder(settings.encoder, _hertz(settings), audio=settings.inputs.audio, score=bool(settings.inputs.score))
-    channels = settings.encoder.filters[1] if settings.encoder.kind == "harmonic" else 0
     if settings.inputs.text:
         text = (text_encoder(symbols + 2, TEXT_SIZE)(given["text"]), given["text"])
     places = [given["frames"], given["lengths"], *([given["roll"]] if settings.inputs.score else [])]
-    steps, outputs = trunk(places), {}
+    steps, keys = trunk(places) if settings.encoder.kind == "harmonic" else (trunk(places), None)
+    outputs = {}
     for name, head in settings.heads.items():
         outputs[name] = tasks.output(
             name,
@@ -252,7 +252,7 @@ def network(settings: Settings, names: Mapping[str, Sequence[str]], symbols: int
             bands=bands,
             stride=settings.stride,
             text=text,
-            channels=channels,
+            keys=keys,
         )
     return keras.Model(list(given.values()), outputs, name="multitask")
 

@@ -20,7 +20,7 @@ from audiomtl.nn.alignment import PAUSE, positions
 from audiomtl.settings.multitask import Head, Settings
 
 REST = KEYS  # class of a melody's silence
-ONSET_STEPS = 2  # an onset is taught in this many steps, or hardly any step of 100 would have one
+ONSET_STEPS = 1  # an onset is taught in the nearest step and so many to either side, or hardly any step of 100 would have one
 UNKNOWN = 1  # token of a symbol that no train clip has; 0 is padding
 
 
@@ -58,7 +58,7 @@ def melody(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  
 
 
 def rolls(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  # (n_steps, 2 * KEYS)
-    """1 where a key begins (`ONSET_STEPS` steps from the nearest one on), then 1 where it is held.
+    """1 where a key begins (the nearest step and `ONSET_STEPS` to either side), then 1 where it is held.
 
     Raises
     ------
@@ -66,8 +66,8 @@ def rolls(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  #
     """
     known = scores.checked(f"clip {clip}", notes)
     begins = _roll(scores.onset_roll, known, times)
-    for later in range(1, ONSET_STEPS):
-        begins[later:] = np.maximum(begins[later:], begins[:-later])
+    around = np.pad(begins, ((ONSET_STEPS, ONSET_STEPS), (0, 0)))
+    begins = np.lib.stride_tricks.sliding_window_view(around, 2 * ONSET_STEPS + 1, axis=0).max(axis=2)
     return np.concatenate([begins, _roll(scores.piano_roll, known, times)], axis=1)
 
 

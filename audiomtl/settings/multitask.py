@@ -48,6 +48,8 @@ class Encoder(Table):
     pool_bands: Two
     units: Count  # recurrent, harmonic: of each direction; transformer: size of a step
     dropout: Share  # before the heads
+    noise: NotNegative  # deviation of normal noise on scaled frames, in training only
+    shift_bands: Annotated[int, Field(ge=0)]  # harmonic: bands by which what the LSTM hears is moved up or down at most, in training only
 
 
 class Head(Table):
