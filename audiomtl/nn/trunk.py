@@ -222,9 +222,9 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, sc
     if audio and settings.kind == "harmonic":
         whole = WholeSteps(stride)(heard)
         keys = Harmonics(hertz, name="harmonics")(whole)
-        for number, (filters, pool) in enumerate(zip(settings.filters, settings.pool_frames, strict=True), start=1):
+        for number, (filters, frames_of) in enumerate(zip(settings.filters, settings.pool_frames, strict=True), start=1):
             keys = layers.Conv2D(filters, (3, 3), padding="same", activation="relu", name=f"keys_{number}")(keys)
-            keys = layers.MaxPooling2D((pool, 1), padding="same")(keys) if pool > 1 else keys
+            keys = layers.MaxPooling2D((frames_of, 1), padding="same")(keys) if frames_of > 1 else keys
         near = layers.Conv1D(128, 3, strides=1, padding="same", activation="relu", name="near")(ShiftBands(settings.shift_bands)(whole))
         parts.append(layers.AveragePooling1D(stride, padding="same")(near) if stride > 1 else near)
     elif audio:
