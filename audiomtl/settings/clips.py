@@ -1,7 +1,7 @@
 """Settings of families that give a clip a label: where clips come from, how they are divided, how they are cut into windows.
 
-Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`, `Manifest`),
-`Protocol`, `Windows`.
+Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Pictures`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`,
+`Manifest`), `Protocol`, `Windows`.
 """
 
 from typing import Annotated, Literal, Self
@@ -48,6 +48,18 @@ class Scenes(Labelled):
     reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
 
 
+class Pictures(Labelled):
+    """The project's own pictures with questions (``data/corpora/pictures.py``)."""
+
+    dataset: Literal["pictures"]
+    corpus_seed: int
+    sources: Annotated[int, Field(ge=5, multiple_of=5)]  # textures and ways of asking, dealt to five folds in turn
+    takes: Count  # pictures of each source
+    objects: Annotated[int, Field(ge=2, le=4)]  # in a picture
+    noise: NotNegative  # deviation of the texture, where white is 1
+    shape_share: Annotated[float, Field(ge=0, le=1)]  # of questions that ask by shape, which is harder to see than colour
+
+
 class Esc50(Labelled):
     """Environmental sounds, the published layout with WAV or OGG (``data/datasets/esc50.py``)."""
 
@@ -82,7 +94,7 @@ class Manifest(Labelled):
     on_bad: Literal["error", "skip"]  # missing, unreadable and doubled files
 
 
-Data = Annotated[Songs | Scenes | Esc50 | EmoDB | JamendoLyrics | Gtzan | Manifest, Field(discriminator="dataset")]
+Data = Annotated[Songs | Scenes | Pictures | Esc50 | EmoDB | JamendoLyrics | Gtzan | Manifest, Field(discriminator="dataset")]
 
 
 class Protocol(Table):
