@@ -1,10 +1,10 @@
 """Fusion: several inputs of a clip (sound, words, notes, picture, numbers), one label.
 
-Conventions: modalities stand in the order of their names. One row of the clip table is one clip: what belongs together stands in one
-row. A clip whose value of a column is none lacks that modality; one that lacks all is refused. Vocabulary, scaler and scales of numbers
-come from train only. Index 0 of tokens is padding, 1 is a token that train does not have.
+Conventions: modalities stand in the order of their names (how their columns are read: ``data/modalities.py``). A clip may lack any of them,
+but not all. Vocabulary, scaler and scales of numbers come from train only. Index 0 of tokens is padding, 1
+is a token that train does not have.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`, `roll_of`.
+Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`.
 """
 
 import json
@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import matplotlib.image
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 from keras import layers
 
-from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data import catalog, modalities, protocols, scaling, splits
 from audiomtl.data.pipeline import batch_order, pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
@@ -30,12 +29,10 @@ from audiomtl.metrics import labels
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.fusion import join
 from audiomtl.nn.modalities import ModalityDropout, PoolSteps, encode
-from audiomtl.settings.faults import nearest, show
-from audiomtl.settings.fusion import Modality, Settings
+from audiomtl.settings.fusion import Settings
 
 EVALUATION_BATCH = 64  # clips
 SMALLEST = 1e-7  # added to a probability before its logarithm
-LOWEST_KEY, KEYS = 21, 88  # MIDI pitch of a piano's lowest key, A0; its highest is 108
 UNKNOWN = 1  # index of a token that train does not have; 0 is padding
 
 
@@ -100,17 +97,19 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         row, a clip without any modality, a modality that no train clip has.
     """
     table = catalog.clips(settings.data)  # type: ignore[arg-type]
-    for name, modality in settings.used.items():
-        _check_column(table, name, modality, settings.data.label)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
+    for name, modality in settings.used.items():
+        modalities.check_column(table, name, modality, settings.data.label)
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
-    raw = {name: dict(zip(table["clip_id"], _read(table, name, settings), strict=True)) for name in settings.used}
+    raw = {name: _raw(table, name, settings) for name in settings.used}
     for clip in table["clip_id"]:
         if all(values[clip] is None for values in raw.values()):
             raise UserError(
                 f"{clip}: has none of the modalities {', '.join(raw)}; remove the clip from the table, or leave fewer modalities out"
             )
-    facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
+    groups = list(settings.data.groups)
+    counted = splits.Splits(**{side: rows[groups] for side, rows in sides.sides().items()}, dropped=sides.dropped)
+    facts = {name: float(value) for name, value in splits.describe(counted, groups).items()}
     for name in raw:
         facts[f"train/with_{name}"] = float(sum(raw[name][clip] is not None for clip in sides.train["clip_id"]))
         if not facts[f"train/with_{name}"]:
@@ -126,106 +125,15 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     return Prepared(sides, examples, reading, facts)
 
 
-def _check_column(table: pd.DataFrame, name: str, modality: Modality, label: str) -> None:
-    """The columns are there, and what stands in one row belongs to one clip."""
-    place = f"modalities.{name}"
-    for setting, column in (("column", modality.column), ("id_column", modality.id_column)):
-        if (column or setting == "column") and column not in table.columns:
-            known = list(map(str, table.columns))
-            raise UserError(
-                f'{place}.{setting} = "{column}": the clip table has no such column{nearest(column, known)}; it has {", ".join(known)}'
-            )
-    if modality.id_column:
-        other = table[table[modality.id_column].astype(str) != table["clip_id"].astype(str)]
-        if len(other):
-            number, row = other.index[0], other.iloc[0]
-            raise UserError(
-                f'{place}.id_column = "{modality.id_column}": row {number} pairs modalities of different clips: clip_id is '
-                f"{row['clip_id']}, but {modality.id_column} is {row[modality.id_column]} ({len(other)} such rows); join tables by clip_id"
-            )
-    if modality.kind in ("image", "audio"):
-        of_file = table[table[modality.column].notna()].groupby(modality.column)[label].nunique()
-        if (of_file > 1).any():
-            file = of_file.index[of_file > 1][0]
-            rows = table[table[modality.column] == file]
-            said = ", ".join(f"{clip} ({answer})" for clip, answer in zip(rows["clip_id"], rows[label], strict=True))
-            raise UserError(
-                f"{place}: {file} stands in rows of unlike {label}: {said}: modalities of different clips are paired; "
-                "give every clip its own file"
-            )
-
-
-def _read(table: pd.DataFrame, name: str, settings: Settings) -> list[Any]:
-    """Of each clip: frames, tokens (list of str), notes, picture or numbers; None where it lacks them."""
-    modality = settings.modalities[name]
-    values = [None if value is None or (np.ndim(value) == 0 and pd.isna(value)) else value for value in table[modality.column]]
-    if modality.kind == "audio":
-        paths = sorted({str(value) for value in values if value is not None})
-        frames = dict(zip(paths, FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features), strict=True))
-        return [None if value is None else frames[str(value)] for value in values]
-    places = [f"modalities.{name}: {clip}" for clip in table["clip_id"]]
-    one: Any = {"text": _tokens, "score": _notes, "image": _picture, "table": _numbers}[modality.kind]
-    found: list[Any] = [None if value is None else one(value, place) for value, place in zip(values, places, strict=True)]
-    if modality.kind in ("image", "table"):
-        shapes = [(value.shape, place) for value, place in zip(found, places, strict=True) if value is not None]
-        for shape, place in shapes:
-            if shape != shapes[0][0]:
-                raise UserError(f"{place}: has shape {shape}, but the first clip has {shapes[0][0]}; all need the same: resize them first")
-    return found
-
-
-def _tokens(value: Any, place: str) -> list[str]:
-    tokens = value.split() if isinstance(value, str) else list(value) if np.ndim(value) == 1 else None
-    if tokens is None or not all(isinstance(token, str) for token in tokens):
-        raise UserError(f"{place}: {show(value)}: must be a list of tokens, or a text that is split at spaces")
-    return tokens
-
-
-def _notes(value: Any, place: str) -> np.ndarray:
-    """(n_notes, 3)"""
-    try:
-        notes = np.array(list(value), np.float64).reshape(-1, 3)
-    except (TypeError, ValueError):
-        raise UserError(f"{place}: {show(value)}: must be a list of (onset seconds, offset seconds, MIDI pitch)") from None
-    for onset, offset, pitch in notes:
-        if not (LOWEST_KEY <= pitch < LOWEST_KEY + KEYS and pitch == round(pitch)):
-            raise UserError(f"{place}: a note of MIDI pitch {pitch:g}: a piano has whole pitches from 21 to 108; transpose or remove it")
-        if not 0 <= onset < offset < np.inf:
-            raise UserError(f"{place}: a note from {onset:g} to {offset:g} s: 0 <= onset < offset must hold")
-    return notes
-
-
-def _picture(value: Any, place: str) -> np.ndarray:
-    """(height, width, 3) float32, 0 to 1 where the file has whole numbers or is a PNG."""
-    try:
-        pixels = np.load(value, allow_pickle=False) if str(value).endswith(".npy") else matplotlib.image.imread(value)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"{place}: {value}: cannot be read as a picture ({error}); it must be PNG or NPY") from None
-    pixels = pixels / np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else pixels
-    pixels = np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
-    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
-        raise UserError(f"{place}: {value}: has shape {pixels.shape}, but a picture is (height, width) or (height, width, 3)")
-    return pixels[:, :, :3].astype(np.float32)
-
-
-def _numbers(value: Any, place: str) -> np.ndarray:
-    """(numbers,) float32"""
-    try:
-        numbers = np.atleast_1d(np.array(value, np.float32))
-    except (TypeError, ValueError):
-        raise UserError(f"{place}: {show(value)}: must be a number or a list of numbers") from None
-    if numbers.ndim != 1 or not np.isfinite(numbers).all():
-        raise UserError(f"{place}: {show(value)}: must be a list of finite numbers; a clip that lacks them has none (null) there")
-    return numbers
-
-
-def roll_of(notes: np.ndarray, n_frames: int, hop_seconds: float) -> np.ndarray:
-    """Piano roll (n_frames, 88): 1 while a key is held, from the frame nearest to its onset, at least one; none behind ``n_frames``."""
-    roll = np.zeros((n_frames, KEYS), np.float32)
-    for onset, offset, pitch in notes:
-        first = round(onset / hop_seconds)
-        roll[first : max(first + 1, round(offset / hop_seconds)), int(pitch) - LOWEST_KEY] = 1
-    return roll
+def _raw(table: pd.DataFrame, name: str, settings: Settings) -> dict[str, Any]:
+    """clip id -> frames (audio), tokens, notes, picture or numbers; None where it lacks them."""
+    values = modalities.values_of(table, name, settings.modalities[name])
+    if settings.modalities[name].kind == "audio":
+        paths = sorted({value for value in values if value is not None})
+        frames = FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features)
+        of = dict(zip(paths, frames, strict=True))
+        values = [None if value is None else of[value] for value in values]
+    return dict(zip(table["clip_id"], values, strict=True))
 
 
 def _fit_reading(raw: dict[str, dict[str, Any]], train: list[str], classes: tuple[str, ...], settings: Settings) -> Reading:
@@ -239,7 +147,7 @@ def _fit_reading(raw: dict[str, dict[str, Any]], train: list[str], classes: tupl
             frames += known
             shapes[name] = (None, settings.features.n_bands)  # type: ignore[assignment]
         elif modality.kind == "score":
-            shapes[name] = (None, KEYS)  # type: ignore[assignment]
+            shapes[name] = (None, modalities.KEYS)  # type: ignore[assignment]
         else:
             shapes[name] = known[0].shape
             if modality.kind == "table":
@@ -282,7 +190,7 @@ def _collate(examples: Sequence[Example], settings: Settings, reading: Reading, 
                 hop, sound = settings.features.hop_samples / settings.features.sample_rate, one.values[audio] if audio else None
                 # on the grid of the sound, frame by frame
                 frames = len(sound) if sound is not None else round(float(value[:, 1].max(initial=0)) / hop) + 1
-                value = roll_of(value, frames, hop)
+                value = modalities.roll_of(value, frames, hop)
             rows.append(value)
         batch[name], batch[f"{name}_length"] = pad(rows)
     return batch | {

@@ -1,7 +1,7 @@
 """From a clip's raw inputs to steps: small encoders of audio, score, text, picture and numbers, and the pooling of their steps.
 
-Conventions: an encoder gives *steps* (clips, steps, size) and which of them are a clip's own, (clips, steps) bool; numbers are one step, the
-places of a picture are its steps, row by row. ``presence`` is (clips, modalities), 1 where a clip has a modality. What is absent is
+Conventions: an encoder gives *steps* (clips, steps, size) and which of them are a clip's own, (clips, steps) bool; numbers are one step,
+the places of a picture are its steps, row by row. ``presence`` is (clips, modalities), 1 where a clip has a modality. What is absent is
 replaced by zeros before its encoder: nothing that stands there, NaN included, has influence on output or gradient.
 
 Contents: `encode`, `PoolSteps`, `ModalityDropout`, the layers that encoders are made of, `kept`, `mean_over`, `max_over`.

@@ -36,11 +36,10 @@ SHAPES = ("circle", "cross", "square", "triangle")
 COLOURS = {"red": (0.85, 0.2, 0.2), "green": (0.2, 0.75, 0.25), "blue": (0.25, 0.35, 0.9), "yellow": (0.9, 0.85, 0.2)}
 CORNERS = {"bottom left": (1, 0), "bottom right": (1, 1), "top left": (0, 0), "top right": (0, 1)}  # lower half, right half
 RADIUS = (3.5, 5.0)  # pixels, from an object's centre
-MARGIN = 2.0  # pixels, least, of a centre from the middle lines
 LABELS = ("corner", "asked")
 OPENINGS = ("", "please", "look", "tell me", "now")
 QUESTIONS = ("in which corner is the {}", "where do you see the {}", "find the {} for me", "the {} is where")
-ASIDES = ("", "not the {}", "there is the {} too", "forget the {}")  # of an object that is not asked for
+ASIDES = ("", "", "", "not the {}", "there is the {} too", "forget the {}")  # of an object that is not asked for
 
 Random = np.random.Generator
 
@@ -50,7 +49,7 @@ def clips(data: Pictures, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    pd.DataFrame with clip_id, path (of the picture), words, corner (the class), asked (colour or shape), objects, source, fold
+    pd.DataFrame with clip_id, path (of the picture), caption, corner (the class), asked (colour or shape), objects, source, fold
 
     Raises
     ------
@@ -61,7 +60,7 @@ def clips(data: Pictures, folder: Path) -> pd.DataFrame:
     swept = data.model_dump(exclude={"label", "groups"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
     rows = made.rows(Path(folder).absolute() / f"pictures-{key}", partial(_make, data), ending=".png")
-    return pd.DataFrame(rows)[["clip_id", "path", "words", "corner", "asked", "objects", "source", "fold"]]
+    return pd.DataFrame(rows)[["clip_id", "path", "caption", "corner", "asked", "objects", "source", "fold"]]
 
 
 def _make(data: Pictures, folder: Path) -> Iterator[dict[str, Any]]:
@@ -78,7 +77,7 @@ def _generator(data: Pictures, *names: object) -> Random:
 def _clip(data: Pictures, folder: Path, source: int, take: int) -> dict[str, Any]:
     """Write one picture; its row of the index."""
     habits = _generator(data, "source", source)
-    grain, ground, contrast = habits.uniform(0.5, 3), habits.uniform(0.3, 0.7, 3), habits.uniform(0.5, 1)
+    grain, ground, contrast = habits.uniform(0.5, 3), habits.uniform(0.35, 0.65) + habits.uniform(-0.08, 0.08, 3), habits.uniform(0.5, 1)
     opening, question, aside = (habits.choice(some) for some in (OPENINGS, QUESTIONS, ASIDES))
     random = _generator(data, "clip", source, take)
     colours = random.choice(list(COLOURS), data.objects, replace=False)
@@ -87,7 +86,7 @@ def _clip(data: Pictures, folder: Path, source: int, take: int) -> dict[str, Any
     picture = _texture(grain, ground, data.noise * contrast, random)
     for colour, shape, corner in zip(colours, shapes, corners, strict=True):
         radius = random.uniform(*RADIUS)
-        centre = np.array([random.uniform(radius, SIZE / 2 - MARGIN) for _ in range(2)])  # from the corner
+        centre = np.array([random.uniform(radius, SIZE / 2 - 0.5 - radius) for _ in range(2)])  # from the picture's corner
         inside = _inside(shape, np.where(CORNERS[corner], SIZE - 1 - centre, centre), radius)
         shade = np.array(COLOURS[colour]) + random.normal(0, 0.06, 3)
         picture[inside] = shade + data.noise * 0.5 * random.standard_normal((int(inside.sum()), 3))
@@ -99,7 +98,7 @@ def _clip(data: Pictures, folder: Path, source: int, take: int) -> dict[str, Any
         words.insert(int(random.integers(1, 3)), aside.format(name))
     clip = f"picture_{source:03d}_{take:03d}"
     matplotlib.image.imsave(folder / f"{clip}.png", (np.clip(picture, 0, 1) * 255).astype(np.uint8))
-    row = {"clip_id": clip, "words": " ".join(" ".join(words).split()), "corner": str(corners[wanted]), "asked": asked}
+    row = {"clip_id": clip, "caption": " ".join(" ".join(words).split()), "corner": str(corners[wanted]), "asked": asked}
     objects = ", ".join(sorted(f"{colour} {shape} {corner}" for colour, shape, corner in zip(colours, shapes, corners, strict=True)))
     return row | {"objects": objects, "source": f"source_{source:03d}", "fold": source % FOLDS + 1}
 
