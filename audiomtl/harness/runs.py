@@ -3,7 +3,6 @@
 Contents: `choose`, `arms`, `beside`, `studies`, `outcome`, `price`, `existing`.
 """
 
-import fnmatch
 import json
 import math
 import os
@@ -133,14 +132,9 @@ def choose(file: ExperimentFile, runs: Sequence[Run]) -> BestSet | None:
 
 
 def beside(file: ExperimentFile, runs: Mapping[int, Run]) -> dict[str, float]:
-    """Means on validation of the scores that a family's ``BESIDE`` names for its tables, where all of some runs by seed have them.
-
-    A name with ``*`` stands for all scores that it fits: those of a family may depend on what its experiment has.
-    """
+    """Means on validation of the scores that a family's ``BESIDE`` names for its tables, where all of some runs by seed have them."""
     found = {}
-    known = sorted({key.removeprefix("best/validation/") for run in runs.values() for key in run.data.metrics})
-    patterns = getattr(config.family("settings", file.raw["model"]), "BESIDE", ())
-    for name in (one for pattern in patterns for one in (fnmatch.filter(known, pattern) if "*" in pattern else [pattern])):
+    for name in getattr(config.family("settings", file.raw["model"]), "BESIDE", ()):
         values = [run.data.metrics.get(f"best/validation/{name}", math.nan) for run in runs.values()]
         if values and all(map(math.isfinite, values)):
             found[name] = sum(values) / len(values)
