@@ -433,8 +433,9 @@ class Aligned(_Join):
             if name not in self.on_grid:
                 query, key = self.query[away](_placed(grid, mask)), self.key[away](_placed(x, own))
                 x, away = _attend(query, key, x, own, 1), away + 1
-            else:
-                x = tf.where(own[:, :, None], x, 0.0)
+            else:  # a clip that lacks the grid may make a batch longer here or there
+                longer = tf.maximum(tf.shape(grid)[1] - tf.shape(x)[1], 0)
+                x = tf.pad(tf.where(own[:, :, None], x, 0.0), [[0, 0], [0, longer], [0, 0]])[:, : tf.shape(grid)[1]]
             parts.append(kept(_compared(grid, x), self.has(inputs, number)))
         x = tf.concat(parts, axis=2) if parts else grid
         x = self.convolution(tf.where(mask[:, :, None], x, 0.0))

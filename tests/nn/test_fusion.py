@@ -37,7 +37,8 @@ def tensors(clips: int = 4, seed: int = 0) -> list[np.ndarray]:
 def joined(kind: str, given: list[np.ndarray], **changes):
     """The join's layer and what it gives."""
     seed_everything(1)
-    inputs = [layers.Input(one.shape[1:], dtype=one.dtype.name) for one in given]
+    shapes = [one.shape[1:] if number < 4 else (None, *one.shape[2:]) for number, one in enumerate(given)]
+    inputs = [layers.Input(shape, dtype=one.dtype.name) for shape, one in zip(shapes, given, strict=True)]
     vectors = dict(zip(NAMES, inputs[1:4], strict=True))
     sequences = dict(zip(NAMES, zip(inputs[4:7], inputs[7:], strict=True), strict=True))
     extra = {"classes": 5, "weights": [1.0, 2.0, 3.0], "on_grid": ["audio", "score"]}
@@ -261,6 +262,21 @@ def test_aligned_puts_the_grid_side_by_side() -> None:
     assert np.allclose(model(given), model(turned), atol=1e-5)
     turned[5] = given[5]
     assert not np.allclose(model(given), model(turned), atol=1e-3)
+
+
+@pytest.mark.parametrize("steps", [3, 8])
+def test_aligned_takes_a_shorter_and_a_longer_sequence(steps) -> None:
+    """What lies behind the end of the grid is not compared; where a sequence ends before it, it is compared with zeros."""
+    given = tensors()
+    model = joined("aligned", given)
+    changed = [one.copy() for one in given]
+    changed[5] = np.zeros((4, steps, 6), np.float32)
+    changed[5][:, :5] = given[5][:, :steps]
+    changed[8] = np.ones((4, steps), bool)
+    changed[8][-1, 2:] = False
+    padded = [one.copy() for one in given]
+    padded[8][:, steps:] = False
+    assert np.allclose(model(changed), model(padded), atol=1e-6)
 
 
 # ---------------------------------------------------------------- shapes
