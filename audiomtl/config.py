@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from itertools import islice, product
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +31,7 @@ from audiomtl.settings.toml import edit, flatten, override, read, toml_value
 
 __all__ = ["edit", "flatten", "override", "toml_value"]  # of settings/toml.py, found here as well
 
-NOT_TRAINED = ("description", "seeds", "study_seed", "limits")  # settings that change nothing in what one training computes
+NOT_TRAINED = ("description", "seeds", "study_seed", "limits", "scores")  # settings that change nothing in what one training computes
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # of files and ablations: make targets, tags and file names are made of them
 MOST_TRIED = 1000  # combinations of other swept settings that might make a value allowed
 
@@ -173,7 +174,12 @@ def epochs(raw: Mapping[str, Any]) -> int:
 
 def monitor(raw: Mapping[str, Any]) -> str:
     """The score to watch: ``training.monitor``, or the family's first on validation."""
-    return raw["training"]["monitor"] if "training" in raw else f"validation/{next(iter(family('settings', raw['model']).SCORES))}"
+    return raw["training"]["monitor"] if "training" in raw else f"validation/{next(iter(scores(raw)))}"
+
+
+def scores(raw: Mapping[str, Any]) -> dict[str, str]:
+    """{score: direction} that is recorded and reported, the deciding one first: the file's own table ``scores``, or the family's."""
+    return dict(raw["scores"] if "scores" in raw else family("settings", raw["model"]).SCORES)
 
 
 # ---------------------------------------------------------------- studies
@@ -294,8 +300,8 @@ def _conditions(file: StudyFile, path: str) -> dict[str, Any]:
 def _check_judge(file: StudyFile) -> None:
     """The scores that judge and prune exist, are sought in the right direction, and are no losses that cannot be compared."""
     settings = family("settings", file.raw["model"])
-    known = {f"validation/{name}": direction for name, direction in {**settings.SCORES, "loss": "minimize"}.items()}
-    swept = sorted(set(getattr(settings, "LOSS_PATHS", ())) & set(file.study.search))
+    known = {f"validation/{name}": direction for name, direction in {**scores(file.raw), "loss": "minimize"}.items()}
+    swept = sorted(path for path in file.study.search if any(fnmatch(path, pattern) for pattern in getattr(settings, "LOSS_PATHS", ())))
     for name, direction in (("metric", "direction"), ("prune_on", "prune_direction")):
         score, sought = getattr(file.study, name), getattr(file.study, direction)
         if score not in known:

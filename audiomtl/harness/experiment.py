@@ -227,8 +227,8 @@ def main_score(file: ExperimentFile) -> str:
 
 
 def family_scores(file: ExperimentFile) -> dict[str, str]:
-    """{score: direction} that the family reports."""
-    return dict(config.family("settings", file.raw["model"]).SCORES)
+    """{score: direction} that the experiment reports."""
+    return config.scores(file.raw)
 
 
 def scores_of(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float]]:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from statistics import median
 from typing import Any
 
@@ -132,9 +133,17 @@ def choose(file: ExperimentFile, runs: Sequence[Run]) -> BestSet | None:
 
 
 def beside(file: ExperimentFile, runs: Mapping[int, Run]) -> dict[str, float]:
-    """Means on validation of the scores that a family's ``BESIDE`` names for its tables, where all of some runs by seed have them."""
+    """Means on validation of further scores for the tables, where all of some runs by seed have them.
+
+    They are the file's own ``scores`` after the first, and those that match a pattern of the family's ``BESIDE``.
+    """
     found = {}
-    for name in getattr(config.family("settings", file.raw["model"]), "BESIDE", ()):
+    patterns = getattr(config.family("settings", file.raw["model"]), "BESIDE", ())
+    recorded = {key for run in runs.values() for key in run.data.metrics}
+    known = sorted(key.removeprefix("best/validation/") for key in recorded if key.startswith("best/validation/"))
+    others = list(config.scores(file.raw))[1:] if "scores" in file.raw else []
+    matching = [name for pattern in patterns for name in known if fnmatch(name, pattern)]
+    for name in dict.fromkeys([*others, *matching]):
         values = [run.data.metrics.get(f"best/validation/{name}", math.nan) for run in runs.values()]
         if values and all(map(math.isfinite, values)):
             found[name] = sum(values) / len(values)

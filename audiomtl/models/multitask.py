@@ -1,17 +1,15 @@
-"""Several tasks, one encoder: a clip's class and when it is heard, from shared features.
+"""Several tasks, one encoder: what is sung, when, and on which notes; a clip's class and when it is heard; any set of heads.
 
-Conventions: the encoder gives one vector per *step* of 16 frames; a class's activity in a step is 1 where at least half of the step lies
-in the clip's passages. Frames behind a clip's end are masked after every layer and have no influence. A clip that lacks a task's label
-(``labelled_share``, or no passages) adds nothing to that task's loss or gradient. Raw losses and weights of all tasks are logged each epoch
-(``train/TASK_loss``, ``train/TASK_weight``), apart from the total.
+Conventions: the encoder (`nn.trunk`) gives one vector per *step* of ``settings.stride`` frames. Frames behind a clip's end are masked
+after every layer and have no influence. Any clip may lack any label (``labelled_share``, or None in the column): it adds nothing to that
+task's loss or gradient. Raw losses and weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from
+the total.
 
-The trunk is that of an article whose network could not run; what was repaired is named in `encoder`.
-
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `encoder`, `network`.
+Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`, `hear`.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,17 +23,17 @@ from keras import layers
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.pipeline import batch_order, pad
 from audiomtl.data.scaling import Scaler
+from audiomtl.data.scores import KEYS
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
-from audiomtl.metrics import labels
+from audiomtl.nn import alignment, judging, targets, tasks
 from audiomtl.nn.balancing import Balancing
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
-from audiomtl.settings.multitask import Encoder, Head, Settings
+from audiomtl.nn.trunk import encoder, text_encoder
+from audiomtl.settings.multitask import Settings
 
-POOLS = ((4, 2), (4, 2))  # frames, bands
-STEP = 16  # frames
-EVALUATION_BATCH = 64  # clips
-SMALLEST = 1e-7  # added to a probability before its logarithm
+EVALUATION_BATCH = 32  # clips
+TEXT_SIZE = 64  # of a symbol's vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +42,11 @@ class Example:
 
     clip_id: str
     frames: np.ndarray  # (n_frames, n_bands)
-    label: int  # -1: not known
-    activity: np.ndarray | None  # (n_steps, classes) 0 or 1; None: not known
+    targets: Mapping[str, np.ndarray | None]  # of each head; None: not known
+    weights: Mapping[str, float]  # in each head's loss
+    text: np.ndarray | None  # (n_positions,) tokens, where there is an alignment
+    roll: np.ndarray | None  # (n_steps, 88), where a score is given
+    row: Mapping[str, Any]  # of the clip table
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Prepared:
 
     splits: splits.Splits
     examples: dict[str, list[Example]]  # train, validation, test
-    classes: tuple[str, ...]
+    names: dict[str, tuple[str, ...]]  # of each head's classes
+    symbols: tuple[str, ...]  # of texts
     scaler: Scaler
     facts: dict[str, float]
 
@@ -63,9 +65,10 @@ class Prepared:
 class Fitted:
     """A trained network with all it needs to be used."""
 
-    model: keras.Model  # [frames, lengths] -> {kind of head: output}
+    model: keras.Model  # [frames, lengths, text, roll] of those that there are -> {head: output}
     settings: Settings
-    classes: tuple[str, ...]
+    names: dict[str, tuple[str, ...]]
+    symbols: tuple[str, ...]
     scaler: Scaler
     forward: Any
     fit: Fit | None  # None when loaded from disk
@@ -94,214 +97,203 @@ class Bundle:
 
 
 def prepare(settings: Settings, seed: int) -> Prepared:
-    """Split whole clips, then features; scaler and classes from train only.
+    """Split whole clips, then features; scaler, classes and symbols from train only.
 
     Raises
     ------
-    UserError : what `protocols.divide` refuses; a recording that cannot be read; a head whose label no train clip has.
+    UserError : what `protocols.divide` refuses; a recording that cannot be read; a column that is not there; a head whose label no train
+        clip has; a label that does not fit its sound.
     """
     table = catalog.clips(settings.data)  # type: ignore[arg-type]
-    if any(head.kind == "segments" for head in settings.heads.values()) and "passages" not in table.columns:
-        raise UserError(f'data.dataset = "{settings.data.dataset}": a head of kind segments needs passages, which these clips do not have')
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
-    classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
-    if len(classes) < 2:
-        raise UserError(f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); two are needed')
-    store = FeatureStore(catalog.cache_folder() / "features")
-    frames = dict(zip(table["clip_id"], store.features(list(table["path"]), settings.features), strict=True))
-    examples = {side: _examples(rows, frames, classes, settings, seed if side == "train" else None) for side, rows in sides.sides().items()}
+    names = {name: targets.vocabulary(name, head, sides.train, settings) for name, head in settings.heads.items()}
+    for place, column in (("inputs.text", settings.inputs.text), ("inputs.score", settings.inputs.score)):
+        if column and column not in table.columns:
+            raise UserError(f'{place} = "{column}": these clips have no such column; they have {", ".join(table.columns)}')
+    texts: Sequence[Any] = list(sides.train[settings.inputs.text].dropna()) if settings.inputs.text else []
+    symbols = tuple(sorted({symbol for phones in texts for symbol in alignment.positions(phones)}))
+    frames = _frames(table, settings)
+    examples = {
+        side: [_example(row, frames, names, symbols, settings) for row in rows.to_dict("records")] for side, rows in sides.sides().items()
+    }
+    examples["train"] = _with_few_labels(examples["train"], settings, seed)
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
-    for name, head in settings.heads.items():
-        count = sum(_has(one, head) for one in examples["train"])
-        facts[f"train/labelled_{name}"] = float(count)
-        if not count:
+    for name in settings.heads:
+        for side, found in examples.items():
+            facts[f"{side}/labelled_{name}"] = float(sum(one.targets[name] is not None for one in found))
+        if not facts[f"train/labelled_{name}"]:
             raise UserError(f"heads.{name}: no clip of the train side has its label; raise labelled_share or remove the head")
     scaler = scaling.fit((one.frames for one in examples["train"]), settings.features.scaling)
-    return Prepared(sides, examples, classes, scaler, facts)
+    return Prepared(sides, _clean(examples, scaler, settings), names, symbols, scaler, facts)
 
 
-def _examples(
-    rows: pd.DataFrame, frames: dict[str, np.ndarray], classes: Sequence[str], settings: Settings, seed: int | None
-) -> list[Example]:
-    """``seed``: of the clips that keep their labels; None keeps all."""
-    kept = {}
-    for number, (_, head) in enumerate(sorted(settings.heads.items())):
-        random = np.random.default_rng((seed or 0, number))
-        few = seed is not None and head.labelled_share < 1
-        kept[head.kind] = random.permutation(len(rows)) < head.labelled_share * len(rows) if few else np.ones(len(rows), bool)
-    found = []
-    for number, row in enumerate(rows.to_dict("records")):
-        label = list(classes).index(str(row[settings.data.label]))
-        activity = None
-        if "segments" in kept and kept["segments"][number] and row.get("passages") is not None:
-            activity = activity_of(row["passages"], label, len(frames[row["clip_id"]]), len(classes), settings)
-        found.append(Example(row["clip_id"], frames[row["clip_id"]], label if kept["clip_class"][number] else -1, activity))
-    return found
+def _frames(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
+    """Features of every recording that is heard or learned, by path."""
+    columns = {"path", *(head.reads("") for head in settings.heads.values() if head.kind == "mel")}
+    paths = sorted({path for column in columns for path in table[column].dropna()})
+    return dict(zip(paths, FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features), strict=True))
 
 
-def activity_of(passages: Sequence[tuple[float, float]], label: int, n_frames: int, classes: int, settings: Settings) -> np.ndarray:
-    """(n_steps, classes): 1 for the clip's class in steps of which at least half lies in a passage."""
-    seconds = STEP * settings.features.hop_samples / settings.features.sample_rate
-    starts = seconds * np.arange(-(-n_frames // STEP))
-    inside = sum((np.clip(np.minimum(starts + seconds, end) - np.maximum(starts, start), 0, None) for start, end in passages), 0 * starts)
-    activity = np.zeros((len(starts), classes), np.float32)
-    activity[:, label] = inside >= 0.5 * seconds
-    return activity
+def _example(
+    row: Mapping[Any, Any],
+    frames: Mapping[str, np.ndarray],
+    names: Mapping[str, Sequence[str]],
+    symbols: Sequence[str],
+    settings: Settings,
+) -> Example:
+    own, known, weights = frames[row["path"]], {}, {}
+    for name, head in settings.heads.items():
+        if head.kind == "mel":
+            other = frames.get(row[head.reads("")] or "")
+            if other is not None and len(other) != len(own):
+                raise UserError(f"heads.{name}: clip {row['clip_id']} has {len(own)} frames, its {head.reads('')} {len(other)}: no pair")
+            known[name] = other
+        else:
+            known[name] = targets.target(name, head, row, len(own), names[name], settings)
+        weights[name] = float(row[head.item_weight]) if head.item_weight else 1.0
+        if not weights[name] >= 0:
+            raise UserError(f"heads.{name}.item_weight: clip {row['clip_id']} has {weights[name]}; a weight is at least 0")
+    given = row[settings.inputs.text] if settings.inputs.text else None
+    text = targets.text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
+    roll = None
+    if settings.inputs.score:
+        notes = row[settings.inputs.score]
+        roll = targets.rolls(notes if notes is not None else (), targets.step_times(len(own), settings), row["clip_id"])[:, KEYS:]
+    return Example(row["clip_id"], own, known, weights, text, roll, row)
 
 
-def _has(one: Example, head: Head) -> bool:
-    return one.label >= 0 if head.kind == "clip_class" else one.activity is not None
+def _with_few_labels(examples: list[Example], settings: Settings, seed: int) -> list[Example]:
+    """Take labels away from all but a share of the clips, each head for itself."""
+    for number, (name, head) in enumerate(sorted(settings.heads.items())):
+        if head.labelled_share < 1:
+            kept = np.random.default_rng((seed, number)).permutation(len(examples)) < head.labelled_share * len(examples)
+            examples = [
+                one if keep else replace(one, targets={**one.targets, name: None}) for one, keep in zip(examples, kept, strict=True)
+            ]
+    return examples
 
 
-def _collate(examples: Sequence[Example], scaler: Scaler, classes: int) -> dict[str, Any]:
-    """A batch: frames (clips, longest, bands) and lengths; labels and who has one; activity (clips, steps, classes) and who has it."""
-    frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples], at_least=STEP)
-    steps = -(-frames.shape[1] // STEP)
-    activity = np.zeros((len(examples), steps, classes), np.float32)
-    for row, one in zip(activity, examples, strict=True):
-        if one.activity is not None:
-            row[: len(one.activity)] = one.activity
+def _clean(examples: dict[str, list[Example]], scaler: Scaler, settings: Settings) -> dict[str, list[Example]]:
+    """Targets of kind mel: scaled frames, averaged over each step: (n_steps, bands)."""
+    heads = [name for name, head in settings.heads.items() if head.kind == "mel"]
+
+    def averaged(frames: np.ndarray | None) -> np.ndarray | None:
+        if frames is None:
+            return None
+        firsts = np.arange(0, len(frames), settings.stride)
+        sums = np.add.reduceat(scaling.apply(frames, scaler), firsts, axis=0)
+        return (sums / np.diff(np.append(firsts, len(frames)))[:, None]).astype(np.float32)
+
     return {
-        "frames": frames,
-        "lengths": lengths,
-        "labels": np.array([max(one.label, 0) for one in examples], np.int32),
-        "has_clip_class": np.array([one.label >= 0 for one in examples], np.float32),
-        "activity": activity,
-        "has_segments": np.array([one.activity is not None for one in examples], np.float32),
-        "clip_ids": [one.clip_id for one in examples],
+        side: [replace(one, targets={**one.targets, **{name: averaged(one.targets[name]) for name in heads}}) for one in found]
+        for side, found in examples.items()
     }
+
+
+def _collate(examples: Sequence[Example], scaler: Scaler, settings: Settings) -> dict[str, Any]:
+    """A batch: frames (clips, longest, bands), lengths (frames) and steps; text and roll; each head's target and weight (0: not known)."""
+    frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples], at_least=settings.stride)
+    steps = -(-lengths // settings.stride)
+    longest = -(-frames.shape[1] // settings.stride)
+    batch: dict[str, Any] = {"frames": frames, "lengths": lengths, "steps": steps.astype(np.int32)}
+    if settings.inputs.text:
+        texts = [one.text for one in examples if one.text is not None]
+        batch["text"] = np.stack([np.pad(text, (0, max(map(len, texts)) - len(text))) for text in texts])
+    if settings.inputs.score:
+        batch["roll"] = _stacked([one.roll for one in examples], longest)
+    for name, head in settings.heads.items():
+        known = [one.targets[name] for one in examples]
+        weights = [one.weights[name] if value is not None else 0.0 for one, value in zip(examples, known, strict=True)]
+        batch[f"weight_{name}"] = np.array(weights, np.float32)
+        if head.kind in tasks.PER_CLIP:
+            kind = np.int32 if head.kind in tasks.CATEGORICAL else np.float32
+            batch[f"target_{name}"] = np.array([0 if value is None else value for value in known], kind)
+        elif head.kind in tasks.CATEGORICAL:
+            batch[f"target_{name}"] = _stacked(known, longest, fill=-1).astype(np.int32)
+        else:
+            columns = {"notes": 2 * KEYS, "mel": settings.features.n_bands}.get(head.kind)
+            batch[f"target_{name}"] = _stacked(known, longest, columns=columns)
+    return batch | {"clip_ids": [one.clip_id for one in examples]}
+
+
+def _stacked(arrays: Sequence[np.ndarray | None], steps: int, *, fill: float = 0.0, columns: int | None = None) -> np.ndarray:
+    """(clips, steps, ...): each array with ``fill`` behind it, None all of it."""
+    shape = next((array.shape[1:] for array in arrays if array is not None), () if columns is None else (columns,))
+    found = np.full((len(arrays), steps, *shape), fill, np.float32)
+    for row, array in zip(found, arrays, strict=True):
+        if array is not None:
+            row[: len(array)] = array
+    return found
 
 
 # ---------------------------------------------------------------- network
 
 
-@keras.saving.register_keras_serializable(package="audiomtl")
-class Masked(layers.Layer):
-    """Set what stands behind a clip's end to 0: (clips, time, ...), lengths (clips,) in frames, ``stride`` frames to a place."""
-
-    def __init__(self, stride: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.stride = stride
-        self.supports_masking = True  # and does its work itself
-
-    def call(self, inputs):
-        x, lengths = inputs
-        valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)
-        return x * tf.reshape(valid, tf.concat([tf.shape(valid), tf.ones(len(x.shape) - 2, tf.int32)], axis=0))
-
-    def compute_output_shape(self, shapes):
-        return shapes[0]
-
-    def get_config(self):
-        return super().get_config() | {"stride": self.stride}
-
-
-@keras.saving.register_keras_serializable(package="audiomtl")
-class WholeSteps(layers.Layer):
-    """Fill up with zeros behind the end to whole steps: pools that pad for themselves would begin at another frame for another length."""
-
-    def call(self, x):
-        return tf.pad(x, [[0, 0], [0, -tf.shape(x)[1] % STEP], [0, 0]])
-
-    def compute_output_shape(self, shape):
-        return (shape[0], None, shape[2])
-
-
-@keras.saving.register_keras_serializable(package="audiomtl")
-class MeanOverSteps(layers.Layer):
-    """(clips, steps, size), lengths in frames -> (clips, size): the mean over a clip's own steps."""
-
-    def compute_mask(self, inputs, mask=None):
-        return None
-
-    def call(self, inputs):
-        x, lengths = inputs
-        valid = tf.sequence_mask((lengths + STEP - 1) // STEP, tf.shape(x)[1], dtype=x.dtype)[:, :, None]
-        return tf.reduce_sum(x * valid, axis=1) / tf.maximum(tf.reduce_sum(valid, axis=1), 1.0)
-
-    def compute_output_shape(self, shapes):
-        return (shapes[0][0], shapes[0][2])
-
-
-def encoder(settings: Encoder, bands: int) -> keras.Model:
-    """[frames (clips, longest, bands), lengths] -> (clips, steps, 64) or, recurrent, (clips, steps, 2 units); 16 frames to a step.
-
-    Of the article's trunk (4 x 4 convolutions of 32 and 64, pools of 2 bands by 4 frames, dense 128, 128, 64) these were repaired:
-    it flattened the whole clip, which fixes its length and cannot be joined with a sequence: here every step is flattened for itself;
-    it joined the dense layer with two outputs whose inputs were the targets: there is one input, the sound.
-    """
-    frames, lengths = layers.Input((None, bands), name="frames"), layers.Input((), dtype="int32", name="lengths")
-    x = layers.Reshape((-1, bands, 1))(WholeSteps()(frames))
-    stride = 1
-    for number, (filters, pool) in enumerate(zip((32, 64), POOLS, strict=True), start=1):
-        x = layers.Conv2D(filters, 4, padding="same", activation="relu", name=f"convolution_{number}")(x)
-        x = Masked(stride)([x, lengths])
-        x = layers.MaxPooling2D(pool, padding="same")(x)
-        stride *= pool[0]
-    x = layers.Reshape((-1, x.shape[2] * x.shape[3]))(x)
-    x = layers.Dense(128, activation="relu", name="dense_1")(x)
-    if settings.kind == "article":
-        for number, units in enumerate((128, 64), start=2):
-            x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
-    else:
-        valid = Valid(name="valid")([x, lengths])
-        x = layers.Bidirectional(layers.LSTM(settings.units, return_sequences=True), name="recurrent")(x, mask=valid)
-    if settings.dropout:
-        x = layers.Dropout(settings.dropout)(x)
-    return keras.Model([frames, lengths], Masked(STEP)([x, lengths]), name="encoder")
-
-
-@keras.saving.register_keras_serializable(package="audiomtl")
-class Valid(layers.Layer):
-    """Which steps are a clip's own: (clips, steps) bool."""
-
-    def call(self, inputs):
-        x, lengths = inputs
-        return tf.sequence_mask((lengths + STEP - 1) // STEP, tf.shape(x)[1])
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(inputs[0].shape[:2], dtype="bool")
-
-
-def network(settings: Settings, bands: int, classes: int) -> keras.Model:
-    """[frames, lengths] -> {"clip_class": (clips, classes), "segments": (clips, steps, classes)}, of the heads that there are."""
-    frames, lengths = layers.Input((None, bands), name="frames"), layers.Input((), dtype="int32", name="lengths")
-    steps = encoder(settings.encoder, bands)([frames, lengths])
-    outputs = {}
+def network(settings: Settings, names: Mapping[str, Sequence[str]], symbols: int) -> keras.Model:
+    """[frames, lengths, text where there is one, roll where there is one] -> {head: output}."""
+    bands = settings.features.n_bands
+    given, text = _inputs(settings), None
+    trunk = encoder(settings.encoder, _hertz(settings), audio=settings.inputs.audio, score=bool(settings.inputs.score))
+    channels = settings.encoder.filters[1] if settings.encoder.kind == "harmonic" else 0
+    if settings.inputs.text:
+        text = (text_encoder(symbols + 2, TEXT_SIZE)(given["text"]), given["text"])
+    places = [given["frames"], given["lengths"], *([given["roll"]] if settings.inputs.score else [])]
+    steps, outputs = trunk(places), {}
     for name, head in settings.heads.items():
-        if head.kind == "clip_class":
-            outputs["clip_class"] = layers.Dense(classes, activation="softmax", name=name)(MeanOverSteps()([steps, lengths]))
-        else:
-            outputs["segments"] = layers.Dense(classes, activation="sigmoid", name=name)(steps)
-    return keras.Model([frames, lengths], outputs, name="multitask")
+        outputs[name] = tasks.output(
+            name,
+            head.kind,
+            steps,
+            given["lengths"],
+            classes=len(names[name]),
+            bands=bands,
+            stride=settings.stride,
+            text=text,
+            channels=channels,
+        )
+    return keras.Model(list(given.values()), outputs, name="multitask")
+
+
+def _inputs(settings: Settings) -> dict[str, Any]:
+    given = {
+        "frames": layers.Input((None, settings.features.n_bands), name="frames"),
+        "lengths": layers.Input((), dtype="int32", name="lengths"),
+    }
+    if settings.inputs.text:
+        given["text"] = layers.Input((None,), dtype="int32", name="text")
+    if settings.inputs.score:
+        given["roll"] = layers.Input((None, KEYS), name="roll")
+    return given
+
+
+def _hertz(settings: Settings) -> list[float]:  # (bands,)
+    """Centre of each band; of cepstra only their number means something."""
+    chosen = settings.features
+    if chosen.kind == "log_mel":
+        import librosa
+
+        return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[1:-1].tolist()
+    return [band * chosen.sample_rate / chosen.n_fft for band in range(chosen.n_bands)]
+
+
+def _reads(settings: Settings) -> list[str]:
+    """Names of the network's inputs in a batch, in order."""
+    return ["frames", "lengths", *(["text"] if settings.inputs.text else []), *(["roll"] if settings.inputs.score else [])]
 
 
 # ---------------------------------------------------------------- training
 
 
-def task_loss(kind: str, outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
-    """Cross-entropy, mean over the clips that have the label (of a clip's steps the mean, classes summed); 0 without any."""
-    has = batch[f"has_{kind}"]
-    if kind == "clip_class":
-        right = tf.gather(outputs[kind], batch["labels"], batch_dims=1)
-        each = -tf.math.log(right + SMALLEST)
-    else:
-        p, y = outputs[kind], batch["activity"]
-        entropy = -tf.reduce_sum(y * tf.math.log(p + SMALLEST) + (1 - y) * tf.math.log(1 - p + SMALLEST), axis=2)  # (clips, steps)
-        valid = tf.sequence_mask((batch["lengths"] + STEP - 1) // STEP, tf.shape(p)[1], dtype=p.dtype)
-        each = tf.reduce_sum(entropy * valid, axis=1) / tf.maximum(tf.reduce_sum(valid, axis=1), 1.0)
-    return tf.reduce_sum(tf.where(has > 0, each, 0.0)) / tf.maximum(tf.reduce_sum(has), 1.0)
-
-
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
-    """Train one network on all its tasks; it comes back with the weights of its best epoch, without its auxiliary heads."""
-    examples, classes = prepared.examples["train"], len(prepared.classes)
-    model = network(settings, settings.features.n_bands, classes)
-    tasks = {name: head for name, head in settings.heads.items() if head.weight}
+    """Train one network on all its tasks; it comes back with the weights of its best epoch."""
+    examples, reads = prepared.examples["train"], _reads(settings)
+    model = network(settings, prepared.names, len(prepared.symbols))
+    heads = {name: head for name, head in settings.heads.items() if head.weight}
+    pairs = {name: pair for name, pair in settings.coupling.items() if pair.weight}
     chosen = settings.balancing
     balancer = Balancing(
         chosen.method,
-        [head.weight for head in tasks.values()],
+        [*(head.weight for head in heads.values()), *(pair.weight for pair in pairs.values())],
         temperature=chosen.temperature,
         asymmetry=chosen.asymmetry,
         rate=chosen.rate,
@@ -313,13 +305,17 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], prepared.scaler, classes)
+            yield _collate([examples[index] for index in indices], prepared.scaler, settings)
 
     def objective(bundle: Bundle, batch: Any) -> tf.Tensor:
         with tf.GradientTape(persistent=True) as tape:
-            outputs = bundle.network([batch["frames"], batch["lengths"]], training=True)
-            losses = [task_loss(head.kind, outputs, batch) for head in tasks.values()]
-        present = tf.stack([tf.cast(tf.reduce_any(batch[f"has_{head.kind}"] > 0), tf.float32) for head in tasks.values()])
+            outputs = bundle.network([batch[name] for name in reads], training=True)
+            losses = [
+                tasks.loss(head.kind, outputs[name], batch[f"target_{name}"], batch[f"weight_{name}"], batch["steps"])
+                for name, head in heads.items()
+            ]
+            losses += [tasks.coupling_loss(outputs[pair.clip_class], outputs[pair.segments], batch["steps"]) for pair in pairs.values()]
+        present = tf.stack([tf.cast(tf.reduce_any(batch[f"weight_{name}"] > 0), tf.float32) for name in heads] + [1.0] * len(pairs))
         # a head that is not trained has a gradient all the same: zero
         still = sum(0.0 * tf.reduce_sum(variable) for variable in bundle.network.trainable_variables)
         return bundle.balancer.combine(losses, present, tape, shared) + still
@@ -328,13 +324,14 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
         balancer.begin_epoch()
         return objective
 
-    fitted = Fitted(model, settings, prepared.classes, prepared.scaler, _forward(model), None)
+    fitted = Fitted(model, settings, prepared.names, prepared.symbols, prepared.scaler, _forward(model), None)
 
     def score(epoch: int) -> Scores:
         raw = (balancer.sums.numpy() / np.maximum(balancer.count.numpy(), 1)).tolist()
-        scores = {f"train/{name}_loss": value for name, value in zip(tasks, raw, strict=True)}
-        scores |= {f"train/{name}_weight": value for name, value in zip(tasks, balancer.now.numpy().tolist(), strict=True)}
-        return scores | {f"validation/{name}": value for name, value in evaluate(fitted, prepared.examples["validation"]).items()}
+        scores = {f"train/{name}_loss": value for name, value in zip([*heads, *pairs], raw, strict=True)}
+        scores |= {f"train/{name}_weight": value for name, value in zip([*heads, *pairs], balancer.now.numpy().tolist(), strict=True)}
+        found = evaluate(fitted, prepared.examples["validation"], every_score=False)
+        return scores | {f"validation/{name}": value for name, value in found.items()}
 
     result = fit(
         bundle,
@@ -352,79 +349,102 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 # ---------------------------------------------------------------- use
 
 
-def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
-    """Scores over a whole set, each over the clips that have its label.
+def evaluate(fitted: Fitted, examples: Sequence[Example], *, every_score: bool = True) -> dict[str, float]:
+    """Scores over a whole set, each over the clips that have its label: HEAD_loss, loss (their sum), and those of `judging.scores`.
 
-    TASK_loss, loss (their sum), accuracy and balanced_accuracy of the clip's class, segment_f1: of all (step, class) pairs those with a
-    score of 0.5 and above against those that are true, 2 hits / (said + true), 0 where there is neither.
+    ``every_score`` = False leaves out those that take long.
     """
-    sums: dict[str, list[float]] = {name: [] for name in fitted.settings.heads}
-    truth, predicted, hits, said, true = [], [], 0, 0, 0
+    kept: dict[str, list[tuple[Example, np.ndarray]]] = {name: [] for name in fitted.settings.heads}
+    losses: dict[str, list[float]] = {name: [] for name in fitted.settings.heads}
     for one, outputs in _outputs(fitted, examples):
-        for name, head in fitted.settings.heads.items():
-            if head.kind not in outputs or not _has(one, head):
-                continue
-            if head.kind == "clip_class":
-                truth.append(one.label)
-                predicted.append(int(outputs[head.kind].argmax()))
-                sums[name].append(-float(np.log(outputs[head.kind][one.label] + SMALLEST)))
-            else:
-                p, y = outputs[head.kind], np.asarray(one.activity)
-                entropy = -(y * np.log(p + SMALLEST) + (1 - y) * np.log(1 - p + SMALLEST)).sum(axis=1)
-                sums[name].append(float(entropy.mean()))
-                above = p >= 0.5
-                hits, said, true = hits + int((above & (y > 0)).sum()), said + int(above.sum()), true + int((y > 0).sum())
-    scores = {f"{name}_loss": float(np.mean(values)) for name, values in sums.items() if values}
+        for name, found in outputs.items():
+            known = one.targets[name]
+            if known is not None:
+                kept[name].append((one, found))
+                head = fitted.settings.heads[name]
+                target = np.asarray(known)[None]
+                steps = tf.constant([len(found) if head.kind not in tasks.PER_CLIP else 1])
+                losses[name].append(float(tasks.loss(head.kind, found[None], target, tf.ones(1), steps)))
+    scores = {f"{name}_loss": float(np.mean(values)) for name, values in losses.items() if values}
     scores["loss"] = float(sum(scores.values()))
-    scores |= {"accuracy": labels.accuracy(truth, predicted), "balanced_accuracy": labels.balanced_accuracy(truth, predicted)}
-    if any(head.kind == "segments" for head in fitted.settings.heads.values()):
-        scores["segment_f1"] = 2 * hits / max(said + true, 1)
+    for name, pairs in kept.items():
+        if pairs:
+            judged = [judging.Judged(one.clip_id, one.row, np.asarray(one.targets[name]), found, len(one.frames)) for one, found in pairs]
+            found_scores = judging.scores(fitted.settings.heads[name], judged, fitted.names[name], fitted.settings, every_score=every_score)
+            scores |= {f"{name}_{score}": value for score, value in found_scores.items()}
     return scores
 
 
 def predict(fitted: Fitted, examples: Sequence[Example]) -> dict[str, pd.DataFrame]:
-    """Tables that keep their names.
+    """Tables that keep their names, sorted by clip and time; those whose heads there are.
 
-    ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability), probability_CLASS.
-    ``steps``: one row per step, where there is such a head: clip_id, step, start_seconds, end_seconds, score_CLASS.
+    ``predictions``: one row per clip: clip_id, and of each head of kind clip_class HEAD_truth, HEAD_predicted, HEAD_margin (best less
+    second-best probability), HEAD_probability_CLASS; of kind value HEAD_truth, HEAD_predicted.
+    ``steps``: one row per step, where there are segments: clip_id, step, start_seconds, end_seconds, HEAD_CLASS.
+    ``events``: one row per note or phone that was found: clip_id, head, start_seconds, end_seconds, label (MIDI pitch or phone).
     """
-    seconds = STEP * fitted.settings.features.hop_samples / fitted.settings.features.sample_rate
-    clips, rows = [], []
+    clips, steps, events = [], [], []
     for one, outputs in _outputs(fitted, examples):
-        shares = outputs["clip_class"]
-        best = int(shares.argmax())
-        row: dict[str, Any] = {"clip_id": one.clip_id, "truth": fitted.classes[one.label], "predicted": fitted.classes[best]}
-        row["margin"] = float(shares[best] - np.delete(shares, best).max())
-        clips.append(row | {f"probability_{name}": float(value) for name, value in zip(fitted.classes, shares, strict=True)})
-        for number, scores in enumerate(outputs.get("segments", [])):
-            times = {"step": number, "start_seconds": number * seconds, "end_seconds": (number + 1) * seconds}
-            named = {f"score_{name}": float(value) for name, value in zip(fitted.classes, scores, strict=True)}
-            rows.append({"clip_id": one.clip_id, **times, **named})
+        row: dict[str, Any] = {"clip_id": one.clip_id}
+        times = targets.step_times(len(one.frames), fitted.settings)
+        for name, found in outputs.items():
+            head, names = fitted.settings.heads[name], fitted.names[name]
+            if head.kind == "clip_class":
+                best, truth = int(found.argmax()), one.targets[name]
+                row[f"{name}_truth"] = names[int(truth)] if truth is not None and truth >= 0 else None
+                row |= {f"{name}_predicted": names[best], f"{name}_margin": float(found[best] - np.delete(found, best).max())}
+                row |= {f"{name}_probability_{label}": float(value) for label, value in zip(names, found, strict=True)}
+            elif head.kind == "value":
+                known = one.targets[name]
+                row |= {f"{name}_truth": None if known is None else float(known), f"{name}_predicted": float(found[0])}
+            elif head.kind == "segments":
+                half = fitted.settings.step_seconds / 2
+                for number, scores in enumerate(found):
+                    place = {
+                        "clip_id": one.clip_id,
+                        "step": number,
+                        "start_seconds": times[number] - half,
+                        "end_seconds": times[number] + half,
+                    }
+                    steps.append(place | {f"{name}_{label}": float(value) for label, value in zip(names, scores, strict=True)})
+            elif head.kind != "mel":
+                text = one.row[fitted.settings.inputs.text] if head.kind == "alignment" else ()
+                for start, end, label in judging.heard(head, found, text, names, len(one.frames), fitted.settings):
+                    events.append({"clip_id": one.clip_id, "head": name, "start_seconds": start, "end_seconds": end, "label": str(label)})
+        clips.append(row)
     tables = {"predictions": pd.DataFrame(clips).sort_values("clip_id", ignore_index=True)}
-    return tables | ({"steps": pd.DataFrame(rows).sort_values(["clip_id", "step"], ignore_index=True)} if rows else {})
+    if steps:
+        tables["steps"] = pd.DataFrame(steps).groupby(["clip_id", "step"], as_index=False).first()
+    if events:
+        tables["events"] = pd.DataFrame(events).sort_values(["clip_id", "head", "start_seconds", "label"], ignore_index=True)
+    return tables
 
 
 def _outputs(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[Example, dict[str, np.ndarray]]]:
-    """Each example once, with clip_class (classes,) and segments (n_steps, classes)."""
+    """Each example once, with each head's output on its own steps and positions."""
+    kinds = {name: fitted.settings.heads[name].kind for name in fitted.model.output}
     order = sorted(range(len(examples)), key=lambda index: (len(examples[index].frames), examples[index].clip_id))
     for first in range(0, len(order), EVALUATION_BATCH):
         some = [examples[index] for index in order[first : first + EVALUATION_BATCH]]
-        made = _collate(some, fitted.scaler, len(fitted.classes))
-        outputs = {name: value.numpy() for name, value in fitted.forward(made["frames"], made["lengths"]).items()}
+        made = _collate(some, fitted.scaler, fitted.settings)
+        outputs = {name: value.numpy() for name, value in fitted.forward([made[name] for name in _reads(fitted.settings)]).items()}
         for number, one in enumerate(some):
-            mine = {"clip_class": outputs["clip_class"][number]}
-            if "segments" in outputs:
-                mine["segments"] = outputs["segments"][number, : -(-len(one.frames) // STEP)]
+            mine = {}
+            for name, kind in kinds.items():
+                mine[name] = outputs[name][number] if kind in tasks.PER_CLIP else outputs[name][number, : made["steps"][number]]
+                if kind == "alignment":
+                    assert one.text is not None
+                    mine[name] = mine[name][:, : len(one.text)]
             yield one, mine
 
 
 def save(fitted: Fitted, folder: Path) -> None:
-    """Write ``model.keras``, without heads that are ``train_only``, and ``use.json`` (settings, classes, scaler) into ``folder``."""
+    """Write ``model.keras``, without heads that are ``train_only``, and ``use.json`` (settings, names, symbols, scaler) into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {head.kind for head in fitted.settings.heads.values() if not head.train_only} | {"clip_class"}
-    outputs = {kind: tensor for kind, tensor in fitted.model.output.items() if kind in kept}
-    keras.Model(fitted.model.inputs, outputs, name="multitask").save(folder / "model.keras")
-    use = {"classes": fitted.classes, "scaler": scaling.to_json(fitted.scaler), "settings": fitted.settings.model_dump(mode="json")}
+    kept = {name: tensor for name, tensor in fitted.model.output.items() if not fitted.settings.heads[name].train_only}
+    keras.Model(fitted.model.inputs, kept, name="multitask").save(folder / "model.keras")
+    use = {"names": fitted.names, "symbols": fitted.symbols, "scaler": scaling.to_json(fitted.scaler)}
+    use["settings"] = fitted.settings.model_dump(mode="json")
     (folder / "use.json").write_text(json.dumps(use, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
 
 
@@ -432,18 +452,10 @@ def load(folder: Path) -> Fitted:
     """Read what `save` wrote; Keras's safe mode stays on."""
     use = json.loads((folder / "use.json").read_text(encoding="utf-8"))
     model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+    names = {name: tuple(classes) for name, classes in use["names"].items()}
     settings = Settings.model_validate(use["settings"])
-    return Fitted(model, settings, tuple(use["classes"]), scaling.from_json(use["scaler"]), _forward(model), None)
-
-
-def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
-    """Draw ``confusion.png`` into ``folder``."""
-    from audiomtl import pictures as draw
-
-    known = [(one, outputs) for one, outputs in _outputs(fitted, examples) if one.label >= 0]
-    said = [fitted.classes[outputs["clip_class"].argmax()] for _, outputs in known]
-    draw.confusion(labels.confusion([fitted.classes[one.label] for one, _ in known], said), folder / "confusion.png", edits=False)
+    return Fitted(model, settings, names, tuple(use["symbols"]), scaling.from_json(use["scaler"]), _forward(model), None)
 
 
 def _forward(model: keras.Model) -> Any:
-    return tf.function(lambda frames, lengths: model([frames, lengths], training=False), reduce_retracing=True)
+    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)

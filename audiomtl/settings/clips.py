@@ -1,12 +1,12 @@
 """Settings of families that give a clip a label: where clips come from, how they are divided, how they are cut into windows.
 
-Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Pictures`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`,
-`Manifest`), `Protocol`, `Windows`.
+Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Singing`, `Pictures`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`,
+`Timit`, `Song070`, `Vocadito`, `Maestro`, `Dali`, `Manifest`), `Protocol`, `Windows`.
 """
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.shared import Count, Integers, NotNegative, Positive, Share, Strings, Table
 
@@ -48,6 +48,21 @@ class Scenes(Labelled):
     reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
 
 
+class Singing(Labelled):
+    """The project's own sung phrases over a piano (``data/corpora/singing.py``)."""
+
+    dataset: Literal["singing"]
+    corpus_seed: int
+    singers: Annotated[int, Field(ge=3)]  # each with a piano and songs of its own, and a fold
+    songs: Count  # of each singer
+    phrases: Count  # of each song
+    parts: Annotated[tuple[Literal["mix", "piano", "voice"], ...], Strict(False), Field(min_length=1)]  # which recordings are clips
+    voice_over_piano_db: float
+    signal_to_noise_db: float  # of the voice over background noise
+    reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
+    deviation_share: Annotated[float, Field(gt=0, le=1)]  # of syllables or notes that are others, where given and sung differ
+
+
 class Pictures(Labelled):
     """The project's own pictures with questions (``data/corpora/pictures.py``)."""
 
@@ -86,6 +101,39 @@ class Gtzan(Labelled):
     fault_filtered: bool  # leave out what Sturm (2013) found doubled, distorted or mislabelled
 
 
+class Timit(Labelled):
+    """Read American English, phones and words with times (``data/datasets/timit.py``)."""
+
+    dataset: Literal["timit"]
+    sa_sentences: Literal["drop", "keep"]  # sa1 and sa2, which every speaker reads
+
+
+class Song070(Labelled):
+    """Japanese songs of one singer, phones and notes (``data/datasets/song070.py``)."""
+
+    dataset: Literal["song070"]
+
+
+class Vocadito(Labelled):
+    """Solo singing, notes and f0 (``data/datasets/vocadito.py``)."""
+
+    dataset: Literal["vocadito"]
+    annotator: Literal["A1", "A2"]  # whose notes
+
+
+class Maestro(Labelled):
+    """Piano recordings with their MIDI (``data/datasets/maestro.py``)."""
+
+    dataset: Literal["maestro"]
+    years: Integers  # [] takes every year that is there
+
+
+class Dali(Labelled):
+    """Songs with words and notes (``data/datasets/dali.py``)."""
+
+    dataset: Literal["dali"]
+
+
 class Manifest(Labelled):
     """A table of one's own, CSV or Parquet (``data/datasets/manifest.py``)."""
 
@@ -94,7 +142,10 @@ class Manifest(Labelled):
     on_bad: Literal["error", "skip"]  # missing, unreadable and doubled files
 
 
-Data = Annotated[Songs | Scenes | Pictures | Esc50 | EmoDB | JamendoLyrics | Gtzan | Manifest, Field(discriminator="dataset")]
+Data = Annotated[
+    Songs | Scenes | Singing | Pictures | Esc50 | EmoDB | JamendoLyrics | Gtzan | Timit | Song070 | Vocadito | Maestro | Dali | Manifest,
+    Field(discriminator="dataset"),
+]
 
 
 class Protocol(Table):

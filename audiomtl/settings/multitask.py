@@ -1,28 +1,89 @@
-"""Settings of multi-task learning (``models/multitask.py``): one encoder, any set of heads."""
+"""Settings of multi-task learning (``models/multitask.py``): one encoder, optional inputs, any set of heads."""
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.clips import Data, Protocol
 from audiomtl.settings.shared import Count, Experiment, Features, NotNegative, Optimizer, Positive, Share, Table, Training
 
+Two = Annotated[tuple[Count, Count], Strict(False)]
+
+# What a head of each kind reads from the clip table when its ``column`` is "".
+COLUMNS = {
+    "alignment": "phones",
+    "phones": "phones",
+    "melody": "notes",
+    "notes": "notes",
+    "mel": "path",
+    "clip_class": "",  # data.label
+    "segments": "passages",
+    "value": "",  # none: it must be named
+}
+
+
+class Inputs(Table):
+    """What the network is given beside the targets. A column that is also a head's target is refused."""
+
+    audio: bool
+    text: str  # column of phones to align, "" for none; read by heads of kind alignment
+    score: str  # column of notes, given to the encoder as a piano roll; "" for none
+    allow_leak: bool  # only to show what a target among the inputs would claim
+
 
 class Encoder(Table):
-    """From features to one vector every 16 frames."""
+    """From features to one vector a step. One flat table: keys that the kind does not use have no effect.
 
-    kind: Literal["article", "recurrent"]  # the article's trunk step by step, or two convolutions and a bidirectional LSTM
-    units: Count  # recurrent: of each direction
+    =========== ========================================================================================================
+    article     two convolutions of frames and bands, then dense layers step by step
+    recurrent   the same convolutions, then a bidirectional LSTM
+    transformer the same convolutions, then two blocks of self-attention
+    harmonic    convolutions of frames and keys over each key's overtones, and beside them a bidirectional LSTM over the bands
+    =========== ========================================================================================================
+    """
+
+    kind: Literal["article", "recurrent", "transformer", "harmonic"]
+    filters: Two  # of the two convolutions
+    pool_frames: Two  # a step is their product of frames
+    pool_bands: Two
+    units: Count  # recurrent, harmonic: of each direction; transformer: size of a step
     dropout: Share  # before the heads
 
 
 class Head(Table):
-    """``[heads.NAME]``: one task."""
+    """``[heads.NAME]``: one task. One flat table: keys that the kind does not use have no effect.
 
-    kind: Literal["clip_class", "segments"]  # the clip's class; which class is heard when (needs a column passages)
+    ========== =========================================================================================================
+    alignment  which phone of ``inputs.text`` is heard in each step; decoded in order
+    phones     which phone of the train side is heard in each step
+    melody     which of 88 keys is sung in each step, or none; one at a time
+    notes      which of 88 keys begin in each step, and which are held
+    mel        features of another recording: the clean voice of a mix (``column = "vocals_path"``)
+    clip_class the clip's class; ``column = ""`` is data.label
+    segments   which of the classes of data.label is heard in each step (``passages``)
+    value      a number of the clip
+    ========== =========================================================================================================
+    """
+
+    kind: Literal["alignment", "phones", "melody", "notes", "mel", "clip_class", "segments", "value"]
+    column: str  # of the clip table; "" is the kind's own
     weight: NotNegative  # of its loss, before balancing; 0: the task is not trained
     train_only: bool  # auxiliary: helps the training and is not saved
     labelled_share: Annotated[float, Field(gt=0, le=1)]  # of the train clips that keep this label; the others lack it
+    item_weight: str  # column of each clip's weight in this task's loss; "": all alike
+    threshold: Annotated[float, Field(gt=0, lt=1)]  # notes, segments: scores from here on count
+
+    def reads(self, label: str) -> str:
+        """The column that this head learns."""
+        return self.column or COLUMNS[self.kind] or (label if self.kind == "clip_class" else "")
+
+
+class Coupling(Table):
+    """A loss between two outputs, whatever their labels: the clip's class should be what its segments say, pooled."""
+
+    clip_class: str  # a head of that kind
+    segments: str  # a head of that kind
+    weight: NotNegative
 
 
 class Balancing(Table):
@@ -49,29 +110,71 @@ class Balancing(Table):
 class Settings(Experiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
+    scores: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)]  # what is recorded and reported; the first decides
     data: Data
     protocol: Protocol
     features: Features
+    inputs: Inputs
     encoder: Encoder
     heads: dict[str, Head]
+    coupling: dict[str, Coupling]
     balancing: Balancing
     optimizer: Optimizer
     training: Training
+
+    @property
+    def stride(self) -> int:
+        """Frames to a step."""
+        return self.encoder.pool_frames[0] * self.encoder.pool_frames[1]
+
+    @property
+    def step_seconds(self) -> float:
+        return self.stride * self.features.hop_samples / self.features.sample_rate
 
     @model_validator(mode="after")
     def _heads_make_sense(self) -> Self:
         if not any(head.weight for head in self.heads.values()):
             raise ValueError("heads: at least one head must have a weight above 0, or nothing is trained")
-        kinds = [head.kind for head in self.heads.values()]
-        if len(set(kinds)) < len(kinds):
-            raise ValueError(f"heads: one of each kind at most, but got {', '.join(sorted(kinds))}")
-        if "clip_class" not in kinds:
-            raise ValueError("heads: one of kind clip_class is needed, whose score the experiment is judged by")
         if self.protocol.leaky:
             raise ValueError("protocol.leaky deals windows to the sides, but this family has whole clips only: set it to false")
+        if not (self.inputs.audio or self.inputs.score):
+            raise ValueError("inputs: the encoder reads audio or score, but audio is false and score is empty")
+        if self.encoder.kind == "harmonic" and (self.features.kind == "mfcc" or not self.inputs.audio or self.inputs.score):
+            raise ValueError('encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel or log_stft, no inputs.score')
+        aligning = [name for name, head in self.heads.items() if head.kind == "alignment"]
+        if bool(aligning) != bool(self.inputs.text):
+            raise ValueError(
+                f'inputs.text = "{self.inputs.text}" is read by heads of kind alignment, and only by them: '
+                + ("name the column of the text to align" if aligning else "add such a head, or empty it")
+            )
+        for name, head in self.heads.items():
+            if head.kind == "value" and not head.column:
+                raise ValueError(f"heads.{name}.column: a head of kind value must name the column of the number")
+        for name, pair in self.coupling.items():
+            for kind in ("clip_class", "segments"):
+                wanted = getattr(pair, kind)
+                if wanted not in self.heads or self.heads[wanted].kind != kind:
+                    raise ValueError(f'coupling.{name}.{kind} = "{wanted}": there is no head of that name and kind')
+        return self
+
+    @model_validator(mode="after")
+    def _no_target_among_the_inputs(self) -> Self:
+        """The text of an alignment is given by definition: what is learned is its times."""
+        given = {"inputs.text": self.inputs.text, "inputs.score": self.inputs.score}
+        if self.inputs.audio:
+            given["inputs.audio"] = "path"
+        for name, head in self.heads.items():
+            if self.inputs.allow_leak or head.kind == "alignment" or (head.kind == "mel" and head.train_only):
+                continue
+            for place, column in given.items():
+                if column and head.reads(self.data.label) == column:
+                    raise ValueError(
+                        f'heads.{name} learns the column "{column}", which is also {place}: a target among the inputs is a leak; '
+                        "take one of them away (inputs.allow_leak = true only to show what it would claim)"
+                    )
         return self
 
 
-LOSS_PATHS = ("balancing.method", "heads.event.weight", "heads.activity.weight")  # settings that change what the loss means
-SCORES = {"accuracy": "maximize", "segment_f1": "maximize"}  # what is recorded and reported; the first decides
-BESIDE = ("segment_f1", "event_loss", "activity_loss")  # further columns of the tables of ablations
+LOSS_PATHS = ("balancing.method", "heads.*.weight", "coupling.*.weight")  # settings that change what the loss means
+SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores
+BESIDE = ("*_loss",)  # further columns of the tables of ablations

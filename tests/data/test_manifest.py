@@ -195,3 +195,78 @@ def test_a_file_that_is_no_table_is_refused(folder):
     Path("mine/clips.parquet").write_text("no parquet")
     with pytest.raises(UserError, match="cannot be read as CSV or Parquet"):
         manifest.clips(settings(table="mine/clips.parquet"), folder)
+
+
+def save_clips(folder: Path, **changes) -> None:
+    """The arrays of the multi-task article, small."""
+    shapes = {"audio": (4, 8, 6, 1), "text": (4, 10), "mel": (4, 8, 6), "score": (4, 5)}
+    found = {name: np.arange(np.prod(shape)).reshape(shape) for name, shape in shapes.items()}
+    np.savez(folder / "mine" / "clips.npz", **{**found, **changes})
+
+
+def test_rows_of_one_file_of_arrays_are_clips(folder):
+    save_clips(folder)
+    write({"array_path": ["clips.npz"] * 3, "array_row": [2, 0, 3], "genre": list("rjr"), "artist": list("abc")})
+    table = manifest.clips(settings(), folder)
+    assert table["clip_id"].tolist() == ["clips/0", "clips/2", "clips/3"] and table["array_row"].tolist() == [0, 2, 3]
+    found = manifest.arrays(table["path"][0])
+    assert list(found) == ["audio", "text", "mel", "score"] and found["text"][2].tolist() == list(range(20, 30))
+
+
+def test_rows_that_a_file_of_arrays_does_not_have_are_refused(folder):
+    save_clips(folder)
+    np.savez(folder / "mine" / "unlike.npz", a=np.ones(3), b=np.ones(2))
+    rows = [0, 4, -1, 0, 1.5, 0]
+    names = ["clips.npz"] * 5 + ["unlike.npz"]
+    write({"array_path": names, "array_row": rows, "genre": list("rjrjrj"), "artist": list("abcdef")})
+    kept = manifest.clips(settings(on_bad="skip"), folder)
+    assert kept["clip_id"].tolist() == ["clips/0"] and kept["array_row"].tolist() == [0] and kept["array_row"].dtype.kind == "i"
+    with pytest.raises(UserError) as error:
+        manifest.clips(settings(), folder)
+    text = str(error.value)
+    assert "5 of 6 rows are bad" in text and "array_row must be a whole number from 0 to 3, but is 4;" in text
+    assert "row 4: " in text and "stands in row 1 already" in text and "a 3, b 2" in text
+
+
+def test_the_articles_pickled_dict_is_refused_with_the_line_that_converts_it(folder):
+    old = folder / "mine" / "multi-task.npy"
+    arrays = {"audio": np.zeros((2, 3)), "text": np.ones((2, 1), int)}
+    np.save(old, np.array(arrays, dtype=object))
+    with pytest.raises(UserError, match=r"multi-task\.npy: holds pickled objects") as error:
+        manifest.arrays(old)
+    line = str(error.value).split("once: ")[1].replace('"multi', f'"{old.parent}/multi')
+    exec(line, {"np": np})
+    assert {name: array.tolist() for name, array in manifest.arrays(old.with_suffix(".npz")).items()} == {
+        "audio": [[0, 0, 0], [0, 0, 0]],
+        "text": [[1], [1]],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mel": np.ones(3)}, "must have one row per clip, but have: audio 4, text 4, mel 3, score 4"),
+        ({"mel": np.full(4, np.nan)}, "mel has values that are not finite"),
+        ({"mel": np.array(list("abcd"))}, "mel must hold numbers, a row per clip, but holds <U1"),
+        ({"mel": np.array(list("abcd"), dtype=object)}, "holds pickled objects"),
+        ({"mel": np.float32(1)}, r"mel must hold numbers, a row per clip, but holds float32 of shape \(\)"),
+    ],
+)
+def test_arrays_that_are_no_clips_are_refused(folder, changes, message):
+    save_clips(folder, **changes)
+    with pytest.raises(UserError, match=rf"clips\.npz: .*{message}"):
+        manifest.arrays(folder / "mine" / "clips.npz")
+
+
+def test_one_array_has_the_name_of_its_file_and_what_is_none_is_refused(folder):
+    np.save(folder / "mine" / "mel.npy", np.ones((2, 3)))
+    assert manifest.arrays(folder / "mine" / "mel.npy")["mel"].shape == (2, 3)
+    for content in (b"", b"no array", b"PK\x03\x04 no zip file"):
+        (folder / "mine" / "mel.npy").write_bytes(content)
+        with pytest.raises(UserError, match=r"mel\.npy: cannot be read as \.npz or \.npy"):
+            manifest.arrays(folder / "mine" / "mel.npy")
+    np.savez(folder / "mine" / "none.npz")
+    with pytest.raises(UserError, match=r"none\.npz: .*no array"):
+        manifest.arrays(folder / "mine" / "none.npz")
+    with pytest.raises(UserError, match="no such file"):
+        manifest.arrays(folder / "mine" / "gone.npz")

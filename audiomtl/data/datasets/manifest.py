@@ -5,13 +5,19 @@ Columns: ``path`` of a recording (or ``array_path``, features (frames, bands), o
 its suffix is one. ``fold`` and all other columns are kept and come back in the tables of predictions. In a CSV an empty cell is a missing
 value and no word is (a class may be called "None" or "NA"); ids and classes are text ("007" stays).
 
+With a column ``array_row``, ``array_path`` names an ``.npz`` (or ``.npy``) whose rows are clips: the clip of row r, from 0, is row r of
+every array in it. One file may so hold many clips, or each clip has a file of its own with arrays of one row. Families that take several
+inputs load it with `arrays`; it is the table, not the order in the file, that says which clips are train, validation and test.
+
 Every row is looked at before anything is trained, and all that is wrong is said at once. Recordings are decoded at both ends only, since
 every training reads its table anew; what is wrong inside one is refused when its features are made.
 
-Contents: `clips`.
+Contents: `clips`, `arrays`.
 """
 
+import functools
 import hashlib
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -24,6 +30,7 @@ from audiomtl.settings.clips import Manifest
 from audiomtl.settings.faults import nearest
 
 SOURCES = ("path", "array_path", "embedding_path")
+ROW = "array_row"
 NAMED = 10  # how many faults a message names
 DECODED_SECONDS = 0.5  # of a recording's beginning and end: a header alone says nothing of a file that was cut off
 
@@ -62,14 +69,64 @@ def clips(data: Manifest, folder: Path) -> pd.DataFrame:
     root = place.parent.absolute()
     given = ["" if _empty(value) else str(value) for value in table[source]]
     table["path"] = [str(root / value) if value else "" for value in given]
+    shared = source == "array_path" and ROW in columns
+    if shared:
+        table[ROW] = pd.to_numeric(table[ROW], errors="coerce")
     if "clip_id" not in columns:
-        table["clip_id"] = [_stem(value, root) if value else f"row {row + 1}" for row, value in enumerate(given)]
+        part = [f"/{value:g}" for value in table[ROW]] if shared else [""] * len(table)
+        table["clip_id"] = [_stem(value, root) + part[row] if value else f"row {row + 1}" for row, value in enumerate(given)]
     table["clip_id"] = ["" if _empty(value) else str(value) for value in table["clip_id"]]
-    faults, seconds = _faults(table, data, source)
+    faults, seconds = _faults(table, data, ROW if shared else source)
     table["seconds"] = seconds
     table = _without_faults(table, faults, place, data.on_bad)
+    if shared:
+        table[ROW] = table[ROW].astype(int)  # a row that was left out may have made them floats
     table[data.label] = table[data.label].astype(str)
     return table.sort_values("clip_id", ignore_index=True)
+
+
+def arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a file whose rows are clips: ``audio``, ``text``, ``mel``, ``score`` of one ``.npz``, say.
+
+    Parameters
+    ----------
+    path : an ``.npz``, or an ``.npy`` of one array, which gets the file's stem as its name
+
+    Returns
+    -------
+    dict of name -> array (clips, ...), numbers or bool, in the order of the file
+
+    Raises
+    ------
+    UserError : no such file, no arrays in it, pickled objects (they may run anything when they are loaded, so they are not), values
+        that are no finite numbers, arrays that differ in their first length.
+    """
+    place = Path(path)
+    if not place.is_file():
+        raise UserError(f"{place}: no such file")
+    try:
+        if zipfile.is_zipfile(place):
+            with np.load(place, allow_pickle=False) as file:
+                found = {name: file[name] for name in file.files}
+        else:
+            with place.open("rb") as plain:
+                found = {place.stem: np.lib.format.read_array(plain, allow_pickle=False)}
+    except Exception as error:  # numpy lets through what the parser of headers raises
+        if "allow_pickle" in str(error):
+            raise UserError(
+                f"{place}: holds pickled objects, which are not loaded; if you trust it, convert a dict of arrays once: "
+                f'np.savez("{place.with_suffix(".npz").name}", **np.load("{place.name}", allow_pickle=True).item())'
+            ) from None
+        raise UserError(f"{place}: cannot be read as .npz or .npy ({' '.join(str(error).split())[:120]})") from None
+    for name, array in found.items():
+        if array.ndim < 1 or not array.size or array.dtype.kind not in "iufb":
+            raise UserError(f"{place}: {name} must hold numbers, a row per clip, but holds {array.dtype} of shape {array.shape}")
+        if not np.isfinite(array).all():
+            raise UserError(f"{place}: {name} has values that are not finite")
+    if len({len(array) for array in found.values()}) != 1:
+        lengths = ", ".join(f"{name} {len(array)}" for name, array in found.items()) or "no array"
+        raise UserError(f"{place}: all arrays must have one row per clip, but have: {lengths}")
+    return found
 
 
 def _read(place: Path, label: str) -> pd.DataFrame:
@@ -97,31 +154,45 @@ def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int,
     """Row -> (kind of fault, its words), the first of each row; and the seconds of every row."""
     faults: dict[int, tuple[str, str]] = {}
     seconds: list[float] = []
-    at, seen = dict[str, int](), dict[str, int]()
+    at, seen = dict[tuple[str, object], int](), dict[tuple[str, object], int]()
     ids: dict[str, int] = {}
-    for row, (clip, path) in enumerate(zip(table["clip_id"], table["path"], strict=True)):
+    digest, rows_in = functools.cache(_digest), functools.cache(_rows)
+    parts = table[ROW].tolist() if source == ROW else [None] * len(table)
+    for row, (clip, path, part) in enumerate(zip(table["clip_id"], table["path"], parts, strict=True)):
         length = float("nan")
         empty = [column for column in ("clip_id", data.label, *data.groups) if _empty(table[column][row])]
         if not path:
             faults[row] = ("missing", "no file is named")
         elif not Path(path).is_file():
             faults[row] = ("missing", f"{path}: no such file")
-        elif path in at:
-            faults[row] = ("doubled", f"{path} stands in row {at[path] + 1} already")
-        elif (digest := hashlib.sha256(Path(path).read_bytes()).hexdigest()) in seen:
-            faults[row] = ("doubled", f"{path} has the bytes of row {seen[digest] + 1}")
+        elif (path, part) in at:
+            faults[row] = ("doubled", f"{path} stands in row {at[path, part] + 1} already")
+        elif (digest(path), part) in seen:
+            faults[row] = ("doubled", f"{path} has the bytes of row {seen[digest(path), part] + 1}")
         elif empty:
             faults[row] = ("empty", f"{clip or path}: no {empty[0]}")
         elif clip in ids:
             faults[row] = ("doubled", f"clip_id {clip} is another file's, of row {ids[clip] + 1}")
         else:
             try:
-                length = _seconds(path, source)
-                at[path], seen[digest], ids[clip] = row, row, row
+                if source == ROW:
+                    if part not in range(rows := rows_in(path)):
+                        raise UserError(f"{path}: {ROW} must be a whole number from 0 to {rows - 1}, but is {part:g}")
+                else:
+                    length = _seconds(path, source)
+                at[path, part] = seen[digest(path), part] = ids[clip] = row
             except UserError as error:
                 faults[row] = ("unreadable", str(error))
         seconds.append(length)
     return faults, seconds
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _rows(path: str) -> int:
+    return len(next(iter(arrays(path).values())))
 
 
 def _seconds(path: str, source: str) -> float:

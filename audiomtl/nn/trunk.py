@@ -1,0 +1,292 @@
+"""What the heads of several tasks share: from frames to one vector a step, padding without influence.
+
+Conventions: a *step* is ``stride`` frames, the product of two pools; clips are padded at their end, ``lengths`` (clips,) are in frames.
+What stands behind a clip's end is set to 0 after every layer.
+
+Contents: `encoder`, `text_encoder`, `Masked`, `WholeSteps`, `MeanOverSteps`, `Valid`, `Harmonics`, `PerKey`, `Positions`, `Attend`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from audiomtl.data.scores import KEYS, LOWEST
+from audiomtl.settings.multitask import Encoder
+
+HEADS, BLOCKS = 4, 2  # of the transformer
+NARROW = 20.0  # how much less likely a position is at first whose relative place is wrong by one
+HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 7)
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class Masked(layers.Layer):
+    """Set what stands behind a clip's end to 0: (clips, time, ...), lengths (clips,) in frames, ``stride`` frames to a place."""
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+        self.supports_masking = True  # and does its work itself
+
+    def call(self, inputs):
+        x, lengths = inputs
+        valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)
+        return x * tf.reshape(valid, tf.concat([tf.shape(valid), tf.ones(len(x.shape) - 2, tf.int32)], axis=0))
+
+    def compute_output_shape(self, shapes):
+        return shapes[0]
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class WholeSteps(layers.Layer):
+    """Fill up with zeros behind the end to whole steps: pools that pad for themselves would begin at another frame for another length."""
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+
+    def call(self, x):
+        return tf.pad(x, [[0, 0], [0, -tf.shape(x)[1] % self.stride], [0, 0]])
+
+    def compute_output_shape(self, shape):
+        return (shape[0], None, shape[2])
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class MeanOverSteps(layers.Layer):
+    """(clips, steps, size), lengths in frames -> (clips, size): the mean over a clip's own steps."""
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def call(self, inputs):
+        x, lengths = inputs
+        valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)[:, :, None]
+        return tf.reduce_sum(x * valid, axis=1) / tf.maximum(tf.reduce_sum(valid, axis=1), 1.0)
+
+    def compute_output_shape(self, shapes):
+        return (shapes[0][0], shapes[0][2])
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class Valid(layers.Layer):
+    """Which steps are a clip's own: (clips, steps) bool."""
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+
+    def call(self, inputs):
+        x, lengths = inputs
+        return tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1])
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs[0].shape[:2], dtype="bool")
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class Harmonics(layers.Layer):
+    """Bands (clips, frames, bands) -> (clips, frames, 88, harmonics): what is heard at `HARMONICS` times each key's frequency.
+
+    ``hertz`` (bands,) are the bands' centres. Near a frequency, bands count by a triangle of a semitone to either side, the nearest two at
+    least. So a chord looks the same wherever it lies, and a convolution over keys learns a pitch from all others (the harmonic
+    representation of Bittner et al., "Deep salience representations for F0 estimation", 2017, from stored bands). Nothing is trained.
+    """
+
+    def __init__(self, hertz: Sequence[float], **options: Any) -> None:
+        super().__init__(**options)
+        self.hertz = tuple(float(one) for one in hertz)
+        centres = np.array(self.hertz)
+        wanted = 440 * 2 ** ((LOWEST + np.arange(KEYS)[:, None] - 69) / 12) * np.array(HARMONICS)  # (88, harmonics)
+        spacing = np.interp(wanted, centres[1:], np.diff(centres))
+        width = np.maximum(wanted * (2 ** (1 / 12) - 1), spacing)
+        weights = np.maximum(0, 1 - np.abs(centres[:, None, None] - wanted) / width)
+        inside = (wanted >= centres[0]) & (wanted <= centres[-1])
+        self.matrix = (weights / np.maximum(weights.sum(axis=0), 1e-9) * inside).reshape(len(centres), -1).astype(np.float32)
+
+    def call(self, x):
+        found = tf.tensordot(x, tf.constant(self.matrix), 1)
+        return tf.reshape(found, tf.concat([tf.shape(x)[:2], [KEYS, len(HARMONICS)]], axis=0))
+
+    def compute_output_shape(self, shape):
+        return (*shape[:2], KEYS, len(HARMONICS))
+
+    def get_config(self):
+        return super().get_config() | {"hertz": self.hertz}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class PerKey(layers.Layer):
+    """The last 88 groups of a step's numbers against the rest of them: (clips, steps, size) -> (clips, steps, 88, ``outputs``).
+
+    Each key's own numbers and the rest together go through one small network that all keys share; only a bias belongs to a key.
+    """
+
+    def __init__(self, outputs: int, channels: int, hidden: int = 16, start: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.outputs, self.channels, self.hidden, self.start = outputs, channels, hidden, start
+        self.key, self.rest, self.last = layers.Dense(hidden), layers.Dense(hidden), layers.Dense(outputs)
+
+    def build(self, shape):
+        self.key.build((None, self.channels))
+        self.rest.build((None, shape[-1] - KEYS * self.channels))
+        self.last.build((None, self.hidden))
+        self.bias = self.add_weight(shape=(KEYS, self.outputs), initializer=keras.initializers.Constant(self.start), name="bias")
+
+    def call(self, x):
+        own = tf.reshape(x[:, :, -KEYS * self.channels :], tf.concat([tf.shape(x)[:2], [KEYS, self.channels]], axis=0))
+        both = tf.nn.relu(self.key(own) + self.rest(x[:, :, : -KEYS * self.channels])[:, :, None, :])
+        return self.last(both) + self.bias
+
+    def compute_output_shape(self, shape):
+        return (*shape[:2], KEYS, self.outputs)
+
+    def get_config(self):
+        return super().get_config() | {"outputs": self.outputs, "channels": self.channels, "hidden": self.hidden, "start": self.start}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class Positions(layers.Layer):
+    """Add sines and cosines of the step's number (Vaswani et al., "Attention is all you need", 2017)."""
+
+    def call(self, x):
+        size = x.shape[2]
+        rates = 10000.0 ** (-np.arange(0, size, 2, dtype=np.float32) / size)
+        angles = tf.range(tf.shape(x)[1], dtype=tf.float32)[:, None] * rates[None, :]
+        return x + tf.concat([tf.sin(angles), tf.cos(angles)], axis=1)[None, :, :size]
+
+
+def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, score: bool = False) -> keras.Model:
+    """[frames (clips, longest, bands), lengths, and with ``score`` a roll (clips, steps, 88)] -> (clips, steps, size).
+
+    ``hertz`` (bands,) are the centres of the bands; kind harmonic looks at them, others count them. Of its numbers the last 88 times
+    ``filters[1]`` belong to the keys, for heads that look at keys (`PerKey`).
+
+    Of the article's trunk (4 x 4 convolutions of 32 and 64, pools of 2 bands by 4 frames, dense 128, 128, 64) these were repaired:
+    it flattened the whole clip, which fixes its length and cannot be joined with a sequence: here every step is flattened for itself;
+    it joined the dense layer with two outputs whose inputs were the targets: there are the inputs alone, and a roll is joined step by step;
+    its pools make steps of 16 frames, too long for phones: ``pool_frames`` says how many.
+    """
+    stride, bands = settings.pool_frames[0] * settings.pool_frames[1], len(hertz)
+    frames, lengths = layers.Input((None, bands), name="frames"), layers.Input((), dtype="int32", name="lengths")
+    inputs, parts, keys = [frames, lengths], [], None
+    if audio and settings.kind == "harmonic":
+        whole = WholeSteps(stride)(frames)
+        keys = Harmonics(hertz, name="harmonics")(whole)
+        for number, (filters, pool) in enumerate(zip(settings.filters, settings.pool_frames, strict=True), start=1):
+            keys = layers.Conv2D(filters, (5, 3), padding="same", activation="relu", name=f"keys_{number}")(keys)
+            keys = layers.MaxPooling2D((pool, 1), padding="same")(keys) if pool > 1 else keys
+        keys = layers.Reshape((-1, KEYS * settings.filters[1]))(keys)
+        near = layers.Conv1D(128, 3, strides=1, padding="same", activation="relu", name="near")(whole)
+        parts.append(layers.AveragePooling1D(stride, padding="same")(near) if stride > 1 else near)
+    elif audio:
+        x = layers.Reshape((-1, bands, 1))(WholeSteps(stride)(frames))
+        pooled = 1
+        for number, (filters, *pool) in enumerate(zip(settings.filters, settings.pool_frames, settings.pool_bands, strict=True), start=1):
+            x = layers.Conv2D(filters, 4, padding="same", activation="relu", name=f"convolution_{number}")(x)
+            x = Masked(pooled)([x, lengths])
+            x = layers.MaxPooling2D(tuple(pool), padding="same")(x)
+            pooled *= pool[0]
+        parts.append(layers.Reshape((-1, x.shape[2] * x.shape[3]))(x))
+    if score:
+        roll = layers.Input((None, KEYS), name="roll")
+        inputs.append(roll)
+        parts.append(roll)
+    x = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    x = layers.Dense(128, activation="relu", name="dense_1")(x)
+    valid = Valid(stride, name="valid")([x, lengths])
+    if settings.kind == "article":
+        for number, units in enumerate((128, 64), start=2):
+            x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
+    elif settings.kind in ("recurrent", "harmonic"):
+        x = layers.Bidirectional(layers.LSTM(settings.units, return_sequences=True), name="recurrent")(x, mask=valid)
+    else:
+        x = Positions(name="positions")(layers.Dense(settings.units, name="size")(x))
+        for number in range(1, BLOCKS + 1):
+            normal = layers.LayerNormalization(name=f"normal_{number}")(x)
+            attended = layers.MultiHeadAttention(HEADS, max(settings.units // HEADS, 1), name=f"attention_{number}")
+            x = x + attended(normal, normal, key_mask=valid)
+            normal = layers.LayerNormalization(name=f"normal_{number}_dense")(x)
+            x = x + layers.Dense(settings.units, name=f"narrow_{number}")(
+                layers.Dense(2 * settings.units, activation="relu", name=f"wide_{number}")(normal)
+            )
+    if settings.dropout:
+        x = layers.Dropout(settings.dropout)(x)
+    if keys is not None:
+        x = layers.Concatenate()([x, keys])
+    return keras.Model(inputs, Masked(stride)([x, lengths]), name="encoder")
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class Attend(layers.Layer):
+    """Which position of a text belongs to each step: (clips, steps, positions), shares over a clip's own positions.
+
+    Of steps (clips, steps, size), lengths (clips,) in frames, keys (clips, positions, size), tokens (clips, positions; 0 is padding): the
+    softmax of dot products, less a trained factor times the squared distance of the two relative places: a text is sung from its beginning
+    to its end, so a phone that occurs twice is sought near its own place.
+    """
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+
+    def build(self, shapes):
+        self.narrow = self.add_weight(shape=(), initializer=keras.initializers.Constant(NARROW), name="narrow")
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def call(self, inputs):
+        steps, lengths, keys, tokens = inputs
+        own = tf.cast((lengths + self.stride - 1) // self.stride, steps.dtype)[:, None]
+        known = tf.cast(tf.reduce_sum(tf.cast(tokens > 0, tf.int32), axis=1), steps.dtype)[:, None]
+        time = tf.range(tf.shape(steps)[1], dtype=steps.dtype)[None, :] / own
+        place = tf.range(tf.shape(keys)[1], dtype=steps.dtype)[None, :] / tf.maximum(known, 1.0)
+        scores = tf.matmul(steps, keys, transpose_b=True) / float(steps.shape[2]) ** 0.5
+        scores -= self.narrow * (time[:, :, None] - place[:, None, :]) ** 2
+        return tf.nn.softmax(tf.where((tokens > 0)[:, None, :], scores, -1e9), axis=2)
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
+
+    def compute_output_shape(self, shapes):
+        return (*shapes[0][:2], shapes[2][1])
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class Known(layers.Layer):
+    """Set vectors (clips, positions, size) of padding (token 0) to 0."""
+
+    def call(self, inputs):
+        x, tokens = inputs
+        return x * tf.cast(tokens > 0, x.dtype)[:, :, None]
+
+    def compute_output_shape(self, shapes):
+        return shapes[0]
+
+
+def text_encoder(symbols: int, size: int) -> keras.Model:
+    """Tokens (clips, positions), 0 is padding, below ``symbols`` -> (clips, positions, size): each with its neighbours, seven at once."""
+    tokens = layers.Input((None,), dtype="int32", name="tokens")
+    x = Known()([layers.Embedding(symbols, size, name="symbols")(tokens), tokens])
+    near = layers.Conv1D(size, 7, padding="same", activation="relu", name="near")(x)
+    return keras.Model(tokens, Known()([x + layers.Dense(size, name="context")(near), tokens]), name="text_encoder")
