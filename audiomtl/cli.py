@@ -57,6 +57,7 @@ Storage = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Take the best run of this seed.")]
 Again = Annotated[bool, typer.Option("--again", help="Train also what is finished already (same settings, seed, data and code).")]
+Core = Annotated[bool, typer.Option("--core", help="Only arms that train one task alone or change how inputs are joined.")]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 DEFAULT_SLOTS = min(8, CORES)
 
@@ -227,6 +228,7 @@ def ablations(
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
+    core: Core = False,
 ) -> None:
     """Train the ablations: what did each setting matter?
 
@@ -243,7 +245,7 @@ def ablations(
         return
     from audiomtl.harness import experiment
 
-    if not experiment.ablations(file, again=again, slots=slots, threads=threads):
+    if not experiment.ablations(experiment.core(file) if core else file, again=again, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 
@@ -352,11 +354,11 @@ def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535
 
 
 @app.command()
-def price(names: ExperimentNames = None) -> None:
+def price(names: ExperimentNames = None, core: Core = False) -> None:
     """How many trainings, and minutes, are best and ablations?"""
     from audiomtl.harness import runs
 
-    print(runs.price(names or [], slots=DEFAULT_SLOTS))
+    print(runs.price(names or [], slots=DEFAULT_SLOTS, core=core))
 
 
 def _quiet_tensorflow() -> None:
