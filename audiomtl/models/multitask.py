@@ -5,7 +5,7 @@ after every layer and have no influence. Any clip may lack any label (``labelled
 task's loss or gradient. Raw losses and weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from
 the total.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`, `hear`.
+Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`; `network`.
 """
 
 import json
@@ -110,9 +110,15 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         order = np.random.default_rng(seed).permutation(len(sides.train))[: max(1, round(settings.train_share * len(sides.train)))]
         sides = replace(sides, train=sides.train.iloc[np.sort(order)].reset_index(drop=True))
     names = {name: targets.vocabulary(name, head, sides.train, settings) for name, head in settings.heads.items()}
-    for place, column in (("inputs.text", settings.inputs.text), ("inputs.score", settings.inputs.score)):
+    columns = {"inputs.text": settings.inputs.text, "inputs.score": settings.inputs.score}
+    columns |= {f"heads.{name}.item_weight": head.item_weight for name, head in settings.heads.items()}
+    for place, column in columns.items():
         if column and column not in table.columns:
             raise UserError(f'{place} = "{column}": these clips have no such column; they have {", ".join(table.columns)}')
+    for name, pair in settings.coupling.items():
+        if names[pair.clip_class] != names[pair.segments]:
+            classes = " but of ".join(", ".join(names[head]) for head in (pair.clip_class, pair.segments))
+            raise UserError(f"coupling.{name}: {pair.clip_class} and {pair.segments} must be of the same classes, but are of {classes}")
     texts: Sequence[Any] = list(sides.train[settings.inputs.text].dropna()) if settings.inputs.text else []
     symbols = tuple(sorted({symbol for phones in texts for symbol in alignment.positions(phones)}))
     frames = _frames(table, settings)
@@ -153,9 +159,10 @@ def _example(
             known[name] = other
         else:
             known[name] = targets.target(name, head, row, len(own), names[name], settings)
-        weights[name] = float(row[head.item_weight]) if head.item_weight else 1.0
-        if not weights[name] >= 0:
-            raise UserError(f"heads.{name}.item_weight: clip {row['clip_id']} has {weights[name]}; a weight is at least 0")
+        weight = row[head.item_weight] if head.item_weight else 1.0
+        if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
+            raise UserError(f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight is a number of at least 0")
+        weights[name] = float(weight)
     given = row[settings.inputs.text] if settings.inputs.text else None
     text = targets.text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
     roll = None
@@ -412,6 +419,7 @@ def predict(fitted: Fitted, examples: Sequence[Example]) -> dict[str, pd.DataFra
                     steps.append(place | {f"{name}_{label}": float(value) for label, value in zip(names, scores, strict=True)})
             elif head.kind != "mel":
                 text = one.row[fitted.settings.inputs.text] if head.kind == "alignment" else ()
+                text = text if text is not None else ()  # a piano alone
                 for start, end, label in judging.heard(head, found, text, names, len(one.frames), fitted.settings):
                     events.append({"clip_id": one.clip_id, "head": name, "start_seconds": start, "end_seconds": end, "label": str(label)})
         clips.append(row)

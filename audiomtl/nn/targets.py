@@ -122,8 +122,15 @@ def target(name: str, head: Head, row: Mapping[str, Any], n_frames: int, names: 
     if head.kind == "clip_class":
         return np.array(names.index(str(value)) if str(value) in names else -1, np.int32)
     if head.kind == "value":
+        if not isinstance(value, int | float | np.number):
+            raise UserError(f"heads.{name}: clip {clip} has {head.column} = {value!r}; a head of kind value learns a number")
         return np.array(value, np.float32)
     if head.kind == "segments":
+        if str(row[settings.data.label]) not in names:
+            raise UserError(
+                f"heads.{name}: clip {clip} is of the class {row[settings.data.label]}, which no train clip has; "
+                f"there are {', '.join(names)}: raise train_share, or leave the clip out"
+            )
         return activity(value, names.index(str(row[settings.data.label])), n_frames, len(names), settings)
     if head.kind == "melody":
         return melody(value, times, clip)
@@ -133,7 +140,7 @@ def target(name: str, head: Head, row: Mapping[str, Any], n_frames: int, names: 
     if head.kind == "phones":
         numbers = np.array([names.index(phone) if phone in names else -1 for phone in value] + [-1])
         return numbers[index]
-    return _positions(name, row, value, index, settings)
+    return _positions(name, row, value, index, settings) if row[settings.inputs.text] is not None else None
 
 
 def _positions(name: str, row: Mapping[str, Any], phones: Sequence[str], index: np.ndarray, settings: Settings) -> np.ndarray:

@@ -230,11 +230,11 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, sc
     elif audio:
         x = layers.Reshape((-1, bands, 1))(WholeSteps(stride)(heard))
         pooled = 1
-        for number, (filters, *pool) in enumerate(zip(settings.filters, settings.pool_frames, settings.pool_bands, strict=True), start=1):
+        for number, (filters, *pools) in enumerate(zip(settings.filters, settings.pool_frames, settings.pool_bands, strict=True), start=1):
             x = layers.Conv2D(filters, 4, padding="same", activation="relu", name=f"convolution_{number}")(x)
             x = Masked(pooled)([x, lengths])
-            x = layers.MaxPooling2D(tuple(pool), padding="same")(x)
-            pooled *= pool[0]
+            x = layers.MaxPooling2D(tuple(pools), padding="same")(x)
+            pooled *= pools[0]
         parts.append(layers.Reshape((-1, x.shape[2] * x.shape[3]))(x))
     if score:
         roll = layers.Input((None, KEYS), name="roll")
