@@ -200,7 +200,7 @@ def _clean(examples: dict[str, list[Example]], scaler: Scaler, settings: Setting
     }
 
 
-def _collate(examples: Sequence[Example], scaler: Scaler, settings: Settings) -> dict[str, Any]:
+def _collate(examples: Sequence[Example], names: Mapping[str, Sequence[str]], scaler: Scaler, settings: Settings) -> dict[str, Any]:
     """A batch: frames (clips, longest, bands), lengths (frames) and steps; text and roll; each head's target and weight (0: not known)."""
     frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples], at_least=settings.stride)
     steps = -(-lengths // settings.stride)
@@ -221,8 +221,8 @@ def _collate(examples: Sequence[Example], scaler: Scaler, settings: Settings) ->
         elif head.kind in tasks.CATEGORICAL:
             batch[f"target_{name}"] = _stacked(known, longest, fill=-1).astype(np.int32)
         else:
-            columns = {"notes": 2 * KEYS, "mel": settings.features.n_bands}.get(head.kind)
-            batch[f"target_{name}"] = _stacked(known, longest, columns=columns)
+            columns = {"notes": 2 * KEYS, "mel": settings.features.n_bands, "segments": len(names[name])}
+            batch[f"target_{name}"] = _stacked(known, longest, columns=columns[head.kind])
     return batch | {"clip_ids": [one.clip_id for one in examples]}
 
 
@@ -315,7 +315,7 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], prepared.scaler, settings)
+            yield _collate([examples[index] for index in indices], prepared.names, prepared.scaler, settings)
 
     def objective(bundle: Bundle, batch: Any) -> tf.Tensor:
         with tf.GradientTape(persistent=True) as tape:
@@ -437,7 +437,7 @@ def _outputs(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[Exam
     order = sorted(range(len(examples)), key=lambda index: (len(examples[index].frames), examples[index].clip_id))
     for first in range(0, len(order), EVALUATION_BATCH):
         some = [examples[index] for index in order[first : first + EVALUATION_BATCH]]
-        made = _collate(some, fitted.scaler, fitted.settings)
+        made = _collate(some, fitted.names, fitted.scaler, fitted.settings)
         outputs = {name: value.numpy() for name, value in fitted.forward([made[name] for name in _reads(fitted.settings)]).items()}
         for number, one in enumerate(some):
             mine = {}
