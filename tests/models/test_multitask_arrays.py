@@ -36,7 +36,7 @@ def small(folder):
         encoder__units=16,
         protocol__column="",
         protocol__folds=5,
-        training__epochs=10,
+        training__epochs=16,
         training__batch_size=4,
         optimizer__learning_rate=0.01,
     )
