@@ -9,7 +9,7 @@ from audiomtl.models import multitask
 from audiomtl.nn.fit import seed_everything
 from tests.small_multitask import settings
 
-FRAMES, BANDS, CLIPS = 40, 16, 20
+FRAMES, BANDS, CLIPS = 40, 16, 40
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def small(folder):
         encoder__units=16,
         protocol__column="",
         protocol__folds=5,
-        training__epochs=16,
+        training__epochs=12,
         training__batch_size=4,
         optimizer__learning_rate=0.01,
     )
