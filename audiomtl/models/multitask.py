@@ -21,6 +21,7 @@ import tensorflow as tf
 from keras import layers
 
 from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data.datasets import manifest
 from audiomtl.data.pipeline import batch_order, pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
@@ -33,6 +34,7 @@ from audiomtl.nn.trunk import encoder, text_encoder
 from audiomtl.settings.multitask import Settings
 
 EVALUATION_BATCH = 32  # clips
+ARRAY = "audio"  # of an .npz file whose rows are clips: what is heard
 TEXT_SIZE = 64  # of a symbol's vector
 
 
@@ -104,7 +106,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : what `protocols.divide` refuses; a recording that cannot be read; a column that is not there; a head whose label no train
         clip has; a label that does not fit its sound.
     """
-    table = catalog.clips(settings.data)  # type: ignore[arg-type]
+    table = _with_arrays(catalog.clips(settings.data))  # type: ignore[arg-type]
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     if settings.train_share < 1:
         order = np.random.default_rng(seed).permutation(len(sides.train))[: max(1, round(settings.train_share * len(sides.train)))]
@@ -136,8 +138,40 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     return Prepared(sides, _clean(examples, scaler, settings), names, symbols, scaler, facts)
 
 
+def _with_arrays(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose clips are rows of ``.npz`` files, with a column for each of their arrays: the clip's own row of it."""
+    if manifest.ROW not in table.columns:
+        return table
+    held = {path: manifest.arrays(path) for path in sorted(set(table["path"]))}
+    table = table.copy()
+    for name in sorted({name for arrays in held.values() for name in arrays}):
+        if name in table.columns:
+            raise UserError(f"{table['path'][0]}: an array is called {name}, as a column of the table is; rename one of them")
+        rows = zip(table["path"], table[manifest.ROW], strict=True)
+        table[name] = pd.Series(
+            [held[path][name][row] if name in held[path] else None for path, row in rows], index=table.index, dtype=object
+        )
+    return table
+
+
+def _heard(row: Mapping[Any, Any], column: str, frames: Mapping[str, np.ndarray], settings: Settings) -> np.ndarray | None:
+    """Frames (n_frames, n_bands) of a recording, or of the clip's array ``column`` (frames first, channels of one left away)."""
+    value = row[column]
+    if not isinstance(value, np.ndarray):
+        return frames.get(value or "")
+    array = (value[..., 0] if value.ndim == 3 and value.shape[2] == 1 else value).astype(np.float32)
+    if array.ndim != 2 or array.shape[1] != settings.features.n_bands:
+        raise UserError(
+            f"clip {row['clip_id']}: the array {column} has shape {value.shape}, but frames x {settings.features.n_bands} are needed "
+            "(features.bands); transpose it, or change the setting"
+        )
+    return array
+
+
 def _frames(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
     """Features of every recording that is heard or learned, by path."""
+    if manifest.ROW in table.columns:
+        return {}
     columns = {"path", *(head.reads("") for head in settings.heads.values() if head.kind == "mel")}
     paths = sorted({path for column in columns for path in table[column].dropna()})
     return dict(zip(paths, FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features), strict=True))
@@ -150,10 +184,12 @@ def _example(
     symbols: Sequence[str],
     settings: Settings,
 ) -> Example:
-    own, known, weights = frames[row["path"]], {}, {}
+    heard = _heard(row, ARRAY if manifest.ROW in row else "path", frames, settings)
+    assert heard is not None
+    own, known, weights = heard, dict[str, np.ndarray | None](), dict[str, float]()
     for name, head in settings.heads.items():
         if head.kind == "mel":
-            other = frames.get(row[head.reads("")] or "")
+            other = _heard(row, head.reads(""), frames, settings)
             if other is not None and len(other) != len(own):
                 raise UserError(f"heads.{name}: clip {row['clip_id']} has {len(own)} frames, its {head.reads('')} {len(other)}: no pair")
             known[name] = other

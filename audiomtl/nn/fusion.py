@@ -404,7 +404,7 @@ class Aligned(_Join):
     """Step by step on the grid of ``by``: modalities ``on_grid`` are there by place, others through attention; each is compared with
     ``by``, a convolution over ``kernel`` steps looks at all of it, and its mean and greatest over steps stand beside the others' vectors.
 
-    Without ``by``, left out or absent, only the vectors are left.
+    What is absent is compared as zeros, so that ``by`` alone is heard. Without ``by``, left out or absent, only the vectors are left.
     """
 
     def __init__(self, names: Sequence[str], size: int, by: str, on_grid: Sequence[str], kernel: int, **options: Any) -> None:
@@ -436,7 +436,7 @@ class Aligned(_Join):
             else:  # a clip that lacks the grid may make a batch longer here or there
                 longer = tf.maximum(tf.shape(grid)[1] - tf.shape(x)[1], 0)
                 x = tf.pad(tf.where(own[:, :, None], x, 0.0), [[0, 0], [0, longer], [0, 0]])[:, : tf.shape(grid)[1]]
-            parts.append(kept(_compared(grid, x), self.has(inputs, number)))
+            parts.append(_compared(grid, x))
         x = tf.concat(parts, axis=2) if parts else grid
         x = self.convolution(tf.where(mask[:, :, None], x, 0.0))
         others = [vector for name, vector in zip(self.names, self.vectors(inputs), strict=True) if name != self.by]

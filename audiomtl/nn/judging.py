@@ -102,7 +102,7 @@ def scores(head: Head, clips: Sequence[Judged], names: Sequence[str], settings: 
         texts = [[phone for _, _, phone in phones if phone != PAUSE] for phones in found]
         sung = [[phone for phone in clip.row[head.reads("")] if phone != PAUSE] for clip in clips]
         return {"frame_accuracy": float(right.mean()), "error_rate": error_rate(sung, texts)}
-    written = [list(clip.row[head.reads("")]) for clip in clips]
+    written = [_notes(clip, head.reads(""), settings) for clip in clips]
     total = notes.transcription(written, found) if any(map(len, written)) or any(map(len, found)) else {}
     if head.kind == "notes":
         held = np.concatenate([clip.target[:, KEYS:] for clip in clips])
@@ -114,6 +114,14 @@ def scores(head: Head, clips: Sequence[Judged], names: Sequence[str], settings: 
         midi = [np.where(keys == REST, 0, keys + LOWEST) for keys in (truth_keys, said_keys)]
         total |= notes.melody(*midi)
     return total
+
+
+def _notes(clip: Judged, column: str, settings: Settings) -> list[tuple[float, float, int]]:
+    """A clip's true notes; of a melody that is given frame by frame the runs of its keys."""
+    if not isinstance(clip.row[column], np.ndarray):
+        return list(clip.row[column])
+    runs = tasks.runs(clip.target, step_times(clip.n_frames, settings))
+    return [(max(start, 0.0), end, key + LOWEST) for start, end, key in runs if key != REST]
 
 
 def _spoken(row: Mapping[str, Any], column: str) -> tuple[list[float], list[float]]:

@@ -57,6 +57,16 @@ def melody(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  
     return np.where(roll.any(axis=1), roll.argmax(axis=1), REST)
 
 
+def _keys(name: str, value: np.ndarray, n_frames: int, clip: str) -> np.ndarray:  # (n_frames,)
+    """A melody that is there frame by frame already: keys 0 to 87, `REST`."""
+    if value.shape != (n_frames,) or not np.isin(value, np.arange(REST + 1)).all():
+        raise UserError(
+            f"heads.{name}: clip {clip} has {n_frames} frames and an array of shape {value.shape}, values {value.min()} to {value.max()}: "
+            f"one key a frame is needed, 0 to {REST}, the last one rest"
+        )
+    return value.astype(int)
+
+
 def rolls(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  # (n_steps, 2 * KEYS)
     """1 where a key begins (the nearest step and `ONSET_STEPS` to either side), then 1 where it is held.
 
@@ -133,7 +143,7 @@ def target(name: str, head: Head, row: Mapping[str, Any], n_frames: int, names: 
             )
         return activity(value, names.index(str(row[settings.data.label])), n_frames, len(names), settings)
     if head.kind == "melody":
-        return melody(value, times, clip)
+        return _keys(name, value, n_frames, clip)[:: settings.stride] if isinstance(value, np.ndarray) else melody(value, times, clip)
     if head.kind == "notes":
         return rolls(value, times, clip)
     index = spoken(row["starts"], row["ends"], times)
