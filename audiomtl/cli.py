@@ -274,7 +274,7 @@ def curve(
         list[float] | None, typer.Option("--fractions", metavar="SHARES", help="Shares of the training clips. Default: 0.1 0.25 0.5 1.")
     ] = None,
     beside: Annotated[
-        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations to draw beside it. Default: those without pretraining.")
+        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations beside it. Default: no pretraining, and tasks alone.")
     ] = None,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
