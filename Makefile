@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.toml)))
-REPORTED := $(filter-out quickstart,$(EXPERIMENTS))
+REPORTED := $(filter $(or $(ONLY),%),$(filter-out quickstart,$(EXPERIMENTS)))
 READY := .venv/.ready
 RUN := .venv/bin/audiomtl
+CORE := $(if $(filter core,$(TIER)),--core)
 OPTIONS := $(if $(SLOTS),--slots $(SLOTS))
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test check data best ablations reproduce report ui bench clean
@@ -49,15 +50,15 @@ promote-%: $(READY) ## write the best trial of a study into its experiment file
 best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores come back
 	$(RUN) best $* $(OPTIONS)
 
-ablations-%: $(READY) ## train the ablations of experiments/%.toml and compare them with its best runs
-	$(RUN) ablations $* $(OPTIONS)
+ablations-%: $(READY) ## train the ablations of experiments/%.toml, compare them with its best runs (TIER=core: tasks alone, joins)
+	$(RUN) ablations $* $(OPTIONS) $(CORE)
 
 best: $(addprefix best-,$(REPORTED)) ## best-NAME for every experiment but the quickstart
 
 ablations: $(addprefix ablations-,$(REPORTED)) ## ablations-NAME for every experiment but the quickstart
 
-reproduce: $(READY) ## best runs, ablations and report of every experiment; says first what it will take
-	@$(RUN) price $(REPORTED)
+reproduce: $(READY) ## best runs, ablations and report of every experiment; says first what it takes (TIER=core, ONLY="multitask_% fusion_%")
+	@$(RUN) price $(REPORTED) $(CORE)
 	@status=0; for part in best ablations report; do $(MAKE) --no-print-directory --keep-going $$part || status=1; done; exit $$status
 
 report: $(READY) ## tables and figures of all recorded runs into runs/report, the results table into the README

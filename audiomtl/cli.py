@@ -61,6 +61,7 @@ Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Take the 
 Again = Annotated[bool, typer.Option("--again", help="Train also what is finished already (same settings, seed, data and code).")]
 SoundFile = Annotated[Path, typer.Argument(metavar="AUDIO", help="A sound file of any format, rate and number of channels.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
+Core = Annotated[bool, typer.Option("--core", help="Only arms that train one task alone or change how inputs are joined.")]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 DEFAULT_SLOTS = min(8, CORES)
 
@@ -231,6 +232,7 @@ def ablations(
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
+    core: Core = False,
 ) -> None:
     """Train the ablations: what did each setting matter?
 
@@ -247,7 +249,7 @@ def ablations(
         return
     from audiomtl.harness import experiment
 
-    if not experiment.ablations(file, again=again, slots=slots, threads=threads):
+    if not experiment.ablations(experiment.core(file) if core else file, again=again, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 
@@ -402,11 +404,11 @@ def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535
 
 
 @app.command()
-def price(names: ExperimentNames = None) -> None:
+def price(names: ExperimentNames = None, core: Core = False) -> None:
     """How many trainings, and minutes, are best and ablations?"""
     from audiomtl.harness import runs
 
-    print(runs.price(names or [], slots=DEFAULT_SLOTS))
+    print(runs.price(names or [], slots=DEFAULT_SLOTS, core=core))
 
 
 def _quiet_tensorflow() -> None:

@@ -6,7 +6,7 @@ Contents: `best`, `ablations`, `train_runs`, `compare`, `record`, `differences`.
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -352,6 +352,14 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
         table.add_row(arm or "best", f"{value:.4f}", f"{difference:+.4f}" if arm else "", interval, changes)
     console().print(table)
     return complete
+
+
+def core(file: ExperimentFile) -> ExperimentFile:
+    """The file with its core ablations only: those that train one task alone (``..._alone``) or change how inputs are joined."""
+    kept = {
+        arm: changes for arm, changes in file.ablations.items() if arm.endswith("_alone") or any(one.startswith("join.") for one in changes)
+    }
+    return replace(file, ablations=kept)
 
 
 def is_best(file: ExperimentFile, arm: str) -> bool:

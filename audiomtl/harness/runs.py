@@ -198,7 +198,7 @@ def studies(runs: Sequence[Run]) -> list[Swept]:
     return found
 
 
-def price(names: list[str], slots: int) -> str:
+def price(names: list[str], slots: int, *, core: bool = False) -> str:
     """How many trainings the best runs and ablations of some experiments are, and about how many minutes, one line each.
 
     Seconds of processor time of one training, which other work on the machine does not stretch: the median of the recorded best runs
@@ -206,6 +206,7 @@ def price(names: list[str], slots: int) -> str:
     best run are no trainings.
     """
     files = [config.load_experiment(name) for name in names or config.names("experiments")]
+    files = [experiment.core(file) for file in files] if core else files
     tracking = existing()
     lines, trainings, minutes, unknown = [], 0, 0.0, []
     for file in files:

@@ -21,6 +21,7 @@ import tensorflow as tf
 from keras import layers
 
 from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data.datasets import manifest
 from audiomtl.data.pipeline import batch_order, pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
@@ -33,6 +34,7 @@ from audiomtl.nn.trunk import encoder, text_encoder
 from audiomtl.settings.multitask import Settings
 
 EVALUATION_BATCH = 32  # clips
+ARRAY = "audio"  # of an .npz file whose rows are clips: what is heard
 TEXT_SIZE = 64  # of a symbol's vector
 
 
@@ -104,15 +106,21 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : what `protocols.divide` refuses; a recording that cannot be read; a column that is not there; a head whose label no train
         clip has; a label that does not fit its sound.
     """
-    table = catalog.clips(settings.data)  # type: ignore[arg-type]
+    table = _with_arrays(catalog.clips(settings.data))  # type: ignore[arg-type]
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     if settings.train_share < 1:
         order = np.random.default_rng(seed).permutation(len(sides.train))[: max(1, round(settings.train_share * len(sides.train)))]
         sides = replace(sides, train=sides.train.iloc[np.sort(order)].reset_index(drop=True))
     names = {name: targets.vocabulary(name, head, sides.train, settings) for name, head in settings.heads.items()}
-    for place, column in (("inputs.text", settings.inputs.text), ("inputs.score", settings.inputs.score)):
+    columns = {"inputs.text": settings.inputs.text, "inputs.score": settings.inputs.score}
+    columns |= {f"heads.{name}.item_weight": head.item_weight for name, head in settings.heads.items()}
+    for place, column in columns.items():
         if column and column not in table.columns:
             raise UserError(f'{place} = "{column}": these clips have no such column; they have {", ".join(table.columns)}')
+    for name, pair in settings.coupling.items():
+        if names[pair.clip_class] != names[pair.segments]:
+            classes = " but of ".join(", ".join(names[head]) for head in (pair.clip_class, pair.segments))
+            raise UserError(f"coupling.{name}: {pair.clip_class} and {pair.segments} must be of the same classes, but are of {classes}")
     texts: Sequence[Any] = list(sides.train[settings.inputs.text].dropna()) if settings.inputs.text else []
     symbols = tuple(sorted({symbol for phones in texts for symbol in alignment.positions(phones)}))
     frames = _frames(table, settings)
@@ -130,8 +138,40 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     return Prepared(sides, _clean(examples, scaler, settings), names, symbols, scaler, facts)
 
 
+def _with_arrays(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose clips are rows of ``.npz`` files, with a column for each of their arrays: the clip's own row of it."""
+    if manifest.ROW not in table.columns:
+        return table
+    held = {path: manifest.arrays(path) for path in sorted(set(table["path"]))}
+    table = table.copy()
+    for name in sorted({name for arrays in held.values() for name in arrays}):
+        if name in table.columns:
+            raise UserError(f"{table['path'][0]}: an array is called {name}, as a column of the table is; rename one of them")
+        rows = zip(table["path"], table[manifest.ROW], strict=True)
+        table[name] = pd.Series(
+            [held[path][name][row] if name in held[path] else None for path, row in rows], index=table.index, dtype=object
+        )
+    return table
+
+
+def _heard(row: Mapping[Any, Any], column: str, frames: Mapping[str, np.ndarray], settings: Settings) -> np.ndarray | None:
+    """Frames (n_frames, n_bands) of a recording, or of the clip's array ``column`` (frames first, channels of one left away)."""
+    value = row[column]
+    if not isinstance(value, np.ndarray):
+        return frames.get(value or "")
+    array = (value[..., 0] if value.ndim == 3 and value.shape[2] == 1 else value).astype(np.float32)
+    if array.ndim != 2 or array.shape[1] != settings.features.n_bands:
+        raise UserError(
+            f"clip {row['clip_id']}: the array {column} has shape {value.shape}, but frames x {settings.features.n_bands} are needed "
+            "(features.bands); transpose it, or change the setting"
+        )
+    return array
+
+
 def _frames(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
     """Features of every recording that is heard or learned, by path."""
+    if manifest.ROW in table.columns:
+        return {}
     columns = {"path", *(head.reads("") for head in settings.heads.values() if head.kind == "mel")}
     paths = sorted({path for column in columns for path in table[column].dropna()})
     return dict(zip(paths, FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features), strict=True))
@@ -144,18 +184,21 @@ def _example(
     symbols: Sequence[str],
     settings: Settings,
 ) -> Example:
-    own, known, weights = frames[row["path"]], {}, {}
+    heard = _heard(row, ARRAY if manifest.ROW in row else "path", frames, settings)
+    assert heard is not None
+    own, known, weights = heard, dict[str, np.ndarray | None](), dict[str, float]()
     for name, head in settings.heads.items():
         if head.kind == "mel":
-            other = frames.get(row[head.reads("")] or "")
+            other = _heard(row, head.reads(""), frames, settings)
             if other is not None and len(other) != len(own):
                 raise UserError(f"heads.{name}: clip {row['clip_id']} has {len(own)} frames, its {head.reads('')} {len(other)}: no pair")
             known[name] = other
         else:
             known[name] = targets.target(name, head, row, len(own), names[name], settings)
-        weights[name] = float(row[head.item_weight]) if head.item_weight else 1.0
-        if not weights[name] >= 0:
-            raise UserError(f"heads.{name}.item_weight: clip {row['clip_id']} has {weights[name]}; a weight is at least 0")
+        weight = row[head.item_weight] if head.item_weight else 1.0
+        if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
+            raise UserError(f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight is a number of at least 0")
+        weights[name] = float(weight)
     given = row[settings.inputs.text] if settings.inputs.text else None
     text = targets.text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
     roll = None
@@ -237,11 +280,11 @@ def network(settings: Settings, names: Mapping[str, Sequence[str]], symbols: int
     bands = settings.features.n_bands
     given, text = _inputs(settings), None
     trunk = encoder(settings.encoder, _hertz(settings), audio=settings.inputs.audio, score=bool(settings.inputs.score))
-    channels = settings.encoder.filters[1] if settings.encoder.kind == "harmonic" else 0
     if settings.inputs.text:
         text = (text_encoder(symbols + 2, TEXT_SIZE)(given["text"]), given["text"])
     places = [given["frames"], given["lengths"], *([given["roll"]] if settings.inputs.score else [])]
-    steps, outputs = trunk(places), {}
+    steps, keys = trunk(places) if settings.encoder.kind == "harmonic" else (trunk(places), None)
+    outputs = {}
     for name, head in settings.heads.items():
         outputs[name] = tasks.output(
             name,
@@ -252,7 +295,7 @@ def network(settings: Settings, names: Mapping[str, Sequence[str]], symbols: int
             bands=bands,
             stride=settings.stride,
             text=text,
-            channels=channels,
+            keys=keys,
         )
     return keras.Model(list(given.values()), outputs, name="multitask")
 
@@ -412,6 +455,7 @@ def predict(fitted: Fitted, examples: Sequence[Example]) -> dict[str, pd.DataFra
                     steps.append(place | {f"{name}_{label}": float(value) for label, value in zip(names, scores, strict=True)})
             elif head.kind != "mel":
                 text = one.row[fitted.settings.inputs.text] if head.kind == "alignment" else ()
+                text = text if text is not None else ()  # a piano alone
                 for start, end, label in judging.heard(head, found, text, names, len(one.frames), fitted.settings):
                     events.append({"clip_id": one.clip_id, "head": name, "start_seconds": start, "end_seconds": end, "label": str(label)})
         clips.append(row)

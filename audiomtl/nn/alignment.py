@@ -12,6 +12,7 @@ import numpy as np
 
 PAUSE = "_"
 SMALLEST = 1e-9  # added to a share before its logarithm
+RAREST = 1e-4  # least mean share of a position
 
 
 def positions(phones: Sequence[str]) -> list[str]:
@@ -23,7 +24,10 @@ def positions(phones: Sequence[str]) -> list[str]:
 def way(shares: np.ndarray) -> np.ndarray:  # (steps,)
     """The likeliest monotonic path (Viterbi) through (steps, positions): position of each step.
 
-    It begins in one of the first two positions and ends in one of the last two, stays, goes on by one, or by two over a pause.
+    A share is divided by its position's mean, which is how long a position lasts: what is left says how well it fits the sound (the scaled
+    likelihoods of Bourlard and Morgan, 1994). Otherwise long vowels would take the time of the consonants beside them.
+
+    The path begins in one of the first two positions and ends in one of the last two, stays, goes on by one, or by two over a pause.
 
     Raises
     ------
@@ -32,7 +36,7 @@ def way(shares: np.ndarray) -> np.ndarray:  # (steps,)
     steps, count = shares.shape
     if steps < (count - 1) // 2:
         raise ValueError(f"{(count - 1) // 2} phones in {steps} steps")
-    logs = np.log(shares + SMALLEST)
+    logs = np.log(shares / np.maximum(shares.mean(axis=0), RAREST) + SMALLEST)
     best = np.full(count, -np.inf)
     best[:2] = logs[0, :2]
     back = np.zeros((steps, count), np.int8)

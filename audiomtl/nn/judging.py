@@ -4,7 +4,7 @@ Conventions as in `targets`; scores are over all clips that have the head's labe
 
 =========== ============================================================================================================
 alignment   median_ms, mean_ms, within_50_ms ... (onsets of phones: `metrics.alignment.onsets`), boundary_mean_ms ...
-phones      frame_accuracy; error_rate: runs of the likeliest phone against the phones, pauses left out
+phones      frame_accuracy, of steps in which a phone lies; error_rate: runs of the likeliest phone against the phones, no pauses
 melody      frame_accuracy; onset_f1, offset_f1 ... (`metrics.notes.transcription`), raw_pitch_accuracy ... (`metrics.notes.melody`)
 notes       onset_f1, offset_f1 ... (`metrics.notes.transcription`), frame_f1
 mel         l1, in the scaled features' units
@@ -28,7 +28,7 @@ from audiomtl.metrics import events, labels, notes
 from audiomtl.metrics.sequences import error_rate
 from audiomtl.nn import alignment, tasks
 from audiomtl.nn.alignment import PAUSE
-from audiomtl.nn.targets import REST, step_times
+from audiomtl.nn.targets import REST, spoken, step_times
 from audiomtl.settings.multitask import Head, Settings
 
 Heard = list[tuple[float, float, Any]]  # start, end, phone or MIDI pitch or class
@@ -58,9 +58,9 @@ def heard(head: Head, output: np.ndarray, text: Sequence[str], names: Sequence[s
     """
     times = step_times(n_frames, settings)
     if head.kind == "alignment":
-        spoken = [phone for phone in text if phone != PAUSE]
+        phones = [phone for phone in text if phone != PAUSE]
         starts, ends = alignment.onsets(alignment.way(output), times)
-        return list(zip(starts.tolist(), ends.tolist(), spoken, strict=True))
+        return list(zip(starts.tolist(), ends.tolist(), phones, strict=True))
     if head.kind == "phones":
         return [(start, end, names[number]) for start, end, number in tasks.runs(output.argmax(axis=1), times)]
     if head.kind == "melody":
@@ -90,18 +90,19 @@ def scores(head: Head, clips: Sequence[Judged], names: Sequence[str], settings: 
     text = settings.inputs.text
     found = [heard(head, clip.output, clip.row[text] if text else (), names, clip.n_frames, settings) for clip in clips]
     if head.kind == "alignment":
-        truth_starts, truth_ends = zip(*(_spoken(clip.row) for clip in clips), strict=True)
+        truth_starts, truth_ends = zip(*(_spoken(clip.row, head.reads("")) for clip in clips), strict=True)
         starts, ends = ([[one[side] for one in phones] for phones in found] for side in (0, 1))
         both = [[*one, *other] for one, other in zip(truth_starts, truth_ends, strict=True)]
         return timing.onsets(truth_starts, [np.maximum(one, 0) for one in starts]) | timing.boundaries(
             [sorted(one) for one in both], [sorted(np.maximum([*one, *other], 0)) for one, other in zip(starts, ends, strict=True)]
         )
     if head.kind == "phones":
-        right = np.concatenate([clip.target == clip.output.argmax(axis=1) for clip in clips])
+        within = [spoken(clip.row["starts"], clip.row["ends"], step_times(clip.n_frames, settings)) >= 0 for clip in clips]
+        right = np.concatenate([(clip.target == clip.output.argmax(axis=1))[own] for clip, own in zip(clips, within, strict=True)])
         texts = [[phone for _, _, phone in phones if phone != PAUSE] for phones in found]
-        spoken = [[phone for phone in clip.row[head.reads("")] if phone != PAUSE] for clip in clips]
-        return {"frame_accuracy": float(right.mean()), "error_rate": error_rate(spoken, texts)}
-    written = [list(clip.row[head.reads("")]) for clip in clips]
+        sung = [[phone for phone in clip.row[head.reads("")] if phone != PAUSE] for clip in clips]
+        return {"frame_accuracy": float(right.mean()), "error_rate": error_rate(sung, texts)}
+    written = [_notes(clip, head.reads(""), settings) for clip in clips]
     total = notes.transcription(written, found) if any(map(len, written)) or any(map(len, found)) else {}
     if head.kind == "notes":
         held = np.concatenate([clip.target[:, KEYS:] for clip in clips])
@@ -115,9 +116,17 @@ def scores(head: Head, clips: Sequence[Judged], names: Sequence[str], settings: 
     return total
 
 
-def _spoken(row: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+def _notes(clip: Judged, column: str, settings: Settings) -> list[tuple[float, float, int]]:
+    """A clip's true notes; of a melody that is given frame by frame the runs of its keys."""
+    if not isinstance(clip.row[column], np.ndarray):
+        return list(clip.row[column])
+    runs = tasks.runs(clip.target, step_times(clip.n_frames, settings))
+    return [(max(start, 0.0), end, key + LOWEST) for start, end, key in runs if key != REST]
+
+
+def _spoken(row: Mapping[str, Any], column: str) -> tuple[list[float], list[float]]:
     """Starts and ends of a clip's phones, pauses left out."""
-    kept = [(start, end) for phone, start, end in zip(row["phones"], row["starts"], row["ends"], strict=True) if phone != PAUSE]
+    kept = [(start, end) for phone, start, end in zip(row[column], row["starts"], row["ends"], strict=True) if phone != PAUSE]
     return [start for start, _ in kept], [end for _, end in kept]
 
 

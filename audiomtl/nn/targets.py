@@ -20,7 +20,7 @@ from audiomtl.nn.alignment import PAUSE, positions
 from audiomtl.settings.multitask import Head, Settings
 
 REST = KEYS  # class of a melody's silence
-ONSET_STEPS = 2  # an onset is taught in this many steps, or hardly any step of 100 would have one
+ONSET_STEPS = 1  # an onset is taught in the nearest step and so many to either side, or hardly any step of 100 would have one
 UNKNOWN = 1  # token of a symbol that no train clip has; 0 is padding
 
 
@@ -57,8 +57,18 @@ def melody(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  
     return np.where(roll.any(axis=1), roll.argmax(axis=1), REST)
 
 
+def _keys(name: str, value: np.ndarray, n_frames: int, clip: str) -> np.ndarray:  # (n_frames,)
+    """A melody that is there frame by frame already: keys 0 to 87, `REST`."""
+    if value.shape != (n_frames,) or not np.isin(value, np.arange(REST + 1)).all():
+        raise UserError(
+            f"heads.{name}: clip {clip} has {n_frames} frames and an array of shape {value.shape}, values {value.min()} to {value.max()}: "
+            f"one key a frame is needed, 0 to {REST}, the last one rest"
+        )
+    return value.astype(int)
+
+
 def rolls(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  # (n_steps, 2 * KEYS)
-    """1 where a key begins (`ONSET_STEPS` steps from the nearest one on), then 1 where it is held.
+    """1 where a key begins (the nearest step and `ONSET_STEPS` to either side), then 1 where it is held.
 
     Raises
     ------
@@ -66,8 +76,8 @@ def rolls(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  #
     """
     known = scores.checked(f"clip {clip}", notes)
     begins = _roll(scores.onset_roll, known, times)
-    for later in range(1, ONSET_STEPS):
-        begins[later:] = np.maximum(begins[later:], begins[:-later])
+    around = np.pad(begins, ((ONSET_STEPS, ONSET_STEPS), (0, 0)))
+    begins = np.lib.stride_tricks.sliding_window_view(around, 2 * ONSET_STEPS + 1, axis=0).max(axis=2)
     return np.concatenate([begins, _roll(scores.piano_roll, known, times)], axis=1)
 
 
@@ -122,18 +132,25 @@ def target(name: str, head: Head, row: Mapping[str, Any], n_frames: int, names: 
     if head.kind == "clip_class":
         return np.array(names.index(str(value)) if str(value) in names else -1, np.int32)
     if head.kind == "value":
+        if not isinstance(value, int | float | np.number):
+            raise UserError(f"heads.{name}: clip {clip} has {head.column} = {value!r}; a head of kind value learns a number")
         return np.array(value, np.float32)
     if head.kind == "segments":
+        if str(row[settings.data.label]) not in names:
+            raise UserError(
+                f"heads.{name}: clip {clip} is of the class {row[settings.data.label]}, which no train clip has; "
+                f"there are {', '.join(names)}: raise train_share, or leave the clip out"
+            )
         return activity(value, names.index(str(row[settings.data.label])), n_frames, len(names), settings)
     if head.kind == "melody":
-        return melody(value, times, clip)
+        return _keys(name, value, n_frames, clip)[:: settings.stride] if isinstance(value, np.ndarray) else melody(value, times, clip)
     if head.kind == "notes":
         return rolls(value, times, clip)
     index = spoken(row["starts"], row["ends"], times)
     if head.kind == "phones":
         numbers = np.array([names.index(phone) if phone in names else -1 for phone in value] + [-1])
         return numbers[index]
-    return _positions(name, row, value, index, settings)
+    return _positions(name, row, value, index, settings) if row[settings.inputs.text] is not None else None
 
 
 def _positions(name: str, row: Mapping[str, Any], phones: Sequence[str], index: np.ndarray, settings: Settings) -> np.ndarray:

@@ -10,10 +10,9 @@ Contents: `output`, `loss`, `coupling_loss`, `runs`, `melody_notes`, `held_notes
 import math
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
+from keras import initializers, layers
 
 from audiomtl.data.scores import KEYS, LOWEST, notes_from_rolls
 from audiomtl.nn.targets import REST
@@ -24,33 +23,35 @@ CATEGORICAL = ("alignment", "phones", "melody", "clip_class")  # a softmax over 
 BINARY = ("notes", "segments")  # sigmoids; the others, mel and value, are squared errors
 SMALLEST = 1e-7  # added to a probability before its logarithm
 SHORTEST_SECONDS = 0.08  # of a decoded note
+PEAK_STEPS = 2  # to either side of an onset, where none is higher
 RARE = 0.01  # share of keys that a head of kind notes expects at first
-HELD = 0.5  # score from which on a key is held
+ONSET_WEIGHT = 4.0  # of a step in which a key begins: hardly any of a clip's steps and keys is one
+HELD = 0.25  # score from which on a key is held
 
 
 def output(
-    name: str, kind: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, channels: int = 0
+    name: str, kind: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, keys: Any = None
 ) -> Any:
-    """The head's output tensor; ``text`` is (keys, tokens) for kind alignment, ``channels`` how many of a step's numbers each key has."""
+    """The head's output tensor; ``text`` is (keys, tokens) for kind alignment, ``keys`` what the encoder knows of each key, or None."""
     layer = f"head_{name}"
     if kind == "clip_class":
         return layers.Dense(classes, activation="softmax", name=layer)(MeanOverSteps(stride)([steps, lengths]))
     if kind == "value":
         return layers.Dense(1, name=layer)(MeanOverSteps(stride)([steps, lengths]))
     if kind == "alignment":
-        keys, tokens = text
-        return Attend(stride, name=layer)([layers.Dense(keys.shape[2], name=f"{layer}_steps")(steps), lengths, keys, tokens])
+        symbols, tokens = text
+        return Attend(stride, name=layer)([layers.Dense(symbols.shape[2], name=f"{layer}_steps")(steps), lengths, symbols, tokens])
     # hardly any key sounds: from 88 sigmoids at one half the first steps would drive the encoder into saturation (Lin et al., 2017)
     rare = math.log(RARE / (1 - RARE))
-    if kind == "notes" and channels:
-        both = PerKey(2, channels, start=rare, name=layer)(steps)
+    if kind == "notes" and keys is not None:
+        both = PerKey(2, start=rare, name=layer)([keys, steps])
         return layers.Activation("sigmoid")(layers.Concatenate()([both[:, :, :, 0], both[:, :, :, 1]]))
-    if kind == "melody" and channels:
+    if kind == "melody" and keys is not None:
         rest = layers.Dense(1, name=f"{layer}_rest")(steps)
-        return layers.Activation("softmax")(layers.Concatenate()([PerKey(1, channels, name=layer)(steps)[:, :, :, 0], rest]))
+        return layers.Activation("softmax")(layers.Concatenate()([PerKey(1, name=layer)([keys, steps])[:, :, :, 0], rest]))
     sizes = {"phones": classes, "melody": KEYS + 1, "notes": 2 * KEYS, "mel": bands, "segments": classes}
     activation = "softmax" if kind in CATEGORICAL else "sigmoid" if kind in BINARY else None
-    bias = keras.initializers.Constant(rare) if kind == "notes" else "zeros"
+    bias = initializers.Constant(rare) if kind == "notes" else "zeros"
     return layers.Dense(sizes[kind], activation=activation, bias_initializer=bias, name=layer)(steps)
 
 
@@ -65,7 +66,8 @@ def loss(kind: str, outputs: Any, target: Any, weight: Any, steps: Any) -> tf.Te
         right = tf.gather(outputs, tf.maximum(target, 0), batch_dims=len(target.shape))
         each, counted = -tf.math.log(right + SMALLEST), tf.cast(target >= 0, tf.float32)
     elif kind in BINARY:
-        likely = target * tf.math.log(outputs + SMALLEST) + (1 - target) * tf.math.log(1 - outputs + SMALLEST)
+        often = tf.concat([tf.fill([KEYS], ONSET_WEIGHT), tf.ones(KEYS)], 0) if kind == "notes" else 1.0
+        likely = often * target * tf.math.log(outputs + SMALLEST) + (1 - target) * tf.math.log(1 - outputs + SMALLEST)
         each = -tf.reduce_sum(likely, axis=2)
         counted = tf.ones_like(each)
     elif kind == "mel":
@@ -115,7 +117,10 @@ def melody_notes(shares: np.ndarray, times: np.ndarray) -> list[tuple[float, flo
 
 
 def held_notes(shares: np.ndarray, times: np.ndarray, threshold: float) -> list[tuple[float, float, int]]:
-    """Notes of onsets and held keys (steps, 2 `KEYS`), on the times of the steps."""
+    """Notes of onsets and held keys (steps, 2 `KEYS`), on the times of the steps; one begins where its key's onset is highest."""
     step = float(times[1] - times[0]) if len(times) > 1 else 1.0
-    found = notes_from_rolls(shares[:, :KEYS], shares[:, KEYS:], step, threshold, HELD, SHORTEST_SECONDS)
+    onsets = np.pad(shares[:, :KEYS], ((PEAK_STEPS, PEAK_STEPS), (0, 0)))
+    highest = np.lib.stride_tricks.sliding_window_view(onsets, 2 * PEAK_STEPS + 1, axis=0).max(axis=2)
+    peaks = np.where(shares[:, :KEYS] >= highest, shares[:, :KEYS], 0)
+    found = notes_from_rolls(peaks, shares[:, KEYS:], step, threshold, HELD, SHORTEST_SECONDS)
     return [(float(onset + times[0]), float(offset + times[0]), key) for onset, offset, key in found]

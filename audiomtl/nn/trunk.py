@@ -3,7 +3,8 @@
 Conventions: a *step* is ``stride`` frames, the product of two pools; clips are padded at their end, ``lengths`` (clips,) are in frames.
 What stands behind a clip's end is set to 0 after every layer.
 
-Contents: `encoder`, `text_encoder`, `Masked`, `WholeSteps`, `MeanOverSteps`, `Valid`, `Harmonics`, `PerKey`, `Positions`, `Attend`.
+Contents: `encoder`, `text_encoder`; `Masked`, `WholeSteps`, `MeanOverSteps`, `Valid`, `Harmonics`, `ShiftBands`, `PerKey`, `Positions`,
+`Attend`, `Known`.
 """
 
 from collections.abc import Sequence
@@ -135,33 +136,61 @@ class Harmonics(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="audiomtl")
-class PerKey(layers.Layer):
-    """The last 88 groups of a step's numbers against the rest of them: (clips, steps, size) -> (clips, steps, 88, ``outputs``).
+class ShiftBands(layers.Layer):
+    """In training, move each clip's bands (clips, frames, bands) up or down by a random whole number of at most ``most``.
 
-    Each key's own numbers and the rest together go through one small network that all keys share; only a bias belongs to a key.
+    So that voices of other lengths of the vocal tract are no surprise (after Jaitly and Hinton's perturbation, 2013). What would come from
+    outside the bands is the outermost one.
     """
 
-    def __init__(self, outputs: int, channels: int, hidden: int = 16, start: float = 0.0, **options: Any) -> None:
+    def __init__(self, most: int, seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
-        self.outputs, self.channels, self.hidden, self.start = outputs, channels, hidden, start
-        self.key, self.rest, self.last = layers.Dense(hidden), layers.Dense(hidden), layers.Dense(outputs)
+        self.most, self.seed = most, seed
+        self.draws = keras.random.SeedGenerator(seed)
 
-    def build(self, shape):
-        self.key.build((None, self.channels))
-        self.rest.build((None, shape[-1] - KEYS * self.channels))
-        self.last.build((None, self.hidden))
-        self.bias = self.add_weight(shape=(KEYS, self.outputs), initializer=keras.initializers.Constant(self.start), name="bias")
-
-    def call(self, x):
-        own = tf.reshape(x[:, :, -KEYS * self.channels :], tf.concat([tf.shape(x)[:2], [KEYS, self.channels]], axis=0))
-        both = tf.nn.relu(self.key(own) + self.rest(x[:, :, : -KEYS * self.channels])[:, :, None, :])
-        return self.last(both) + self.bias
+    def call(self, x, training=None):
+        if not training or not self.most:
+            return x
+        moved = keras.random.randint((tf.shape(x)[0], 1), -self.most, self.most + 1, seed=self.draws)
+        bands = tf.clip_by_value(tf.range(tf.shape(x)[2])[None, :] + moved, 0, tf.shape(x)[2] - 1)
+        return tf.gather(x, bands, axis=2, batch_dims=1)
 
     def compute_output_shape(self, shape):
-        return (*shape[:2], KEYS, self.outputs)
+        return shape
 
     def get_config(self):
-        return super().get_config() | {"outputs": self.outputs, "channels": self.channels, "hidden": self.hidden, "start": self.start}
+        return super().get_config() | {"most": self.most, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class PerKey(layers.Layer):
+    """Keys (clips, steps, 88, channels) and steps (clips, steps, size) -> (clips, steps, 88, ``outputs``).
+
+    Each key's own numbers and the step's go through one small network that all keys share; only a bias, at first ``start``, is a key's own.
+    """
+
+    def __init__(self, outputs: int, hidden: int = 16, start: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.outputs, self.hidden, self.start = outputs, hidden, start
+        self.key, self.step, self.last = layers.Dense(hidden), layers.Dense(hidden), layers.Dense(outputs)
+
+    def build(self, shapes):
+        for layer, size in ((self.key, shapes[0][-1]), (self.step, shapes[1][-1]), (self.last, self.hidden)):
+            layer.build((None, size))
+        self.bias = self.add_weight(shape=(KEYS, self.outputs), initializer=keras.initializers.Constant(self.start), name="bias")
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def call(self, inputs):
+        keys, steps = inputs
+        return self.last(tf.nn.relu(self.key(keys) + self.step(steps)[:, :, None, :])) + self.bias
+
+    def compute_output_shape(self, shapes):
+        return (*shapes[0][:3], self.outputs)
+
+    def get_config(self):
+        return super().get_config() | {"outputs": self.outputs, "hidden": self.hidden, "start": self.start}
 
 
 @keras.saving.register_keras_serializable(package="audiomtl")
@@ -178,8 +207,8 @@ class Positions(layers.Layer):
 def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, score: bool = False) -> keras.Model:
     """[frames (clips, longest, bands), lengths, and with ``score`` a roll (clips, steps, 88)] -> (clips, steps, size).
 
-    ``hertz`` (bands,) are the centres of the bands; kind harmonic looks at them, others count them. Of its numbers the last 88 times
-    ``filters[1]`` belong to the keys, for heads that look at keys (`PerKey`).
+    ``hertz`` (bands,) are the centres of the bands; kind harmonic looks at them, others count them, and has a second output for heads that
+    look at keys (`PerKey`): (clips, steps, 88, ``filters[1]``).
 
     Of the article's trunk (4 x 4 convolutions of 32 and 64, pools of 2 bands by 4 frames, dense 128, 128, 64) these were repaired:
     it flattened the whole clip, which fixes its length and cannot be joined with a sequence: here every step is flattened for itself;
@@ -189,23 +218,23 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, sc
     stride, bands = settings.pool_frames[0] * settings.pool_frames[1], len(hertz)
     frames, lengths = layers.Input((None, bands), name="frames"), layers.Input((), dtype="int32", name="lengths")
     inputs, parts, keys = [frames, lengths], [], None
+    heard = layers.GaussianNoise(settings.noise, seed=0)(frames) if settings.noise else frames
     if audio and settings.kind == "harmonic":
-        whole = WholeSteps(stride)(frames)
+        whole = WholeSteps(stride)(heard)
         keys = Harmonics(hertz, name="harmonics")(whole)
-        for number, (filters, pool) in enumerate(zip(settings.filters, settings.pool_frames, strict=True), start=1):
-            keys = layers.Conv2D(filters, (5, 3), padding="same", activation="relu", name=f"keys_{number}")(keys)
-            keys = layers.MaxPooling2D((pool, 1), padding="same")(keys) if pool > 1 else keys
-        keys = layers.Reshape((-1, KEYS * settings.filters[1]))(keys)
-        near = layers.Conv1D(128, 3, strides=1, padding="same", activation="relu", name="near")(whole)
+        for number, (filters, frames_of) in enumerate(zip(settings.filters, settings.pool_frames, strict=True), start=1):
+            keys = layers.Conv2D(filters, (3, 3), padding="same", activation="relu", name=f"keys_{number}")(keys)
+            keys = layers.MaxPooling2D((frames_of, 1), padding="same")(keys) if frames_of > 1 else keys
+        near = layers.Conv1D(128, 3, strides=1, padding="same", activation="relu", name="near")(ShiftBands(settings.shift_bands)(whole))
         parts.append(layers.AveragePooling1D(stride, padding="same")(near) if stride > 1 else near)
     elif audio:
-        x = layers.Reshape((-1, bands, 1))(WholeSteps(stride)(frames))
+        x = layers.Reshape((-1, bands, 1))(WholeSteps(stride)(heard))
         pooled = 1
-        for number, (filters, *pool) in enumerate(zip(settings.filters, settings.pool_frames, settings.pool_bands, strict=True), start=1):
+        for number, (filters, *pools) in enumerate(zip(settings.filters, settings.pool_frames, settings.pool_bands, strict=True), start=1):
             x = layers.Conv2D(filters, 4, padding="same", activation="relu", name=f"convolution_{number}")(x)
             x = Masked(pooled)([x, lengths])
-            x = layers.MaxPooling2D(tuple(pool), padding="same")(x)
-            pooled *= pool[0]
+            x = layers.MaxPooling2D(tuple(pools), padding="same")(x)
+            pooled *= pools[0]
         parts.append(layers.Reshape((-1, x.shape[2] * x.shape[3]))(x))
     if score:
         roll = layers.Input((None, KEYS), name="roll")
@@ -231,9 +260,8 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, sc
             )
     if settings.dropout:
         x = layers.Dropout(settings.dropout)(x)
-    if keys is not None:
-        x = layers.Concatenate()([x, keys])
-    return keras.Model(inputs, Masked(stride)([x, lengths]), name="encoder")
+    steps = Masked(stride)([x, lengths])
+    return keras.Model(inputs, steps if keys is None else [steps, Masked(stride)([keys, lengths])], name="encoder")
 
 
 @keras.saving.register_keras_serializable(package="audiomtl")

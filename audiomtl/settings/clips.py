@@ -1,7 +1,7 @@
 """Settings of families that give a clip a label: where clips come from, how they are divided, how they are cut into windows.
 
-Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Singing`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`, `Timit`,
-`Song070`, `Vocadito`, `Maestro`, `Dali`, `Manifest`), `Protocol`, `Windows`.
+Conventions as in `shared`. Contents: the data tables (`Songs`, `Scenes`, `Singing`, `Pictures`, `Esc50`, `EmoDB`, `JamendoLyrics`, `Gtzan`,
+`Timit`, `Song070`, `Vocadito`, `Maestro`, `Dali`, `Manifest`), `Protocol`, `Windows`.
 """
 
 from typing import Annotated, Literal, Self
@@ -61,6 +61,18 @@ class Singing(Labelled):
     signal_to_noise_db: float  # of the voice over background noise
     reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
     deviation_share: Annotated[float, Field(gt=0, le=1)]  # of syllables or notes that are others, where given and sung differ
+
+
+class Pictures(Labelled):
+    """The project's own pictures with questions (``data/corpora/pictures.py``)."""
+
+    dataset: Literal["pictures"]
+    corpus_seed: int
+    sources: Annotated[int, Field(ge=5, multiple_of=5)]  # textures and ways of asking, dealt to five folds in turn
+    takes: Count  # pictures of each source
+    objects: Annotated[int, Field(ge=2, le=4)]  # in a picture
+    noise: NotNegative  # deviation of the texture, where white is 1
+    shape_share: Annotated[float, Field(ge=0, le=1)]  # of questions that ask by shape, which is harder to see than colour
 
 
 class Esc50(Labelled):
@@ -131,7 +143,7 @@ class Manifest(Labelled):
 
 
 Data = Annotated[
-    Songs | Scenes | Singing | Esc50 | EmoDB | JamendoLyrics | Gtzan | Timit | Song070 | Vocadito | Maestro | Dali | Manifest,
+    Songs | Scenes | Singing | Pictures | Esc50 | EmoDB | JamendoLyrics | Gtzan | Timit | Song070 | Vocadito | Maestro | Dali | Manifest,
     Field(discriminator="dataset"),
 ]
 

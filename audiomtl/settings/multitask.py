@@ -1,10 +1,12 @@
 """Settings of multi-task learning (``models/multitask.py``): one encoder, optional inputs, any set of heads."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.clips import Data, Protocol
+from audiomtl.settings.faults import nearest
 from audiomtl.settings.shared import Count, Experiment, Features, NotNegative, Optimizer, Positive, Share, Table, Training
 
 Two = Annotated[tuple[Count, Count], Strict(False)]
@@ -19,6 +21,22 @@ COLUMNS = {
     "clip_class": "",  # data.label
     "segments": "passages",
     "value": "",  # none: it must be named
+}
+
+TIMED = ("onset_precision", "onset_recall", "onset_f1", "offset_precision", "offset_recall", "offset_f1")
+# Scores of each kind, besides loss; HEAD_SCORE is how a file calls them. See nn/judging.py.
+JUDGED = {
+    "alignment": (
+        *("median_ms", "mean_ms", "within_50_ms", "within_100_ms", "within_300_ms", "perceptual"),
+        *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+    ),
+    "phones": ("frame_accuracy", "error_rate"),
+    "melody": ("frame_accuracy", *TIMED, "overall_accuracy", "raw_pitch_accuracy", "voicing_recall", "voicing_false_alarm"),
+    "notes": (*TIMED, "frame_f1"),
+    "mel": ("l1",),
+    "clip_class": ("accuracy", "balanced_accuracy", "macro_f1"),
+    "segments": ("step_f1", "event_f1", "event_macro_f1", "segment_f1", "segment_error_rate", "psds"),
+    "value": ("absolute_error",),
 }
 
 
@@ -48,6 +66,8 @@ class Encoder(Table):
     pool_bands: Two
     units: Count  # recurrent, harmonic: of each direction; transformer: size of a step
     dropout: Share  # before the heads
+    noise: NotNegative  # deviation of normal noise on scaled frames, in training only
+    shift_bands: Annotated[int, Field(ge=0)]  # harmonic: bands by which what the LSTM hears is moved up or down at most, in training only
 
 
 class Head(Table):
@@ -148,6 +168,13 @@ class Settings(Experiment):
                 f'inputs.text = "{self.inputs.text}" is read by heads of kind alignment, and only by them: '
                 + ("name the column of the text to align" if aligning else "add such a head, or empty it")
             )
+        if all(head.train_only for head in self.heads.values()):
+            raise ValueError("heads: every head is train_only, so nothing would be saved: set it to false for one of them")
+        for name in [*self.heads, *self.coupling]:
+            if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+                raise ValueError(f'"{name}": the name of a head or coupling may have letters, digits and _ only; rename it')
+        if twice := sorted(self.heads.keys() & self.coupling.keys()):
+            raise ValueError(f"coupling.{twice[0]}: a head has this name too, and its loss would be logged under it: rename one of them")
         for name, head in self.heads.items():
             if head.kind == "value" and not head.column:
                 raise ValueError(f"heads.{name}.column: a head of kind value must name the column of the number")
@@ -156,6 +183,14 @@ class Settings(Experiment):
                 wanted = getattr(pair, kind)
                 if wanted not in self.heads or self.heads[wanted].kind != kind:
                     raise ValueError(f'coupling.{name}.{kind} = "{wanted}": there is no head of that name and kind')
+        return self
+
+    @model_validator(mode="after")
+    def _scores_are_those_of_the_heads(self) -> Self:
+        known = ["loss", *(f"{name}_{score}" for name, head in self.heads.items() for score in ("loss", *JUDGED[head.kind]))]
+        for score in self.scores:
+            if score not in known:
+                raise ValueError(f'scores: "{score}" is no score of these heads{nearest(score, known)}; they have {", ".join(known)}')
         return self
 
     @model_validator(mode="after")

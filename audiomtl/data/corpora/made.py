@@ -13,39 +13,41 @@ from typing import Any
 INDEX = "index.jsonl"
 
 
-def rows(place: Path, make: Callable[[Path], Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
+def rows(place: Path, make: Callable[[Path], Iterable[dict[str, Any]]], *, ending: str = ".wav") -> list[dict[str, Any]]:
     """Rows of the corpus in ``place``, sorted by their first key; made when it is not there, or not whole.
 
     Parameters
     ----------
     make : writes ``CLIP_ID.wav`` (16-bit mono) for each row that it gives back into the folder it is handed. A row has ``clip_id`` first,
         and ``samples``. Two processes that want the same corpus at once wait for one another.
+    ending : of the files, where they are no sounds; then a row needs no ``samples``: the index notes each file's size.
 
     Returns
     -------
     list of dict, with ``path`` (absolute) added
     """
-    found = _read(place)
+    found = _read(place, ending)
     if found is None:
         place.parent.mkdir(parents=True, exist_ok=True)
         with _lock(place.with_name(f".{place.name}.lock")):
-            found = _read(place)  # another process may have made it meanwhile
+            found = _read(place, ending)  # another process may have made it meanwhile
             if found is None:
-                _make(place, make)
-                found = _read(place)
+                _make(place, make, ending)
+                found = _read(place, ending)
                 assert found is not None
-    return [{"path": str(place / f"{row['clip_id']}.wav"), **row} for row in found]
+    return [{"path": str(place / f"{row['clip_id']}{ending}"), **row} for row in found]
 
 
-def _make(place: Path, make: Callable[[Path], Iterable[dict[str, Any]]]) -> None:
+def _make(place: Path, make: Callable[[Path], Iterable[dict[str, Any]]], ending: str) -> None:
     temporary = place.with_name(f".{place.name}.making")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         lines = []
         for row in make(temporary):
-            recording = (temporary / f"{row['clip_id']}.wav").read_bytes()
-            lines.append(json.dumps(row | {"sha256": hashlib.sha256(recording).hexdigest()}, ensure_ascii=False))
+            recording = (temporary / f"{row['clip_id']}{ending}").read_bytes()
+            size = {} if ending == ".wav" else {"bytes": len(recording)}
+            lines.append(json.dumps(row | size | {"sha256": hashlib.sha256(recording).hexdigest()}, ensure_ascii=False))
         (temporary / INDEX).write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
         shutil.rmtree(place, ignore_errors=True)  # a damaged one
         os.replace(temporary, place)
@@ -53,7 +55,7 @@ def _make(place: Path, make: Callable[[Path], Iterable[dict[str, Any]]]) -> None
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _read(place: Path) -> list[dict[str, Any]] | None:
+def _read(place: Path, ending: str) -> list[dict[str, Any]] | None:
     """Rows of the index, or None when there is no whole corpus."""
     if not (place / INDEX).is_file():
         return None
@@ -61,11 +63,12 @@ def _read(place: Path) -> list[dict[str, Any]] | None:
         found = [json.loads(line) for line in (place / INDEX).read_text(encoding="utf-8").splitlines()]
     except ValueError:  # torn
         return None
-    if not found or len(found) != len(list(place.glob("*.wav"))):
+    if not found or len(found) != len(list(place.glob(f"*{ending}"))):
         return None
     for row in found:
-        path = place / f"{row['clip_id']}.wav"
-        if not path.is_file() or path.stat().st_size != 44 + 2 * row["samples"]:  # 44 bytes of header
+        path = place / f"{row['clip_id']}{ending}"
+        size = 44 + 2 * row["samples"] if ending == ".wav" else row["bytes"]  # 44 bytes of header
+        if not path.is_file() or path.stat().st_size != size:
             return None
     return found
 

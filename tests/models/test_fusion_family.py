@@ -1,0 +1,335 @@
+"""Several inputs, one label, on clips whose class needs two of them: a tone (high or low) and a word that says which way to read it."""
+
+import tomllib
+from pathlib import Path
+
+import keras
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from audiomtl import config
+from audiomtl.data import audio, catalog
+from audiomtl.errors import UserError
+from audiomtl.models import fusion
+from audiomtl.nn.fit import Checkpoint, seed_everything
+
+PROJECT = Path(__file__).parents[2]
+RATE = 8000
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> pd.DataFrame:
+    """60 clips in five folds; the class is 'same' where tone and word agree; a score, a picture and numbers tell the tone as well."""
+    folder, rows = tmp_path_factory.mktemp("clips"), []
+    for number in range(60):
+        random = np.random.default_rng(number)
+        high, agree = number % 2, (number // 2) % 2
+        seconds = random.uniform(0.3, 0.5)
+        y = 0.3 * np.sin(2 * np.pi * (2000 if high else 500) * np.arange(int(seconds * RATE)) / RATE) + 0.01 * random.standard_normal(
+            int(seconds * RATE)
+        )
+        audio.save(folder / f"{number:02}.wav", y, sample_rate=RATE)
+        pixels = np.full((8, 8, 3), 0.5) + 0.05 * random.standard_normal((8, 8, 3))
+        pixels[: 4 if high else 8, : 8 if high else 4] = 0.9
+        matplotlib.image.imsave(folder / f"{number:02}.png", (np.clip(pixels, 0, 1) * 255).astype(np.uint8))
+        row = {"clip_id": f"clip_{number:02}", "path": str(folder / f"{number:02}.wav"), "picture": str(folder / f"{number:02}.png")}
+        row |= {"words": ["say", ("low", "high")[high == agree], f"word{number % 7}"], "notes": [(0.0, seconds, 80.0 if high else 50.0)]}
+        row |= {"numbers": [float(high), 3.0], "verdict": ("other", "same")[agree], "source": f"s{number:02}", "fold": number // 12 + 1}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def use(table, monkeypatch, tmp_path_factory):
+    """Make the family see a clip table, this module's by default."""
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path_factory.getbasetemp() / "fusion_cache"))
+
+    def as_clips(other: pd.DataFrame) -> None:
+        monkeypatch.setattr(catalog, "clips", lambda data: other)
+
+    as_clips(table)
+    return as_clips
+
+
+def raw_settings(modalities: dict[str, str], **changes) -> dict:
+    """The settings of fusion_pictures, made small, with these modalities (kind -> column); keyword ``a__b`` is the setting path a.b."""
+    raw = tomllib.loads((PROJECT / "experiments" / "fusion_pictures.toml").read_text(encoding="utf-8"))
+    raw.pop("ablation", None), raw.pop("expected", None)
+    one = raw["modalities"]["picture"] | {"filters": [6], "size": 8, "pool": 2, "kernel": 3, "pooling": "mean", "coordinates": True}
+    raw["modalities"] = {kind: one | {"kind": kind, "column": column, "encoder": "lstm"} for kind, column in modalities.items()}
+    small = {"features.sample_rate": RATE, "features.bands": 16, "features.n_fft": 256, "features.high_hz": 4000.0}
+    small |= {"data.label": "verdict", "training.epochs": 2, "training.batch_size": 12, "optimizer.learning_rate": 0.01}
+    small |= {"training.monitor": "validation/loss", "training.monitor_direction": "minimize", "optimizer.schedule": "constant"}
+    small |= {"join.kind": "concatenation", "join.size": 8, "join.heads": 2, "join.by": next(iter(modalities)), "join.hidden": [8]}
+    small |= {"join.dropout": 0.0, "join.leave_out": [], "modality_dropout": 0.0}
+    return config.override(raw, small | {path.replace("__", "."): value for path, value in changes.items()})
+
+
+TWO = {"audio": "path", "text": "words"}
+ALL = {"audio": "path", "image": "picture", "score": "notes", "table": "numbers", "text": "words"}
+
+
+def settings(modalities: dict[str, str] | None = None, **changes):
+    return config.settings_of(raw_settings(modalities or TWO, **changes), "test")
+
+
+def trained(settings, seed: int = 1, on_epoch=lambda epoch, scores: True, checkpoint=None):
+    seed_everything(seed)
+    prepared = fusion.prepare(settings, seed)
+    return fusion.train(settings, prepared, seed, on_epoch, checkpoint), prepared
+
+
+def output(model, prepared, some, examples, **options) -> np.ndarray:
+    batch = fusion._collate(examples, some, prepared.reading, **options)
+    return model({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")}).numpy()
+
+
+# ---------------------------------------------------------------- learning
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["film", "bilinear", "cross_attention"])
+def test_two_modalities_tell_what_neither_tells_alone(use, kind, tmp_path) -> None:
+    fitted, prepared = trained(settings(join__kind=kind, training__epochs=30))
+    scores = fusion.evaluate(fitted, prepared.examples["test"])
+    assert scores["accuracy"] == scores["accuracy_from_audio_and_text"] >= 0.9
+    assert {name for name in scores if "_from_" in name} == {f"accuracy_from_{name}" for name in ("audio", "text", "audio_and_text")}
+    assert max(scores["accuracy_from_audio"], scores["accuracy_from_text"]) <= 0.75
+    fusion.save(fitted, tmp_path)
+    again = fusion.load(tmp_path)
+    assert again.settings == fitted.settings and again.reading.vocabularies == fitted.reading.vocabularies
+    pd.testing.assert_frame_equal(fusion.predict(fitted, prepared.examples["test"]), fusion.predict(again, prepared.examples["test"]))
+    assert fusion.evaluate(again, prepared.examples["test"]) == scores
+
+
+@pytest.mark.slow
+def test_all_five_kinds_train_together_and_reload(use, tmp_path) -> None:
+    fitted, prepared = trained(settings(ALL, join__kind="aligned", modality_dropout=0.3))
+    scores = fusion.evaluate(fitted, prepared.examples["validation"])
+    assert sum("_from_" in name for name in scores) == 2**5 - 1 and np.isfinite(list(scores.values())).all()
+    fusion.save(fitted, tmp_path)
+    expected = fusion.predict(fitted, prepared.examples["test"])
+    pd.testing.assert_frame_equal(fusion.predict(fusion.load(tmp_path), prepared.examples["test"]), expected)
+
+
+@pytest.mark.slow
+def test_a_stopped_training_goes_on_to_the_same_bits(use, tmp_path) -> None:
+    some = settings(modality_dropout=0.4, join__dropout=0.2, training__epochs=4)
+    whole, _ = trained(some, checkpoint=Checkpoint(tmp_path / "whole"))
+    trained(some, on_epoch=lambda epoch, scores: epoch < 1, checkpoint=Checkpoint(tmp_path / "cut"))
+    again, _ = trained(some, checkpoint=Checkpoint(tmp_path / "cut"))
+    assert whole.fit.history == again.fit.history
+    for one, other in zip(whole.model.variables, again.model.variables, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize(
+    "kind", ["average", "weighted", "concatenation", "gated", "bilinear", "late", "film", "cross_attention", "aligned"]
+)
+def test_an_absent_modality_is_not_heard_by_the_whole_network(use, table, kind) -> None:
+    some = settings(ALL, join__kind=kind)
+    prepared = fusion.prepare(some, 1)
+    seed_everything(1)
+    model, examples = fusion.network(some, prepared.reading), prepared.examples["train"][:4]
+    others = [fusion.Example(one.clip_id, one.label, examples[-1].values | {"text": one.values["text"]}) for one in examples]
+    absent = ["audio", "image", "score", "table"]
+    first, second = (output(model, prepared, some, chosen, absent=absent) for chosen in (examples, others))
+    assert np.allclose(first, second, atol=1e-6) and not np.allclose(first, output(model, prepared, some, examples), atol=1e-6)
+    without = [fusion.Example(one.clip_id, one.label, one.values | dict.fromkeys(absent)) for one in examples]
+    assert np.allclose(first, output(model, prepared, some, without), atol=1e-6)
+    assert np.allclose(first.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("kind", ["concatenation", "film", "cross_attention", "aligned"])
+def test_a_clip_is_the_same_in_any_company(use, kind) -> None:
+    some = settings(ALL, join__kind=kind)
+    prepared = fusion.prepare(some, 1)
+    seed_everything(1)
+    model, examples = fusion.network(some, prepared.reading), prepared.examples["train"][:6]
+    alone = np.concatenate([output(model, prepared, some, [one]) for one in examples])
+    assert np.allclose(alone, output(model, prepared, some, examples), atol=1e-5)
+
+
+def test_what_is_left_out_is_not_there(use, table) -> None:
+    use(table.drop(columns="words"))
+    prepared = fusion.prepare(settings(join__leave_out=["text"]), 1)
+    assert list(prepared.examples["train"][0].values) == ["audio"] and not prepared.reading.vocabularies
+    for kind in ("film", "aligned", "cross_attention"):  # also where the one that is left out would have led
+        some = settings(join__leave_out=["text"], join__kind=kind, join__by="text")
+        assert output(fusion.network(some, prepared.reading), prepared, some, prepared.examples["train"][:2]).shape == (2, 2)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def test_vocabulary_is_of_train_and_sorted_and_unknown_has_its_own_index(use, table) -> None:
+    changed = table.copy()
+    test = changed.index[changed["fold"] == 2]  # seed 1 tests on the second of five folds
+    changed.at[test[0], "words"] = ["say", "unheard", "high"]
+    use(changed)
+    prepared = fusion.prepare(settings(), 1)
+    known = prepared.reading.vocabularies["text"]
+    assert known == tuple(sorted(known)) and "unheard" not in known and {"say", "low", "high"} <= set(known)
+    one = next(one for one in prepared.examples["test"] if one.clip_id == changed["clip_id"][test[0]])
+    assert one.values["text"].tolist() == [known.index("say") + 2, 1, known.index("high") + 2]
+    assert all((example.values["text"] > 1).all() for example in prepared.examples["train"])
+    model = fusion.network(settings(), prepared.reading)
+    assert model.get_layer("text_embedding").input_dim == len(known) + 2
+
+
+def test_a_text_is_split_at_spaces(use, table) -> None:
+    listed = fusion.prepare(settings(), 1)
+    use(table.assign(words=[" ".join(words) for words in table["words"]]))
+    written = fusion.prepare(settings(), 1)
+    for one, other in zip(listed.examples["train"], written.examples["train"], strict=True):
+        assert np.array_equal(one.values["text"], other.values["text"])
+
+
+def test_numbers_are_scaled_by_train(use, table) -> None:
+    prepared = fusion.prepare(settings({"table": "numbers", "text": "words"}), 1)
+    values = np.stack([one.values["table"] for one in prepared.examples["train"]])
+    assert np.allclose(values.mean(axis=0), 0, atol=1e-6) and np.allclose(values.std(axis=0), [1, 0], atol=1e-6)
+
+
+def test_a_score_has_the_frames_of_its_sound(use) -> None:
+    some = settings(ALL)
+    prepared = fusion.prepare(some, 1)
+    one = prepared.examples["train"][0]
+    batch = fusion._collate([one], some, prepared.reading)
+    assert batch["score"].shape[1] == batch["audio"].shape[1] == batch["score_length"][0] == len(one.values["audio"])
+    alone = settings({"score": "notes"})
+    batch = fusion._collate([fusion.Example(one.clip_id, one.label, {"score": one.values["score"]})], alone, prepared.reading)
+    assert batch["score"].shape[1] == round(one.values["score"][0, 1] / 0.010) + 1
+
+
+def test_a_clip_may_lack_a_modality(use, table) -> None:
+    changed = table.copy()
+    changed["words"] = [None if number % 4 == 0 else words for number, words in enumerate(changed["words"])]
+    use(changed)
+    prepared = fusion.prepare(settings(), 1)
+    assert prepared.facts["train/with_text"] == 27 and prepared.facts["train/with_audio"] == 36
+    batch = fusion._collate(prepared.examples["train"], settings(), prepared.reading)
+    assert batch["presence"][:, 0].all() and batch["presence"][:, 1].sum() == 27
+    missing = [one for one in prepared.examples["train"] if one.values["text"] is None]
+    seed_everything(1)
+    model = fusion.network(settings(), prepared.reading)
+    fitted = fusion.Fitted(model, settings(), prepared.reading, fusion._forward(model), None)
+    scores = fusion.evaluate(fitted, missing)
+    assert "accuracy_from_text" not in scores and scores["accuracy_from_audio_and_text"] == scores["accuracy_from_audio"]
+
+
+def test_loss_and_scores_are_what_they_say(use) -> None:
+    prepared = fusion.prepare(settings(), 1)
+    seed_everything(1)
+    model = fusion.network(settings(), prepared.reading)
+    fitted = fusion.Fitted(model, settings(), prepared.reading, fusion._forward(model), None)
+    examples = prepared.examples["validation"]
+    scores, said = fusion.evaluate(fitted, examples), fusion.predict(fitted, list(reversed(examples)))
+    assert said["clip_id"].tolist() == sorted(one.clip_id for one in examples)
+    assert scores["accuracy"] == (said["truth"] == said["predicted"]).mean()
+    right = [row[f"probability_{row['truth']}"] for _, row in said.iterrows()]
+    assert scores["loss"] == pytest.approx(-np.log(right).mean(), rel=1e-4)
+    assert np.allclose(said["margin"], (said["probability_other"] - said["probability_same"]).abs(), atol=1e-6)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"modalities__text__column": "verdict"}, r"modalities\.text\.column = \"verdict\" is data\.label itself: .*leakage"),
+        ({"join__leave_out": ["sound"]}, r'join\.leave_out: no modality "sound"; there are audio, text'),
+        ({"join__leave_out": ["audio", "text"]}, "every modality is left out"),
+        ({"join__kind": "film", "join__by": "words"}, r'join\.by: no modality "words"; there are audio, text'),
+        ({"join__kind": "cross_attention", "join__heads": 3}, "size must be a multiple of heads, but got size=8, heads=3"),
+        ({"modalities__audio__filters": []}, "a modality of kind audio needs at least one convolution"),
+        ({"protocol__leaky": True}, "this family has whole clips only"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes, message) -> None:
+    with pytest.raises(UserError, match=message):
+        settings(**changes)
+
+
+def test_a_modality_is_named_by_small_letters() -> None:
+    with pytest.raises(UserError, match=r"modalities\.the_text: a modality's name has small letters and digits only"):
+        config.settings_of(raw_settings({"audio": "path"}, modalities__the_text=raw_settings(TWO)["modalities"]["text"]), "test")
+
+
+def with_value(table: pd.DataFrame, column: str, value) -> pd.DataFrame:
+    changed = table.copy()
+    changed[column] = pd.Series([value, *changed[column][1:]], dtype=object)
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("words", 3.5, r"modalities\.text: clip_00: 3\.5: must be a list of tokens"),
+        ("notes", [(0.0, 1.0, 20)], r"modalities\.score: clip_00: a note of MIDI pitch 20: a piano has whole pitches from 21 to 108"),
+        ("notes", [(0.0, 1.0, 60.5)], "a note of MIDI pitch 60.5"),
+        ("notes", [(1.0, 1.0, 60)], r"a note from 1 to 1 s: 0 <= onset < offset must hold"),
+        ("notes", [(1.0, 60)], r"must be a list of \(onset seconds, offset seconds, MIDI pitch\)"),
+        ("picture", "nowhere.png", r"modalities\.image: clip_00: .*cannot be read as a picture"),
+        ("numbers", [1.0], r"modalities\.table: clip_01: has shape \(2,\), but the first clip has \(1,\)"),
+        ("numbers", [1.0, float("nan")], "must be a list of finite numbers"),
+        ("numbers", "many", "must be a number or a list of numbers"),
+        ("path", 7, r"modalities\.audio: clip_00: 7: must be the path of a sound file"),
+    ],
+)
+def test_values_that_are_not_of_their_kind_are_refused(use, table, column, value, message) -> None:
+    use(with_value(table, column, value))
+    with pytest.raises(UserError, match=message) as error:
+        fusion.prepare(settings(ALL), 1)
+    assert "\n" not in str(error.value)
+
+
+def test_modalities_of_different_clips_are_refused(use, table) -> None:
+    use(table.assign(of_text=np.where(table["clip_id"] == "clip_03", "clip_04", table["clip_id"])))
+    with pytest.raises(UserError, match=r"row 3 pairs .* different clips: clip_id is clip_03, but of_text is clip_04 \(1 such rows\)"):
+        fusion.prepare(settings(modalities__text__id_column="of_text"), 1)
+    use(with_value(table, "picture", table["picture"][2]))  # clip_00 is "other", clip_02 "same"
+    with pytest.raises(UserError, match=r"in rows of unlike verdict: clip_00 \(other\), clip_02 \(same\): modalities of different clips"):
+        fusion.prepare(settings({"image": "picture", "text": "words"}), 1)
+    use(with_value(table, "picture", table["picture"][1]))  # the same label: allowed
+    fusion.prepare(settings({"image": "picture", "text": "words"}), 1)
+
+
+def test_absent_columns_and_clips_without_anything_are_refused(use, table) -> None:
+    with pytest.raises(UserError, match=r'modalities\.text\.column = "word": the clip table has no such column; did you mean words\?'):
+        fusion.prepare(settings(modalities__text__column="word"), 1)
+    with pytest.raises(UserError, match=r'modalities\.text\.id_column = "of": the clip table has no such column'):
+        fusion.prepare(settings(modalities__text__id_column="of"), 1)
+    use(with_value(table, "words", None))
+    with pytest.raises(UserError, match="clip_00: has none of the modalities text"):
+        fusion.prepare(settings(join__leave_out=["audio"]), 1)
+    use(table.assign(words=None))
+    with pytest.raises(UserError, match=r"modalities\.text: no clip of the train side has it; put it into join\.leave_out"):
+        fusion.prepare(settings(), 1)
+
+
+def test_greyscale_and_arrays_are_pictures(use, table, tmp_path) -> None:
+    for name, pixels in {"grey": np.full((8, 8), 51, np.uint8), "deep": np.full((8, 8, 3), 0.2, np.float32)}.items():
+        np.save(tmp_path / f"{name}.npy", pixels)
+        use(with_value(table, "picture", str(tmp_path / f"{name}.npy")))
+        prepared = fusion.prepare(settings({"image": "picture", "text": "words"}), 2)
+        one = next(one for side in prepared.examples.values() for one in side if one.clip_id == "clip_00")
+        assert one.values["image"].shape == (8, 8, 3) and np.allclose(one.values["image"], 0.2 - 0.5)
+
+
+def test_the_loss_reaches_every_weight(use) -> None:
+    some = settings(ALL, join__kind="aligned")
+    prepared = fusion.prepare(some, 1)
+    seed_everything(1)
+    model = fusion.network(some, prepared.reading)
+    batch = fusion._collate(prepared.examples["train"][:8], some, prepared.reading)
+    with tf.GradientTape() as tape:
+        shares = model({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")})
+        value = tf.reduce_sum(tf.math.log(shares[:, 0]))
+    gradients = tape.gradient(value, [one.value for one in model.trainable_variables])
+    assert all(gradient is not None for gradient in gradients)
+    assert isinstance(model, keras.Model)

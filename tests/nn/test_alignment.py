@@ -1,0 +1,62 @@
+"""The likeliest way through a text: by hand, and against every path there is."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from audiomtl.nn import alignment
+
+
+def allowed(path: tuple[int, ...], count: int) -> bool:
+    """Whether a path begins, goes on and ends as it may: pauses (even) may be skipped, phones (odd) never."""
+    if path[0] > 1 or path[-1] < count - 2:
+        return False
+    return all(b - a in (0, 1) or (b - a == 2 and a % 2 == 1) for a, b in zip(path[:-1], path[1:], strict=True))
+
+
+def test_positions_have_a_pause_around_every_phone() -> None:
+    assert alignment.positions(["a", "_", "b"]) == ["_", "a", "_", "b", "_"] and alignment.positions([]) == ["_"]
+
+
+def test_a_way_by_hand() -> None:
+    """Two phones, five positions; the likeliest of each step would go back: 0 1 3 1 3."""
+    shares = np.full((5, 5), 0.01)
+    shares[np.arange(5), [0, 1, 3, 1, 3]] = 0.96
+    shares[2, 1], shares[3, 3] = 0.02, 0.03  # on from step 2 costs log 3, back to a in step 3 cannot be
+    assert alignment.way(shares).tolist() == [0, 1, 3, 3, 3]
+
+
+def test_a_pause_may_be_skipped_and_a_phone_never() -> None:
+    silent = np.full((4, 5), 1e-6)
+    silent[:, [0, 2, 4]] = 1.0  # only pauses are heard: both phones get a step all the same
+    assert set(alignment.way(silent)) >= {1, 3}
+    spoken = np.full((4, 5), 1e-6)
+    spoken[:2, 1] = spoken[2:, 3] = 1.0  # no pause anywhere
+    assert alignment.way(spoken).tolist() == [1, 1, 3, 3]
+    assert alignment.way(np.full((2, 5), 0.2)).tolist() == [1, 3]  # no step to spare
+
+
+@pytest.mark.parametrize(("steps", "phones"), [(1, 0), (1, 1), (3, 0), (3, 1), (3, 2), (3, 3), (5, 2), (6, 1)])
+def test_a_way_is_the_best_of_all_paths(steps, phones) -> None:
+    count = 2 * phones + 1
+    for seed in range(12):
+        shares = np.random.default_rng(seed).dirichlet(np.ones(count) * 0.3, steps)
+        logs = np.log(shares + alignment.SMALLEST)
+        every = [path for path in product(range(count), repeat=steps) if allowed(path, count)]
+        totals = [sum(logs[step, place] for step, place in enumerate(path)) for path in every]
+        found = alignment.way(shares)
+        assert tuple(found) in every and logs[np.arange(steps), found].sum() == pytest.approx(max(totals))
+
+
+def test_fewer_steps_than_phones_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 phones in 2 steps"):
+        alignment.way(np.full((2, 7), 0.1))
+
+
+def test_onsets_lie_halfway_between_steps() -> None:
+    starts, ends = alignment.onsets(np.array([0, 1, 1, 3, 4]), np.arange(5) * 0.2 + 0.1)
+    assert np.allclose(starts, [0.2, 0.6]) and np.allclose(ends, [0.6, 0.8])
+    starts, ends = alignment.onsets(np.array([1, 1, 2, 2, 3]), np.arange(5) * 0.2)
+    assert np.allclose(starts, [-0.1, 0.7]) and np.allclose(ends, [0.3, 0.9])
+    assert [len(one) for one in alignment.onsets(np.array([0, 0]), np.arange(2) * 0.2)] == [0, 0]

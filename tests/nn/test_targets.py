@@ -1,0 +1,157 @@
+"""What heads learn of a clip, worked by hand on grids of a tenth of a second."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audiomtl.errors import UserError
+from audiomtl.nn import targets
+from audiomtl.nn.targets import KEYS, REST
+from tests.small_multitask import KINDS, settings
+
+TENTHS = np.arange(6) * 0.1  # (6,) seconds
+
+
+def grid(*pools: int, **heads):
+    """Frames of 0.1 s."""
+    pools = pools or (1, 1)
+    small = {"features__hop_seconds": 0.1, "features__window_seconds": 0.1, "encoder__pool_frames": pools, "data__label": "event"}
+    return settings(heads=heads or KINDS, inputs__allow_leak=True, **small)  # text is an input and, of another head, a target
+
+
+def row(**columns):
+    """Six tenths of a second: pause, a, b for two, pause."""
+    return {"clip_id": "one", "event": "dog", "phones": ["_", "a", "b", "_"], "starts": [0.0, 0.1, 0.2, 0.4], "ends": [0.1, 0.2, 0.4, 0.6],
+            "notes": ((0.1, 0.3, 60),), "passages": ((0.1, 0.3),), "age": 3, **columns}  # fmt: skip
+
+
+def target_of(name: str, clip, names=(), n_frames: int = 6, some=None):
+    some = some or grid()
+    return targets.target(name, some.heads[name], clip, n_frames, names, some)
+
+
+# ---------------------------------------------------------------- grids
+
+
+def test_a_step_stands_for_the_middle_of_its_frames() -> None:
+    assert np.allclose(targets.step_times(5, grid()), [0, 0.1, 0.2, 0.3, 0.4])
+    assert np.allclose(targets.step_times(5, grid(2, 1)), [0.05, 0.25, 0.45])
+    assert len(targets.step_times(8, grid(2, 2))) == 2 and len(targets.step_times(9, grid(2, 2))) == 3
+
+
+def test_activity_counts_steps_that_are_half_filled() -> None:
+    """Steps of 0.2 s: 0.29 to 0.71 s fills half of the second, all of the third, half of the fourth; 0.95 to 1 s too little of the fifth."""
+    found = targets.activity([(0.29, 0.71), (0.95, 1.0)], 1, 12, 3, grid(2, 1))
+    assert found.shape == (6, 3) and found[:, 1].tolist() == [0, 1, 1, 1, 0, 0] and not found[:, [0, 2]].any()
+    assert not targets.activity([], 1, 12, 3, grid(2, 1)).any()
+    two = targets.activity([(0.2, 0.25), (0.3, 0.36)], 0, 4, 1, grid(2, 1))  # 0.05 s and 0.06 s of one step
+    assert two[:, 0].tolist() == [0, 1]
+
+
+def test_spoken_is_the_span_that_holds_a_time() -> None:
+    assert targets.spoken([0.0, 0.2], [0.1, 0.4], TENTHS).tolist() == [0, -1, 1, 1, -1, -1]
+    assert targets.spoken([0.05, 0.2], [0.2, 0.3], TENTHS).tolist() == [-1, 0, 1, -1, -1, -1]
+    assert targets.spoken([], [], TENTHS).tolist() == [-1] * 6
+
+
+def test_a_melody_is_a_key_or_rest() -> None:
+    """A time belongs to the nearest step, halfway to the later one: 0.35 s to step 4."""
+    found = targets.melody([(0.1, 0.3, 60), (0.35, 0.5, 62)], TENTHS, "one")
+    assert found.tolist() == [REST, 39, 39, REST, 41, REST]  # 60 - 21, 62 - 21
+    assert targets.melody([(0.1, 0.3, 21), (0.3, 0.5, 108)], TENTHS, "one").tolist() == [REST, 0, 0, 87, 87, REST]
+    assert targets.melody([], TENTHS, "one").tolist() == [REST] * 6
+    late = targets.melody([(0.2, 0.4, 60)], TENTHS + 0.05, "one")  # a grid whose first step stands for 0.05 s: 0.2 s lies halfway
+    assert late.tolist() == [REST, REST, 39, 39, REST, REST]
+
+
+def test_rolls_are_onsets_of_two_steps_and_held_keys() -> None:
+    found = targets.rolls([(0.1, 0.4, 60), (0.1, 0.2, 64), (0.5, 0.6, 60)], TENTHS, "one")
+    assert found.shape == (6, 2 * KEYS) and found.sum() == (2 + 2 + 1) + (3 + 1 + 1)
+    assert found[:, 39].tolist() == [0, 1, 1, 0, 0, 1] and found[:, 43].tolist() == [0, 1, 1, 0, 0, 0]
+    assert found[:, KEYS + 39].tolist() == [0, 1, 1, 1, 0, 1] and found[:, KEYS + 43].tolist() == [0, 1, 0, 0, 0, 0]
+    assert targets.rolls([], TENTHS, "one").shape == (6, 2 * KEYS) and not targets.rolls([], TENTHS, "one").any()
+    assert targets.rolls([(0.0, 0.1, 60)], TENTHS[:1], "one")[0, [39, KEYS + 39]].tolist() == [1, 1]
+
+
+# ---------------------------------------------------------------- texts
+
+
+def test_a_text_is_numbered_with_its_pauses() -> None:
+    symbols = ("_", "a", "b")
+    assert targets.text_tokens(["a", "_", "c"], symbols).tolist() == [2, 3, 2, 1, 2]  # 1: a symbol that no train clip has
+    assert targets.text_tokens([], symbols).tolist() == [2]
+
+
+def test_positions_of_a_text_with_pauses() -> None:
+    """Positions of a b: _ 0, a 1, _ 2, b 3, _ 4; behind the last phone is the last pause."""
+    assert target_of("text", row()).tolist() == [0, 1, 3, 3, 4, 4]
+    inner = row(phones=["a", "_", "b"], starts=[0.0, 0.1, 0.3], ends=[0.1, 0.3, 0.5])
+    assert target_of("text", inner).tolist() == [1, 2, 2, 3, 3, 4]
+    some = grid(text={"kind": "alignment", "column": "phones"})
+    some = some.model_copy(update={"inputs": some.inputs.model_copy(update={"text": "given"})})
+    assert target_of("text", row(given=["a", "_", "b"]), some=some).tolist() == [0, 1, 3, 3, 4, 4]  # pauses are not compared
+    assert target_of("text", row(given=None), some=some) is None
+    with pytest.raises(UserError, match=r'heads\.text: clip one: the text of inputs\.text = "given" is not what is labelled'):
+        target_of("text", row(given=["a", "c"]), some=some)
+
+
+def test_a_text_longer_than_its_sound_is_refused() -> None:
+    assert len(target_of("text", row(), n_frames=2)) == 2
+    with pytest.raises(UserError, match=r"clip one: a text of 2 phones is longer than the sound of 1 steps \(0\.100 s each\)"):
+        target_of("text", row(), n_frames=1)
+
+
+# ---------------------------------------------------------------- targets
+
+
+def test_each_kind_by_hand() -> None:
+    assert target_of("phones", row(), ("_", "a")).tolist() == [0, 1, -1, -1, 0, 0]  # no train clip has b
+    assert target_of("phones", row(), ("_", "a", "b"), n_frames=8).tolist() == [0, 1, 2, 2, 0, 0, -1, -1]  # no phone there
+    assert target_of("melody", row()).tolist() == [REST, 39, 39, REST, REST, REST]
+    assert np.array_equal(target_of("voice", row()), targets.rolls(row()["notes"], TENTHS, "one"))
+    assert target_of("activity", row(), ("cat", "dog")).tolist() == [[0, 0], [0, 1], [0, 1], [0, 0], [0, 0], [0, 0]]
+    assert int(target_of("event", row(), ("cat", "dog"))) == 1 and int(target_of("event", row(event="cow"), ("cat", "dog"))) == -1
+    assert float(target_of("age", row(age=2.5))) == 2.5
+
+
+@pytest.mark.parametrize(("name", "column"), [("text", "phones"), ("phones", "phones"), ("melody", "notes"), ("voice", "notes"),
+                                              ("event", "event"), ("activity", "passages"), ("age", "age")])  # fmt: skip
+def test_what_is_absent_is_not_known(name, column) -> None:
+    for absent in (None, float("nan")):
+        assert target_of(name, row(**{column: absent}), ("cat", "dog")) is None
+
+
+REFUSED = {
+    "two notes at once": ("melody", {"notes": ((0.0, 0.3, 60), (0.2, 0.4, 62))}, r"clip one: the notes 60 .* and 62 .* sound at once"),
+    "overlap on a key": ("voice", {"notes": ((0.0, 0.3, 60), (0.2, 0.4, 60))}, r"clip one: the notes 60 .* overlap on one key"),
+    "below the keys": ("melody", {"notes": ((0.0, 0.3, 20),)}, r"clip one: the note 20 .* is outside the 88 keys"),
+    "above the keys": ("voice", {"notes": ((0.0, 0.3, 109),)}, r"clip one: the note 109 .* is outside the 88 keys"),
+    "no number": ("age", {"age": "old"}, r"heads\.age: clip one has age = 'old'; a head of kind value learns a number"),
+    "an unseen class": ("activity", {"event": "cow"}, r"heads\.activity: clip one is of the class cow, which no train clip has"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_does_not_fit_is_refused(what) -> None:
+    name, columns, words = REFUSED[what]
+    with pytest.raises(UserError, match=words):
+        target_of(name, row(**columns), ("cat", "dog"))
+    if what == "two notes at once":
+        assert target_of("voice", row(**columns))[:, KEYS:].sum() == 5  # two voices may
+
+
+# ---------------------------------------------------------------- vocabularies
+
+
+def test_classes_are_sorted_and_from_the_clips_given() -> None:
+    some = grid()
+    table = pd.DataFrame([row(), row(clip_id="two", event="cat", phones=["c", "a"]), row(clip_id="three", phones=None)])
+    table["vocals_path"] = "x"
+    names = {name: targets.vocabulary(name, head, table, some) for name, head in some.heads.items()}
+    assert names.pop("phones") == ("_", "a", "b", "c") and names.pop("event") == names.pop("activity") == ("cat", "dog")
+    assert set(names.values()) == {()}
+    for name, column in (("text", "ends"), ("vocals", "vocals_path"), ("age", "age"), ("activity", "passages")):
+        with pytest.raises(UserError, match=rf"heads\.{name}: kind .* needs a column {column}, which data\.dataset"):
+            targets.vocabulary(name, some.heads[name], table.drop(columns=column), some)
+    with pytest.raises(UserError, match=r"heads\.event: every clip has the same class \(dog\); two are needed"):
+        targets.vocabulary("event", some.heads["event"], table[table["event"] == "dog"], some)

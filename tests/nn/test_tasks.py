@@ -1,0 +1,183 @@
+"""Heads of several tasks: each loss against NumPy, what is masked or lacks its label has no influence, outputs to notes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from audiomtl.data.scores import KEYS
+from audiomtl.nn import tasks
+from audiomtl.nn.targets import REST
+
+CLASSES, BANDS, STEPS = 4, 5, 6
+OWN = np.array([6, 3, 4], np.int32)  # of three clips
+WEIGHTS = np.array([1.0, 2.0, 0.5], np.float32)
+KINDS = ("alignment", "phones", "melody", "notes", "mel", "clip_class", "segments", "value")
+SHAPES = {"clip_class": (CLASSES,), "value": (1,), "alignment": (STEPS, 7), "phones": (STEPS, CLASSES), "melody": (STEPS, KEYS + 1),
+          "notes": (STEPS, 2 * KEYS), "mel": (STEPS, BANDS), "segments": (STEPS, CLASSES)}  # fmt: skip
+
+
+def made(kind: str, clips: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """An output of a head and a target, at random."""
+    random = np.random.default_rng(KINDS.index(kind))
+    shape = (clips, *SHAPES[kind])
+    if kind in tasks.CATEGORICAL:
+        outputs, target = random.dirichlet(np.ones(shape[-1]), shape[:-1]), random.integers(0, shape[-1], shape[:-1])
+        return outputs.astype(np.float32), target.astype(np.int32)
+    if kind in tasks.BINARY:
+        return random.uniform(0.01, 0.99, shape).astype(np.float32), random.integers(0, 2, shape).astype(np.float32)
+    return random.normal(size=shape).astype(np.float32), random.normal(size=shape[:1] if kind == "value" else shape).astype(np.float32)
+
+
+def by_hand(kind: str, outputs: np.ndarray, target: np.ndarray, weights, own) -> float:
+    """The loss in plain loops."""
+    each = []
+    for found, right, count in zip(outputs, target, own, strict=True):
+        if kind == "clip_class":
+            each.append(-np.log(found[right]))
+        elif kind == "value":
+            each.append((found[0] - right) ** 2)
+        else:
+            steps = []
+            for step in range(count):
+                said, true = found[step], right[step]
+                if kind in tasks.CATEGORICAL and true >= 0:
+                    steps.append(-np.log(said[true]))
+                elif kind in tasks.BINARY:
+                    steps.append(-sum(np.log(p if t else 1 - p) for p, t in zip(said, true, strict=True)))
+                elif kind == "mel":
+                    steps.append(np.mean((said - true) ** 2))
+            each.append(np.mean(steps))
+    return sum(weight * one for weight, one in zip(weights, each, strict=True) if weight) / sum(weights)
+
+
+def loss(kind, outputs, target, weights=WEIGHTS, own=OWN) -> float:
+    return float(tasks.loss(kind, tf.constant(outputs), tf.constant(target), tf.constant(weights, tf.float32), tf.constant(own)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_loss_by_hand(kind) -> None:
+    outputs, target = made(kind)
+    assert loss(kind, outputs, target) == pytest.approx(by_hand(kind, outputs, target, WEIGHTS, OWN), rel=1e-4)
+    if kind in ("alignment", "phones", "melody"):
+        target[0, 2] = target[1, 0] = -1  # steps without a class
+        assert loss(kind, outputs, target) == pytest.approx(by_hand(kind, outputs, target, WEIGHTS, OWN), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_behind_the_end_have_no_influence(kind) -> None:
+    outputs, target = made(kind)
+    before = loss(kind, outputs, target)
+    if kind in tasks.PER_CLIP:
+        assert loss(kind, outputs, target, own=OWN - 2) == before
+        return
+    outputs[1, 3:], target[1, 3:] = outputs[1, :3], target[1, :3][::-1]
+    assert loss(kind, outputs, target) == before
+    outputs[1, 2] = np.roll(outputs[1, 2], 1)
+    assert loss(kind, outputs, target) != before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_weight_of_2_is_the_clip_twice_and_of_0_not_at_all(kind) -> None:
+    outputs, target = made(kind)
+    order = [0, 1, 1, 2]
+    twice = loss(kind, outputs[order], target[order], np.ones(4), OWN[order])
+    assert loss(kind, outputs, target, [1, 2, 1]) == pytest.approx(twice, rel=1e-5)
+    assert loss(kind, outputs, target, [1, 1, 1]) != pytest.approx(twice, rel=1e-3)
+    order = [0, 2]
+    assert loss(kind, outputs, target, [1, 0, 1]) == pytest.approx(loss(kind, outputs[order], target[order], [1, 1], OWN[order]), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_labels_loss_and_gradient_are_0(kind) -> None:
+    """Whatever stands in the places of labels: zeros, -1."""
+    outputs, target = made(kind)
+    outputs[0], own = 0.0, tf.constant(OWN)  # a logarithm of next to nothing
+    for nothing in (np.zeros_like(target), np.full_like(target, -1)):
+        variable = tf.Variable(outputs)
+        with tf.GradientTape() as tape:
+            value = tasks.loss(kind, variable, tf.constant(nothing), tf.zeros(3), own)
+        gradient = tape.gradient(value, variable, unconnected_gradients="zero")
+        assert float(value) == 0.0 and not np.any(tf.convert_to_tensor(gradient))
+
+
+def test_a_class_that_train_lacks_counts_in_no_mean() -> None:
+    outputs, target = made("clip_class")
+    target[1] = -1
+    assert loss("clip_class", outputs, target) == pytest.approx(loss("clip_class", outputs, target, [1, 0, 0.5]))
+
+
+# ---------------------------------------------------------------- coupling
+
+
+def test_coupling_by_hand_and_its_gradient_reaches_both_heads() -> None:
+    """Linear softmax of 0.5, 1 is 1.25 / 1.5; of 0.2 in all steps 0.2."""
+    classes = tf.Variable([[0.7, 0.3]])
+    segments = tf.Variable([[[0.5, 0.2], [1.0, 0.2], [0.9, 0.9]]])
+    with tf.GradientTape() as tape:
+        value = tasks.coupling_loss(classes, segments, tf.constant([2]))
+    assert float(value) == pytest.approx(((0.7 - 1.25 / 1.5) ** 2 + (0.3 - 0.2) ** 2) / 2, rel=1e-5)
+    left, right = tape.gradient(value, [classes, segments])
+    assert np.allclose(left, [[0.7 - 1.25 / 1.5, 0.1]], atol=1e-6)
+    assert np.all(right[0, :2] != 0) and not np.any(right[0, 2])  # the third step lies behind the end
+    agreed = tasks.coupling_loss(tf.constant([[0.2, 0.4]]), tf.tile([[[0.2, 0.4]]], [1, 5, 1]), tf.constant([5]))
+    assert float(agreed) == pytest.approx(0, abs=1e-12)
+    assert np.isfinite(float(tasks.coupling_loss(tf.constant([[0.5, 0.5]]), tf.zeros([1, 3, 2]), tf.constant([3]))))
+
+
+# ---------------------------------------------------------------- outputs
+
+
+@pytest.mark.parametrize("channels", [0, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_head_has_its_shape(kind, channels) -> None:
+    size = KEYS * 2 + 3
+    steps, lengths = keras.Input((None, size)), keras.Input((), dtype="int32")
+    keys, tokens = keras.Input((None, 8)), keras.Input((None,), dtype="int32")
+    out = tasks.output("x", kind, steps, lengths, classes=CLASSES, bands=BANDS, stride=1, text=(keys, tokens), channels=channels)
+    model = keras.Model([steps, lengths, keys, tokens], out)
+    random = np.random.default_rng(0)
+    found = model([random.normal(size=(3, STEPS, size)), OWN, random.normal(size=(3, 7, 8)), np.ones((3, 7), np.int32)]).numpy()
+    assert found.shape == (3, *SHAPES[kind])
+    if kind in tasks.CATEGORICAL:
+        assert np.allclose(found.sum(axis=-1), 1, atol=1e-5)
+    if kind in tasks.BINARY:
+        assert (found >= 0).all() and (found <= 1).all()
+    if kind == "notes":  # without input only the bias speaks: hardly any key sounds
+        quiet = model([np.zeros((1, 2, size)), np.array([2]), np.zeros((1, 7, 8)), np.ones((1, 7), np.int32)]).numpy()
+        assert np.allclose(quiet, tasks.RARE, atol=1e-6)
+
+
+# ---------------------------------------------------------------- what an output says
+
+
+def test_runs_begin_and_end_halfway_between_steps() -> None:
+    times = np.arange(5) * 0.2 + 0.1
+    found = tasks.runs(np.array([3, 3, 0, 3, 3]), times)
+    assert [number for *_, number in found] == [3, 0, 3] and np.allclose([span[:2] for span in found], [[0, 0.4], [0.4, 0.6], [0.6, 1]])
+    assert tasks.runs(np.array([], int), times[:0]) == [] and tasks.runs(np.array([7]), times[:1]) == [(0.1, 0.1, 7)]
+    assert [number for *_, number in tasks.runs(np.array([0, -1, -1]), times[:3])] == [0, -1]
+
+
+def shares(*keys: int) -> np.ndarray:
+    return np.eye(KEYS + 1)[list(keys)]
+
+
+def test_a_melody_leaves_out_rests_and_slips() -> None:
+    """Steps of 20 ms: four are 80 ms, the shortest note."""
+    times = np.arange(14) * 0.02
+    found = tasks.melody_notes(shares(*[39] * 4, *[41] * 3, REST, *[41] * 6), times)
+    assert [pitch for *_, pitch in found] == [60, 62]  # three steps of 41 are a slip
+    assert np.allclose([span[:2] for span in found], [[0, 0.07], [0.15, 0.27]])  # the first cannot begin before 0 s
+    assert tasks.melody_notes(shares(*[REST] * 14), times) == []
+
+
+def test_held_notes_begin_with_an_onset_and_last_while_held() -> None:
+    rolls = np.zeros((10, 2 * KEYS))
+    rolls[2:4, 39] = 0.6
+    rolls[2:8, KEYS + 39] = 0.9
+    rolls[1:9, KEYS + 50] = 1.0  # held without an onset: no note
+    rolls[5, 60], rolls[5:7, KEYS + 60] = 1.0, 1.0  # 40 ms: too short
+    found = tasks.held_notes(rolls, np.arange(10) * 0.02 + 0.01, 0.5)
+    assert len(found) == 1 and found[0] == pytest.approx((0.05, 0.17, 60))
+    assert tasks.held_notes(rolls, np.arange(10) * 0.02, 0.7) == []

@@ -1,0 +1,39 @@
+"""Settings of the multi-task family for tests: a shipped experiment with other heads and changed settings."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from audiomtl import config
+from audiomtl.settings.multitask import Settings
+
+PROJECT = Path(__file__).parents[1]
+HEAD = {"column": "", "weight": 1.0, "train_only": False, "labelled_share": 1.0, "item_weight": "", "threshold": 0.5}
+KINDS = {
+    "text": {"kind": "alignment"},
+    "phones": {"kind": "phones"},
+    "melody": {"kind": "melody"},
+    "voice": {"kind": "notes", "threshold": 0.4},
+    "vocals": {"kind": "mel", "column": "vocals_path"},
+    "event": {"kind": "clip_class"},
+    "activity": {"kind": "segments"},
+    "age": {"kind": "value", "column": "age"},
+}  # a head of each kind
+
+
+def settings(experiment: str = "multitask_singing", heads: Any = None, scores: Any = None, **changes: Any) -> Settings:
+    """``heads``: {name: what differs from `HEAD`}, in place of the file's; keyword ``a__b`` is the setting path a.b."""
+    raw = tomllib.loads((PROJECT / "experiments" / f"{experiment}.toml").read_text(encoding="utf-8"))
+    raw.pop("ablation", None), raw.pop("expected", None)
+    if heads is not None:
+        raw["heads"] = {name: {**HEAD, **head} for name, head in heads.items()}
+        raw["coupling"], raw["scores"] = {}, {"loss": "minimize"}
+        raw["inputs"]["text"] = "phones" if any(head["kind"] == "alignment" for head in heads.values()) else ""
+    raw["scores"] = scores or raw["scores"]
+    for path, value in changes.items():
+        *tables, key = path.split("__")
+        inner = raw
+        for table in tables:
+            inner = inner[table]
+        inner[key] = value
+    return config.settings_of(raw, "test")
