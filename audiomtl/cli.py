@@ -27,6 +27,8 @@ A round of work, NAME being a file in experiments/ or studies/:
   audiomtl curve NAME          score against share of the training data
   audiomtl export NAME OUT     the best run as files that serve
   audiomtl predict NAME FILE   what it hears in files
+  audiomtl align NAME FILE T   when is which word of T sung?
+  audiomtl notes NAME FILE     the notes it hears, as MIDI
 
 \b
 Environment: AUDIOMTL_DATA  folder of published data sets (default data)
@@ -57,6 +59,8 @@ Storage = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Take the best run of this seed.")]
 Again = Annotated[bool, typer.Option("--again", help="Train also what is finished already (same settings, seed, data and code).")]
+SoundFile = Annotated[Path, typer.Argument(metavar="AUDIO", help="A sound file of any format, rate and number of channels.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 Core = Annotated[bool, typer.Option("--core", help="Only arms that train one task alone or change how inputs are joined.")]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 DEFAULT_SLOTS = min(8, CORES)
@@ -272,7 +276,7 @@ def curve(
         list[float] | None, typer.Option("--fractions", metavar="SHARES", help="Shares of the training clips. Default: 0.1 0.25 0.5 1.")
     ] = None,
     beside: Annotated[
-        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations to draw beside it. Default: those without pretraining.")
+        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations beside it. Default: no pretraining, and tasks alone.")
     ] = None,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
@@ -343,6 +347,52 @@ def predict(
 
 
 @app.command()
+def align(
+    name: ExperimentName,
+    sound: SoundFile,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is sung: a text file, or the text itself in quotes.")],
+    phones: Annotated[bool, typer.Option("--phones", help="TEXT is phones separated by spaces, not words.")] = False,
+    to: Annotated[str, typer.Option("--to", metavar="FILE", help="Also write .csv, .TextGrid (Praat) or .txt (Audacity labels).")] = "",
+    force: Force = False,
+    seed: Seed = None,
+) -> None:
+    """When is which word and phone of a text sung?
+
+    Words become phones by espeak-ng, as German; a word with hyphens (Son-ne) is spoken syllable by syllable. For experiments of the
+    multitask family with a head of kind alignment.
+    """
+    _quiet_tensorflow()
+    from audiomtl import config
+    from audiomtl.harness import sung
+
+    found = sung.align(config.load_experiment(name), sound, text, phones=phones, seed=seed, to=to, force=force)
+    print(sung.table(found))
+    if to:
+        print(f"{to} written")
+
+
+@app.command()
+def notes(
+    name: ExperimentName,
+    sound: SoundFile,
+    head: Annotated[str, typer.Option("--head", metavar="NAME", help="Of one head alone. Default: all of kind notes or melody.")] = "",
+    to: Annotated[str, typer.Option("--to", metavar="FILE.mid", help="Where to write. Default: AUDIO's name, in this folder.")] = "",
+    force: Force = False,
+    seed: Seed = None,
+) -> None:
+    """Write the notes of a recording as a MIDI file.
+
+    A track for each head of kind notes or melody, named by it. For experiments of the multitask family.
+    """
+    _quiet_tensorflow()
+    from audiomtl import config
+    from audiomtl.harness import sung
+
+    place, counts = sung.notes(config.load_experiment(name), sound, head=head, seed=seed, to=to, force=force)
+    print(f"{place}: {', '.join(f'{track} {_notes(count)}' for track, count in counts.items())}")
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
     """Show all runs in the browser (MLflow, 127.0.0.1 only).
 
@@ -388,6 +438,10 @@ def _all_experiments() -> list[str]:
     if not (found := config.names("experiments")):
         raise UserError(f"{os.getcwd()}: no experiments/*.toml in this folder: run audiomtl in the project's folder")
     return found
+
+
+def _notes(count: int) -> str:
+    return f"{count} note{'' if count == 1 else 's'}"
 
 
 def _count(names: list[str], one: str, many: str) -> str:

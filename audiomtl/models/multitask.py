@@ -5,7 +5,7 @@ after every layer and have no influence. Any clip may lack any label (``labelled
 task's loss or gradient. Raw losses and weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from
 the total.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`; `network`.
+Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`.
 """
 
 import json
@@ -27,7 +27,7 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
-from audiomtl.nn import alignment, judging, targets, tasks
+from audiomtl.nn import alignment, judging, showing, targets, tasks
 from audiomtl.nn.balancing import Balancing
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.trunk import encoder, text_encoder
@@ -502,6 +502,11 @@ def load(folder: Path) -> Fitted:
     names = {name: tuple(classes) for name, classes in use["names"].items()}
     settings = Settings.model_validate(use["settings"])
     return Fitted(model, settings, names, tuple(use["symbols"]), scaling.from_json(use["scaler"]), _forward(model), None)
+
+
+def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
+    """Draw what `showing.draw` draws into ``folder``."""
+    showing.draw(list(_outputs(fitted, examples)), fitted.names, fitted.settings, fitted.fit, folder)
 
 
 def _forward(model: keras.Model) -> Any:
