@@ -1,6 +1,6 @@
 """Arrays in, PNG files out; the same arrays give the same bytes.
 
-Contents: `learning_curves`, `trajectories`, `confusion`, `posteriors`, `evidence`, `scores_over_time`, `heard`, `figure`.
+Contents: `learning_curves`, `trajectories`, `confusion`, `posteriors`, `evidence`, `scores_over_time`, `heard`, `front`, `figure`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -299,3 +299,29 @@ def _draw_activity(panel: Any, name: str, truth: np.ndarray | None, scores: np.n
     labels = [*(f"true {names[index]}" for index in shown), *(names[index] for index in shown)]
     panel.set_yticks(np.arange(2 * len(shown)) + 0.5, labels, fontsize=7)
     panel.set_ylabel(name)
+
+
+def front(points: Mapping[int, Sequence[float]], chosen: Sequence[int], path: Path, *, names: Sequence[str], title: str) -> None:
+    """Trials by two of their scores; those of a Pareto front joined and numbered.
+
+    Parameters
+    ----------
+    points : {trial: two scores}; those that are not finite are left out.
+    chosen : the trials on the front.
+    names : of the two scores.
+    """
+    drawn = {number: values for number, values in points.items() if np.isfinite(values).all()}
+    marked = sorted((number for number in chosen if number in drawn), key=lambda number: tuple(drawn[number]))
+    others = [values for number, values in drawn.items() if number not in chosen]
+    with figure(path, width=6.0, height=4.5) as axes:
+        if others:
+            axes.plot(*zip(*others, strict=True), "o", color="0.6", markersize=5, label="beaten by another trial")
+        if marked:
+            axes.plot(
+                *zip(*(drawn[number] for number in marked), strict=True), "o--", color="C1", linewidth=1, markersize=7, label="Pareto front"
+            )
+        for number in marked:
+            axes.annotate(f"trial {number}", drawn[number], xytext=(6, 6), textcoords="offset points", fontsize="small")
+        axes.margins(0.12)
+        axes.set(title=title, xlabel=names[0], ylabel=names[1])
+        axes.figure.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=2)
