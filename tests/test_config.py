@@ -629,6 +629,71 @@ def test_two_studies_of_one_text_are_two(project):
     assert len({config.load_study(*names).identity for names in (("one",), ("two",), ("one", "two"))}) == 3
 
 
+# ---------------------------------------------------------------- scores that the file names itself
+
+
+SCENES = (PROJECT / "experiments" / "multitask_scenes.toml").read_text(encoding="utf-8")
+SCENES_STUDY = (PROJECT / "studies" / "multitask_scenes.toml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def scenes(tmp_path, monkeypatch) -> Callable[..., config.StudyFile]:
+    """Write multitask_scenes and its study, edited; the study as it is read."""
+    for folder in ("experiments", "studies"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def load(experiment: Edit = str, study: Edit = str) -> config.StudyFile:
+        Path("experiments/multitask_scenes.toml").write_text(experiment(SCENES), encoding="utf-8")
+        Path("studies/multitask_scenes.toml").write_text(study(SCENES_STUDY), encoding="utf-8")
+        return config.load_study("multitask_scenes")
+
+    return load
+
+
+def test_a_table_of_scores_decides_what_is_reported(scenes):
+    file = scenes()
+    assert list(config.scores(file.raw)) == list(file.experiment.settings.scores)
+    first = next(iter(file.experiment.settings.scores))
+    other = scenes(add("scores", 'activity_loss = "minimize"'))
+    assert next(iter(config.scores(other.raw))) == "activity_loss" != first
+    assert config.scores({"model": "ctc"}) == config.family("settings", "ctc").SCORES  # the family's, where the file names none
+
+
+def test_a_table_of_scores_is_no_part_of_what_is_trained(scenes):
+    """The same trainings and the same study, whatever is reported of them."""
+    file, other = scenes(), scenes(add("scores", 'activity_loss = "minimize"'))
+    assert config.trained_settings(file.raw) == config.trained_settings(other.raw) and file.identity == other.identity
+    assert not [path for path in config.trained_settings(file.raw) if path.startswith("scores")]
+    assert "heads.event.weight" in config.trained_settings(file.raw)
+    with pytest.raises(UserError, match=r"scores\.event_accuracy changes nothing in a training: remove it from the search"):
+        scenes(study=append('scores.event_accuracy = { choices = ["maximize", "minimize"] }\n'))
+
+
+@pytest.mark.parametrize(
+    ("swept", "space"),
+    [
+        ("heads.activity.weight", "{ low = 0.1, high = 3.0, log = true }"),
+        ("heads.event.weight", "{ low = 0.1, high = 3.0 }"),
+        ("coupling.agreement.weight", "{ choices = [0.0, 1.0] }"),
+        ("balancing.method", '{ choices = ["fixed", "uncertainty"] }'),
+    ],
+)
+def test_a_loss_does_not_judge_where_its_own_weights_are_swept(swept, space, scenes):
+    def only(text: str) -> str:
+        return re.split(r"(?m)^\[search\]", text)[0] + f"[search]\n{swept} = {space}\n"
+
+    def by_loss(text: str) -> str:
+        return put("direction", '"minimize"')(put("metric", '"validation/loss"')(only(text)))
+
+    assert scenes(study=only).study.search.keys() == {swept}
+    with pytest.raises(UserError, match=f"losses are not comparable while {re.escape(swept)} is swept"):
+        scenes(study=by_loss)
+    swept = "optimizer.learning_rate"
+    space = "{ low = 1e-5, high = 1e-1, log = true }"
+    assert scenes(study=by_loss).study.metric == "validation/loss"  # nothing that a loss is made of
+
+
 # ---------------------------------------------------------------- a family outside the project
 
 
