@@ -9,6 +9,8 @@ import optuna
 import pytest
 
 LAB = Path(__file__).parents[1] / "lab"
+# the code under test is this checkout's, also where the environment has another one installed
+PYTHONPATH = os.pathsep.join(map(str, (LAB, LAB.parents[1])))
 
 
 class Project:
@@ -42,7 +44,7 @@ class Project:
         return subprocess.Popen(
             [str(script), *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(LAB), **environment},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -61,7 +63,7 @@ class Project:
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(LAB)},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
