@@ -212,7 +212,10 @@ def test_a_killed_study_is_the_same_and_its_runs_say_who_is_on_the_front(project
     complete = {number: values for number, state, _, values, _ in once if state == "COMPLETE"}
     assert all(len(values) == 2 for values in complete.values())
     front = pareto.front(complete, [DOWN, DOWN])
-    assert f"Pareto front of study tiny: {len(front)} of 5 trials" in said and "next: audiomtl promote tiny --trial N, then make best-tiny" in said
+    assert (
+        f"Pareto front of study tiny: {len(front)} of 5 trials" in said
+        and "next: audiomtl promote tiny --trial N, then make best-tiny" in said
+    )
     runs = project.tracking().runs("tiny", "tags.kind = 'trial'")
     assert {int(run.data.tags["trial"]): run.data.tags["pareto"] for run in runs} == {n: "yes" if n in front else "no" for n in range(5)}
 
