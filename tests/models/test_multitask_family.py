@@ -204,10 +204,7 @@ def test_tables_name_every_clip_step_and_event_once(use, eagerly, table) -> None
 # ---------------------------------------------------------------- padding
 
 
-LEAKY = pytest.param("harmonic", marks=pytest.mark.xfail(reason="the last two frames of a clip depend on what it is padded with"))
-
-
-@pytest.mark.parametrize("kind", ["article", "recurrent", "transformer", LEAKY])
+@pytest.mark.parametrize("kind", ["article", "recurrent", "transformer", "harmonic"])
 def test_padding_has_no_influence(use, kind) -> None:
     """The shortest clip alone and beside the longest, head by head."""
     some = settings(EVERY, encoder__kind=kind, **STEPS)
