@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from audiomtl.data import protocols, scores
-from audiomtl.data.corpora import singing
+from audiomtl.data.corpora import singing, vocoder
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import Protocol, Singing
 
@@ -21,7 +21,7 @@ pytest.importorskip("espeakng_loader", reason="espeakng-loader, which speaks, is
 
 PROJECT = Path(__file__).parents[2]
 FILE = tomllib.loads((PROJECT / "experiments" / "multitask_singing.toml").read_text(encoding="utf-8"))
-FRAME = singing.PERIOD
+FRAME = vocoder.PERIOD
 LINES = ["Son-ne Mond Ster-ne Blu-me Was-ser Schnee", "Träu-me Nacht Lie-be Vo-gel Fisch"]
 
 
@@ -107,7 +107,7 @@ def test_a_vowel_begins_with_its_note_and_consonants_before(sung) -> None:
         starts, spans = np.array(row.starts), row.syllables
         for begin, end, text in spans:
             inside = [k for k, start in enumerate(starts) if begin <= start < end and row.phones[k] != "_"]
-            vowels = [k for k in inside if row.phones[k] in singing.VOWELS]
+            vowels = [k for k in inside if row.phones[k] in vocoder.VOWELS]
             assert vowels, text
             first = starts[vowels[0]]
             assert np.abs(onsets - first).min() <= FRAME, text

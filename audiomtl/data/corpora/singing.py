@@ -10,19 +10,16 @@ sung. So the onset of a syllable is not that of its note, nor that of the note w
 A fold is one singer, one piano and songs of their own: with ``column = "fold"`` all three are unseen on the other sides.
 Everything is a function of the settings: a phrase's draws depend on ``corpus_seed``, its fold, song and number alone.
 
-Source: WORLD by Morise, Yokomori and Ozawa, "WORLD: a vocoder-based high-quality speech synthesis system", IEICE 2016 (pyworld).
-
-Contents: `SINGERS`, `PIANOS`, `WORDS`, `clips`, `pronounced`, `Phrase`, `compose`, `sing`.
+Contents: `SINGERS`, `PIANOS`, `WORDS`, `clips`, `pronounced`, `play`; a phrase is made up in `composition` and sung in `vocoder`.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,29 +28,18 @@ import soxr
 from audiomtl.data import audio
 from audiomtl.data.corpora import espeak, german_speech, made, room
 from audiomtl.data.corpora import synthesizer as synth
+from audiomtl.data.corpora.composition import Phrase, Random, compose
 from audiomtl.data.corpora.espeak import Utterance, Voice
 from audiomtl.data.corpora.synthesizer import Timbre
+from audiomtl.data.corpora.vocoder import PERIOD, SAMPLE_RATE, Syllable, analyse, sing
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import Singing
 from audiomtl.settings.faults import nearest
 
 VERSION = 1  # of this generator: raise it whenever the same settings would give other bytes
-SAMPLE_RATE = 16000  # Hz
-PERIOD = 0.005  # seconds between WORLD's frames
-SILENCE_SECONDS = 0.4  # before the first beat and after the last one
-VOICED = frozenset("aː a ɐ aɪ aʊ eː ə ɛ ɛː iː ɪ l m n oː ɔ ɔʏ øː œ uː ʊ v yː ʏ z ŋ".split())  # noqa: SIM905
-VOWELS = frozenset("aː a ɐ aɪ aʊ eː ə ɛ ɛː iː ɪ oː ɔ ɔʏ øː œ uː ʊ yː ʏ".split())  # noqa: SIM905
 PARTS = ("mix", "piano", "voice")
 LABELS = ("deviation", "singer", "song", "timbre")
 
-# What makes it hard. Shares are of notes or syllables.
-MELISMA, WRONG, REST = 0.15, 0.04, 0.12
-LATE_SECONDS = 0.025  # deviation of a vowel from its beat
-GLIDE_SECONDS = (0.04, 0.12)
-SCOOP = 1.5  # semitones: how far below a note may be begun
-VIBRATO = (0.15, 0.4)  # semitones
-SHORTEST_VOWEL = 24  # frames before the next syllable may begin
-LONGEST_LEGATO = 24  # frames between two syllables that are sung through
 
 # Singer i is always the same voice; ranges are MIDI numbers.
 SINGERS = (
@@ -82,30 +68,6 @@ LYRICS = (
 )
 WORDS = tuple(LYRICS.split())
 PROGRESSIONS = ((0, 5, 7, 0), (0, 9, 5, 7), (0, 7, 9, 5), (0, 5, 0, 7), (9, 5, 0, 7))  # roots of a bar's chord, semitones above the key
-SCALE = (0, 2, 4, 5, 7, 9, 11)
-Note = tuple[float, float, int]
-Random = np.random.Generator
-
-
-class Sung(NamedTuple):
-    """One syllable: its text, the word it belongs to, first and last note (exclusive) it is held over."""
-
-    text: str
-    word: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """What is to be sung and played, in seconds."""
-
-    words: tuple[str, ...]
-    syllables: tuple[Sung, ...]
-    notes: tuple[Note, ...]  # as sung; the onset is the vowel's, or the change of pitch within one
-    score: tuple[Note, ...]  # as written, on the beat
-    piano: tuple[Note, ...]
-    seconds: float
 
 
 # ---------------------------------------------------------------- clips
@@ -260,7 +222,7 @@ def _given(
     data: Singing,
     phrase: Phrase,
     words: Sequence[str],
-    analysed: dict[str, "Syllable"],
+    analysed: dict[str, Syllable],
     spoken: dict[str, Utterance],
     deviation: str,
     random: Random,
@@ -282,236 +244,6 @@ def _given(
             analysed[text] = analyse(spoken[text])
         given += analysed[text].phones
     return {"deviation": deviation, "given_phones": given, "given_notes": notes}
-
-
-# ---------------------------------------------------------------- composition
-
-
-def compose(
-    words: Sequence[str],
-    singer_range: tuple[int, int],
-    key: int,
-    beat: float,
-    progression: Sequence[int],
-    pattern: int,
-    random: Random,
-) -> Phrase:
-    """Two to three bars of melody with text, and the piano below it."""
-    bars = 2 if beat > 0.66 else int(random.integers(2, 4))
-    low, high = singer_range
-    scale = [pitch for pitch in range(low, high + 1) if (pitch - key) % 12 in SCALE]
-    place = int(random.integers(len(scale) // 3, 2 * len(scale) // 3 + 1))
-    score: list[Note] = []
-    syllables: list[Sung] = []
-    chosen: list[str] = []
-    position, end = 0.0, 4.0 * bars
-    while position < end - 0.9:
-        word = str(random.choice(list(words)))
-        parts = word.lower().split("-")
-        if position + 0.5 * len(parts) > end:
-            break
-        chosen.append(word)
-        for part in parts:
-            held = 1 + (int(random.integers(1, 3)) if random.random() < MELISMA else 0)
-            first = len(score)
-            for _ in range(held):
-                beats = min(float(random.choice([0.5, 1.0, 1.0, 1.5, 2.0])), max(0.5, end - position))
-                place = int(np.clip(place + random.choice([-3, -2, -1, -1, 0, 1, 1, 2, 3]), 0, len(scale) - 1))
-                if held > 1 and len(score) > first and scale[place] == score[-1][2]:
-                    place += 1 if place + 1 < len(scale) else -1  # a held syllable moves
-                score.append((SILENCE_SECONDS + position * beat, SILENCE_SECONDS + (position + beats) * beat, scale[place]))
-                position += beats
-            syllables.append(Sung(part, len(chosen) - 1, first, len(score)))
-        if random.random() < REST:
-            position += 0.5
-    seconds = 2 * SILENCE_SECONDS + max(position, end) * beat
-    return Phrase(
-        tuple(chosen), tuple(syllables), _sung(score, syllables, random), tuple(_rounded(note) for note in score),
-        _accompaniment(bars, beat, key, progression, pattern, random), seconds,
-    )  # fmt: skip
-
-
-def _rounded(note: tuple[float, float, int]) -> Note:
-    return round(note[0], 6), round(note[1], 6), int(note[2])
-
-
-def _sung(score: Sequence[Note], syllables: Sequence[Sung], random: Random) -> tuple[Note, ...]:
-    """The notes as this singer sings them: early, late, now and then wrong; an offset is never behind the next onset."""
-    onsets = [onset + float(np.clip(random.normal(0, LATE_SECONDS), -0.06, 0.06)) for onset, _, _ in score]
-    pitches = [pitch + (int(random.choice([-2, -1, 1, 2])) if random.random() < WRONG else 0) for _, _, pitch in score]
-    for one in syllables:  # a change within a syllable stays one
-        for index in range(one.first + 1, one.last):
-            if pitches[index] == pitches[index - 1]:
-                pitches[index] = score[index][2]
-                pitches[index - 1] = score[index - 1][2]
-    notes = []
-    for index, (_, offset, _) in enumerate(score):
-        after = onsets[index + 1] if index + 1 < len(score) else np.inf
-        gap = after - offset > 0.2  # a rest follows: a singer leaves early
-        notes.append(_rounded((onsets[index], min(offset - (0.05 if gap else 0.0), after), pitches[index])))
-    return tuple(notes)
-
-
-def _accompaniment(bars: int, beat: float, key: int, progression: Sequence[int], pattern: int, random: Random) -> tuple[Note, ...]:
-    """Chords: together on the beats, broken into eighths, or a bass with chords after it."""
-    notes = []
-    for bar in range(bars):
-        root = 36 + (key + progression[bar % len(progression)]) % 12
-        minor = progression[bar % len(progression)] == 9
-        chord = [root + 12 + step for step in (0, 3 if minor else 4, 7)]
-        chord = [pitch - 12 if pitch > 64 else pitch for pitch in chord]
-        if pattern == 0:
-            played = [(position, 2.0 if position % 2 == 0 else 1.0, pitch) for position in (0.0, 2.0, 3.0) for pitch in (root, *chord)]
-        elif pattern == 1:
-            order = (root, chord[0], chord[1], chord[2], chord[0] + 12, chord[2], chord[1], chord[0])
-            played = [(0.5 * step, 0.5, pitch) for step, pitch in enumerate(order)]
-        else:
-            played = [(position, 1.0, root) for position in (0.0, 2.0)] + [
-                (position, 0.9, pitch) for position in (1.0, 3.0) for pitch in chord
-            ]
-        for position, beats, pitch in played:
-            onset = SILENCE_SECONDS + (4 * bar + position) * beat + float(random.uniform(0, 0.008))
-            notes.append(_rounded((onset, onset + 0.95 * beats * beat, pitch)))
-    last: dict[int, int] = {}
-    for index, (onset, offset, pitch) in enumerate(sorted(notes)):
-        if pitch in last and notes[last[pitch]][1] > onset:  # the key goes up before it comes down again
-            notes[last[pitch]] = (notes[last[pitch]][0], round(onset - 0.01, 6), pitch)
-        notes.sort()
-        last[pitch] = index
-        assert offset > onset
-    return tuple(sorted(notes))
-
-
-# ---------------------------------------------------------------- sound
-
-
-@dataclass(frozen=True)
-class Syllable:
-    """A spoken syllable as WORLD sees it, a frame every `PERIOD` seconds."""
-
-    phones: tuple[str, ...]
-    boundaries: np.ndarray  # (n_phones + 1,) frames
-    vowel: int  # which phone is held
-    spectra: np.ndarray  # (frames, bins)
-    aperiodicities: np.ndarray  # (frames, bins)
-    voiced: np.ndarray  # (frames,) bool
-
-
-def analyse(utterance: Utterance) -> Syllable:
-    """Spectral envelope and aperiodicity of a syllable; its phones say what is voiced."""
-    import pyworld
-
-    names, starts, end = german_speech.timed_phones(utterance)
-    kept = [index for index, name in enumerate(names) if name != "_"]
-    phones = tuple(names[index] for index in kept)
-    boundaries = np.round(np.array([*(starts[index] for index in kept), end]) / espeak.SAMPLE_RATE / PERIOD).astype(int)
-    y, rate = utterance.samples / 32768.0, espeak.SAMPLE_RATE
-    hz, times = pyworld.dio(y, rate, frame_period=1000 * PERIOD)
-    hz = pyworld.stonemask(y, hz, times, rate)
-    hz = np.where(hz > 0, hz, float(np.median(hz[hz > 0])) if (hz > 0).any() else 150.0)
-    voiced = np.zeros(len(hz), bool)
-    for name, first, last in zip(phones, boundaries[:-1], boundaries[1:], strict=True):
-        voiced[first:last] = name in VOICED
-    spectra, aperiodicities = pyworld.cheaptrick(y, hz, times, rate), pyworld.d4c(y, np.where(voiced, hz, 0.0), times, rate)
-    vowel = next((index for index, name in enumerate(phones) if name in VOWELS), None)
-    if vowel is None:
-        raise RuntimeError(f"espeak-ng spoke the phones {' '.join(phones)}: a syllable needs a vowel; write it otherwise in WORDS")
-    return Syllable(phones, boundaries, vowel, spectra, aperiodicities, voiced)
-
-
-def sing(
-    phrase: Phrase, syllables: Mapping[str, Syllable], random: Random
-) -> tuple[np.ndarray, list[tuple[int, int, str]], list[tuple[int, int]]]:
-    """Sing a phrase.
-
-    Returns
-    -------
-    y : (n_samples,) at `SAMPLE_RATE`, before room and noise
-    phones : (first frame, frame behind the last, name), in order, pauses left out
-    spans : of each syllable, (first frame, frame behind the last); frames are `PERIOD` seconds
-    """
-    import pyworld
-
-    frames = round(phrase.seconds / PERIOD)
-    bins = next(iter(syllables.values())).spectra.shape[1]
-    spectra, aperiodicities, voiced = np.full((frames, bins), 1e-12), np.full((frames, bins), 1 - 1e-6), np.zeros(frames, bool)
-    phones: list[tuple[int, int, str]] = []
-    spans = _spans(phrase, syllables)
-    for one, span in zip(phrase.syllables, spans, strict=True):
-        of = syllables[one.text]
-        bounds = _boundaries(of, round(phrase.notes[one.first][0] / PERIOD), *span)
-        for name, first, last, begin, end in zip(of.phones, bounds[:-1], bounds[1:], of.boundaries[:-1], of.boundaries[1:], strict=True):
-            if last == first:
-                continue
-            places = begin + ((np.arange(last - first) + 0.5) / (last - first) * (end - begin)).astype(int)
-            places = np.minimum(places, len(of.spectra) - 1)
-            spectra[first:last], aperiodicities[first:last] = of.spectra[places], of.aperiodicities[places]
-            voiced[first:last] = of.voiced[places]
-            phones.append((int(first), int(last), name))
-    pitch = _pitch(phrase, spans, frames, random)
-    hz = np.where(voiced, 440 * 2 ** ((pitch - 69) / 12), 0.0)
-    y = pyworld.synthesize(hz, spectra, aperiodicities, espeak.SAMPLE_RATE, 1000 * PERIOD)
-    y = soxr.resample(y, espeak.SAMPLE_RATE, SAMPLE_RATE, quality="HQ")
-    count = round(frames * PERIOD * SAMPLE_RATE)
-    return np.pad(y, (0, max(0, count - len(y))))[:count], phones, spans
-
-
-def _spans(phrase: Phrase, syllables: Mapping[str, Syllable]) -> list[tuple[int, int]]:
-    """First frame of each syllable and the one behind its last: consonants stand before the note, a small gap is sung through."""
-    vowels = [round(phrase.notes[one.first][0] / PERIOD) for one in phrase.syllables]
-    begins = []
-    for index, (one, vowel) in enumerate(zip(phrase.syllables, vowels, strict=True)):
-        of = syllables[one.text]
-        earliest = vowels[index - 1] + SHORTEST_VOWEL if index else 0
-        begins.append(min(vowel, max(vowel - int(of.boundaries[of.vowel] - of.boundaries[0]), earliest)))
-    spans = []
-    for index, one in enumerate(phrase.syllables):
-        end = round(phrase.notes[one.last - 1][1] / PERIOD)
-        if index + 1 < len(begins) and begins[index + 1] - end < LONGEST_LEGATO:
-            end = begins[index + 1]
-        spans.append((begins[index], end))
-    return spans
-
-
-def _boundaries(of: Syllable, vowel: int, begin: int, end: int) -> np.ndarray:  # (n_phones + 1,)
-    """Frames of a sung syllable's phones: consonants as spoken where there is room, the vowel takes the rest."""
-    coda = int(of.boundaries[-1] - of.boundaries[of.vowel + 1])
-    turn = end - min(coda, (end - vowel) // 2)
-    before, after = of.boundaries[: of.vowel + 1], of.boundaries[of.vowel + 1 :]
-
-    def into(source: np.ndarray, first: int, last: int) -> np.ndarray:
-        length = max(int(source[-1] - source[0]), 1)
-        return np.round(first + (source - source[0]) / length * (last - first)).astype(int)
-
-    return np.concatenate([into(before, begin, vowel)[:-1], [vowel], into(after, turn, end)])
-
-
-def _pitch(phrase: Phrase, spans: Sequence[tuple[int, int]], frames: int, random: Random) -> np.ndarray:  # (frames,) MIDI numbers
-    """Steps of the sung notes, with glides between them, scoops after pauses, vibrato on long notes, and a slow drift."""
-    pitch = np.full(frames, float(phrase.notes[0][2]))
-    joined = {
-        one.first for one, (begin, _), (_, before) in zip(phrase.syllables[1:], spans[1:], spans[:-1], strict=True) if begin <= before
-    }
-    joined |= {index for one in phrase.syllables for index in range(one.first + 1, one.last)}
-    for index, (onset, offset, number) in enumerate(phrase.notes):
-        first = round(onset / PERIOD)
-        pitch[first:] = number
-        glide = round(random.uniform(*GLIDE_SECONDS) / PERIOD)
-        scoop, depth, phase = random.uniform(0, SCOOP), random.uniform(*VIBRATO), random.uniform(0, 2 * np.pi)
-        ease = 0.5 - 0.5 * np.cos(np.pi * (np.arange(glide) + 0.5) / glide)
-        if index in joined:  # half of it before the note
-            begin = max(first - glide // 2, 0)
-            before = float(phrase.notes[index - 1][2])
-            pitch[begin : begin + glide] = (before + (number - before) * ease)[: frames - begin]
-        else:
-            pitch[first : first + glide] = (number - scoop * (1 - ease))[: frames - first]
-            back = max(first - 60, round(phrase.notes[index - 1][1] / PERIOD) if index else 0)
-            pitch[back:first] = number - scoop
-        t = np.arange(max(0, round((offset - onset) / PERIOD))) * PERIOD
-        swell = np.clip((t - 0.25) / 0.3, 0, 1)
-        pitch[first : first + len(t)] += (depth * swell * np.sin(2 * np.pi * 5.5 * t + phase))[: frames - first]
-    drift = np.interp(np.arange(frames), np.linspace(0, frames, 12), random.normal(0, 0.08, 12))
-    return pitch + drift
 
 
 def play(phrase: Phrase, timbre: Timbre, random: Random) -> np.ndarray:
