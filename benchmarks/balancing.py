@@ -1,7 +1,8 @@
 """What balancing costs: a training step of a small network with three tasks, for each of the ten methods against ``fixed``.
 
-The step as `audiomtl.models.multitask` trains it, compiled: two of the heads read every step, one the clip. Prints medians and their ratio to
-``fixed``; methods take turns, so that all meet the same load. Those that look at gradients go backward once for each task more.
+The step as `audiomtl.models.multitask` trains it, compiled: two of the heads read every step, one the clip. Prints medians, measured in
+turn so that all methods meet the same load, and their ratio to ``fixed``. Methods that look at gradients go backward once more for each
+task.
 """
 
 import statistics

@@ -170,7 +170,7 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "unknown family": (
         put("model", '"ctcc"'),
-        'model = "ctcc": no module audiomtl.settings.ctcc; did you mean ctc?; families here: baseline, ctc, mil',
+        'model = "ctcc": no module audiomtl.settings.ctcc; did you mean ctc?; families here: baseline, ctc, fusion, mil',
     ),
     "a file that is no family": (put("model", '"shared"'), 'model = "shared": audiomtl.settings.shared is no family'),
     "absent family outside": (put("model", '"no_such.thing"'), "no module no_such.settings.thing; is no_such installed, or on PYTHONPATH?"),
@@ -226,6 +226,19 @@ def test_a_slip_in_an_experiment_is_one_line(slip, project, monkeypatch, capsys)
     check_slip(project / "experiments" / "one.toml", edit, part, monkeypatch, capsys)
 
 
+def several(metrics: str, directions: str, *more: Edit) -> Edit:
+    """The study judged by several scores in place of its one; "" leaves a list out."""
+
+    def edit(text: str) -> str:
+        lines = [f"metrics = {metrics}" if metrics else "", f"directions = {directions}" if directions else ""]
+        for one in (drop("metric"), drop("direction"), add("", "\n".join(lines)), *more):
+            text = one(text)
+        return text
+
+    return edit
+
+
+BOTH = '["validation/phone_error_rate", "validation/frame_accuracy"]'
 STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     "unknown key": (add("", "trails = 3"), "trails = 3: no such setting; did you mean trials?"),
     "missing key": (drop("sampler_seed"), "sampler_seed is missing; add it"),
@@ -382,6 +395,49 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "judged on train": (put("metric", '"train/loss"'), 'metric must be a validation score such as "validation/loss", but got "train/loss"'),
     "judged on test": (put("prune_on", '"test/loss"'), "prune_on must be a validation score"),
+    "no metric at all": (
+        lambda text: drop("direction")(drop("metric")(text)),
+        "metric is missing: give metric and direction, or the lists metrics and directions",
+    ),
+    "one metric and several": (
+        add("", f'metrics = {BOTH}\ndirections = ["minimize", "maximize"]'),
+        "metric and metrics exclude each other: give metric and direction, or the lists metrics and directions",
+    ),
+    "a metric and directions": (add("", 'directions = ["minimize", "maximize"]'), "metric and metrics exclude each other"),
+    "a metric without its direction": (drop("direction"), "direction is missing: metric needs it"),
+    "metrics without directions": (several(BOTH, ""), "directions is missing: metrics needs it"),
+    "directions without metrics": (several("", '["minimize", "maximize"]'), "metrics is missing: directions needs it"),
+    "one of several": (several('["validation/frame_accuracy"]', '["maximize"]'), "metrics must be two or more different scores"),
+    "twice the same": (
+        several('["validation/frame_accuracy", "validation/frame_accuracy"]', '["maximize", "maximize"]'),
+        "metrics must be two or more different scores",
+    ),
+    "fewer directions": (several(BOTH, '["minimize"]'), "directions must be one for each of the 2 metrics, but got 1"),
+    "a wrong direction of several": (
+        several(BOTH, '["minimize", "minimize"]'),
+        'directions[1] = "minimize": validation/frame_accuracy must be maximized',
+    ),
+    "a wrong word of several": (several(BOTH, '["minimize", "max"]'), 'directions[1] = "max": must be one of "minimize", "maximize"'),
+    "one of several on test": (
+        several('["validation/phone_error_rate", "test/frame_accuracy"]', '["minimize", "maximize"]'),
+        'metrics[1] must be a validation score such as "validation/loss", but got "test/frame_accuracy"',
+    ),
+    "no such score of several": (
+        several('["validation/phone_error_rate", "validation/frame_acuracy"]', '["minimize", "maximize"]'),
+        'metrics[1] = "validation/frame_acuracy": no such score; did you mean validation/frame_accuracy?',
+    ),
+    "one of several a loss": (
+        search(
+            "network.objective",
+            '{ choices = ["ctc", "frames"] }',
+            several(
+                '["validation/phone_error_rate", "validation/loss"]',
+                '["minimize", "minimize"]',
+                put("prune_on", '"validation/phone_error_rate"'),
+            ),
+        ),
+        'metrics[1] = "validation/loss": losses are not comparable while network.objective is swept',
+    ),
     "no such score": (put("metric", '"validation/phone_eror_rate"'), "no such score; did you mean validation/phone_error_rate?"),
     "wrong direction": (put("direction", '"maximize"'), 'direction = "maximize": validation/phone_error_rate must be minimized'),
     "wrong word": (
@@ -576,6 +632,7 @@ SAME_STUDY: dict[str, tuple[str, Edit]] = {
 }
 OTHER_STUDY: dict[str, tuple[str, Edit]] = {
     "metric": ("studies", put("metric", '"validation/loss"')),
+    "several metrics": ("studies", several(BOTH, '["minimize", "maximize"]')),
     "prune_on": ("studies", put("prune_on", '"validation/phone_error_rate"')),
     "direction": (
         "studies",
@@ -609,6 +666,38 @@ def test_the_identity_of_a_study(change, project):
     after = config.load_study("one")
     assert (after.identity == before) is (change in SAME_STUDY)
     assert re.fullmatch("[0-9a-f]{12}", after.identity)
+
+
+def test_the_identity_of_a_study_with_several_metrics_is_in_their_order(project):
+    path, text = project / "studies" / "one.toml", (project / "studies" / "one.toml").read_text(encoding="utf-8")
+    found = []
+    for metrics, directions in (
+        (BOTH, '["minimize", "maximize"]'),
+        ('["validation/frame_accuracy", "validation/phone_error_rate"]', '["maximize", "minimize"]'),
+    ):
+        path.write_text(several(metrics, directions)(text), encoding="utf-8")
+        found.append(config.load_study("one"))
+    assert found[0].identity != found[1].identity
+    assert list(found[1].study.objectives.items()) == [
+        ("validation/frame_accuracy", "maximize"),
+        ("validation/phone_error_rate", "minimize"),
+    ]
+    assert "metric" not in found[0].study.told() and "metrics" in found[0].study.told()
+
+
+def test_a_second_form_of_judging_left_the_studies_of_the_first_as_they_were(project):
+    """Keys that a study does not use are not in its identity: its trials were recorded before there were any."""
+    told = config.load_study("one").study.told("trials", "description", "experiment")
+    assert sorted(told) == [
+        "ablation",
+        "direction",
+        "metric",
+        "prune_after_epochs",
+        "prune_direction",
+        "prune_on",
+        "sampler_seed",
+        "search",
+    ]
 
 
 def test_every_untold_setting_counts_in_the_identity(project):
