@@ -170,7 +170,7 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "unknown family": (
         put("model", '"ctcc"'),
-        'model = "ctcc": no module audiomtl.settings.ctcc; did you mean ctc?; families here: baseline, ctc, mil',
+        'model = "ctcc": no module audiomtl.settings.ctcc; did you mean ctc?; families here: baseline, ctc, fusion, mil',
     ),
     "a file that is no family": (put("model", '"shared"'), 'model = "shared": audiomtl.settings.shared is no family'),
     "absent family outside": (put("model", '"no_such.thing"'), "no module no_such.settings.thing; is no_such installed, or on PYTHONPATH?"),

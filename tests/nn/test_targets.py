@@ -60,8 +60,8 @@ def test_a_melody_is_a_key_or_rest() -> None:
     assert found.tolist() == [REST, 39, 39, REST, 41, REST]  # 60 - 21, 62 - 21
     assert targets.melody([(0.1, 0.3, 21), (0.3, 0.5, 108)], TENTHS, "one").tolist() == [REST, 0, 0, 87, 87, REST]
     assert targets.melody([], TENTHS, "one").tolist() == [REST] * 6
-    late = targets.melody([(0.2, 0.4, 60)], TENTHS + 0.05, "one")  # a grid whose first step stands for 0.05 s: 0.2 s lies halfway
-    assert late.tolist() == [REST, REST, 39, 39, REST, REST]
+    late = targets.melody([(0.34, 0.56, 60)], TENTHS + 0.05, "one")  # on 0.05, 0.15 ... it is held at 0.35 and 0.45 s
+    assert late.tolist() == [REST, REST, REST, 39, 39, REST]
 
 
 def test_rolls_are_onsets_with_their_neighbours_and_held_keys() -> None:
