@@ -14,24 +14,21 @@ from typing import Annotated, Any
 
 import typer
 
-EPILOG = """\b
-A round of work, NAME being a file in experiments/ or studies/:
-  audiomtl new NAME --data T   a first experiment and study for your own table
-  audiomtl check               are all files valid?
-  audiomtl study NAME          sweep the settings: many trials
-  audiomtl promote NAME        write the best trial into the experiment
-  audiomtl best NAME --record  train that on every seed, keep its scores
-  audiomtl best NAME --again   train it again: do the scores come back?
-  audiomtl ablations NAME      what did each setting matter?
-  audiomtl report              tables and figures of all that
-  audiomtl curve NAME          score against share of the training data
-  audiomtl export NAME OUT     the best run as files that serve
-  audiomtl predict NAME FILE   what it hears in files
-
-\b
-Environment: AUDIOMTL_DATA  folder of published data sets (default data)
-             AUDIOMTL_CACHE generated corpora and features (default cache)
-             AUDIOMTL_RUNS  everything that is recorded (default runs)"""
+from audiomtl.options import (
+    DEFAULT_SLOTS,
+    EPILOG,
+    Again,
+    Core,
+    ExperimentName,
+    ExperimentNames,
+    Force,
+    Seed,
+    Slots,
+    SoundFile,
+    Storage,
+    StudyName,
+    Threads,
+)
 
 app = typer.Typer(
     name="audiomtl",
@@ -42,24 +39,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A file in studies/, without .toml.")]
-ExperimentName = Annotated[str, typer.Argument(metavar="NAME", help="A file in experiments/, without .toml; or a path that ends in .toml.")]
-ExperimentNames = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Files in experiments/, without .toml. Default: all.")]
-Slots = Annotated[
-    int, typer.Option("--slots", metavar="N", min=1, help="Trainings side by side. With 1, two runs of a study are bit-identical.")
-]
-Threads = Annotated[
-    int, typer.Option("--threads", metavar="N", min=1, help="TensorFlow threads of each training; another number may change last bits.")
-]
-Storage = Annotated[
-    str, typer.Option("--storage", metavar="URL", help="Where Optuna keeps trials. Default: AUDIOMTL_STORAGE, or else runs/optuna.db.")
-]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Take the best run of this seed.")]
-Again = Annotated[bool, typer.Option("--again", help="Train also what is finished already (same settings, seed, data and code).")]
-Core = Annotated[bool, typer.Option("--core", help="Only arms that train one task alone or change how inputs are joined.")]
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-DEFAULT_SLOTS = min(8, CORES)
 
 
 @app.callback(invoke_without_command=True)
@@ -94,32 +73,25 @@ def data(
     Generated corpora are made once, into AUDIOMTL_CACHE. Published data sets are looked for in AUDIOMTL_DATA; where one is absent it says
     which folder it looked for, what belongs there, and where it is published. Only `data fetch NAME` downloads, by checksum.
     """
-    from audiomtl import config
-    from audiomtl.data import catalog
-    from audiomtl.errors import MissingData
-
     if names and names[0] == "fetch":
+        from audiomtl.data import catalog
         from audiomtl.data.fetch import fetch
 
         for name in names[1:] or [""]:
             for place in fetch(name, catalog.data_folder(), mirror):
                 print(f"{name}: {place}")
         return
+    from audiomtl import config
+    from audiomtl.data.presence import summary
+    from audiomtl.errors import MissingData
+
     for name in names or _all_experiments():
         file = config.load_experiment(name)
         try:
-            table = catalog.clips(file.settings.data)  # type: ignore[attr-defined]
             _with_data(file.settings)
+            print(f"{name}: {summary(file.settings)}")
         except MissingData as error:
             print(f"{name}: not here: {error}")
-            continue
-        print(f"{name}: {len(table)} clips, {table['seconds'].sum() / 60:.1f} minutes ({file.raw['data']['dataset']})")
-        settings = file.settings.data  # type: ignore[attr-defined]
-        report = getattr(catalog.module(settings), "label_report", None)
-        if report and not hasattr(settings, "label"):  # raw labels that were renamed, joined or dropped to get the clips' phones
-            labels = report(catalog.data_folder())
-            print(labels.groupby("what")["count"].agg(["size", "sum"]).set_axis(["raw labels", "times"], axis=1).to_string())
-            print(labels[labels["what"] == "renamed"].to_string(index=False, max_rows=60))
 
 
 @app.command()
@@ -175,6 +147,9 @@ def study(
 def promote(
     name: StudyName,
     to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Write a copy of the experiment there; leave the file as it is.")] = "",
+    trial: Annotated[
+        int | None, typer.Option("--trial", metavar="N", min=0, help="Of a study with several metrics: this trial of its Pareto front.")
+    ] = None,
     storage: Storage = "",
 ) -> None:
     """Write a study's best trial into its experiment file.
@@ -182,14 +157,18 @@ def promote(
     Only the swept settings change (of an ablation: in its table), comments stay, and [expected] goes, as it no longer holds.
     """
     from audiomtl import config
+    from audiomtl.harness import study as studies
     from audiomtl.harness.promotion import promote as promote_trial
-    from audiomtl.harness.study import best_trial
 
     file = config.load_study(name)
-    number, value, _ = best_trial(file, storage)
-    path, changed = promote_trial(file, to=Path(to) if to else None, storage=storage)
-    where = os.path.relpath(path)
-    print(f"{where}: trial {number} ({file.study.metric} {value:.4f}) promoted{'' if changed else '; its settings stood there already'}")
+    if file.study.metrics and trial is None:
+        choice = ", ".join(map(str, studies.front(file, storage)))
+        print(f"{file.path}: several metrics judge: choose a trial of the Pareto front with --trial: {choice}")
+        raise typer.Exit(1)
+    number, scores, values = studies.best_trial(file, storage, trial)
+    path, changed = promote_trial(file, values, to=Path(to) if to else None)
+    reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
+    print(f"{os.path.relpath(path)}: trial {number} ({reached}) promoted{'' if changed else '; its settings stood there already'}")
     for setting, (old, new) in changed.items():
         print(f"  {setting}: {old} -> {new}")
 
@@ -272,7 +251,7 @@ def curve(
         list[float] | None, typer.Option("--fractions", metavar="SHARES", help="Shares of the training clips. Default: 0.1 0.25 0.5 1.")
     ] = None,
     beside: Annotated[
-        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations to draw beside it. Default: those without pretraining.")
+        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations beside it. Default: no pretraining, and tasks alone.")
     ] = None,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
@@ -343,6 +322,52 @@ def predict(
 
 
 @app.command()
+def align(
+    name: ExperimentName,
+    sound: SoundFile,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is sung: a text file, or the text itself in quotes.")],
+    phones: Annotated[bool, typer.Option("--phones", help="TEXT is phones separated by spaces, not words.")] = False,
+    to: Annotated[str, typer.Option("--to", metavar="FILE", help="Also write .csv, .TextGrid (Praat) or .txt (Audacity labels).")] = "",
+    force: Force = False,
+    seed: Seed = None,
+) -> None:
+    """When is which word and phone of a text sung?
+
+    Words become phones by espeak-ng, as German; a word with hyphens (Son-ne) is spoken syllable by syllable. For experiments of the
+    multitask family with a head of kind alignment.
+    """
+    _quiet_tensorflow()
+    from audiomtl import config
+    from audiomtl.harness import sung
+
+    found = sung.align(config.load_experiment(name), sound, text, phones=phones, seed=seed, to=to, force=force)
+    print(sung.table(found))
+    if to:
+        print(f"{to} written")
+
+
+@app.command()
+def notes(
+    name: ExperimentName,
+    sound: SoundFile,
+    head: Annotated[str, typer.Option("--head", metavar="NAME", help="Of one head alone. Default: all of kind notes or melody.")] = "",
+    to: Annotated[str, typer.Option("--to", metavar="FILE.mid", help="Where to write. Default: AUDIO's name, in this folder.")] = "",
+    force: Force = False,
+    seed: Seed = None,
+) -> None:
+    """Write the notes of a recording as a MIDI file.
+
+    A track for each head of kind notes or melody, named by it. For experiments of the multitask family.
+    """
+    _quiet_tensorflow()
+    from audiomtl import config
+    from audiomtl.harness import sung
+
+    place, counts = sung.notes(config.load_experiment(name), sound, head=head, seed=seed, to=to, force=force)
+    print(f"{place}: {', '.join(f'{track} {_notes(count)}' for track, count in counts.items())}")
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
     """Show all runs in the browser (MLflow, 127.0.0.1 only).
 
@@ -373,11 +398,9 @@ def _quiet_tensorflow() -> None:
 
 def _with_data(settings: Any) -> None:
     """Make or find the data, and the weights of a pretrained network, before anything heavy is imported."""
-    from audiomtl.data import catalog, fetch
+    from audiomtl.data import presence
 
-    catalog.clips(settings.data)
-    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
-        fetch.weights(settings.extractor.weights)
+    presence.require(settings)
 
 
 def _all_experiments() -> list[str]:
@@ -388,6 +411,10 @@ def _all_experiments() -> list[str]:
     if not (found := config.names("experiments")):
         raise UserError(f"{os.getcwd()}: no experiments/*.toml in this folder: run audiomtl in the project's folder")
     return found
+
+
+def _notes(count: int) -> str:
+    return f"{count} note{'' if count == 1 else 's'}"
 
 
 def _count(names: list[str], one: str, many: str) -> str:
@@ -401,7 +428,9 @@ def main() -> None:
     try:
         code = app(prog_name="audiomtl", standalone_mode=False)
     except Exception as error:
-        if not (text := _mistake(error)):
+        from audiomtl.mistakes import in_one_line
+
+        if not (text := in_one_line(error)):
             raise  # a bug of the project must be seen whole
         print(f"audiomtl: {text}", file=sys.stderr)
         sys.exit(2)
@@ -414,25 +443,6 @@ def _ctrl_c_again(unraisable: Any) -> None:
         sys.__unraisablehook__(unraisable)
         return
     threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-
-
-def _mistake(error: Exception) -> str:
-    """What a person did wrong, in one line; nothing if the error is no mistake of theirs."""
-    if hasattr(error, "format_message"):  # a wrong option or argument
-        context = getattr(error, "ctx", None)
-        text = error.format_message().removesuffix(".").replace("Input should be", "must be")
-        text = text.replace("a valid integer, unable to parse string as an integer", "a whole number")
-        if getattr(getattr(error, "param", None), "name", "") == "name" and context:
-            from audiomtl import config
-
-            folder = "studies" if context.info_name in ("study", "promote") else "experiments"
-            text += f": {folder}/ here has {', '.join(config.names(folder)) or 'nothing'}"
-        return f"{text[:1].lower()}{text[1:]}; see {context.command_path if context else 'audiomtl'} --help"
-    from audiomtl.errors import UserError
-
-    if not isinstance(error, UserError):
-        return ""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(error))
 
 
 if __name__ == "__main__":

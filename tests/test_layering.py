@@ -17,6 +17,8 @@ FLOORS = {
     "nn": 2,
     "models": 3,
     "harness": 4,
+    "mistakes": 4,
+    "options": 4,
     "cli": 5,
     "__main__": 6,
 }

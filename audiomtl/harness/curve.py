@@ -1,4 +1,4 @@
-"""A label curve: the score on validation against the share of the training clips, with and without pretraining.
+"""A label curve: the score on validation against the share of the training clips, beside arms such as one without pretraining.
 
 Contents: `curve`.
 """
@@ -25,7 +25,7 @@ def curve(file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str],
     Parameters
     ----------
     fractions : shares in (0, 1].
-    arms : ablations to draw beside the experiment; none takes those that change the extractor.
+    arms : ablations to draw beside the experiment; none takes those that change the extractor, and tasks trained alone (``..._alone``).
 
     Returns
     -------
@@ -41,7 +41,7 @@ def curve(file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str],
         raise UserError(f"--fractions {wrong[0]:g}: must be above 0 and at most 1")
     if unknown := [arm for arm in arms if arm not in file.ablations]:
         raise UserError(f"--beside {unknown[0]}: {file.path} has the ablations {', '.join(sorted(file.ablations)) or 'none'}")
-    beside = list(arms) or [arm for arm, changes in file.ablations.items() if "extractor.kind" in changes]
+    beside = list(arms) or [arm for arm, changes in file.ablations.items() if "extractor.kind" in changes or arm.endswith("_alone")]
     names = {
         (arm, share): f"{arm or 'best'} {share:g}" if (arm or share < 1) else ""
         for arm in ["", *beside]

@@ -1,4 +1,7 @@
-"""Figures of the report; the same numbers give the same bytes. Contents: `draw_curves`, `draw_history`, `draw_shares`."""
+"""Figures of the report; the same numbers give the same bytes.
+
+Contents: `draw_curves`, `draw_history`, `draw_front`, `draw_shares`.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,15 +39,16 @@ def draw_curves(curves: Mapping[int, Mapping[str, Sequence[tuple[int, float]]]],
 
 def draw_history(swept: Swept, path: Path) -> None:
     """The score of each trial, the best so far, and what the pruned ones had reached."""
+    [(metric, direction)] = swept.objectives.items()
     points: dict[str, dict[int, float]] = {}
     best_so_far: dict[int, float] = {}
-    better = min if swept.direction == "minimize" else max
+    better = min if direction == "minimize" else max
     for number, run in swept.trials.items():
         end = outcome(run)
-        value = swept.score(number)
+        value = next(iter(swept.scores(number)), None)
         if value is not None:
             best_so_far[number] = better([value, *best_so_far.values()])
-        shown = value if value is not None else run.data.metrics.get(swept.metric) if end == "pruned" else None
+        shown = value if value is not None else run.data.metrics.get(metric) if end == "pruned" else None
         if shown is not None and math.isfinite(shown):
             points.setdefault(end, {})[number] = shown
     styles: dict[str, dict[str, Any]] = {
@@ -65,8 +69,15 @@ def draw_history(swept: Swept, path: Path) -> None:
         if values and min(values) > 0 and max(values) / min(values) > 50:  # some diverged: keep the rest apart
             axes.set_yscale("log")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(title=f"study {swept.name}", xlabel="trial", ylabel=swept.metric.replace("_", " "))
+        axes.set(title=f"study {swept.name}", xlabel="trial", ylabel=metric.replace("_", " "))
         axes.figure.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=5)
+
+
+def draw_front(swept: Swept, path: Path) -> None:
+    """The first two scores of every trial that has them, and the Pareto front (of all scores) with its trials' numbers."""
+    points = {number: values[:2] for number in swept.trials if (values := swept.scores(number))}
+    names = [name.replace("_", " ") for name in swept.objectives]
+    pictures.front(points, swept.front, path, names=names[:2], title=f"study {swept.name}")
 
 
 def draw_shares(shares: Mapping[str, float], path: Path) -> None:

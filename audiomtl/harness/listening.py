@@ -1,6 +1,6 @@
 """A trained model at work on sound files: the clip's classes, scores over time, and events of files of any length.
 
-Contents: `best_model`, `Listener`, `Heard`, `Event`, `events`, `write_events`.
+Contents: `recorded_model`, `best_model`, `Listener`, `Heard`, `Event`, `events`, `write_events`.
 """
 
 import csv
@@ -25,17 +25,13 @@ from audiomtl.nn.embeddings import patches_of_waveform
 BLOCK = 64  # patches that are in memory at once when a file is streamed
 
 
-def best_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, Run]:
-    """The trained model of the best run with the best score on validation, or of one seed.
+def recorded_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, Run]:
+    """The trained model, of any family, of the best run with the best score on validation, or of one seed.
 
     Raises
     ------
-    UserError : there is no best run, or its model cannot listen to a waveform.
+    UserError : there is no best run, or none of that seed.
     """
-    if file.raw["model"] != "transfer":
-        raise UserError(f'{file.path}: model = "{file.raw["model"]}" takes no waveform; only experiments of the transfer family do')
-    if file.raw["extractor"]["kind"] != "yamnet":
-        raise UserError(f'{file.path}: extractor.kind = "{file.raw["extractor"]["kind"]}" takes no waveform; only "yamnet" does')
     tracking = runs.existing()
     chosen = runs.choose(file, tracking.runs(file.name)) if tracking else None
     if not chosen or not tracking:
@@ -48,7 +44,21 @@ def best_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, Run]
     run = chosen.runs[min(scores, key=lambda one: (sign * scores[one], one)) if seed is None else seed]
     with tempfile.TemporaryDirectory() as folder:
         place = tracking.client.download_artifacts(run.info.run_id, "model", folder)
-        fitted = config.family("models", file.raw["model"]).load(Path(place))
+        return config.family("models", file.raw["model"]).load(Path(place)), run
+
+
+def best_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, Run]:
+    """`recorded_model` of the transfer family, which takes a waveform.
+
+    Raises
+    ------
+    UserError : what `recorded_model` refuses; the model cannot listen to a waveform, or was tampered with.
+    """
+    if file.raw["model"] != "transfer":
+        raise UserError(f'{file.path}: model = "{file.raw["model"]}" takes no waveform; only experiments of the transfer family do')
+    if file.raw["extractor"]["kind"] != "yamnet":
+        raise UserError(f'{file.path}: extractor.kind = "{file.raw["extractor"]["kind"]}" takes no waveform; only "yamnet" does')
+    fitted, run = recorded_model(file, seed)
     heads = fitted.model.get_layer("head") if fitted.tail is not None else fitted.model
     if heads is not None and (given := heads.get_layer("logits").units) != len(fitted.classes):
         raise UserError(f"{run.info.run_id}: use.json lists {len(fitted.classes)} classes, but the network has {given}; train it again")

@@ -1,6 +1,7 @@
-"""A study's best trial into the experiment file. Contents: `promote`."""
+"""A study's best trial, or one of its Pareto front, into the experiment file. Contents: `promote`."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,15 @@ import tomlkit
 from audiomtl import config
 from audiomtl.config import StudyFile
 from audiomtl.errors import UserError
-from audiomtl.harness.study import best_trial
 from audiomtl.settings.toml import write
 
 
-def promote(file: StudyFile, *, to: Path | None = None, storage: str = "") -> tuple[Path, dict[str, tuple[Any, Any]]]:
-    """Write the best trial's swept settings into the experiment file; comments stay, ``[expected]`` goes, as it no longer holds.
+def promote(file: StudyFile, values: Mapping[str, Any], *, to: Path | None = None) -> tuple[Path, dict[str, tuple[Any, Any]]]:
+    """Write a trial's swept settings into the experiment file; comments stay, ``[expected]`` goes, as it no longer holds.
 
     Parameters
     ----------
+    values : its settings, from `harness.study.best_trial`.
     to : write a copy into this folder and leave the experiment file as it is.
 
     Returns
@@ -26,9 +27,8 @@ def promote(file: StudyFile, *, to: Path | None = None, storage: str = "") -> tu
 
     Raises
     ------
-    UserError : no complete trial, or the edited file does not read back as the trial's settings (nothing is written then).
+    UserError : the edited file does not read back as the trial's settings (nothing is written then).
     """
-    _, _, values = best_trial(file, storage)
     experiment, arm = file.experiment, file.study.ablation
     old = config.flatten(file.raw)
     # an ablation gets all its tuned settings: it must not inherit one of them from an experiment that is promoted later

@@ -11,7 +11,6 @@ The same runs give the same bytes: no times, run ids or absolute paths. Scores h
 Contents: `write`.
 """
 
-import json
 import math
 import os
 from collections import Counter
@@ -23,8 +22,8 @@ from typing import Any
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment, figures, groups
-from audiomtl.harness.runs import SCORED, Arm, BestSet, Swept, arms, beside, choose, existing, outcome, parsed, studies
+from audiomtl.harness import experiment, figures, groups, pareto
+from audiomtl.harness.runs import SCORED, Arm, BestSet, Swept, arms, beside, choose, existing, outcome, shown, studies
 from audiomtl.harness.tracking import Run, Tracking, runs_folder
 from audiomtl.metrics import intervals
 from audiomtl.settings.toml import write as write_file
@@ -152,7 +151,7 @@ def _ablations_part(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) ->
 
 
 def _arm_row(arm: Arm, best: BestSet) -> list[str]:
-    changes = ", ".join(f"{path} = {_show(value)}" for path, value in sorted(arm.changes.items()))
+    changes = ", ".join(f"{path} = {shown(value)}" for path, value in sorted(arm.changes.items()))
     if arm.same:
         return [arm.name, "", "the best run itself has these settings", "", "", changes]
     lost = f"failed on {arm.failed} of {len(best.runs)}" if arm.failed else ""
@@ -178,18 +177,21 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
     if swept.older:
         lines.append(f"- In no table: {swept.older} older studies of this name, with another search or other fixed settings")
     parts = [f"### Sweep: study {swept.name}", "\n".join(lines)]
-    if swept.best is None:
+    front = swept.front
+    if not front:
         return [*parts, "No complete trial yet."]
-    score = swept.score(swept.best)
-    assert score is not None
-    lines.insert(1, f"- Best: trial {swept.best}, {swept.metric} {score:.4f} ({swept.direction}d)")
+    if len(swept.objectives) > 1:
+        return [*parts, *_front_part(swept, front, folder)]
+    best = front[0]
+    [(metric, direction)] = swept.objectives.items()
+    lines.insert(1, f"- Best: trial {best}, {metric} {swept.scores(best)[0]:.4f} ({direction}d)")
     parts[1] = "\n".join(lines)
     shares, why = _importances(swept)
     rows = []
     for path in sorted(swept.paths, key=lambda path: (-shares.get(path, -1.0), path)):
-        cells = [_swept_value(swept, number, path) if number in swept.trials else "" for number in (0, swept.best)]
+        cells = [swept.value(number, path) if number in swept.trials else "" for number in (0, best)]
         rows.append([path, *cells, f"{shares[path]:.3f}" if path in shares else ""])
-    parts.append(_table(["setting", "trial 0: the experiment itself", f"trial {swept.best}: the best", "importance"], rows))
+    parts.append(_table(["setting", "trial 0: the experiment itself", f"trial {best}: the best", "importance"], rows))
     if shares:
         parts.append(
             "Importance is the share that a setting had in whether a trial came among the best quarter (PED-ANOVA), from the "
@@ -206,6 +208,19 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
         figures.draw_shares(shares, folder / name)
         parts.append(f"![Importances of study {swept.name}]({name})")
     return parts
+
+
+def _front_part(swept: Swept, front: Sequence[int], folder: Path) -> list[str]:
+    """The Pareto front as a table and a picture."""
+    settings = {number: {path: swept.value(number, path) for path in swept.paths} for number in {0, *front} & swept.trials.keys()}
+    rows = pareto.rows(front, {number: swept.scores(number) for number in front}, settings)
+    name = f"study_{swept.name}_front.png"
+    figures.draw_front(swept, folder / name)
+    return [
+        "The Pareto front: the trials that no other one beats in every score, of trials with equal scores the first.",
+        _table(["trial", *(f"{metric} ({way}d)" for metric, way in swept.objectives.items()), "changed settings"], rows),
+        f"![Pareto front of study {swept.name}]({name})",
+    ]
 
 
 def _cost_part(runs: Sequence[Run]) -> list[str]:
@@ -316,7 +331,7 @@ def _versus_file(file: ExperimentFile, best: BestSet) -> str:
     if not paths:
         return f"those of {file.path.parent.name}/{file.path.name}"
     return "not those of the file: " + ", ".join(
-        f"{path} = {_show(best.settings.get(path))} (file: {_show(own.get(path))})" for path in paths
+        f"{path} = {shown(best.settings.get(path))} (file: {shown(own.get(path))})" for path in paths
     )
 
 
@@ -338,13 +353,6 @@ def _machines(runs: Iterable[Run]) -> str:
     return _list(sorted({run.data.tags.get("machine", "unknown") for run in runs}))
 
 
-def _swept_value(swept: Swept, number: int, path: str) -> str:
-    """The value of a swept setting in one trial; a dash where its `when` was not fulfilled."""
-    params = {other: parsed(text) for other, text in swept.trials[number].data.params.items()}
-    off = any(params.get(other) not in wanted for other, wanted in swept.paths[path].items())
-    return "-" if off else _show(params.get(path))
-
-
 def _mean(values: Iterable[float]) -> tuple[float, float, float]:
     """Mean and interval; NaN where a value is none."""
     found = list(values)
@@ -362,11 +370,6 @@ def _interval(low: float, high: float, form: str = ".4f") -> str:
 
 def _number(value: float, form: str = ".4f") -> str:
     return f"{value:{form}}" if math.isfinite(value) else "none"
-
-
-def _show(value: Any) -> str:
-    """A setting's value as in the file, numbers with 4 digits."""
-    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def _list(items: Iterable[Any]) -> str:

@@ -1,6 +1,6 @@
 """What ran: the best runs of one code, data and settings, their ablations, the sweeps; and the price of running them again.
 
-Contents: `choose`, `arms`, `beside`, `studies`, `outcome`, `price`, `existing`.
+Contents: `choose`, `arms`, `beside`, `studies`, `outcome`, `shown`, `price`, `existing`.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, pareto
 from audiomtl.harness.tracking import Run, Tracking, runs_folder
 from audiomtl.metrics import intervals
 
@@ -33,6 +33,11 @@ def parsed(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def shown(value: Any) -> str:
+    """A setting's value as in the file, numbers with 4 digits."""
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -78,22 +83,29 @@ class Swept:
 
     name: str
     key: str
-    metric: str
-    direction: str
+    objectives: dict[str, str]  # score that judges -> "minimize" or "maximize"
     ablation: str
     paths: dict[str, dict[str, list[Any]]]  # swept path -> its `when`
     trials: dict[int, Run]
     older: int  # studies of this name with other settings
 
-    def score(self, number: int) -> float | None:
-        return self.trials[number].data.metrics.get(f"best/{self.metric}") if outcome(self.trials[number]) in SCORED else None
+    def scores(self, number: int) -> list[float]:
+        """What a trial reached of each objective; none where it has not ended well."""
+        metrics = self.trials[number].data.metrics if outcome(self.trials[number]) in SCORED else {}
+        values = [metrics[f"best/{name}"] for name in self.objectives if f"best/{name}" in metrics]
+        return values if len(values) == len(self.objectives) else []
 
     @property
-    def best(self) -> int | None:
-        """Number of the best trial; of equal ones the first."""
-        sign = 1 if self.direction == "minimize" else -1
-        scored = {number: value for number in self.trials if (value := self.score(number)) is not None}
-        return min(scored, key=lambda number: (sign * scored[number], number), default=None)
+    def front(self) -> list[int]:
+        """Numbers of the trials that no other one beats: the Pareto front, or the best trial, of equal ones the first."""
+        scored = {number: values for number in self.trials if (values := self.scores(number))}
+        return pareto.front(scored, list(self.objectives.values()))
+
+    def value(self, number: int, path: str) -> str:
+        """The value of a swept setting in one trial as in the file; a dash where its `when` was not fulfilled."""
+        params = {other: parsed(text) for other, text in self.trials[number].data.params.items()}
+        off = any(params.get(other) not in wanted for other, wanted in self.paths[path].items())
+        return "-" if off else shown(params.get(path))
 
 
 SCORED = ("complete", "answered")
@@ -179,7 +191,7 @@ def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
 def studies(runs: Sequence[Run]) -> list[Swept]:
     """Of each study of an experiment the one that was worked on last, by name."""
     parents = {
-        run.data.tags["study_key"]: run for run in runs if run.data.tags.get("kind") == "study" and "study.metric" in run.data.params
+        run.data.tags["study_key"]: run for run in runs if run.data.tags.get("kind") == "study" and "study.trials" in run.data.params
     }
     trials = [run for run in runs if run.data.tags.get("kind") == "trial" and run.data.tags.get("study_key") in parents]
     last = {parents[key].data.tags["study"]: key for key in [*parents, *(run.data.tags["study_key"] for run in trials)]}
@@ -194,7 +206,9 @@ def studies(runs: Sequence[Run]) -> list[Swept]:
         own = {int(run.data.tags["trial"]): run for run in trials if run.data.tags["study_key"] == key}
         older = sum(parent.data.tags["study"] == name for parent in parents.values()) - 1
         ablation = str(params.get("ablation", ""))
-        found.append(Swept(name, key, params["metric"], params["direction"], ablation, whens, dict(sorted(own.items())), older))
+        several = params.get("metrics")
+        objectives = dict(zip(several, params["directions"], strict=True)) if several else {params["metric"]: params["direction"]}
+        found.append(Swept(name, key, objectives, ablation, whens, dict(sorted(own.items())), older))
     return found
 
 

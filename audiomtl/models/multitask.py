@@ -5,7 +5,7 @@ after every layer and have no influence. Any clip may lack any label (``labelled
 task's loss or gradient. Raw losses and weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from
 the total.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`; `network`.
+Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`.
 """
 
 import json
@@ -27,7 +27,7 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
-from audiomtl.nn import alignment, judging, targets, tasks
+from audiomtl.nn import alignment, judging, showing, targets, tasks
 from audiomtl.nn.balancing import Balancing
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.trunk import encoder, text_encoder
@@ -236,7 +236,7 @@ def _clean(examples: dict[str, list[Example]], scaler: Scaler, settings: Setting
     }
 
 
-def _collate(examples: Sequence[Example], scaler: Scaler, settings: Settings) -> dict[str, Any]:
+def _collate(examples: Sequence[Example], names: Mapping[str, Sequence[str]], scaler: Scaler, settings: Settings) -> dict[str, Any]:
     """A batch: frames (clips, longest, bands), lengths (frames) and steps; text and roll; each head's target and weight (0: not known)."""
     frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples], at_least=settings.stride)
     steps = -(-lengths // settings.stride)
@@ -257,8 +257,8 @@ def _collate(examples: Sequence[Example], scaler: Scaler, settings: Settings) ->
         elif head.kind in tasks.CATEGORICAL:
             batch[f"target_{name}"] = _stacked(known, longest, fill=-1).astype(np.int32)
         else:
-            columns = {"notes": 2 * KEYS, "mel": settings.features.n_bands}.get(head.kind)
-            batch[f"target_{name}"] = _stacked(known, longest, columns=columns)
+            columns = {"notes": 2 * KEYS, "mel": settings.features.n_bands, "segments": len(names[name])}
+            batch[f"target_{name}"] = _stacked(known, longest, columns=columns[head.kind])
     return batch | {"clip_ids": [one.clip_id for one in examples]}
 
 
@@ -351,7 +351,7 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], prepared.scaler, settings)
+            yield _collate([examples[index] for index in indices], prepared.names, prepared.scaler, settings)
 
     def objective(bundle: Bundle, batch: Any) -> tf.Tensor:
         with tf.GradientTape(persistent=True) as tape:
@@ -473,7 +473,7 @@ def _outputs(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[Exam
     order = sorted(range(len(examples)), key=lambda index: (len(examples[index].frames), examples[index].clip_id))
     for first in range(0, len(order), EVALUATION_BATCH):
         some = [examples[index] for index in order[first : first + EVALUATION_BATCH]]
-        made = _collate(some, fitted.scaler, fitted.settings)
+        made = _collate(some, fitted.names, fitted.scaler, fitted.settings)
         outputs = {name: value.numpy() for name, value in fitted.forward([made[name] for name in _reads(fitted.settings)]).items()}
         for number, one in enumerate(some):
             mine = {}
@@ -502,6 +502,11 @@ def load(folder: Path) -> Fitted:
     names = {name: tuple(classes) for name, classes in use["names"].items()}
     settings = Settings.model_validate(use["settings"])
     return Fitted(model, settings, names, tuple(use["symbols"]), scaling.from_json(use["scaler"]), _forward(model), None)
+
+
+def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
+    """Draw what `showing.draw` draws into ``folder``."""
+    showing.draw(list(_outputs(fitted, examples)), fitted.names, fitted.settings, fitted.fit, folder)
 
 
 def _forward(model: keras.Model) -> Any:

@@ -1,6 +1,7 @@
 """Settings of a study: one search space and one budget over one experiment.
 
-Unlike an experiment file, a study file has a few optional keys (``ablation``, ``log``, ``step``, ``when``): absent means off.
+Unlike an experiment file, a study file has a few optional keys (``ablation``, ``log``, ``step``, ``when``): absent means off. It is judged
+either by one score, ``metric`` and ``direction``, or by several at once, the lists ``metrics`` and ``directions``.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -75,27 +76,78 @@ class Dimension(Table):
         return self.low <= value <= self.high and (self.step is None or _whole((value - self.low) / self.step))
 
 
+Direction = Literal["minimize", "maximize"]
+
+
 class Study(Table):
-    """One study file."""
+    """One study file.
+
+    Trials are stopped early by asynchronous successive halving on the one score ``prune_on``, also where several metrics judge. There a
+    trial goes on as well, whatever its ``prune_on``, as long as no other one that came to the same epoch beats it in every metric: it may
+    belong to the Pareto front.
+    """
 
     experiment: str
     ablation: str = ""  # sweep this ablation of the experiment; promoting writes into its table
     description: str
-    metric: str  # judged by this validation score at the best epoch
-    direction: Literal["minimize", "maximize"]
+    metric: str | None = None  # judged by this validation score at the best epoch
+    direction: Direction | None = None
+    metrics: list[str] | None = None  # or by these, none of which decides alone: the result is a Pareto front
+    directions: list[Direction] | None = None  # one for each of them
     prune_on: str  # the epoch score by which successive halving stops trials early
-    prune_direction: Literal["minimize", "maximize"]
+    prune_direction: Direction
     prune_after_epochs: Count  # no trial is stopped before
     trials: Count  # the total, over all restarts
     sampler_seed: int
     search: Annotated[dict[str, Dimension], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _judged_on_validation(self) -> Self:
-        for name in ("metric", "prune_on"):
-            if not getattr(self, name).startswith("validation/"):
-                raise ValueError(f'{name} must be a validation score such as "validation/loss", but got "{getattr(self, name)}"')
+    def _one_metric_or_several(self) -> Self:
+        one, several = (self.metric, self.direction), (self.metrics, self.directions)
+        if one == several == (None, None):
+            raise ValueError("metric is missing: give metric and direction, or the lists metrics and directions")
+        if one != (None, None) and several != (None, None):
+            raise ValueError("metric and metrics exclude each other: give metric and direction, or the lists metrics and directions")
+        for name, direction in (("metric", "direction"), ("metrics", "directions")):
+            if (getattr(self, name) is None) != (getattr(self, direction) is None):
+                given, lacking = (direction, name) if getattr(self, name) is None else (name, direction)
+                raise ValueError(f"{lacking} is missing: {given} needs it")
+        if self.metrics is not None and self.directions is not None:
+            if len(self.metrics) < 2 or len(set(self.metrics)) < len(self.metrics):
+                raise ValueError(f"metrics must be two or more different scores, but got {self.metrics}; one score alone is a metric")
+            if len(self.directions) != len(self.metrics):
+                raise ValueError(f"directions must be one for each of the {len(self.metrics)} metrics, but got {len(self.directions)}")
         return self
+
+    @model_validator(mode="after")
+    def _judged_on_validation(self) -> Self:
+        for (name, score), _ in self.judges():
+            if not score.startswith("validation/"):
+                raise ValueError(f'{name} must be a validation score such as "validation/loss", but got "{score}"')
+        return self
+
+    @property
+    def objectives(self) -> dict[str, Direction]:
+        """Each score that judges, and where it should go."""
+        if self.metric is not None and self.direction is not None:
+            return {self.metric: self.direction}
+        return dict(zip(self.metrics or (), self.directions or (), strict=True))
+
+    def judges(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+        """Every score that judges or prunes: (its setting path, score), (setting path of its direction, direction)."""
+        several = self.metrics is not None
+        named = [
+            ((f"metrics[{index}]", score), (f"directions[{index}]", direction))
+            if several
+            else (("metric", score), ("direction", direction))
+            for index, (score, direction) in enumerate(self.objectives.items())
+        ]
+        return [*named, (("prune_on", self.prune_on), ("prune_direction", self.prune_direction))]
+
+    def told(self, *less: str) -> dict[str, Any]:
+        """The file's content as plain values, without the form of judging that it does not use and without the keys in ``less``."""
+        unused = {"metric", "direction"} if self.metrics is not None else {"metrics", "directions"}
+        return self.model_dump(exclude={*less, *unused})
 
 
 def _whole(ratio: float) -> bool:

@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 LAB = Path(__file__).parents[1] / "lab"
+CODE = os.pathsep.join([str(LAB), str(LAB.parents[1])])  # the package beside these tests, wherever the environment has one installed
 
 
 class Project:
@@ -42,7 +43,7 @@ class Project:
         return subprocess.Popen(
             [str(script), *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(LAB), **environment},
+            env={**os.environ, "PYTHONPATH": CODE, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -61,7 +62,7 @@ class Project:
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(LAB)},
+            env={**os.environ, "PYTHONPATH": CODE},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -269,8 +269,8 @@ def test_a_sweep_counts_its_outcomes_and_shows_its_best_trial(store: Store) -> N
 def test_a_study_that_maximizes_has_its_best_on_top(store: Store) -> None:
     sweep(store)
     swept = runs.studies(store.tracking.runs("tiny"))[0]
-    assert swept.best == 2
-    assert runs.Swept(**{**vars(swept), "direction": "maximize"}).best == 0
+    assert swept.front == [2]
+    assert runs.Swept(**{**vars(swept), "objectives": {"validation/error_rate": "maximize"}}).front == [0]
 
 
 def test_of_a_changed_study_the_one_worked_on_last_is_shown(store: Store) -> None:

@@ -1,6 +1,6 @@
 """The likeliest way through a text: by hand, and against every path there is."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def allowed(path: tuple[int, ...], count: int) -> bool:
     """Whether a path begins, goes on and ends as it may: pauses (even) may be skipped, phones (odd) never."""
     if path[0] > 1 or path[-1] < count - 2:
         return False
-    return all(b - a in (0, 1) or (b - a == 2 and a % 2 == 1) for a, b in zip(path[:-1], path[1:], strict=True))
+    return all(b - a in (0, 1) or (b - a == 2 and a % 2 == 1) for a, b in pairwise(path))
 
 
 def test_positions_have_a_pause_around_every_phone() -> None:
@@ -20,18 +20,26 @@ def test_positions_have_a_pause_around_every_phone() -> None:
 
 
 def test_a_way_by_hand() -> None:
-    """Two phones, five positions; the likeliest of each step would go back: 0 1 3 1 3."""
-    shares = np.full((5, 5), 0.01)
-    shares[np.arange(5), [0, 1, 3, 1, 3]] = 0.96
-    shares[2, 1], shares[3, 3] = 0.02, 0.03  # on from step 2 costs log 3, back to a in step 3 cannot be
+    """Two phones, five positions; the likeliest of each step would go back: 0 1 3 1 3. The means of the columns are alike."""
+    shares = np.full((5, 5), 0.2)
+    shares[0] = [0.9, 0.2, 0.2, 0.2, 0.2]
+    shares[1, 1], shares[2, 3], shares[3, 1], shares[4, 3] = 0.6, 0.6, 0.4, 0.6
+    shares[:, [2, 4]] = [[0.5], [0.5], [0.0], [0.0], [0.0]]
     assert alignment.way(shares).tolist() == [0, 1, 3, 3, 3]
 
 
+def test_a_long_phone_does_not_take_a_short_one_s_time() -> None:
+    """A share counts against its position's mean: of a 0.6 is less than its mean of 0.76, of b 0.4 is more than its mean of 0.16."""
+    shares = np.zeros((5, 3 + 2))
+    shares[:, 1], shares[:, 3] = [0.8, 0.8, 0.8, 0.8, 0.6], [0.0, 0.0, 0.0, 0.4, 0.4]
+    assert alignment.way(shares).tolist() == [1, 1, 1, 3, 3]  # of shares alone it would be 1 1 1 1 3
+
+
 def test_a_pause_may_be_skipped_and_a_phone_never() -> None:
-    silent = np.full((4, 5), 1e-6)
+    silent = np.full((4, 5), 1e-7)
     silent[:, [0, 2, 4]] = 1.0  # only pauses are heard: both phones get a step all the same
     assert set(alignment.way(silent)) >= {1, 3}
-    spoken = np.full((4, 5), 1e-6)
+    spoken = np.full((4, 5), 1e-7)
     spoken[:2, 1] = spoken[2:, 3] = 1.0  # no pause anywhere
     assert alignment.way(spoken).tolist() == [1, 1, 3, 3]
     assert alignment.way(np.full((2, 5), 0.2)).tolist() == [1, 3]  # no step to spare
@@ -42,7 +50,7 @@ def test_a_way_is_the_best_of_all_paths(steps, phones) -> None:
     count = 2 * phones + 1
     for seed in range(12):
         shares = np.random.default_rng(seed).dirichlet(np.ones(count) * 0.3, steps)
-        logs = np.log(shares + alignment.SMALLEST)
+        logs = np.log(shares / np.maximum(shares.mean(axis=0), alignment.RAREST) + alignment.SMALLEST)
         every = [path for path in product(range(count), repeat=steps) if allowed(path, count)]
         totals = [sum(logs[step, place] for step, place in enumerate(path)) for path in every]
         found = alignment.way(shares)

@@ -40,7 +40,7 @@ def test_a_step_stands_for_the_middle_of_its_frames() -> None:
 
 
 def test_activity_counts_steps_that_are_half_filled() -> None:
-    """Steps of 0.2 s: 0.29 to 0.71 s fills half of the second, all of the third, half of the fourth; 0.95 to 1 s too little of the fifth."""
+    """Steps of 0.2 s: 0.29 to 0.71 s fills half of the second, all of the third, half of the fourth; 0.95 to 1 s too little."""
     found = targets.activity([(0.29, 0.71), (0.95, 1.0)], 1, 12, 3, grid(2, 1))
     assert found.shape == (6, 3) and found[:, 1].tolist() == [0, 1, 1, 1, 0, 0] and not found[:, [0, 2]].any()
     assert not targets.activity([], 1, 12, 3, grid(2, 1)).any()
@@ -64,11 +64,11 @@ def test_a_melody_is_a_key_or_rest() -> None:
     assert late.tolist() == [REST, REST, 39, 39, REST, REST]
 
 
-def test_rolls_are_onsets_of_two_steps_and_held_keys() -> None:
-    found = targets.rolls([(0.1, 0.4, 60), (0.1, 0.2, 64), (0.5, 0.6, 60)], TENTHS, "one")
-    assert found.shape == (6, 2 * KEYS) and found.sum() == (2 + 2 + 1) + (3 + 1 + 1)
-    assert found[:, 39].tolist() == [0, 1, 1, 0, 0, 1] and found[:, 43].tolist() == [0, 1, 1, 0, 0, 0]
-    assert found[:, KEYS + 39].tolist() == [0, 1, 1, 1, 0, 1] and found[:, KEYS + 43].tolist() == [0, 1, 0, 0, 0, 0]
+def test_rolls_are_onsets_with_their_neighbours_and_held_keys() -> None:
+    found = targets.rolls([(0.1, 0.3, 60), (0.2, 0.3, 64), (0.5, 0.6, 60)], TENTHS, "one")
+    assert found.shape == (6, 2 * KEYS) and found.sum() == (3 + 3 + 2) + (2 + 1 + 1)
+    assert found[:, 39].tolist() == [1, 1, 1, 0, 1, 1] and found[:, 43].tolist() == [0, 1, 1, 1, 0, 0]
+    assert found[:, KEYS + 39].tolist() == [0, 1, 1, 0, 0, 1] and found[:, KEYS + 43].tolist() == [0, 0, 1, 0, 0, 0]
     assert targets.rolls([], TENTHS, "one").shape == (6, 2 * KEYS) and not targets.rolls([], TENTHS, "one").any()
     assert targets.rolls([(0.0, 0.1, 60)], TENTHS[:1], "one")[0, [39, KEYS + 39]].tolist() == [1, 1]
 

@@ -44,7 +44,8 @@ def by_hand(kind: str, outputs: np.ndarray, target: np.ndarray, weights, own) ->
                 if kind in tasks.CATEGORICAL and true >= 0:
                     steps.append(-np.log(said[true]))
                 elif kind in tasks.BINARY:
-                    steps.append(-sum(np.log(p if t else 1 - p) for p, t in zip(said, true, strict=True)))
+                    often = [tasks.ONSET_WEIGHT] * KEYS + [1] * KEYS if kind == "notes" else [1] * CLASSES
+                    steps.append(-sum(n * np.log(p) if t else np.log(1 - p) for p, t, n in zip(said, true, often, strict=True)))
                 elif kind == "mel":
                     steps.append(np.mean((said - true) ** 2))
             each.append(np.mean(steps))
@@ -128,23 +129,28 @@ def test_coupling_by_hand_and_its_gradient_reaches_both_heads() -> None:
 # ---------------------------------------------------------------- outputs
 
 
-@pytest.mark.parametrize("channels", [0, 2])
+@pytest.mark.parametrize("by_key", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_head_has_its_shape(kind, channels) -> None:
-    size = KEYS * 2 + 3
-    steps, lengths = keras.Input((None, size)), keras.Input((), dtype="int32")
-    keys, tokens = keras.Input((None, 8)), keras.Input((None,), dtype="int32")
-    out = tasks.output("x", kind, steps, lengths, classes=CLASSES, bands=BANDS, stride=1, text=(keys, tokens), channels=channels)
-    model = keras.Model([steps, lengths, keys, tokens], out)
+def test_each_head_has_its_shape(kind, by_key) -> None:
+    inputs = [keras.Input((None, 9)), keras.Input((), dtype="int32"), keras.Input((None, 8)), keras.Input((None,), dtype="int32")]
+    inputs += [keras.Input((None, KEYS, 2))]
+    steps, lengths, *text, keys = inputs
+    keys = keys if by_key else None
+    out = tasks.output("x", kind, steps, lengths, classes=CLASSES, bands=BANDS, stride=1, text=text, keys=keys)
+    model = keras.Model(inputs, out)
+
+    def given(x, clips, n_steps):
+        return [x((clips, n_steps, 9)), OWN[:clips], x((clips, 7, 8)), np.ones((clips, 7), np.int32), x((clips, n_steps, KEYS, 2))]
+
     random = np.random.default_rng(0)
-    found = model([random.normal(size=(3, STEPS, size)), OWN, random.normal(size=(3, 7, 8)), np.ones((3, 7), np.int32)]).numpy()
+    found = model(given(lambda shape: random.normal(size=shape), 3, STEPS)).numpy()
     assert found.shape == (3, *SHAPES[kind])
     if kind in tasks.CATEGORICAL:
         assert np.allclose(found.sum(axis=-1), 1, atol=1e-5)
     if kind in tasks.BINARY:
         assert (found >= 0).all() and (found <= 1).all()
     if kind == "notes":  # without input only the bias speaks: hardly any key sounds
-        quiet = model([np.zeros((1, 2, size)), np.array([2]), np.zeros((1, 7, 8)), np.ones((1, 7), np.int32)]).numpy()
+        quiet = model(given(np.zeros, 1, 2)).numpy()
         assert np.allclose(quiet, tasks.RARE, atol=1e-6)
 
 
@@ -172,12 +178,17 @@ def test_a_melody_leaves_out_rests_and_slips() -> None:
     assert tasks.melody_notes(shares(*[REST] * 14), times) == []
 
 
-def test_held_notes_begin_with_an_onset_and_last_while_held() -> None:
-    rolls = np.zeros((10, 2 * KEYS))
-    rolls[2:4, 39] = 0.6
+def test_held_notes_begin_at_a_peak_and_last_while_held() -> None:
+    rolls = np.zeros((12, 2 * KEYS))
+    rolls[1:4, 39] = [0.6, 0.8, 0.7]
     rolls[2:8, KEYS + 39] = 0.9
     rolls[1:9, KEYS + 50] = 1.0  # held without an onset: no note
     rolls[5, 60], rolls[5:7, KEYS + 60] = 1.0, 1.0  # 40 ms: too short
-    found = tasks.held_notes(rolls, np.arange(10) * 0.02 + 0.01, 0.5)
+    found = tasks.held_notes(rolls, np.arange(12) * 0.02 + 0.01, 0.5)
     assert len(found) == 1 and found[0] == pytest.approx((0.05, 0.17, 60))
-    assert tasks.held_notes(rolls, np.arange(10) * 0.02, 0.7) == []
+    assert tasks.held_notes(rolls, np.arange(12) * 0.02, 0.85) == []
+    rolls[6, 39] = 0.75  # struck again: another peak, more than two steps away
+    again = tasks.held_notes(rolls, np.arange(12) * 0.02, 0.5)
+    assert [note[0] for note in again] == pytest.approx([0.04])  # 40 ms are left of it, too short
+    rolls[6:10, KEYS + 39] = 0.9
+    assert np.allclose(tasks.held_notes(rolls, np.arange(12) * 0.02, 0.5), [(0.04, 0.12, 60), (0.12, 0.2, 60)])

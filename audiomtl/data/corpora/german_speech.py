@@ -7,12 +7,12 @@ at least `SHORTEST_PAUSE_SECONDS` (before a word's first vowel, in slow voices).
 Everything is a function of the settings: with one version of espeak-ng, numpy and soxr, on one machine, the same bytes. What is
 drawn for a clip depends on ``corpus_seed`` and the clip's identity alone, so another noise level leaves rooms and noises as they were.
 
-Contents: `SPEAKERS`, `MERGED`, `PHONES`, `clips`, `pairs`, `timed_phones`.
+Contents: `SPEAKERS`, `MERGED`, `PHONES`, `clips`, `pairs`, `timed_phones`, `pronounced`.
 """
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +189,28 @@ def timed_phones(utterance: Utterance) -> tuple[list[str], list[int], int]:
             phones.append(name)
             starts.append(start)
     return phones, starts, ends[last]
+
+
+def pronounced(words: Sequence[str], voice: Voice = SPEAKERS[0]) -> list[list[str]]:
+    """Phones of each word, without pauses, each spoken alone; of a word with hyphens each part is.
+
+    Names are this project's where it has one (`MERGED`), else espeak-ng's own: of a foreign word they need not be in `PHONES`.
+
+    Raises
+    ------
+    UserError : a word that cannot be spoken, espeakng-loader is not installed.
+    """
+    parts = [(number, part) for number, word in enumerate(words) for part in word.lower().split("-") if part]
+    found: list[list[str]] = [[] for _ in words]
+    for (number, _), utterance in zip(parts, espeak.speak([(voice, part) for _, part in parts]), strict=True):
+        ends = [*utterance.starts[1:], len(utterance.samples)]
+        for name, start, end in zip(utterance.phones, utterance.starts, ends, strict=True):
+            plain = name.replace("ˈ", "").replace("ˌ", "")
+            if plain and end > start and not plain.startswith("("):  # "(en)": espeak-ng goes on in that language
+                found[number].append(MERGED.get(plain, plain))
+    if silent := [word for word, phones in zip(words, found, strict=True) if not phones]:
+        raise UserError(f'"{silent[0]}": espeak-ng finds nothing to speak in it; leave it out or write it as it sounds')
+    return found
 
 
 def _generator(data: GermanSpeech, *names: str) -> np.random.Generator:

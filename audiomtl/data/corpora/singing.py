@@ -12,7 +12,7 @@ Everything is a function of the settings: a phrase's draws depend on ``corpus_se
 
 Source: WORLD by Morise, Yokomori and Ozawa, "WORLD: a vocoder-based high-quality speech synthesis system", IEICE 2016 (pyworld).
 
-Contents: `SINGERS`, `PIANOS`, `WORDS`, `clips`, `Phrase`, `compose`, `sing`.
+Contents: `SINGERS`, `PIANOS`, `WORDS`, `clips`, `pronounced`, `Phrase`, `compose`, `sing`.
 """
 
 import hashlib
@@ -144,6 +144,17 @@ def clips(data: Singing, folder: Path) -> pd.DataFrame:
             values = zip(table[column], table["part"], strict=True)
             table[column] = pd.Series([None if own == part else value for value, own in values], index=table.index, dtype=object)
     return table[["clip_id", "path", *table.columns.drop(["clip_id", "path", "samples", "sha256"])]].reset_index(drop=True)
+
+
+def pronounced(words: Sequence[str]) -> list[list[str]]:
+    """Phones of each word as these singers sing it, syllable by syllable: words of `WORDS`, and others with hyphens (``Ster-nen-licht``).
+
+    Raises
+    ------
+    UserError : what `german_speech.pronounced` refuses.
+    """
+    divided = {word.replace("-", "").lower(): word for word in WORDS}
+    return german_speech.pronounced([divided.get(word.lower(), word) for word in words], SINGERS[0][0])
 
 
 def _make(data: Singing, folder: Path) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,29 @@
+"""Is what an experiment needs on this machine? Contents: `require`, `summary`."""
+
+from typing import Any
+
+from audiomtl.data import catalog, fetch
+
+
+def require(settings: Any) -> None:
+    """Make or find the clips of an experiment, and the weights of its pretrained network.
+
+    Raises
+    ------
+    MissingData : they are not here; it says where they were looked for and where they are published.
+    """
+    catalog.clips(settings.data)
+    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
+        fetch.weights(settings.extractor.weights)
+
+
+def summary(settings: Any) -> str:
+    """How many clips and minutes; and which raw labels were renamed, joined or dropped to get the clips' phones."""
+    table = catalog.clips(settings.data)
+    lines = [f"{len(table)} clips, {table['seconds'].sum() / 60:.1f} minutes ({settings.data.dataset})"]
+    report = getattr(catalog.module(settings.data), "label_report", None)
+    if report and not hasattr(settings.data, "label"):
+        labels = report(catalog.data_folder())
+        lines.append(labels.groupby("what")["count"].agg(["size", "sum"]).set_axis(["raw labels", "times"], axis=1).to_string())
+        lines.append(labels[labels["what"] == "renamed"].to_string(index=False, max_rows=60))
+    return "\n".join(lines)

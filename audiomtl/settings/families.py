@@ -1,0 +1,88 @@
+"""A family's settings: found by its file's name, checked, and which of them decide what a training computes.
+
+Contents: `family`, `settings_class`, `settings_of`, `scores`, `trained_settings`, `is_trained`, `known_path`.
+"""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from audiomtl.errors import UserError
+from audiomtl.settings.faults import first_fault, nearest, show
+from audiomtl.settings.toml import flatten
+
+NOT_TRAINED = ("description", "seeds", "study_seed", "limits", "scores")  # settings that change nothing in what one training computes
+
+
+def family(floor: str, model: str) -> ModuleType:
+    """The module of a family: ``audiomtl.<floor>.<model>``; ``package.name`` is ``package.<floor>.name`` outside the project."""
+    package, _, name = model.rpartition(".")
+    module = f"{package or 'audiomtl'}.{floor}.{name}"
+    here = Path(__file__).parents[1] / "models"
+    known = sorted(path.stem for path in here.glob("*.py") if path.stem != "__init__")
+    found = None
+    if all(part.isidentifier() for part in model.split(".")):
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if not error.name or not f"{module}.".startswith(f"{error.name}."):
+                raise  # the family is there, but something that it imports is not
+    if found is None:
+        hint = f"; is {package} installed, or on PYTHONPATH?" if package else nearest(model, known)
+        raise UserError(f"model = {show(model)}: no module {module}{hint}; families here: {', '.join(known)}")
+    if floor == "settings" and not (hasattr(found, "Settings") and hasattr(found, "SCORES")):
+        hint = nearest(model, known)
+        raise UserError(
+            f"model = {show(model)}: {module} is no family: it needs a class Settings and SCORES{hint}; families here: {', '.join(known)}"
+        )
+    return found
+
+
+def settings_class(raw: Mapping[str, Any], place: str) -> Any:
+    """The class of a family's settings."""
+    model = raw.get("model")
+    if model is None:
+        slip = nearest("model", [key for key, value in raw.items() if not isinstance(value, dict)]).replace("did you mean", "is it")
+        raise UserError(f'{place}: model is missing{slip}; name the family, such as model = "ctc"')
+    if not isinstance(model, str):
+        raise UserError(f'{place}: model = {show(model)}: must be the name of a family in quotes, such as "ctc"')
+    try:
+        return family("settings", model).Settings
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
+
+
+def settings_of(raw: Mapping[str, Any], place: str) -> Any:
+    """Typed settings from a raw table; ``place`` (file, ablation, trial) begins the message of a `UserError`."""
+    Settings = settings_class(raw, place)
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{place}: {first_fault(error, Settings)}") from None
+
+
+def scores(raw: Mapping[str, Any]) -> dict[str, str]:
+    """{score: direction} that is recorded and reported, the deciding one first: the file's own table ``scores``, or the family's."""
+    return dict(raw["scores"] if "scores" in raw else family("settings", raw["model"]).SCORES)
+
+
+def trained_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat settings that decide what a training computes."""
+    return {path: value for path, value in flatten(raw).items() if is_trained(path)}
+
+
+def is_trained(path: str) -> bool:
+    """Whether the setting at ``path`` decides what a training computes."""
+    return path.split(".")[0] not in NOT_TRAINED
+
+
+def known_path(path: str, known: Iterable[str], place: str) -> None:
+    """Refuse a setting path that is none of ``known``, and say which was meant."""
+    known = list(known)
+    if path not in known:
+        elsewhere = [name for name in known if name.rpartition(".")[2] == path.rpartition(".")[2]]
+        raise UserError(f"{place}: no such setting{nearest(path, elsewhere) or nearest(path, known)}")

@@ -1,0 +1,167 @@
+"""The search of a study file against the experiment that it sweeps: every path, range, choice and score, before anything is trained.
+
+Contents: `dimensions`, `check_search`, `check_judges`, `ordered`.
+"""
+
+import difflib
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from itertools import islice, product
+from typing import Any
+
+from pydantic import ValidationError
+
+from audiomtl.errors import UserError
+from audiomtl.settings.families import family, is_trained, known_path, scores, settings_class
+from audiomtl.settings.faults import fault_paths, first_fault, nearest, show
+from audiomtl.settings.study import Dimension, Study
+from audiomtl.settings.toml import flatten, override
+
+MOST_TRIED = 1000  # combinations of other swept settings that might make a value allowed
+
+
+def dimensions(table: Mapping[str, Any], place: str, prefix: str = "") -> dict[str, Any]:
+    """``optimizer.clipnorm = { choices = ... }`` reads as nested tables: back to setting paths, also inside ``when``."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        path = f"{prefix}{key}"
+        inner: dict[str, Any] = {path: value}
+        if isinstance(value, dict) and _holds_paths(value):
+            inner = dimensions(value, place, f"{path}.")
+        elif isinstance(value, dict) and isinstance(value.get("when"), dict):
+            inner = {path: {**value, "when": flatten(value["when"])}}
+        if twice := sorted(found.keys() & inner.keys()):
+            raise UserError(f"{place}: search.{twice[0]}: is given twice, with and without quotes")
+        found |= inner
+    return found
+
+
+def _holds_paths(table: Mapping[str, Any]) -> bool:
+    """Whether a table of the search is a part of setting paths rather than a range: a table stands in it, or no word of a range."""
+    words = [word for key in table for word in difflib.get_close_matches(key, Dimension.model_fields, n=1, cutoff=0.6)]
+    return any(isinstance(value, dict) and key != "when" for key, value in table.items()) or bool(table and not words)
+
+
+def check_search(study: Study, raw: Mapping[str, Any], file: str) -> None:
+    """Every swept path exists, every end of a range and every choice is allowed, and trial 0 lies inside."""
+    search, own = study.search, flatten(raw)
+    for path, dimension in search.items():
+        place = f"{file}: search.{path}"
+        known_path(path, own, place)
+        if not is_trained(path):
+            raise UserError(f"{place}: {path} changes nothing in a training: remove it from the search")
+        if path == "model":
+            raise UserError(f"{place}: the family cannot be swept: write one experiment for each")
+        for other in dimension.when:
+            known_path(other, own, f"{place}: when.{other}")
+    ordered(search, file)
+    for path, dimension in search.items():
+        place = f"{file}: search.{path}"
+        for other, wanted in dimension.when.items():
+            for value in wanted:
+                _check_value(study, raw, other, value, f"{place}: when.{other}")
+            possible = [value for value in wanted if (search[other].holds(value) if other in search else value == own[other])]
+            if not possible:
+                why = f"it is swept over {search[other].space}" if other in search else f"it is {show(own[other])} and is not swept"
+                raise UserError(f"{place}: when.{other} = {show(wanted)}: is never true: {why}")
+        _check_space(study, raw, path, dimension, place)
+
+
+def _check_space(study: Study, raw: Mapping[str, Any], path: str, dimension: Dimension, place: str) -> None:
+    """The values of one swept setting against its schema and against trial 0."""
+    own = flatten(raw)
+    if dimension.choices is not None:
+        for value in dimension.samples:
+            _check_value(study, raw, path, value, f"{place}: choices")
+    else:
+        if isinstance(own[path], bool) or not isinstance(own[path], int | float):
+            raise UserError(f"{place}: {path} = {show(own[path])} is no number: sweep it over choices")
+        if isinstance(own[path], float) and dimension.whole:
+            ends = f"low = {dimension.low}.0, high = {dimension.high}.0"
+            raise UserError(f"{place}: {path} is no whole number, but the range {dimension.space} is: write {ends}")
+        for name, end in zip(("low", "high"), dimension.samples, strict=True):
+            _check_value(study, raw, path, end, f"{place}: {name}")
+    if not dimension.holds(own[path]) and all(own[other] in wanted for other, wanted in dimension.when.items()):
+        raise UserError(
+            f"{place}: trial 0 is the experiment itself, but its {path} = {show(own[path])} is outside {dimension.space}: widen the search"
+        )
+
+
+def _check_value(study: Study, raw: Mapping[str, Any], path: str, value: Any, place: str) -> None:
+    """One value of a swept setting, with its `when` fulfilled, against the schema of the experiment.
+
+    A rule over a whole table is let pass where other swept settings of that table can set it right.
+    """
+    raw = override(raw, {**_conditions(study.search, raw, path), path: value})
+    Settings = settings_class(raw, place)
+    fault = _fault(Settings, raw)
+    if fault is None:
+        return
+    tables = fault_paths(fault, Settings)
+    others = [other for other in study.search if other != path and any(_inside(other, table) for table in tables)]
+    if others and all(_inside(path, table) for table in tables):
+        wanted = study.search[path].when if path in study.search else {}
+        samples = [[one for one in study.search[other].samples if one in wanted.get(other, [one])] for other in others]
+        trials = product(*samples)
+        if any(_fault(Settings, override(raw, dict(zip(others, trial, strict=True)))) is None for trial in islice(trials, MOST_TRIED)):
+            return
+    text = first_fault(fault, Settings).removeprefix(f"{path} = {show(value)}: ")
+    raise UserError(f"{place} = {show(value)}: {text}")
+
+
+def _inside(path: str, table: str) -> bool:
+    return not table or path.startswith(f"{table}.")
+
+
+def _fault(Settings: Any, raw: Mapping[str, Any]) -> ValidationError | None:
+    try:
+        Settings.model_validate(raw)
+    except ValidationError as error:
+        return error
+    return None
+
+
+def _conditions(search: Mapping[str, Dimension], raw: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Settings under which the swept setting at ``path`` is in use."""
+    own, found = flatten(raw), dict[str, Any]()
+    for other, wanted in search[path].when.items() if path in search else ():
+        if other in search:
+            found |= _conditions(search, raw, other)
+            possible = [value for value in wanted if search[other].holds(value)]
+            if own[other] not in wanted and possible:
+                found[other] = possible[0]
+    return found
+
+
+def check_judges(study: Study, raw: Mapping[str, Any], file: str) -> None:
+    """The scores that judge and prune exist, are sought in the right direction, and are no losses that cannot be compared."""
+    settings = family("settings", raw["model"])
+    known = {f"validation/{name}": direction for name, direction in {**scores(raw), "loss": "minimize"}.items()}
+    swept = sorted(path for path in study.search if any(fnmatch(path, pattern) for pattern in getattr(settings, "LOSS_PATHS", ())))
+    for (name, score), (direction, sought) in study.judges():
+        if score not in known:
+            raise UserError(f'{file}: {name} = "{score}": no such score{nearest(score, known)}; {raw["model"]} has {", ".join(known)}')
+        if sought != known[score]:
+            raise UserError(f'{file}: {direction} = "{sought}": {score} must be {known[score]}d')
+        if swept and score.endswith("loss"):
+            raise UserError(
+                f'{file}: {name} = "{score}": losses are not comparable while {swept[0]} is swept: judge by a score that is no loss'
+            )
+
+
+def ordered(search: Mapping[str, Dimension], place: str = "search") -> list[str]:
+    """Swept paths, each after those that its ``when`` names; sorted otherwise."""
+    done: list[str] = []
+    left = sorted(search)
+    while left:
+        ready = [path for path in left if all(other not in left for other in search[path].when)]
+        if not ready:
+            circle = [left[0]]
+            while circle.count(circle[-1]) < 2:
+                circle.append(next(other for other in search[circle[-1]].when if other in left))
+            raise UserError(
+                f"{place}: search.{circle[-1]}: its `when` goes round in a circle: {' needs '.join(circle[circle.index(circle[-1]) :])}"
+            )
+        done += ready
+        left = [path for path in left if path not in ready]
+    return done

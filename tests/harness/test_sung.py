@@ -1,0 +1,255 @@
+"""Text and notes of recordings by the best run of a small multi-task experiment; what a person may get wrong is one line."""
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from audiomtl import config
+from audiomtl.data import audio, catalog, scores
+from audiomtl.errors import UserError
+from audiomtl.harness import sung
+from audiomtl.harness.sung import Alignment, Timed
+from audiomtl.settings.toml import as_toml
+from tests.harness.conftest import Project
+
+PROJECT = Path(__file__).parents[2]
+SMALL = {
+    "seeds": [1],
+    "data.singers": 3,
+    "data.songs": 1,
+    "data.phrases": 2,
+    "features.bands": 32,
+    "features.hop_seconds": 0.032,
+    "encoder.kind": "recurrent",
+    "encoder.filters": [4, 4],
+    "encoder.pool_bands": [4, 4],
+    "encoder.units": 8,
+    "training.epochs": 3,
+    "training.batch_size": 2,
+}
+
+
+def write(project: Project, name: str, **changes) -> None:
+    raw = tomllib.loads((PROJECT / "experiments" / "multitask_singing.toml").read_text(encoding="utf-8"))
+    raw.pop("ablation", None), raw.pop("expected", None)
+    raw = config.override(raw, SMALL | {path.replace("__", "."): value for path, value in changes.items()})
+    others = "".join(f"heads.{head}.weight = 0.0\n" for head in ("melody", "voice", "piano", "vocals"))
+    arms = f"\n[ablation.text_alone]\n{others}\n[ablation.slower]\noptimizer.learning_rate = 0.001\n"
+    (project.folder / "experiments" / f"{name}.toml").write_text(as_toml(raw, 1) + arms, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A project with one best run of a tiny singer; tests leave its runs as they were."""
+    pytest.importorskip("espeakng_loader", reason="needs the extra `corpora`")
+    with pytest.MonkeyPatch.context() as patch:
+        project = Project(tmp_path_factory.mktemp("sung") / "project", patch)
+        patch.setenv("AUDIOMTL_CACHE", str(tmp_path_factory.getbasetemp() / "sung_cache"))
+        write(project, "sing")
+        project.run("best", "sing", "--slots", "1")
+        yield project
+
+
+@pytest.fixture(scope="module")
+def row(trained) -> dict:
+    return catalog.clips(config.load_experiment("sing").settings.data).to_dict("records")[0]
+
+
+def aligned(sound: str | Path, text: str, **options) -> Alignment:
+    given = {"phones": False, "seed": None, "to": "", "force": False} | options
+    return sung.align(config.load_experiment("sing"), Path(sound), text, **given)
+
+
+@pytest.mark.slow
+def test_words_become_the_phones_that_were_sung_in_order(trained, row) -> None:
+    found = aligned(row["path"], row["text"])
+    assert [one.label for one in found.phones] == [phone for phone in row["phones"] if phone != "_"]
+    assert [one.label for one in found.words] == row["text"].split()
+    times = [time for one in found.phones for time in (one.start_seconds, one.end_seconds)]
+    assert times == sorted(times) and times[0] >= 0 and times[-1] <= row["seconds"]
+    assert all(one.end_seconds > one.start_seconds for one in found.phones)
+    assert aligned(row["path"], " ".join(row["phones"]), phones=True).phones == found.phones
+
+
+@pytest.mark.slow
+def test_the_command_writes_what_it_prints(trained, row, tmp_path) -> None:
+    """A stereo FLAC of another rate, heard from any folder; the text in a file with a byte order mark."""
+    y = audio.load(row["path"], sample_rate=44100)
+    soundfile.write(tmp_path / "a song.flac", np.stack([y, y], axis=1), 44100)
+    (tmp_path / "words.txt").write_text(row["text"].upper() + "!\n", encoding="utf-8-sig")
+    said = trained.run("align", "sing", str(tmp_path / "a song.flac"), str(tmp_path / "words.txt"), "--to", "out.csv")
+    table = pd.read_csv(trained.folder / "out.csv")
+    assert list(table.columns) == ["word", "phone", "start_seconds", "end_seconds"]
+    lines = said.splitlines()[1:-1]
+    assert [line.split()[2] for line in lines] == list(table["phone"]) and said.splitlines()[-1] == "out.csv written"
+    assert [line.split()[3] for line in lines if len(line.split()) > 3] == row["text"].upper().split()
+
+    said = trained.run("notes", "sing", str(tmp_path / "a song.flac"))
+    assert said.startswith("a song.mid: melody ") and "piano" in said and "voice" in said
+    assert "is there already" in trained.run("notes", "sing", str(tmp_path / "a song.flac"), code=2)
+
+
+@pytest.mark.slow
+def test_notes_come_back_from_the_file(trained, row, tmp_path) -> None:
+    """Thresholds of a network that hardly learned say little: heads are lowered until there are notes."""
+    from audiomtl.harness.listening import recorded_model
+
+    file = config.load_experiment("sing")
+    place, counts = sung.notes(file, Path(row["path"]), head="", seed=None, to=str(tmp_path / "all.mid"), force=False)
+    assert set(counts) == {"melody", "voice", "piano"}
+    fitted, _ = recorded_model(file)
+    heard = sung.heard_notes(fitted, audio.load(row["path"], sample_rate=16000), "")
+    for name, count in counts.items():
+        notes = scores.read_notes(place, instrument=name)
+        assert len(notes) == count
+        assert np.allclose(notes, scores.checked("", heard[name]), atol=1e-4) if count else not heard[name]
+    _, one = sung.notes(file, Path(row["path"]), head="voice", seed=1, to=str(tmp_path / "all.mid"), force=True)
+    assert one == {"voice": counts["voice"]}
+
+
+@pytest.mark.slow
+def test_the_best_run_has_its_pictures(trained) -> None:
+    [folder] = trained.runs.glob("artifacts/sing/*/artifacts")
+    names = {path.name for path in folder.glob("*.png")}
+    assert {"learning_curves.png", "loss_weights.png"} < names and sum(name.startswith("heard_") for name in names) == 2
+
+
+@pytest.mark.slow
+def test_the_label_curve_has_tasks_alone_beside_it(trained) -> None:
+    said = trained.run("curve", "sing", "--fractions", "0.5", "1.0", "--slots", "1")
+    table = pd.read_csv(trained.runs / "report" / "curve_sing.csv")
+    assert [tuple(row) for row in table[["trained", "train_share", "train_clips"]].to_numpy()] == [
+        ("sing", 0.5, 1), ("sing", 1.0, 2), ("text_alone", 0.5, 1), ("text_alone", 1.0, 2)
+    ]  # fmt: skip
+    assert (trained.runs / "report" / "curve_sing.png").is_file() and "text_alone" in said
+
+
+# ---------------------------------------------------------------- mistakes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "phones", "reason"),
+    [
+        ("z oː g n", True, r'unknown symbols: "g" \(nearest ɡ\): the model knows .*ɡ'),
+        ("Jeans", False, r'unknown symbols: "dʒ" of Jeans .*syllables divided by hyphens'),
+        ("n " * 2000, True, r"a text of 2000 phones is longer than the sound: [\d.]+ s have \d+ steps of 0\.032 s"),
+        ("Mond " * 150, False, r"a text of 600 phones is longer than the sound"),
+        ("Mond " * 2000, False, r"a text of 2000 words is longer than the sound"),
+    ],
+)
+def test_texts_that_cannot_be_sung(trained, row, text, phones, reason) -> None:
+    with pytest.raises(UserError, match=reason) as error:
+        aligned(row["path"], text, phones=phones)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_sounds_that_cannot_be_heard(trained, row, tmp_path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    soundfile.write(tmp_path / "empty.wav", np.empty(0), 16000)
+    soundfile.write(tmp_path / "click.wav", np.zeros(400), 16000)
+    for name, reason in (
+        ("none.wav", "no such file"),
+        ("text.wav", "cannot be read as sound"),
+        ("empty.wav", "the file is empty"),
+        ("click.wav", "400 samples at 16000 Hz is shorter than two steps"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            aligned(tmp_path / name, "Mond")
+        with pytest.raises(UserError, match=reason):
+            sung.notes(config.load_experiment("sing"), tmp_path / name, head="", seed=None, to=str(tmp_path / "x.mid"), force=False)
+    assert not (tmp_path / "x.mid").exists()
+
+
+@pytest.mark.slow
+def test_silence_has_its_file_and_its_text(trained, tmp_path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(32000), 16000)
+    place, counts = sung.notes(
+        config.load_experiment("sing"), tmp_path / "silence.wav", head="", seed=None, to=str(tmp_path / "x.mid"), force=False
+    )
+    assert len(scores.read_notes(place, instrument="piano")) == counts["piano"]
+    assert [one.label for one in aligned(tmp_path / "silence.wav", "m oː", phones=True).phones] == ["m", "oː"]
+
+
+@pytest.fixture
+def untrained(project, monkeypatch) -> Project:
+    """A project without runs."""
+    write(project, "sing")
+    write(project, "given", inputs__score="given_notes", encoder__kind="recurrent")
+    soundfile.write(project.folder / "a.wav", np.zeros(16000), 16000)
+    (project.folder / "there.csv").write_text("mine")
+    (project.folder / "blank.txt").write_text(" \n")
+    (project.folder / "binary.txt").write_bytes(b"\xff\xfe\x00\xd8")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "reason"),
+    [
+        ("sing", "Mond", {}, r"no best run is recorded here: `audiomtl best sing`"),
+        ("sing", "", {}, r"TEXT: there are no words in it"),
+        ("sing", "?! ...", {}, r"TEXT: there are no words in it"),
+        ("sing", "_ _", {"phones": True}, r"TEXT: there are no phones in it"),
+        ("sing", "blank.txt", {}, r"blank.txt: there are no words in it"),
+        ("sing", "binary.txt", {}, r"binary.txt: cannot be read as text"),
+        ("sing", "nowhere.txt", {}, r"nowhere.txt: no such file"),
+        ("sing", "Mond", {"to": "x.xml"}, r"--to x.xml: must end in .csv, .TextGrid, .txt"),
+        ("sing", "Mond", {"to": "no/x.csv"}, r"--to no/x.csv: there is no folder no"),
+        ("sing", "Mond", {"to": "there.csv"}, r"there.csv: is there already; --force"),
+        ("tiny", "Mond", {}, r'model = "tinylab.tone" has no such heads'),
+        ("given", "Mond", {}, r'inputs.score = "given_notes": the model needs the score'),
+    ],
+)
+def test_mistakes_before_any_work(untrained, name, text, options, reason) -> None:
+    given = {"phones": False, "seed": None, "to": "", "force": False} | options
+    with pytest.raises(UserError, match=reason) as error:
+        sung.align(config.load_experiment(name), Path("a.wav"), text, **given)
+    assert "\n" not in str(error.value) and (untrained.folder / "there.csv").read_text() == "mine"
+
+
+def test_heads_that_are_not_there(untrained) -> None:
+    file = config.load_experiment("sing")
+    with pytest.raises(UserError, match=r"--head voices: .* has melody, voice, piano of kind notes or melody \(did you mean .?voice"):
+        sung.notes(file, Path("a.wav"), head="voices", seed=None, to="", force=False)
+    write(untrained, "sing", heads__text__weight=0.0)
+    with pytest.raises(UserError, match=r"no head of kind alignment that is trained and kept; its heads: text \(alignment\), melody"):
+        sung.align(config.load_experiment("sing"), Path("a.wav"), "Mond", phones=False, seed=None, to="", force=False)
+
+
+# ---------------------------------------------------------------- files
+
+
+FOUND = Alignment(
+    (Timed(0.1, 0.25, "m"), Timed(0.25, 0.5, "oː"), Timed(0.6, 1.0, 'a"')), (Timed(0.1, 0.5, "Mo"), Timed(0.6, 1.0, "A")), (0, 2), 1.0
+)
+
+
+def test_every_file_says_the_same() -> None:
+    assert sung._csv(FOUND).splitlines() == ["word,phone,start_seconds,end_seconds", "Mo,m,0.100,0.250", "Mo,oː,0.250,0.500",
+                                             'A,"a""",0.600,1.000']  # fmt: skip
+    assert sung._labels(FOUND) == "0.100000\t0.500000\tMo\n0.600000\t1.000000\tA\n"
+    assert sung.table(FOUND).splitlines()[1].split() == ["0.100", "0.250", "m", "Mo"]
+    alone = Alignment(FOUND.phones, (), (), 1.0)
+    assert sung._labels(alone).splitlines()[1] == "0.250000\t0.500000\toː" and ",m,0.100" in sung._csv(alone)
+
+
+def test_a_text_grid_is_edge_to_edge() -> None:
+    text = sung._text_grid(FOUND)
+    tiers = text.split("    item [")[1:]
+    assert ['name = "words"' in tiers[0], 'name = "phones"' in tiers[1]] == [True, True] and 'text = "a"""' in tiers[1]
+    for tier in tiers:
+        spans = [line.split(" = ")[1] for line in tier.splitlines() if line.startswith("            xm")]
+        assert spans[0] == "0.000000" and spans[-1] == "1.000000" and spans[1:-1:2] == spans[2::2]
+        assert f"intervals: size = {len(spans) // 2}" in tier
+
+
+@pytest.mark.parametrize(
+    ("symbol", "near"), [("g", ["ɡ"]), ("o", ["oː", "ɔ", "øː"]), ("r", ["ʁ"]), ("E", ["ɛ", "eː"]), ("ʒ", []), ("5", [])]
+)
+def test_the_same_letter_in_another_shape_is_near(symbol, near) -> None:
+    assert sung._near(symbol, ["_", "eː", "m", "oː", "øː", "ɔ", "ɛ", "ɡ", "ʁ"]) == near
