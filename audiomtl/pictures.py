@@ -315,7 +315,7 @@ def front(points: Mapping[int, Sequence[float]], chosen: Sequence[int], path: Pa
     others = [values for number, values in drawn.items() if number not in chosen]
     with figure(path, width=6.0, height=4.5) as axes:
         if others:
-            axes.plot(*zip(*others, strict=True), "o", color="0.6", markersize=5, label="beaten by another trial")
+            axes.plot(*zip(*others, strict=True), "o", color="0.6", markersize=5, label="other trials")
         if marked:
             axes.plot(
                 *zip(*(drawn[number] for number in marked), strict=True), "o--", color="C1", linewidth=1, markersize=7, label="Pareto front"

@@ -28,7 +28,8 @@ HEAVY = {
     "rich",
     "scipy",
 }  # typer itself reads options with pydantic
-COMMANDS = ["ablations", "best", "check", "curve", "data", "export", "new", "predict", "price", "promote", "report", "study", "ui"]
+COMMANDS = ["ablations", "align", "best", "check", "curve", "data", "export", "new", "notes", "predict", "price", "promote", "report"]
+COMMANDS += ["study", "ui"]
 
 
 def run(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:

@@ -226,6 +226,19 @@ def test_a_slip_in_an_experiment_is_one_line(slip, project, monkeypatch, capsys)
     check_slip(project / "experiments" / "one.toml", edit, part, monkeypatch, capsys)
 
 
+def several(metrics: str, directions: str, *more: Edit) -> Edit:
+    """The study judged by several scores in place of its one; "" leaves a list out."""
+
+    def edit(text: str) -> str:
+        lines = [f"metrics = {metrics}" if metrics else "", f"directions = {directions}" if directions else ""]
+        for one in (drop("metric"), drop("direction"), add("", "\n".join(lines)), *more):
+            text = one(text)
+        return text
+
+    return edit
+
+
+BOTH = '["validation/phone_error_rate", "validation/frame_accuracy"]'
 STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     "unknown key": (add("", "trails = 3"), "trails = 3: no such setting; did you mean trials?"),
     "missing key": (drop("sampler_seed"), "sampler_seed is missing; add it"),
@@ -382,6 +395,49 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "judged on train": (put("metric", '"train/loss"'), 'metric must be a validation score such as "validation/loss", but got "train/loss"'),
     "judged on test": (put("prune_on", '"test/loss"'), "prune_on must be a validation score"),
+    "no metric at all": (
+        lambda text: drop("direction")(drop("metric")(text)),
+        "metric is missing: give metric and direction, or the lists metrics and directions",
+    ),
+    "one metric and several": (
+        add("", f'metrics = {BOTH}\ndirections = ["minimize", "maximize"]'),
+        "metric and metrics exclude each other: give metric and direction, or the lists metrics and directions",
+    ),
+    "a metric and directions": (add("", 'directions = ["minimize", "maximize"]'), "metric and metrics exclude each other"),
+    "a metric without its direction": (drop("direction"), "direction is missing: metric needs it"),
+    "metrics without directions": (several(BOTH, ""), "directions is missing: metrics needs it"),
+    "directions without metrics": (several("", '["minimize", "maximize"]'), "metrics is missing: directions needs it"),
+    "one of several": (several('["validation/frame_accuracy"]', '["maximize"]'), "metrics must be two or more different scores"),
+    "twice the same": (
+        several('["validation/frame_accuracy", "validation/frame_accuracy"]', '["maximize", "maximize"]'),
+        "metrics must be two or more different scores",
+    ),
+    "fewer directions": (several(BOTH, '["minimize"]'), "directions must be one for each of the 2 metrics, but got 1"),
+    "a wrong direction of several": (
+        several(BOTH, '["minimize", "minimize"]'),
+        'directions[1] = "minimize": validation/frame_accuracy must be maximized',
+    ),
+    "a wrong word of several": (several(BOTH, '["minimize", "max"]'), 'directions[1] = "max": must be one of "minimize", "maximize"'),
+    "one of several on test": (
+        several('["validation/phone_error_rate", "test/frame_accuracy"]', '["minimize", "maximize"]'),
+        'metrics[1] must be a validation score such as "validation/loss", but got "test/frame_accuracy"',
+    ),
+    "no such score of several": (
+        several('["validation/phone_error_rate", "validation/frame_acuracy"]', '["minimize", "maximize"]'),
+        'metrics[1] = "validation/frame_acuracy": no such score; did you mean validation/frame_accuracy?',
+    ),
+    "one of several a loss": (
+        search(
+            "network.objective",
+            '{ choices = ["ctc", "frames"] }',
+            several(
+                '["validation/phone_error_rate", "validation/loss"]',
+                '["minimize", "minimize"]',
+                put("prune_on", '"validation/phone_error_rate"'),
+            ),
+        ),
+        'metrics[1] = "validation/loss": losses are not comparable while network.objective is swept',
+    ),
     "no such score": (put("metric", '"validation/phone_eror_rate"'), "no such score; did you mean validation/phone_error_rate?"),
     "wrong direction": (put("direction", '"maximize"'), 'direction = "maximize": validation/phone_error_rate must be minimized'),
     "wrong word": (
@@ -576,6 +632,7 @@ SAME_STUDY: dict[str, tuple[str, Edit]] = {
 }
 OTHER_STUDY: dict[str, tuple[str, Edit]] = {
     "metric": ("studies", put("metric", '"validation/loss"')),
+    "several metrics": ("studies", several(BOTH, '["minimize", "maximize"]')),
     "prune_on": ("studies", put("prune_on", '"validation/phone_error_rate"')),
     "direction": (
         "studies",
@@ -611,6 +668,38 @@ def test_the_identity_of_a_study(change, project):
     assert re.fullmatch("[0-9a-f]{12}", after.identity)
 
 
+def test_the_identity_of_a_study_with_several_metrics_is_in_their_order(project):
+    path, text = project / "studies" / "one.toml", (project / "studies" / "one.toml").read_text(encoding="utf-8")
+    found = []
+    for metrics, directions in (
+        (BOTH, '["minimize", "maximize"]'),
+        ('["validation/frame_accuracy", "validation/phone_error_rate"]', '["maximize", "minimize"]'),
+    ):
+        path.write_text(several(metrics, directions)(text), encoding="utf-8")
+        found.append(config.load_study("one"))
+    assert found[0].identity != found[1].identity
+    assert list(found[1].study.objectives.items()) == [
+        ("validation/frame_accuracy", "maximize"),
+        ("validation/phone_error_rate", "minimize"),
+    ]
+    assert "metric" not in found[0].study.told() and "metrics" in found[0].study.told()
+
+
+def test_a_second_form_of_judging_left_the_studies_of_the_first_as_they_were(project):
+    """Keys that a study does not use are not in its identity: its trials were recorded before there were any."""
+    told = config.load_study("one").study.told("trials", "description", "experiment")
+    assert sorted(told) == [
+        "ablation",
+        "direction",
+        "metric",
+        "prune_after_epochs",
+        "prune_direction",
+        "prune_on",
+        "sampler_seed",
+        "search",
+    ]
+
+
 def test_every_untold_setting_counts_in_the_identity(project):
     """Whatever the family's schema has: only swept settings and those that train nothing leave a study as it is."""
     file = config.load_study("one")
@@ -627,6 +716,71 @@ def test_two_studies_of_one_text_are_two(project):
     (project / "studies" / "two.toml").write_text(STUDY, encoding="utf-8")
     (project / "experiments" / "two.toml").write_text(EXPERIMENT, encoding="utf-8")
     assert len({config.load_study(*names).identity for names in (("one",), ("two",), ("one", "two"))}) == 3
+
+
+# ---------------------------------------------------------------- scores that the file names itself
+
+
+SCENES = (PROJECT / "experiments" / "multitask_scenes.toml").read_text(encoding="utf-8")
+SCENES_STUDY = (PROJECT / "studies" / "multitask_scenes.toml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def scenes(tmp_path, monkeypatch) -> Callable[..., config.StudyFile]:
+    """Write multitask_scenes and its study, edited; the study as it is read."""
+    for folder in ("experiments", "studies"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def load(experiment: Edit = str, study: Edit = str) -> config.StudyFile:
+        Path("experiments/multitask_scenes.toml").write_text(experiment(SCENES), encoding="utf-8")
+        Path("studies/multitask_scenes.toml").write_text(study(SCENES_STUDY), encoding="utf-8")
+        return config.load_study("multitask_scenes")
+
+    return load
+
+
+def test_a_table_of_scores_decides_what_is_reported(scenes):
+    file = scenes()
+    assert list(config.scores(file.raw)) == list(file.experiment.settings.scores)
+    first = next(iter(file.experiment.settings.scores))
+    other = scenes(add("scores", 'activity_loss = "minimize"'))
+    assert next(iter(config.scores(other.raw))) == "activity_loss" != first
+    assert config.scores({"model": "ctc"}) == config.family("settings", "ctc").SCORES  # the family's, where the file names none
+
+
+def test_a_table_of_scores_is_no_part_of_what_is_trained(scenes):
+    """The same trainings and the same study, whatever is reported of them."""
+    file, other = scenes(), scenes(add("scores", 'activity_loss = "minimize"'))
+    assert config.trained_settings(file.raw) == config.trained_settings(other.raw) and file.identity == other.identity
+    assert not [path for path in config.trained_settings(file.raw) if path.startswith("scores")]
+    assert "heads.event.weight" in config.trained_settings(file.raw)
+    with pytest.raises(UserError, match=r"scores\.event_accuracy changes nothing in a training: remove it from the search"):
+        scenes(study=append('scores.event_accuracy = { choices = ["maximize", "minimize"] }\n'))
+
+
+@pytest.mark.parametrize(
+    ("swept", "space"),
+    [
+        ("heads.activity.weight", "{ low = 0.1, high = 3.0, log = true }"),
+        ("heads.event.weight", "{ low = 0.1, high = 3.0 }"),
+        ("coupling.agreement.weight", "{ choices = [0.0, 1.0] }"),
+        ("balancing.method", '{ choices = ["fixed", "uncertainty"] }'),
+    ],
+)
+def test_a_loss_does_not_judge_where_its_own_weights_are_swept(swept, space, scenes):
+    def only(text: str) -> str:
+        return re.split(r"(?m)^\[search\]", text)[0] + f"[search]\n{swept} = {space}\n"
+
+    def by_loss(text: str) -> str:
+        return put("direction", '"minimize"')(put("metric", '"validation/loss"')(only(text)))
+
+    assert scenes(study=only).study.search.keys() == {swept}
+    with pytest.raises(UserError, match=f"losses are not comparable while {re.escape(swept)} is swept"):
+        scenes(study=by_loss)
+    swept = "optimizer.learning_rate"
+    space = "{ low = 1e-5, high = 1e-1, log = true }"
+    assert scenes(study=by_loss).study.metric == "validation/loss"  # nothing that a loss is made of
 
 
 # ---------------------------------------------------------------- a family outside the project

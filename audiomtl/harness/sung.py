@@ -333,10 +333,11 @@ def _frames(y: np.ndarray, fitted: Any) -> np.ndarray:  # (n_frames, n_bands)
 def _outputs(fitted: Any, frames: np.ndarray, text: Sequence[str]) -> dict[str, np.ndarray]:
     """Each head's output on the steps of one recording."""
     from audiomtl.models import multitask
+    from audiomtl.nn.examples import Example
     from audiomtl.nn.targets import text_tokens
 
     tokens = text_tokens(text, fitted.symbols) if fitted.settings.inputs.text else None
     heads = fitted.settings.heads
-    example = multitask.Example("", frames, dict.fromkeys(heads), dict.fromkeys(heads, 0.0), tokens, None, {})
-    [(_, outputs)] = multitask._outputs(fitted, [example])
+    example = Example("", frames, dict.fromkeys(heads), dict.fromkeys(heads, 0.0), tokens, None, {})
+    [(_, outputs)] = multitask.outputs_of(fitted, [example])
     return outputs

@@ -5,7 +5,7 @@ after every layer and have no influence. Any clip may lack any label (``labelled
 task's loss or gradient. Raw losses and weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from
 the total.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`.
+Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`, `outputs_of`.
 """
 
 import json
@@ -21,34 +21,19 @@ import tensorflow as tf
 from keras import layers
 
 from audiomtl.data import catalog, protocols, scaling, splits
-from audiomtl.data.datasets import manifest
-from audiomtl.data.pipeline import batch_order, pad
+from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
-from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.nn import alignment, judging, showing, targets, tasks
 from audiomtl.nn.balancing import Balancing
+from audiomtl.nn.examples import Example, collate, example, frames_of, with_arrays, with_clean, with_few_labels
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.trunk import encoder, text_encoder
 from audiomtl.settings.multitask import Settings
 
 EVALUATION_BATCH = 32  # clips
-ARRAY = "audio"  # of an .npz file whose rows are clips: what is heard
 TEXT_SIZE = 64  # of a symbol's vector
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One clip with what is known of it."""
-
-    clip_id: str
-    frames: np.ndarray  # (n_frames, n_bands)
-    targets: Mapping[str, np.ndarray | None]  # of each head; None: not known
-    weights: Mapping[str, float]  # in each head's loss
-    text: np.ndarray | None  # (n_positions,) tokens, where there is an alignment
-    roll: np.ndarray | None  # (n_steps, 88), where a score is given
-    row: Mapping[str, Any]  # of the clip table
 
 
 @dataclass(frozen=True)
@@ -106,7 +91,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : what `protocols.divide` refuses; a recording that cannot be read; a column that is not there; a head whose label no train
         clip has; a label that does not fit its sound.
     """
-    table = _with_arrays(catalog.clips(settings.data))  # type: ignore[arg-type]
+    table = with_arrays(catalog.clips(settings.data))  # type: ignore[arg-type]
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     if settings.train_share < 1:
         order = np.random.default_rng(seed).permutation(len(sides.train))[: max(1, round(settings.train_share * len(sides.train)))]
@@ -123,11 +108,11 @@ def prepare(settings: Settings, seed: int) -> Prepared:
             raise UserError(f"coupling.{name}: {pair.clip_class} and {pair.segments} must be of the same classes, but are of {classes}")
     texts: Sequence[Any] = list(sides.train[settings.inputs.text].dropna()) if settings.inputs.text else []
     symbols = tuple(sorted({symbol for phones in texts for symbol in alignment.positions(phones)}))
-    frames = _frames(table, settings)
+    frames = frames_of(table, settings)
     examples = {
-        side: [_example(row, frames, names, symbols, settings) for row in rows.to_dict("records")] for side, rows in sides.sides().items()
+        side: [example(row, frames, names, symbols, settings) for row in rows.to_dict("records")] for side, rows in sides.sides().items()
     }
-    examples["train"] = _with_few_labels(examples["train"], settings, seed)
+    examples["train"] = with_few_labels(examples["train"], settings, seed)
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
     for name in settings.heads:
         for side, found in examples.items():
@@ -135,141 +120,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         if not facts[f"train/labelled_{name}"]:
             raise UserError(f"heads.{name}: no clip of the train side has its label; raise labelled_share or remove the head")
     scaler = scaling.fit((one.frames for one in examples["train"]), settings.features.scaling)
-    return Prepared(sides, _clean(examples, scaler, settings), names, symbols, scaler, facts)
-
-
-def _with_arrays(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose clips are rows of ``.npz`` files, with a column for each of their arrays: the clip's own row of it."""
-    if manifest.ROW not in table.columns:
-        return table
-    held = {path: manifest.arrays(path) for path in sorted(set(table["path"]))}
-    table = table.copy()
-    for name in sorted({name for arrays in held.values() for name in arrays}):
-        if name in table.columns:
-            raise UserError(f"{table['path'][0]}: an array is called {name}, as a column of the table is; rename one of them")
-        rows = zip(table["path"], table[manifest.ROW], strict=True)
-        table[name] = pd.Series(
-            [held[path][name][row] if name in held[path] else None for path, row in rows], index=table.index, dtype=object
-        )
-    return table
-
-
-def _heard(row: Mapping[Any, Any], column: str, frames: Mapping[str, np.ndarray], settings: Settings) -> np.ndarray | None:
-    """Frames (n_frames, n_bands) of a recording, or of the clip's array ``column`` (frames first, channels of one left away)."""
-    value = row[column]
-    if not isinstance(value, np.ndarray):
-        return frames.get(value or "")
-    array = (value[..., 0] if value.ndim == 3 and value.shape[2] == 1 else value).astype(np.float32)
-    if array.ndim != 2 or array.shape[1] != settings.features.n_bands:
-        raise UserError(
-            f"clip {row['clip_id']}: the array {column} has shape {value.shape}, but frames x {settings.features.n_bands} are needed "
-            "(features.bands); transpose it, or change the setting"
-        )
-    return array
-
-
-def _frames(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
-    """Features of every recording that is heard or learned, by path."""
-    if manifest.ROW in table.columns:
-        return {}
-    columns = {"path", *(head.reads("") for head in settings.heads.values() if head.kind == "mel")}
-    paths = sorted({path for column in columns for path in table[column].dropna()})
-    return dict(zip(paths, FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features), strict=True))
-
-
-def _example(
-    row: Mapping[Any, Any],
-    frames: Mapping[str, np.ndarray],
-    names: Mapping[str, Sequence[str]],
-    symbols: Sequence[str],
-    settings: Settings,
-) -> Example:
-    heard = _heard(row, ARRAY if manifest.ROW in row else "path", frames, settings)
-    assert heard is not None
-    own, known, weights = heard, dict[str, np.ndarray | None](), dict[str, float]()
-    for name, head in settings.heads.items():
-        if head.kind == "mel":
-            other = _heard(row, head.reads(""), frames, settings)
-            if other is not None and len(other) != len(own):
-                raise UserError(f"heads.{name}: clip {row['clip_id']} has {len(own)} frames, its {head.reads('')} {len(other)}: no pair")
-            known[name] = other
-        else:
-            known[name] = targets.target(name, head, row, len(own), names[name], settings)
-        weight = row[head.item_weight] if head.item_weight else 1.0
-        if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
-            raise UserError(f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight is a number of at least 0")
-        weights[name] = float(weight)
-    given = row[settings.inputs.text] if settings.inputs.text else None
-    text = targets.text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
-    roll = None
-    if settings.inputs.score:
-        notes = row[settings.inputs.score]
-        roll = targets.rolls(notes if notes is not None else (), targets.step_times(len(own), settings), row["clip_id"])[:, KEYS:]
-    return Example(row["clip_id"], own, known, weights, text, roll, row)
-
-
-def _with_few_labels(examples: list[Example], settings: Settings, seed: int) -> list[Example]:
-    """Take labels away from all but a share of the clips, each head for itself."""
-    for number, (name, head) in enumerate(sorted(settings.heads.items())):
-        if head.labelled_share < 1:
-            kept = np.random.default_rng((seed, number)).permutation(len(examples)) < head.labelled_share * len(examples)
-            examples = [
-                one if keep else replace(one, targets={**one.targets, name: None}) for one, keep in zip(examples, kept, strict=True)
-            ]
-    return examples
-
-
-def _clean(examples: dict[str, list[Example]], scaler: Scaler, settings: Settings) -> dict[str, list[Example]]:
-    """Targets of kind mel: scaled frames, averaged over each step: (n_steps, bands)."""
-    heads = [name for name, head in settings.heads.items() if head.kind == "mel"]
-
-    def averaged(frames: np.ndarray | None) -> np.ndarray | None:
-        if frames is None:
-            return None
-        firsts = np.arange(0, len(frames), settings.stride)
-        sums = np.add.reduceat(scaling.apply(frames, scaler), firsts, axis=0)
-        return (sums / np.diff(np.append(firsts, len(frames)))[:, None]).astype(np.float32)
-
-    return {
-        side: [replace(one, targets={**one.targets, **{name: averaged(one.targets[name]) for name in heads}}) for one in found]
-        for side, found in examples.items()
-    }
-
-
-def _collate(examples: Sequence[Example], names: Mapping[str, Sequence[str]], scaler: Scaler, settings: Settings) -> dict[str, Any]:
-    """A batch: frames (clips, longest, bands), lengths (frames) and steps; text and roll; each head's target and weight (0: not known)."""
-    frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples], at_least=settings.stride)
-    steps = -(-lengths // settings.stride)
-    longest = -(-frames.shape[1] // settings.stride)
-    batch: dict[str, Any] = {"frames": frames, "lengths": lengths, "steps": steps.astype(np.int32)}
-    if settings.inputs.text:
-        texts = [one.text for one in examples if one.text is not None]
-        batch["text"] = np.stack([np.pad(text, (0, max(map(len, texts)) - len(text))) for text in texts])
-    if settings.inputs.score:
-        batch["roll"] = _stacked([one.roll for one in examples], longest)
-    for name, head in settings.heads.items():
-        known = [one.targets[name] for one in examples]
-        weights = [one.weights[name] if value is not None else 0.0 for one, value in zip(examples, known, strict=True)]
-        batch[f"weight_{name}"] = np.array(weights, np.float32)
-        if head.kind in tasks.PER_CLIP:
-            kind = np.int32 if head.kind in tasks.CATEGORICAL else np.float32
-            batch[f"target_{name}"] = np.array([0 if value is None else value for value in known], kind)
-        elif head.kind in tasks.CATEGORICAL:
-            batch[f"target_{name}"] = _stacked(known, longest, fill=-1).astype(np.int32)
-        else:
-            columns = {"notes": 2 * KEYS, "mel": settings.features.n_bands, "segments": len(names[name])}
-            batch[f"target_{name}"] = _stacked(known, longest, columns=columns[head.kind])
-    return batch | {"clip_ids": [one.clip_id for one in examples]}
-
-
-def _stacked(arrays: Sequence[np.ndarray | None], steps: int, *, fill: float = 0.0, columns: int | None = None) -> np.ndarray:
-    """(clips, steps, ...): each array with ``fill`` behind it, None all of it."""
-    shape = next((array.shape[1:] for array in arrays if array is not None), () if columns is None else (columns,))
-    found = np.full((len(arrays), steps, *shape), fill, np.float32)
-    for row, array in zip(found, arrays, strict=True):
-        if array is not None:
-            row[: len(array)] = array
-    return found
+    return Prepared(sides, with_clean(examples, scaler, settings), names, symbols, scaler, facts)
 
 
 # ---------------------------------------------------------------- network
@@ -322,7 +173,7 @@ def _hertz(settings: Settings) -> list[float]:  # (bands,)
     return [band * chosen.sample_rate / chosen.n_fft for band in range(chosen.n_bands)]
 
 
-def _reads(settings: Settings) -> list[str]:
+def reads_of(settings: Settings) -> list[str]:
     """Names of the network's inputs in a batch, in order."""
     return ["frames", "lengths", *(["text"] if settings.inputs.text else []), *(["roll"] if settings.inputs.score else [])]
 
@@ -332,7 +183,7 @@ def _reads(settings: Settings) -> list[str]:
 
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Train one network on all its tasks; it comes back with the weights of its best epoch."""
-    examples, reads = prepared.examples["train"], _reads(settings)
+    examples, reads = prepared.examples["train"], reads_of(settings)
     model = network(settings, prepared.names, len(prepared.symbols))
     heads = {name: head for name, head in settings.heads.items() if head.weight}
     pairs = {name: pair for name, pair in settings.coupling.items() if pair.weight}
@@ -351,7 +202,7 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], prepared.names, prepared.scaler, settings)
+            yield collate([examples[index] for index in indices], prepared.names, prepared.scaler, settings)
 
     def objective(bundle: Bundle, batch: Any) -> tf.Tensor:
         with tf.GradientTape(persistent=True) as tape:
@@ -402,7 +253,7 @@ def evaluate(fitted: Fitted, examples: Sequence[Example], *, every_score: bool =
     """
     kept: dict[str, list[tuple[Example, np.ndarray]]] = {name: [] for name in fitted.settings.heads}
     losses: dict[str, list[float]] = {name: [] for name in fitted.settings.heads}
-    for one, outputs in _outputs(fitted, examples):
+    for one, outputs in outputs_of(fitted, examples):
         for name, found in outputs.items():
             known = one.targets[name]
             if known is not None:
@@ -430,7 +281,7 @@ def predict(fitted: Fitted, examples: Sequence[Example]) -> dict[str, pd.DataFra
     ``events``: one row per note or phone that was found: clip_id, head, start_seconds, end_seconds, label (MIDI pitch or phone).
     """
     clips, steps, events = [], [], []
-    for one, outputs in _outputs(fitted, examples):
+    for one, outputs in outputs_of(fitted, examples):
         row: dict[str, Any] = {"clip_id": one.clip_id}
         times = targets.step_times(len(one.frames), fitted.settings)
         for name, found in outputs.items():
@@ -467,14 +318,14 @@ def predict(fitted: Fitted, examples: Sequence[Example]) -> dict[str, pd.DataFra
     return tables
 
 
-def _outputs(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[Example, dict[str, np.ndarray]]]:
+def outputs_of(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[Example, dict[str, np.ndarray]]]:
     """Each example once, with each head's output on its own steps and positions."""
     kinds = {name: fitted.settings.heads[name].kind for name in fitted.model.output}
     order = sorted(range(len(examples)), key=lambda index: (len(examples[index].frames), examples[index].clip_id))
     for first in range(0, len(order), EVALUATION_BATCH):
         some = [examples[index] for index in order[first : first + EVALUATION_BATCH]]
-        made = _collate(some, fitted.names, fitted.scaler, fitted.settings)
-        outputs = {name: value.numpy() for name, value in fitted.forward([made[name] for name in _reads(fitted.settings)]).items()}
+        made = collate(some, fitted.names, fitted.scaler, fitted.settings)
+        outputs = {name: value.numpy() for name, value in fitted.forward([made[name] for name in reads_of(fitted.settings)]).items()}
         for number, one in enumerate(some):
             mine = {}
             for name, kind in kinds.items():
@@ -506,7 +357,7 @@ def load(folder: Path) -> Fitted:
 
 def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
     """Draw what `showing.draw` draws into ``folder``."""
-    showing.draw(list(_outputs(fitted, examples)), fitted.names, fitted.settings, fitted.fit, folder)
+    showing.draw(list(outputs_of(fitted, examples)), fitted.names, fitted.settings, fitted.fit, folder)
 
 
 def _forward(model: keras.Model) -> Any:

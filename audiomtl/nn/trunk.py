@@ -217,19 +217,21 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, sc
     """
     stride, bands = settings.pool_frames[0] * settings.pool_frames[1], len(hertz)
     frames, lengths = layers.Input((None, bands), name="frames"), layers.Input((), dtype="int32", name="lengths")
-    inputs, parts, keys = [frames, lengths], [], None
-    heard = layers.GaussianNoise(settings.noise, seed=0)(frames) if settings.noise else frames
+    inputs, parts, keys, pooled = [frames, lengths], [], None, 1
+    heard = Masked(1)([layers.GaussianNoise(settings.noise, seed=0)(frames), lengths]) if settings.noise else frames
     if audio and settings.kind == "harmonic":
         whole = WholeSteps(stride)(heard)
         keys = Harmonics(hertz, name="harmonics")(whole)
         for number, (filters, frames_of) in enumerate(zip(settings.filters, settings.pool_frames, strict=True), start=1):
             keys = layers.Conv2D(filters, (3, 3), padding="same", activation="relu", name=f"keys_{number}")(keys)
+            keys = Masked(pooled)([keys, lengths])
             keys = layers.MaxPooling2D((frames_of, 1), padding="same")(keys) if frames_of > 1 else keys
-        near = layers.Conv1D(128, 3, strides=1, padding="same", activation="relu", name="near")(ShiftBands(settings.shift_bands)(whole))
+            pooled *= frames_of
+        near = layers.Conv1D(128, 3, padding="same", activation="relu", name="near")(ShiftBands(settings.shift_bands)(whole))
+        near = Masked(1)([near, lengths])
         parts.append(layers.AveragePooling1D(stride, padding="same")(near) if stride > 1 else near)
     elif audio:
         x = layers.Reshape((-1, bands, 1))(WholeSteps(stride)(heard))
-        pooled = 1
         for number, (filters, *pools) in enumerate(zip(settings.filters, settings.pool_frames, settings.pool_bands, strict=True), start=1):
             x = layers.Conv2D(filters, 4, padding="same", activation="relu", name=f"convolution_{number}")(x)
             x = Masked(pooled)([x, lengths])

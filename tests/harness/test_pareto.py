@@ -11,8 +11,8 @@ import optuna
 import pytest
 
 from audiomtl import cli, config
-from audiomtl.harness import halving, pareto, records
-from audiomtl.harness.study import _Sitting, best_trial, create_study, open_storage
+from audiomtl.harness import halving, pareto, records, space
+from audiomtl.harness.study import _Sitting, best_trial, create_study, open_storage, sampler
 from audiomtl.harness.worker import Outcome
 
 UP, DOWN, NAN, INF = "maximize", "minimize", math.nan, math.inf
@@ -130,6 +130,30 @@ def test_nan_in_one_objective_is_a_failure_with_its_reason(project: Any) -> None
     assert sitting.study.trials[1].user_attrs["reason"] == "validation/loss is nan at the best epoch"
     assert [call.args[2].status for call in sitting.tracking.end.call_args_list] == ["complete", "failed"]
     assert "best trials 0" not in str(sitting.progress.end.call_args) and sitting._best_text() == "trials 0"
+
+
+def test_the_sampler_proposes_the_same_again_also_after_a_restart(project: Any) -> None:
+    """More trials than those at random, some of them pruned: the sampler models both scores and draws from its seed alone."""
+    judge_by_several(project)
+    file = config.load_study("tiny")
+
+    def propose(restarted_at: int) -> list[dict[str, Any]]:
+        storage = optuna.storages.InMemoryStorage()
+        study = create_study(file, storage)
+        for number in range(16):
+            if number == restarted_at:
+                study = create_study(file, storage)
+            study.sampler = sampler(file, number)
+            trial = study.ask()
+            values = space.suggest(trial, file)
+            rate = values["optimizer.learning_rate"]
+            if number % 4 == 3:
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            else:
+                study.tell(trial, [abs(rate - 0.01), abs(rate - 0.02) * values["network.units"]])
+        return [trial.params for trial in study.trials]
+
+    assert propose(0) == propose(13)
 
 
 # ---------------------------------------------------------------- promoting

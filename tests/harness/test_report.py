@@ -1,6 +1,7 @@
 """Tables and figures from a store that is filled by hand: no training."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -271,6 +272,27 @@ def test_a_study_that_maximizes_has_its_best_on_top(store: Store) -> None:
     swept = runs.studies(store.tracking.runs("tiny"))[0]
     assert swept.front == [2]
     assert runs.Swept(**{**vars(swept), "objectives": {"validation/error_rate": "maximize"}}).front == [0]
+
+
+def test_a_study_of_several_scores_shows_its_front(store: Store) -> None:
+    """Loss and error rate; trials 0 and 3 are the front, 2 is beaten by 3, 4 has no loss, 1 was pruned before it was beaten."""
+    store.project.edit("studies", 'metric = "validation/error_rate"', 'metrics = ["validation/error_rate", "validation/loss"]')
+    store.project.edit("studies", '\ndirection = "minimize"', '\ndirections = ["minimize", "minimize"]')
+    store.parent()
+    for number, (error, loss, outcome) in enumerate(
+        [(0.5, 0.2, "complete"), (0.0, 0.0, "pruned"), (0.4, 0.4, "complete"), (0.3, 0.3, "complete"), (0.1, math.nan, "complete")]
+    ):
+        changes = {"network.units": 4} if number == 3 else {}
+        scores = {"best/validation/error_rate": error, "best/validation/loss": loss}
+        store.trial(number, scores, outcome, changes=changes)
+    text = store.write()
+    assert "| trial | validation/error_rate (minimized) | validation/loss (minimized) | changed settings |" in text
+    table = text.partition("| trial | validation")[2].partition("\n\n")[0].splitlines()[2:]
+    assert table == ["| 0 | 0.5000 | 0.2000 | the experiment itself |", "| 3 | 0.3000 | 0.3000 | network.units = 4 |"]
+    assert re.findall(r"\]\((.*?)\)", text) == ["study_tiny_front.png"] and "- Best:" not in text
+    picture = (store.project.folder / "out" / "study_tiny_front.png").read_bytes()
+    store.write()
+    assert picture.startswith(b"\x89PNG") and picture == (store.project.folder / "out" / "study_tiny_front.png").read_bytes()
 
 
 def test_of_a_changed_study_the_one_worked_on_last_is_shown(store: Store) -> None:
