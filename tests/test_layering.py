@@ -100,3 +100,15 @@ def test_what_is_allowed_passes(tmp_path):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(line, encoding="utf-8")
     assert violations(tmp_path) == []
+
+
+def test_layers_have_names_of_their_own():
+    """Keras finds a saved layer by its registered name: two of one name, and files of one family are read with the other's layer."""
+    names: dict[str, list[str]] = {}
+    for path in sorted((PACKAGE / "nn").glob("*.py")) + sorted((PACKAGE / "models").glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        fusion = "audiomtl.fusion" if path.stem in ("fusion", "modalities") else "audiomtl"
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and any("regist" in ast.unparse(one) for one in node.decorator_list):
+                names.setdefault(f"{fusion}>{node.name}", []).append(path.stem)
+    assert len(names) > 20 and {name: files for name, files in names.items() if len(files) > 1} == {}

@@ -16,7 +16,7 @@ from keras import layers
 from audiomtl.settings.fusion import Modality
 
 LOWEST = -1e30  # a score that a softmax turns into exactly 0
-registered = keras.saving.register_keras_serializable(package="audiomtl")
+registered = keras.saving.register_keras_serializable(package="audiomtl.fusion")
 
 
 # ---------------------------------------------------------------- small layers
