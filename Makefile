@@ -31,12 +31,11 @@ quickstart: $(READY) ## corpus, sweep, promotion, best run recorded and repeated
 test: $(READY) ## all tests
 	.venv/bin/python -m pytest -q
 
-check: $(READY) ## ruff, mypy, every settings file, and the tests that start no training
+check: $(READY) ## ruff, mypy, every settings file
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	$(RUN) check
-	.venv/bin/python -m pytest -q -m "not slow"
 
 data: $(READY) ## make the generated corpora, look for the published data sets
 	$(RUN) data

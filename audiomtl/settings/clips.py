@@ -53,8 +53,8 @@ class Singing(Labelled):
 
     dataset: Literal["singing"]
     corpus_seed: int
-    singers: Annotated[int, Field(ge=3)]  # each with a piano and songs of its own, and a fold
-    songs: Count  # of each singer
+    singers: Annotated[int, Field(ge=3)]  # each with songs of its own, dealt to six folds in turn
+    songs: Count  # of each singer, each with a piano of its own
     phrases: Count  # of each song
     parts: Annotated[tuple[Literal["mix", "piano", "voice"], ...], Strict(False), Field(min_length=1)]  # which recordings are clips
     voice_over_piano_db: float

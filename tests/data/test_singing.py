@@ -43,9 +43,9 @@ def one_process(data: Singing, folder: Path, jobs=None):
     """Songs without a pool, in an order of one's own."""
     texts = sorted({syllable for word in singing.WORDS for syllable in word.lower().split("-")})
     spoken = list(singing.espeak.speak([(voice, text) for voice, _ in singing.SINGERS[: data.singers] for text in texts]))
-    voices = [dict(zip(texts, spoken[len(texts) * fold :], strict=False)) for fold in range(data.singers)]
-    for fold, song in jobs or [(fold, song) for fold in range(data.singers) for song in range(data.songs)]:
-        yield from singing._song(data, folder, (fold, song), voices[fold])
+    voices = [dict(zip(texts, spoken[len(texts) * singer :], strict=False)) for singer in range(data.singers)]
+    for singer, song in jobs or [(singer, song) for singer in range(data.singers) for song in range(data.songs)]:
+        yield from singing._song(data, folder, (singer, song), voices[singer])
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_other_settings_are_another_corpus(table, tmp_path) -> None:
         list(one_process(settings(voice_over_piano_db=decibels, reverberation_seconds=0.0, phrases=1), place, [(0, 0)]))
         again = contents(place)
         assert all(made[name] != content for name, content in again.items() if name.endswith(".wav"))
-        voice, piano = (soundfile.read(place / f"f1_s00_p00_{part}.wav")[0] for part in ("voice", "piano"))
+        voice, piano = (soundfile.read(place / f"v01_s00_p00_{part}.wav")[0] for part in ("voice", "piano"))
         assert 10 * np.log10(np.mean(voice**2) / np.mean(piano**2)) == pytest.approx(decibels, abs=0.1)  # 40 dB above the noise
     drawn = singing._generator(settings(corpus_seed=2), "song", 0, 0).random(), singing._generator(settings(), "song", 0, 0).random()
     assert drawn[0] != drawn[1]
@@ -227,18 +227,28 @@ def test_no_singer_song_or_piano_is_on_two_sides(table) -> None:
 def test_what_is_not_there_is_refused(tmp_path) -> None:
     with pytest.raises(UserError, match=r'data\.label = "singers": singing has deviation, singer, song, timbre; did you mean singer'):
         singing.clips(settings(label="singers"), tmp_path)
-    with pytest.raises(UserError, match=r"data\.singers = 7: there are voices for at most 6; lower it"):
-        singing.clips(settings(singers=7), tmp_path)
+    with pytest.raises(UserError, match=r"data\.singers = 13: there are voices for at most 12; lower it"):
+        singing.clips(settings(singers=13), tmp_path)
 
 
 # ---------------------------------------------------------------- the shipped corpus, composed only
+
+
+def test_every_fold_has_a_low_and_a_high_voice_and_every_song_a_piano() -> None:
+    data = Singing(**FILE["data"])
+    assert data.singers == len(singing.SINGERS) == len({voice.name for voice, _ in singing.SINGERS}) == 2 * singing.FOLDS
+    for (_, one), (_, other) in zip(singing.SINGERS[: singing.FOLDS], singing.SINGERS[singing.FOLDS :], strict=True):
+        (_, low), (high, _) = sorted([one, other])
+        assert low - high < 8  # neither sings all that the other does
+    pianos = {singing.piano(singing._generator(data, "song", singer, song)) for singer in range(data.singers) for song in range(data.songs)}
+    assert len(pianos) == data.singers * data.songs
 
 
 def test_the_shipped_corpus_has_300_phrases_of_4_to_10_seconds(monkeypatch) -> None:
     """Its phrases as they are composed, without singing them."""
     monkeypatch.setattr(singing, "WORDS", tuple(singing.LYRICS.split()))
     data = Singing(**FILE["data"])
-    found = [phrase for fold in range(data.singers) for song in range(data.songs) for phrase in composed(data, fold, song)]
+    found = [phrase for singer in range(data.singers) for song in range(data.songs) for phrase in composed(data, singer, song)]
     assert len(found) >= 300 and all(4 <= phrase.seconds <= 10 for phrase in found)
     assert np.mean([len(phrase.words) for phrase in found]) > 2 and min(len(phrase.notes) for phrase in found) >= 2
     held = np.mean([one.last - one.first > 1 for phrase in found for one in phrase.syllables])
@@ -252,17 +262,17 @@ def test_the_shipped_corpus_has_300_phrases_of_4_to_10_seconds(monkeypatch) -> N
         scores.checked("piano", phrase.piano), scores.monophonic("sung", phrase.notes)
 
 
-def composed(data: Singing, fold: int, song: int) -> list[singing.Phrase]:
+def composed(data: Singing, singer: int, song: int) -> list[singing.Phrase]:
     """The phrases of one song, drawn as `_song` draws them, before anything sounds."""
-    habits = singing._generator(data, "song", fold, song)
+    habits = singing._generator(data, "song", singer, song)
     key, beat = int(habits.integers(12)), 60 / float(habits.uniform(70, 110))
     progression, pattern = singing.PROGRESSIONS[int(habits.integers(len(singing.PROGRESSIONS)))], int(habits.integers(3))
     words = [singing.WORDS[number] for number in np.sort(habits.permutation(len(singing.WORDS))[: 2 * len(singing.WORDS) // 3])]
-    numbers = [singing._generator(data, "phrase", fold, song, number) for number in range(data.phrases)]
-    return [singing.compose(words, singing.SINGERS[fold][1], key, beat, progression, pattern, random) for random in numbers]
+    numbers = [singing._generator(data, "phrase", singer, song, number) for number in range(data.phrases)]
+    return [singing.compose(words, singing.SINGERS[singer][1], key, beat, progression, pattern, random) for random in numbers]
 
 
 def test_what_is_composed_is_what_is_sung(sung) -> None:
-    phrases = [phrase for fold in range(3) for phrase in composed(settings(), fold, 0)]
+    phrases = [phrase for singer in range(3) for phrase in composed(settings(), singer, 0)]
     for phrase, row in zip(phrases, sung.itertuples(), strict=True):
         assert [list(note) for note in phrase.notes] == list(row.notes) and [list(note) for note in phrase.piano] == list(row.piano_notes)

@@ -7,10 +7,11 @@ A singer's **vowel** falls on the beat, give or take some hundredths of a second
 from the last note and trembles on long notes, a syllable may be held over two or three notes (melisma), and now and then a wrong note is
 sung. So the onset of a syllable is not that of its note, nor that of the note written: ``notes`` are sung, ``score`` is written.
 
-A fold is one singer, one piano and songs of their own: with ``column = "fold"`` all three are unseen on the other sides.
-Everything is a function of the settings: a phrase's draws depend on ``corpus_seed``, its fold, song and number alone.
+Every song has a piano of its own, every singer songs of their own, every fold singers of its own: with ``column = "fold"`` all three are
+unseen on the other sides. Everything is a function of the settings: a phrase's draws depend on ``corpus_seed``, its singer, song and number
+alone.
 
-Contents: `SINGERS`, `PIANOS`, `WORDS`, `clips`, `pronounced`, `play`; a phrase is made up in `composition` and sung in `vocoder`.
+Contents: `SINGERS`, `WORDS`, `clips`, `pronounced`, `piano`, `play`; a phrase is made up in `composition` and sung in `vocoder`.
 """
 
 import hashlib
@@ -36,12 +37,13 @@ from audiomtl.errors import UserError
 from audiomtl.settings.clips import Singing
 from audiomtl.settings.faults import nearest
 
-VERSION = 1  # of this generator: raise it whenever the same settings would give other bytes
+VERSION = 2  # of this generator: raise it whenever the same settings would give other bytes
 PARTS = ("mix", "piano", "voice")
 LABELS = ("deviation", "singer", "song", "timbre")
 
 
-# Singer i is always the same voice; ranges are MIDI numbers.
+# Singer i is always the same voice, in fold i mod 6; ranges are MIDI numbers. With twelve, every fold has a low voice and a high one.
+FOLDS = 6
 SINGERS = (
     (Voice("de+m3", 40, 0, 120), (48, 62)),
     (Voice("de+f2", 50, 0, 125), (57, 72)),
@@ -49,14 +51,12 @@ SINGERS = (
     (Voice("de+f4", 60, 0, 130), (60, 74)),
     (Voice("de+m7", 55, 0, 118), (50, 64)),
     (Voice("de+f1", 45, 0, 122), (55, 70)),
-)
-PIANOS = (
-    Timbre(slope=1.2, even=1.0, harmonics=12, attack_seconds=0.004, decay_seconds=0.7, detune=0.03),
-    Timbre(slope=0.9, even=0.7, harmonics=14, attack_seconds=0.003, decay_seconds=0.5, detune=0.05),
-    Timbre(slope=1.6, even=1.0, harmonics=8, attack_seconds=0.006, decay_seconds=0.9, detune=0.02),
-    Timbre(slope=1.1, even=0.4, harmonics=12, attack_seconds=0.005, decay_seconds=0.6, detune=0.04),
-    Timbre(slope=1.4, even=0.9, harmonics=10, attack_seconds=0.004, decay_seconds=0.8, detune=0.06),
-    Timbre(slope=1.0, even=0.8, harmonics=10, attack_seconds=0.005, decay_seconds=0.45, detune=0.03),
+    (Voice("de+f3", 55, 0, 120), (58, 73)),
+    (Voice("de+m2", 45, 0, 124), (47, 61)),
+    (Voice("de+f5", 40, 0, 118), (56, 71)),
+    (Voice("de+m4", 35, 0, 126), (49, 63)),
+    (Voice("de+linda", 50, 0, 116), (59, 73)),
+    (Voice("de+m6", 50, 0, 121), (46, 60)),
 )
 # Each syllable is spoken alone, so it is written as it sounds.
 LYRICS = (
@@ -120,14 +120,14 @@ def pronounced(words: Sequence[str]) -> list[list[str]]:
 
 
 def _make(data: Singing, folder: Path) -> Iterator[dict[str, Any]]:
-    """Speak every syllable in every voice, then sing the phrases, fold by fold."""
+    """Speak every syllable in every voice, then sing the phrases, singer by singer."""
     texts = sorted({syllable for word in WORDS for syllable in word.lower().split("-")})
     spoken = list(espeak.speak([(voice, text) for voice, _ in SINGERS[: data.singers] for text in texts]))
-    voices = [dict(zip(texts, spoken[len(texts) * fold :], strict=False)) for fold in range(data.singers)]
-    jobs = [(fold, song) for fold in range(data.singers) for song in range(data.songs)]
+    voices = [dict(zip(texts, spoken[len(texts) * singer :], strict=False)) for singer in range(data.singers)]
+    jobs = [(singer, song) for singer in range(data.singers) for song in range(data.songs)]
     # processes, spawned: TensorFlow's threads may be about
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for rows in pool.map(partial(_song, data, folder), jobs, [voices[fold] for fold, _ in jobs]):
+        for rows in pool.map(partial(_song, data, folder), jobs, [voices[singer] for singer, _ in jobs]):
             yield from rows
 
 
@@ -140,24 +140,25 @@ def _song(data: Singing, folder: Path, job: tuple[int, int], spoken: dict[str, U
     """Write the three parts of every phrase of one song; their rows of the index."""
     from audiomtl.data import scores
 
-    fold, song = job
-    habits = _generator(data, "song", fold, song)
+    singer, song = job
+    habits = _generator(data, "song", singer, song)
     key, beat = int(habits.integers(12)), 60 / float(habits.uniform(70, 110))
     progression, pattern = PROGRESSIONS[int(habits.integers(len(PROGRESSIONS)))], int(habits.integers(3))
     words = [WORDS[number] for number in np.sort(habits.permutation(len(WORDS))[: 2 * len(WORDS) // 3])]
+    timbre, place = piano(habits), f"v{singer + 1:02d}_s{song:02d}"
     analysed: dict[str, Syllable] = {}
     rows = []
     for number in range(data.phrases):
-        name = f"f{fold + 1}_s{song:02d}_p{number:02d}"
-        random = _generator(data, "phrase", fold, song, number)
-        phrase = compose(words, SINGERS[fold][1], key, beat, progression, pattern, random)
+        name = f"{place}_p{number:02d}"
+        random = _generator(data, "phrase", singer, song, number)
+        phrase = compose(words, SINGERS[singer][1], key, beat, progression, pattern, random)
         for one in phrase.syllables:
             if one.text not in analysed:
                 analysed[one.text] = analyse(spoken[one.text])
         voice, phones, spans = sing(phrase, analysed, random)
-        piano = play(phrase, PIANOS[fold % len(PIANOS)], random)
-        piano *= np.sqrt(np.mean(voice**2) / np.mean(piano**2)) * 10 ** (-data.voice_over_piano_db / 20)
-        dry = {"voice": voice, "piano": piano}
+        played = play(phrase, timbre, random)
+        played *= np.sqrt(np.mean(voice**2) / np.mean(played**2)) * 10 ** (-data.voice_over_piano_db / 20)
+        dry = {"voice": voice, "piano": played}
         wet = {part: room.reverberate(y, data.reverberation_seconds, sample_rate=SAMPLE_RATE, generator=random) for part, y in dry.items()}
         noise = room.background(len(voice), sample_rate=SAMPLE_RATE, generator=random)
         noise *= np.sqrt(np.mean(wet["voice"] ** 2) / np.mean(noise**2)) * 10 ** (-data.signal_to_noise_db / 20)
@@ -167,13 +168,10 @@ def _song(data: Singing, folder: Path, job: tuple[int, int], spoken: dict[str, U
         row: dict[str, Any] = {
             "phrase": name,
             "seconds": len(voice) / SAMPLE_RATE,
-            "singer": f"s{fold + 1}",
-            "song": f"f{fold + 1}_s{song:02d}",
-        }
-        row |= {
-            "song": f"f{fold + 1}_s{song:02d}",
-            "timbre": f"p{fold + 1}",
-            "fold": fold + 1,
+            "singer": place[:3],
+            "song": place,
+            "timbre": f"piano_{place}",
+            "fold": singer % FOLDS + 1,
             "text": " ".join(word.replace("-", "") for word in phrase.words),
         }
         row |= _timed(phrase, phones, spans, row["seconds"])
@@ -244,6 +242,18 @@ def _given(
             analysed[text] = analyse(spoken[text])
         given += analysed[text].phones
     return {"deviation": deviation, "given_phones": given, "given_notes": notes}
+
+
+def piano(random: Random) -> Timbre:
+    """A piano: how its overtones fall off and its notes die."""
+    return Timbre(
+        slope=float(random.uniform(0.9, 1.6)),
+        even=float(random.uniform(0.4, 1.0)),
+        harmonics=int(random.integers(8, 15)),
+        attack_seconds=float(random.uniform(0.003, 0.006)),
+        decay_seconds=float(random.uniform(0.45, 0.9)),
+        detune=float(random.uniform(0.02, 0.06)),
+    )
 
 
 def play(phrase: Phrase, timbre: Timbre, random: Random) -> np.ndarray:
