@@ -1,6 +1,8 @@
 """Phrases to be sung over a piano: melody and text, the notes as written and as this singer sings them, and the piano's.
 
-Conventions as in `singing`: a note is (onset, offset, MIDI pitch), seconds from the clip's start. Contents: `Sung`, `Phrase`, `compose`, `other_words`, `other_melody`.
+Conventions as in `singing`: a note is (onset, offset, MIDI pitch), seconds from the clip's start.
+
+Contents: `Sung`, `Phrase`, `compose`, `other_words`, `other_melody`.
 """
 
 from collections.abc import Sequence
