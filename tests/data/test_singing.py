@@ -158,6 +158,20 @@ def test_what_deviates_deviates_and_nothing_else(sung) -> None:
         assert all(one[:2] == written[:2] for one, written in zip(row.given_notes, row.score, strict=True))  # pitches, not times
 
 
+def test_every_deviation_of_a_recording(table, sung) -> None:
+    every = singing.clips(settings(parts=["mix"], every_deviation=True), Path(table["path"][0]).parents[1])
+    assert len(every) == 3 * len(sung) and every["path"].nunique() == len(sung) and every["clip_id"].is_monotonic_increasing
+    for row in sung.to_dict("records"):
+        three = every[every["path"] == row["path"]].set_index("deviation")
+        assert sorted(three.index) == ["none", "score", "text"]
+        own = three.loc[row["deviation"]]
+        assert list(own["given_phones"]) == list(row["given_phones"]) and list(own["given_notes"]) == list(row["given_notes"])
+        assert (
+            list(three.loc["none"]["given_phones"]) == list(three.loc["score"]["given_phones"]) != list(three.loc["text"]["given_phones"])
+        )
+        assert list(three.loc["none"]["given_notes"]) == list(three.loc["text"]["given_notes"]) != list(three.loc["score"]["given_notes"])
+
+
 def test_what_is_given_might_have_been_sung() -> None:
     """Other words are the song's, other notes in a row are its scale's, within the singer's range: neither alone tells that it deviates."""
     words, random = ["Son-ne", "Mond", "Ster-ne", "Blu-me"], np.random.default_rng(1)
