@@ -213,13 +213,14 @@ def network(settings: Settings, reading: Reading, seed: int | None = None) -> ke
     used = settings.used
     inputs = {"presence": layers.Input((len(used),), name="presence")}
     presence = ModalityDropout(settings.modality_dropout, seed=seed, name="modality_dropout")(inputs["presence"])
-    vectors, sequences = {}, {}
+    vectors, sequences, hertz = {}, {}, _hertz(settings)
     for number, (name, modality) in enumerate(used.items()):
         kind = "int32" if modality.kind == "text" else "float32"
         inputs[name] = layers.Input(reading.shapes[name], dtype=kind, name=name)
         inputs[f"{name}_length"] = layers.Input((), dtype="int32", name=f"{name}_length")
         vocabulary = len(reading.vocabularies.get(name, ())) + UNKNOWN + 1
-        sequences[name] = encode(modality, name, number, inputs[name], inputs[f"{name}_length"], presence, vocabulary=vocabulary)
+        length = inputs[f"{name}_length"]
+        sequences[name] = encode(modality, name, number, inputs[name], length, presence, vocabulary=vocabulary, hertz=hertz)
         vectors[name] = PoolSteps(modality.pooling, name=f"{name}_pooled")(list(sequences[name]))
     on_grid = _on_grid(settings)
     weights = [modality.weight for modality in used.values()]
@@ -231,6 +232,14 @@ def network(settings: Settings, reading: Reading, seed: int | None = None) -> ke
         x = layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
     x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
     return keras.Model(inputs, layers.Dense(len(reading.classes), activation="softmax", name="classes")(x), name="fusion")
+
+
+def _hertz(settings: Settings) -> list[float]:  # (bands,)
+    """Centre of each mel band."""
+    import librosa
+
+    chosen = settings.features
+    return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[1:-1].tolist()
 
 
 def _on_grid(settings: Settings) -> list[str]:

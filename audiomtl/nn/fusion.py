@@ -33,6 +33,7 @@ from audiomtl.nn.modalities import kept, max_over, mean_over, registered
 from audiomtl.settings.fusion import Join
 
 OF_SEQUENCES = ("film", "cross_attention", "aligned")
+NARROW = 500.0  # aligned: how much less a step at first looks at one whose relative place is wrong by one
 PERIODS = 8  # sine and cosine pairs that tell a step's place
 LOWEST = -1e30
 
@@ -332,25 +333,29 @@ def _mean_and_max(x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return tf.concat([mean_over(x, mask), max_over(x, mask)], axis=1)
 
 
-def _places(mask: tf.Tensor) -> tf.Tensor:
-    """(clips, steps, 2 PERIODS): sines and cosines of each step's place in its own clip, 0 at its first step and 1 behind its last."""
-    steps = tf.shape(mask)[1]
+def _place(mask: tf.Tensor) -> tf.Tensor:
+    """(clips, steps): each step's place in its own clip, 0 at its first step and 1 behind its last."""
     own = tf.maximum(tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True), 1.0)
-    place = tf.range(steps, dtype=tf.float32)[None, :] / own  # (clips, steps)
-    angles = place[:, :, None] * 3.14159265 * tf.constant([2.0**power for power in range(PERIODS)])
+    return tf.range(tf.shape(mask)[1], dtype=tf.float32)[None, :] / own
+
+
+def _places(mask: tf.Tensor) -> tf.Tensor:
+    """(clips, steps, 2 PERIODS): sines and cosines of each step's `_place`."""
+    angles = _place(mask)[:, :, None] * 3.14159265 * tf.constant([2.0**power for power in range(PERIODS)])
     return tf.where(mask[:, :, None], tf.concat([tf.sin(angles), tf.cos(angles)], axis=2), 0.0)
 
 
-def _attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, heads: int) -> tf.Tensor:
+def _attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, heads: int, less: Any = 0.0) -> tf.Tensor:
     """Scaled dot-product attention of ``heads`` heads: query (clips, steps, size), key and value (clips, others, size) -> like query.
 
-    Zeros for clips whose others are all masked.
+    ``less`` (clips, 1, steps, others) is subtracted from the scores. Zeros for clips whose others are all masked.
     """
     clips, steps, others = tf.shape(query)[0], tf.shape(query)[1], tf.shape(key)[1]
     size = query.shape[2] // heads
     q = tf.transpose(tf.reshape(query, [clips, steps, heads, size]), [0, 2, 1, 3])
     k, v = (tf.transpose(tf.reshape(one, [clips, others, heads, size]), [0, 2, 1, 3]) for one in (key, value))
-    scores = tf.where(mask[:, None, None, :], tf.matmul(q, k, transpose_b=True) / size**0.5, LOWEST)
+    scores = tf.matmul(q, k, transpose_b=True) / size**0.5 - less
+    scores = tf.where(mask[:, None, None, :], scores, LOWEST)
     found = tf.matmul(tf.nn.softmax(scores), v)  # (clips, heads, steps, size)
     return kept(tf.reshape(tf.transpose(found, [0, 2, 1, 3]), [clips, steps, heads * size]), tf.reduce_any(mask, axis=1))
 
@@ -405,6 +410,8 @@ class Aligned(_Join):
     ``by``, a convolution over ``kernel`` steps looks at all of it, and its mean and greatest over steps stand beside the others' vectors.
 
     What is absent is compared as zeros, so that ``by`` alone is heard. Without ``by``, left out or absent, only the vectors are left.
+    At first every modality is compared as it is (projections begin as identities), and attention keeps near the same relative place: a
+    trained factor times the squared distance is subtracted from its scores.
     """
 
     def __init__(self, names: Sequence[str], size: int, by: str, on_grid: Sequence[str], kernel: int, **options: Any) -> None:
@@ -412,10 +419,12 @@ class Aligned(_Join):
         self.size, self.by, self.on_grid, self.kernel = size, by, list(on_grid), kernel
 
     def build(self, shapes):
-        self.to_size = self.projections(shapes, self.size, "projection")
+        self.to_size = self.projections(shapes, self.size, "projection", kernel_initializer="identity")
         away = [name for name in self.names if name != self.by and name not in self.on_grid]
         self.query = [self.dense(self.size, self.size + 2 * PERIODS, f"query_{name}") for name in away]
         self.key = [self.dense(self.size, self.size + 2 * PERIODS, f"key_{name}") for name in away]
+        start = keras.initializers.Constant(NARROW)
+        self.narrow = [self.add_weight(shape=(), initializer=start, name=f"narrow_{name}") for name in away]
         self.convolution = layers.Conv1D(self.size, self.kernel, padding="same", activation="relu", name="convolution")
         self.convolution.build((None, None, self.size * max(4 * (len(self.names) - 1), 1)))
 
@@ -432,7 +441,8 @@ class Aligned(_Join):
             x, own = steps[number]
             if name not in self.on_grid:
                 query, key = self.query[away](_placed(grid, mask)), self.key[away](_placed(x, own))
-                x, away = _attend(query, key, x, own, 1), away + 1
+                far = (_place(mask)[:, None, :, None] - _place(own)[:, None, None, :]) ** 2
+                x, away = _attend(query, key, x, own, 1, self.narrow[away] * far), away + 1
             else:  # a clip that lacks the grid may make a batch longer here or there
                 longer = tf.maximum(tf.shape(grid)[1] - tf.shape(x)[1], 0)
                 x = tf.pad(tf.where(own[:, :, None], x, 0.0), [[0, 0], [0, longer], [0, 0]])[:, : tf.shape(grid)[1]]

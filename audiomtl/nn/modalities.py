@@ -7,12 +7,14 @@ replaced by zeros before its encoder: nothing that stands there, NaN included, h
 Contents: `encode`, `PoolSteps`, `ModalityDropout`, the layers that encoders are made of, `kept`, `mean_over`, `max_over`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import layers
 
+from audiomtl.nn import trunk
 from audiomtl.settings.fusion import Modality
 
 LOWEST = -1e30  # a score that a softmax turns into exactly 0
@@ -210,7 +212,9 @@ class AllSteps(Present):
 # ---------------------------------------------------------------- encoders
 
 
-def encode(modality: Modality, name: str, number: int, x: Any, lengths: Any, presence: Any, *, vocabulary: int) -> tuple[Any, Any]:
+def encode(
+    modality: Modality, name: str, number: int, x: Any, lengths: Any, presence: Any, *, vocabulary: int, hertz: Sequence[float]
+) -> tuple[Any, Any]:
     """Steps (clips, steps, size) and mask (clips, steps) of one modality.
 
     Parameters
@@ -219,6 +223,7 @@ def encode(modality: Modality, name: str, number: int, x: Any, lengths: Any, pre
     x, lengths : audio (clips, frames, bands), score (clips, frames, 88), text (clips, tokens) int; image (clips, height, width, 3), table
         (clips, numbers), whose lengths are not looked at.
     vocabulary : rows of the embedding of text: tokens and the two indices that stand for padding and for unknown tokens.
+    hertz : (bands,) centres of the bands of sounds; encoder keys looks at them.
     """
     x, lengths = Present(number, name=f"{name}_present")([x, presence]), Present(number, name=f"{name}_own")([lengths, presence])
     if modality.kind == "text":
@@ -239,9 +244,22 @@ def encode(modality: Modality, name: str, number: int, x: Any, lengths: Any, pre
     else:
         stride = modality.pool ** len(modality.filters)
         x = WholeSteps(stride)(x)
+        keys = None
+        if modality.encoder == "keys":
+            keys = x if modality.kind == "score" else _salience(name, x, lengths, hertz)
         for layer, filters in enumerate(modality.filters, start=1):
             x = layers.Conv1D(filters, modality.kernel, padding="same", activation="relu", name=f"{name}_convolution_{layer}")(x)
             x = Masked()([x, OwnSteps(modality.pool ** (layer - 1))([x, lengths])])
             x = layers.MaxPooling1D(modality.pool)(x)
+        if keys is not None:
+            x = layers.Concatenate()([layers.AveragePooling1D(stride)(keys), x])
         return x, OwnSteps(stride, name=f"{name}_mask")([x, lengths])
     return x, OwnSteps(1, name=f"{name}_mask")([x, AllSteps(number)([x, presence])])
+
+
+def _salience(name: str, x: Any, lengths: Any, hertz: Sequence[float]) -> Any:
+    """(clips, frames, bands) -> (clips, frames, 88): how much each key is heard, all keys by the same convolutions over its overtones."""
+    keys = trunk.Harmonics(hertz, name=f"{name}_harmonics")(x)
+    keys = trunk.Masked(1)([layers.Conv2D(8, 3, padding="same", activation="relu", name=f"{name}_keys")(keys), lengths])
+    keys = layers.Conv2D(1, 3, padding="same", activation="relu", name=f"{name}_salience")(keys)
+    return Masked()([layers.Reshape((-1, keys.shape[2]))(keys), OwnSteps(1)([x, lengths])])

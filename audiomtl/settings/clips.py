@@ -60,7 +60,7 @@ class Singing(Labelled):
     voice_over_piano_db: float
     signal_to_noise_db: float  # of the voice over background noise
     reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
-    deviation_share: Annotated[float, Field(gt=0, le=1)]  # of syllables or notes that are others, where given and sung differ
+    deviation_share: Annotated[float, Field(gt=0, le=1)]  # of words or notes that are others, where given and sung differ
 
 
 class Pictures(Labelled):

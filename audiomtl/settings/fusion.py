@@ -42,7 +42,7 @@ class Modality(Table):
     kernel: Count  # audio, score: frames; image: pixels
     pool: Count  # after each convolution; 1: none
     coordinates: bool  # image: row and column as two more channels
-    encoder: Literal["lstm", "embedding"]  # text
+    encoder: Literal["lstm", "embedding", "keys"]  # text: lstm, embedding; audio, score: keys, 88 numbers stand before what is convolved
     pooling: Literal["mean", "max", "last", "attention"]  # over steps, for joins of vectors
     weight: Positive  # join.kind = "weighted": at the start
 

@@ -323,6 +323,31 @@ def test_a_join_of_sequences_refuses_maps_and_vectors() -> None:
         fusion.join(settings("film"), layers.Input((2,)), vectors, sequences, classes=2, weights=[1.0, 1.0], on_grid=[])
 
 
+def test_attention_of_aligned_keeps_near_the_same_place() -> None:
+    """By hand: equal scores, less the trained factor times the squared distance of relative places."""
+    zeros, value = np.zeros((1, 4, 2), np.float32), np.arange(8, dtype=np.float32).reshape(1, 4, 2)
+    mask = np.array([[True, True, True, False]])
+    place = fusion._place(tf.constant(mask))
+    assert np.allclose(place, [[0, 1 / 3, 2 / 3, 1]])
+    less = 30.0 * (np.array([0, 0.25, 0.5, 0.75])[None, None, :, None] - place.numpy()[:, None, None, :]) ** 2
+    found = fusion._attend(tf.constant(zeros), tf.constant(zeros), tf.constant(value), tf.constant(mask), 1, less.astype(np.float32))
+    scores = np.exp(-less[0, 0, :, :3])
+    assert np.allclose(found[0], (scores / scores.sum(axis=1, keepdims=True)) @ value[0, :3], atol=1e-5)
+    model = joined("aligned", tensors())
+    narrow = [one for one in model.trainable_variables if one.path.endswith("narrow_words")]
+    assert len(narrow) == 1 and narrow[0].numpy() == pytest.approx(fusion.NARROW, abs=1)
+    narrow[0].assign(1.0)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(tensors()) ** 2)
+    assert abs(float(tape.gradient(loss, narrow[0].value))) > 1e-6
+
+
+def test_aligned_compares_what_comes_as_it_is_at_first() -> None:
+    layer = fusion.Aligned(NAMES, 6, "audio", ["audio", "score"], 1)
+    layer.build([(None, 3), *((None, size) for size in SIZES), *((None, None, size) for size in SIZES), *[(None, None)] * 3])
+    assert np.array_equal(layer.to_size[0].kernel.numpy(), np.eye(6)) and np.array_equal(layer.to_size[2].kernel.numpy(), np.eye(4, 6))
+
+
 # ---------------------------------------------------------------- encoders
 
 
@@ -339,7 +364,9 @@ def encoder(kind: str, **changes):
     seed_everything(0)
     x = layers.Input(SHAPES[kind], dtype="int32" if kind == "text" else "float32")
     lengths, presence = layers.Input((), dtype="int32"), layers.Input((1,))
-    return keras.Model([x, lengths, presence], encode(modality(kind, **changes), "x", 0, x, lengths, presence, vocabulary=9))
+    hertz = np.linspace(50, 7000, 7)
+    steps = encode(modality(kind, **changes), "x", 0, x, lengths, presence, vocabulary=9, hertz=hertz)
+    return keras.Model([x, lengths, presence], steps)
 
 
 @pytest.mark.parametrize(
@@ -404,3 +431,22 @@ def test_modality_dropout_drops_its_share_and_never_all() -> None:
     assert not left[:, 2].any() and left.any(axis=1).all()
     # dropped alone: 0.4 * 0.6 of the clips; both: kept
     assert abs((left[:, 0] == 0).mean() - 0.24) < 0.03 and abs((left[:, 1] == 0).mean() - 0.24) < 0.03
+
+
+def test_keys_stand_before_what_is_convolved() -> None:
+    random = np.random.default_rng(0)
+    roll = random.integers(0, 2, (2, 13, 88)).astype(np.float32)
+    lengths, has = np.array([13, 8], np.int32), np.ones((2, 1), np.float32)
+    roll[1, 8:] = 0
+    steps, mask = encoder("score", encoder="keys")([roll, lengths, has])
+    assert steps.shape == (2, 4, 88 + 5) and mask.numpy().tolist() == [[True] * 4, [True, True, False, False]]
+    assert np.allclose(steps[0, :3, :88], roll[0, :12].reshape(3, 4, 88).mean(axis=1), atol=1e-6)
+    frames = random.normal(size=(2, 13, 7)).astype(np.float32)
+    model = encoder("audio", encoder="keys")
+    for variable in model.trainable_variables:
+        variable.assign(variable + 0.1 * random.random(variable.shape))
+    steps = model([frames, lengths, has])[0].numpy()
+    assert steps.shape == (2, 4, 88 + 5) and steps[:, :, :88].max() > 0
+    alone = model([frames[1:, :8], lengths[1:], has[1:]])[0].numpy()
+    frames[1, 8:] = 0
+    assert np.allclose(model([frames, lengths, has])[0].numpy()[1, :2], alone[0], atol=1e-5)  # padding says nothing

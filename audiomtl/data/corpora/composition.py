@@ -1,6 +1,8 @@
 """Phrases to be sung over a piano: melody and text, the notes as written and as this singer sings them, and the piano's.
 
-Conventions as in `singing`: a note is (onset, offset, MIDI pitch), seconds from the clip's start. Contents: `Sung`, `Phrase`, `compose`.
+Conventions as in `singing`: a note is (onset, offset, MIDI pitch), seconds from the clip's start.
+
+Contents: `Sung`, `Phrase`, `compose`, `other_words`, `other_melody`.
 """
 
 from collections.abc import Sequence
@@ -52,9 +54,8 @@ def compose(
 ) -> Phrase:
     """Two to three bars of melody with text, and the piano below it."""
     bars = 2 if beat > 0.66 else int(random.integers(2, 4))
-    low, high = singer_range
-    scale = [pitch for pitch in range(low, high + 1) if (pitch - key) % 12 in SCALE]
-    place = int(random.integers(len(scale) // 3, 2 * len(scale) // 3 + 1))
+    scale = _scale(singer_range, key)
+    place = _begin(scale, random)
     score: list[Note] = []
     syllables: list[Sung] = []
     chosen: list[str] = []
@@ -70,7 +71,7 @@ def compose(
             first = len(score)
             for _ in range(held):
                 beats = min(float(random.choice([0.5, 1.0, 1.0, 1.5, 2.0])), max(0.5, end - position))
-                place = int(np.clip(place + random.choice([-3, -2, -1, -1, 0, 1, 1, 2, 3]), 0, len(scale) - 1))
+                place = _step(place, scale, random)
                 if held > 1 and len(score) > first and scale[place] == score[-1][2]:
                     place += 1 if place + 1 < len(scale) else -1  # a held syllable moves
                 score.append((SILENCE_SECONDS + position * beat, SILENCE_SECONDS + (position + beats) * beat, scale[place]))
@@ -83,6 +84,45 @@ def compose(
         tuple(chosen), tuple(syllables), _sung(score, syllables, random), tuple(_rounded(note) for note in score),
         _accompaniment(bars, beat, key, progression, pattern, random), seconds,
     )  # fmt: skip
+
+
+def _scale(singer_range: tuple[int, int], key: int) -> list[int]:
+    low, high = singer_range
+    return [pitch for pitch in range(low, high + 1) if (pitch - key) % 12 in SCALE]
+
+
+def _begin(scale: Sequence[int], random: Random) -> int:
+    return int(random.integers(len(scale) // 3, 2 * len(scale) // 3 + 1))
+
+
+def _step(place: int, scale: Sequence[int], random: Random) -> int:
+    return int(np.clip(place + random.choice([-3, -2, -1, -1, 0, 1, 1, 2, 3]), 0, len(scale) - 1))
+
+
+def other_words(words: Sequence[str], chosen: Sequence[str], share: float, random: Random) -> list[str]:
+    """The text with ``share`` of its words, one at least, replaced by others of the song: no word of it can tell that it is not sung."""
+    found = list(chosen)
+    for index in random.permutation(len(found))[: max(1, round(share * len(found)))]:
+        found[index] = str(random.choice([word for word in words if word != found[index]]))
+    return found
+
+
+def other_melody(score: Sequence[Note], singer_range: tuple[int, int], key: int, share: float, random: Random) -> list[Note]:
+    """The score with the pitches of ``share`` of its notes in a row, one at least, drawn anew, as a melody is drawn; times stay.
+
+    A drawn pitch that would be the written one is the scale's next, so that every one of these notes is another.
+    """
+    scale, found = _scale(singer_range, key), list(score)
+    count = max(1, round(share * len(found)))
+    first = int(random.integers(len(found) - count + 1))
+    place = scale.index(found[first - 1][2]) if first else _begin(scale, random)
+    for index in range(first, first + count):
+        onset, offset, pitch = found[index]
+        place = _step(place, scale, random)
+        if scale[place] == pitch:
+            place += 1 if place + 1 < len(scale) else -1
+        found[index] = (onset, offset, scale[place])
+    return found
 
 
 def _rounded(note: tuple[float, float, int]) -> Note:

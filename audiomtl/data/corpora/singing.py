@@ -29,7 +29,7 @@ import soxr
 from audiomtl.data import audio
 from audiomtl.data.corpora import espeak, german_speech, made, room
 from audiomtl.data.corpora import synthesizer as synth
-from audiomtl.data.corpora.composition import Phrase, Random, compose
+from audiomtl.data.corpora.composition import Phrase, Random, compose, other_melody, other_words
 from audiomtl.data.corpora.espeak import Utterance, Voice
 from audiomtl.data.corpora.synthesizer import Timbre
 from audiomtl.data.corpora.vocoder import PERIOD, SAMPLE_RATE, Syllable, analyse, sing
@@ -37,7 +37,7 @@ from audiomtl.errors import UserError
 from audiomtl.settings.clips import Singing
 from audiomtl.settings.faults import nearest
 
-VERSION = 2  # of this generator: raise it whenever the same settings would give other bytes
+VERSION = 3  # of this generator: raise it whenever the same settings would give other bytes
 PARTS = ("mix", "piano", "voice")
 LABELS = ("deviation", "singer", "song", "timbre")
 
@@ -83,7 +83,7 @@ def clips(data: Singing, folder: Path) -> pd.DataFrame:
         text), words, word_starts, word_ends; notes, score, piano_notes as (onset, offset, pitch), and ``midi_path``. What a part has
         not, is None: a piano alone has no phones, syllables, times of words and notes, a voice alone no piano_notes.
         ``deviation``: "none", "text" or "score": which of given_phones and given_notes is not what was sung (``deviation_share`` of its
-        syllables or notes are others).
+        words or notes are others).
 
     Raises
     ------
@@ -176,7 +176,8 @@ def _song(data: Singing, folder: Path, job: tuple[int, int], spoken: dict[str, U
         }
         row |= _timed(phrase, phones, spans, row["seconds"])
         row |= {"notes": phrase.notes, "score": phrase.score, "piano_notes": phrase.piano}
-        row |= _given(data, phrase, words, analysed, spoken, ("none", "text", "score")[(number + song) % 3], random)
+        deviation = ("none", "text", "score")[(number + song) % 3]
+        row |= _given(data, phrase, deviation, words, SINGERS[singer][1], key, analysed, spoken, random)
         for part in PARTS:
             audio.save(folder / f"{name}_{part}.wav", sounds[part] * peak, sample_rate=SAMPLE_RATE)
             rows.append({"clip_id": f"{name}_{part}", "part": part, **row, "samples": len(voice)})
@@ -219,28 +220,25 @@ def _timed(phrase: Phrase, phones: Sequence[tuple[int, int, str]], spans: Sequen
 def _given(
     data: Singing,
     phrase: Phrase,
+    deviation: str,
     words: Sequence[str],
+    singer_range: tuple[int, int],
+    key: int,
     analysed: dict[str, Syllable],
     spoken: dict[str, Utterance],
-    deviation: str,
     random: Random,
 ) -> dict[str, Any]:
-    """The text and the score that come with the recording, one of them not what was sung."""
-    texts = [one.text for one in phrase.syllables]
-    notes = [tuple(note) for note in phrase.score]
-    others = sorted({syllable for word in words for syllable in word.lower().split("-")})
+    """The text and the score that come with the recording, one of them not what was sung; each by itself may well have been."""
+    texts, notes = list(phrase.words), list(phrase.score)
     if deviation == "text":
-        for index in random.permutation(len(texts))[: max(1, round(data.deviation_share * len(texts)))]:
-            texts[index] = str(random.choice([other for other in others if other != texts[index]]))
+        texts = other_words(words, texts, data.deviation_share, random)
     if deviation == "score":
-        for index in random.permutation(len(notes))[: max(1, round(data.deviation_share * len(notes)))]:
-            onset, offset, pitch = notes[index]
-            notes[index] = (onset, offset, pitch + int(random.choice([-5, -4, -3, 3, 4, 5])))
+        notes = other_melody(notes, singer_range, key, data.deviation_share, random)
     given: list[str] = []
-    for text in texts:
-        if text not in analysed:
-            analysed[text] = analyse(spoken[text])
-        given += analysed[text].phones
+    for syllable in (one for word in texts for one in word.lower().split("-")):
+        if syllable not in analysed:
+            analysed[syllable] = analyse(spoken[syllable])
+        given += analysed[syllable].phones
     return {"deviation": deviation, "given_phones": given, "given_notes": notes}
 
 
