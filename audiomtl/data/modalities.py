@@ -24,7 +24,8 @@ def check_column(table: pd.DataFrame, name: str, modality: Modality, label: str)
 
     Raises
     ------
-    UserError : an absent column; an ``id_column`` that says another clip than clip_id, with its row; a file in rows of unlike labels.
+    UserError : an absent column; an ``id_column`` that says another clip than clip_id, with its row; a file in rows of unlike labels that
+        is not ``shared``.
     """
     place, known = f"modalities.{name}", list(map(str, table.columns))
     for setting, column in (("column", modality.column), ("id_column", modality.id_column)):
@@ -39,7 +40,7 @@ def check_column(table: pd.DataFrame, name: str, modality: Modality, label: str)
                 f'{place}.id_column = "{modality.id_column}": row {other.index[0]} pairs modalities of different clips: clip_id is '
                 f"{row['clip_id']}, but {modality.id_column} is {row[modality.id_column]} ({len(other)} such rows); join tables by clip_id"
             )
-    if modality.kind in ("image", "audio"):
+    if modality.kind in ("image", "audio") and not modality.shared:
         labels = table[table[modality.column].notna()].groupby(modality.column)[label].nunique()
         if (labels > 1).any():
             file = labels.index[labels > 1][0]
@@ -47,7 +48,7 @@ def check_column(table: pd.DataFrame, name: str, modality: Modality, label: str)
             said = ", ".join(f"{clip} ({answer})" for clip, answer in zip(rows["clip_id"], rows[label], strict=True))
             raise UserError(
                 f"{place}: {file} stands in rows of unlike {label}: {said}: modalities of different clips are paired; "
-                "give every clip its own file"
+                f"give every clip its own file, or say {place}.shared = true where a label belongs to the pair"
             )
 
 

@@ -261,5 +261,5 @@ def _salience(name: str, x: Any, lengths: Any, hertz: Sequence[float]) -> Any:
     """(clips, frames, bands) -> (clips, frames, 88): how much each key is heard, all keys by the same convolutions over its overtones."""
     keys = trunk.Harmonics(hertz, name=f"{name}_harmonics")(x)
     keys = trunk.Masked(1)([layers.Conv2D(8, 3, padding="same", activation="relu", name=f"{name}_keys")(keys), lengths])
-    keys = layers.Conv2D(1, 3, padding="same", activation="relu", name=f"{name}_salience")(keys)
+    keys = layers.Conv2D(1, 3, padding="same", activation="softplus", name=f"{name}_salience")(keys)  # one ReLU may die
     return Masked()([layers.Reshape((-1, keys.shape[2]))(keys), OwnSteps(1)([x, lengths])])

@@ -61,6 +61,7 @@ class Singing(Labelled):
     signal_to_noise_db: float  # of the voice over background noise
     reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
     deviation_share: Annotated[float, Field(gt=0, le=1)]  # of words or notes that are others, where given and sung differ
+    every_deviation: bool = False  # each recording three times: with what was sung, with another text, with another score
 
 
 class Pictures(Labelled):

@@ -36,6 +36,7 @@ class Modality(Table):
 
     kind: Literal["audio", "text", "score", "image", "table"]
     column: str  # of the clip table; a clip whose value is none lacks the modality
+    shared: bool  # audio, image: one file may stand in clips of unlike labels, as a picture of several questions does
     id_column: str  # a column that must say the same as clip_id: for tables that were joined; "": none
     size: Count  # text, table: of a step
     filters: Integers  # audio, score, image: of each convolution

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from audiomtl.data import protocols, scores
-from audiomtl.data.corpora import singing, vocoder
+from audiomtl.data.corpora import composition, singing, vocoder
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import Protocol, Singing
 
@@ -154,9 +154,37 @@ def test_what_deviates_deviates_and_nothing_else(sung) -> None:
         spoken = [phone for phone in row.phones if phone != "_"]
         assert (list(row.given_phones) != spoken) is (row.deviation == "text")
         other = [one for one, written in zip(row.given_notes, row.score, strict=True) if list(one) != list(written)]
-        share = len(other) / len(row.score) if row.deviation == "score" else 0
-        assert bool(other) is (row.deviation == "score") and abs(share - 0.5 * bool(other)) < 0.5 / len(row.score) + 0.01
+        assert len(other) == (len(row.score) if row.deviation == "score" else 0)  # deviation_share = 1.0
         assert all(one[:2] == written[:2] for one, written in zip(row.given_notes, row.score, strict=True))  # pitches, not times
+
+
+def test_every_deviation_of_a_recording(table, sung) -> None:
+    every = singing.clips(settings(parts=["mix"], every_deviation=True), Path(table["path"][0]).parents[1])
+    assert len(every) == 3 * len(sung) and every["path"].nunique() == len(sung) and every["clip_id"].is_monotonic_increasing
+    for row in sung.to_dict("records"):
+        three = every[every["path"] == row["path"]].set_index("deviation")
+        assert sorted(three.index) == ["none", "score", "text"]
+        own = three.loc[row["deviation"]]
+        assert list(own["given_phones"]) == list(row["given_phones"]) and list(own["given_notes"]) == list(row["given_notes"])
+        assert (
+            list(three.loc["none"]["given_phones"]) == list(three.loc["score"]["given_phones"]) != list(three.loc["text"]["given_phones"])
+        )
+        assert list(three.loc["none"]["given_notes"]) == list(three.loc["text"]["given_notes"]) != list(three.loc["score"]["given_notes"])
+
+
+def test_what_is_given_might_have_been_sung() -> None:
+    """Other words are the song's, other notes in a row are its scale's, within the singer's range: neither alone tells that it deviates."""
+    words, random = ["Son-ne", "Mond", "Ster-ne", "Blu-me"], np.random.default_rng(1)
+    score = [(0.5 * index, 0.5 * index + 0.4, pitch) for index, pitch in enumerate((48, 50, 52, 53, 55, 57, 59, 60))]
+    for _ in range(50):
+        chosen = [str(word) for word in random.choice(words, 6)]
+        other = composition.other_words(words, chosen, 0.5, random)
+        assert len(other) == 6 and set(other) <= set(words) and sum(one != before for one, before in zip(other, chosen, strict=True)) == 3
+        notes = composition.other_melody(score, (48, 62), 0, 0.5, random)
+        changed = [index for index, (one, before) in enumerate(zip(notes, score, strict=True)) if one != before]
+        assert len(changed) == 4 and changed == list(range(changed[0], changed[0] + 4))
+        assert all(one[:2] == before[:2] for one, before in zip(notes, score, strict=True))
+        assert all(48 <= pitch <= 62 and pitch % 12 in composition.SCALE for *_, pitch in notes)
 
 
 # ---------------------------------------------------------------- the same again

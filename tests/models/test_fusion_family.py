@@ -295,6 +295,7 @@ def test_modalities_of_different_clips_are_refused(use, table) -> None:
     use(with_value(table, "picture", table["picture"][2]))  # clip_00 is "other", clip_02 "same"
     with pytest.raises(UserError, match=r"in rows of unlike verdict: clip_00 \(other\), clip_02 \(same\): modalities of different clips"):
         fusion.prepare(settings({"image": "picture", "text": "words"}), 1)
+    fusion.prepare(settings({"image": "picture", "text": "words"}, modalities__image__shared=True), 1)  # a picture of two questions
     use(with_value(table, "picture", table["picture"][1]))  # the same label: allowed
     fusion.prepare(settings({"image": "picture", "text": "words"}), 1)
 

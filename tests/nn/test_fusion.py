@@ -352,7 +352,17 @@ def test_aligned_compares_what_comes_as_it_is_at_first() -> None:
 
 
 def modality(kind: str, **changes) -> Modality:
-    values = {"kind": kind, "column": "x", "id_column": "", "size": 4, "filters": [3, 5], "kernel": 3, "pool": 2, "coordinates": True}
+    values = {
+        "kind": kind,
+        "column": "x",
+        "shared": False,
+        "id_column": "",
+        "size": 4,
+        "filters": [3, 5],
+        "kernel": 3,
+        "pool": 2,
+        "coordinates": True,
+    }
     return Modality(**{**values, "encoder": "lstm", "pooling": "mean", "weight": 1.0, **changes})
 
 

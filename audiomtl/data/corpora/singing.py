@@ -29,7 +29,7 @@ import soxr
 from audiomtl.data import audio
 from audiomtl.data.corpora import espeak, german_speech, made, room
 from audiomtl.data.corpora import synthesizer as synth
-from audiomtl.data.corpora.composition import Phrase, Random, compose, other_melody, other_words
+from audiomtl.data.corpora.composition import Note, Phrase, Random, compose, other_melody, other_words
 from audiomtl.data.corpora.espeak import Utterance, Voice
 from audiomtl.data.corpora.synthesizer import Timbre
 from audiomtl.data.corpora.vocoder import PERIOD, SAMPLE_RATE, Syllable, analyse, sing
@@ -39,6 +39,7 @@ from audiomtl.settings.faults import nearest
 
 VERSION = 3  # of this generator: raise it whenever the same settings would give other bytes
 PARTS = ("mix", "piano", "voice")
+DEVIATIONS = ("none", "text", "score")
 LABELS = ("deviation", "singer", "song", "timbre")
 
 
@@ -83,7 +84,7 @@ def clips(data: Singing, folder: Path) -> pd.DataFrame:
         text), words, word_starts, word_ends; notes, score, piano_notes as (onset, offset, pitch), and ``midi_path``. What a part has
         not, is None: a piano alone has no phones, syllables, times of words and notes, a voice alone no piano_notes.
         ``deviation``: "none", "text" or "score": which of given_phones and given_notes is not what was sung (``deviation_share`` of its
-        words or notes are others).
+        words or notes are others); a recording has one of the three, or with ``data.every_deviation`` is there once with each.
 
     Raises
     ------
@@ -93,10 +94,11 @@ def clips(data: Singing, folder: Path) -> pd.DataFrame:
         raise UserError(f'data.label = "{data.label}": singing has {", ".join(LABELS)}{nearest(data.label, LABELS)}')
     if data.singers > len(SINGERS):
         raise UserError(f"data.singers = {data.singers}: there are voices for at most {len(SINGERS)}; lower it")
-    swept = data.model_dump(exclude={"label", "groups", "parts"})
+    swept = data.model_dump(exclude={"label", "groups", "parts", "every_deviation"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
     place = Path(folder).absolute() / f"singing-{key}"
-    table = pd.DataFrame([row for row in made.rows(place, partial(_make, data)) if row["part"] in data.parts])
+    rows = [row for row in made.rows(place, partial(_make, data)) if row["part"] in data.parts]
+    table = pd.DataFrame([one for row in rows for one in _with_given(row, every=data.every_deviation)])
     for name in ("voice", "piano"):
         table["vocals_path" if name == "voice" else "piano_path"] = [str(place / f"{phrase}_{name}.wav") for phrase in table["phrase"]]
     table["midi_path"] = [str(place / f"{phrase}.mid") for phrase in table["phrase"]]
@@ -106,6 +108,15 @@ def clips(data: Singing, folder: Path) -> pd.DataFrame:
             values = zip(table[column], table["part"], strict=True)
             table[column] = pd.Series([None if own == part else value for value, own in values], index=table.index, dtype=object)
     return table[["clip_id", "path", *table.columns.drop(["clip_id", "path", "samples", "sha256"])]].reset_index(drop=True)
+
+
+def _with_given(row: dict[str, Any], *, every: bool) -> Iterator[dict[str, Any]]:
+    """Rows of the clip table of one recording: with its own deviation, or one with each."""
+    given = row.pop("given")
+    for deviation in sorted(DEVIATIONS) if every else (row["deviation"],):
+        phones, notes = given[deviation]
+        clip = f"{row['clip_id']}_{deviation}" if every else row["clip_id"]
+        yield {**row, "clip_id": clip, "deviation": deviation, "given_phones": phones, "given_notes": notes}
 
 
 def pronounced(words: Sequence[str]) -> list[list[str]]:
@@ -176,8 +187,12 @@ def _song(data: Singing, folder: Path, job: tuple[int, int], spoken: dict[str, U
         }
         row |= _timed(phrase, phones, spans, row["seconds"])
         row |= {"notes": phrase.notes, "score": phrase.score, "piano_notes": phrase.piano}
-        deviation = ("none", "text", "score")[(number + song) % 3]
-        row |= _given(data, phrase, deviation, words, SINGERS[singer][1], key, analysed, spoken, random)
+        deviation = DEVIATIONS[(number + song) % len(DEVIATIONS)]
+        row["deviation"] = deviation
+        row["given"] = {  # its own first: the others leave it as it is
+            one: _given(data, phrase, one, words, SINGERS[singer][1], key, analysed, spoken, random)
+            for one in sorted(DEVIATIONS, key=lambda one: one != deviation)
+        }
         for part in PARTS:
             audio.save(folder / f"{name}_{part}.wav", sounds[part] * peak, sample_rate=SAMPLE_RATE)
             rows.append({"clip_id": f"{name}_{part}", "part": part, **row, "samples": len(voice)})
@@ -227,8 +242,8 @@ def _given(
     analysed: dict[str, Syllable],
     spoken: dict[str, Utterance],
     random: Random,
-) -> dict[str, Any]:
-    """The text and the score that come with the recording, one of them not what was sung; each by itself may well have been."""
+) -> tuple[list[str], list[Note]]:
+    """Phones and notes that come with the recording, ``deviation`` of them not what was sung; each by itself may well have been."""
     texts, notes = list(phrase.words), list(phrase.score)
     if deviation == "text":
         texts = other_words(words, texts, data.deviation_share, random)
@@ -239,7 +254,7 @@ def _given(
         if syllable not in analysed:
             analysed[syllable] = analyse(spoken[syllable])
         given += analysed[syllable].phones
-    return {"deviation": deviation, "given_phones": given, "given_notes": notes}
+    return given, notes
 
 
 def piano(random: Random) -> Timbre:
