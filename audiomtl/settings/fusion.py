@@ -97,6 +97,9 @@ class Settings(Experiment):
         for name, modality in self.modalities.items():
             if not NAME.fullmatch(name):
                 raise ValueError(f"modalities.{name}: a modality's name has small letters and digits only: scores are named by it")
+            if modality.encoder == "keys" and (modality.kind == "text" or (modality.kind == "audio" and self.features.kind != "log_mel")):
+                remedy = 'encoder = "lstm" or "embedding"' if modality.kind == "text" else 'features.kind = "log_mel"'
+                raise ValueError(f'modalities.{name}.encoder = "keys": a modality of kind {modality.kind} has no keys here; set {remedy}')
             if modality.column == self.data.label:
                 raise ValueError(
                     f'modalities.{name}.column = "{modality.column}" is data.label itself: the target would be among the inputs (leakage); '

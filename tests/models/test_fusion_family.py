@@ -288,6 +288,13 @@ def test_values_that_are_not_of_their_kind_are_refused(use, table, column, value
     assert "\n" not in str(error.value)
 
 
+def test_keys_need_bands_whose_frequency_is_known() -> None:
+    with pytest.raises(UserError, match=r'modalities\.text\.encoder = "keys": .* of kind text has no keys here; set encoder = "lstm"'):
+        settings(modalities__text__encoder="keys")
+    with pytest.raises(UserError, match=r'modalities\.audio\.encoder = "keys": .* set features\.kind = "log_mel"'):
+        settings(ALL, modalities__audio__encoder="keys", features__kind="mfcc", features__coefficients=8)
+
+
 def test_modalities_of_different_clips_are_refused(use, table) -> None:
     use(table.assign(of_text=np.where(table["clip_id"] == "clip_03", "clip_04", table["clip_id"])))
     with pytest.raises(UserError, match=r"row 3 pairs .* different clips: clip_id is clip_03, but of_text is clip_04 \(1 such rows\)"):
