@@ -46,8 +46,8 @@ study-%: $(READY) ## run the study studies/%.toml, or go on with it (SLOTS=n: tr
 promote-%: $(READY) ## write the best trial of a study into its experiment file
 	$(RUN) promote $*
 
-best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores come back
-	$(RUN) best $* $(OPTIONS)
+best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores come back (EXACT=1: to the bit)
+	$(RUN) best $* $(OPTIONS) $(if $(EXACT),--exact)
 
 ablations-%: $(READY) ## train the ablations of experiments/%.toml, compare them with its best runs (TIER=core: tasks alone, joins)
 	$(RUN) ablations $* $(OPTIONS) $(CORE)

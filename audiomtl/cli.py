@@ -177,15 +177,21 @@ def promote(
 def best(
     name: ExperimentName,
     record: Annotated[bool, typer.Option("--record", help="Write the scores into [expected] instead of checking them.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Demand equality to the bit, seed by seed, also for scores recorded on another machine.")
+    ] = False,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
 ) -> None:
     """Train an experiment on every seed; do its scores come back?
 
-    With --record its scores are written into the file, as [expected]. Without, they are checked against [expected]: a score that moved
-    ends with a table and exit code 1. An experiment whose data set is absent is skipped with a line.
+    With --record its scores are written into the file, as [expected]. Without, they are checked against [expected]: seed by seed, to the
+    bit on the machine that recorded them and with --exact on any, else within their tolerances. A score that moved ends with a table and
+    exit code 1. An experiment whose data set is absent is skipped with a line.
     """
+    if record and exact:
+        raise typer.BadParameter("--record writes [expected] and --exact checks it; give one of them")
     from audiomtl import config
     from audiomtl.errors import MissingData
 
@@ -197,7 +203,7 @@ def best(
         return
     from audiomtl.harness import experiment
 
-    if not experiment.best(file, record_it=record, again=again, slots=slots, threads=threads):
+    if not experiment.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 

@@ -10,8 +10,10 @@ PACKAGE = Path(__file__).parents[1] / "audiomtl"
 FLOORS = {
     "settings": 0,
     "config": 0,
+    "definitions": 0,
     "errors": 0,
     "metrics": 0,
+    "surroundings": 0,
     "pictures": 0,
     "data": 1,
     "nn": 2,

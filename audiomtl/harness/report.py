@@ -265,7 +265,7 @@ def _results(tracking: Tracking) -> tuple[str, str]:
         found = arms(file, best, runs) if best else []
         if best is None or len(best.runs) < len(file.settings.seeds):
             lacking.append(f"best runs of {file.name} on every seed (make best-{file.name})")
-        elif best.settings != config.trained_settings(file.raw):
+        elif best.settings != config.scored_settings(file.raw):
             lacking.append(f"best runs of {file.name} with the settings in {file.path} (make best-{file.name})")
         elif any(not arm.same and not arm.failed and len(arm.pairs) < len(best.runs) for arm in found):
             lacking.append(f"ablations of {file.name} (make ablations-{file.name})")
@@ -325,7 +325,7 @@ def _scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
 
 
 def _versus_file(file: ExperimentFile, best: BestSet) -> str:
-    own = config.trained_settings(file.raw)
+    own = config.scored_settings(file.raw)
     absent = object()
     paths = [path for path in sorted({*own, *best.settings}) if own.get(path, absent) != best.settings.get(path, absent)]
     if not paths:
