@@ -126,11 +126,11 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 # ---------------------------------------------------------------- network
 
 
-def network(settings: Settings, names: Mapping[str, Sequence[str]], symbols: int) -> keras.Model:
+def network(settings: Settings, names: Mapping[str, Sequence[str]], symbols: int, seed: int) -> keras.Model:
     """[frames, lengths, text where there is one, roll where there is one] -> {head: output}."""
     bands = settings.features.n_bands
     given, text = _inputs(settings), None
-    trunk = encoder(settings.encoder, _hertz(settings), audio=settings.inputs.audio, score=bool(settings.inputs.score))
+    trunk = encoder(settings.encoder, _hertz(settings), seed=seed, audio=settings.inputs.audio, score=bool(settings.inputs.score))
     if settings.inputs.text:
         text = (text_encoder(symbols + 2, TEXT_SIZE)(given["text"]), given["text"])
     places = [given["frames"], given["lengths"], *([given["roll"]] if settings.inputs.score else [])]
@@ -184,7 +184,7 @@ def reads_of(settings: Settings) -> list[str]:
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Train one network on all its tasks; it comes back with the weights of its best epoch."""
     examples, reads = prepared.examples["train"], reads_of(settings)
-    model = network(settings, prepared.names, len(prepared.symbols))
+    model = network(settings, prepared.names, len(prepared.symbols), seed)
     heads = {name: head for name, head in settings.heads.items() if head.weight}
     pairs = {name: pair for name, pair in settings.coupling.items() if pair.weight}
     chosen = settings.balancing
