@@ -29,7 +29,7 @@ def network() -> keras.Model:
         kind="recurrent", filters=(8, 16), pool_frames=(2, 2), pool_bands=(2, 2), units=32, dropout=0.0, noise=0.0, shift_bands=0
     )
     frames, lengths = keras.Input((None, BANDS)), keras.Input((), dtype="int32")
-    steps = encoder(chosen, [float(band) for band in range(BANDS)])([frames, lengths])
+    steps = encoder(chosen, [float(band) for band in range(BANDS)], seed=0)([frames, lengths])
     outputs = {name: tasks.output(name, kind, steps, lengths, classes=CLASSES, bands=BANDS, stride=4) for name, kind in HEADS.items()}
     return keras.Model([frames, lengths], outputs)
 

@@ -6,7 +6,6 @@ Rows are standardised by train's means and deviations. Classes are the sorted la
 Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import pandas as pd
 from audiomtl.data import audio, catalog, protocols, splits
 from audiomtl.data.store import FeatureStore
 from audiomtl.metrics import labels
+from audiomtl.nn import saved
 from audiomtl.nn.classifiers import class_probabilities, fit_classifier
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
 from audiomtl.settings.baseline import Settings
@@ -144,14 +144,12 @@ def save(fitted: Fitted, folder: Path) -> None:
     """Write ``train.npz`` (rows and labels of train) and ``use.json``: no pickle; `load` fits again, to the same numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / "train.npz", rows=fitted.rows, truth=fitted.truth)
-    use = {"classes": fitted.classes, "seed": fitted.seed, "settings": fitted.settings.model_dump(mode="json")}
-    (folder / "use.json").write_text(json.dumps(use, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+    saved.write(folder, {"classes": fitted.classes, "seed": fitted.seed}, fitted.settings, saved.of_features)
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
-    use = json.loads((folder / "use.json").read_text(encoding="utf-8"))
-    settings = Settings.model_validate(use["settings"])
+    use, settings = saved.read(folder, Settings, saved.of_features)
     with np.load(folder / "train.npz", allow_pickle=False) as stored:
         rows, truth = stored["rows"], stored["truth"]
     return Fitted(

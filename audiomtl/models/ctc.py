@@ -6,7 +6,6 @@ Scores leave pauses out. A network trained on frames is decoded by runs of its b
 Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.metrics import sequences
-from audiomtl.nn import ctc
+from audiomtl.nn import ctc, saved
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.recurrent import frame_centres, recurrent_network, reduced
 from audiomtl.settings.ctc import Settings
@@ -252,15 +251,13 @@ def save(fitted: Fitted, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     fitted.model.save(folder / "model.keras")
     use: dict[str, Any] = {"vocabulary": fitted.vocabulary, "scaler": scaling.to_json(fitted.scaler), "mode": fitted.mode}
-    use["settings"] = fitted.settings.model_dump(mode="json")
-    (folder / "use.json").write_text(json.dumps(use, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+    saved.write(folder, use, fitted.settings, saved.of_features)
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote; Keras's safe mode stays on."""
-    use = json.loads((folder / "use.json").read_text(encoding="utf-8"))
+    use, settings = saved.read(folder, Settings, saved.of_features)
     model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
-    settings = Settings.model_validate(use["settings"])
     vocabulary, scaler = tuple(use["vocabulary"]), scaling.from_json(use["scaler"])
     return Fitted(model, settings, vocabulary, scaler, use["mode"], _forward(model), None)
 

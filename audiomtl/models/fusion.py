@@ -7,7 +7,6 @@ is a token that train does not have.
 Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -26,6 +25,7 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.metrics import labels
+from audiomtl.nn import saved
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.fusion import join
 from audiomtl.nn.modalities import ModalityDropout, PoolSteps, encode
@@ -339,19 +339,22 @@ def save(fitted: Fitted, folder: Path) -> None:
     fitted.model.save(folder / "model.keras")
     reading = fitted.reading
     use = {"classes": reading.classes, "vocabularies": reading.vocabularies, "scaler": scaling.to_json(reading.scaler)}
-    use |= {"scales": reading.scales, "shapes": reading.shapes, "settings": fitted.settings.model_dump(mode="json")}
-    (folder / "use.json").write_text(json.dumps(use, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+    saved.write(folder, use | {"scales": reading.scales, "shapes": reading.shapes}, fitted.settings, _versions)
+
+
+def _versions(settings: Settings) -> dict[str, Any]:
+    return saved.of_features(settings) if any(one.kind == "audio" for one in settings.used.values()) else {}
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote; Keras's safe mode stays on."""
-    use = json.loads((folder / "use.json").read_text(encoding="utf-8"))
+    use, settings = saved.read(folder, Settings, _versions)
     model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
     vocabularies = {name: tuple(tokens) for name, tokens in use["vocabularies"].items()}
     shapes = {name: tuple(shape) for name, shape in use["shapes"].items()}
     scales = {name: tuple(pair) for name, pair in use["scales"].items()}
     reading = Reading(tuple(use["classes"]), vocabularies, scaling.from_json(use["scaler"]), scales, shapes)
-    return Fitted(model, Settings.model_validate(use["settings"]), reading, _forward(model), None)
+    return Fitted(model, settings, reading, _forward(model), None)
 
 
 def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:

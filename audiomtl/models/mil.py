@@ -6,7 +6,6 @@ the same `Example` records that made the batch, in one order. Starts and ends of
 Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.metrics import labels
+from audiomtl.nn import saved
 from audiomtl.nn.bags import mil_network
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
@@ -333,15 +333,17 @@ def save(fitted: Fitted, folder: Path) -> None:
     """Write ``model.keras`` and ``use.json`` (settings, classes, scaler) into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     fitted.model.save(folder / "model.keras")
-    use = {"classes": fitted.classes, "scaler": scaling.to_json(fitted.scaler), "settings": fitted.settings.model_dump(mode="json")}
-    (folder / "use.json").write_text(json.dumps(use, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+    saved.write(folder, {"classes": fitted.classes, "scaler": scaling.to_json(fitted.scaler)}, fitted.settings, _versions)
+
+
+def _versions(settings: Settings) -> dict[str, Any]:
+    return {} if settings.network.window == "embedding" else saved.of_features(settings)
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote; Keras's safe mode stays on."""
-    use = json.loads((folder / "use.json").read_text(encoding="utf-8"))
+    use, settings = saved.read(folder, Settings, _versions)
     model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
-    settings = Settings.model_validate(use["settings"])
     return Fitted(model, settings, tuple(use["classes"]), scaling.from_json(use["scaler"]), _forward(model), None)
 
 

@@ -8,7 +8,6 @@ the total.
 Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`, `outputs_of`.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.errors import UserError
-from audiomtl.nn import alignment, judging, showing, targets, tasks
+from audiomtl.nn import alignment, judging, saved, showing, targets, tasks
 from audiomtl.nn.balancing import Balancing
 from audiomtl.nn.examples import Example, collate, example, frames_of, with_arrays, with_clean, with_few_labels
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
@@ -126,11 +125,11 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 # ---------------------------------------------------------------- network
 
 
-def network(settings: Settings, names: Mapping[str, Sequence[str]], symbols: int) -> keras.Model:
+def network(settings: Settings, names: Mapping[str, Sequence[str]], symbols: int, seed: int) -> keras.Model:
     """[frames, lengths, text where there is one, roll where there is one] -> {head: output}."""
     bands = settings.features.n_bands
     given, text = _inputs(settings), None
-    trunk = encoder(settings.encoder, _hertz(settings), audio=settings.inputs.audio, score=bool(settings.inputs.score))
+    trunk = encoder(settings.encoder, _hertz(settings), seed=seed, audio=settings.inputs.audio, score=bool(settings.inputs.score))
     if settings.inputs.text:
         text = (text_encoder(symbols + 2, TEXT_SIZE)(given["text"]), given["text"])
     places = [given["frames"], given["lengths"], *([given["roll"]] if settings.inputs.score else [])]
@@ -184,7 +183,7 @@ def reads_of(settings: Settings) -> list[str]:
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Train one network on all its tasks; it comes back with the weights of its best epoch."""
     examples, reads = prepared.examples["train"], reads_of(settings)
-    model = network(settings, prepared.names, len(prepared.symbols))
+    model = network(settings, prepared.names, len(prepared.symbols), seed)
     heads = {name: head for name, head in settings.heads.items() if head.weight}
     pairs = {name: pair for name, pair in settings.coupling.items() if pair.weight}
     chosen = settings.balancing
@@ -342,16 +341,14 @@ def save(fitted: Fitted, folder: Path) -> None:
     kept = {name: tensor for name, tensor in fitted.model.output.items() if not fitted.settings.heads[name].train_only}
     keras.Model(fitted.model.inputs, kept, name="multitask").save(folder / "model.keras")
     use = {"names": fitted.names, "symbols": fitted.symbols, "scaler": scaling.to_json(fitted.scaler)}
-    use["settings"] = fitted.settings.model_dump(mode="json")
-    (folder / "use.json").write_text(json.dumps(use, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+    saved.write(folder, use, fitted.settings, saved.of_features)
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote; Keras's safe mode stays on."""
-    use = json.loads((folder / "use.json").read_text(encoding="utf-8"))
+    use, settings = saved.read(folder, Settings, saved.of_features)
     model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
     names = {name: tuple(classes) for name, classes in use["names"].items()}
-    settings = Settings.model_validate(use["settings"])
     return Fitted(model, settings, names, tuple(use["symbols"]), scaling.from_json(use["scaler"]), _forward(model), None)
 
 

@@ -8,7 +8,6 @@ becomes a dense layer with its numbers, so that it can be exported like the othe
 Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
 """
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,9 +24,8 @@ from audiomtl.data.pipeline import batch_order
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.metrics import labels
-from audiomtl.nn import yamnet
+from audiomtl.nn import embeddings, saved, yamnet
 from audiomtl.nn.classifiers import class_probabilities, fit_classifier
-from audiomtl.nn.embeddings import EmbeddingStore
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.heads import head_network
 from audiomtl.nn.pooling import majority_vote
@@ -150,7 +148,7 @@ def _patches(table: pd.DataFrame, settings: Settings, weights: Path | None) -> l
         return arrays
     folder = catalog.cache_folder() / "features"
     if weights:
-        return EmbeddingStore(folder, weights, settings.fine_tune.blocks).activations(list(table["path"]))
+        return embeddings.EmbeddingStore(folder, weights, settings.fine_tune.blocks).activations(list(table["path"]))
     return [statistics(one, settings) for one in FeatureStore(folder).features(list(table["path"]), settings.features)]
 
 
@@ -189,9 +187,9 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
         return _loss(model([batch["patches"], batch["counts"]], training=True), batch, settings) + sum(model.losses)
 
     def head_alone(model: keras.Model, batch: Any) -> tf.Tensor:
-        embeddings = tf.stop_gradient(tail(batch["patches"], training=False))
+        embedded = tf.stop_gradient(tail(batch["patches"], training=False))
         still = sum(0.0 * tf.reduce_sum(variable) for variable in tail.trainable_variables)  # a gradient of zero: they have one
-        return _loss(head([embeddings, batch["counts"]], training=True), batch, settings) + sum(model.losses) + still
+        return _loss(head([embedded, batch["counts"]], training=True), batch, settings) + sum(model.losses) + still
 
     def score(epoch: int) -> Scores:
         return {f"validation/{name}": value for name, value in evaluate(fitted, prepared.examples["validation"]).items()}
@@ -393,15 +391,21 @@ def save(fitted: Fitted, folder: Path) -> None:
         np.savez(folder / "train.npz", rows=fitted.rows, truth=fitted.truth)
     else:
         fitted.model.save(folder / "model.keras")
-    use = {"classes": fitted.classes, "settings": fitted.settings.model_dump(mode="json"), "seed": fitted.seed}
-    use |= {"weights": fitted.weights_digest, "profile": yamnet.PROFILE}
-    (folder / "use.json").write_text(json.dumps(use, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+    use = {"classes": fitted.classes, "seed": fitted.seed, "weights": fitted.weights_digest}
+    saved.write(folder, use, fitted.settings, _versions)
+
+
+def _versions(settings: Settings) -> dict[str, Any]:
+    """Of what is frozen."""
+    if settings.extractor.kind == "yamnet":
+        return {"embeddings": embeddings.VERSION, "profile": yamnet.PROFILE}
+    return saved.of_features(settings) if settings.extractor.kind == "statistics" else {}
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote; Keras's safe mode stays on."""
-    use = json.loads((folder / "use.json").read_text(encoding="utf-8"))
-    settings, classes = Settings.model_validate(use["settings"]), tuple(use["classes"])
+    use, settings = saved.read(folder, Settings, _versions)
+    classes = tuple(use["classes"])
     bare = Fitted(None, None, None, np.empty((0, 0)), np.empty(0), settings, classes, use["seed"], use["weights"], None, None)
     if (folder / "train.npz").is_file():
         with np.load(folder / "train.npz", allow_pickle=False) as stored:

@@ -5,9 +5,10 @@ checkpoint holds everything else: all variables of the model (seed generators in
 far and the scores of every epoch. It is written whole to a temporary file, synced, and renamed, after each epoch; so a training
 that is killed at any batch and started again ends with bit-identical weights and scores.
 
-Contents: `seed_everything`, `make_optimizer`, `learning_rate`, `Checkpoint`, `Fit`, `fit`, `TrainingFailed`.
+Contents: `seed_everything`, `stream`, `make_optimizer`, `learning_rate`, `Checkpoint`, `Fit`, `fit`, `TrainingFailed`.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -39,6 +40,11 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+def stream(seed: int, name: str) -> int:
+    """Seed, in [0, 2**31), of one random layer: two trainings' seeds draw different numbers, and so do two layers of one training."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big") >> 1
 
 
 def make_optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:

@@ -52,7 +52,7 @@ class ModalityDropout(layers.Layer):
 
     def __init__(self, share: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.share = share
+        self.share, self.seed = share, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, presence, training=False):
@@ -66,7 +66,7 @@ class ModalityDropout(layers.Layer):
         return shape
 
     def get_config(self):
-        return super().get_config() | {"share": self.share}
+        return super().get_config() | {"share": self.share, "seed": self.seed}
 
 
 @registered

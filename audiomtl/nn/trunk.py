@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras import layers
 
 from audiomtl.data.scores import KEYS, LOWEST
+from audiomtl.nn.fit import stream
 from audiomtl.settings.multitask import Encoder
 
 HEADS, BLOCKS = 4, 2  # of the transformer
@@ -143,7 +144,7 @@ class ShiftBands(layers.Layer):
     outside the bands is the outermost one.
     """
 
-    def __init__(self, most: int, seed: int = 0, **options: Any) -> None:
+    def __init__(self, most: int, *, seed: int, **options: Any) -> None:
         super().__init__(**options)
         self.most, self.seed = most, seed
         self.draws = keras.random.SeedGenerator(seed)
@@ -204,11 +205,11 @@ class Positions(layers.Layer):
         return x + tf.concat([tf.sin(angles), tf.cos(angles)], axis=1)[None, :, :size]
 
 
-def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, score: bool = False) -> keras.Model:
+def encoder(settings: Encoder, hertz: Sequence[float], *, seed: int, audio: bool = True, score: bool = False) -> keras.Model:
     """[frames (clips, longest, bands), lengths, and with ``score`` a roll (clips, steps, 88)] -> (clips, steps, size).
 
     ``hertz`` (bands,) are the centres of the bands; kind harmonic looks at them, others count them, and has a second output for heads that
-    look at keys (`PerKey`): (clips, steps, 88, ``filters[1]``).
+    look at keys (`PerKey`): (clips, steps, 88, ``filters[1]``). ``seed`` is the training's: noise and shifts of bands are drawn from it.
 
     Of the article's trunk (4 x 4 convolutions of 32 and 64, pools of 2 bands by 4 frames, dense 128, 128, 64) these were repaired:
     it flattened the whole clip, which fixes its length and cannot be joined with a sequence: here every step is flattened for itself;
@@ -217,8 +218,9 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, sc
     """
     stride, bands = settings.pool_frames[0] * settings.pool_frames[1], len(hertz)
     frames, lengths = layers.Input((None, bands), name="frames"), layers.Input((), dtype="int32", name="lengths")
-    inputs, parts, keys, pooled = [frames, lengths], [], None, 1
-    heard = Masked(1)([layers.GaussianNoise(settings.noise, seed=0)(frames), lengths]) if settings.noise else frames
+    inputs, parts, keys, pooled, heard = [frames, lengths], [], None, 1, frames
+    if settings.noise:
+        heard = Masked(1)([layers.GaussianNoise(settings.noise, seed=stream(seed, "noise"))(frames), lengths])
     if audio and settings.kind == "harmonic":
         whole = WholeSteps(stride)(heard)
         keys = Harmonics(hertz, name="harmonics")(whole)
@@ -227,7 +229,8 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, audio: bool = True, sc
             keys = Masked(pooled)([keys, lengths])
             keys = layers.MaxPooling2D((frames_of, 1), padding="same")(keys) if frames_of > 1 else keys
             pooled *= frames_of
-        near = layers.Conv1D(128, 3, padding="same", activation="relu", name="near")(ShiftBands(settings.shift_bands)(whole))
+        shifted = ShiftBands(settings.shift_bands, seed=stream(seed, "shift_bands"))(whole)
+        near = layers.Conv1D(128, 3, padding="same", activation="relu", name="near")(shifted)
         near = Masked(1)([near, lengths])
         parts.append(layers.AveragePooling1D(stride, padding="same")(near) if stride > 1 else near)
     elif audio:

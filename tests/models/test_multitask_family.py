@@ -94,7 +94,7 @@ def trained(settings, seed: int = 1, on_epoch=lambda epoch, scores: True, checkp
 def network(some, prepared):
     """An untrained network with no weight at 0."""
     seed_everything(0)
-    model, random = multitask.network(some, prepared.names, len(prepared.symbols)), np.random.default_rng(0)
+    model, random = multitask.network(some, prepared.names, len(prepared.symbols), 0), np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(variable.numpy() + 0.02 * random.normal(size=variable.shape))
     return model
@@ -327,7 +327,7 @@ def test_item_weights_multiply_a_clip(use, table, name) -> None:
 def test_a_task_of_weight_0_is_not_trained(use, eagerly) -> None:
     fitted, prepared = trained(settings(heads__activity__weight=0.0, training__epochs=2))
     seed_everything(1)
-    start = multitask.network(fitted.settings, prepared.names, 0)
+    start = multitask.network(fitted.settings, prepared.names, 0, 1)
     assert np.array_equal(start.get_layer("head_activity").kernel, fitted.model.get_layer("head_activity").kernel)
     assert not np.array_equal(start.get_layer("head_event").kernel, fitted.model.get_layer("head_event").kernel)
     assert "train/activity_loss" not in fitted.fit.history[-1]
@@ -343,7 +343,7 @@ def test_coupling_teaches_a_head_without_labels(use, eagerly) -> None:
     some = settings(heads__activity__weight=0.0, coupling__agreement__weight=1.0, training__epochs=2)
     fitted, prepared = trained(some)
     seed_everything(1)
-    start = multitask.network(some, prepared.names, 0)
+    start = multitask.network(some, prepared.names, 0, 1)
     for name in ("head_activity", "head_event"):
         assert not np.array_equal(start.get_layer(name).kernel, fitted.model.get_layer(name).kernel)
     last = fitted.fit.history[-1]

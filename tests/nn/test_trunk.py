@@ -5,7 +5,7 @@ import librosa
 import numpy as np
 import pytest
 
-from audiomtl.nn import trunk
+from audiomtl.nn import modalities, trunk
 from audiomtl.nn.fit import seed_everything
 from audiomtl.settings.multitask import Encoder
 
@@ -13,11 +13,12 @@ HERTZ = librosa.mel_frequencies(50, fmin=50, fmax=4000)[1:-1].tolist()
 KEYS = trunk.KEYS
 
 
-def made(kind: str, pools=(2, 2), **options) -> keras.Model:
+def made(kind: str, pools=(2, 2), noise=0.0, shift_bands=0, seed=0, **options) -> keras.Model:
     """An encoder with weights and biases at random, so that no path is silent."""
     seed_everything(0)
-    chosen = Encoder(kind=kind, filters=(3, 4), pool_frames=pools, pool_bands=(2, 2), units=8, dropout=0.0, noise=0.0, shift_bands=0)
-    model, random = trunk.encoder(chosen, HERTZ, **options), np.random.default_rng(0)
+    chosen = {"filters": (3, 4), "pool_frames": pools, "pool_bands": (2, 2), "units": 8, "dropout": 0.0}
+    chosen = Encoder(kind=kind, noise=noise, shift_bands=shift_bands, **chosen)
+    model, random = trunk.encoder(chosen, HERTZ, seed=seed, **options), np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(0.2 * random.normal(size=variable.shape))
     return model
@@ -107,13 +108,34 @@ def test_all_keys_share_one_network() -> None:
 
 def test_bands_are_shifted_clip_by_clip_and_in_training_only() -> None:
     x = np.tile(np.arange(10.0, dtype=np.float32), (40, 3, 1))
-    layer = trunk.ShiftBands(2)
-    assert np.array_equal(layer(x), x) and np.array_equal(trunk.ShiftBands(0)(x, training=True), x)
+    layer = trunk.ShiftBands(2, seed=0)
+    assert np.array_equal(layer(x), x) and np.array_equal(trunk.ShiftBands(0, seed=0)(x, training=True), x)
     found = layer(x, training=True).numpy()
     assert (found == found[:, :1]).all()  # all frames of a clip alike
     moved = found[:, 0, 5] - 5
     assert set(moved) == {-2, -1, 0, 1, 2}
     assert all(np.array_equal(one, np.clip(np.arange(10) + by, 0, 9)) for one, by in zip(found[:, 0], moved, strict=True))
+
+
+def test_every_seed_and_every_layer_draws_its_own_numbers(tmp_path) -> None:
+    frames, lengths = np.ones((4, 16, len(HERTZ)), np.float32), np.full(4, 16, np.int32)
+    for changes in ({"noise": 0.5}, {"shift_bands": 6}):
+        own, same, other = (made("harmonic", seed=seed, **changes) for seed in (1, 1, 2))
+        ramp = frames * np.arange(len(HERTZ), dtype=np.float32)
+        drawn = [model([ramp, lengths], training=True)[0].numpy() for model in (own, same, other)]
+        assert np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0], drawn[2])
+    model = made("harmonic", noise=0.5, shift_bands=6)
+    states = [variable.numpy().tolist() for variable in model.variables if "seed_generator" in variable.path]
+    assert len({tuple(state) for state in states}) == len(states) == 4  # noise, shift, two LSTM: all are in every checkpoint
+    model.save(tmp_path / "encoder.keras")
+    again = keras.models.load_model(tmp_path / "encoder.keras", safe_mode=True, compile=False)
+    assert [variable.numpy().tolist() for variable in again.variables if "seed_generator" in variable.path][:2] == states[:2]
+
+
+def test_a_model_saved_with_a_fixed_seed_loads() -> None:
+    """As before the layers drew from the training's seed."""
+    assert trunk.ShiftBands.from_config({"most": 2, "seed": 0}).seed == 0
+    assert modalities.ModalityDropout.from_config({"share": 0.1}).share == 0.1
 
 
 # ---------------------------------------------------------------- text
