@@ -22,6 +22,7 @@ from audiomtl import definitions
 from audiomtl.data import audio, fetch, files, store
 from audiomtl.nn import yamnet
 
+VERSION = 1  # saved with every model that reads them: raise it when their numbers change
 # their code and packages are in every key
 COMPUTED_BY = ("audiomtl.nn.embeddings.EmbeddingStore", "audiomtl.nn.embeddings.patches_of_file")
 BATCH = 32  # patches
