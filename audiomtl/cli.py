@@ -138,7 +138,7 @@ def study(
 
     file = config.load_study(name, experiment or None)
     _with_data(file.experiment.settings)
-    from audiomtl.harness.study import run_study
+    from audiomtl.harness.search.study import run_study
 
     run_study(file, slots=slots, threads=threads, storage=storage)
 
@@ -157,8 +157,8 @@ def promote(
     Only the swept settings change (of an ablation: in its table), comments stay, and [expected] goes, as it no longer holds.
     """
     from audiomtl import config
-    from audiomtl.harness import study as studies
-    from audiomtl.harness.promotion import promote as promote_trial
+    from audiomtl.harness.search import study as studies
+    from audiomtl.harness.search.promote import promote as promote_trial
 
     file = config.load_study(name)
     if file.study.metrics and trial is None:
@@ -244,7 +244,7 @@ def report(
 
     Markdown with results, ablations, sweep histories, importances and learning curves.
     """
-    from audiomtl.harness import report as reporting
+    from audiomtl.harness.report import tables as reporting
 
     print(reporting.write(names or [], folder=Path(to) if to else None, readme=Path("README.md") if readme else None))
 
@@ -271,7 +271,7 @@ def curve(
 
     file = config.load_experiment(name)
     _with_data(file.settings)
-    from audiomtl.harness.curve import curve as draw_curve
+    from audiomtl.harness.report.curve import curve as draw_curve
 
     shares = [*(fractions or []), *(more or [])] or [0.1, 0.25, 0.5, 1.0]
     if not draw_curve(file, shares, beside or [], slots=slots, threads=threads):
@@ -292,7 +292,7 @@ def export(
     """
     _quiet_tensorflow()
     from audiomtl import config
-    from audiomtl.harness import export as exporting
+    from audiomtl.harness.use import export as exporting
 
     with open(2, "w", closefd=False) as log, contextlib.redirect_stderr(log):  # converters and MLflow talk
         written, run, version = exporting.export(config.load_experiment(name), Path(to), seed=seed, registered=register)
@@ -320,7 +320,7 @@ def predict(
     """
     _quiet_tensorflow()
     from audiomtl import config
-    from audiomtl.harness import predict as predicting
+    from audiomtl.harness.use import predict as predicting
 
     request = predicting.Request(files, output, top, over_time, stream, threshold)
     if not predicting.predict(config.load_experiment(name), request, seed=seed):
@@ -344,10 +344,10 @@ def align(
     """
     _quiet_tensorflow()
     from audiomtl import config
-    from audiomtl.harness import sung
+    from audiomtl.harness.use import align as aligning
 
-    found = sung.align(config.load_experiment(name), sound, text, phones=phones, seed=seed, to=to, force=force)
-    print(sung.table(found))
+    found = aligning.align(config.load_experiment(name), sound, text, phones=phones, seed=seed, to=to, force=force)
+    print(aligning.table(found))
     if to:
         print(f"{to} written")
 
@@ -367,9 +367,9 @@ def notes(
     """
     _quiet_tensorflow()
     from audiomtl import config
-    from audiomtl.harness import sung
+    from audiomtl.harness.use.notes import notes as transcribe
 
-    place, counts = sung.notes(config.load_experiment(name), sound, head=head, seed=seed, to=to, force=force)
+    place, counts = transcribe(config.load_experiment(name), sound, head=head, seed=seed, to=to, force=force)
     print(f"{place}: {', '.join(f'{track} {_notes(count)}' for track, count in counts.items())}")
 
 
@@ -379,7 +379,7 @@ def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535
 
     Prints the address of the last study's comparison. Ctrl-C ends it.
     """
-    from audiomtl.harness.pages import serve
+    from audiomtl.harness.report.pages import serve
 
     serve(port)
 
@@ -387,14 +387,14 @@ def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535
 @app.command()
 def price(names: ExperimentNames = None, core: Core = False) -> None:
     """How many trainings, and minutes, are best and ablations?"""
-    from audiomtl.harness import runs
+    from audiomtl.harness.record import runs
 
     print(runs.price(names or [], slots=DEFAULT_SLOTS, core=core))
 
 
 def _quiet_tensorflow() -> None:
     """What TensorFlow's C++ parts say of themselves goes to the log of the runs; Python's own stderr stays the terminal."""
-    from audiomtl.harness.tracking import server_log
+    from audiomtl.harness.record.store import server_log
 
     server_log().parent.mkdir(parents=True, exist_ok=True)
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)

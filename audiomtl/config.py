@@ -19,7 +19,18 @@ from pydantic import ValidationError
 
 from audiomtl.errors import UserError
 from audiomtl.settings.expected import Expected
-from audiomtl.settings.families import NOT_SCORED, family, is_scored, known_path, scored_settings, scores, settings_of, trained_settings
+from audiomtl.settings.family import (
+    NOT_SCORED,
+    families,
+    family,
+    is_scored,
+    known_path,
+    package_of,
+    scored_settings,
+    scores,
+    settings_of,
+    trained_settings,
+)
 from audiomtl.settings.faults import first_fault, nearest, show
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
@@ -30,10 +41,12 @@ from audiomtl.settings.toml import edit, flatten, override, read, toml_value
 __all__ = [
     "NOT_SCORED",
     "edit",
+    "families",
     "family",
     "flatten",
     "ordered",
     "override",
+    "package_of",
     "scored_settings",
     "scores",
     "settings_of",

@@ -13,11 +13,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from audiomtl.nn import tasks
-from audiomtl.nn.balancing import METHODS, Balancing
+from audiomtl.families.multitask import tasks
+from audiomtl.families.multitask.balancing import METHODS, Balancing
+from audiomtl.families.multitask.encoder import encoder
+from audiomtl.families.multitask.settings import Encoder
 from audiomtl.nn.fit import seed_everything
-from audiomtl.nn.trunk import encoder
-from audiomtl.settings.multitask import Encoder
 
 ROUNDS = 30
 CLIPS, FRAMES, BANDS, CLASSES = 8, 200, 40, 10

@@ -22,8 +22,9 @@ def measure(way: str, n_windows: int, steps: int) -> dict[str, float]:
     import keras
     import tensorflow as tf
 
-    from audiomtl.nn.bags import mil_network
-    from audiomtl.settings.mil import Network, Pooling
+    from audiomtl.families.mil.network import mil_network
+    from audiomtl.families.mil.settings import Network
+    from audiomtl.settings.pooling import Pooling
 
     network = Network(window="answer", filters=16, hidden=32, dropout=0.0, batch_normalization=False, loss="clip")
     pooling = Pooling(

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from audiomtl.harness.worker import start_forkserver
+from audiomtl.harness.train.workers import start_forkserver
 
 ROUNDS = 5
 

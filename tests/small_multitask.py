@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from audiomtl import config
-from audiomtl.settings.multitask import Settings
+from audiomtl.families.multitask.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
 HEAD = {"column": "", "weight": 1.0, "train_only": False, "labelled_share": 1.0, "item_weight": "", "threshold": 0.5}

@@ -12,9 +12,9 @@ from audiomtl import definitions
 
 PACKAGE = Path(audiomtl.__file__).parent
 ROOTS = [
-    "audiomtl.harness.training._train",
-    "audiomtl.settings.ctc.Settings",
-    *(f"audiomtl.models.ctc.{name}" for name in ("prepare", "train", "evaluate", "predict")),
+    "audiomtl.harness.train.child._train",
+    "audiomtl.families.ctc.settings.Settings",
+    *(f"audiomtl.families.ctc.model.{name}" for name in ("prepare", "train", "evaluate", "predict")),
     "audiomtl.data.datasets.emodb.clips",
 ]
 FEATURES = ["audiomtl.data.audio.load", "audiomtl.data.features.extract"]

@@ -32,16 +32,15 @@ def data_folder() -> Path:
 def module(data: Grouped) -> ModuleType:
     """The module that makes or reads the data which the settings name.
 
-    ``dataset = "package.name"`` is ``package.data.corpora.name`` or ``package.data.datasets.name``, outside the project.
+    ``dataset = "package.name"`` is that module, outside the project.
     """
-    made, published = modules(data.dataset)  # type: ignore[attr-defined]
-    return importlib.import_module(made if importlib.util.find_spec(made) else published)
+    *others, last = modules(data.dataset)  # type: ignore[attr-defined]
+    return importlib.import_module(next((name for name in others if importlib.util.find_spec(name)), last))
 
 
-def modules(dataset: str) -> tuple[str, str]:
-    """Names of the two modules of which one makes, or reads, a data set."""
-    package, _, name = dataset.rpartition(".")
-    return f"{package or 'audiomtl'}.data.corpora.{name}", f"{package or 'audiomtl'}.data.datasets.{name}"
+def modules(dataset: str) -> tuple[str, ...]:
+    """Names of the modules of which one makes, or reads, a data set: a name with a dot is a module outside the project."""
+    return (dataset,) if "." in dataset else (f"audiomtl.data.corpora.{dataset}", f"audiomtl.data.datasets.{dataset}")
 
 
 def clips(data: Grouped) -> pd.DataFrame:
@@ -52,7 +51,8 @@ def clips(data: Grouped) -> pd.DataFrame:
     MissingData : a published data set is not on this machine.
     """
     found = module(data)
-    return found.clips(data, cache_folder() / "corpora" if ".corpora." in found.__name__ else data_folder())
+    generated = ".corpora." in found.__name__ or getattr(found, "GENERATED", False)
+    return found.clips(data, cache_folder() / "corpora" if generated else data_folder())
 
 
 def fingerprint(table: pd.DataFrame) -> str:

@@ -16,11 +16,11 @@ from audiomtl import config, surroundings
 from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog
 from audiomtl.errors import UserError
-from audiomtl.harness import provenance
-from audiomtl.harness.progress import Progress, console
-from audiomtl.harness.tracking import Run, Tracking, checkpoint_folder, locked, server_log, staging
-from audiomtl.harness.training import Job
-from audiomtl.harness.worker import Outcome, device, start_forkserver, train_all, undivided
+from audiomtl.harness.record import provenance
+from audiomtl.harness.record.store import Run, Tracking, checkpoint_folder, locked, server_log, staging
+from audiomtl.harness.train.child import Job
+from audiomtl.harness.train.progress import Progress, console
+from audiomtl.harness.train.workers import Outcome, device, start_forkserver, train_all, undivided
 from audiomtl.metrics import intervals
 from audiomtl.settings.toml import as_toml, write
 

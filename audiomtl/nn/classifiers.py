@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from audiomtl.settings.baseline import Classifier
+from audiomtl.settings.classifier import Classifier
 
 
 def fit_classifier(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from audiomtl.settings.mil import Pooling as Settings
+from audiomtl.settings.pooling import Pooling as Settings
 
 SMALLEST = 1e-7
 LOWEST = -1e30  # a score that a softmax turns into exactly 0

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from audiomtl.errors import UserError
-from audiomtl.settings.families import family, is_scored, known_path, scores, settings_class
+from audiomtl.settings.family import family, is_scored, known_path, scores, settings_class
 from audiomtl.settings.faults import fault_paths, first_fault, nearest, show
 from audiomtl.settings.study import Dimension, Study
 from audiomtl.settings.toml import flatten, override

@@ -83,7 +83,7 @@ class Project:
 
     def tracking(self):
         """Its MLflow store."""
-        from audiomtl.harness.tracking import Tracking
+        from audiomtl.harness.record.store import Tracking
 
         return Tracking()
 

@@ -8,8 +8,9 @@ import pytest
 import tomlkit
 
 from audiomtl import config
-from audiomtl.harness import experiment, provenance
-from audiomtl.harness.study import best_trial
+from audiomtl.harness import experiment
+from audiomtl.harness.record import provenance
+from audiomtl.harness.search.study import best_trial
 
 pytestmark = pytest.mark.slow
 

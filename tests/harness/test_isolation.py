@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from audiomtl import surroundings
-from audiomtl.harness import provenance
-from audiomtl.harness.training import _check_sources
+from audiomtl.harness.record import provenance
+from audiomtl.harness.train.child import _check_sources
 
 ROGUE = "raise SystemExit('code of the current directory was run')\n"
 
@@ -72,7 +72,7 @@ LOOK = "c = keras.config\nprint(c.backend(), c.floatx(), c.image_data_format(), 
 def test_importing_a_network_pins_keras_and_leaves_the_environment(tmp_path) -> None:
     (tmp_path / "keras.json").write_text('{"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first"}')
     pinned = f"{surroundings.keras_text()} {tmp_path}"
-    for order in ("import audiomtl.models.mil, keras", "import keras, audiomtl.nn"):
+    for order in ("import audiomtl.families.mil.model, keras", "import keras, audiomtl.nn"):
         assert python(f"import os\n{order}\n{LOOK}", KERAS_HOME=str(tmp_path)) == pinned, order
     assert (tmp_path / "keras.json").read_text().startswith('{"floatx": "float64"')
 

@@ -11,9 +11,9 @@ import optuna
 import pytest
 
 from audiomtl import cli, config
-from audiomtl.harness import halving, pareto, records, space
-from audiomtl.harness.study import _Sitting, best_trial, create_study, open_storage, sampler
-from audiomtl.harness.worker import Outcome
+from audiomtl.harness.search import pareto, pruning, records, space
+from audiomtl.harness.search.study import _Sitting, best_trial, create_study, open_storage, sampler
+from audiomtl.harness.train.workers import Outcome
 
 UP, DOWN, NAN, INF = "maximize", "minimize", math.nan, math.inf
 SEVERAL = 'metrics = ["validation/error_rate", "validation/loss"]'
@@ -80,8 +80,8 @@ def verdict(project: Any, mine: list[float], *others: list[float], epochs: int =
     trials = [FakeTrial(number=number, user_attrs={"reached 6": values}) for number, values in enumerate(others)]
     trial = FakeTrial(number=9, user_attrs=dict(attrs))
     scores = dict(zip(("loss", "one", "two"), mine, strict=True))
-    halving.note(trial, study, epochs, scores)
-    stop = halving.hopeless(trial, [*trials, trial], study, epochs, scores)
+    pruning.note(trial, study, epochs, scores)
+    stop = pruning.hopeless(trial, [*trials, trial], study, epochs, scores)
     assert trial.user_attrs.get("reached 6") == (mine if epochs == 6 else None)
     return stop
 

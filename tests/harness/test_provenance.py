@@ -1,7 +1,7 @@
 """What makes two trainings the same."""
 
 from audiomtl import config
-from audiomtl.harness import provenance
+from audiomtl.harness.record import provenance
 
 
 def test_settings_seed_data_threads_and_device_make_a_training() -> None:
@@ -64,5 +64,5 @@ def test_the_code_and_packages_that_compute_are_covered() -> None:
     ]
     assert {f"audiomtl.{name}" for name in wanted} <= hashes.keys()
     assert {"tensorflow", "keras", "numpy", "scipy", "soundfile", "soxr", "mir_eval"} <= packages
-    assert not [name for name in hashes if name.startswith(("audiomtl.pictures", "audiomtl.harness.tracking", "audiomtl.models.ctc"))]
+    assert not [name for name in hashes if name.startswith(("audiomtl.pictures", "audiomtl.harness.record", "audiomtl.families.ctc"))]
     assert {"sklearn"} <= definitions.reached(provenance._roots(config.load_experiment("baseline_esc10").raw))[1]

@@ -21,8 +21,10 @@ import pytest
 
 from audiomtl import config
 from audiomtl.errors import UserError
-from audiomtl.harness import pages, report, runs
-from audiomtl.harness.tracking import Tracking
+from audiomtl.harness.record import runs
+from audiomtl.harness.record.store import Tracking
+from audiomtl.harness.report import pages
+from audiomtl.harness.report import tables as report
 
 T_2 = 4.302652729911275  # 97.5 % point of Student's t with 2 degrees of freedom, from a printed table
 README = "# Tiny\n\nbefore\r\n<!-- results -->\nold\n<!-- /results -->\nafter  \n"
@@ -311,7 +313,7 @@ def add_trials(values: list[float]) -> None:
     """Complete Optuna trials in which only the width matters."""
     import optuna
 
-    from audiomtl.harness.study import create_study, open_storage
+    from audiomtl.harness.search.study import create_study, open_storage
 
     study = create_study(config.load_study("tiny"), open_storage())
     rate = optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True)
@@ -323,7 +325,7 @@ def add_trials(values: list[float]) -> None:
 
 
 def test_importances_name_what_decided_and_need_four_trials(store: Store) -> None:
-    from audiomtl.harness.study import importances, open_storage
+    from audiomtl.harness.search.study import importances, open_storage
 
     file = config.load_study("tiny")
     assert importances(file) == {}

@@ -98,8 +98,8 @@ def dying(*arguments, **options):
     [
         ("optuna", "Study", "tell", 3, False),  # MLflow knows the end of the trial, Optuna does not
         ("optuna", "Study", "tell", 3, True),
-        ("audiomtl.harness.tracking", "Tracking", "end", 2, False),  # the child has ended, nobody knows
-        ("audiomtl.harness.tracking", "Tracking", "start", 3, True),  # a run without params
+        ("audiomtl.harness.record.store", "Tracking", "end", 2, False),  # the child has ended, nobody knows
+        ("audiomtl.harness.record.store", "Tracking", "start", 3, True),  # a run without params
         ("optuna.trial", "Trial", "set_user_attr", 2, True),  # the verdict of a rung is written, not acted on
     ],
 )

@@ -11,8 +11,10 @@ import soundfile
 from audiomtl import config
 from audiomtl.data import audio, catalog, protocols, scores
 from audiomtl.errors import UserError
-from audiomtl.harness import sung
-from audiomtl.harness.sung import Alignment, Timed
+from audiomtl.families.multitask import use
+from audiomtl.families.multitask.use import Alignment, Timed
+from audiomtl.harness.use import align as aligning
+from audiomtl.harness.use.notes import notes as transcribe
 from audiomtl.settings.toml import as_toml
 from tests.harness.conftest import Project
 
@@ -63,7 +65,7 @@ def row(trained) -> dict:
 
 def aligned(sound: str | Path, text: str, **options) -> Alignment:
     given = {"phones": False, "seed": None, "to": "", "force": False} | options
-    return sung.align(config.load_experiment("sing"), Path(sound), text, **given)
+    return aligning.align(config.load_experiment("sing"), Path(sound), text, **given)
 
 
 @pytest.mark.slow
@@ -98,18 +100,18 @@ def test_the_command_writes_what_it_prints(trained, row, tmp_path) -> None:
 @pytest.mark.slow
 def test_notes_come_back_from_the_file(trained, row, tmp_path) -> None:
     """Thresholds of a network that hardly learned say little: heads are lowered until there are notes."""
-    from audiomtl.harness.listening import recorded_model
+    from audiomtl.harness.use.models import recorded_model
 
     file = config.load_experiment("sing")
-    place, counts = sung.notes(file, Path(row["path"]), head="", seed=None, to=str(tmp_path / "all.mid"), force=False)
+    place, counts = transcribe(file, Path(row["path"]), head="", seed=None, to=str(tmp_path / "all.mid"), force=False)
     assert set(counts) == {"melody", "voice", "piano"}
     fitted, _ = recorded_model(file)
-    heard = sung.heard_notes(fitted, audio.load(row["path"], sample_rate=16000), "")
+    heard = use.notes(fitted, audio.load(row["path"], sample_rate=16000), "")
     for name, count in counts.items():
         notes = scores.read_notes(place, instrument=name)
         assert len(notes) == count
         assert np.allclose(notes, scores.checked("", heard[name]), atol=1e-4) if count else not heard[name]
-    _, one = sung.notes(file, Path(row["path"]), head="voice", seed=1, to=str(tmp_path / "all.mid"), force=True)
+    _, one = transcribe(file, Path(row["path"]), head="voice", seed=1, to=str(tmp_path / "all.mid"), force=True)
     assert one == {"voice": counts["voice"]}
 
 
@@ -164,14 +166,14 @@ def test_sounds_that_cannot_be_heard(trained, row, tmp_path) -> None:
         with pytest.raises(UserError, match=reason):
             aligned(tmp_path / name, "Mond")
         with pytest.raises(UserError, match=reason):
-            sung.notes(config.load_experiment("sing"), tmp_path / name, head="", seed=None, to=str(tmp_path / "x.mid"), force=False)
+            transcribe(config.load_experiment("sing"), tmp_path / name, head="", seed=None, to=str(tmp_path / "x.mid"), force=False)
     assert not (tmp_path / "x.mid").exists()
 
 
 @pytest.mark.slow
 def test_silence_has_its_file_and_its_text(trained, row, tmp_path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(32000), 16000)
-    place, counts = sung.notes(
+    place, counts = transcribe(
         config.load_experiment("sing"), tmp_path / "silence.wav", head="", seed=None, to=str(tmp_path / "x.mid"), force=False
     )
     assert len(scores.read_notes(place, instrument="piano")) == counts["piano"]
@@ -211,17 +213,17 @@ def untrained(project, monkeypatch) -> Project:
 def test_mistakes_before_any_work(untrained, name, text, options, reason) -> None:
     given = {"phones": False, "seed": None, "to": "", "force": False} | options
     with pytest.raises(UserError, match=reason) as error:
-        sung.align(config.load_experiment(name), Path("a.wav"), text, **given)
+        aligning.align(config.load_experiment(name), Path("a.wav"), text, **given)
     assert "\n" not in str(error.value) and (untrained.folder / "there.csv").read_text() == "mine"
 
 
 def test_heads_that_are_not_there(untrained) -> None:
     file = config.load_experiment("sing")
     with pytest.raises(UserError, match=r"--head voices: .* has melody, voice, piano of kind notes or melody; did you mean voice"):
-        sung.notes(file, Path("a.wav"), head="voices", seed=None, to="", force=False)
+        transcribe(file, Path("a.wav"), head="voices", seed=None, to="", force=False)
     write(untrained, "sing", heads__text__train_only=True)
     with pytest.raises(UserError, match=r"no head of kind alignment that is trained and kept; its heads: text \(alignment\), melody"):
-        sung.align(config.load_experiment("sing"), Path("a.wav"), "Mond", phones=False, seed=None, to="", force=False)
+        aligning.align(config.load_experiment("sing"), Path("a.wav"), "Mond", phones=False, seed=None, to="", force=False)
 
 
 # ---------------------------------------------------------------- files
@@ -233,16 +235,16 @@ FOUND = Alignment(
 
 
 def test_every_file_says_the_same() -> None:
-    assert sung._csv(FOUND).splitlines() == ["word,phone,start_seconds,end_seconds", "Mo,m,0.100,0.250", "Mo,oː,0.250,0.500",
+    assert aligning._csv(FOUND).splitlines() == ["word,phone,start_seconds,end_seconds", "Mo,m,0.100,0.250", "Mo,oː,0.250,0.500",
                                              'A,"a""",0.600,1.000']  # fmt: skip
-    assert sung._labels(FOUND) == "0.100000\t0.500000\tMo\n0.600000\t1.000000\tA\n"
-    assert sung.table(FOUND).splitlines()[1].split() == ["0.100", "0.250", "m", "Mo"]
+    assert aligning._labels(FOUND) == "0.100000\t0.500000\tMo\n0.600000\t1.000000\tA\n"
+    assert aligning.table(FOUND).splitlines()[1].split() == ["0.100", "0.250", "m", "Mo"]
     alone = Alignment(FOUND.phones, (), (), 1.0)
-    assert sung._labels(alone).splitlines()[1] == "0.250000\t0.500000\toː" and ",m,0.100" in sung._csv(alone)
+    assert aligning._labels(alone).splitlines()[1] == "0.250000\t0.500000\toː" and ",m,0.100" in aligning._csv(alone)
 
 
 def test_a_text_grid_is_edge_to_edge() -> None:
-    text = sung._text_grid(FOUND)
+    text = aligning._text_grid(FOUND)
     tiers = text.split("    item [")[1:]
     assert ['name = "words"' in tiers[0], 'name = "phones"' in tiers[1]] == [True, True] and 'text = "a"""' in tiers[1]
     for tier in tiers:
@@ -255,4 +257,4 @@ def test_a_text_grid_is_edge_to_edge() -> None:
     ("symbol", "near"), [("g", ["ɡ"]), ("o", ["oː", "ɔ", "øː"]), ("r", ["ʁ"]), ("E", ["ɛ", "eː"]), ("ʒ", []), ("5", [])]
 )
 def test_the_same_letter_in_another_shape_is_near(symbol, near) -> None:
-    assert sung._near(symbol, ["_", "eː", "m", "oː", "øː", "ɔ", "ɛ", "ɡ", "ʁ"]) == near
+    assert use._near(symbol, ["_", "eː", "m", "oː", "øː", "ɔ", "ɛ", "ɡ", "ʁ"]) == near

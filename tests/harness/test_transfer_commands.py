@@ -143,9 +143,10 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
 
 
 def test_a_long_file_is_streamed_to_the_scores_of_the_whole(trained, sounds, tmp_path) -> None:
-    from audiomtl.harness.listening import BLOCK, Listener, best_model, events
+    from audiomtl.families.transfer.use import BLOCK, Listener, events
+    from audiomtl.harness.use.models import recorded_model
 
-    fitted, _ = best_model(config.load_experiment("mine"))
+    fitted, _ = recorded_model(config.load_experiment("mine"))
     listener = Listener(fitted)
     length = BLOCK * 7680 * 2 + 12345  # samples: three blocks
     y = np.where(np.arange(length) // 80000 % 2, 0.3, 0.0) * np.sin(2 * np.pi * 3000 * np.arange(length) / 16000)
@@ -172,9 +173,10 @@ def test_a_long_file_is_streamed_to_the_scores_of_the_whole(trained, sounds, tmp
 def test_streaming_holds_no_more_of_a_longer_file(trained, tmp_path) -> None:
     import tracemalloc
 
-    from audiomtl.harness.listening import Listener, best_model
+    from audiomtl.families.transfer.use import Listener
+    from audiomtl.harness.use.models import recorded_model
 
-    fitted, _ = best_model(config.load_experiment("mine"))
+    fitted, _ = recorded_model(config.load_experiment("mine"))
     listener, peaks = Listener(fitted), []
     for minutes in (1, 1, 6):  # the first one warms up
         path = tmp_path / "long.wav"

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 from audiomtl import config
 from audiomtl.data import audio, catalog, features
 from audiomtl.errors import UserError
-from audiomtl.models import baseline
+from audiomtl.families.baseline import model as baseline
 
 PROJECT = Path(__file__).parents[2]
 RATE = 8000

@@ -11,7 +11,7 @@ import pytest
 from audiomtl import config
 from audiomtl.data import audio, catalog
 from audiomtl.errors import UserError
-from audiomtl.models import ctc as family
+from audiomtl.families.ctc import model as family
 from audiomtl.nn.fit import seed_everything
 
 PITCH = {"a": 400.0, "b": 900.0, "c": 1700.0, "_": 0.0}

@@ -13,7 +13,7 @@ import tensorflow as tf
 from audiomtl import config
 from audiomtl.data import audio, catalog
 from audiomtl.errors import UserError
-from audiomtl.models import fusion
+from audiomtl.families.fusion import model as fusion
 from audiomtl.nn.fit import Checkpoint, seed_everything
 
 PROJECT = Path(__file__).parents[2]

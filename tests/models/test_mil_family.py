@@ -10,7 +10,7 @@ import pytest
 from audiomtl import config
 from audiomtl.data import audio, catalog
 from audiomtl.errors import UserError
-from audiomtl.models import mil
+from audiomtl.families.mil import model as mil
 from audiomtl.nn.fit import seed_everything
 
 PROJECT = Path(__file__).parents[2]
@@ -98,7 +98,7 @@ def test_the_style_is_learned_from_a_passage_and_the_passage_is_found(use):
 def test_the_answer_is_reproduced(use):
     import keras
 
-    from audiomtl.nn.bags import mil_network
+    from audiomtl.families.mil.network import mil_network
 
     raw = tomllib.loads((PROJECT / "experiments" / "mil_songs.toml").read_text(encoding="utf-8"))
     raw.pop("ablation"), raw.pop("expected", None)

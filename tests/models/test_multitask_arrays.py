@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from audiomtl.errors import UserError
-from audiomtl.models import multitask
+from audiomtl.families.multitask import model as multitask
 from audiomtl.nn.fit import seed_everything
 from tests.small_multitask import settings
 

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from audiomtl.data import audio, catalog, scaling
 from audiomtl.errors import UserError
-from audiomtl.models import multitask
-from audiomtl.nn import tasks
-from audiomtl.nn.balancing import METHODS
-from audiomtl.nn.examples import collate
+from audiomtl.families.multitask import model as multitask
+from audiomtl.families.multitask import tasks
+from audiomtl.families.multitask.balancing import METHODS
+from audiomtl.families.multitask.examples import collate
 from audiomtl.nn.fit import Checkpoint, seed_everything
 from tests import small_multitask
 from tests.small_multitask import KINDS
@@ -163,7 +163,7 @@ def test_every_head_trains_on_every_encoder_and_reloads(use, kind, tmp_path) -> 
 
 
 def judged(kind: str) -> tuple[str, ...]:
-    from audiomtl.settings.multitask import JUDGED
+    from audiomtl.families.multitask.settings import JUDGED
 
     return JUDGED[kind]
 

@@ -8,7 +8,8 @@ import pytest
 from audiomtl import config
 from audiomtl.data import features
 from audiomtl.errors import UserError
-from audiomtl.nn import embeddings, yamnet
+from audiomtl.families.transfer import embeddings
+from audiomtl.nn import yamnet
 from audiomtl.nn.fit import seed_everything
 from tests.surroundings.families import FAMILIES, raw_settings, sounds
 

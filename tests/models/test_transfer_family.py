@@ -11,7 +11,7 @@ import pytest
 from audiomtl import config
 from audiomtl.data import audio, catalog
 from audiomtl.errors import MissingData, UserError
-from audiomtl.models import transfer
+from audiomtl.families.transfer import model as transfer
 from audiomtl.nn import yamnet
 from audiomtl.nn.classifiers import class_probabilities
 from audiomtl.nn.fit import Checkpoint, seed_everything

@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from audiomtl.nn import alignment
+from audiomtl.families.multitask import viterbi as alignment
 
 
 def allowed(path: tuple[int, ...], count: int) -> bool:

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from audiomtl.nn.bags import Bags, mil_network
-from audiomtl.settings.mil import Network, Pooling
+from audiomtl.families.mil.network import mil_network
+from audiomtl.families.mil.settings import Network
+from audiomtl.nn.bags import Bags
+from audiomtl.settings.pooling import Pooling
 
 WINDOWS = ["answer", "residual", "statistics"]
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from audiomtl.nn import balancing
-from audiomtl.nn.balancing import BY_GRADIENTS, METHODS, Balancing
+from audiomtl.families.multitask import balancing
+from audiomtl.families.multitask.balancing import BY_GRADIENTS, METHODS, Balancing
 
 G = np.array([[1.0, 0.0], [-1.0, 1.0]], np.float32)  # two gradients at 135 degrees
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from audiomtl.nn import ctc
+from audiomtl.families.ctc import loss as ctc
 
 
 def batch(seed: int, *, items: int = 5, frames: int = 40, classes: int = 9, columns: int = 12, scale: float = 1.0):
@@ -231,7 +231,7 @@ import sys, hashlib
 import numpy as np, tensorflow as tf
 tf.config.experimental.enable_op_determinism()
 tf.keras.utils.set_random_seed(1)
-from audiomtl.nn import ctc
+from audiomtl.families.ctc import loss as ctc
 rng = np.random.default_rng(0)
 digest = hashlib.sha256()
 for scale in (1, 60):

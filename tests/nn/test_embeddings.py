@@ -9,8 +9,8 @@ import pytest
 
 from audiomtl.data import audio
 from audiomtl.errors import UserError
+from audiomtl.families.transfer.embeddings import EmbeddingStore, patches_of_file
 from audiomtl.nn import yamnet
-from audiomtl.nn.embeddings import EmbeddingStore, patches_of_file
 from tests.nn import yamnet_weights
 
 LENGTHS = (0.3, 0.975, 1.2, 5.0, 2.0, 7.3, 0.975)

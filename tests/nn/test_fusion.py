@@ -7,10 +7,10 @@ import tensorflow as tf
 from keras import layers
 
 from audiomtl.errors import UserError
-from audiomtl.nn import fusion
+from audiomtl.families.fusion import joins as fusion
+from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
+from audiomtl.families.fusion.settings import Join, Modality
 from audiomtl.nn.fit import seed_everything
-from audiomtl.nn.modalities import ModalityDropout, PoolSteps, encode
-from audiomtl.settings.fusion import Join, Modality
 
 NAMES = ["audio", "score", "words"]
 SIZES = [6, 6, 4]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from audiomtl import config
-from audiomtl.nn.heads import Pool, head_network
-from audiomtl.settings.transfer import PatchPooling
+from audiomtl.families.transfer.head import Pool, head_network
+from audiomtl.families.transfer.settings import PatchPooling
 
 PROJECT = Path(__file__).parents[2]
 OPERATORS = ["mean", "max", "quantile", "log_sum_exp", "exponential_softmax", "autopool", "top_k", "attention", "gated_attention"]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from audiomtl.data.scores import KEYS
-from audiomtl.nn import judging, targets
-from audiomtl.nn.judging import Judged
+from audiomtl.families.multitask import scoring as judging
+from audiomtl.families.multitask import targets
+from audiomtl.families.multitask.scoring import Judged
 from tests.small_multitask import KINDS, settings
 
 N = 100  # frames of 20 ms

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from audiomtl.nn import pooling
-from audiomtl.settings.mil import Pooling as Settings
+from audiomtl.settings.pooling import Pooling as Settings
 
 NAMES = list(Settings.model_fields["name"].annotation.__args__)
 CLASSES, SIZE = 3, 5

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from audiomtl.nn.recurrent import frame_centres, recurrent_network, reduced
+from audiomtl.families.ctc.network import frame_centres, recurrent_network, reduced
 
 VARIANTS = [
     {"units": (6,)},

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from audiomtl.errors import UserError
-from audiomtl.nn import serving, yamnet
-from audiomtl.nn.heads import head_network
+from audiomtl.families.transfer import serving
+from audiomtl.families.transfer.head import head_network
+from audiomtl.nn import yamnet
 from tests.nn import yamnet_weights
 from tests.nn.test_heads import settings
 

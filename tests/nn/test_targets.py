@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from audiomtl.errors import UserError
-from audiomtl.nn import targets
-from audiomtl.nn.targets import KEYS, REST
+from audiomtl.families.multitask import targets
+from audiomtl.families.multitask.targets import KEYS, REST
 from tests.small_multitask import KINDS, settings
 
 TENTHS = np.arange(6) * 0.1  # (6,) seconds

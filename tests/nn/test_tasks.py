@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from audiomtl.data.scores import KEYS
-from audiomtl.nn import tasks
-from audiomtl.nn.targets import REST
+from audiomtl.families.multitask import tasks
+from audiomtl.families.multitask.targets import REST
 
 CLASSES, BANDS, STEPS = 4, 5, 6
 OWN = np.array([6, 3, 4], np.int32)  # of three clips

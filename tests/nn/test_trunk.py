@@ -5,9 +5,10 @@ import librosa
 import numpy as np
 import pytest
 
-from audiomtl.nn import modalities, trunk
+from audiomtl.families.fusion import encoders as modalities
+from audiomtl.families.multitask import encoder as trunk
+from audiomtl.families.multitask.settings import Encoder
 from audiomtl.nn.fit import seed_everything
-from audiomtl.settings.multitask import Encoder
 
 HERTZ = librosa.mel_frequencies(50, fmin=50, fmax=4000)[1:-1].tolist()
 KEYS = trunk.KEYS

@@ -1,0 +1,370 @@
+"""Fusion: several inputs of a clip (sound, words, notes, picture, numbers), one label.
+
+Conventions: modalities stand in the order of their names (how their columns are read: ``data/modalities.py``). A clip may lack any of them,
+but not all. Vocabulary, scaler and scales of numbers come from train only. Index 0 of tokens is padding, 1
+is a token that train does not have.
+
+Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import layers
+
+from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data.pipeline import batch_order, pad
+from audiomtl.data.scaling import Scaler
+from audiomtl.data.store import FeatureStore
+from audiomtl.errors import UserError
+from audiomtl.families.fusion import inputs as modalities
+from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
+from audiomtl.families.fusion.joins import join
+from audiomtl.families.fusion.settings import Settings
+from audiomtl.metrics import labels
+from audiomtl.nn import saved
+from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
+
+EVALUATION_BATCH = 64  # clips
+SMALLEST = 1e-7  # added to a probability before its logarithm
+UNKNOWN = 1  # index of a token that train does not have; 0 is padding
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One clip: of each modality what the network reads, or None."""
+
+    clip_id: str
+    label: int
+    values: dict[str, np.ndarray | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What train says about how raw values are read."""
+
+    classes: tuple[str, ...]
+    vocabularies: dict[str, tuple[str, ...]]  # of each text modality, sorted
+    scaler: Scaler  # of the frames of sounds
+    scales: dict[str, tuple[list[float], list[float]]]  # of each table modality: means and deviations
+    shapes: dict[str, tuple[int, ...]]  # of one clip: (None, bands), (None, 88), (None,), (height, width, 3), (numbers,)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a training starts from."""
+
+    splits: splits.Splits
+    examples: dict[str, list[Example]]  # train, validation, test
+    reading: Reading
+    facts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network with all it needs to be used."""
+
+    model: keras.Model  # {modality, modality_length, presence} -> probabilities (clips, classes)
+    settings: Settings
+    reading: Reading
+    forward: Any
+    fit: Fit | None  # None when loaded from disk
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.reading.classes
+
+    @property
+    def parameters(self) -> int:
+        return self.model.count_params()
+
+
+# ---------------------------------------------------------------- data
+
+
+def prepare(settings: Settings, seed: int) -> Prepared:
+    """Split whole clips, then read every modality; what is fitted is fitted on train.
+
+    Raises
+    ------
+    UserError : what `protocols.divide` refuses; an absent column, values that are not of their kind, modalities of different clips in one
+        row, a clip without any modality, a modality that no train clip has.
+    """
+    table = catalog.clips(settings.data)  # type: ignore[arg-type]
+    sides = protocols.divide(table, settings.data, settings.protocol, seed)
+    for name, modality in settings.used.items():
+        modalities.check_column(table, name, modality, settings.data.label)
+    classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
+    raw = {name: _raw(table, name, settings) for name in settings.used}
+    for clip in table["clip_id"]:
+        if all(values[clip] is None for values in raw.values()):
+            raise UserError(
+                f"{clip}: has none of the modalities {', '.join(raw)}; remove the clip from the table, or leave fewer modalities out"
+            )
+    groups = list(settings.data.groups)
+    counted = splits.Splits(**{side: rows[groups] for side, rows in sides.sides().items()}, dropped=sides.dropped)
+    facts = {name: float(value) for name, value in splits.describe(counted, groups).items()}
+    for name in raw:
+        facts[f"train/with_{name}"] = float(sum(raw[name][clip] is not None for clip in sides.train["clip_id"]))
+        if not facts[f"train/with_{name}"]:
+            raise UserError(f"modalities.{name}: no clip of the train side has it; put it into join.leave_out")
+    reading = _fit_reading(raw, list(sides.train["clip_id"]), classes, settings)
+    examples = {
+        side: [
+            Example(clip, classes.index(str(label)), {name: _as_array(raw[name][clip], name, settings, reading) for name in raw})
+            for clip, label in zip(rows["clip_id"], rows[settings.data.label], strict=True)
+        ]
+        for side, rows in sides.sides().items()
+    }
+    return Prepared(sides, examples, reading, facts)
+
+
+def _raw(table: pd.DataFrame, name: str, settings: Settings) -> dict[str, Any]:
+    """clip id -> frames (audio), tokens, notes, picture or numbers; None where it lacks them."""
+    values = modalities.values_of(table, name, settings.modalities[name])
+    if settings.modalities[name].kind == "audio":
+        paths = sorted({value for value in values if value is not None})
+        frames = FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features)
+        of = dict(zip(paths, frames, strict=True))
+        values = [None if value is None else of[value] for value in values]
+    return dict(zip(table["clip_id"], values, strict=True))
+
+
+def _fit_reading(raw: dict[str, dict[str, Any]], train: list[str], classes: tuple[str, ...], settings: Settings) -> Reading:
+    vocabularies, scales, shapes = {}, {}, dict[str, tuple[int, ...]]()
+    frames: list[np.ndarray] = []
+    for name, modality in settings.used.items():
+        known = [raw[name][clip] for clip in train if raw[name][clip] is not None]
+        if modality.kind == "text":
+            vocabularies[name], shapes[name] = tuple(sorted({token for tokens in known for token in tokens})), (None,)  # type: ignore[assignment]
+        elif modality.kind == "audio":
+            frames += known
+            shapes[name] = (None, settings.features.n_bands)  # type: ignore[assignment]
+        elif modality.kind == "score":
+            shapes[name] = (None, modalities.KEYS)  # type: ignore[assignment]
+        else:
+            shapes[name] = known[0].shape
+            if modality.kind == "table":
+                numbers = np.array(known, np.float64)
+                deviation = numbers.std(axis=0)
+                scales[name] = (numbers.mean(axis=0).tolist(), np.where(deviation > 0, deviation, 1.0).tolist())
+    scaler = scaling.fit(frames, settings.features.scaling if frames else "none")
+    return Reading(classes, vocabularies, scaler, scales, shapes)
+
+
+def _as_array(value: Any, name: str, settings: Settings, reading: Reading) -> np.ndarray | None:
+    """What the network reads of one clip, but for frames, which are scaled when a batch is made, and notes, which need its length."""
+    kind = settings.modalities[name].kind
+    if value is None:
+        return None
+    if kind == "text":
+        index = {token: number for number, token in enumerate(reading.vocabularies[name], start=UNKNOWN + 1)}
+        return np.array([index.get(token, UNKNOWN) for token in value], np.int32)
+    if kind == "table":
+        mean, deviation = reading.scales[name]
+        return ((value - np.array(mean)) / np.array(deviation)).astype(np.float32)
+    return value - np.float32(0.5) if kind == "image" else value
+
+
+def _collate(examples: Sequence[Example], settings: Settings, reading: Reading, absent: Sequence[str] = ()) -> dict[str, Any]:
+    """A batch: of each modality its arrays, padded, and lengths; presence (clips, modalities); labels."""
+    batch: dict[str, Any] = {}
+    presence = np.zeros((len(examples), len(settings.used)), np.float32)
+    audio = next((name for name, modality in settings.used.items() if modality.kind == "audio"), None)
+    for number, (name, modality) in enumerate(settings.used.items()):
+        rows = []
+        for one, has in zip(examples, presence, strict=True):
+            value = one.values[name]
+            has[number] = value is not None and name not in absent
+            if value is None:
+                value = np.zeros([size or 0 for size in reading.shapes[name]], np.int32 if modality.kind == "text" else np.float32)
+            elif modality.kind == "audio":
+                value = scaling.apply(value, reading.scaler)
+            elif modality.kind == "score":
+                hop, sound = settings.features.hop_samples / settings.features.sample_rate, one.values[audio] if audio else None
+                # on the grid of the sound, frame by frame
+                frames = len(sound) if sound is not None else round(float(value[:, 1].max(initial=0)) / hop) + 1
+                value = modalities.roll_of(value, frames, hop)
+            rows.append(value)
+        batch[name], batch[f"{name}_length"] = pad(rows)
+    return batch | {
+        "presence": presence,
+        "labels": np.array([one.label for one in examples], np.int32),
+        "clip_ids": [one.clip_id for one in examples],
+    }
+
+
+# ---------------------------------------------------------------- network
+
+
+def network(settings: Settings, reading: Reading, seed: int | None = None) -> keras.Model:
+    """{modality, modality_length, presence} -> probabilities (clips, classes).
+
+    Of the article's network (one convolution of 64 on a picture of 224 x 224, embedding 128 and LSTM(64) on 100 tokens, side by side, dense
+    10) these are repaired: it joined (clips, 222, 222, 64) with (clips, 64): here places are pooled first; its picture, vocabulary and
+    classes are those of the data.
+    """
+    used = settings.used
+    inputs = {"presence": layers.Input((len(used),), name="presence")}
+    presence = ModalityDropout(settings.modality_dropout, seed=seed, name="modality_dropout")(inputs["presence"])
+    vectors, sequences, hertz = {}, {}, _hertz(settings)
+    for number, (name, modality) in enumerate(used.items()):
+        kind = "int32" if modality.kind == "text" else "float32"
+        inputs[name] = layers.Input(reading.shapes[name], dtype=kind, name=name)
+        inputs[f"{name}_length"] = layers.Input((), dtype="int32", name=f"{name}_length")
+        vocabulary = len(reading.vocabularies.get(name, ())) + UNKNOWN + 1
+        length = inputs[f"{name}_length"]
+        sequences[name] = encode(modality, name, number, inputs[name], length, presence, vocabulary=vocabulary, hertz=hertz)
+        vectors[name] = PoolSteps(modality.pooling, name=f"{name}_pooled")(list(sequences[name]))
+    on_grid = _on_grid(settings)
+    weights = [modality.weight for modality in used.values()]
+    x = join(settings.join, presence, vectors, sequences, classes=len(reading.classes), weights=weights, on_grid=on_grid)
+    if settings.join.kind == "late":
+        return keras.Model(inputs, layers.Softmax(name="classes")(x), name="fusion")
+    for number, units in enumerate(settings.join.hidden, start=1):
+        x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
+        x = layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
+    x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
+    return keras.Model(inputs, layers.Dense(len(reading.classes), activation="softmax", name="classes")(x), name="fusion")
+
+
+def _hertz(settings: Settings) -> list[float]:  # (bands,)
+    """Centre of each mel band."""
+    import librosa
+
+    chosen = settings.features
+    return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[1:-1].tolist()
+
+
+def _on_grid(settings: Settings) -> list[str]:
+    """Modalities whose steps begin where those of ``join.by`` do: sound and score through the same pools."""
+    timed = {name: modality for name, modality in settings.used.items() if modality.kind in ("audio", "score")}
+    if settings.join.by not in timed:
+        return []
+    own = timed[settings.join.by]
+    return [name for name, one in timed.items() if one.pool ** len(one.filters) == own.pool ** len(own.filters)]
+
+
+# ---------------------------------------------------------------- training
+
+
+def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
+    """Train one network; it comes back with the weights of its best epoch."""
+    examples = prepared.examples["train"]
+    model = network(settings, prepared.reading, seed)
+    sizes = [max(len(value) for value in one.values.values() if value is not None) for one in examples]
+
+    def batches(epoch: int) -> Iterator[dict[str, Any]]:
+        for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
+            yield _collate([examples[index] for index in indices], settings, prepared.reading)
+
+    def loss(model: keras.Model, batch: Any) -> tf.Tensor:
+        shares = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
+        return -tf.reduce_mean(tf.math.log(tf.gather(shares, batch["labels"], batch_dims=1) + SMALLEST))
+
+    fitted = Fitted(model, settings, prepared.reading, _forward(model), None)
+
+    def score(epoch: int) -> Scores:
+        return {f"validation/{name}": value for name, value in _scores(fitted, prepared.examples["validation"]).items()}
+
+    result = fit(
+        model,
+        optimizer=settings.optimizer,
+        training=settings.training,
+        batches=batches,
+        loss=lambda epoch: loss,
+        score=score,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+    )
+    return replace(fitted, fit=result)
+
+
+# ---------------------------------------------------------------- use
+
+
+def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
+    """accuracy, balanced_accuracy, loss; and for every set of modalities ``accuracy_from_A_and_B``: the others declared absent.
+
+    Such a score is over the clips that have at least one of the set, and is left out where none has.
+    """
+    scores, names = _scores(fitted, examples), list(fitted.settings.used)
+    for count in range(1, len(names) + 1):
+        for some in combinations(names, count):
+            having = [one for one in examples if any(one.values[name] is not None for name in some)]
+            if having:
+                absent = [name for name in names if name not in some]
+                scores[f"accuracy_from_{'_and_'.join(some)}"] = _scores(fitted, having, absent)["accuracy"]
+    return scores
+
+
+def _scores(fitted: Fitted, examples: Sequence[Example], absent: Sequence[str] = ()) -> dict[str, float]:
+    found = list(_outputs(fitted, examples, absent))
+    truth, said = [one.label for one, _ in found], [int(shares.argmax()) for _, shares in found]
+    loss = float(np.mean([-np.log(shares[one.label] + SMALLEST) for one, shares in found]))
+    return {"accuracy": labels.accuracy(truth, said), "balanced_accuracy": labels.balanced_accuracy(truth, said), "loss": loss}
+
+
+def predict(fitted: Fitted, examples: Sequence[Example]) -> pd.DataFrame:
+    """One row per clip: clip_id, truth, predicted, margin (best less second-best probability), probability_CLASS."""
+    rows = []
+    for one, shares in _outputs(fitted, examples):
+        best = int(shares.argmax())
+        row: dict[str, Any] = {"clip_id": one.clip_id, "truth": fitted.classes[one.label], "predicted": fitted.classes[best]}
+        row["margin"] = float(shares[best] - np.delete(shares, best).max())
+        rows.append(row | {f"probability_{name}": float(value) for name, value in zip(fitted.classes, shares, strict=True)})
+    return pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
+
+
+def _outputs(fitted: Fitted, examples: Sequence[Example], absent: Sequence[str] = ()) -> Iterator[tuple[Example, np.ndarray]]:
+    """Each example once, with its probabilities (classes,)."""
+    lengths = [max(len(value) for value in one.values.values() if value is not None) for one in examples]
+    order = sorted(range(len(examples)), key=lambda index: (lengths[index], examples[index].clip_id))
+    for first in range(0, len(order), EVALUATION_BATCH):
+        some = [examples[index] for index in order[first : first + EVALUATION_BATCH]]
+        batch = _collate(some, fitted.settings, fitted.reading, absent)
+        shares = fitted.forward({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")})
+        yield from zip(some, shares.numpy(), strict=True)
+
+
+def save(fitted: Fitted, folder: Path) -> None:
+    """Write ``model.keras`` and ``use.json`` (settings, classes, vocabularies, scaler, scales, shapes) into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted.model.save(folder / "model.keras")
+    reading = fitted.reading
+    use = {"classes": reading.classes, "vocabularies": reading.vocabularies, "scaler": scaling.to_json(reading.scaler)}
+    saved.write(folder, use | {"scales": reading.scales, "shapes": reading.shapes}, fitted.settings, _versions)
+
+
+def _versions(settings: Settings) -> dict[str, Any]:
+    return saved.of_features(settings) if any(one.kind == "audio" for one in settings.used.values()) else {}
+
+
+def load(folder: Path) -> Fitted:
+    """Read what `save` wrote; Keras's safe mode stays on."""
+    use, settings = saved.read(folder, Settings, _versions)
+    model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+    vocabularies = {name: tuple(tokens) for name, tokens in use["vocabularies"].items()}
+    shapes = {name: tuple(shape) for name, shape in use["shapes"].items()}
+    scales = {name: tuple(pair) for name, pair in use["scales"].items()}
+    reading = Reading(tuple(use["classes"]), vocabularies, scaling.from_json(use["scaler"]), scales, shapes)
+    return Fitted(model, settings, reading, _forward(model), None)
+
+
+def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
+    """Draw ``confusion.png`` into ``folder``."""
+    from audiomtl import pictures as draw
+
+    table = predict(fitted, examples)
+    draw.confusion(labels.confusion(list(table["truth"]), list(table["predicted"])), folder / "confusion.png", edits=False)
+
+
+def _forward(model: keras.Model) -> Any:
+    return tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)

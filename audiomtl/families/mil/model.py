@@ -1,0 +1,377 @@
+"""Multiple instances: a clip's label from its windows, one network on every window, one pooling, one loss per clip.
+
+Conventions: classes are the sorted labels of the train side. A window table never leaves its clip's id: predictions are built from
+the same `Example` records that made the batch, in one order. Starts and ends of windows are seconds on the frame grid.
+
+Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from audiomtl.data import catalog, protocols, scaling, splits, windows
+from audiomtl.data.pipeline import batch_order
+from audiomtl.data.scaling import Scaler
+from audiomtl.data.store import FeatureStore
+from audiomtl.errors import UserError
+from audiomtl.families.mil.network import mil_network
+from audiomtl.families.mil.settings import Settings
+from audiomtl.metrics import labels
+from audiomtl.nn import saved
+from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
+from audiomtl.nn.pooling import majority_vote
+
+EVALUATION_WINDOWS = 512  # of a batch that is only scored; a clip is never cut in two
+SMALLEST = 1e-7  # added to a probability before its logarithm: no infinity, and still a gradient
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One clip as a bag. ``frames`` may be a memory map; scaling and cutting happen when a batch is made."""
+
+    clip_id: str
+    frames: np.ndarray  # (n_frames, n_bands) features; (n_windows, size) stored embeddings
+    first: np.ndarray  # (n_windows,) first frame of each window
+    label: int
+    passages: tuple[tuple[float, float], ...] | None  # seconds in which the evidence for the label is; None: not known
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a training starts from."""
+
+    splits: splits.Splits
+    examples: dict[str, list[Example]]  # train, validation, test
+    classes: tuple[str, ...]
+    scaler: Scaler
+    facts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network with all it needs to be used."""
+
+    model: keras.Model
+    settings: Settings
+    classes: tuple[str, ...]
+    scaler: Scaler
+    forward: Any  # the model without dropout, compiled once: (windows, counts) -> outputs
+    fit: Fit | None  # None when loaded from disk
+
+    @property
+    def parameters(self) -> int:
+        return self.model.count_params()
+
+
+# ---------------------------------------------------------------- data
+
+
+def prepare(settings: Settings, seed: int) -> Prepared:
+    """Split whole clips first, then features and windows; scaler and classes from train only.
+
+    Raises
+    ------
+    UserError : what `protocols.divide` refuses; a clip without a window; arrays that do not fit the settings.
+    """
+    table = catalog.clips(settings.data)  # type: ignore[arg-type]
+    examples = dict(zip(table["clip_id"], _examples(table, settings), strict=True))
+    if settings.protocol.leaky:
+        sides, chosen = _leaky(table, examples, settings, seed)
+    else:
+        sides = protocols.divide(table, settings.data, settings.protocol, seed)
+        chosen = {side: [examples[clip] for clip in rows["clip_id"]] for side, rows in sides.sides().items()}
+    classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
+    for side, rows in sides.sides().items():
+        known = [classes.index(str(label)) for label in rows[settings.data.label]]
+        chosen[side] = [replace(one, label=label) for one, label in zip(chosen[side], known, strict=True)]
+    facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
+    facts |= {f"{side}/windows": float(sum(len(one.first) for one in some)) for side, some in chosen.items()}
+    facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
+    scaler = scaling.fit((one.frames for one in chosen["train"]), settings.features.scaling)
+    return Prepared(sides, chosen, classes, scaler, facts)
+
+
+def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
+    """Every clip of the table as a bag; labels come later."""
+    stored = next((name for name in ("embedding_path", "array_path") if name in table.columns), "")
+    if (settings.network.window == "embedding") != (stored == "embedding_path"):
+        raise UserError(
+            f'network.window = "{settings.network.window}": stored embeddings (a column embedding_path) and the window network "embedding" '
+            f"need each other, but the clip table has {'embedding_path' if stored == 'embedding_path' else 'no such column'}"
+        )
+    if stored:
+        frames = [np.asarray(np.load(path, allow_pickle=False), np.float32) for path in table["path"]]
+        wrong = [clip for clip, one in zip(table["clip_id"], frames, strict=True) if one.shape[1] != _bands(settings, frames)]
+        if wrong:
+            raise UserError(f"{stored}: {_bands(settings, frames)} columns are needed in every array; other shapes: {', '.join(wrong[:5])}")
+    else:
+        frames = FeatureStore(catalog.cache_folder() / "features").features(list(table["path"]), settings.features)
+    if stored == "embedding_path":
+        firsts = [np.arange(len(one)) for one in frames]
+    else:
+        firsts = [windows.starts(len(one), settings.windows, settings.features) for one in frames]
+    if empty := [clip for clip, first in zip(table["clip_id"], firsts, strict=True) if not len(first)]:
+        raise UserError(
+            f'windows.tail = "{settings.windows.tail}": {len(empty)} clips have no window of {settings.windows.seconds} s '
+            f'({", ".join(empty[:5])}): take tail = "pad", a shorter window, or leave them out'
+        )
+    passages = table["passages"] if "passages" in table.columns else [None] * len(table)
+    known = [None if spans is None else tuple((float(start), float(end)) for start, end in spans) for spans in passages]
+    return [Example(*row) for row in zip(table["clip_id"], frames, firsts, [-1] * len(table), known, strict=True)]
+
+
+def _bands(settings: Settings, frames: Sequence[np.ndarray]) -> int:
+    return frames[0].shape[1] if settings.network.window == "embedding" else settings.features.n_bands
+
+
+def _leaky(
+    table: pd.DataFrame, examples: dict[str, Example], settings: Settings, seed: int
+) -> tuple[splits.Splits, dict[str, list[Example]]]:
+    """What not to do: windows of one song are dealt to all sides. Every side has the same songs, each with other windows."""
+    shares = {"test": settings.protocol.test_share, "validation": settings.protocol.validation_share}
+    dealt = protocols.leaky_windows({clip: len(one.first) for clip, one in examples.items()}, shares, seed)
+    chosen = {
+        side: [replace(examples[clip], first=examples[clip].first[numbers]) for clip, numbers in sorted(clips.items()) if len(numbers)]
+        for side, clips in dealt.items()
+    }
+    rows = table.set_index("clip_id", drop=False)
+    sides = {side: rows.loc[[one.clip_id for one in some]].reset_index(drop=True) for side, some in chosen.items()}
+    return splits.Splits(**sides, dropped=0), chosen
+
+
+def _length(settings: Settings) -> int:
+    """Frames of a window as the network sees it."""
+    return 1 if settings.network.window == "embedding" else windows.window_frames(settings.windows, settings.features)
+
+
+def _collate(examples: Sequence[Example], chosen: Sequence[np.ndarray], scaler: Scaler, length: int) -> dict[str, Any]:
+    """A batch: windows (n_windows, bands, frames, 1) of all clips one behind the other, counts and labels (bags,), clip ids."""
+    some = [
+        windows.cut(scaling.apply(one.frames, scaler), one.first[numbers], length) for one, numbers in zip(examples, chosen, strict=True)
+    ]
+    return {
+        "windows": np.ascontiguousarray(np.concatenate(some).transpose(0, 2, 1))[..., None],
+        "counts": np.array([len(numbers) for numbers in chosen], np.int32),
+        "labels": np.array([one.label for one in examples], np.int32),
+        "clip_ids": [one.clip_id for one in examples],
+    }
+
+
+def _drawn(n_windows: int, bag_windows: int, *, seed: int, epoch: int, clip: int) -> np.ndarray:
+    """Numbers of the windows that one clip gives to one epoch, in order; a pure function of its arguments."""
+    if not bag_windows or n_windows <= bag_windows:
+        return np.arange(n_windows)
+    return np.sort(np.random.default_rng((seed, epoch, clip)).choice(n_windows, bag_windows, replace=False))
+
+
+# ---------------------------------------------------------------- training
+
+
+def clip_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
+    """Cross-entropy of each clip's pooled answer, mean over clips."""
+    right = tf.gather(outputs["clip"], batch["labels"], batch_dims=1)  # (bags,)
+    return -tf.reduce_mean(tf.math.log(right + SMALLEST))
+
+
+def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
+    """Cross-entropy of each window as if it had its clip's label; mean over a clip's windows, then over clips."""
+    counts = batch["counts"]
+    bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
+    right = tf.gather(outputs["windows"], tf.gather(batch["labels"], bag), batch_dims=1)
+    share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
+    return -tf.reduce_sum(tf.math.log(right + SMALLEST) * share) / tf.cast(tf.shape(counts)[0], tf.float32)
+
+
+def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
+    """Train one network; it comes back with the weights of its best epoch."""
+    examples, length = prepared.examples["train"], _length(settings)
+    model = mil_network(
+        settings.network, settings.pooling, bands=_bands(settings, [examples[0].frames]), frames=length, classes=len(prepared.classes)
+    )
+    sizes = [min(len(one.first), settings.windows.bag_windows or len(one.first)) for one in examples]
+
+    def batches(epoch: int) -> Iterator[dict[str, Any]]:
+        for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
+            some = [examples[index] for index in indices]
+            chosen = [
+                _drawn(len(examples[index].first), settings.windows.bag_windows, seed=seed, epoch=epoch, clip=int(index))
+                for index in indices
+            ]
+            yield _collate(some, chosen, prepared.scaler, length)
+
+    of_outputs = {"clip": clip_loss, "window": window_loss}[settings.network.loss]
+
+    def objective(model: keras.Model, batch: Any) -> tf.Tensor:
+        outputs = model([batch["windows"], batch["counts"]], training=True)
+        return of_outputs(outputs, batch) + sum(model.losses)
+
+    fitted = Fitted(model, settings, prepared.classes, prepared.scaler, _forward(model), None)
+
+    def score(epoch: int) -> Scores:
+        return {f"validation/{name}": value for name, value in evaluate(fitted, prepared.examples["validation"]).items()}
+
+    result = fit(
+        model,
+        optimizer=settings.optimizer,
+        training=settings.training,
+        batches=batches,
+        loss=lambda epoch: objective,
+        score=score,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+    )
+    return replace(fitted, fit=result)
+
+
+# ---------------------------------------------------------------- use
+
+
+def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
+    """Scores over a whole set.
+
+    loss (mean per clip), accuracy, balanced_accuracy, window_accuracy (each window judged by its clip's label), and where passages
+    are known, the mean over clips of average precision and area under ROC of finding their windows, by the pooling's weights and
+    by the probabilities of the true class (``evidence_weight_...``, ``evidence_probability_...``).
+    """
+    truth, predicted, losses, window_truth, window_predicted = [], [], [], [], []
+    found: dict[str, list[float]] = {}
+    for one, outputs in _outputs(fitted, examples):
+        truth.append(one.label)
+        predicted.append(int(outputs["clip"].argmax()))
+        losses.append(-float(np.log(outputs["clip"][one.label] + SMALLEST)))
+        window_truth += [one.label] * len(one.first)
+        window_predicted += outputs["windows"].argmax(axis=1).tolist()
+        evidence = _evidence(one, fitted.settings)
+        if evidence is not None and 0 < evidence.sum() < len(evidence):
+            for name, values in (("weight", outputs["weights"]), ("probability", outputs["windows"])):
+                found.setdefault(f"evidence_{name}_precision", []).append(labels.average_precision(evidence, values[:, one.label]))
+                found.setdefault(f"evidence_{name}_auc", []).append(labels.roc_auc(evidence, values[:, one.label]))
+    scores = {"loss": float(np.mean(losses)), "accuracy": labels.accuracy(truth, predicted)}
+    scores["balanced_accuracy"] = labels.balanced_accuracy(truth, predicted)
+    scores["window_accuracy"] = labels.accuracy(window_truth, window_predicted)
+    return scores | {name: float(np.mean(values)) for name, values in sorted(found.items())}
+
+
+def predict(fitted: Fitted, examples: Sequence[Example]) -> dict[str, pd.DataFrame]:
+    """Two tables that keep their names.
+
+    ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability), windows, probability_CLASS.
+    ``windows``: one row per window: clip_id, window, start_seconds, end_seconds (NaN for stored embeddings), weight (of the
+    predicted class), evidence (where passages are known), probability_CLASS.
+    """
+    clips, rows = [], []
+    seconds_per_frame = fitted.settings.features.hop_samples / fitted.settings.features.sample_rate
+    times = np.nan if fitted.settings.network.window == "embedding" else seconds_per_frame
+    for one, outputs in _outputs(fitted, examples):
+        clip, best = outputs["clip"], int(outputs["clip"].argmax())
+        margin = float(clip[best] - np.delete(clip, best).max())
+        named = {f"probability_{name}": float(value) for name, value in zip(fitted.classes, clip, strict=True)}
+        truth = fitted.classes[one.label]
+        clips.append(
+            {"clip_id": one.clip_id, "truth": truth, "predicted": fitted.classes[best], "margin": margin, "windows": len(one.first)}
+        )
+        clips[-1] |= named
+        evidence = _evidence(one, fitted.settings)
+        for number, first in enumerate(one.first):
+            row = {"clip_id": one.clip_id, "window": number, "start_seconds": first * times}
+            row |= {"end_seconds": (first + _length(fitted.settings)) * times, "weight": float(outputs["weights"][number, best])}
+            if evidence is not None:
+                row["evidence"] = bool(evidence[number])
+            shares = zip(fitted.classes, outputs["windows"][number], strict=True)
+            rows.append(row | {f"probability_{name}": float(value) for name, value in shares})
+    by_clip = pd.DataFrame(clips).sort_values("clip_id", ignore_index=True)
+    return {"predictions": by_clip, "windows": pd.DataFrame(rows).sort_values(["clip_id", "window"], ignore_index=True)}
+
+
+def _evidence(one: Example, settings: Settings) -> np.ndarray | None:
+    """Which windows lie in the passages for at least half of their length; None where passages are not known."""
+    if one.passages is None or settings.network.window == "embedding":
+        return None
+    seconds_per_frame = settings.features.hop_samples / settings.features.sample_rate
+    start = one.first * seconds_per_frame
+    end = start + _length(settings) * seconds_per_frame
+    inside = sum((np.maximum(0, np.minimum(end, high) - np.maximum(start, low)) for low, high in one.passages), np.zeros(len(start)))
+    return inside >= 0.5 * (end - start)
+
+
+def _outputs(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[Example, dict[str, np.ndarray]]]:
+    """Each example once, with clip (classes,), windows and weights (n_windows, classes); fewest windows first."""
+    order = sorted(range(len(examples)), key=lambda index: (len(examples[index].first), examples[index].clip_id))
+    length, batch, size = _length(fitted.settings), list[Example](), 0
+    for index in order:
+        one = examples[index]
+        if batch and size + len(one.first) > EVALUATION_WINDOWS:
+            yield from _scored(fitted, batch, length)
+            batch, size = [], 0
+        batch.append(one)
+        size += len(one.first)
+    if batch:
+        yield from _scored(fitted, batch, length)
+
+
+def _scored(fitted: Fitted, batch: Sequence[Example], length: int) -> Iterator[tuple[Example, dict[str, np.ndarray]]]:
+    made = _collate(batch, [np.arange(len(one.first)) for one in batch], fitted.scaler, length)
+    outputs = {name: value.numpy() for name, value in fitted.forward(tf.constant(made["windows"]), tf.constant(made["counts"])).items()}
+    ends = np.cumsum(made["counts"])
+    for number, (one, end) in enumerate(zip(batch, ends, strict=True)):
+        count = len(one.first)
+        mine = {"windows": outputs["windows"][end - count : end], "weights": outputs["weights"][number, :count]}
+        clip = outputs["clip"][number]
+        if fitted.settings.pooling.evaluation == "majority_vote":
+            clip = majority_vote(mine["windows"][None], np.array([count]))[0]
+        yield one, mine | {"clip": clip}
+
+
+def save(fitted: Fitted, folder: Path) -> None:
+    """Write ``model.keras`` and ``use.json`` (settings, classes, scaler) into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted.model.save(folder / "model.keras")
+    saved.write(folder, {"classes": fitted.classes, "scaler": scaling.to_json(fitted.scaler)}, fitted.settings, _versions)
+
+
+def _versions(settings: Settings) -> dict[str, Any]:
+    return {} if settings.network.window == "embedding" else saved.of_features(settings)
+
+
+def load(folder: Path) -> Fitted:
+    """Read what `save` wrote; Keras's safe mode stays on."""
+    use, settings = saved.read(folder, Settings, _versions)
+    model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+    return Fitted(model, settings, tuple(use["classes"]), scaling.from_json(use["scaler"]), _forward(model), None)
+
+
+def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
+    """Draw ``confusion.png``, and the clips with the largest and least margin for the truth, ``evidence_best.png`` and ``_worst.png``."""
+    from audiomtl import pictures as draw
+
+    every = list(_outputs(fitted, examples))
+    names = fitted.classes
+    pairs = labels.confusion([names[one.label] for one, _ in every], [names[outputs["clip"].argmax()] for _, outputs in every])
+    draw.confusion(pairs, folder / "confusion.png", edits=False)
+    if fitted.settings.network.window == "embedding":
+        return
+    lead = [float(outputs["clip"][one.label] - np.delete(outputs["clip"], one.label).max()) for one, outputs in every]
+    for name, (one, outputs) in (("best", every[int(np.argmax(lead))]), ("worst", every[int(np.argmin(lead))])):
+        said = names[outputs["clip"].argmax()]
+        draw.evidence(
+            np.asarray(one.frames),
+            one.first,
+            _length(fitted.settings),
+            seconds_per_frame=fitted.settings.features.hop_samples / fitted.settings.features.sample_rate,
+            weights=outputs["weights"][:, one.label],
+            probabilities=outputs["windows"][:, one.label],
+            passages=one.passages or (),
+            title=f"{one.clip_id}: {names[one.label]}, heard as {said} ({outputs['clip'].max():.2f})",
+            path=folder / f"evidence_{name}.png",
+        )
+
+
+def _forward(model: keras.Model) -> Any:
+    return tf.function(lambda some, counts: model([some, counts], training=False), reduce_retracing=True)

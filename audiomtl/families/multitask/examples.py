@@ -1,0 +1,170 @@
+"""From a clip table to what a multi-task network reads and learns: examples, and batches of them.
+
+Conventions as in `targets`. Contents: `Example`, `with_arrays`, `frames_of`, `example`, `with_few_labels`, `with_clean`, `collate`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from audiomtl.data import catalog, scaling
+from audiomtl.data.datasets import manifest
+from audiomtl.data.pipeline import pad
+from audiomtl.data.scaling import Scaler
+from audiomtl.data.scores import KEYS
+from audiomtl.data.store import FeatureStore
+from audiomtl.errors import UserError
+from audiomtl.families.multitask import targets, tasks
+from audiomtl.families.multitask.settings import Settings
+
+ARRAY = "audio"  # of an .npz file whose rows are clips: what is heard
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One clip with what is known of it."""
+
+    clip_id: str
+    frames: np.ndarray  # (n_frames, n_bands)
+    targets: Mapping[str, np.ndarray | None]  # of each head; None: not known
+    weights: Mapping[str, float]  # in each head's loss
+    text: np.ndarray | None  # (n_positions,) tokens, where there is an alignment
+    roll: np.ndarray | None  # (n_steps, 88), where a score is given
+    row: Mapping[str, Any]  # of the clip table
+
+
+def with_arrays(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose clips are rows of ``.npz`` files, with a column for each of their arrays: the clip's own row of it."""
+    if manifest.ROW not in table.columns:
+        return table
+    held = {path: manifest.arrays(path) for path in sorted(set(table["path"]))}
+    table = table.copy()
+    for name in sorted({name for arrays in held.values() for name in arrays}):
+        if name in table.columns:
+            raise UserError(f"{table['path'][0]}: an array is called {name}, as a column of the table is; rename one of them")
+        rows = zip(table["path"], table[manifest.ROW], strict=True)
+        table[name] = pd.Series(
+            [held[path][name][row] if name in held[path] else None for path, row in rows], index=table.index, dtype=object
+        )
+    return table
+
+
+def _heard(row: Mapping[Any, Any], column: str, frames: Mapping[str, np.ndarray], settings: Settings) -> np.ndarray | None:
+    """Frames (n_frames, n_bands) of a recording, or of the clip's array ``column`` (frames first, channels of one left away)."""
+    value = row[column]
+    if not isinstance(value, np.ndarray):
+        return frames.get(value or "")
+    array = (value[..., 0] if value.ndim == 3 and value.shape[2] == 1 else value).astype(np.float32)
+    if array.ndim != 2 or array.shape[1] != settings.features.n_bands:
+        raise UserError(
+            f"clip {row['clip_id']}: the array {column} has shape {value.shape}, but frames x {settings.features.n_bands} are needed "
+            "(features.bands); transpose it, or change the setting"
+        )
+    return array
+
+
+def frames_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
+    """Features of every recording that is heard or learned, by path."""
+    if manifest.ROW in table.columns:
+        return {}
+    columns = {"path", *(head.reads("") for head in settings.heads.values() if head.kind == "mel")}
+    paths = sorted({path for column in columns for path in table[column].dropna()})
+    return dict(zip(paths, FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features), strict=True))
+
+
+def example(
+    row: Mapping[Any, Any],
+    frames: Mapping[str, np.ndarray],
+    names: Mapping[str, Sequence[str]],
+    symbols: Sequence[str],
+    settings: Settings,
+) -> Example:
+    heard = _heard(row, ARRAY if manifest.ROW in row else "path", frames, settings)
+    assert heard is not None
+    own, known, weights = heard, dict[str, np.ndarray | None](), dict[str, float]()
+    for name, head in settings.heads.items():
+        if head.kind == "mel":
+            other = _heard(row, head.reads(""), frames, settings)
+            if other is not None and len(other) != len(own):
+                raise UserError(f"heads.{name}: clip {row['clip_id']} has {len(own)} frames, its {head.reads('')} {len(other)}: no pair")
+            known[name] = other
+        else:
+            known[name] = targets.target(name, head, row, len(own), names[name], settings)
+        weight = row[head.item_weight] if head.item_weight else 1.0
+        if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
+            raise UserError(f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight is a number of at least 0")
+        weights[name] = float(weight)
+    given = row[settings.inputs.text] if settings.inputs.text else None
+    text = targets.text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
+    roll = None
+    if settings.inputs.score:
+        notes = row[settings.inputs.score]
+        roll = targets.rolls(notes if notes is not None else (), targets.step_times(len(own), settings), row["clip_id"])[:, KEYS:]
+    return Example(row["clip_id"], own, known, weights, text, roll, row)
+
+
+def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> list[Example]:
+    """Take labels away from all but a share of the clips, each head for itself."""
+    for number, (name, head) in enumerate(sorted(settings.heads.items())):
+        if head.labelled_share < 1:
+            kept = np.random.default_rng((seed, number)).permutation(len(examples)) < head.labelled_share * len(examples)
+            examples = [
+                one if keep else replace(one, targets={**one.targets, name: None}) for one, keep in zip(examples, kept, strict=True)
+            ]
+    return examples
+
+
+def with_clean(examples: dict[str, list[Example]], scaler: Scaler, settings: Settings) -> dict[str, list[Example]]:
+    """Targets of kind mel: scaled frames, averaged over each step: (n_steps, bands)."""
+    heads = [name for name, head in settings.heads.items() if head.kind == "mel"]
+
+    def averaged(frames: np.ndarray | None) -> np.ndarray | None:
+        if frames is None:
+            return None
+        firsts = np.arange(0, len(frames), settings.stride)
+        sums = np.add.reduceat(scaling.apply(frames, scaler), firsts, axis=0)
+        return (sums / np.diff(np.append(firsts, len(frames)))[:, None]).astype(np.float32)
+
+    return {
+        side: [replace(one, targets={**one.targets, **{name: averaged(one.targets[name]) for name in heads}}) for one in found]
+        for side, found in examples.items()
+    }
+
+
+def collate(examples: Sequence[Example], names: Mapping[str, Sequence[str]], scaler: Scaler, settings: Settings) -> dict[str, Any]:
+    """A batch: frames (clips, longest, bands), lengths (frames) and steps; text and roll; each head's target and weight (0: not known)."""
+    frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples], at_least=settings.stride)
+    steps = -(-lengths // settings.stride)
+    longest = -(-frames.shape[1] // settings.stride)
+    batch: dict[str, Any] = {"frames": frames, "lengths": lengths, "steps": steps.astype(np.int32)}
+    if settings.inputs.text:
+        texts = [one.text for one in examples if one.text is not None]
+        batch["text"] = np.stack([np.pad(text, (0, max(map(len, texts)) - len(text))) for text in texts])
+    if settings.inputs.score:
+        batch["roll"] = _stacked([one.roll for one in examples], longest)
+    for name, head in settings.heads.items():
+        known = [one.targets[name] for one in examples]
+        weights = [one.weights[name] if value is not None else 0.0 for one, value in zip(examples, known, strict=True)]
+        batch[f"weight_{name}"] = np.array(weights, np.float32)
+        if head.kind in tasks.PER_CLIP:
+            kind = np.int32 if head.kind in tasks.CATEGORICAL else np.float32
+            batch[f"target_{name}"] = np.array([0 if value is None else value for value in known], kind)
+        elif head.kind in tasks.CATEGORICAL:
+            batch[f"target_{name}"] = _stacked(known, longest, fill=-1).astype(np.int32)
+        else:
+            columns = {"notes": 2 * KEYS, "mel": settings.features.n_bands, "segments": len(names[name])}
+            batch[f"target_{name}"] = _stacked(known, longest, columns=columns[head.kind])
+    return batch | {"clip_ids": [one.clip_id for one in examples]}
+
+
+def _stacked(arrays: Sequence[np.ndarray | None], steps: int, *, fill: float = 0.0, columns: int | None = None) -> np.ndarray:
+    """(clips, steps, ...): each array with ``fill`` behind it, None all of it."""
+    shape = next((array.shape[1:] for array in arrays if array is not None), () if columns is None else (columns,))
+    found = np.full((len(arrays), steps, *shape), fill, np.float32)
+    for row, array in zip(found, arrays, strict=True):
+        if array is not None:
+            row[: len(array)] = array
+    return found

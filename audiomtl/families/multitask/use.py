@@ -1,0 +1,169 @@
+"""A trained multi-task model at work on a recording: forced alignment of a text, and transcription of notes.
+
+Conventions: times are seconds from the recording's start. A text is words, which espeak-ng turns into phones (``pronounced`` of the
+experiment's corpus, or of `german_speech`), or phones in the model's own symbols.
+
+Contents: `Timed`, `Alignment`, `align`, `notes`, `check`.
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audiomtl.data import catalog, features
+from audiomtl.data.corpora import german_speech
+from audiomtl.data.scores import Note
+from audiomtl.errors import UserError
+from audiomtl.families.multitask import scoring
+from audiomtl.families.multitask.examples import Example
+from audiomtl.families.multitask.model import outputs_of
+from audiomtl.families.multitask.targets import text_tokens
+from audiomtl.settings.faults import nearest
+
+PAUSE = "_"
+NEAR = 4  # known symbols that are named beside an unknown one
+SHOWN = 5  # unknown symbols that are named
+
+
+@dataclass(frozen=True)
+class Timed:
+    """When something is sung."""
+
+    start_seconds: float
+    end_seconds: float
+    label: str  # a phone or a word
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A whole text on the time of a recording."""
+
+    phones: tuple[Timed, ...]
+    words: tuple[Timed, ...]  # () where the text was phones
+    firsts: tuple[int, ...]  # number of each word's first phone
+    seconds: float  # of the recording
+
+
+def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> Alignment:
+    """Put words, or with ``phones`` phones, on the time of a waveform (n_samples,) at the model's rate.
+
+    Raises
+    ------
+    UserError : symbols that the model does not know; more phones than the sound has steps.
+    """
+    settings = fitted.settings
+    frames = _frames(y, fitted)
+    steps, step, seconds = -(-len(frames) // settings.stride), settings.step_seconds, len(y) / settings.features.sample_rate
+
+    def fits(count: int, what: str) -> None:
+        if count > steps:
+            raise UserError(
+                f"a text of {count} {what} is longer than the sound: {seconds:.2f} s have {steps} steps of {step:g} s, and every phone "
+                "takes one at least; give the text of this recording alone"
+            )
+
+    fits(len(said), "phones" if phones else "words")
+    spoken = [[phone] for phone in said] if phones else _pronounced(said, settings)
+    _known(said, spoken, fitted.symbols, phones=phones)
+    text = [phone for own in spoken for phone in own]
+    fits(len(text), "phones")
+    name = _heads(settings, ("alignment",), "")[0]
+    outputs = _outputs(fitted, frames, text)
+    found = scoring.heard(settings.heads[name], outputs[name], text, fitted.names[name], len(frames), settings)
+    timed = tuple(Timed(max(start, 0.0), min(end, seconds), label) for start, end, label in found)
+    if phones:
+        return Alignment(timed, (), (), seconds)
+    firsts = np.cumsum([0, *map(len, spoken)])
+    words = [
+        Timed(timed[first].start_seconds, timed[last - 1].end_seconds, word)
+        for first, last, word in zip(firsts[:-1], firsts[1:], said, strict=True)
+    ]
+    return Alignment(timed, tuple(words), tuple(firsts[:-1].tolist()), seconds)
+
+
+def notes(fitted: Any, y: np.ndarray, head: str) -> Mapping[str, Sequence[Note]]:
+    """Notes of each head of kind notes or melody, or of one, in a waveform (n_samples,) at the model's rate."""
+    frames, settings = _frames(y, fitted), fitted.settings
+    outputs = _outputs(fitted, frames, ())
+    chosen = _heads(settings, ("notes", "melody"), head)
+    return {name: scoring.heard(settings.heads[name], outputs[name], (), (), len(frames), settings) for name in chosen}
+
+
+def check(settings: Any, kinds: Sequence[str], head: str, place: str) -> None:
+    """Refuse a model that needs more than the recording, or has no such head."""
+    if settings.inputs.score:
+        raise UserError(
+            f'{place}: inputs.score = "{settings.inputs.score}": the model needs the score of each recording, not its sound alone'
+        )
+    there = _heads(settings, kinds, "")
+    if not there:
+        raise UserError(f"{place}: no head of kind {' or '.join(kinds)} that is trained and kept; its heads: {_kinds(settings)}")
+    if head and head not in there:
+        raise UserError(f"--head {head}: {place} has {', '.join(there)} of kind {' or '.join(kinds)}{nearest(head, there)}")
+
+
+def _heads(settings: Any, kinds: Sequence[str], head: str) -> list[str]:
+    """Names of the heads of some kinds that are trained and kept, or of one of them."""
+    found = [name for name, one in settings.heads.items() if one.kind in kinds and one.weight and not one.train_only]
+    return [name for name in found if head in ("", name)]
+
+
+def _kinds(settings: Any) -> str:
+    return ", ".join(f"{name} ({one.kind})" for name, one in settings.heads.items())
+
+
+def _pronounced(words: Sequence[str], settings: Any) -> list[list[str]]:
+    """Phones of each word, as the experiment's corpus speaks it."""
+    speak = getattr(catalog.module(settings.data), "pronounced", german_speech.pronounced)
+    once = sorted(set(words))
+    known = dict(zip(once, speak(once), strict=True))
+    return [known[word] for word in words]
+
+
+def _known(said: Sequence[str], spoken: Sequence[Sequence[str]], symbols: Sequence[str], *, phones: bool) -> None:
+    """Refuse phones that are not among the model's symbols."""
+    where = {phone: word for word, own in zip(said, spoken, strict=True) for phone in own if phone not in symbols}
+    if not where:
+        return
+    named = []
+    for phone, word in list(where.items())[:SHOWN]:
+        near = _near(phone, symbols)
+        named.append(f'"{phone}"{"" if phones else f" of {word}"}{f" (nearest {chr(32).join(near)})" if near else ""}')
+    more = f" and {len(where) - SHOWN} more" if len(where) > SHOWN else ""
+    rule = "" if phones else "; write a word as it is sung, syllables divided by hyphens (Son-ne), or give phones with --phones"
+    known = " ".join(symbol for symbol in symbols if symbol != PAUSE)
+    raise UserError(f"unknown symbols: {', '.join(named)}{more}: the model knows {known}{rule}")
+
+
+def _near(symbol: str, symbols: Sequence[str]) -> list[str]:
+    """Known symbols that begin with the same letter in another shape: of "g" the IPA's "ɡ", of "o" also "øː" and "ɔʏ"."""
+
+    def letter(text: str) -> str:  # LATIN SMALL LETTER O WITH STROKE is an O, LATIN SMALL LETTER OPEN O as well
+        return unicodedata.name(text[0], text[0]).partition(" WITH ")[0].rpartition(" ")[2]
+
+    same = [known for known in symbols if known != PAUSE and letter(known) == letter(symbol)]
+    return sorted(same, key=lambda known: (known[0] != symbol[0], abs(len(known) - len(symbol)), known))[:NEAR]
+
+
+def _frames(y: np.ndarray, fitted: Any) -> np.ndarray:  # (n_frames, n_bands)
+    """Features of a waveform, of two steps at least."""
+    settings = fitted.settings
+    frames = features.extract(y, settings.features)
+    if len(frames) <= settings.stride:
+        raise UserError(
+            f"a sound of {len(y)} samples at {settings.features.sample_rate} Hz is shorter than two steps of the model "
+            f"({settings.step_seconds:g} s each); give a longer one"
+        )
+    return frames
+
+
+def _outputs(fitted: Any, frames: np.ndarray, text: Sequence[str]) -> dict[str, np.ndarray]:
+    """Each head's output on the steps of one recording."""
+    tokens = text_tokens(text, fitted.symbols) if fitted.settings.inputs.text else None
+    heads = fitted.settings.heads
+    example = Example("", frames, dict.fromkeys(heads), dict.fromkeys(heads, 0.0), tokens, None, {})
+    [(_, outputs)] = outputs_of(fitted, [example])
+    return outputs

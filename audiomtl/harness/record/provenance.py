@@ -1,0 +1,90 @@
+"""Where a number comes from: commit, code, packages, data, machine.
+
+Contents: `code_version`, `training_key`, `scores_key`, `source_files`, `commit`, `lock_hash`, `machine`.
+"""
+
+import hashlib
+import importlib.util
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from audiomtl import config, definitions
+from audiomtl.data import catalog
+from audiomtl.settings.family import package_of
+
+FAMILY = ("prepare", "train", "evaluate", "predict")  # what a training calls of a family
+DATASET = ("clips", "copy_baseline", "label_report")  # what it calls of a data set
+
+
+def code_version(raw: Mapping[str, Any]) -> str:
+    """Key of the code that a training with these settings runs through, and of the packages that compute for it: see `definitions`."""
+    return definitions.key(_roots(raw))
+
+
+def _roots(raw: Mapping[str, Any]) -> list[str]:
+    """Names of the definitions where a training begins: those that it looks up by names in its settings among them."""
+    package = package_of(raw["model"])
+    found = ["audiomtl.harness.train.child._train", f"{package}.settings.Settings", *(f"{package}.model.{one}" for one in FAMILY)]
+    return found + [f"{module}.{one}" for module in catalog.modules(raw["data"]["dataset"]) for one in DATASET]
+
+
+def source_files(model: str) -> dict[str, str]:
+    """{package: file} of the packages whose code is hashed for a family, as this process finds them."""
+    found = {}
+    for name in {"audiomtl", package_of(model).split(".")[0]}:
+        spec = importlib.util.find_spec(name)
+        if spec and spec.origin:
+            found[name] = spec.origin
+    return found
+
+
+def training_key(raw: Mapping[str, Any], seed: int, data: str, threads: int, device: str) -> str:
+    """Key of one training, which its checkpoint bears.
+
+    Parameters
+    ----------
+    data : `catalog.fingerprint` of its clips.
+    threads : TensorFlow threads: they decide how the sums of a convolution are divided, and so their last bits.
+    device : `worker.device`.
+    """
+    several = [threads] if threads > 1 else []
+    other = [device] if device != "CPU" else []
+    return config.digest([config.trained_settings(raw), seed, data, code_version(raw), *several, *other])
+
+
+def scores_key(training: str, raw: Mapping[str, Any]) -> str:
+    """Key of a training's scores: of the training, and of the settings that only decode what it answers. Under it runs are found again."""
+    decoding = {path: value for path, value in config.scored_settings(raw).items() if path not in config.trained_settings(raw)}
+    return config.digest([training, decoding]) if decoding else training
+
+
+@cache
+def commit() -> tuple[str, bool]:
+    """Commit of the project in the current directory and whether files differ from it; ``("none", False)`` outside git."""
+    try:
+        name = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "none", False
+    return name, bool(status.strip())
+
+
+@cache
+def lock_hash() -> str:
+    """Key of ``requirements.lock`` in the current directory, or ``none``."""
+    path = Path("requirements.lock")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "none"
+
+
+@cache
+def machine() -> str:
+    """Name and instruction set of the processor: on the same one, the same code gives the same bits."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    found = {key: value.strip() for key, value in re.findall(r"^(model name|cpu family|model|stepping|flags)\s*:(.*)$", text, re.MULTILINE)}
+    key = config.digest(found) if found else "unknown"
+    return f"{found.get('model name', platform.processor() or platform.machine())} ({key})"

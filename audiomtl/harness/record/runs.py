@@ -1,0 +1,254 @@
+"""What ran: the best runs of one code, data and settings, their ablations, the sweeps; and the price of running them again.
+
+Contents: `choose`, `arms`, `beside`, `studies`, `outcome`, `shown`, `price`, `existing`.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from statistics import median
+from typing import Any
+
+from audiomtl import config
+from audiomtl.config import ExperimentFile
+from audiomtl.harness import experiment
+from audiomtl.harness.record import provenance
+from audiomtl.harness.record.store import Run, Tracking, runs_folder
+from audiomtl.harness.search import pareto
+from audiomtl.metrics import intervals
+
+
+def existing() -> Tracking | None:
+    """The store; None where there is none yet, as looking must not make one."""
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (runs_folder() / "mlflow.db").is_file():
+        return None
+    return Tracking()
+
+
+def parsed(text: str) -> Any:
+    """A parameter's value: text stands in MLflow as it is, all else as JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def shown(value: Any) -> str:
+    """A setting's value as in the file, numbers with 4 digits."""
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class BestSet:
+    """Best runs of one code, data and settings, by seed."""
+
+    runs: dict[int, Run]
+    settings: dict[str, Any]  # setting path -> value, as trained
+    code: str
+    data: str
+    older: int = 0  # complete best runs that are in no table
+
+    def values(self, key: str) -> dict[int, float]:
+        """One metric by seed, where there is one."""
+        return {seed: run.data.metrics[key] for seed, run in self.runs.items() if key in run.data.metrics}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One ablation beside the best runs."""
+
+    name: str
+    changes: dict[str, Any]
+    same: bool = False  # the best run itself has its settings
+    failed: int = 0  # seeds whose training failed
+    pairs: dict[int, tuple[float, float]] = field(default_factory=dict)  # seed -> score on validation of the arm, of the best run
+    beside: dict[str, float] = field(default_factory=dict)  # means of the family's other scores on validation (`beside`)
+
+    @property
+    def mean(self) -> float:
+        return sum(value for value, _ in self.pairs.values()) / len(self.pairs)
+
+    @property
+    def difference(self) -> tuple[float, float, float]:
+        """Mean of arm - best and its interval, paired by seed."""
+        arm, best = zip(*self.pairs.values(), strict=True)
+        return intervals.paired_difference(arm, best) if all(map(math.isfinite, arm + best)) else (math.nan,) * 3
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One study as MLflow has it."""
+
+    name: str
+    key: str
+    objectives: dict[str, str]  # score that judges -> "minimize" or "maximize"
+    ablation: str
+    paths: dict[str, dict[str, list[Any]]]  # swept path -> its `when`
+    trials: dict[int, Run]
+    older: int  # studies of this name with other settings
+
+    def scores(self, number: int) -> list[float]:
+        """What a trial reached of each objective; none where it has not ended well."""
+        metrics = self.trials[number].data.metrics if outcome(self.trials[number]) in SCORED else {}
+        values = [metrics[f"best/{name}"] for name in self.objectives if f"best/{name}" in metrics]
+        return values if len(values) == len(self.objectives) else []
+
+    @property
+    def front(self) -> list[int]:
+        """Numbers of the trials that no other one beats: the Pareto front, or the best trial, of equal ones the first."""
+        scored = {number: values for number in self.trials if (values := self.scores(number))}
+        return pareto.front(scored, list(self.objectives.values()))
+
+    def value(self, number: int, path: str) -> str:
+        """The value of a swept setting in one trial as in the file; a dash where its `when` was not fulfilled."""
+        params = {other: parsed(text) for other, text in self.trials[number].data.params.items()}
+        off = any(params.get(other) not in wanted for other, wanted in self.paths[path].items())
+        return "-" if off else shown(params.get(path))
+
+
+SCORED = ("complete", "answered")
+
+
+def outcome(run: Run) -> str:
+    """complete, pruned, failed, answered; running or interrupted before it has one."""
+    return run.data.tags.get("outcome") or {"RUNNING": "running", "FAILED": "failed"}.get(run.info.status, "interrupted")
+
+
+def trained(run: Run) -> dict[str, Any]:
+    """Settings that decided what a run computed, from its parameters."""
+    every = {path: parsed(text) for path, text in run.data.params.items() if path != "seed"}
+    return {path: value for path, value in every.items() if path.split(".")[0] not in config.NOT_SCORED}
+
+
+def choose(file: ExperimentFile, runs: Sequence[Run]) -> BestSet | None:
+    """The best runs to report: see the top of this file. ``runs``: all of the experiment, oldest first."""
+    sets: dict[str, dict[int, Run]] = {}
+    newest: dict[str, int] = {}
+    own = config.scored_settings(file.raw)
+    complete = [run for run in runs if run.data.tags.get("kind") == "best" and outcome(run) == "complete"]
+    for position, run in enumerate(complete):
+        seed = int(run.data.tags["seed"])
+        if seed not in file.settings.seeds:
+            continue
+        key = config.digest([run.data.tags.get("code"), run.data.tags.get("data"), trained(run)])
+        sets.setdefault(key, {})[seed] = run  # a newer run of a seed takes the place of the older
+        newest[key] = position
+    if not sets:
+        return None
+    key = max(sets, key=lambda key: (len(sets[key]), trained(next(iter(sets[key].values()))) == own, newest[key]))
+    chosen = {seed: sets[key][seed] for seed in file.settings.seeds if seed in sets[key]}
+    first = next(iter(chosen.values()))
+    tags = first.data.tags
+    return BestSet(chosen, trained(first), tags.get("code", ""), tags.get("data", ""), len(complete) - len(chosen))
+
+
+def beside(file: ExperimentFile, runs: Mapping[int, Run]) -> dict[str, float]:
+    """Means on validation of further scores for the tables, where all of some runs by seed have them.
+
+    They are the file's own ``scores`` after the first, and those that match a pattern of the family's ``BESIDE``.
+    """
+    found = {}
+    patterns = getattr(config.family("settings", file.raw["model"]), "BESIDE", ())
+    recorded = {key for run in runs.values() for key in run.data.metrics}
+    known = sorted(key.removeprefix("best/validation/") for key in recorded if key.startswith("best/validation/"))
+    others = list(config.scores(file.raw))[1:] if "scores" in file.raw else []
+    matching = [name for pattern in patterns for name in known if fnmatch(name, pattern)]
+    for name in dict.fromkeys([*others, *matching]):
+        values = [run.data.metrics.get(f"best/validation/{name}", math.nan) for run in runs.values()]
+        if values and all(map(math.isfinite, values)):
+            found[name] = sum(values) / len(values)
+    return found
+
+
+def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
+    """The file's ablations beside the best runs, by name."""
+    score = f"best/validation/{experiment.main_score(file)}"
+    candidates = [(run, trained(run)) for run in runs if run.data.tags.get("kind") in ("best", "ablation")]
+    found = []
+    for name, overrides in sorted(file.ablations.items()):
+        changes = {path: value for path, value in overrides.items() if path.split(".")[0] not in config.NOT_SCORED}
+        wanted = best.settings | changes
+        own_data = any(path.startswith("data.") for path in changes)
+        code = provenance.code_version(file.arm(name)) if "data.dataset" in changes else best.code
+        pairs, failed, counted = dict[int, tuple[float, float]](), set[int](), dict[int, Run]()
+        for run, settings in candidates if wanted != best.settings else []:
+            seed = int(run.data.tags["seed"])
+            if settings != wanted or seed not in best.runs or run.data.tags.get("code") != code:
+                continue
+            if not (own_data or run.data.tags.get("data") == best.data):
+                continue
+            if outcome(run) == "complete" and score in run.data.metrics and score in best.runs[seed].data.metrics:
+                pairs[seed] = (run.data.metrics[score], best.runs[seed].data.metrics[score])
+                counted[seed] = run
+            elif outcome(run) == "failed":
+                failed.add(seed)
+        ordered = {seed: pairs[seed] for seed in best.runs if seed in pairs}
+        found.append(Arm(name, changes, wanted == best.settings, len(failed - pairs.keys()), ordered, beside(file, counted)))
+    return found
+
+
+def studies(runs: Sequence[Run]) -> list[Swept]:
+    """Of each study of an experiment the one that was worked on last, by name."""
+    parents = {
+        run.data.tags["study_key"]: run for run in runs if run.data.tags.get("kind") == "study" and "study.trials" in run.data.params
+    }
+    trials = [run for run in runs if run.data.tags.get("kind") == "trial" and run.data.tags.get("study_key") in parents]
+    last = {parents[key].data.tags["study"]: key for key in [*parents, *(run.data.tags["study_key"] for run in trials)]}
+    found = []
+    for name, key in sorted(last.items()):
+        params = {path.removeprefix("study."): parsed(text) for path, text in parents[key].data.params.items()}
+        swept = [path.removeprefix("search.").removesuffix(".choices") for path in params if re.fullmatch(r"search\..*\.choices", path)]
+        whens = {
+            path: {other.split(".when.")[1]: value for other, value in params.items() if other.startswith(f"search.{path}.when.")}
+            for path in sorted(swept)
+        }
+        own = {int(run.data.tags["trial"]): run for run in trials if run.data.tags["study_key"] == key}
+        older = sum(parent.data.tags["study"] == name for parent in parents.values()) - 1
+        ablation = str(params.get("ablation", ""))
+        several = params.get("metrics")
+        objectives = dict(zip(several, params["directions"], strict=True)) if several else {params["metric"]: params["direction"]}
+        found.append(Swept(name, key, objectives, ablation, whens, dict(sorted(own.items())), older))
+    return found
+
+
+def price(names: list[str], slots: int, *, core: bool = False) -> str:
+    """How many trainings the best runs and ablations of some experiments are, and about how many minutes, one line each.
+
+    Seconds of processor time of one training, which other work on the machine does not stretch: the median of the recorded best runs
+    and ablations, else of complete trials, else ``cpu_seconds_per_training`` in the file's ``[expected.recorded]``. Arms that equal the
+    best run are no trainings.
+    """
+    files = [config.load_experiment(name) for name in names or config.names("experiments")]
+    files = [experiment.core(file) for file in files] if core else files
+    tracking = existing()
+    lines, trainings, minutes, unknown = [], 0, 0.0, []
+    for file in files:
+        others = sum(not experiment.is_best(file, arm) for arm in file.ablations)
+        count = len(file.settings.seeds) * (1 + others)
+        trainings += count
+        text = f"{file.name}: {count} trainings (best and {others} ablations, {len(file.settings.seeds)} seeds each)"
+        seconds = _recorded_seconds(tracking.runs(file.name) if tracking else [])
+        seconds = seconds or float(file.expected.get("recorded", {}).get("cpu_seconds_per_training", 0))
+        if seconds:
+            minutes += count * seconds / slots / 60
+            text += f", about {count * seconds / slots / 60:.0f} minutes: {seconds:.0f} s of a core each, {slots} side by side"
+        else:
+            unknown.append(file.name)
+            text += ", minutes unknown: none is recorded here"
+        lines.append(text)
+    if len(files) > 1:
+        rest = f" and those of {', '.join(unknown)}" if unknown else ""
+        lines.append(f"all: {trainings} trainings, about {minutes:.0f} minutes{rest}; what is finished is not trained again")
+    return "\n".join(lines)
+
+
+def _recorded_seconds(runs: Iterable[Run]) -> float:
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    for run in runs:
+        if outcome(run) == "complete" and "cost/cpu_seconds" in run.data.metrics:
+            seconds[run.data.tags.get("kind") in ("best", "ablation")].append(run.data.metrics["cost/cpu_seconds"])
+    return median(seconds[True] or seconds[False] or [0.0])

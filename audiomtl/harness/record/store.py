@@ -1,0 +1,289 @@
+"""MLflow, and nothing else that knows it but the report: one experiment per experiment file, one run per training.
+
+Names: epoch scores are ``train/...`` and ``validation/...`` with the epoch as step; the scores of the best epoch's weights are
+``best/validation/...`` and ``test/...``; costs are ``cost/...``, counts of the data ``data/...``. Timestamps are a function of the
+step, so that replaying epochs after a crash leaves each step once. Contents: `Tracking`.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import psutil
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+
+from audiomtl import config, surroundings
+from audiomtl.harness.record import provenance
+from audiomtl.harness.train.child import Job
+from audiomtl.harness.train.workers import Outcome
+
+for noisy in ("alembic", "mlflow", "mlflow.store.db.utils", "sqlalchemy"):  # MLflow's import sets these louder
+    logging.getLogger(noisy).setLevel(logging.ERROR)
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small table
+STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+
+
+def runs_folder() -> Path:
+    """Where databases, artifacts and checkpoints of the project are: ``runs/`` in the current directory, or ``AUDIOMTL_RUNS``."""
+    return Path(os.environ.get("AUDIOMTL_RUNS", "runs")).resolve()
+
+
+@contextlib.contextmanager
+def locked(name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold ``runs/locks/NAME``; yields False at once when another process has it and ``wait`` is off."""
+    path = runs_folder() / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+class Tracking:
+    """A connection to the MLflow store that ``MLFLOW_TRACKING_URI`` names; by default ``runs/mlflow.db``."""
+
+    def __init__(self) -> None:
+        default = runs_folder() / "mlflow.db"
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{default}"
+        self._local = self.uri.startswith("sqlite")
+        with locked("mlflow"):  # several processes that open a fresh store at once break it
+            if self.uri == f"sqlite:///{default}":
+                import sqlite3
+
+                with contextlib.closing(sqlite3.connect(default)) as database:
+                    database.execute("pragma journal_mode = wal")
+            self.client = mlflow.MlflowClient(self.uri)
+            self.client.search_experiments(max_results=1)
+
+    # ---------------------------------------------------------------- runs
+
+    def experiment(self, name: str) -> str:
+        """Id of the MLflow experiment of an experiment file, made when it is new."""
+        with locked("mlflow"):
+            found = self.client.get_experiment_by_name(name)
+            if found:
+                return found.experiment_id
+            place = (runs_folder() / "artifacts" / name).as_uri() if self._local else None
+            return self.client.create_experiment(name, artifact_location=place)
+
+    def start(self, experiment: str, name: str, *, tags: Mapping[str, str], description: str) -> str:
+        """Open a run and return its id."""
+        head, dirty = provenance.commit()
+        every = {
+            **tags,
+            "commit": head,
+            "dirty": str(dirty).lower(),
+            "lock": provenance.lock_hash(),
+            "machine": provenance.machine(),
+            "keras": surroundings.keras_text(),
+            "environment": surroundings.computing_variables() or "none of note",
+            "owner": _me(),
+            "mlflow.note.content": description,
+        }
+        return self.client.create_run(self.experiment(experiment), tags=every, run_name=name).info.run_id
+
+    def resume(self, run_id: str) -> None:
+        """Take up a run whose owner is gone."""
+        self.client.set_tag(run_id, "owner", _me())  # first: a RUNNING run without a living owner is closed by others
+        self.client.update_run(run_id, status="RUNNING")
+        if "reason" in self.client.get_run(run_id).data.tags:
+            self.client.delete_tag(run_id, "reason")
+
+    def log_settings(self, run_id: str, raw: Mapping[str, Any], seed: int, data: str) -> None:
+        """All settings as params, and the data set. Said again after a crash it changes nothing."""
+        flat = {key: value for key, value in config.flatten(raw).items() if key not in ("seeds", "study_seed", "description")}
+        self.log_params(run_id, {**flat, "seed": seed})
+        name = raw["data"]["dataset"]
+        profile = json.dumps(config.flatten(raw["data"]))
+        source = Dataset(name=name, digest=data, source_type="local", source=json.dumps({"dataset": name}), profile=profile)
+        self.client.log_inputs(run_id, [DatasetInput(source, [InputTag("mlflow.data.context", "train, validation, test")])])
+
+    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        """Params in one batch; what is no text as JSON."""
+        entries = [Param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in sorted(params.items())]
+        self.client.log_batch(run_id, params=entries)
+
+    def epoch(self, run_id: str, epoch: int, scores: Mapping[str, float]) -> None:
+        """Scores of one epoch in one batch."""
+        self.client.log_batch(run_id, metrics=[Metric(key, value, self._began(run_id) + epoch, epoch) for key, value in scores.items()])
+
+    def end(self, run_id: str, job: Job, outcome: Outcome, *, description: str = "", tags: Mapping[str, str] | None = None) -> None:
+        """Close a run with its last scores, costs, files and status; the staging folder is removed."""
+        result = outcome.result
+        costs = {"cost/wall_seconds": outcome.wall_seconds, "cost/memory_megabytes": outcome.memory_megabytes}
+        scores: dict[str, float] = {}
+        step = 0
+        if result:
+            step = max(result.best_epoch, 0)
+            costs |= {
+                "cost/seconds": result.seconds,
+                "cost/cpu_seconds": result.cpu_seconds,
+                "cost/entered_seconds": outcome.entered_seconds,
+            }
+            scores = {name if name.startswith("test/") else f"best/{name}": value for name, value in result.scores.items()}
+            scores |= {"best_epoch": result.best_epoch, "epochs": result.epochs, "parameters": result.parameters}
+            scores |= {f"data/{name}": value for name, value in result.facts.items()}
+        stamp = self._began(run_id) + step
+        notes = {**(tags or {}), "outcome": {"complete": "complete", "stopped": "pruned", "failed": "failed"}[outcome.status]}
+        if outcome.reason:
+            notes["reason"] = outcome.reason
+        if description:
+            notes["mlflow.note.content"] = description
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, stamp, step) for key, value in {**scores, **costs}.items()],
+            tags=[RunTag(key, value) for key, value in notes.items()],
+        )
+        if job.folder.is_dir():
+            self.client.log_artifacts(run_id, str(job.folder))
+            shutil.rmtree(job.folder)
+        self.client.set_terminated(run_id, STATUS[outcome.status])
+
+    def copy_scores(self, source: Run, run_id: str) -> None:
+        """Give a run the last scores, not the curves, of another one."""
+        kept = {key: value for key, value in source.data.metrics.items() if key.startswith(("best", "data/")) or "/" not in key}
+        self.client.log_batch(run_id, metrics=[Metric(key, value, self._began(run_id), 0) for key, value in sorted(kept.items())])
+
+    def register_champion(self, name: str, run_id: str, code: Path, saved_model: Path, example: Any, needs: list[str]) -> str:
+        """Log a SavedModel of waveform to classes into a run and register it under ``name`` with the alias ``champion``.
+
+        Parameters
+        ----------
+        code : a file that sets MLflow's model (``templates/served_model.py``).
+        example : waveform (n_samples,), kept as the input example.
+        needs : pip requirements.
+
+        Returns
+        -------
+        the version under ``name``
+        """
+        import numpy as np
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema, TensorSpec
+        from mlflow.types.schema import Array, DataType
+
+        answer: list[Any] = [
+            ColSpec(Array(DataType.double), "classifier"),
+            ColSpec(Array(DataType.string), "class_names"),
+            ColSpec("string", "predicted"),
+        ]
+        signature = ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1,))]), Schema(answer))
+        mlflow.set_tracking_uri(self.uri)
+        with mlflow.start_run(run_id=run_id):
+            made = mlflow.pyfunc.log_model(
+                name="waveform_model",
+                python_model=str(code),
+                artifacts={"saved_model": str(saved_model)},
+                signature=signature,
+                input_example=example,
+                pip_requirements=needs,
+                registered_model_name=name,
+            )
+        version = str(made.registered_model_version)
+        self.client.set_registered_model_alias(name, "champion", version)
+        return version
+
+    def close(self, run_id: str, status: str, reason: str = "") -> None:
+        """End a run that has nothing more to log."""
+        if reason:
+            self.client.set_tag(run_id, "reason", reason)
+        self.client.set_terminated(run_id, status)
+
+    def _began(self, run_id: str) -> int:
+        if run_id not in self._starts:
+            self._starts[run_id] = self.client.get_run(run_id).info.start_time
+        return self._starts[run_id]
+
+    _starts: dict[str, int] = {}
+
+    # ---------------------------------------------------------------- looking back
+
+    def runs(self, experiment: str, filter_string: str = "") -> list[Run]:
+        """All runs of an experiment file, oldest first."""
+        found = self.client.get_experiment_by_name(experiment)
+        if not found:
+            return []
+        every: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [found.experiment_id], filter_string, max_results=1000, order_by=["attributes.start_time ASC"], page_token=token
+            )
+            every += page
+            token = page.token
+            if not token:
+                return every
+
+    def finished(self, experiment: str, fingerprint: str, kinds: tuple[str, ...]) -> Run | None:
+        """The newest complete run of one training, of one of some kinds."""
+        found = self.runs(experiment, f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'")
+        return next((run for run in reversed(found) if run.data.tags.get("kind") in kinds), None)
+
+    def reap(self, experiment: str) -> None:
+        """Close runs that say RUNNING though the process that owned them is gone, and remove what such processes left."""
+        for left in runs_folder().glob("staging/*"):
+            if not psutil.pid_exists(int(left.name.split("-")[-2])):
+                shutil.rmtree(left, ignore_errors=True)
+        for run in self.runs(experiment, "attributes.status = 'RUNNING'"):
+            if not _alive(run.data.tags.get("owner", "")):
+                self.close(run.info.run_id, "KILLED", "its process ended without a word; the same command goes on with it")
+
+    def count_test_look(self, experiment: str) -> int:
+        """Note one more look at the test side in the experiment's tag ``test_looks``; returns how many there were."""
+        with locked("mlflow"):
+            found = self.client.get_experiment_by_name(experiment)
+            assert found is not None
+            looks = int(found.tags.get("test_looks", 0)) + 1
+            self.client.set_experiment_tag(found.experiment_id, "test_looks", str(looks))
+        return looks
+
+    def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
+        """(step, value) of one score, in order of steps."""
+        return sorted((entry.step, entry.value) for entry in self.client.get_metric_history(run_id, key))
+
+
+def staging(name: str) -> Path:
+    """A new folder for one run's files until MLflow has them."""
+    folder = runs_folder() / "staging" / f"{name}-{os.getpid()}-{time.time_ns()}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def server_log() -> Path:
+    """Where the forkserver's own words go."""
+    return runs_folder() / "forkserver.log"
+
+
+def checkpoint_folder(training: str, kind: str) -> Path:
+    """Where the training of one key keeps its checkpoint."""
+    return runs_folder() / "checkpoints" / f"{training}-{kind}"
+
+
+def _me() -> str:
+    me = psutil.Process()
+    return f"{socket.gethostname()}:{me.pid}:{me.create_time():.2f}"
+
+
+def _alive(owner: str) -> bool:
+    """Whether the process that wrote `owner` still runs; one on another host is taken to."""
+    host, _, rest = owner.partition(":")
+    pid, _, born = rest.partition(":")
+    if host != socket.gethostname():
+        return bool(host)
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" == born
+    except (psutil.NoSuchProcess, ValueError):
+        return False

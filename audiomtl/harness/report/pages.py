@@ -1,0 +1,111 @@
+"""MLflow's own pages, started for the project's runs on 127.0.0.1. Contents: `serve`, `comparison`."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from audiomtl.errors import UserError
+from audiomtl.harness.record.runs import SCORED, existing, outcome
+from audiomtl.harness.record.store import Tracking, runs_folder
+
+PATIENCE_SECONDS = 120  # for MLflow's server to answer
+MOST_COMPARED = 100  # trials in one comparison: MLflow's page draws each
+
+
+def serve(port: int) -> None:
+    """Start MLflow's server for the runs on 127.0.0.1, print its address and that of the last study's comparison; Ctrl-C ends it.
+
+    With ``MLFLOW_TRACKING_URI`` on a server, that one's addresses are printed and nothing is started.
+
+    Raises
+    ------
+    UserError : no runs; the port is taken or not allowed; the server ended before it answered.
+    """
+    tracking = existing()
+    if tracking is None:
+        raise UserError(f"no runs in {os.path.relpath(runs_folder())}/: run make quickstart, or make best-NAME")
+    if tracking.uri.startswith(("http://", "https://")):
+        _print_addresses(tracking, tracking.uri.rstrip("/"))
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UserError(f"port {port} on 127.0.0.1: {(error.strerror or str(error)).lower()}: choose another one with --port") from None
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking.uri, "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # background jobs are of no use here
+    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    log = runs_folder() / "ui.log"
+    with log.open("wb") as words:
+        server = subprocess.Popen([*command, "--workers", "1"], env=environment, stdout=words, stderr=words, start_new_session=True)
+        try:
+            _wait(server, f"http://127.0.0.1:{port}", log)
+            _print_addresses(tracking, f"http://127.0.0.1:{port}")
+            print("Ctrl-C ends it", flush=True)
+            server.wait()
+            raise UserError(f"MLflow's server ended by itself: see {os.path.relpath(log)}")
+        except KeyboardInterrupt:
+            print("\nended")
+        finally:
+            _end(server)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    for _ in range(PATIENCE_SECONDS * 4):
+        if server.poll() is not None:
+            raise UserError(f"MLflow's server ended before it answered (exit code {server.returncode}): see {os.path.relpath(log)}")
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.25)
+    raise UserError(f"MLflow's server did not answer at {address} within {PATIENCE_SECONDS} s: see {os.path.relpath(log)}")
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server and the processes that it started; returns when the port is free."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for attempt in range(100):  # 10 s for an orderly end
+            server.poll()
+            try:
+                os.killpg(server.pid, 0 if attempt else number)  # 0 only looks whether one is left
+            except ProcessLookupError:
+                return
+            time.sleep(0.1)
+
+
+def _print_addresses(tracking: Tracking, address: str) -> None:
+    print(f"all runs: {address}/", flush=True)
+    name, link = comparison(tracking, address)
+    print(f"trials of study {name}: {link}" if link else "no study has trials yet", flush=True)
+
+
+def comparison(tracking: Tracking, address: str) -> tuple[str, str]:
+    """Name of the study that began a trial last, and the page that compares its trials; empty texts where there is none."""
+    every = [run for found in tracking.client.search_experiments() for run in tracking.runs(found.name, "tags.kind = 'trial'")]
+    if not every:
+        return "", ""
+    last = max(every, key=lambda run: run.info.start_time)
+    same = [run for run in every if run.data.tags.get("study_key") == last.data.tags.get("study_key")]
+    same = sorted(sorted(same, key=lambda run: outcome(run) not in SCORED)[:MOST_COMPARED], key=lambda run: int(run.data.tags["trial"]))
+    quoted = [
+        urllib.parse.quote(json.dumps(ids, separators=(",", ":")), safe="")
+        for ids in ([run.info.run_id for run in same], [last.info.experiment_id])
+    ]
+    return last.data.tags.get("study", ""), f"{address}/#/compare-runs?runs={quoted[0]}&experiments={quoted[1]}"

@@ -1,0 +1,178 @@
+"""One training in a process of its own: what the child does. It talks to its worker over a pipe and to nobody else.
+
+It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("done", Result)`` or ``("failed", reason)``; after each
+epoch it waits for ``True`` (go on) or ``False`` (stop). When the pipe closes, the worker is gone and the child ends at once. Only the
+holder of the checkpoint folder's lock trains, so a late child can never write beside its successor.
+
+Contents: `Job`, `Result`, `run`, `tell_device`.
+"""
+
+import contextlib
+import fcntl
+import importlib
+import json
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training to do."""
+
+    name: str  # for people
+    settings: dict[str, Any]  # raw, complete
+    seed: int
+    folder: Path  # artifacts are left here
+    checkpoint: Path  # folder of the checkpoint, one per (settings, seed, data, code)
+    test: bool = False  # score the test side too
+    keep_model: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training that ended by itself, or was told to stop, has to say."""
+
+    stopped: bool  # told to stop after an epoch
+    scores: dict[str, float]  # "validation/..." and, if asked for, "test/..." of the best epoch's weights
+    best_epoch: int
+    epochs: int
+    seconds: float  # training alone, of all sittings
+    cpu_seconds: float  # this sitting, whole process
+    parameters: int
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[str, str]) -> None:
+    """Entry point of the child process; never returns an exception to the forkserver.
+
+    ``sources`` are the files of the packages whose code the worker hashed, by name: the child must have imported the same.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    pipe.send(("entered", time.time()))
+    answers: queue.Queue[bool] = queue.Queue()
+    threading.Thread(target=_listen, args=(pipe, answers), daemon=True).start()
+    job.folder.mkdir(parents=True, exist_ok=True)
+    log = (job.folder / "log.txt").open("a")
+    os.dup2(log.fileno(), sys.stdout.fileno())
+    os.dup2(log.fileno(), sys.stderr.fileno())
+    try:
+        _check_sources(sources)
+        with _lock(job.checkpoint):
+            result = _train(job, pipe, answers, threads, slot)
+        message: tuple[str, Any] = ("done", result)
+    except Exception as error:
+        traceback.print_exc()
+        message = ("failed", f"{type(error).__name__}: {error}".splitlines()[0][:500])
+    sys.stdout.flush()  # before the message: the worker collects the log when it has it
+    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # the worker is gone
+        pipe.send(message)
+    os._exit(0)  # TensorFlow's threads have nothing left to do
+
+
+def tell_device(pipe: Connection) -> None:
+    """Send what TensorFlow computes on, as `worker.device` returns it. Runs in a child of the forkserver."""
+    import tensorflow as tf
+
+    gpus = [tf.config.experimental.get_device_details(one) for one in tf.config.list_physical_devices("GPU")]
+    names = sorted({str(one.get("device_name", "of unknown name")) for one in gpus})
+    pipe.send(f"GPU {', '.join(names)}" if names else "CPU")
+    os._exit(0)
+
+
+def _check_sources(sources: Mapping[str, str]) -> None:
+    """Refuse to train code that is not the code whose hash is recorded."""
+    for name, file in sources.items():
+        module = importlib.import_module(name)
+        if os.path.realpath(module.__file__ or "") != os.path.realpath(file):
+            raise RuntimeError(f"this training imported {name} from {module.__file__}, but its worker has it from {file}")
+
+
+def _listen(pipe: Connection, answers: "queue.Queue[bool]") -> None:
+    try:
+        while True:
+            answers.put(pipe.recv())
+    except (EOFError, OSError):
+        os._exit(3)
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Any:
+    """Hold the folder's lock; wait while a child whose worker died still has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _plain_columns(table: Any, besides: Any) -> Any:
+    """``clip_id`` and the columns of a clip table that hold one text or number each and are not among ``besides``."""
+    first = table.iloc[0]
+    plain = [name for name in table.columns if name not in besides and (isinstance(first[name], str) or np.ndim(first[name]) == 0)]
+    return table[["clip_id", *plain]]
+
+
+def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: int, slot: int) -> Result:
+    import tensorflow as tf
+
+    from audiomtl import config, pictures
+    from audiomtl.nn.fit import Checkpoint, seed_everything
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if devices := tf.config.list_physical_devices("GPU"):
+        tf.config.set_visible_devices(devices[slot % len(devices)], "GPU")
+        tf.config.experimental.set_memory_growth(devices[slot % len(devices)], True)
+    seed_everything(job.seed)
+    model = config.family("model", job.settings["model"])
+    settings = config.settings_of(job.settings, job.name)
+    prepared = model.prepare(settings, job.seed)
+    seed_everything(job.seed)  # again: on a cold cache `prepare` builds YAMNet, whose initial weights draw from the same generators
+
+    def on_epoch(epoch: int, scores: dict[str, float]) -> bool:
+        pipe.send(("epoch", epoch, scores))
+        return answers.get()
+
+    fitted = model.train(settings, prepared, job.seed, on_epoch, Checkpoint(job.checkpoint))
+    scores: dict[str, float] = {}
+    for side in ("validation", "test") if job.test else ("validation",):
+        if fitted.fit.stopped:
+            continue
+        examples = prepared.examples[side]
+        scores |= {f"{side}/{name}": value for name, value in model.evaluate(fitted, examples).items()}
+        predicted = model.predict(fitted, examples)  # one table, or several by name: of clips, of windows
+        for name, table in predicted.items() if isinstance(predicted, dict) else [("predictions", predicted)]:
+            known = _plain_columns(getattr(prepared.splits, side), besides=table.columns)
+            table.merge(known, on="clip_id", how="left", validate="many_to_one").to_parquet(job.folder / f"{name}_{side}.parquet")
+    if not fitted.fit.stopped:
+        pictures.learning_curves(fitted.fit.history, job.folder / "learning_curves.png", best_epoch=fitted.fit.best_epoch)
+        if hasattr(model, "pictures"):
+            model.pictures(fitted, prepared.examples["validation"], job.folder)
+        if job.keep_model:
+            model.save(fitted, job.folder / "model")
+    (job.folder / "history.json").write_text(json.dumps(fitted.fit.history, indent=0))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return Result(
+        stopped=fitted.fit.stopped,
+        scores=scores,
+        best_epoch=fitted.fit.best_epoch,
+        epochs=len(fitted.fit.history),
+        seconds=fitted.fit.seconds,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        parameters=fitted.parameters,
+        facts=prepared.facts,
+    )

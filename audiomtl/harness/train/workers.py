@@ -1,0 +1,295 @@
+"""Trainings side by side, each in a child process, watched from one thread.
+
+Children are forked from a forkserver that has TensorFlow and Keras imported already, so that a fresh isolated training starts in a
+fraction of a second. A crash, a kill, a hang, too much memory or an exception ends that training with its reason, never the worker.
+
+Contents: `Listener`, `Outcome`, `start_forkserver`, `device`, `train_all`, `undivided`.
+"""
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import connection, forkserver
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import psutil
+
+from audiomtl import surroundings
+from audiomtl.errors import UserError
+from audiomtl.harness.record import provenance
+from audiomtl.harness.train.child import Job, Result, run, tell_device
+from audiomtl.settings.family import package_of
+
+# the last one, because a child imports the command's main module again
+PRELOAD = ["audiomtl.nn", "pandas", "pyarrow.parquet", "rapidfuzz.distance", "matplotlib.figure", "audiomtl.cli"]
+POLL_SECONDS = 0.25  # how often memory and time are looked at
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended."""
+
+    status: Literal["complete", "stopped", "failed"]
+    reason: str = ""  # of a failure
+    result: Result | None = None
+    entered_seconds: float = 0.0  # from the start of the process to the first line of the child
+    wall_seconds: float = 0.0
+    memory_megabytes: float = 0.0
+
+
+class Listener(Protocol):
+    """Who is told what happens; all calls come from the worker's one thread."""
+
+    def started(self, job: Job) -> None: ...
+    def epoch(self, job: Job, epoch: int, scores: dict[str, float]) -> bool:
+        """Go on?"""
+        ...
+
+    def ended(self, job: Job, outcome: Outcome) -> None: ...
+    def tick(self) -> None: ...
+
+
+@dataclass
+class _Child:
+    job: Job
+    slot: int
+    process: Any
+    pipe: connection.Connection
+    asked: float
+    began: float  # when the process was there: the limit counts from here
+    watched: psutil.Process | None
+    seconds: float  # limit
+    memory: float  # limit, megabytes
+    entered: float = 0.0
+    peak: float = 0.0
+
+
+def start_forkserver(model: str, log: Path) -> Any:
+    """The multiprocessing context whose server has TensorFlow and a family imported; the first call starts it and does not wait.
+
+    ``log`` takes what the server and TensorFlow print before a training has a log of its own.
+    """
+    _say_what_is_ignored()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOAD, f"{package_of(model)}.model"])
+    # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that. TensorFlow greets on stderr.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _stderr_to(log), _server_environment():
+            forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return context
+
+
+@functools.cache
+def _say_what_is_ignored() -> None:
+    if line := surroundings.ignored():
+        print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _server_environment() -> Iterator[None]:
+    """The environment that the forkserver, and so every training, is started in; this process's own is put back."""
+    pinned = {
+        "PYTHONSAFEPATH": "1",  # the server is a `python -c`: nothing in the current directory may be imported instead
+        "MPLBACKEND": "Agg",
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        # trainings fill the cores: BLAS threads that spin beside them made a logistic regression of 0.02 s take 20 s
+        **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    }
+    before = {name: os.environ.get(name) for name in pinned}
+    os.environ.update(pinned)
+    try:
+        with surroundings.keras_environment():
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def device(model: str, log: Path) -> str:
+    """What trainings compute on: ``CPU``, or ``GPU`` and its name. Only where a GPU is possible does it wait for TensorFlow's answer."""
+    if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))):
+        return "CPU"
+    context = start_forkserver(model, log)
+    ours, theirs = context.Pipe(duplex=False)
+    with _server_environment():
+        context.Process(target=tell_device, args=(theirs,), daemon=True).start()
+    theirs.close()
+    try:
+        return str(ours.recv())
+    except EOFError as error:
+        raise UserError(f"TensorFlow could not list its devices; the reason is in {log}") from error
+
+
+def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: str, slots: int, threads: int, log: Path) -> None:
+    """Ask ``next_job`` for work whenever a slot is free, until it has none and every child has ended.
+
+    Parameters
+    ----------
+    model : family to have imported beforehand.
+    slots : trainings side by side.
+    threads : TensorFlow threads of each.
+    log : see `start_forkserver`.
+
+    Raises
+    ------
+    KeyboardInterrupt : Ctrl-C; all children are ended first, and their trainings can be taken up again.
+    """
+    context = start_forkserver(model, log)
+    running: dict[int, _Child] = {}
+    more = True
+    before = signal.signal(signal.SIGTERM, _interrupt) if threading.current_thread() is threading.main_thread() else None
+    try:
+        while True:
+            while more and len(running) < slots:
+                job = next_job()
+                if job is None:
+                    more = False
+                    break
+                slot = min(set(range(slots)) - set(running))
+                listener.started(job)
+                running[slot] = _start(context, job, slot, threads, log)
+            if not running:
+                return
+            for slot, outcome in _wait(running, listener):
+                child = running.pop(slot)
+                _end(child)
+                with undivided():
+                    listener.ended(child.job, outcome)
+                more = True  # an outcome may call for another job
+            listener.tick()
+    finally:
+        for child in running.values():
+            _end(child)
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def undivided() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the end of the block: Optuna and MLflow are told whole things."""
+    late: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {one: signal.signal(one, lambda number, _: late.append(number)) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    if late:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _stderr_to(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with path.open("a") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _start(context: Any, job: Job, slot: int, threads: int, log: Path) -> _Child:
+    ours, theirs = context.Pipe()
+    limits = job.settings["limits"]
+    asked = time.time()
+    sources = provenance.source_files(job.settings["model"])
+    process = context.Process(target=run, args=(job, theirs, threads, slot, sources), name=job.name, daemon=True)
+    try:
+        with _server_environment():  # a server that died is started again
+            process.start()  # waits while the server still imports TensorFlow
+    except (EOFError, ConnectionError) as error:
+        raise UserError(f"{job.name}: the server that starts trainings did not come up; the reason is in {log}") from error
+    theirs.close()
+    watched = None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        watched = psutil.Process(process.pid)
+    return _Child(job, slot, process, ours, asked, time.time(), watched, float(limits["seconds"]), float(limits["memory_megabytes"]))
+
+
+def _wait(running: dict[int, _Child], listener: Listener) -> list[tuple[int, Outcome]]:
+    """Messages of up to one poll interval; returns who ended."""
+    by_object: dict[Any, int] = {child.pipe: slot for slot, child in running.items()}
+    by_object |= {child.process.sentinel: slot for slot, child in running.items()}
+    ready = connection.wait(list(by_object), timeout=POLL_SECONDS)
+    ended: dict[int, Outcome] = {}
+    for slot in sorted({by_object[one] for one in ready}):
+        outcome = _read(running[slot], listener)
+        if outcome:
+            ended[slot] = outcome
+    for slot, child in running.items():
+        if slot not in ended and (reason := _over_limit(child)):
+            ended[slot] = _outcome(child, "failed", reason=reason)
+    return sorted(ended.items())
+
+
+def _read(child: _Child, listener: Listener) -> Outcome | None:
+    while True:
+        try:
+            kind, *content = child.pipe.recv() if child.pipe.poll() else ("nothing",)
+        except (EOFError, OSError):
+            kind, content = "gone", []
+        if kind == "entered":
+            child.entered = content[0] - child.asked
+        elif kind == "epoch":
+            with undivided():
+                go_on = listener.epoch(child.job, *content)
+            with contextlib.suppress(OSError):  # a child that died meanwhile is seen below, next time
+                child.pipe.send(go_on)
+        elif kind in ("nothing", "gone"):
+            break
+        elif kind == "failed":
+            return _outcome(child, "failed", reason=content[0])
+        else:
+            return _outcome(child, "stopped" if content[0].stopped else "complete", result=content[0])
+    if child.process.is_alive():
+        return None
+    code = child.process.exitcode
+    how = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    return _outcome(child, "failed", reason=f"the training's process ended without a word ({how}); see log.txt")
+
+
+def _over_limit(child: _Child) -> str:
+    """Why the child must be ended, or nothing."""
+    if child.watched is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.peak = max(child.peak, child.watched.memory_info().rss / 2**20)
+    if child.peak > child.memory:
+        return f"over limits.memory_megabytes = {child.memory:g}: {child.peak:.0f} MB resident"
+    if time.time() - child.began > child.seconds:
+        return f"over limits.seconds = {child.seconds:g}: ended"
+    return ""
+
+
+def _outcome(child: _Child, status: Literal["complete", "stopped", "failed"], *, reason: str = "", result: Result | None = None) -> Outcome:
+    _over_limit(child)  # one last look at the memory
+    return Outcome(status, reason, result, child.entered, time.time() - child.began, child.peak)
+
+
+def _end(child: _Child) -> None:
+    """Make sure the process is gone; it holds nothing that a kill could hurt."""
+    child.pipe.close()
+    child.process.join(0.5)
+    if child.process.is_alive():
+        child.process.kill()
+        child.process.join()

@@ -1,0 +1,93 @@
+"""Padding without influence: clips are padded at their end, and what stands there is set to 0 after every layer.
+
+Conventions: ``lengths`` (clips,) are in frames; a place on the time axis is ``stride`` frames.
+
+Contents: `Masked`, `WholeSteps`, `MeanOverSteps`, `Valid`.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class Masked(layers.Layer):
+    """Set what stands behind a clip's end to 0: (clips, time, ...), lengths (clips,) in frames, ``stride`` frames to a place."""
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+        self.supports_masking = True  # and does its work itself
+
+    def call(self, inputs):
+        x, lengths = inputs
+        valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)
+        return x * tf.reshape(valid, tf.concat([tf.shape(valid), tf.ones(len(x.shape) - 2, tf.int32)], axis=0))
+
+    def compute_output_shape(self, shapes):
+        return shapes[0]
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class WholeSteps(layers.Layer):
+    """Fill up with zeros behind the end to whole steps: pools that pad for themselves would begin at another frame for another length."""
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+
+    def call(self, x):
+        return tf.pad(x, [[0, 0], [0, -tf.shape(x)[1] % self.stride], [0, 0]])
+
+    def compute_output_shape(self, shape):
+        return (shape[0], None, shape[2])
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class MeanOverSteps(layers.Layer):
+    """(clips, steps, size), lengths in frames -> (clips, size): the mean over a clip's own steps."""
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def call(self, inputs):
+        x, lengths = inputs
+        valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)[:, :, None]
+        return tf.reduce_sum(x * valid, axis=1) / tf.maximum(tf.reduce_sum(valid, axis=1), 1.0)
+
+    def compute_output_shape(self, shapes):
+        return (shapes[0][0], shapes[0][2])
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class Valid(layers.Layer):
+    """Which steps are a clip's own: (clips, steps) bool."""
+
+    def __init__(self, stride: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.stride = stride
+
+    def call(self, inputs):
+        x, lengths = inputs
+        return tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1])
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs[0].shape[:2], dtype="bool")
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}

@@ -1,0 +1,104 @@
+"""A family's settings: found by its file's name, checked, and which of them decide what a training computes.
+
+Contents: `package_of`, `families`, `family`, `settings_class`, `settings_of`, `scores`, `trained_settings`,
+ `scored_settings`, `is_scored`, `known_path`.
+"""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from audiomtl.errors import UserError
+from audiomtl.settings.faults import first_fault, nearest, show
+from audiomtl.settings.toml import flatten
+
+NOT_SCORED = ("description", "seeds", "study_seed", "limits", "scores")  # tables and keys that change no score
+NOT_TRAINED = (*NOT_SCORED, "decoding")  # and those that change only how a trained network's answers are read
+
+
+def package_of(model: str) -> str:
+    """The package of a family: ``audiomtl.families.NAME``, or where the name has a dot the package outside the project that it names."""
+    return model if "." in model else f"audiomtl.families.{model}"
+
+
+def families() -> list[str]:
+    """Names of the project's own families, sorted."""
+    return sorted(path.parent.name for path in (Path(__file__).parents[1] / "families").glob("*/model.py"))
+
+
+def family(part: str, model: str) -> ModuleType:
+    """A module of a family's package: its ``settings``, its ``model`` ..."""
+    package = "." in model
+    module = f"{package_of(model)}.{part}"
+    known = families()
+    found = None
+    if all(part.isidentifier() for part in model.split(".")):
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if not error.name or not f"{module}.".startswith(f"{error.name}."):
+                raise  # the family is there, but something that it imports is not
+    if found is None:
+        hint = f"; is {model.split('.')[0]} installed, or on PYTHONPATH?" if package else nearest(model, known)
+        raise UserError(f"model = {show(model)}: no module {module}{hint}; families here: {', '.join(known)}")
+    if part == "settings" and not (hasattr(found, "Settings") and hasattr(found, "SCORES")):
+        hint = nearest(model, known)
+        raise UserError(
+            f"model = {show(model)}: {module} is no family: it needs a class Settings and SCORES{hint}; families here: {', '.join(known)}"
+        )
+    return found
+
+
+def settings_class(raw: Mapping[str, Any], place: str) -> Any:
+    """The class of a family's settings."""
+    model = raw.get("model")
+    if model is None:
+        slip = nearest("model", [key for key, value in raw.items() if not isinstance(value, dict)]).replace("did you mean", "is it")
+        raise UserError(f'{place}: model is missing{slip}; name the family, such as model = "ctc"')
+    if not isinstance(model, str):
+        raise UserError(f'{place}: model = {show(model)}: must be the name of a family in quotes, such as "ctc"')
+    try:
+        return family("settings", model).Settings
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
+
+
+def settings_of(raw: Mapping[str, Any], place: str) -> Any:
+    """Typed settings from a raw table; ``place`` (file, ablation, trial) begins the message of a `UserError`."""
+    Settings = settings_class(raw, place)
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{place}: {first_fault(error, Settings)}") from None
+
+
+def scores(raw: Mapping[str, Any]) -> dict[str, str]:
+    """{score: direction} that is recorded and reported, the deciding one first: the file's own table ``scores``, or the family's."""
+    return dict(raw["scores"] if "scores" in raw else family("settings", raw["model"]).SCORES)
+
+
+def trained_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat settings that decide what a training computes."""
+    return {path: value for path, value in flatten(raw).items() if path.split(".")[0] not in NOT_TRAINED}
+
+
+def scored_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat settings that decide a training's scores: how it is trained, and how its answers are decoded."""
+    return {path: value for path, value in flatten(raw).items() if is_scored(path)}
+
+
+def is_scored(path: str) -> bool:
+    """Whether the setting at ``path`` decides scores."""
+    return path.split(".")[0] not in NOT_SCORED
+
+
+def known_path(path: str, known: Iterable[str], place: str) -> None:
+    """Refuse a setting path that is none of ``known``, and say which was meant."""
+    known = list(known)
+    if path not in known:
+        elsewhere = [name for name in known if name.rpartition(".")[2] == path.rpartition(".")[2]]
+        raise UserError(f"{place}: no such setting{nearest(path, elsewhere) or nearest(path, known)}")
