@@ -170,10 +170,10 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "unknown family": (
         put("model", '"ctcc"'),
-        'model = "ctcc": no module audiomtl.settings.ctcc; did you mean ctc?; families here: baseline, ctc, fusion, mil',
+        'model = "ctcc": no module audiomtl.families.ctcc.settings; did you mean ctc?; families here: baseline, ctc, fusion, mil',
     ),
-    "a file that is no family": (put("model", '"shared"'), 'model = "shared": audiomtl.settings.shared is no family'),
-    "absent family outside": (put("model", '"no_such.thing"'), "no module no_such.settings.thing; is no_such installed, or on PYTHONPATH?"),
+    "a package that is no family": (put("model", '"audiomtl"'), 'model = "audiomtl": no module audiomtl.families.audiomtl.settings'),
+    "absent family outside": (put("model", '"no_such.thing"'), "no module no_such.thing.settings; is no_such installed, or on PYTHONPATH?"),
     "nonsense for a family": (put("model", '"../x y"'), 'model = "../x y": no module'),
     "number for a family": (put("model", "3"), "model = 3: must be the name of a family in quotes"),
     "no value": (put("network.dropout", " "), "not valid TOML"),
@@ -807,14 +807,11 @@ memory_megabytes = 1
 
 
 def test_a_family_outside_the_project(project, monkeypatch, capsys):
-    for floor, text in {
-        "settings": OUTSIDE_SETTINGS,
-        "models": "def train():\n    return 'trained'\n",
-    }.items():
-        folder = project / "outside_lab" / floor
+    for name, text in {"tiny": OUTSIDE_SETTINGS, "broken": "import no_such_library_anywhere\n", "none": ""}.items():
+        folder = project / "outside_lab" / name
         folder.mkdir(parents=True)
-        (folder / "tiny.py").write_text(text, encoding="utf-8")
-        (folder / "broken.py").write_text("import no_such_library_anywhere\n", encoding="utf-8")
+        (folder / "settings.py").write_text(text, encoding="utf-8")
+        (folder / "model.py").write_text("def train():\n    return 'trained'\n", encoding="utf-8")
     top = OUTSIDE
     experiment = project / "experiments" / "one.toml"
     experiment.write_text(top, encoding="utf-8")
@@ -824,13 +821,15 @@ def test_a_family_outside_the_project(project, monkeypatch, capsys):
     monkeypatch.syspath_prepend(project)
     assert run(monkeypatch, capsys, "check") == (0, "1 experiment and 1 study are valid\n", "")
     file = config.load_experiment("one")
-    assert type(file.settings).__module__ == "outside_lab.settings.tiny" and file.settings.width == 3  # type: ignore[attr-defined]
-    assert config.family("models", "outside_lab.tiny").train() == "trained"
+    assert type(file.settings).__module__ == "outside_lab.tiny.settings" and file.settings.width == 3  # type: ignore[attr-defined]
+    assert config.family("model", "outside_lab.tiny").train() == "trained"
     experiment.write_text(top.replace("width = 3", 'width = "3"'), encoding="utf-8")
     assert 'experiments/one.toml: width = "3": must be a whole number' in run(monkeypatch, capsys, "check")[2]
     experiment.write_text(top.replace("tiny", "broken"), encoding="utf-8")
     with pytest.raises(ModuleNotFoundError, match="no_such_library_anywhere"):  # a bug in the family is no slip in the file
         config.load_experiment("one")
+    experiment.write_text(top.replace("tiny", "none"), encoding="utf-8")
+    assert 'model = "outside_lab.none": outside_lab.none.settings is no family' in run(monkeypatch, capsys, "check")[2]
 
 
 # ---------------------------------------------------------------- editing

@@ -60,9 +60,9 @@ CHANGES = {
     "decorator": ("nn/fit.py", "@tf.function(reduce_retracing=True)", "@tf.function(reduce_retracing=False)"),
     "metric": ("metrics/sequences.py", "return sum(counts.values()) / length", "return sum(counts.values()) / (length + 1)"),
     "data set": ("data/datasets/emodb.py", 'PAUSE = "_"', 'PAUSE = "-"'),
-    "statement at import": ("nn/recurrent.py", "import keras\n", "import keras\n\nkeras.config.set_epsilon(1e-5)\n"),
-    "import": ("models/ctc.py", "from audiomtl.data.pipeline import ", "from audiomtl.data.pipelines import "),
-    "order of work": ("harness/training.py", "    seed_everything(job.seed)\n    model = config", "    model = config"),
+    "statement at import": ("families/ctc/network.py", "import keras\n", "import keras\n\nkeras.config.set_epsilon(1e-5)\n"),
+    "import": ("families/ctc/model.py", "from audiomtl.data.pipeline import ", "from audiomtl.data.pipelines import "),
+    "order of work": ("harness/train/child.py", "    seed_everything(job.seed)\n    model = config", "    model = config"),
     "base class": ("settings/shared.py", "class Limits(Table):", "class Limits(BaseModel):"),
 }
 
@@ -128,7 +128,7 @@ def test_a_moved_definition_keeps_the_key(before: str, copy: Path) -> None:
     assert key_of(copy) == before
     edit(
         copy,
-        "models/ctc.py",
+        "families/ctc/model.py",
         "from audiomtl.data.pipeline import Example, batch_order, pad",
         "from audiomtl.data.order import batch_order\nfrom audiomtl.data.pipeline import Example, pad",
     )
@@ -254,4 +254,4 @@ def test_names_that_do_not_exist_add_nothing() -> None:
 def test_nothing_is_looked_up_by_name_behind_the_keys_back() -> None:
     """Modules that are imported by a computed name are not seen: each place is known, and its names stand among the roots."""
     places = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if "import_module(" in path.read_text(encoding="utf-8")}
-    assert places == {"settings/families.py", "data/catalog.py", "harness/training.py"}
+    assert places == {"settings/family.py", "data/catalog.py", "harness/train/child.py", "harness/use/models.py"}

@@ -55,7 +55,7 @@ def violations(package: Path) -> list[str]:
             else:
                 here, there = FLOORS.get(module[0], -1) if module else -1, FLOORS.get(rest[0], 9)
                 broken = there > here or (rest[0] == "families" and module[:1] == ["harness"])
-                broken |= module[0] == rest[0] == "families" and len(module) > 1 and rest[1:2] != module[1:2]
+                broken |= module[:1] == rest[:1] == ["families"] and len(module) > 1 and rest[1:2] != module[1:2]
             if broken:
                 found.append(f"{path.relative_to(package)} imports {name}")
     return found
@@ -89,6 +89,7 @@ def test_a_broken_rule_is_caught(tmp_path, file, line):
     copy = tmp_path / "audiomtl"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     before = violations(copy)
+    (copy / file).parent.mkdir(parents=True, exist_ok=True)
     with (copy / file).open("a", encoding="utf-8") as changed:
         changed.write(f"\n{line}\n")
     assert [entry.split(" ")[0] for entry in violations(copy) if entry not in before] == [file]

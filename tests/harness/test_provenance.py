@@ -58,7 +58,7 @@ def test_the_code_and_packages_that_compute_are_covered() -> None:
     wanted = [
         "settings.shared.Features",
         "nn.fit.fit",
-        "harness.training._train",
+        "harness.train.child._train",
         "metrics.events.event_based",
         "data.corpora.scenes.clips",
     ]
