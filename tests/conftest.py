@@ -2,8 +2,13 @@
 
 from collections.abc import Callable
 
+import hypothesis
 import numpy as np
 import pytest
+
+# no example has a deadline and none is refused for taking long: a loaded machine changes no result
+hypothesis.settings.register_profile("any_load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any_load")
 
 RATE = 16000  # Hz
 TIME = np.arange(RATE) / RATE  # (n_samples,) seconds

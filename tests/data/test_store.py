@@ -230,7 +230,7 @@ def test_two_processes_at_once_on_one_store(tmp_path: Path) -> None:
         assert all(child.poll() is None for child in children), children[0].communicate()
         time.sleep(0.01)
     (tmp_path / "go").touch()
-    outputs = [child.communicate(timeout=60) for child in children]
+    outputs = [child.communicate(timeout=1800) for child in children]
     assert [child.returncode for child in children] == [0, 0], outputs
     results = [json.loads(out) for out, _ in outputs]
     kept = FeatureStore(tmp_path / "store")
@@ -244,5 +244,5 @@ def test_more_clips_than_open_files(tmp_path: Path) -> None:
     paths = _sounds(tmp_path / "sounds", 80, seconds=0.02)
     (tmp_path / "go").touch()
     child = _child(tmp_path, paths, "0", limit=50)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=1800)
     assert child.returncode == 0 and json.loads(out)[1] == 80, err

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
 import pytest
 
 LAB = Path(__file__).parents[1] / "lab"
+PATIENCE = 1800.0  # seconds until what hangs is given up: no measure, a loaded machine must not come near it
 CODE = os.pathsep.join([str(LAB), str(LAB.parents[1])])  # the package beside these tests, wherever the environment has one installed
 
 
@@ -52,9 +54,19 @@ class Project:
 
     def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
         process = self.start(*arguments, **environment)
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, output
         return output
+
+    def start_held(self, place: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """The command, when a training of it stands still before batch B of epoch E; ``place`` is "E:B"."""
+        held = self.folder / "held"
+        held.unlink(missing_ok=True)
+        process = self.start(*arguments, TINYLAB_HOLD=f"{place}:{held}", **environment)
+        while not held.exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        return process
 
     def run_killed(self, patch: str, *arguments: str) -> None:
         """The command with its worker killed (SIGKILL) inside: ``patch`` is Python that calls ``die()`` where it should happen."""
@@ -68,7 +80,7 @@ class Project:
             text=True,
             start_new_session=True,
         )
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == -9, output
 
     def trials(self) -> list[optuna.trial.FrozenTrial]:

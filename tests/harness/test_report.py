@@ -25,6 +25,7 @@ from audiomtl.harness.record import runs
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import pages
 from audiomtl.harness.report import tables as report
+from tests.harness.conftest import PATIENCE
 
 T_2 = 4.302652729911275  # 97.5 % point of Student's t with 2 degrees of freedom, from a printed table
 README = "# Tiny\n\nbefore\r\n<!-- results -->\nold\n<!-- /results -->\nafter  \n"
@@ -551,10 +552,10 @@ def test_the_pages_answer_and_end_at_ctrl_c(store: Store) -> None:
     try:
         lines = [process.stdout.readline() for _ in range(3)]
         assert lines[0] == f"all runs: http://127.0.0.1:{port}/\n" and run in lines[1] and "Ctrl-C" in lines[2], lines
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=PATIENCE) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        rest, _ = process.communicate(timeout=PATIENCE)
     finally:
         process.terminate()  # a server is left to nobody
     assert (process.returncode, rest.strip()) == (0, "ended")

@@ -1,10 +1,15 @@
 """Studies of the tiny family, through the real command."""
 
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
+import psutil
 import pytest
+
+from tests.harness.conftest import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -53,16 +58,15 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
 
 
 def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(project) -> None:
-    project.edit("experiments", "seconds = 60.0", "seconds = 8.0")
     project.edit("experiments", "memory_megabytes = 2000", "memory_megabytes = 1200")
-    search = 'network.fault = { choices = ["none", "raise", "crash", "hang", "memory", "nan"] }\n'
+    search = 'network.fault = { choices = ["none", "raise", "crash", "memory", "nan"] }\n'
     project.edit("studies", "network.units = { choices = [4, 8] }\n", search)
-    project.edit("studies", "trials = 5", "trials = 24")
+    project.edit("studies", "trials = 5", "trials = 8")  # fewer than TPE begins with: drawn by their numbers, whatever ends first
+    project.edit("studies", "sampler_seed = 3", "sampler_seed = 4")
     project.run("study", "tiny", "--slots", "2")
     wanted = {
         "raise": "RuntimeError: as ordered",
         "crash": "killed by SIGSEGV",
-        "hang": "over limits.seconds = 8",
         "memory": "over limits.memory_megabytes = 1200",
         "nan": "loss is nan at epoch 0, step 0",
     }
@@ -77,6 +81,18 @@ def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(projec
             assert trial.state.name == "FAIL" and run.info.status == "FAILED"
             assert wanted[fault] in run.data.tags["reason"] and wanted[fault] in trial.user_attrs["reason"]
     assert seen == {"none", *wanted}
+
+
+def test_a_training_that_hangs_is_ended_at_its_limit_and_the_study_goes_on(project) -> None:
+    """All trials hang: one that does not might take as long on a loaded machine."""
+    project.edit("experiments", "seconds = 3600.0", "seconds = 1.0")
+    project.edit("experiments", 'fault = "none"', 'fault = "hang"')
+    project.edit("studies", "trials = 5", "trials = 3")
+    project.run("study", "tiny", "--slots", "2")
+    trials = project.trials()
+    assert [trial.state.name for trial in trials] == ["FAIL"] * 3
+    assert all("over limits.seconds = 1" in trial.user_attrs["reason"] for trial in trials)
+    assert {run.info.status for run in project.tracking().runs("tiny", "tags.kind = 'trial'")} == {"FAILED"}
 
 
 AT_CALL = """
@@ -121,49 +137,52 @@ def test_a_kill_between_two_stores_changes_nothing(project, whole_study, module,
 
 def test_ctrl_c_while_the_server_still_imports_tensorflow(project) -> None:
     process = project.start("study", "tiny", "--slots", "2")
-    time.sleep(2.5)
+    while not _imports(process.pid):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "Traceback" not in output
     if (project.runs / "mlflow.db").exists():
         assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
 
 
+def _imports(pid: int) -> bool:
+    """Whether a command has started its server, and Ctrl-C, which it ignores while it does that, reaches it again."""
+    try:
+        servers = [child for child in psutil.Process(pid).children() if "forkserver" in " ".join(child.cmdline())]
+        ignored = re.search(r"^SigIgn:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except (psutil.Error, OSError):
+        return False
+    return bool(servers and ignored and not int(ignored[1], 16) & 1 << (signal.SIGINT - 1))
+
+
 def test_two_commands_at_once_do_not_share_a_study(project) -> None:
-    project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.1")
-    first = project.start("study", "tiny", "--slots", "1")
-    while not (project.runs / "locks" / "mlflow").exists():
-        time.sleep(0.2)
+    first = project.start_held("0:0", "study", "tiny", "--slots", "1")
     assert "another process is running this study" in project.run("study", "tiny", code=2)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
 
 
-def test_ctrl_c_stops_within_seconds_and_the_same_trial_goes_on(project) -> None:
-    project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.2")
-    process = project.start("study", "tiny", "--slots", "2")
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        runs = project.tracking().runs("tiny", "tags.kind = 'trial'") if (project.runs / "mlflow.db").exists() else []
-        if runs and project.tracking().history(runs[0].info.run_id, "validation/loss"):
-            break
-        time.sleep(0.2)
+def test_ctrl_c_stops_what_stands_still_and_the_same_trial_goes_on(project) -> None:
+    project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.01")
+    process = project.start_held("1:3", "study", "tiny", "--slots", "2")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in output and "goes on" in output
     stopped = {run.data.tags["trial"]: run for run in project.tracking().runs("tiny", "tags.kind = 'trial'")}
-    assert {run.info.status for run in stopped.values()} <= {"KILLED", "FINISHED"}
+    assert {run.info.status for run in stopped.values()} == {"KILLED"}
 
-    project.edit("experiments", "pause_seconds = 0.2", "pause_seconds = 0.0")
+    project.edit("experiments", "pause_seconds = 0.01", "pause_seconds = 0.0")
     output = project.run("study", "tiny", "--slots", "2")
     assert "this is a new study" in output  # pause_seconds is a setting outside the search
-    project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.2")
+    project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.01")
     project.edit("studies", "trials = 5", "trials = 3")
     project.run("study", "tiny", "--slots", "2")
     after = {
         run.data.tags["trial"]: run
-        for run in project.tracking().runs("tiny", "params.network.pause_seconds = '0.2' and tags.kind = 'trial'")
+        for run in project.tracking().runs("tiny", "params.network.pause_seconds = '0.01' and tags.kind = 'trial'")
     }
     assert sorted(after) == ["0", "1", "2"]
     assert all(after[trial].info.run_id == run.info.run_id for trial, run in stopped.items())

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,12 +18,11 @@ import soundfile
 
 from audiomtl import config
 from audiomtl.data import audio
-from tests.harness.conftest import Project
+from tests.harness.conftest import PATIENCE, Project
 from tests.nn import yamnet_weights
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).parents[2]
-HTTP_PORT = 18473
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def answer(port: int, body: dict) -> dict:
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
         return json.loads(reply.read())
 
 
@@ -123,15 +123,20 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
     assert version.version == "1" or version.version == 1
     environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking.uri, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", "models:/mine@champion"]
-    command += ["--env-manager", "local", "-p", str(HTTP_PORT)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command += ["--env-manager", "local", "-p", str(port)]
     with (tmp_path / "serve.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             y = soundfile.read(one, dtype="float32")[0].tolist()
-            for _ in range(120):
+            while True:
                 try:
-                    got = answer(HTTP_PORT, {"inputs": y})["predictions"]
+                    got = answer(port, {"inputs": y})["predictions"]
                     break
+                except urllib.error.HTTPError:
+                    raise  # it answers, with a fault
                 except (urllib.error.URLError, ConnectionError):
                     assert server.poll() is None, (tmp_path / "serve.log").read_text()
                     time.sleep(0.5)

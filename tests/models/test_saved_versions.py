@@ -29,7 +29,7 @@ def saved(tmp_path_factory):
             raw = raw_settings(family, clips, **changes.get(family, {}))
             if family != "baseline":
                 raw = config.override(raw, {"training.epochs": 1})
-            model, settings = config.family("models", family), config.settings_of(raw, name)
+            model, settings = config.family("model", family), config.settings_of(raw, name)
             seed_everything(1)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("AUDIOMTL_CACHE", str(folder / "cache"))
@@ -42,7 +42,7 @@ def saved(tmp_path_factory):
 
 
 def load(folder: Path):
-    return config.family("models", folder.name.split(" ")[0]).load(folder)
+    return config.family("model", folder.name.split(" ")[0]).load(folder)
 
 
 @pytest.mark.parametrize("name", [*sorted({*FAMILIES} - {"transfer"}), "transfer on statistics"])

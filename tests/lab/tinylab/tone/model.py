@@ -24,6 +24,8 @@ if os.environ.get("TINYLAB_DROP_OPTIMIZER"):  # on purpose: an exact restart mus
 
     fitting._Steps.restore = _without_optimizer
 
+HOLD = os.environ.get("TINYLAB_HOLD", "")  # "EPOCH:BATCH:PATH": there a training makes the file, and stays until it is killed
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -61,7 +63,10 @@ def train(settings, prepared: Prepared, seed: int, on_epoch, checkpoint) -> Fitt
     _fault(network.fault)
 
     def batches(epoch: int):
-        for rows in batch_order([1] * len(ids), settings.training.batch_size, seed=seed, epoch=epoch):
+        for number, rows in enumerate(batch_order([1] * len(ids), settings.training.batch_size, seed=seed, epoch=epoch)):
+            if HOLD.startswith(f"{epoch}:{number}:"):
+                Path(HOLD.split(":", 2)[2]).touch()
+                time.sleep(3600)
             time.sleep(network.pause_seconds)
             yield {"clip_ids": [ids[row] for row in rows], "inputs": inputs[rows], "labels": labels[rows]}
 
@@ -92,9 +97,9 @@ def _fault(fault: str) -> None:
         time.sleep(3600)
     if fault == "memory":
         held = []
-        while True:
+        for _ in range(16):  # 2 GB: the worker may be too busy to look
             held.append(np.ones(2**24))
-            time.sleep(0.02)
+        time.sleep(3600)
 
 
 def _scores(model, examples) -> dict[str, float]:
