@@ -22,6 +22,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from packaging.requirements import Requirement
 
@@ -296,9 +297,19 @@ class _Normal(ast.NodeTransformer):
         return self.generic_visit(ast.Assert(test=node.test, msg=None))
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        if (node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")) == "Field":
+        if _is_field(node):
             node.keywords = [one for one in node.keywords if one.arg != "description"]
         return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        self.generic_visit(node)
+        if _is_field(node.value) and not node.value.args and not node.value.keywords:
+            node.value = None  # a field that is only described
+        return node
+
+
+def _is_field(node: Any) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and (node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")) == "Field"
 
 
 def _is_text(statement: ast.AST) -> bool:

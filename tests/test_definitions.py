@@ -111,6 +111,8 @@ def test_what_computes_nothing_keeps_the_key(before: str, copy: Path, change: Ca
 def test_a_description_of_a_setting_keeps_the_key(before: str, copy: Path) -> None:
     edit(copy, "settings/shared.py", "Field(ge=1)]", 'Field(ge=1, description="A whole number from 1 on.")]')
     assert key_of(copy) == before
+    edit(copy, "settings/shared.py", "    epochs: Count\n", '    epochs: Count = Field(description="Passes over the train side.")\n')
+    assert key_of(copy) == before
     edit(copy, "settings/shared.py", "Field(ge=1, ", "Field(ge=2, ")
     assert key_of(copy) != before
 
