@@ -32,7 +32,7 @@ from audiomtl.options import (
 
 app = typer.Typer(
     name="audiomtl",
-    help="Sweep, track, reproduce and ablate audio networks. Run it in the project's folder; every command has its own --help.",
+    help="Sweep, track, reproduce and ablate audio networks. Run it in the folder of the project. Every command has its own --help.",
     epilog=EPILOG,
     no_args_is_help=False,
     add_completion=False,
@@ -49,9 +49,9 @@ def _default(context: typer.Context) -> None:
 
 @app.command()
 def check() -> None:
-    """Are all files in experiments/ and studies/ valid?
+    """Check all files in experiments/ and studies/.
 
-    Looks at every key, value, search range and ablation. Trains nothing and reads no data.
+    Validates every key, value, search range and ablation. Trains nothing and reads no data.
     """
     from audiomtl import config
 
@@ -66,12 +66,12 @@ def check() -> None:
 @app.command()
 def data(
     names: ExperimentNames = None,
-    mirror: Annotated[str, typer.Option("--mirror", metavar="URL", help="Of fetch: take the files from this folder.")] = "",
+    mirror: Annotated[str, typer.Option("--mirror", metavar="URL", help="With fetch: download from this folder.")] = "",
 ) -> None:
-    """Make or find recordings; `data fetch yamnet` gets weights.
+    """Generate or find the recordings of experiments.
 
-    Generated corpora are made once, into AUDIOMTL_CACHE. Published data sets are looked for in AUDIOMTL_DATA; where one is absent it says
-    which folder it looked for, what belongs there, and where it is published. Only `data fetch NAME` downloads, by checksum.
+    Corpora are generated once, into AUDIOMTL_CACHE. Published data sets are read from AUDIOMTL_DATA; if one is missing, the command prints
+    the folder it expects, its contents and its source. `audiomtl data fetch yamnet` downloads pretrained weights and checks them.
     """
     if names and names[0] == "fetch":
         from audiomtl.data import catalog
@@ -91,26 +91,31 @@ def data(
             _with_data(file.settings)
             print(f"{name}: {summary(file.settings)}")
         except MissingData as error:
-            print(f"{name}: not here: {error}")
+            print(f"{name}: missing: {error}")
 
 
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new experiment and its study.")],
-    table: Annotated[str, typer.Option("--data", metavar="FILE", help="CSV or Parquet: a row per clip, its file in a column path.")],
+    table: Annotated[str, typer.Option("--data", metavar="FILE", help="CSV or Parquet file with one row per clip and a column path.")],
     model: Annotated[
         str,
-        typer.Option("--model", metavar="FAMILY", help="What to train: mil or transfer (a clip's label from its windows, or from YAMNet)."),
+        typer.Option("--model", metavar="FAMILY", help="Model family, one that has a template."),
     ] = "mil",
-    label: Annotated[str, typer.Option("--label", metavar="COLUMN", help="The column of classes. Default: label.")] = "",
+    label: Annotated[str, typer.Option("--label", metavar="COLUMN", help="Column with the classes. Default: label.")] = "",
     groups: Annotated[
-        str, typer.Option("--groups", metavar="COLUMNS", help="Columns that no split may cut, as artist,song. Default: well-known names.")
+        str,
+        typer.Option(
+            "--groups",
+            metavar="COLUMNS",
+            help="Columns whose values never appear in more than one split, for example artist,song. Default: common names.",
+        ),
     ] = "",
 ) -> None:
-    """Write an experiment and a study for a table of your own.
+    """Create an experiment and a study for your own table of clips.
 
-    The table has a column path (or array_path, embedding_path: .npy arrays), a column of classes, and columns of groups such as
-    song or artist; a column fold is used if it is there. Both files are complete and commented: edit them, then audiomtl check.
+    The table needs a column path (or array_path or embedding_path, for .npy arrays), a column of classes, and columns of groups such as
+    song or artist. A column fold is used if present. Both files are complete and commented; edit them, then run `audiomtl check`.
     """
     from audiomtl.harness import new as first
 
@@ -126,13 +131,13 @@ def study(
     threads: Threads = 1,
     storage: Storage = "",
     experiment: Annotated[
-        str, typer.Option("--experiment", metavar="FILE", help="Sweep this experiment (a name or a path) instead of the study's own.")
+        str, typer.Option("--experiment", metavar="FILE", help="Sweep this experiment (name or path) instead of the study's own.")
     ] = "",
 ) -> None:
-    """Sweep: run a study until it has all its trials.
+    """Run a study: sweep the settings of an experiment.
 
-    The first trial is the experiment itself; every trial is an MLflow run. Ctrl-C stops it: what is finished is kept, and the same
-    command goes on from there, also after a crash.
+    The first trial has the settings of the experiment itself, and every trial is an MLflow run. Ctrl-C stops the study. Finished trials are
+    kept, and the same command resumes it, also after a crash.
     """
     from audiomtl import config
 
@@ -146,15 +151,19 @@ def study(
 @app.command()
 def promote(
     name: StudyName,
-    to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Write a copy of the experiment there; leave the file as it is.")] = "",
+    to: Annotated[
+        str, typer.Option("--to", metavar="FOLDER", help="Write a copy of the experiment to this folder and leave the original unchanged.")
+    ] = "",
     trial: Annotated[
-        int | None, typer.Option("--trial", metavar="N", min=0, help="Of a study with several metrics: this trial of its Pareto front.")
+        int | None,
+        typer.Option("--trial", metavar="N", min=0, help="For a study with several metrics: the trial of the Pareto front to promote."),
     ] = None,
     storage: Storage = "",
 ) -> None:
-    """Write a study's best trial into its experiment file.
+    """Write the best trial of a study into its experiment file.
 
-    Only the swept settings change (of an ablation: in its table), comments stay, and [expected] goes, as it no longer holds.
+    Only the swept settings change (for a study of an ablation, those in its table). Comments are kept. [expected] is removed, because it no
+    longer applies.
     """
     from audiomtl import config
     from audiomtl.harness.search import study as studies
@@ -163,12 +172,12 @@ def promote(
     file = config.load_study(name)
     if file.study.metrics and trial is None:
         choice = ", ".join(map(str, studies.front(file, storage)))
-        print(f"{file.path}: several metrics judge: choose a trial of the Pareto front with --trial: {choice}")
+        print(f"{file.path}: the study has several metrics; choose a trial of the Pareto front with --trial: {choice}")
         raise typer.Exit(1)
     number, scores, values = studies.best_trial(file, storage, trial)
     path, changed = promote_trial(file, values, to=Path(to) if to else None)
     reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
-    print(f"{os.path.relpath(path)}: trial {number} ({reached}) promoted{'' if changed else '; its settings stood there already'}")
+    print(f"{os.path.relpath(path)}: trial {number} ({reached}) promoted{'' if changed else '; the file already has its settings'}")
     for setting, (old, new) in changed.items():
         print(f"  {setting}: {old} -> {new}")
 
@@ -176,19 +185,22 @@ def promote(
 @app.command()
 def best(
     name: ExperimentName,
-    record: Annotated[bool, typer.Option("--record", help="Write the scores into [expected] instead of checking them.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Write the scores to [expected] instead of checking them.")] = False,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Demand equality to the bit, seed by seed, also for scores recorded on another machine.")
+        bool,
+        typer.Option(
+            "--exact", help="Require bit-identical scores for every seed, also on a machine other than the one that recorded them."
+        ),
     ] = False,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
 ) -> None:
-    """Train an experiment on every seed; do its scores come back?
+    """Train an experiment on every seed and check its scores.
 
-    With --record its scores are written into the file, as [expected]. Without, they are checked against [expected]: seed by seed, to the
-    bit on the machine that recorded them and with --exact on any, else within their tolerances. A score that moved ends with a table and
-    exit code 1. An experiment whose data set is absent is skipped with a line.
+    With --record, the scores are written into the file as [expected]. Otherwise they are compared with [expected], seed by seed: exactly on
+    the machine that recorded them, and with --exact on any machine; else within their tolerances. If a score differs, the command prints a
+    table and exits with code 1. An experiment whose data set is missing is skipped with a message.
     """
     if record and exact:
         raise typer.BadParameter("--record writes [expected] and --exact checks it; give one of them")
@@ -215,9 +227,9 @@ def ablations(
     threads: Threads = 1,
     core: Core = False,
 ) -> None:
-    """Train the ablations: what did each setting matter?
+    """Train the ablations of an experiment.
 
-    Every [ablation.*] of the experiment is trained on every seed and compared with the best runs on validation, paired by seed.
+    Every [ablation.*] is trained on every seed and compared with the best runs on the validation side, paired by seed.
     """
     from audiomtl import config
     from audiomtl.errors import MissingData
@@ -236,13 +248,13 @@ def ablations(
 
 @app.command()
 def report(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: every one that has runs.")] = None,
-    to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Where to write. Default: runs/report.")] = "",
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: all that have runs.")] = None,
+    to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Output folder. Default: runs/report.")] = "",
     readme: Annotated[bool, typer.Option("--readme", help="Also write the results table between the markers of README.md.")] = False,
 ) -> None:
     """Write tables and figures of the recorded runs.
 
-    Markdown with results, ablations, sweep histories, importances and learning curves.
+    The report is Markdown: results, ablations, optimization histories, hyperparameter importances and learning curves.
     """
     from audiomtl.harness.report import tables as reporting
 
@@ -254,18 +266,19 @@ def curve(
     name: ExperimentName,
     more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
     fractions: Annotated[
-        list[float] | None, typer.Option("--fractions", metavar="SHARES", help="Shares of the training clips. Default: 0.1 0.25 0.5 1.")
+        list[float] | None, typer.Option("--fractions", metavar="SHARES", help="Fractions of the training clips. Default: 0.1 0.25 0.5 1.")
     ] = None,
     beside: Annotated[
-        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations beside it. Default: no pretraining, and tasks alone.")
+        list[str] | None,
+        typer.Option("--beside", metavar="ARM", help="Ablations to plot as well. Default: those that the family suggests."),
     ] = None,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
 ) -> None:
-    """Score against share of the training clips.
+    """Plot the score against the size of the training set.
 
-    For example: audiomtl curve transfer_esc10 --fractions 0.1 0.25 1.0. Trains every seed at every share, prints scores on validation with
-    intervals, and writes a table and a picture into runs/report.
+    Example: audiomtl curve transfer_esc10 --fractions 0.1 0.25 1.0. Trains every seed on every fraction, prints validation scores with
+    confidence intervals, and writes a table and a figure to runs/report.
     """
     from audiomtl import config
 
@@ -283,12 +296,14 @@ def export(
     name: ExperimentName,
     to: Annotated[str, typer.Argument(metavar="OUT", help="A new or empty folder.")],
     seed: Seed = None,
-    register: Annotated[bool, typer.Option(help="Register it in MLflow under the experiment's name, alias champion.")] = True,
+    register: Annotated[
+        bool, typer.Option(help="Register the model in MLflow under the name of the experiment, with the alias champion.")
+    ] = True,
 ) -> None:
-    """Write the best run as files that serve.
+    """Export the best run as a SavedModel and a TFLite file.
 
-    A SavedModel and a TFLite file, from waveform to classes. Of the best runs it takes the one with the best score on validation. Both
-    files are read again and compared with the model in memory; OUT/README.md says how to serve them. For the transfer family.
+    Both map a waveform to class probabilities. The run with the best validation score is exported. Each file is loaded again and compared
+    with the model in memory. OUT/README.md explains how to serve them.
     """
     _quiet_tensorflow()
     from audiomtl import config
@@ -305,18 +320,27 @@ def export(
 @app.command()
 def predict(
     name: ExperimentName,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Sound files of any format, rate and number of channels.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio files of any format, sample rate and number of channels.")],
     output: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, jsonl or csv.")] = "table",
-    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Classes to show of each file.")] = 3,
-    over_time: Annotated[str, typer.Option("--over-time", metavar="FOLDER", help="Write scores over time there, as CSV and picture.")] = "",
-    stream: Annotated[str, typer.Option("--stream", metavar="FOLDER", help="Write events of long files there, in constant memory.")] = "",
-    threshold: Annotated[float, typer.Option("--threshold", metavar="SCORE", help="Of an event, with --stream.")] = 0.5,
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Number of classes to show for each file.")] = 3,
+    over_time: Annotated[
+        str, typer.Option("--over-time", metavar="FOLDER", help="Write scores over time to this folder, as CSV and PNG.")
+    ] = "",
+    stream: Annotated[
+        str,
+        typer.Option(
+            "--stream", metavar="FOLDER", help="Write events to this folder; memory use does not depend on the length of the files."
+        ),
+    ] = "",
+    threshold: Annotated[
+        float, typer.Option("--threshold", metavar="SCORE", help="Score from which on a class is an event, with --stream.")
+    ] = 0.5,
     seed: Seed = None,
 ) -> None:
-    """What does the best run hear in these files?
+    """Predict the classes of audio files with the best run.
 
-    Prints the likeliest classes of each file. With --stream it writes when each class is above the threshold instead, as CSV and as
-    Audacity labels. A file that cannot be read gets a line of its own and exit code 1; the others are heard all the same.
+    Prints the most probable classes of each file. With --stream, writes the times at which each class exceeds the threshold instead, as CSV
+    and Audacity labels. A file that cannot be read is reported and skipped, and the command exits with code 1.
     """
     _quiet_tensorflow()
     from audiomtl import config
@@ -331,16 +355,19 @@ def predict(
 def align(
     name: ExperimentName,
     sound: SoundFile,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is sung: a text file, or the text itself in quotes.")],
-    phones: Annotated[bool, typer.Option("--phones", help="TEXT is phones separated by spaces, not words.")] = False,
-    to: Annotated[str, typer.Option("--to", metavar="FILE", help="Also write .csv, .TextGrid (Praat) or .txt (Audacity labels).")] = "",
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text: a text file, or the text itself in quotes.")],
+    phones: Annotated[bool, typer.Option("--phones", help="TEXT consists of phones separated by spaces instead of words.")] = False,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="FILE", help="Also write the alignment to a .csv, .TextGrid (Praat) or .txt (Audacity labels) file."),
+    ] = "",
     force: Force = False,
     seed: Seed = None,
 ) -> None:
-    """When is which word and phone of a text sung?
+    """Align a text with a recording.
 
-    Words become phones by espeak-ng, as German; a word with hyphens (Son-ne) is spoken syllable by syllable. For experiments of the
-    multitask family with a head of kind alignment.
+    Prints the start and end of every word and phone. Words are converted to phones by espeak-ng, as German; a word with hyphens (Son-ne) is
+    pronounced syllable by syllable. The model needs a head of kind alignment.
     """
     _quiet_tensorflow()
     from audiomtl import config
@@ -356,14 +383,18 @@ def align(
 def notes(
     name: ExperimentName,
     sound: SoundFile,
-    head: Annotated[str, typer.Option("--head", metavar="NAME", help="Of one head alone. Default: all of kind notes or melody.")] = "",
-    to: Annotated[str, typer.Option("--to", metavar="FILE.mid", help="Where to write. Default: AUDIO's name, in this folder.")] = "",
+    head: Annotated[
+        str, typer.Option("--head", metavar="NAME", help="Transcribe with this head only. Default: all heads of kind notes or melody.")
+    ] = "",
+    to: Annotated[
+        str, typer.Option("--to", metavar="FILE.mid", help="Output file. Default: the name of AUDIO, in the current folder.")
+    ] = "",
     force: Force = False,
     seed: Seed = None,
 ) -> None:
-    """Write the notes of a recording as a MIDI file.
+    """Transcribe the notes of a recording to a MIDI file.
 
-    A track for each head of kind notes or melody, named by it. For experiments of the multitask family.
+    The file has one track for each head of kind notes or melody, with the name of the head.
     """
     _quiet_tensorflow()
     from audiomtl import config
@@ -375,9 +406,9 @@ def notes(
 
 @app.command()
 def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
-    """Show all runs in the browser (MLflow, 127.0.0.1 only).
+    """Show all runs in the browser (MLflow on 127.0.0.1).
 
-    Prints the address of the last study's comparison. Ctrl-C ends it.
+    Prints the address of the page that compares the trials of the last study. Press Ctrl-C to stop.
     """
     from audiomtl.harness.report.pages import serve
 
@@ -386,7 +417,7 @@ def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535
 
 @app.command()
 def price(names: ExperimentNames = None, core: Core = False) -> None:
-    """How many trainings, and minutes, are best and ablations?"""
+    """Estimate the time of the best runs and ablations."""
     from audiomtl.harness.record import runs
 
     print(runs.price(names or [], slots=DEFAULT_SLOTS, core=core))
@@ -415,7 +446,7 @@ def _all_experiments() -> list[str]:
     from audiomtl.errors import UserError
 
     if not (found := config.names("experiments")):
-        raise UserError(f"{os.getcwd()}: no experiments/*.toml in this folder: run audiomtl in the project's folder")
+        raise UserError(f"{os.getcwd()}: no experiments/*.toml in this folder; run audiomtl in the folder of the project")
     return found
 
 

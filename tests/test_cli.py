@@ -99,19 +99,33 @@ def test_a_swallowed_ctrl_c_comes_again(monkeypatch):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], ["project's folder", "study NAME", "promote NAME", "best NAME --record", "AUDIOMTL_DATA", "AUDIOMTL_RUNS", "AUDIOMTL_CACHE"]),
+        (
+            [],
+            [
+                "folder of the project",
+                "study NAME",
+                "promote NAME",
+                "best NAME --record",
+                "AUDIOMTL_DATA",
+                "AUDIOMTL_RUNS",
+                "AUDIOMTL_CACHE",
+            ],
+        ),
         (["check"], ["experiments/", "studies/", "Trains nothing"]),
-        (["data"], ["corpora", "AUDIOMTL_DATA", "published", "Only `data fetch NAME` downloads", "Default: all"]),
-        (["study"], ["studies/", "Ctrl-C", "goes on from there", "MLflow", "--slots", "--storage", "--experiment", "runs/optuna.db"]),
-        (["promote"], ["best trial", "comments stay", "[expected]", "--to FOLDER"]),
-        (["best"], ["every seed", "--record", "[expected]", "exit code 1", "--again", "skipped"]),
+        (["data"], ["Corpora", "AUDIOMTL_DATA", "Published", "data fetch yamnet` downloads", "Default: all"]),
+        (
+            ["study"],
+            ["studies/", "Ctrl-C", "the same command resumes it", "MLflow", "--slots", "--storage", "--experiment", "runs/optuna.db"],
+        ),
+        (["promote"], ["best trial", "Comments are kept", "[expected]", "--to FOLDER"]),
+        (["best"], ["every seed", "--record", "[expected]", "exits with code 1", "--again", "skipped", "--exact"]),
         (["ablations"], ["[ablation.*]", "validation", "paired by seed"]),
         (["report"], ["Markdown", "runs/report", "--readme"]),
         (["curve"], ["--fractions", "validation", "intervals", "runs/report"]),
         (["export"], ["SavedModel", "TFLite", "README.md", "--seed"]),
-        (["predict"], ["--stream", "--threshold", "--over-time", "--format", "Audacity", "exit code 1"]),
+        (["predict"], ["--stream", "--threshold", "--over-time", "--format", "Audacity", "exits with code 1"]),
         (["ui"], ["127.0.0.1", "MLflow", "--port"]),
-        (["price"], ["minutes"]),
+        (["price"], ["time"]),
     ],
 )
 def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
@@ -145,8 +159,8 @@ def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
         (["ui", "--port", "99999"], "audiomtl: invalid value for '--port': must be less than or equal to 65535; see audiomtl ui --help"),
         (["study", "tow"], "audiomtl: studies/tow.toml: no such file; did you mean two?; studies/ here has: one, two"),
         (["best", "one"], "audiomtl: experiments/one.toml: no such file; experiments/ here has: nothing"),
-        (["check"], "audiomtl: {here}: no experiments/*.toml in this folder: run audiomtl in the project's folder"),
-        (["data"], "audiomtl: {here}: no experiments/*.toml in this folder: run audiomtl in the project's folder"),
+        (["check"], "audiomtl: {here}: no experiments/*.toml in this folder; run audiomtl in the folder of the project"),
+        (["data"], "audiomtl: {here}: no experiments/*.toml in this folder; run audiomtl in the folder of the project"),
     ],
 )
 def test_a_slip_is_one_line(words, line, tmp_path, monkeypatch, capsys):

@@ -20,7 +20,7 @@ from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import Run, Tracking, checkpoint_folder, locked, server_log, staging
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.progress import Progress, console
-from audiomtl.harness.train.workers import Outcome, device, start_forkserver, train_all, undivided
+from audiomtl.harness.train.workers import Outcome, deferred_signals, device, start_forkserver, train_all
 from audiomtl.metrics import intervals
 from audiomtl.settings.toml import as_toml, write
 
@@ -71,7 +71,9 @@ def train_runs(file: ExperimentFile, arms: Sequence[str], *, again: bool, slots:
     planned = plan(file, arms, threads, on)
     with locked(f"experiment-{file.name}", wait=False) as mine:
         if not mine:
-            raise UserError(f"{file.path}: another process is training best runs or ablations of {file.name}; wait for it or stop it")
+            raise UserError(
+                f"{file.path}: another process is already training best runs or ablations of {file.name}; wait for it to finish or stop it"
+            )
         return _Runs(file, planned, again, slots, threads, on).run()
 
 
@@ -98,7 +100,7 @@ class _Runs:
         total = len(self.left)
         self.progress = Progress(f"{self.file.name}", total)
         if self.found:
-            self.progress.say(f"{self.file.name}: {len(self.found)} trainings were finished before and are not run again (--again does)")
+            self.progress.say(f"{self.file.name}: {len(self.found)} trainings are already finished; --again repeats them")
         if not total:
             return self.found
         try:
@@ -106,12 +108,12 @@ class _Runs:
                 train_all(self.next_job, self, model=self.file.raw["model"], slots=self.slots, threads=self.threads, log=server_log())
         except BaseException as error:
             by_hand = isinstance(error, KeyboardInterrupt)
-            with undivided():
+            with deferred_signals():
                 for _, run_id in self.running.values():
-                    reason = "stopped by hand; the same command goes on" if by_hand else f"the command ended: {error}"
+                    reason = "stopped by the user; the same command resumes it" if by_hand else f"the command failed: {error}"
                     self.tracking.close(run_id, "KILLED", reason)
             if by_hand:
-                self.progress.say("stopped: what is finished is kept; the same command goes on")
+                self.progress.say("stopped; finished trainings are kept, and the same command resumes")
             raise
         return self.found
 
@@ -122,7 +124,7 @@ class _Runs:
         kind = "ablation" if one.arm else "best"
         tags = {"kind": kind, "seed": str(one.seed), "ablation": one.arm, "data": one.data, "fingerprint": one.fingerprint}
         tags |= {"code": provenance.code_version(one.raw), "threads": str(self.threads), "device": self.device}
-        with undivided():
+        with deferred_signals():
             run_id = self._interrupted(one, kind)
             if run_id:
                 self.tracking.resume(run_id)
@@ -195,7 +197,7 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, exact: bool, slo
     runs = train_runs(file, [""], again=again, slots=slots, threads=threads)
     missing = [seed for seed in file.settings.seeds if ("", seed) not in runs]
     if missing:
-        console().print(f"{file.name}: no score for seeds {missing}: their trainings failed; the reasons stand in MLflow")
+        console().print(f"{file.name}: no score for seeds {missing}: their trainings failed; see the tag `reason` in MLflow")
         return False
     trained = [runs["", seed] for seed in file.settings.seeds]
     got, beside = scores_of(file, trained), rates_beside(trained)
@@ -207,10 +209,10 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, exact: bool, slo
         return True
     _print_scores(file, {**got, **beside})
     if not file.expected:
-        console().print(f"{file.path}: nothing recorded to check against: `audiomtl best {file.name} --record` writes [expected]")
+        console().print(f"{file.path}: no recorded scores to check against; `audiomtl best {file.name} --record` writes [expected]")
         return not exact
     if list(file.expected["recorded"]["seeds"]) != list(file.settings.seeds):
-        console().print(f"{file.path}: [expected] was recorded for other seeds: `audiomtl best {file.name} --record` records them anew")
+        console().print(f"{file.path}: [expected] was recorded for other seeds; `audiomtl best {file.name} --record` records it again")
         return False
     rows = compare(file.expected, got, threads, exact=exact)
     moved = [row for row in rows if not row[-1]]
@@ -352,7 +354,7 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
     Whether every training ended well.
     """
     if not file.ablations:
-        console().print(f"{file.path}: no [ablation.*] table, nothing to do")
+        console().print(f"{file.path}: no [ablation.*] table; nothing to do")
         return True
     arms = [arm for arm in file.ablations if not is_best(file, arm)]
     runs = train_runs(file, ["", *arms], again=again, slots=slots, threads=threads)
@@ -362,7 +364,7 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
     for arm in ["", *sorted(file.ablations)]:
         changes = ", ".join(f"{path} = {value}" for path, value in sorted(file.ablations.get(arm, {}).items()))
         if arm and is_best(file, arm):
-            table.add_row(arm, "", "", "the best run itself has these settings", changes)
+            table.add_row(arm, "", "", "same settings as the best run", changes)
             continue
         found = differences(file, runs, arm)
         complete &= found is not None

@@ -50,7 +50,7 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
     places = {"experiments": TEMPLATES / f"{model}.toml", "studies": TEMPLATES / f"{model}_study.toml"}
     for folder in places:
         if (Path(folder) / f"{name}.toml").exists():
-            raise UserError(f"{folder}/{name}.toml: is there already; take another name or remove it")
+            raise UserError(f"{folder}/{name}.toml: already exists; choose another name or remove it")
     columns = list(_read(table).columns)
     if not any(source in columns for source in SOURCES):
         raise UserError(f"{table}: needs a column {', '.join(SOURCES[:2])} or {SOURCES[2]}, but has {', '.join(columns)}")

@@ -24,7 +24,7 @@ def test_best_runs_are_recorded_checked_and_reported_when_they_move(project) -> 
     assert "# half as wide" in path.read_text()
     output = project.run("best", "tiny", "--again", "--slots", "2")
     assert "all 4 recorded scores came back to the bit" in output
-    assert "2 trainings were finished before" in project.run("best", "tiny")
+    assert "2 trainings are already finished" in project.run("best", "tiny")
 
     runs = project.tracking().runs("tiny", "tags.kind = 'best'")
     assert len(runs) == 4
@@ -40,7 +40,7 @@ def test_best_runs_are_recorded_checked_and_reported_when_they_move(project) -> 
     assert "1 of 4 scores did not come back" in output
 
     output = project.run("ablations", "tiny", "--slots", "2")
-    assert "the best run itself has these settings" in output  # [ablation.same]
+    assert "same settings as the best run" in output  # [ablation.same]
     narrow = project.tracking().runs("tiny", "tags.kind = 'ablation'")
     assert sorted(run.data.tags["seed"] for run in narrow) == ["1", "2"]
     assert not any(name.startswith("test/") for run in narrow for name in run.data.metrics)

@@ -49,7 +49,7 @@ def test_a_killed_trial_comes_back_to_the_bit(slow_project, tmp_path) -> None:
     before = _trial_runs(project)
     assert [run.info.status for run in before.values()] == ["RUNNING"]  # nobody was left to close it
     output = project.run("study", "tiny", "--slots", "1")
-    assert "goes on" in output
+    assert "resumes" in output
     after = _trial_runs(project)
     assert {trial: run.info.run_id for trial, run in after.items()} == {trial: run.info.run_id for trial, run in before.items()}
     killed = after["0"]

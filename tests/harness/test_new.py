@@ -70,7 +70,7 @@ def test_mistakes_are_refused_and_nothing_is_written(change, message):
 def test_a_file_that_is_there_is_kept():
     new.write("mine", model="mil", table=table("path,label"))
     Path("studies/mine.toml").unlink()
-    with pytest.raises(UserError, match=r"experiments/mine.toml: is there already"):
+    with pytest.raises(UserError, match=r"experiments/mine.toml: already exists"):
         new.write("mine", model="mil", table="my.csv")
 
 

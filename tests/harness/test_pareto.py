@@ -1,4 +1,4 @@
-"""Studies that several scores judge: the front, who is hopeless, what is promoted; one real study, killed and whole."""
+"""Studies that several scores judge: the front, which trials are pruned, what is promoted; one real study, killed and whole."""
 
 import math
 import sys
@@ -12,7 +12,7 @@ import pytest
 
 from audiomtl import cli, config
 from audiomtl.harness.search import pareto, pruning, records, space
-from audiomtl.harness.search.study import _Sitting, best_trial, create_study, open_storage, sampler
+from audiomtl.harness.search.study import _StudyRunner, best_trial, create_study, open_storage, sampler
 from audiomtl.harness.train.workers import Outcome
 
 UP, DOWN, NAN, INF = "maximize", "minimize", math.nan, math.inf
@@ -64,7 +64,7 @@ def test_rows_name_what_is_not_as_in_trial_0() -> None:
     ]
 
 
-# ---------------------------------------------------------------- hopeless trials
+# ---------------------------------------------------------------- pruning
 
 
 class FakeTrial(SimpleNamespace):
@@ -73,7 +73,7 @@ class FakeTrial(SimpleNamespace):
 
 
 def verdict(project: Any, mine: list[float], *others: list[float], epochs: int = 6, **attrs: Any) -> bool:
-    """Whether a trial is hopeless; values are (prune_on, first metric, second metric)."""
+    """Whether a trial is pruned; values are (prune_on, first metric, second metric)."""
     study = config.load_study("tiny").study.model_copy(
         update={"metric": None, "direction": None, "metrics": ["one", "two"], "directions": [UP, DOWN], "prune_on": "loss"}
     )
@@ -81,7 +81,7 @@ def verdict(project: Any, mine: list[float], *others: list[float], epochs: int =
     trial = FakeTrial(number=9, user_attrs=dict(attrs))
     scores = dict(zip(("loss", "one", "two"), mine, strict=True))
     pruning.note(trial, study, epochs, scores)
-    stop = pruning.hopeless(trial, [*trials, trial], study, epochs, scores)
+    stop = pruning.should_prune(trial, [*trials, trial], study, epochs, scores)
     assert trial.user_attrs.get("reached 6") == (mine if epochs == 6 else None)
     return stop
 
@@ -117,19 +117,19 @@ def test_between_rungs_nobody_is_stopped_and_a_stored_verdict_stands(project: An
 def test_nan_in_one_objective_is_a_failure_with_its_reason(project: Any) -> None:
     judge_by_several(project)
     file = config.load_study("tiny")
-    sitting: Any = _Sitting.__new__(_Sitting)
-    sitting.file, sitting.tracking, sitting.progress, sitting.orphans, sitting.twins = file, MagicMock(), MagicMock(), [], []
-    sitting.study, sitting.parent = create_study(file, optuna.storages.InMemoryStorage()), "parent"
+    runner: Any = _StudyRunner.__new__(_StudyRunner)
+    runner.file, runner.tracking, runner.progress, runner.interrupted, runner.duplicates = file, MagicMock(), MagicMock(), [], []
+    runner.study, runner.parent = create_study(file, optuna.storages.InMemoryStorage()), "parent"
     for number, loss in enumerate((0.3, NAN)):
         job = MagicMock()
         job.name = f"trial {number}"
-        sitting.trials, sitting.run_ids, sitting.keys = {job.name: sitting.study.ask()}, {job.name: "run"}, {job.name: "key"}
+        runner.trials, runner.run_ids, runner.keys = {job.name: runner.study.ask()}, {job.name: "run"}, {job.name: "key"}
         result = MagicMock(scores={"validation/error_rate": 0.1, "validation/loss": loss}, best_epoch=1, epochs=2)
-        sitting.ended(job, Outcome("complete", result=result))
-    assert [(trial.state.name, trial.values) for trial in sitting.study.trials] == [("COMPLETE", [0.1, 0.3]), ("FAIL", None)]
-    assert sitting.study.trials[1].user_attrs["reason"] == "validation/loss is nan at the best epoch"
-    assert [call.args[2].status for call in sitting.tracking.end.call_args_list] == ["complete", "failed"]
-    assert "best trials 0" not in str(sitting.progress.end.call_args) and sitting._best_text() == "trials 0"
+        runner.ended(job, Outcome("complete", result=result))
+    assert [(trial.state.name, trial.values) for trial in runner.study.trials] == [("COMPLETE", [0.1, 0.3]), ("FAIL", None)]
+    assert runner.study.trials[1].user_attrs["reason"] == "validation/loss is nan at the best epoch"
+    assert [call.args[2].status for call in runner.tracking.end.call_args_list] == ["complete", "failed"]
+    assert "best trials 0" not in str(runner.progress.end.call_args) and runner._best_text() == "trials 0"
 
 
 def test_the_sampler_proposes_the_same_again_also_after_a_restart(project: Any) -> None:
@@ -190,7 +190,7 @@ def test_promote_asks_for_a_trial_of_the_front_and_writes_that(project: Any, mon
     assert code == 1 and said.count("\n") == 1 and said.endswith("with --trial: 1, 3, 4\n")
     for refused in ("0", "2", "5", "77"):
         code, said = command(monkeypatch, capsys, "promote", "tiny", "--trial", refused)
-        assert code == 2 and f"trial {refused} is not on the Pareto front: choose one of 1, 3, 4" in said
+        assert code == 2 and f"trial {refused} is not on the Pareto front; choose one of 1, 3, 4" in said
     assert path.read_text() == before
     code, said = command(monkeypatch, capsys, "promote", "tiny", "--trial", "3")
     assert code == 0 and "trial 3 (validation/error_rate 0.4000, validation/loss 0.4000) promoted" in said
@@ -246,7 +246,7 @@ def test_a_killed_study_is_the_same_and_its_runs_say_who_is_on_the_front(project
     project.use_runs(tmp_path / "other")
     project.run_killed(DYING, "study", "tiny", "--slots", "1")  # a trial's place at a rung is written, the verdict is not
     assert len(whole(project)) < 5
-    assert "taken up again" in project.run("study", "tiny", "--slots", "1")
+    assert "interrupted" in project.run("study", "tiny", "--slots", "1")
     assert whole(project) == once
     tracking = project.tracking()
     assert [run.info.status for run in tracking.runs("tiny", "tags.kind = 'study'")] == ["FINISHED"]

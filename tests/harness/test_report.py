@@ -207,7 +207,7 @@ def test_ablations_are_paired_by_seed(store: Store) -> None:
     differences = interval([0.02, 0.01, 0.03], "+.4f")
     assert "| best | 0.4000 |  |  | 3 |  |" in text
     assert f"| narrow | 0.4200 | +0.0200 | {differences} | 3 | network.units = 4 |" in text  # it holds 0: no asterisk
-    assert "| same |  | the best run itself has these settings |  |  | network.units = 8 |" in text
+    assert "| same |  | same settings as the best run |  |  | network.units = 8 |" in text
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -353,7 +353,7 @@ def test_the_same_runs_give_the_same_bytes_and_nothing_that_changes(store: Store
     add_trials([0.1, 0.9, 0.2, 0.7, 0.6])
     first, second = store.project.folder / "a", store.project.folder / "elsewhere" / "b"
     report.write([], first, None)
-    code = f"from pathlib import Path; from audiomtl.harness import report; report.write([], Path({str(second)!r}), None)"
+    code = f"from pathlib import Path; from audiomtl.harness.report import tables; tables.write([], Path({str(second)!r}), None)"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     names = sorted(path.name for path in first.iterdir())
     assert names == ["report.md", "study_tiny_history.png", "study_tiny_importances.png", "tiny_learning_curves.png"]
@@ -488,15 +488,15 @@ def test_a_readme_without_its_markers_is_refused_before_anything_is_written(stor
 
 
 def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> None:
-    assert runs.price([], 2) == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), minutes unknown: none is recorded here"
+    assert runs.price([], 2) == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), duration unknown: no run is recorded"
     path = Path("experiments/tiny.toml")
     path.write_text(path.read_text() + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\ncpu_seconds_per_training = 40.0\n')
-    assert runs.price(["tiny"], 2).endswith("about 2 minutes: 40 s of a core each, 2 side by side")  # 6 * 40 / 2 = 120 s
+    assert runs.price(["tiny"], 2).endswith("about 2 minutes: 40 s of CPU time each, 2 in parallel")  # 6 * 40 / 2 = 120 s
     store.add("trial", 0, {"cost/cpu_seconds": 20.0})
-    assert "about 1 minutes: 20 s of a core each" in runs.price(["tiny"], 2)
+    assert "about 1 minutes: 20 s of CPU time each" in runs.price(["tiny"], 2)
     for seed, seconds in ((1, 100.0), (2, 300.0), (3, 900.0)):
         store.add("best", seed, {"cost/cpu_seconds": seconds})
-    assert "about 30 minutes: 300 s of a core each, 1 side by side" in runs.price(["tiny"], 1)
+    assert "about 30 minutes: 300 s of CPU time each, 1 in parallel" in runs.price(["tiny"], 1)
     shutil.copy("experiments/tiny.toml", "experiments/other.toml")
     path.write_text(path.read_text().replace("cpu_seconds_per_training = 40.0\n", ""))
     assert runs.price([], 1).splitlines()[-1].startswith("all: 12 trainings, about 34 minutes; ")
@@ -508,7 +508,8 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
 def test_price_and_report_do_not_import_tensorflow(store: Store) -> None:
     fill(store)
     code = (
-        "import sys; from audiomtl.harness import report, runs; runs.price([], 2); report.write([], None, None);"
+        "import sys; from audiomtl.harness.record import runs; from audiomtl.harness.report import tables;"
+        "runs.price([], 2); tables.write([], None, None);"
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
@@ -537,7 +538,7 @@ def test_a_port_in_use_is_named(store: Store) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1: address already in use: choose another one with --port"):
+        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1: address already in use: choose another with --port"):
             pages.serve(port)
 
 

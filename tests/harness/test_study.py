@@ -24,7 +24,7 @@ def test_a_study_does_not_go_on_with_other_data(project) -> None:
     said = project.run("study", "tiny", "--slots", "1", code=2)
     assert "trained on other data (0ther)" in said and "another sampler_seed begins the study anew" in said
     project.edit("studies", "sampler_seed = ", "sampler_seed = 7")
-    assert "goes on" not in project.run("study", "tiny", "--slots", "1")
+    assert "resumes" not in project.run("study", "tiny", "--slots", "1")
 
 
 def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(project, tmp_path) -> None:
@@ -39,7 +39,7 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
     project.edit("studies", "trials = 5", "trials = 3")
     project.run("study", "tiny", "--slots", "1")
     project.edit("studies", "trials = 3", "trials = 5")
-    assert "goes on: 3 trials done" in project.run("study", "tiny", "--slots", "1")  # extended, in two sittings: the same study
+    assert "resumes: 3 trials done" in project.run("study", "tiny", "--slots", "1")  # extended, in two sittings: the same study
     assert project.summary() == once
 
     runs = project.tracking().runs("tiny")
@@ -159,7 +159,7 @@ def _imports(pid: int) -> bool:
 
 def test_two_commands_at_once_do_not_share_a_study(project) -> None:
     first = project.start_held("0:0", "study", "tiny", "--slots", "1")
-    assert "another process is running this study" in project.run("study", "tiny", code=2)
+    assert "another process is already running this study" in project.run("study", "tiny", code=2)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
 
@@ -170,7 +170,7 @@ def test_ctrl_c_stops_what_stands_still_and_the_same_trial_goes_on(project) -> N
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "Traceback" not in output and "goes on" in output
+    assert "Traceback" not in output and "resumes" in output
     stopped = {run.data.tags["trial"]: run for run in project.tracking().runs("tiny", "tags.kind = 'trial'")}
     assert {run.info.status for run in stopped.values()} == {"KILLED"}
 

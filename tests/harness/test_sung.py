@@ -94,7 +94,7 @@ def test_the_command_writes_what_it_prints(trained, row, tmp_path) -> None:
 
     said = trained.run("notes", "sing", str(tmp_path / "a song.flac"))
     assert said.startswith("a song.mid: melody ") and "piano" in said and "voice" in said
-    assert "is there already" in trained.run("notes", "sing", str(tmp_path / "a song.flac"), code=2)
+    assert "already exists" in trained.run("notes", "sing", str(tmp_path / "a song.flac"), code=2)
 
 
 @pytest.mark.slow
@@ -205,7 +205,7 @@ def untrained(project, monkeypatch) -> Project:
         ("sing", "nowhere.txt", {}, r"nowhere.txt: no such file"),
         ("sing", "Mond", {"to": "x.xml"}, r"--to x.xml: must end in .csv, .TextGrid, .txt"),
         ("sing", "Mond", {"to": "no/x.csv"}, r"--to no/x.csv: there is no folder no"),
-        ("sing", "Mond", {"to": "there.csv"}, r"there.csv: is there already; --force"),
+        ("sing", "Mond", {"to": "there.csv"}, r"there.csv: already exists; --force"),
         ("tiny", "Mond", {}, r'model = "tinylab.tone" has no such heads'),
         ("given", "Mond", {}, r'inputs.score = "given_notes": the model needs the score'),
     ],

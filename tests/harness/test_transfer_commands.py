@@ -206,7 +206,7 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
     assert (np.diff(clips, axis=1) > 0).all() and (clips[0] == clips[1]).all()
     assert (table["seeds"] == 2).all() and (trained.runs / "report" / "curve_mine.png").is_file() and "no_pretraining" in said
     again = trained.run("curve", "mine", "--fractions", "0.25", "--fractions", "0.5", "1.0")
-    assert "12 trainings were finished before" in again  # two seeds of three shares, with and without
+    assert "12 trainings are already finished" in again  # two seeds of three shares, with and without
 
 
 @pytest.mark.parametrize(

@@ -235,14 +235,14 @@ def price(names: list[str], slots: int, *, core: bool = False) -> str:
         seconds = seconds or float(file.expected.get("recorded", {}).get("cpu_seconds_per_training", 0))
         if seconds:
             minutes += count * seconds / slots / 60
-            text += f", about {count * seconds / slots / 60:.0f} minutes: {seconds:.0f} s of a core each, {slots} side by side"
+            text += f", about {count * seconds / slots / 60:.0f} minutes: {seconds:.0f} s of CPU time each, {slots} in parallel"
         else:
             unknown.append(file.name)
-            text += ", minutes unknown: none is recorded here"
+            text += ", duration unknown: no run is recorded"
         lines.append(text)
     if len(files) > 1:
         rest = f" and those of {', '.join(unknown)}" if unknown else ""
-        lines.append(f"all: {trainings} trainings, about {minutes:.0f} minutes{rest}; what is finished is not trained again")
+        lines.append(f"all: {trainings} trainings, about {minutes:.0f} minutes{rest}; finished runs are not repeated")
     return "\n".join(lines)
 
 

@@ -239,7 +239,7 @@ class Tracking:
                 shutil.rmtree(left, ignore_errors=True)
         for run in self.runs(experiment, "attributes.status = 'RUNNING'"):
             if not _alive(run.data.tags.get("owner", "")):
-                self.close(run.info.run_id, "KILLED", "its process ended without a word; the same command goes on with it")
+                self.close(run.info.run_id, "KILLED", "its process exited without reporting a result; the same command resumes it")
 
     def count_test_look(self, experiment: str) -> int:
         """Note one more look at the test side in the experiment's tag ``test_looks``; returns how many there were."""

@@ -22,7 +22,7 @@ MOST_COMPARED = 100  # trials in one comparison: MLflow's page draws each
 
 
 def serve(port: int) -> None:
-    """Start MLflow's server for the runs on 127.0.0.1, print its address and that of the last study's comparison; Ctrl-C ends it.
+    """Start MLflow's server for the runs on 127.0.0.1, print its address and that of the last study's comparison; press Ctrl-C to stop.
 
     With ``MLFLOW_TRACKING_URI`` on a server, that one's addresses are printed and nothing is started.
 
@@ -32,7 +32,7 @@ def serve(port: int) -> None:
     """
     tracking = existing()
     if tracking is None:
-        raise UserError(f"no runs in {os.path.relpath(runs_folder())}/: run make quickstart, or make best-NAME")
+        raise UserError(f"no runs in {os.path.relpath(runs_folder())}/: run `make quickstart` or `make best-NAME`")
     if tracking.uri.startswith(("http://", "https://")):
         _print_addresses(tracking, tracking.uri.rstrip("/"))
         return
@@ -41,7 +41,7 @@ def serve(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise UserError(f"port {port} on 127.0.0.1: {(error.strerror or str(error)).lower()}: choose another one with --port") from None
+            raise UserError(f"port {port} on 127.0.0.1: {(error.strerror or str(error)).lower()}: choose another with --port") from None
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking.uri, "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # background jobs are of no use here
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -51,9 +51,9 @@ def serve(port: int) -> None:
         try:
             _wait(server, f"http://127.0.0.1:{port}", log)
             _print_addresses(tracking, f"http://127.0.0.1:{port}")
-            print("Ctrl-C ends it", flush=True)
+            print("press Ctrl-C to stop", flush=True)
             server.wait()
-            raise UserError(f"MLflow's server ended by itself: see {os.path.relpath(log)}")
+            raise UserError(f"the MLflow server exited; see {os.path.relpath(log)}")
         except KeyboardInterrupt:
             print("\nended")
         finally:
@@ -69,13 +69,13 @@ def _interrupt(*_: Any) -> None:
 def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
     for _ in range(PATIENCE_SECONDS * 4):
         if server.poll() is not None:
-            raise UserError(f"MLflow's server ended before it answered (exit code {server.returncode}): see {os.path.relpath(log)}")
+            raise UserError(f"the MLflow server exited before it answered (exit code {server.returncode}); see {os.path.relpath(log)}")
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.25)
-    raise UserError(f"MLflow's server did not answer at {address} within {PATIENCE_SECONDS} s: see {os.path.relpath(log)}")
+    raise UserError(f"the MLflow server did not answer at {address} within {PATIENCE_SECONDS} s; see {os.path.relpath(log)}")
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
@@ -93,7 +93,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 def _print_addresses(tracking: Tracking, address: str) -> None:
     print(f"all runs: {address}/", flush=True)
     name, link = comparison(tracking, address)
-    print(f"trials of study {name}: {link}" if link else "no study has trials yet", flush=True)
+    print(f"trials of study {name}: {link}" if link else "no study has any trials yet", flush=True)
 
 
 def comparison(tracking: Tracking, address: str) -> tuple[str, str]:

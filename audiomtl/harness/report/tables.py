@@ -155,7 +155,7 @@ def _ablations_part(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) ->
 def _arm_row(arm: Arm, best: BestSet) -> list[str]:
     changes = ", ".join(f"{path} = {shown(value)}" for path, value in sorted(arm.changes.items()))
     if arm.same:
-        return [arm.name, "", "the best run itself has these settings", "", "", changes]
+        return [arm.name, "", "same settings as the best run", "", "", changes]
     lost = f"failed on {arm.failed} of {len(best.runs)}" if arm.failed else ""
     if not arm.pairs:
         return [arm.name, "", lost or "not run with the settings and code of the best runs", "", "0", changes]

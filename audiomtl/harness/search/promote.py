@@ -45,7 +45,9 @@ def promote(file: StudyFile, values: Mapping[str, Any], *, to: Path | None = Non
     arms = edited.pop("ablation", {})
     edited.pop("expected", None)
     if (config.override(edited, config.flatten(arms[arm])) if arm else edited) != wanted:
-        raise UserError(f"{experiment.path}: the edited file would not read back as trial settings; nothing is written: edit it by hand")
+        raise UserError(
+            f"{experiment.path}: the edited file would not hold the settings of the trial; nothing was written: edit it by hand"
+        )
     target = to / experiment.path.name if to else experiment.path
     target.parent.mkdir(parents=True, exist_ok=True)
     write(target, text)

@@ -1,4 +1,4 @@
-"""Which trials are hopeless: asynchronous successive halving (Li et al., 2020), by our own rule.
+"""Pruning of trials by asynchronous successive halving (Li et al., 2020), with our own rule.
 
 At epochs n, 3n, 9n ... (n is ``prune_after_epochs``), the rungs, a trial goes on when its ``prune_on`` is among the best third of those
 that came so far. Where several metrics judge it also goes on while no other trial at that rung is better in every one of them, however
@@ -8,7 +8,7 @@ several objectives Optuna has none.
 What a trial had reached stands in the study: with one metric as Optuna's intermediate values, which its sampler reads as well; with
 several, for which Optuna refuses those, as the user attribute ``reached RUNG``.
 
-Contents: `watched`, `note`, `hopeless`.
+Contents: `watched`, `note`, `should_prune`.
 """
 
 import math
@@ -34,7 +34,7 @@ def note(trial: Any, study: Study, epochs: int, scores: Mapping[str, float]) -> 
         trial.set_user_attr(f"reached {epochs}", _values(study, scores))
 
 
-def hopeless(trial: Any, trials: Iterable[Any], study: Study, epochs: int, scores: Mapping[str, float]) -> bool:
+def should_prune(trial: Any, trials: Iterable[Any], study: Study, epochs: int, scores: Mapping[str, float]) -> bool:
     """Whether a trial should stop after some epochs, as compared with all ``trials`` of its study that came as far.
 
     The verdict is stored before it is acted on, so that a trial killed in between is judged alike when it is replayed.

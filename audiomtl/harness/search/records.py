@@ -31,15 +31,15 @@ def open_study(tracking: Tracking, file: StudyFile, say: Callable[[str], None]) 
     experiment = file.experiment.name
     found = tracking.runs(experiment, f"tags.kind = 'study' and tags.study_key = '{file.identity}'")
     if found and found[0].info.status == "RUNNING":  # not reaped: its owner lives, perhaps on another machine
-        raise UserError(f"{file.path}: this study is being run by {found[0].data.tags['owner']} (host:process); wait for it or stop it")
+        raise UserError(f"{file.path}: this study is already being run by {found[0].data.tags['owner']} (host:process); wait or stop it")
     if found:
         tracking.resume(found[0].info.run_id)
         return found[0].info.run_id
     others = tracking.runs(experiment, f"tags.kind = 'study' and tags.study = '{file.name}'")
     if others:
-        say(f"{file.path}: its search, or a setting outside it, changed: this is a new study, {len(others)} older kept in MLflow")
+        say(f"{file.path}: the search space or a fixed setting has changed: starting a new study; {len(others)} earlier kept in MLflow")
     tags = {"kind": "study", "study": file.name, "study_key": file.identity}
-    text = f"{file.study.description}\n\nA study of {experiment}: its trials are the runs nested below."
+    text = f"{file.study.description}\n\nA study of {experiment}: its trials are the nested runs."
     run_id = tracking.start(experiment, f"study {file.name}", tags=tags, description=text)
     tracking.log_params(run_id, {f"study.{path}": value for path, value in config.flatten(file.study.told("description")).items()})
     return run_id
@@ -96,8 +96,8 @@ def check_data(file: StudyFile, runs: Sequence[Run], now: str) -> None:
     """Refuse to go on where the data are others than those of the trials that are there: their scores cannot be compared."""
     if others := sorted({run.data.tags["data"] for run in runs} - {now, "none"}):
         raise UserError(
-            f"{file.path}: its trials were trained on other data ({', '.join(others)}) than there are now ({now}), "
-            "so their scores cannot be compared; another sampler_seed begins the study anew"
+            f"{file.path}: its trials were trained on data {', '.join(others)}, but the data are now {now}, "
+            "so their scores cannot be compared; change sampler_seed to start a new study"
         )
 
 
@@ -122,5 +122,5 @@ def say_front(file: StudyFile, trials: Sequence[Any], best: Mapping[int, Any]) -
 def describe(file: StudyFile, number: int, values: Mapping[str, Any]) -> str:
     """The text of a trial's run."""
     swept = "\n".join(f"- {path} = {value}" for path, value in sorted(values.items()))
-    own = " These are the experiment's own settings." if number == 0 else ""
+    own = " Its settings are those of the experiment." if number == 0 else ""
     return f"Trial {number} of study {file.name}, seed {file.raw['study_seed']}.{own}\n\n{swept}"

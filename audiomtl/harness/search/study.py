@@ -3,7 +3,7 @@
 Every trial is a function of (study, number, finished trials before it): the sampler is seeded anew for each number. A trial that is
 RUNNING when a study starts has lost its worker; it is taken up again under its own number, from its checkpoint, in its own MLflow run.
 
-The only file that knows Optuna. Beside it: `space` (settings and Optuna's parameters), `halving` (hopeless trials), `pareto` (several
+The only file that knows Optuna. Beside it: `space` (settings and Optuna's parameters), `pruning`, `pareto` (several
 objectives), `records` (the study in MLflow). Contents: `run_study`, `best_trial`, `front`, `importances`, `open_storage`.
 """
 
@@ -29,7 +29,7 @@ from audiomtl.harness.record.store import Tracking, checkpoint_folder, locked, r
 from audiomtl.harness.search import pareto, pruning, records, space
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.progress import Progress
-from audiomtl.harness.train.workers import Outcome, device, start_forkserver, train_all, undivided
+from audiomtl.harness.train.workers import Outcome, deferred_signals, device, start_forkserver, train_all
 from audiomtl.settings.toml import as_toml
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -66,12 +66,12 @@ def run_study(file: StudyFile, *, slots: int, threads: int, storage: str = "") -
     """
     with locked(f"study-{file.identity}", wait=False) as mine:
         if not mine:
-            raise UserError(f"{file.path}: another process is running this study; wait for it or stop it")
+            raise UserError(f"{file.path}: another process is already running this study; wait for it to finish or stop it")
         start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
-        _Sitting(file, open_storage(storage), slots, threads).run()
+        _StudyRunner(file, open_storage(storage), slots, threads).run()
 
 
-class _Sitting:
+class _StudyRunner:
     """One process's work on a study."""
 
     def __init__(self, file: StudyFile, storage: optuna.storages.BaseStorage, slots: int, threads: int) -> None:
@@ -84,14 +84,14 @@ class _Sitting:
         self.run_ids: dict[str, str] = {}
         self.keys: dict[str, str] = {}  # job name -> key of its scores
         self.device = device(file.raw["model"], server_log())
-        self.orphans = [trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
-        self.twins: list[int] = []  # trials with the settings of one that runs now; answered when it has ended
+        self.interrupted = [trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
+        self.duplicates: list[int] = []  # trials with the settings of one that runs now; answered when it has ended
 
     def run(self) -> None:
         study, file = self.study, self.file
         earlier = [trial for trial in study.get_trials(deepcopy=False) if trial.state in DONE]
         waiting = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.WAITING]
-        if not earlier and not self.orphans and not waiting:
+        if not earlier and not self.interrupted and not waiting:
             study.enqueue_trial(space.encode(file, config.flatten(file.raw)))
         self.tracking.reap(self.experiment)
         runs = self.tracking.runs(self.experiment, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'")
@@ -101,27 +101,27 @@ class _Sitting:
             if "outcome" in run.data.tags:  # killed after the trial's end was written, before its checkpoint was removed
                 shutil.rmtree(checkpoint_folder(run.data.tags["training"], "trial"), ignore_errors=True)
         self.progress = Progress(f"study {file.name}", file.study.trials, len(earlier))
-        goes_on = f" goes on: {len(earlier)} trials done, {len(self.orphans)} taken up again" if earlier or self.orphans else ""
+        goes_on = f" resumes: {len(earlier)} trials done, {len(self.interrupted)} interrupted" if earlier or self.interrupted else ""
         what = ", ".join([f"{file.study.trials} trials", *(f"{way} {metric}" for metric, way in file.study.objectives.items())])
         self.progress.say(f"study {file.name} ({file.identity}): {what}{goes_on}")
-        with undivided():
+        with deferred_signals():
             self.parent = records.open_study(self.tracking, file, self.progress.say)
         status, reason = "FINISHED", ""
         try:
             with self.progress:
                 train_all(self.next_job, self, model=file.raw["model"], slots=self.slots, threads=self.threads, log=server_log())
             if file.study.metrics:
-                with undivided():
+                with deferred_signals():
                     records.mark_front(self.tracking, file, _front(study, file))
         except BaseException as error:
             by_hand = isinstance(error, KeyboardInterrupt)
             status = "KILLED" if by_hand else "FAILED"
-            reason = f"stopped by hand; make study-{file.name} goes on" if by_hand else f"the study ended: {error}"
+            reason = f"stopped by the user; `make study-{file.name}` resumes it" if by_hand else f"the study failed: {error}"
             if by_hand:
-                self.progress.say(f"stopped: what is finished is kept; `make study-{file.name}` goes on")
+                self.progress.say(f"stopped; finished trials are kept, and `make study-{file.name}` resumes the study")
             raise
         finally:
-            with undivided():
+            with deferred_signals():
                 for run_id in self.run_ids.values():
                     self.tracking.close(run_id, status, reason)
                 frame = study.trials_dataframe(attrs=("number", "value", "state", "params", "user_attrs"))
@@ -137,8 +137,8 @@ class _Sitting:
     def next_job(self) -> Job | None:
         """The next training; trials whose settings were trained before are answered on the way."""
         while True:
-            if resumed := bool(self.orphans):
-                number = self.orphans.pop(0)
+            if resumed := bool(self.interrupted):
+                number = self.interrupted.pop(0)
                 self.study.sampler = sampler(self.file, number)
                 trial = Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
             elif self._asked() < self.file.study.trials:
@@ -164,9 +164,9 @@ class _Sitting:
         training = provenance.training_key(raw, seed, data, self.threads, self.device)
         key = provenance.scores_key(training, raw)
         if key in self.keys.values():
-            self.twins.append(trial.number)
+            self.duplicates.append(trial.number)
             return None
-        with undivided():
+        with deferred_signals():
             run_id = records.open_trial(
                 self.tracking,
                 self.file,
@@ -216,13 +216,15 @@ class _Sitting:
             for epoch in sorted(set.intersection(*map(set, curves.values()))):  # later trials are compared with them
                 pruning.note(trial, study, epoch + 1, {score: curve[epoch] for score, curve in curves.items()})
             self.study.tell(trial, values)
-            self.progress.end(name, f"{name}: {pareto.numbers(values)}, answered from {source}: trained before", self._best_text())
+            self.progress.end(
+                name, f"{name}: {pareto.numbers(values)}, copied from {source}, which has the same settings", self._best_text()
+            )
             return True
         for other in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
             if other.params == trial.params and other.number != trial.number:
                 records.close_answered(self.tracking, run_id, "KILLED", f"trial {other.number}")
                 self.study.tell(trial, state=TrialState.PRUNED)
-                self.progress.end(name, f"{name}: pruned like trial {other.number}, which has the same settings", self._best_text())
+                self.progress.end(name, f"{name}: pruned, as was trial {other.number} with the same settings", self._best_text())
                 return True
         return False
 
@@ -243,12 +245,14 @@ class _Sitting:
         study, trial = self.file.study, self.trials[job.name]
         missing = [name for name in pruning.watched(study) if name not in scores]
         if missing:
-            raise UserError(f'{self.file.path}: "{missing[0]}" is no score of {job.settings["model"]}; it has {", ".join(sorted(scores))}')
+            raise UserError(
+                f'{self.file.path}: "{missing[0]}" is not a score of {job.settings["model"]}; available: {", ".join(sorted(scores))}'
+            )
         self.progress.epoch(job.name, epoch + 1, ", ".join(f"{metric} {scores[metric]:.4f}" for metric in study.objectives))
         pruning.note(trial, study, epoch + 1, scores)
         if trial.number == 0 or epoch + 1 >= config.epochs(job.settings):  # trial 0 is what the study must beat: it needs a score
             return True
-        return not pruning.hopeless(trial, self.study.get_trials(deepcopy=False), study, epoch + 1, scores)
+        return not pruning.should_prune(trial, self.study.get_trials(deepcopy=False), study, epoch + 1, scores)
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         trial, run_id = self.trials.pop(job.name), self.run_ids.pop(job.name)
@@ -278,8 +282,8 @@ class _Sitting:
             ends = pareto.ends([trial.values for trial in _front(self.study, self.file).values()], list(objectives.values()))
             for metric, value in zip(objectives, ends, strict=True):
                 self.tracking.client.log_metric(self.parent, f"best/{metric}", value, step=trial.number)
-        self.orphans += self.twins
-        self.twins = []
+        self.interrupted += self.duplicates
+        self.duplicates = []
         self.progress.end(job.name, line, self._best_text())
         shutil.rmtree(job.checkpoint, ignore_errors=True)  # last: until here a kill costs no more than this bookkeeping
 
@@ -306,7 +310,7 @@ def create_study(file: StudyFile, storage: optuna.storages.BaseStorage) -> optun
     return optuna.create_study(
         storage=storage,
         sampler=sampler(file, 0),
-        pruner=optuna.pruners.NopPruner(),  # see `halving`
+        pruner=optuna.pruners.NopPruner(),  # see `pruning`
         study_name=study_name(file),
         directions=list(file.study.objectives.values()),
         load_if_exists=True,
@@ -346,7 +350,7 @@ def _loaded_front(file: StudyFile, storage: str) -> dict[int, FrozenTrial]:
     with contextlib.suppress(KeyError):  # never run
         best = _front(optuna.load_study(study_name=study_name(file), storage=open_storage(storage)), file)
     if not best:
-        raise UserError(f"{file.path}: this study ({file.identity}) has no complete trial yet: run make study-{file.name}")
+        raise UserError(f"{file.path}: this study ({file.identity}) has no complete trial yet; run `make study-{file.name}`")
     return best
 
 
@@ -365,10 +369,12 @@ def best_trial(file: StudyFile, storage: str = "", number: int | None = None) ->
     best = _loaded_front(file, storage)
     if file.study.metrics is None:
         if number is not None:
-            raise UserError(f"{file.path}: --trial {number}: {file.study.metric} alone decides, for trial {next(iter(best))}: leave it out")
+            raise UserError(
+                f"{file.path}: --trial {number}: {file.study.metric} is the only metric and trial {next(iter(best))} is best: omit --trial"
+            )
         number = next(iter(best))
     if number not in best:
-        raise UserError(f"{file.path}: trial {number} is not on the Pareto front: choose one of {', '.join(map(str, best))}")
+        raise UserError(f"{file.path}: trial {number} is not on the Pareto front; choose one of {', '.join(map(str, best))}")
     return number, dict(zip(file.study.objectives, best[number].values, strict=True)), space.decode(file, best[number].params)
 
 

@@ -3,7 +3,7 @@
 Children are forked from a forkserver that has TensorFlow and Keras imported already, so that a fresh isolated training starts in a
 fraction of a second. A crash, a kill, a hang, too much memory or an exception ends that training with its reason, never the worker.
 
-Contents: `Listener`, `Outcome`, `start_forkserver`, `device`, `train_all`, `undivided`.
+Contents: `Listener`, `Outcome`, `start_forkserver`, `device`, `train_all`, `deferred_signals`.
 """
 
 import contextlib
@@ -128,7 +128,7 @@ def device(model: str, log: Path) -> str:
     try:
         return str(ours.recv())
     except EOFError as error:
-        raise UserError(f"TensorFlow could not list its devices; the reason is in {log}") from error
+        raise UserError(f"TensorFlow could not list its devices; see {log}") from error
 
 
 def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: str, slots: int, threads: int, log: Path) -> None:
@@ -164,7 +164,7 @@ def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: 
             for slot, outcome in _wait(running, listener):
                 child = running.pop(slot)
                 _end(child)
-                with undivided():
+                with deferred_signals():
                     listener.ended(child.job, outcome)
                 more = True  # an outcome may call for another job
             listener.tick()
@@ -180,7 +180,7 @@ def _interrupt(*_: Any) -> None:
 
 
 @contextlib.contextmanager
-def undivided() -> Iterator[None]:
+def deferred_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM wait for the end of the block: Optuna and MLflow are told whole things."""
     late: list[int] = []
     before = {}
@@ -219,7 +219,7 @@ def _start(context: Any, job: Job, slot: int, threads: int, log: Path) -> _Child
         with _server_environment():  # a server that died is started again
             process.start()  # waits while the server still imports TensorFlow
     except (EOFError, ConnectionError) as error:
-        raise UserError(f"{job.name}: the server that starts trainings did not come up; the reason is in {log}") from error
+        raise UserError(f"{job.name}: the process that starts trainings did not start; see {log}") from error
     theirs.close()
     watched = None
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -252,7 +252,7 @@ def _read(child: _Child, listener: Listener) -> Outcome | None:
         if kind == "entered":
             child.entered = content[0] - child.asked
         elif kind == "epoch":
-            with undivided():
+            with deferred_signals():
                 go_on = listener.epoch(child.job, *content)
             with contextlib.suppress(OSError):  # a child that died meanwhile is seen below, next time
                 child.pipe.send(go_on)
@@ -266,7 +266,7 @@ def _read(child: _Child, listener: Listener) -> Outcome | None:
         return None
     code = child.process.exitcode
     how = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-    return _outcome(child, "failed", reason=f"the training's process ended without a word ({how}); see log.txt")
+    return _outcome(child, "failed", reason=f"the training process exited without reporting a result ({how}); see log.txt")
 
 
 def _over_limit(child: _Child) -> str:
@@ -275,9 +275,9 @@ def _over_limit(child: _Child) -> str:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.peak = max(child.peak, child.watched.memory_info().rss / 2**20)
     if child.peak > child.memory:
-        return f"over limits.memory_megabytes = {child.memory:g}: {child.peak:.0f} MB resident"
+        return f"exceeded limits.memory_megabytes = {child.memory:g}: {child.peak:.0f} MB resident"
     if time.time() - child.began > child.seconds:
-        return f"over limits.seconds = {child.seconds:g}: ended"
+        return f"exceeded limits.seconds = {child.seconds:g}"
     return ""
 
 

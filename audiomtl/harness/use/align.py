@@ -70,7 +70,7 @@ def _said(text: str, phones: bool) -> list[str]:
     text = unicodedata.normalize("NFC", text)
     said = [phone for phone in text.split() if phone != PAUSE] if phones else WORD.findall(text)
     if not said:
-        raise UserError(f"{place}: there are no {'phones' if phones else 'words'} in it; give what is sung")
+        raise UserError(f"{place}: it has no {'phones' if phones else 'words'}; give the text of the recording")
     return said
 
 

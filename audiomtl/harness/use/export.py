@@ -29,7 +29,7 @@ def export(file: ExperimentFile, folder: Path, *, seed: int | None = None, regis
     UserError : no best run, a model that takes no waveform or is no network, a folder that has something in it, other weights.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder}: there is something in it already: name a new or empty folder")
+        raise UserError(f"{folder}: is not empty; name a new or empty folder")
     exporting, use = part(file, "export", "write"), part(file, "use", "check_settings", "check_model")
     use.check_settings(file.raw, str(file.path))
     fitted, run = recorded_model(file, seed)

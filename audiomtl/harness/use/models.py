@@ -33,11 +33,11 @@ def recorded_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, 
     tracking = runs.existing()
     chosen = runs.choose(file, tracking.runs(file.name)) if tracking else None
     if not chosen or not tracking:
-        raise UserError(f"{file.path}: no best run is recorded here: `audiomtl best {file.name}` trains it first")
+        raise UserError(f"{file.path}: no best run is recorded yet; run `audiomtl best {file.name}` first")
     name, direction = experiment.main_score(file), experiment.family_scores(file)[experiment.main_score(file)]
     scores = chosen.values(f"best/validation/{name}")
     if seed is not None and seed not in chosen.runs:
-        raise UserError(f"--seed {seed}: the best runs of {file.name} have seeds {sorted(chosen.runs)}")
+        raise UserError(f"--seed {seed}: the best runs of {file.name} have the seeds {sorted(chosen.runs)}")
     sign = -1 if direction == "maximize" else 1
     run = chosen.runs[min(scores, key=lambda one: (sign * scores[one], one)) if seed is None else seed]
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,7 @@ def predict(file: ExperimentFile, request: Request, *, seed: int | None = None) 
         raise UserError(f"--threshold {request.threshold:g}: must be above 0 and at most 1")
     stems = [path.stem for path in request.files]
     if (request.stream or request.over_time) and (twice := sorted({stem for stem in stems if stems.count(stem) > 1})):
-        raise UserError(f"{twice[0]}: two of the files have this name, and what is written for them is named by it: hear them one by one")
+        raise UserError(f"{twice[0]}: two of the files have this name, and so would their outputs; process them one at a time")
     use = part(file, "use", "Listener")
     use.check_settings(file.raw, str(file.path))
     fitted, run = recorded_model(file, seed)
