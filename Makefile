@@ -7,8 +7,11 @@ READY := .venv/.ready
 RUN := .venv/bin/audiomtl
 CORE := $(if $(filter core,$(TIER)),--core)
 OPTIONS := $(if $(SLOTS),--slots $(SLOTS))
+UV ?= uv
+RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header
+IN_LOCK = --extra corpora --extra dev --extra postgres --extra slurm
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check data best ablations reproduce report ui bench clean
+.PHONY: help quickstart test check data best ablations reproduce report ui bench lock clean
 
 help: ## list the targets, the experiments and the studies
 	@awk -F':.*## ' '/^[a-zA-Z%-]+:.*## /{printf "%-18s %s\n",$$1,$$2} FNR==1&&FILENAME~/toml/{f=FILENAME} /^description/{d=$$0;sub(/^[^"]*"/,"",d);sub(/".*/,"",d);printf "%-34s %s\n",f,d}' $(firstword $(MAKEFILE_LIST)) $(sort $(wildcard experiments/*.toml studies/*.toml))
@@ -16,7 +19,7 @@ help: ## list the targets, the experiments and the studies
 $(READY): requirements.lock pyproject.toml
 	@echo "building .venv from requirements.lock (once, about two minutes)"
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -68,6 +71,14 @@ ui: $(READY) ## MLflow's pages on 127.0.0.1
 
 bench: $(READY) ## side-by-side measurements (benchmarks/)
 	@for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file || exit 1; done
+
+lock: ## resolve all lock files anew for Python 3.11 to 3.13 (needs uv; UV=path); versions that still fit stay as they are
+	$(RESOLVE) pyproject.toml --extra cpu $(IN_LOCK) --output-file requirements.lock >/dev/null
+	$(RESOLVE) pyproject.toml --extra gpu $(IN_LOCK) --output-file requirements-gpu.lock >/dev/null
+	@set -o pipefail; for extra in dashboard docs; do \
+	  $(PYTHON) -c "import sys, tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'][sys.argv[1]], sep='\n')" $$extra \
+	  | $(RESOLVE) - --constraints requirements.lock --output-file requirements-$$extra.lock >/dev/null || exit 1; \
+	done
 
 clean: ## remove runs/ and cache/ (all recorded runs!), keep .venv and data
 	rm -rf runs cache

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audiomtl import __version__
 from audiomtl.options import (
     DEFAULT_SLOTS,
     EPILOG,
@@ -42,7 +43,12 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _default(context: typer.Context) -> None:
+def _default(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False
+) -> None:
+    if version:
+        print(f"audiomtl {__version__}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -449,7 +455,3 @@ def _ctrl_c_again(unraisable: Any) -> None:
         sys.__unraisablehook__(unraisable)
         return
     threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-
-
-if __name__ == "__main__":
-    main()
