@@ -4,11 +4,12 @@ PYTHON ?= python3
 EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.toml)))
 REPORTED := $(filter $(or $(ONLY),%),$(filter-out quickstart,$(EXPERIMENTS)))
 READY := .venv/.ready
+DOCS_READY := .venv-docs/.ready
 RUN := .venv/bin/audiomtl
 CORE := $(if $(filter core,$(TIER)),--core)
 OPTIONS := $(if $(SLOTS),--slots $(SLOTS))
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check data best ablations reproduce report ui bench clean
+.PHONY: help quickstart test check data best ablations reproduce report ui bench docs clean
 
 help: ## list the targets, the experiments and the studies
 	@awk -F':.*## ' '/^[a-zA-Z%-]+:.*## /{printf "%-18s %s\n",$$1,$$2} FNR==1&&FILENAME~/toml/{f=FILENAME} /^description/{d=$$0;sub(/^[^"]*"/,"",d);sub(/".*/,"",d);printf "%-34s %s\n",f,d}' $(firstword $(MAKEFILE_LIST)) $(sort $(wildcard experiments/*.toml studies/*.toml))
@@ -40,7 +41,7 @@ check: $(READY) ## ruff, mypy, every settings file
 data: $(READY) ## make the generated corpora, look for the published data sets
 	$(RUN) data
 
-study-%: $(READY) ## run the study studies/%.toml, or go on with it (SLOTS=n: trainings side by side)
+study-%: $(READY) ## run the study studies/%.toml or resume it (SLOTS=n: trainings side by side)
 	$(RUN) study $* $(OPTIONS)
 
 promote-%: $(READY) ## write the best trial of a study into its experiment file
@@ -60,7 +61,7 @@ reproduce: $(READY) ## best runs, ablations and report of every experiment; says
 	@$(RUN) price $(REPORTED) $(CORE)
 	@status=0; for part in best ablations report; do $(MAKE) --no-print-directory --keep-going $$part || status=1; done; exit $$status
 
-report: $(READY) ## tables and figures of all recorded runs into runs/report, the results table into the README
+report: $(READY) ## write tables and figures of all recorded runs into runs/report, the results into README.md and docs/results.md
 	$(RUN) report --readme
 
 ui: $(READY) ## MLflow's pages on 127.0.0.1
@@ -68,6 +69,15 @@ ui: $(READY) ## MLflow's pages on 127.0.0.1
 
 bench: $(READY) ## side-by-side measurements (benchmarks/)
 	@for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file || exit 1; done
+
+$(DOCS_READY): requirements-docs.lock
+	@echo "building .venv-docs from requirements-docs.lock (once)"
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-docs.lock
+	@touch $@
+
+docs: $(DOCS_READY) ## build the documentation into docs/_build/html, with an environment of its own (.venv-docs)
+	.venv-docs/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean: ## remove runs/ and cache/ (all recorded runs!), keep .venv and data
 	rm -rf runs cache
