@@ -244,15 +244,19 @@ def ablations(
 def report(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: every one that has runs.")] = None,
     to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Where to write. Default: runs/report.")] = "",
-    readme: Annotated[bool, typer.Option("--readme", help="Also write the results table between the markers of README.md.")] = False,
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Also write the results into README.md (small table) and docs/results.md (all tables).")
+    ] = False,
 ) -> None:
     """Write tables and figures of the recorded runs.
 
-    Markdown with results, ablations, sweep histories, importances and learning curves.
+    Markdown with results, ablations, sweep histories, importances and learning curves. Without NAME and --to it also updates
+    docs/results.md. README.md and docs/results.md are left unchanged unless this machine has complete runs of all recorded experiments.
     """
     from audiomtl.harness import report as reporting
 
-    print(reporting.write(names or [], folder=Path(to) if to else None, readme=Path("README.md") if readme else None))
+    results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
+    print(reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results))
 
 
 @app.command()
