@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audiomtl import __version__
 from audiomtl.options import (
     DEFAULT_SLOTS,
     EPILOG,
@@ -42,7 +43,12 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _default(context: typer.Context) -> None:
+def _default(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False
+) -> None:
+    if version:
+        print(f"audiomtl {__version__}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -250,15 +256,20 @@ def ablations(
 def report(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: all that have runs.")] = None,
     to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Output folder. Default: runs/report.")] = "",
-    readme: Annotated[bool, typer.Option("--readme", help="Also write the results table between the markers of README.md.")] = False,
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Also write the results into README.md (small table) and docs/results.md (all tables).")
+    ] = False,
 ) -> None:
     """Write tables and figures of the recorded runs.
 
-    The report is Markdown: results, ablations, optimization histories, hyperparameter importances and learning curves.
+    The report is Markdown: results, ablations, optimization histories, hyperparameter importances and learning curves. Without NAME and
+    --to, it also updates docs/results.md. README.md and docs/results.md are left unchanged unless this machine has complete runs of all
+    recorded experiments.
     """
-    from audiomtl.harness.report import tables as reporting
+    from audiomtl.harness.report import markdown as reporting
 
-    print(reporting.write(names or [], folder=Path(to) if to else None, readme=Path("README.md") if readme else None))
+    results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
+    print(reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results))
 
 
 @app.command()
@@ -480,7 +491,3 @@ def _ctrl_c_again(unraisable: Any) -> None:
         sys.__unraisablehook__(unraisable)
         return
     threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-
-
-if __name__ == "__main__":
-    main()

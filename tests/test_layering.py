@@ -8,6 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "audiomtl"
 FLOORS = {
+    "__version__": -1,
     "settings": 0,
     "config": 0,
     "definitions": 0,
