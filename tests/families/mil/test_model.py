@@ -13,7 +13,7 @@ from audiomtl.errors import UserError
 from audiomtl.families.mil import model as mil
 from audiomtl.nn.fit import seed_everything
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 RATE = 8000
 PITCHES = {"high": 2000.0, "low": 500.0, "middle": 1100.0}
 

@@ -38,7 +38,7 @@ def settings(table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Settings by overrides of the quickstart experiment, its corpus replaced by the table."""
     monkeypatch.setattr(catalog, "clips", lambda data: table)
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
-    raw = tomllib.loads((Path(__file__).parents[2] / "experiments" / "quickstart.toml").read_text())
+    raw = tomllib.loads((Path(__file__).parents[3] / "experiments" / "quickstart.toml").read_text())
     raw.pop("ablation")
     small = {
         "data.test_values": [1, 1],

@@ -57,7 +57,7 @@ def python(code: str, **environment: str) -> str:
     """What a new interpreter prints, or the last line of its error."""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -12,7 +12,7 @@ from audiomtl.families.transfer import serving
 from audiomtl.families.transfer.head import head_network
 from audiomtl.nn import yamnet
 from tests.nn import yamnet_weights
-from tests.nn.test_heads import settings
+from tests.families.transfer.test_head import settings
 
 NAMES = ("dog", "rain", "rooster")
 SECONDS = (0.1, 0.975, 2.2, 12.0)

@@ -18,7 +18,7 @@ from audiomtl.harness.use.notes import notes as transcribe
 from audiomtl.settings.toml import as_toml
 from tests.harness.conftest import Project
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 SMALL = {
     "seeds": [1],
     "data.singers": 3,

@@ -17,7 +17,7 @@ from audiomtl.nn.classifiers import class_probabilities
 from audiomtl.nn.fit import Checkpoint, seed_everything
 from tests.nn import yamnet_weights
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 HEADS = ["dense", "logistic_regression", "svm", "random_forest", "nearest_neighbours"]
 
 

@@ -16,7 +16,7 @@ from audiomtl.errors import UserError
 from audiomtl.families.fusion import model as fusion
 from audiomtl.nn.fit import Checkpoint, seed_everything
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 RATE = 8000
 
 

@@ -22,7 +22,7 @@ from tests.harness.conftest import PATIENCE, Project
 from tests.nn import yamnet_weights
 
 pytestmark = pytest.mark.slow
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from audiomtl.data import audio, catalog, features
 from audiomtl.errors import UserError
 from audiomtl.families.baseline import model as baseline
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 RATE = 8000
 CLASSIFIERS = ["random_forest", "svm", "logistic_regression", "nearest_neighbours"]
 

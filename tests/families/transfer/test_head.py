@@ -11,7 +11,7 @@ from audiomtl import config
 from audiomtl.families.transfer.head import Pool, head_network
 from audiomtl.families.transfer.settings import PatchPooling
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 OPERATORS = ["mean", "max", "quantile", "log_sum_exp", "exponential_softmax", "autopool", "top_k", "attention", "gated_attention"]
 OPERATORS += ["multi_head_attention", "lstm"]
 SIZE, CLASSES = 6, 3
