@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 FINE_TUNED = {"fine_tune__blocks": 1, "fine_tune__from_epoch": 1, "fine_tune__rate_share": 0.5}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"balancing {method}": ("multitask", {"balancing__method": method}) for method in METHODS},
+    "balancing pcgrad": ("multitask", {"balancing__method": "pcgrad", "coupling__agreement__weight": 0.5}),  # of three: their order counts
     "labels for some clips": ("multitask", {"heads__activity__labelled_share": 0.5, "coupling__agreement__weight": 0.5}),
     "transformer": ("multitask", {"encoder__kind": "transformer"}),
     "noise and shifted bands": ("multitask", {"encoder__kind": "harmonic", "encoder__pool_frames": [2, 2]}),
@@ -30,6 +31,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "modality dropout": ("fusion", {}),
     "weighted join": ("fusion", {"join__kind": "weighted", "modality_dropout": 0.5}),
     "drawn windows": ("mil", {}),
+    "schedule plateau": ("mil", {"training__monitor_direction": "maximize"}),  # of a loss that falls: the rate is reduced every epoch
     "schedule constant": ("mil", {"optimizer__schedule": "constant", "optimizer__decay": 0.1}),
     "schedule cosine": ("mil", {"optimizer__schedule": "cosine", "optimizer__name": "adamw", "optimizer__weight_decay": 0.1}),
     "sgd": ("mil", {"optimizer__name": "sgd", "optimizer__momentum": 0.9, "optimizer__nesterov": True, "optimizer__clipnorm": 1.0}),
