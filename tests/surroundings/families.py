@@ -110,6 +110,8 @@ TINY: dict[str, dict[str, Any]] = {
         "data.blocks": 5,
         "data.clips": 40,
         "data.own_words_share": 0.05,
+        "network.objective": "frames_then_ctc",
+        "network.frames_share": 0.3,  # one epoch of three
         "network.units": [8],
         "network.dropout": 0.2,
         "network.convolution_filters": 8,
@@ -133,9 +135,9 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "multitask": {
         "inputs.text": "",
-        "encoder.kind": "harmonic",
+        "encoder.kind": "article",
         "encoder.filters": [4, 4],
-        "encoder.pool_frames": [2, 2],
+        "encoder.pool_frames": [4, 4],
         "encoder.units": 8,
         "encoder.dropout": 0.2,
         "encoder.noise": 0.2,

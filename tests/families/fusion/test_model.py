@@ -14,7 +14,7 @@ from audiomtl import config
 from audiomtl.data import audio, catalog
 from audiomtl.errors import UserError
 from audiomtl.families.fusion import model as fusion
-from audiomtl.nn.fit import Checkpoint, seed_everything
+from audiomtl.nn.fit import seed_everything
 
 PROJECT = Path(__file__).parents[3]
 RATE = 8000
@@ -76,10 +76,10 @@ def settings(modalities: dict[str, str] | None = None, **changes):
     return config.settings_of(raw_settings(modalities or TWO, **changes), "test")
 
 
-def trained(settings, seed: int = 1, on_epoch=lambda epoch, scores: True, checkpoint=None):
+def trained(settings, seed: int = 1, on_epoch=lambda epoch, scores: True):
     seed_everything(seed)
     prepared = fusion.prepare(settings, seed)
-    return fusion.train(settings, prepared, seed, on_epoch, checkpoint), prepared
+    return fusion.train(settings, prepared, seed, on_epoch, None), prepared
 
 
 def output(model, prepared, some, examples, **options) -> np.ndarray:
@@ -113,17 +113,6 @@ def test_all_five_kinds_train_together_and_reload(use, tmp_path) -> None:
     fusion.save(fitted, tmp_path)
     expected = fusion.predict(fitted, prepared.examples["test"])
     pd.testing.assert_frame_equal(fusion.predict(fusion.load(tmp_path), prepared.examples["test"]), expected)
-
-
-@pytest.mark.slow
-def test_a_stopped_training_goes_on_to_the_same_bits(use, tmp_path) -> None:
-    some = settings(modality_dropout=0.4, join__dropout=0.2, training__epochs=4)
-    whole, _ = trained(some, checkpoint=Checkpoint(tmp_path / "whole"))
-    trained(some, on_epoch=lambda epoch, scores: epoch < 1, checkpoint=Checkpoint(tmp_path / "cut"))
-    again, _ = trained(some, checkpoint=Checkpoint(tmp_path / "cut"))
-    assert whole.fit.history == again.fit.history
-    for one, other in zip(whole.model.variables, again.model.variables, strict=True):
-        assert np.array_equal(one.numpy(), other.numpy())
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from audiomtl.errors import UserError
 from audiomtl.families.transfer import serving
 from audiomtl.families.transfer.head import head_network
 from audiomtl.nn import yamnet
-from tests.nn import yamnet_weights
 from tests.families.transfer.test_head import settings
+from tests.nn import yamnet_weights
 
 NAMES = ("dog", "rain", "rooster")
 SECONDS = (0.1, 0.975, 2.2, 12.0)

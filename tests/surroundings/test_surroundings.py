@@ -1,0 +1,65 @@
+"""Every family, whatever the surroundings: same scores, epoch by epoch, and same weights, bit for bit, from real child processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.surroundings.families import FAMILIES, PROJECT, raw_settings, sounds
+
+pytestmark = pytest.mark.slow
+DIES = [1, 1]  # in the second step of the second epoch
+
+
+def job(name: str, family: str, folder: Path, clips: Path, dies: list[int] | None = None) -> dict[str, Any]:
+    raw = raw_settings(family, clips)
+    return {"name": f"{name} {family}", "raw": raw, "seed": 1, "folder": str(folder / name / family), "dies": dies}
+
+
+def driven(folder: Path, rounds: list[dict[str, Any]], **environment: str) -> dict[str, Any]:
+    """What `drive` found, with ``folder`` as its current directory, for runs and for the cache."""
+    folder.mkdir()
+    (folder / "plan.json").write_text(json.dumps({"log": str(folder / "log.txt"), "rounds": rounds}))
+    told = {"PYTHONPATH": str(PROJECT), "AUDIOMTL_CACHE": str(folder / "cache"), **environment}
+    command = [sys.executable, "-m", "tests.surroundings.drive", str(folder / "plan.json")]
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **told}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "plan.found.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory) -> dict[str, Any]:
+    """Every family cold and alone; then warm, beside others and killed; and elsewhere, cold, beside others, in another order."""
+    folder = tmp_path_factory.mktemp("surroundings")
+    clips, here, there = sounds(folder / "sounds"), folder / "here", folder / "there"
+    alone = [job("cold", family, here, clips) for family in FAMILIES]
+    beside = [job("warm", family, here, clips, None if family == "baseline" else DIES) for family in FAMILIES]  # it has no epochs
+    other = [job("elsewhere", family, there, clips) for family in reversed(FAMILIES)]
+    rounds = [{"slots": 1, "jobs": alone}, {"slots": 2, "jobs": beside}]
+    return driven(here, rounds, PYTHONHASHSEED="0") | driven(there, [{"slots": 2, "jobs": other}], PYTHONHASHSEED="1")
+
+
+def epochs(told: list[Any]) -> list[Any]:
+    """Scores of each epoch, which is told again when a training goes on."""
+    by_number: dict[int, Any] = {}
+    for number, scores in told:
+        assert by_number.setdefault(number, scores) == scores
+    return [by_number[number] for number in range(len(by_number))]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", ["warm", "elsewhere"])
+def test_the_bits_are_the_same(found, family, name) -> None:
+    expected, mine = found[f"cold {family}"], found[f"{name} {family}"]
+    assert expected["reasons"] == []
+    assert epochs(mine["epochs"]) == epochs(expected["epochs"]) and mine["scores"] == expected["scores"]
+    assert mine["facts"] == expected["facts"] and mine["digest"] == expected["digest"]
+    if name == "warm" and family != "baseline":
+        assert len(mine["reasons"]) == 1 and "killed by SIGKILL" in mine["reasons"][0] and mine["checkpoint"]
+        assert [number for number, _ in mine["epochs"]] == [0, 0, 1, 2]  # the first epoch was told again, not trained again
+    else:
+        assert mine["reasons"] == []
