@@ -201,9 +201,9 @@ def best(
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
-    from audiomtl.harness import experiment
+    from audiomtl.harness import best as training
 
-    if not experiment.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):
+    if not training.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 
@@ -228,9 +228,9 @@ def ablations(
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
-    from audiomtl.harness import experiment
+    from audiomtl.harness import ablations as training
 
-    if not experiment.ablations(experiment.core(file) if core else file, again=again, slots=slots, threads=threads):
+    if not training.ablations(training.core(file) if core else file, again=again, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 
@@ -257,7 +257,7 @@ def curve(
         list[float] | None, typer.Option("--fractions", metavar="SHARES", help="Shares of the training clips. Default: 0.1 0.25 0.5 1.")
     ] = None,
     beside: Annotated[
-        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations beside it. Default: no pretraining, and tasks alone.")
+        list[str] | None, typer.Option("--beside", metavar="ARM", help="Ablations beside it. Default: those with curve = true.")
     ] = None,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
@@ -288,7 +288,7 @@ def export(
     """Write the best run as files that serve.
 
     A SavedModel and a TFLite file, from waveform to classes. Of the best runs it takes the one with the best score on validation. Both
-    files are read again and compared with the model in memory; OUT/README.md says how to serve them. For the transfer family.
+    files are read again and compared with the model in memory; OUT/README.md says how to serve them. For models that take a waveform.
     """
     _quiet_tensorflow()
     from audiomtl import config
@@ -339,8 +339,8 @@ def align(
 ) -> None:
     """When is which word and phone of a text sung?
 
-    Words become phones by espeak-ng, as German; a word with hyphens (Son-ne) is spoken syllable by syllable. For experiments of the
-    multitask family with a head of kind alignment.
+    Words become phones by espeak-ng, as German; a word with hyphens (Son-ne) is spoken syllable by syllable. For experiments with a
+    head of kind alignment.
     """
     _quiet_tensorflow()
     from audiomtl import config
@@ -363,7 +363,7 @@ def notes(
 ) -> None:
     """Write the notes of a recording as a MIDI file.
 
-    A track for each head of kind notes or melody, named by it. For experiments of the multitask family.
+    A track for each head of kind notes or melody, named by it.
     """
     _quiet_tensorflow()
     from audiomtl import config

@@ -43,6 +43,6 @@ Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Take the 
 Again = Annotated[bool, typer.Option("--again", help="Train also what is finished already (same settings, seed, data and code).")]
 SoundFile = Annotated[Path, typer.Argument(metavar="AUDIO", help="A sound file of any format, rate and number of channels.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
-Core = Annotated[bool, typer.Option("--core", help="Only arms that train one task alone or change how inputs are joined.")]
+Core = Annotated[bool, typer.Option("--core", help="Only ablations with core = true.")]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 DEFAULT_SLOTS = min(8, CORES)
