@@ -219,9 +219,9 @@ def best(
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
-    from audiomtl.harness import experiment
+    from audiomtl.harness import best as training
 
-    if not experiment.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):
+    if not training.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 
@@ -246,9 +246,9 @@ def ablations(
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
-    from audiomtl.harness import experiment
+    from audiomtl.harness import ablations as training
 
-    if not experiment.ablations(experiment.core(file) if core else file, again=again, slots=slots, threads=threads):
+    if not training.ablations(training.core(file) if core else file, again=again, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 
@@ -281,7 +281,7 @@ def curve(
     ] = None,
     beside: Annotated[
         list[str] | None,
-        typer.Option("--beside", metavar="ARM", help="Ablations to plot as well. Default: those that the family suggests."),
+        typer.Option("--beside", metavar="ARM", help="Ablations to plot as well. Default: those with `curve = true`."),
     ] = None,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,

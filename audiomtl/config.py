@@ -54,6 +54,7 @@ __all__ = [
     "trained_settings",
 ]
 
+MARKS = ("core", "curve")  # keys of an ablation that are no settings
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # of files and ablations: make targets, tags and file names are made of them
 
 
@@ -67,6 +68,8 @@ class ExperimentFile:
     settings: Experiment
     expected: dict[str, Any]
     ablations: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> {setting path: value}
+    core: tuple[str, ...] = ()  # ablations with ``core = true``: all that ``--core`` trains
+    curve: tuple[str, ...] = ()  # ablations with ``curve = true``: drawn beside the experiment's label curve
 
     def arm(self, name: str) -> dict[str, Any]:
         """Raw settings of the ablation ``name``; of the experiment itself for ``""``."""
@@ -127,7 +130,8 @@ def load_experiment(name: str) -> ExperimentFile:
     if not isinstance(arms, dict):
         raise UserError(f"{path}: ablation = {show(arms)}: must be tables, [ablation.NAME] each")
     ablations = {arm: _ablation(document, arm, table, str(path)) for arm, table in sorted(arms.items())}
-    return ExperimentFile(path.stem, path, document, settings, expected, ablations)
+    core, curve = (tuple(arm for arm, table in sorted(arms.items()) if table.get(mark)) for mark in MARKS)
+    return ExperimentFile(path.stem, path, document, settings, expected, ablations, core, curve)
 
 
 def load_study(name: str, experiment: str | None = None) -> StudyFile:
@@ -177,6 +181,9 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
     if not NAME.fullmatch(arm):
         raise UserError(f"{place}: an ablation's name may have letters, digits, _ and - only; rename it")
     overrides = flatten(table) if isinstance(table, dict) else {}
+    for mark in MARKS:
+        if not isinstance(value := overrides.pop(mark, False), bool):
+            raise UserError(f"{place}.{mark} = {show(value)}: must be true or false")
     if not overrides:
         raise UserError(f'{place}: must be a table of setting paths, such as features.scaling = "none"')
     paths = flatten(document)

@@ -235,8 +235,8 @@ def test_scores_that_do_not_come_back_are_exit_code_1(name, well, monkeypatch, c
     """`make best-NAME` fails by this code alone."""
     monkeypatch.chdir(PROJECT)
     monkeypatch.setattr(cli, "_with_data", lambda settings: None)
-    monkeypatch.setattr(harness, "experiment", SimpleNamespace(**{name: lambda *_, **__: well}), raising=False)
-    monkeypatch.setitem(sys.modules, "audiomtl.harness.experiment", harness.experiment)  # the real one imports mlflow
+    monkeypatch.setattr(harness, name, SimpleNamespace(**{name: lambda *_, **__: well}), raising=False)
+    monkeypatch.setitem(sys.modules, f"audiomtl.harness.{name}", getattr(harness, name))  # the real one imports mlflow
     assert run(monkeypatch, capsys, name, "quickstart")[0] == (0 if well else 1)
 
 

@@ -109,7 +109,7 @@ def checked(place: str | Path, notes: Iterable[Note]) -> Notes:
     UserError : naming the note: an onset that is negative or not finite, an offset not after it, a pitch that is no whole number or
         outside the keys, two notes of one pitch that overlap.
     """
-    found = sorted(notes)
+    found = sorted((onset, offset, pitch) for onset, offset, pitch in notes)  # of Parquet a note is an array
     last: dict[int, Note] = {}
     for note in found:
         onset, offset, pitch = note

@@ -22,10 +22,6 @@ GROUPS = (
     "recording",
     "group",
 )  # taken when they are there
-NO_PRETRAINING = """[ablation.no_pretraining]          # the same head on means and deviations of log-mel bands
-extractor.kind = "statistics"
-
-"""
 
 
 def write(name: str, *, model: str, table: str, label: str = "", groups: str = "") -> list[Path]:
@@ -59,7 +55,7 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
     for column in (label, *chosen):
         if column not in columns:
             raise UserError(f"{table}: has no column {column}{nearest(column, columns)}; --label and --groups name columns of the table")
-    folds, stored = "fold" in columns, "embedding_path" in columns
+    folds = "fold" in columns
     values = {
         "NAME": name,
         "TABLE": Path(table).as_posix(),
@@ -68,14 +64,12 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
         "GROUPS": "[" + ", ".join(f'"{column}"' for column in chosen) + "]",
         "KIND": "folds" if folds else "split",
         "COLUMN": "fold" if folds else "",
-        "EXTRACTOR": "stored" if stored else "yamnet",
-        "NOPRETRAINING": "" if stored else NO_PRETRAINING,
-        "WINDOW": "embedding" if stored else "answer",
         "SEEDS": "[1, 2, 3, 4, 5]",
         "SEEDNOTE": "; seed s tests on the (s mod number of folds)-th fold"
         if folds
         else "; test is the same for all, validation drawn anew",
         "STUDYSEED": "0",
+        **config.family("new", model).values(columns),
     }
     written = []
     for folder, template in places.items():

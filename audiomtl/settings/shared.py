@@ -6,7 +6,7 @@ so that a file is the whole record. Units stand in the names: ``_seconds``, ``_h
 Contents: `Table`, the data tables (`GermanSpeech`, `EmoDB`), `Features`, `Optimizer`, `Training`, `Limits`, `Experiment`.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
@@ -107,6 +107,23 @@ class Features(Table):
     @property
     def hop_samples(self) -> int:
         return round(self.hop_seconds * self.sample_rate)
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """From one frame's centre to the next."""
+        return self.hop_samples / self.sample_rate
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.sample_rate / self.hop_samples
+
+    def seconds(self, frames: Any) -> Any:
+        """Frames, a number or an array, as seconds."""
+        return frames * self.hop_samples / self.sample_rate
+
+    def frames(self, seconds: Any) -> Any:
+        """Seconds, a number or an array, as frames, not rounded."""
+        return seconds * self.sample_rate / self.hop_samples
 
     @property
     def n_bands(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 import tomlkit
 
 from audiomtl import config
-from audiomtl.harness import experiment
+from audiomtl.harness import best
 from audiomtl.harness.record import provenance
 from audiomtl.harness.search.study import best_trial
 
@@ -83,13 +83,13 @@ def test_promotion_edits_the_swept_lines_only_and_removes_expected(project) -> N
 def test_scores_come_back_exactly_here_and_within_the_tolerance_elsewhere(now: float, machine: str, threads: int, moved: int) -> None:
     origin = {"machine": provenance.machine() if machine == "same" else "another", "threads": 1, "seeds": [1]}
     expected = {"recorded": origin, "test/error_rate": {"mean": 0.3, "per_seed": [0.3], "tolerance": 0.02}}
-    rows = experiment.compare(expected, {"test/error_rate": [now]}, threads)
+    rows = best.compare(expected, {"test/error_rate": [now]}, threads)
     assert sum(not row[-1] for row in rows) == moved
 
 
 def test_a_score_that_is_gone_has_moved() -> None:
     expected = {"recorded": {"machine": "x", "seeds": [1, 2]}, "test/error_rate": {"mean": 0.3, "per_seed": [0.3, 0.3], "tolerance": 0.02}}
-    assert not any(row[-1] for row in experiment.compare(expected, {}, 1))
+    assert not any(row[-1] for row in best.compare(expected, {}, 1))
 
 
 ELSEWHERE = {"machine": "AMD EPYC (c4c15c413287)", "threads": 1, "seeds": [1, 2]}
@@ -116,10 +116,10 @@ EXPECTED = {"recorded": ELSEWHERE, "test/error_rate": {"mean": 0.35, "per_seed":
     ],
 )
 def test_exact_demands_equal_bits_on_any_machine_and_without_it_what_was_seen_is_said(now, threads, moved, text) -> None:
-    exact = experiment.compare(EXPECTED, {"test/error_rate": now}, threads, exact=True)
+    exact = best.compare(EXPECTED, {"test/error_rate": now}, threads, exact=True)
     assert sum(not row[-1] for row in exact) == moved and {row[4] for row in exact} == {0.0}
-    rows = experiment.compare(EXPECTED, {"test/error_rate": now}, threads)
-    assert all(row[-1] for row in rows) and text in experiment.came_back(rows, ELSEWHERE, threads)
+    rows = best.compare(EXPECTED, {"test/error_rate": now}, threads)
+    assert all(row[-1] for row in rows) and text in best.came_back(rows, ELSEWHERE, threads)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 Conventions: a clip is one row of numbers: of every feature (and of the zero-crossing rate) its mean, deviation ... over the clip's frames.
 Rows are standardised by train's means and deviations. Classes are the sorted labels of the train side.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
+Contents: the functions of `contract.Family`.
 """
 
 import time
@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from audiomtl import pictures as draw
 from audiomtl.data import audio, catalog, protocols, splits
 from audiomtl.data.store import FeatureStore
+from audiomtl.families import contract
 from audiomtl.families.baseline.settings import Settings
+from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.metrics import labels
-from audiomtl.nn import saved
 from audiomtl.nn.classifiers import class_probabilities, fit_classifier
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
+from audiomtl.nn.softmax import SMALLEST
 
 OF: dict[str, Callable[..., Any]] = {"mean": np.mean, "deviation": np.std, "minimum": np.min, "maximum": np.max, "median": np.median}
-SMALLEST = 1e-7  # added to a probability before its logarithm
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,29 +39,13 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    splits: splits.Splits
-    examples: dict[str, list[Example]]  # train, validation, test
+class Known:
+    """What the train side says. A fitted classifier knows what it was fitted on, from which `load` fits it again."""
+
     classes: tuple[str, ...]
-    facts: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted classifier, with what it was fitted on, from which `load` fits it again."""
-
-    pipeline: Any  # scikit-learn: scaler and classifier
-    settings: Settings
-    classes: tuple[str, ...]
-    rows: np.ndarray  # (clips, n_numbers) of train
+    rows: np.ndarray  # (clips, n_numbers)
     truth: np.ndarray  # (clips,)
     seed: int
-    fit: Fit | None  # None when loaded from disk
-
-    @property
-    def parameters(self) -> int:
-        """Numbers that a clip is described by."""
-        return self.rows.shape[1]
 
 
 def prepare(settings: Settings, seed: int) -> Prepared:
@@ -83,7 +69,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     }
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
-    return Prepared(sides, examples, classes, facts)
+    rows_of_train, truth = np.stack([one.row for one in examples["train"]]), np.array([one.label for one in examples["train"]])
+    return Prepared(sides, examples, Known(classes, rows_of_train, truth, seed), facts)
 
 
 def _row(frames: np.ndarray, path: str, settings: Settings) -> np.ndarray:
@@ -107,59 +94,63 @@ def _zero_crossings(y: np.ndarray, settings: Settings) -> np.ndarray:  # (frames
 
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Fit one classifier: one epoch, if anybody asks."""
-    began, examples = time.monotonic(), prepared.examples["train"]
-    rows, truth = np.stack([one.row for one in examples]), np.array([one.label for one in examples])
-    fitted = Fitted(fit_classifier(settings.classifier, rows, truth, seed), settings, prepared.classes, rows, truth, seed, None)
-    scores = {f"validation/{name}": value for name, value in evaluate(fitted, prepared.examples["validation"]).items()}
+    began = time.monotonic()
+    fitted = _fitted(settings, replace(prepared.known, seed=seed))
+    found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
+    scores = {f"validation/{name}": value for name, value in found.items()}
     stopped = not on_epoch(0, scores)
     result = Fit(best_epoch=0, best_score=scores["validation/accuracy"], history=[scores], stopped=stopped)
     return replace(fitted, fit=replace(result, seconds=time.monotonic() - began))
 
 
-def _probabilities(fitted: Fitted, examples: Sequence[Example]) -> np.ndarray:  # (clips, classes)
-    return class_probabilities(fitted.pipeline, np.stack([one.row for one in examples]))
+def _fitted(settings: Settings, known: Known) -> Fitted:
+    """Its parameters are the numbers that a clip is described by."""
+    pipeline = fit_classifier(settings.classifier, known.rows, known.truth, known.seed)
+    return Fitted(pipeline, settings, known, lambda rows: class_probabilities(pipeline, rows), known.rows.shape[1])
 
 
-def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
-    """loss (mean cross-entropy), accuracy, balanced_accuracy over a whole set."""
-    shares, truth = _probabilities(fitted, examples), np.array([one.label for one in examples])
+def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
+    """Each example with its probabilities (classes,)."""
+    return list(zip(examples, fitted.forward(np.stack([one.row for one in examples])), strict=True))
+
+
+def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+    """loss (mean cross-entropy), accuracy, balanced_accuracy over a whole side."""
+    shares, truth = np.stack([shares for _, shares in found]), np.array([one.label for one, _ in found])
     predicted = shares.argmax(axis=1)
     loss = -float(np.mean(np.log(shares[np.arange(len(truth)), truth] + SMALLEST)))
     return {"loss": loss, "accuracy": labels.accuracy(truth, predicted), "balanced_accuracy": labels.balanced_accuracy(truth, predicted)}
 
 
-def predict(fitted: Fitted, examples: Sequence[Example]) -> pd.DataFrame:
+def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     """One row per clip: clip_id, truth, predicted, margin (best less second-best probability), probability_CLASS."""
-    shares = _probabilities(fitted, examples)
-    best = np.sort(shares, axis=1)
-    table = pd.DataFrame({"clip_id": [one.clip_id for one in examples], "truth": [fitted.classes[one.label] for one in examples]})
-    table["predicted"] = [fitted.classes[index] for index in shares.argmax(axis=1)]
-    table["margin"] = best[:, -1] - best[:, -2]
-    for name, column in zip(fitted.classes, shares.T, strict=True):
-        table[f"probability_{name}"] = column
-    return table.sort_values("clip_id", ignore_index=True)
+    classes, rows = fitted.known.classes, []
+    for one, shares in found:
+        row = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[shares.argmax()]}
+        rows.append(row | {"margin": contract.margin(shares)} | contract.by_class(classes, shares))
+    return pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
+
+
+def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
+    """Draw ``confusion.png`` into ``folder``."""
+    table = predict(fitted, found)
+    draw.confusion(labels.confusion(list(table["truth"]), list(table["predicted"])), folder / "confusion.png", edits=False)
+
+
+def produces(settings: Settings) -> tuple[str, ...]:
+    return ("classes",)
 
 
 def save(fitted: Fitted, folder: Path) -> None:
     """Write ``train.npz`` (rows and labels of train) and ``use.json``: no pickle; `load` fits again, to the same numbers."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "train.npz", rows=fitted.rows, truth=fitted.truth)
-    saved.write(folder, {"classes": fitted.classes, "seed": fitted.seed}, fitted.settings, saved.of_features)
+    np.savez(folder / "train.npz", rows=fitted.known.rows, truth=fitted.known.truth)
+    use = {"classes": fitted.known.classes, "seed": fitted.known.seed}
+    contract.save(folder, None, use, fitted.settings, contract.of_features(fitted.settings))
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
-    use, settings = saved.read(folder, Settings, saved.of_features)
+    use, settings, _ = contract.load(folder, Settings, contract.of_features)
     with np.load(folder / "train.npz", allow_pickle=False) as stored:
-        rows, truth = stored["rows"], stored["truth"]
-    return Fitted(
-        fit_classifier(settings.classifier, rows, truth, use["seed"]), settings, tuple(use["classes"]), rows, truth, use["seed"], None
-    )
-
-
-def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
-    """Draw ``confusion.png`` into ``folder``."""
-    from audiomtl import pictures as draw
-
-    table = predict(fitted, examples)
-    draw.confusion(labels.confusion(list(table["truth"]), list(table["predicted"])), folder / "confusion.png", edits=False)
+        return _fitted(settings, Known(tuple(use["classes"]), stored["rows"], stored["truth"], use["seed"]))

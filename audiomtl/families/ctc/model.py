@@ -3,10 +3,10 @@
 Conventions: class 0 is the blank, classes 1.. are the phones of `Prepared.vocabulary` (sorted; the pause ``_`` is one of them).
 Scores leave pauses out. A network trained on frames is decoded by runs of its best phone, one trained with CTC by greedy collapse.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
+Contents: the functions of `contract.Family`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,18 +16,20 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from audiomtl import pictures as draw
 from audiomtl.data import catalog, scaling, splits
 from audiomtl.data.features import frame_times
 from audiomtl.data.pipeline import Example, batch_order, pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
+from audiomtl.families import contract
+from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.ctc import loss as ctc
 from audiomtl.families.ctc.network import frame_centres, recurrent_network, reduced
 from audiomtl.families.ctc.settings import Settings
 from audiomtl.metrics import sequences
-from audiomtl.nn import saved
-from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
+from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 
 PAUSE = "_"
 EVALUATION_BATCH = 32
@@ -35,31 +37,12 @@ Mode = Literal["ctc", "frames"]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a training starts from."""
+class Known:
+    """What the train side says."""
 
-    splits: splits.Splits
-    examples: dict[str, list[Example]]  # train, validation, test
     vocabulary: tuple[str, ...]  # phone of class 1, 2, ...
     scaler: Scaler
-    facts: dict[str, float]  # counts worth a line in the record
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained network with all it needs to be used."""
-
-    model: keras.Model
-    settings: Settings
-    vocabulary: tuple[str, ...]
-    scaler: Scaler
     mode: Mode  # how the softmax is read
-    forward: Any  # the model without dropout, compiled once: (frames, lengths) -> logits
-    fit: Fit | None  # None when loaded from disk
-
-    @property
-    def parameters(self) -> int:
-        return self.model.count_params()
 
 
 # ---------------------------------------------------------------- data
@@ -88,7 +71,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         built = [_example(row, matrix, vocabulary, settings) for row, matrix in zip(rows.itertuples(), frames, strict=True)]
         examples[side] = _audit(built, side, settings, facts)
     scaler = scaling.fit((example.frames for example in examples["train"]), settings.features.scaling)
-    return Prepared(sides, examples, vocabulary, scaler, facts)
+    final: Mode = "frames" if settings.network.objective == "frames" else "ctc"
+    return Prepared(sides, examples, Known(vocabulary, scaler, final), facts)
 
 
 def _example(row: Any, frames: np.ndarray, vocabulary: tuple[str, ...], settings: Settings) -> Example:
@@ -139,10 +123,10 @@ def _collate(examples: Sequence[Example], scaler: Scaler, reduction: int) -> dic
 
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Train one network; it comes back with the weights of its best epoch."""
-    network, training = settings.network, settings.training
+    network, training, known = settings.network, settings.training, prepared.known
     model = recurrent_network(
         settings.features.n_bands,
-        len(prepared.vocabulary) + 1,
+        len(known.vocabulary) + 1,
         units=network.units,
         cell=network.cell,
         dropout=network.dropout,
@@ -165,7 +149,7 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 
     def batches(epoch: int) -> Any:
         for indices in batch_order(lengths, training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], prepared.scaler, network.time_reduction)
+            yield _collate([examples[index] for index in indices], known.scaler, network.time_reduction)
 
     def ctc_objective(model: keras.Model, batch: Any) -> tf.Tensor:
         logits = model([batch["frames"], batch["lengths"]], training=True)
@@ -175,11 +159,11 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
         logits = model([batch["frames"], batch["lengths"]], training=True)
         return tf.reduce_mean(ctc.frames_loss(logits, network_frames(batch["lengths"]), batch["frame_labels"]))
 
-    final: Mode = "frames" if network.objective == "frames" else "ctc"
-    fitted = Fitted(model, settings, prepared.vocabulary, prepared.scaler, final, _forward(model), None)
+    fitted = _fitted(model, settings, known)
 
     def score(epoch: int) -> Scores:
-        scores = evaluate(replace(fitted, mode=mode(epoch)), prepared.examples["validation"])
+        now = replace(fitted, known=replace(known, mode=mode(epoch)))
+        scores = evaluate(now, outputs(now, prepared.examples["validation"]))
         return {f"validation/{name}": value for name, value in scores.items()}
 
     result = fit(
@@ -199,101 +183,111 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 # ---------------------------------------------------------------- use
 
 
-def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
-    """Scores over a whole set: loss (mean per clip), phone_error_rate, blank_share, and frame_accuracy where times exist."""
-    losses, truth, predicted, right, frames, blanks = [], [], [], 0, 0, 0
-    for batch, logits, lengths in _outputs(fitted, examples):
-        if fitted.mode == "ctc":
-            losses += ctc.ctc_loss(logits, lengths, batch["labels"], batch["label_lengths"]).numpy().tolist()
-            decoded = ctc.greedy_decode(logits, lengths)
+def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
+    """Each example with its logits (network frames, classes)."""
+    reduction, scaler = fitted.settings.network.time_reduction, fitted.known.scaler
+
+    def answers(batch: list[Example]) -> list[np.ndarray]:
+        made = _collate(batch, scaler, reduction)
+        logits = fitted.forward([tf.constant(made["frames"]), tf.constant(made["lengths"])]).numpy()
+        return [row[:length] for row, length in zip(logits, reduced(made["lengths"], reduction), strict=True)]
+
+    return contract.walk(examples, lambda one: len(one.frames), answers, clips=EVALUATION_BATCH)
+
+
+def _losses(fitted: Fitted, found: Sequence[Output]) -> list[float]:
+    """Of each clip; in batches, or it would take long."""
+    losses: list[float] = []
+    for first in range(0, len(found), EVALUATION_BATCH):
+        some = found[first : first + EVALUATION_BATCH]
+        logits, lengths = pad([logits for _, logits in some])
+        labels, label_lengths = pad([one.labels for one, _ in some])
+        if fitted.known.mode == "ctc":
+            losses += ctc.ctc_loss(logits, lengths, labels, label_lengths).numpy().tolist()
         else:
-            losses += ctc.frames_loss(logits, lengths, batch["frame_labels"]).numpy().tolist()
-            decoded = [ctc.collapse(row[:length, 1:].argmax(-1) + 1) for row, length in zip(logits, lengths, strict=True)]
-        predicted += [[fitted.vocabulary[label - 1] for label in labels] for labels in decoded]
-        for index, length in enumerate(lengths):
-            truth.append([fitted.vocabulary[label - 1] for label in batch["labels"][index, : batch["label_lengths"][index]]])
-            frames += int(length)
-            blanks += int((logits[index, :length].argmax(-1) == 0).sum())
+            frame_labels, _ = pad([one.frame_labels for one, _ in some], at_least=logits.shape[1])
+            losses += ctc.frames_loss(logits, lengths, frame_labels).numpy().tolist()
+    return losses
+
+
+def _best(fitted: Fitted, logits: np.ndarray) -> np.ndarray:  # (network frames,)
+    """Class of each network frame; one trained on frames knows no blank."""
+    return logits.argmax(-1) if fitted.known.mode == "ctc" else logits[:, 1:].argmax(-1) + 1
+
+
+def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+    """Scores over a whole side: loss (mean per clip), phone_error_rate, blank_share, and frame_accuracy where times exist."""
+    phone = dict(enumerate(fitted.known.vocabulary, start=1))
+    truth, predicted, right, frames, blanks = [], [], 0, 0, 0
+    for one, logits in found:
+        truth.append([phone[label] for label in one.labels])
+        predicted.append([phone[label] for label in ctc.collapse(_best(fitted, logits), drop=(ctc.BLANK,))])
+        frames += len(logits)
+        blanks += int((logits.argmax(-1) == 0).sum())
+        if len(one.frame_labels):
             # the most likely phone, blank left aside, so that CTC and framewise networks answer the same question
-            right += int((logits[index, :length, 1:].argmax(-1) + 1 == batch["frame_labels"][index, :length]).sum())
-    scores = {"loss": float(np.mean(losses)), "blank_share": blanks / frames}
+            right += int((logits[:, 1:].argmax(-1) + 1 == one.frame_labels).sum())
+    scores = {"loss": float(np.mean(_losses(fitted, found))), "blank_share": blanks / frames}
     scores["phone_error_rate"] = sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE))
-    if all(len(one.frame_labels) for one in examples):
+    if all(len(one.frame_labels) for one, _ in found):
         scores["frame_accuracy"] = right / frames
     return scores
 
 
-def predict(fitted: Fitted, examples: Sequence[Example]) -> pd.DataFrame:
+def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     """One row per clip: clip_id, truth and predicted phones (with pauses), start of each predicted phone in seconds, edits, phones.
 
     ``edits`` and ``phones`` (the reference length) leave pauses out, as the phone error rate does.
     """
-    reduction = fitted.settings.network.time_reduction
-    rows = []
-    for batch, logits, lengths in _outputs(fitted, examples):
-        for index, clip_id in enumerate(batch["clip_ids"]):
-            best = (
-                logits[index, : lengths[index]].argmax(-1) if fitted.mode == "ctc" else logits[index, : lengths[index], 1:].argmax(-1) + 1
-            )
-            first = np.flatnonzero(np.diff(best, prepend=-1))
-            first = first[best[first] > 0]
-            times = frame_times(int(batch["lengths"][index]), fitted.settings.features)[first * reduction]
-            truth = [fitted.vocabulary[label - 1] for label in batch["labels"][index, : batch["label_lengths"][index]]]
-            predicted = [fitted.vocabulary[label - 1] for label in best[first]]
-            counts = sequences.edit_counts(sequences.without([truth], PAUSE), sequences.without([predicted], PAUSE))
-            edits = counts["substitutions"] + counts["deletions"] + counts["insertions"]
-            rows.append((clip_id, truth, predicted, times.tolist(), edits, counts["reference_length"]))
+    reduction, vocabulary, rows = fitted.settings.network.time_reduction, fitted.known.vocabulary, []
+    for one, logits in found:
+        best = _best(fitted, logits)
+        first = np.flatnonzero(np.diff(best, prepend=-1))
+        first = first[best[first] > 0]
+        times = frame_times(len(one.frames), fitted.settings.features)[first * reduction]
+        truth = [vocabulary[label - 1] for label in one.labels]
+        predicted = [vocabulary[label - 1] for label in best[first]]
+        counts = sequences.edit_counts(sequences.without([truth], PAUSE), sequences.without([predicted], PAUSE))
+        edits = counts["substitutions"] + counts["deletions"] + counts["insertions"]
+        rows.append((one.clip_id, truth, predicted, times.tolist(), edits, counts["reference_length"]))
     columns = ["clip_id", "truth", "predicted", "predicted_starts", "edits", "phones"]
     return pd.DataFrame(rows, columns=columns).sort_values("clip_id", ignore_index=True)
 
 
-def save(fitted: Fitted, folder: Path) -> None:
-    """Write ``model.keras`` and ``use.json`` (settings, vocabulary, scaler, mode) into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    fitted.model.save(folder / "model.keras")
-    use: dict[str, Any] = {"vocabulary": fitted.vocabulary, "scaler": scaling.to_json(fitted.scaler), "mode": fitted.mode}
-    saved.write(folder, use, fitted.settings, saved.of_features)
-
-
-def load(folder: Path) -> Fitted:
-    """Read what `save` wrote; Keras's safe mode stays on."""
-    use, settings = saved.read(folder, Settings, saved.of_features)
-    model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
-    vocabulary, scaler = tuple(use["vocabulary"]), scaling.from_json(use["scaler"])
-    return Fitted(model, settings, vocabulary, scaler, use["mode"], _forward(model), None)
-
-
-def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
+def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``posteriors.png`` (the clip of median length) and ``confusion.png`` into ``folder``."""
-    from audiomtl import pictures as draw
-
-    table = predict(fitted, examples)
+    table = predict(fitted, found)
     truth, predicted = sequences.without(list(table["truth"]), PAUSE), sequences.without(list(table["predicted"]), PAUSE)
     draw.confusion(sequences.alignment_confusion(truth, predicted), folder / "confusion.png")
-    example = sorted(examples, key=lambda one: (len(one.frames), one.clip_id))[len(examples) // 2]
-    [(_, logits, lengths)] = _outputs(fitted, [example])
-    scores = np.exp(logits[0, : lengths[0]] - logits[0, : lengths[0]].max(-1, keepdims=True))
-    hop = fitted.settings.features.hop_samples / fitted.settings.features.sample_rate
+    one, logits = sorted(found, key=lambda pair: (len(pair[0].frames), pair[0].clip_id))[len(found) // 2]
+    scores = np.exp(logits - logits.max(-1, keepdims=True))
     draw.posteriors(
-        np.asarray(example.frames),
+        np.asarray(one.frames),
         scores / scores.sum(-1, keepdims=True),
-        ("blank", *fitted.vocabulary),
-        seconds=len(example.frames) * hop,
-        truth=[fitted.vocabulary[label - 1] for label in example.labels],
-        title=example.clip_id,
+        ("blank", *fitted.known.vocabulary),
+        seconds=len(one.frames) * fitted.settings.features.seconds_per_frame,
+        truth=[fitted.known.vocabulary[label - 1] for label in one.labels],
+        title=one.clip_id,
         path=folder / "posteriors.png",
     )
 
 
-def _forward(model: keras.Model) -> Any:
-    return tf.function(lambda frames, lengths: model([frames, lengths], training=False), reduce_retracing=True)
+def produces(settings: Settings) -> tuple[str, ...]:
+    return ("phones",)
 
 
-def _outputs(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
-    """Batches of examples in order of length, with logits (batch, network frames, classes) and network lengths (batch,)."""
-    reduction = fitted.settings.network.time_reduction
-    order = sorted(range(len(examples)), key=lambda index: (len(examples[index].frames), examples[index].clip_id))
-    for start in range(0, len(order), EVALUATION_BATCH):
-        batch = _collate([examples[index] for index in order[start : start + EVALUATION_BATCH]], fitted.scaler, reduction)
-        logits = fitted.forward(tf.constant(batch["frames"]), tf.constant(batch["lengths"])).numpy()
-        yield batch, logits, reduced(batch["lengths"], reduction)
+def save(fitted: Fitted, folder: Path) -> None:
+    """Write the network, vocabulary, scaler and mode."""
+    known = fitted.known
+    use = {"vocabulary": known.vocabulary, "scaler": scaling.to_json(known.scaler), "mode": known.mode}
+    contract.save(folder, fitted.model, use, fitted.settings, contract.of_features(fitted.settings))
+
+
+def load(folder: Path) -> Fitted:
+    """Read what `save` wrote."""
+    use, settings, model = contract.load(folder, Settings, contract.of_features)
+    return _fitted(model, settings, Known(tuple(use["vocabulary"]), scaling.from_json(use["scaler"]), use["mode"]))
+
+
+def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:
+    return Fitted(model, settings, known, contract.compiled(model), model.count_params())

@@ -48,3 +48,9 @@ class Settings(Experiment):
 
 LOSS_PATHS = ("network.objective",)  # settings that change what the loss means: no study that sweeps one is judged by a loss
 SCORES = {"phone_error_rate": "minimize", "frame_accuracy": "maximize"}  # what is recorded and reported; the first decides
+# lines of the report, where it shows these scores
+NOTES = {
+    "copied_transcript_error_rate": "The copied transcript is another speaker's of the same sentence: what a system gets that never "
+    "listens",
+    "phone_error_rate": "Phone error rates leave pauses out, in what was said and in what was recognised",
+}

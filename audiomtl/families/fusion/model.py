@@ -1,10 +1,10 @@
 """Fusion: several inputs of a clip (sound, words, notes, picture, numbers), one label.
 
-Conventions: modalities stand in the order of their names (how their columns are read: ``data/modalities.py``). A clip may lack any of them,
+Conventions: modalities stand in the order of their names (how their columns are read: `fusion.inputs`). A clip may lack any of them,
 but not all. Vocabulary, scaler and scales of numbers come from train only. Index 0 of tokens is padding, 1
 is a token that train does not have.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`; `network`.
+Contents: the functions of `contract.Family`; `network`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,21 +19,23 @@ import pandas as pd
 import tensorflow as tf
 from keras import layers
 
+from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.pipeline import batch_order, pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
+from audiomtl.families import contract
+from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.fusion import inputs as modalities
 from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
 from audiomtl.families.fusion.joins import join
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import saved
-from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
+from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
+from audiomtl.nn.softmax import SMALLEST
 
 EVALUATION_BATCH = 64  # clips
-SMALLEST = 1e-7  # added to a probability before its logarithm
 UNKNOWN = 1  # index of a token that train does not have; 0 is padding
 
 
@@ -47,7 +49,7 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class Known:
     """What train says about how raw values are read."""
 
     classes: tuple[str, ...]
@@ -55,35 +57,6 @@ class Reading:
     scaler: Scaler  # of the frames of sounds
     scales: dict[str, tuple[list[float], list[float]]]  # of each table modality: means and deviations
     shapes: dict[str, tuple[int, ...]]  # of one clip: (None, bands), (None, 88), (None,), (height, width, 3), (numbers,)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a training starts from."""
-
-    splits: splits.Splits
-    examples: dict[str, list[Example]]  # train, validation, test
-    reading: Reading
-    facts: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained network with all it needs to be used."""
-
-    model: keras.Model  # {modality, modality_length, presence} -> probabilities (clips, classes)
-    settings: Settings
-    reading: Reading
-    forward: Any
-    fit: Fit | None  # None when loaded from disk
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.reading.classes
-
-    @property
-    def parameters(self) -> int:
-        return self.model.count_params()
 
 
 # ---------------------------------------------------------------- data
@@ -115,15 +88,15 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         facts[f"train/with_{name}"] = float(sum(raw[name][clip] is not None for clip in sides.train["clip_id"]))
         if not facts[f"train/with_{name}"]:
             raise UserError(f"modalities.{name}: no clip of the train side has it; put it into join.leave_out")
-    reading = _fit_reading(raw, list(sides.train["clip_id"]), classes, settings)
+    known = _fit(raw, list(sides.train["clip_id"]), classes, settings)
     examples = {
         side: [
-            Example(clip, classes.index(str(label)), {name: _as_array(raw[name][clip], name, settings, reading) for name in raw})
+            Example(clip, classes.index(str(label)), {name: _as_array(raw[name][clip], name, settings, known) for name in raw})
             for clip, label in zip(rows["clip_id"], rows[settings.data.label], strict=True)
         ]
         for side, rows in sides.sides().items()
     }
-    return Prepared(sides, examples, reading, facts)
+    return Prepared(sides, examples, known, facts)
 
 
 def _raw(table: pd.DataFrame, name: str, settings: Settings) -> dict[str, Any]:
@@ -137,7 +110,7 @@ def _raw(table: pd.DataFrame, name: str, settings: Settings) -> dict[str, Any]:
     return dict(zip(table["clip_id"], values, strict=True))
 
 
-def _fit_reading(raw: dict[str, dict[str, Any]], train: list[str], classes: tuple[str, ...], settings: Settings) -> Reading:
+def _fit(raw: dict[str, dict[str, Any]], train: list[str], classes: tuple[str, ...], settings: Settings) -> Known:
     vocabularies, scales, shapes = {}, {}, dict[str, tuple[int, ...]]()
     frames: list[np.ndarray] = []
     for name, modality in settings.used.items():
@@ -156,24 +129,24 @@ def _fit_reading(raw: dict[str, dict[str, Any]], train: list[str], classes: tupl
                 deviation = numbers.std(axis=0)
                 scales[name] = (numbers.mean(axis=0).tolist(), np.where(deviation > 0, deviation, 1.0).tolist())
     scaler = scaling.fit(frames, settings.features.scaling if frames else "none")
-    return Reading(classes, vocabularies, scaler, scales, shapes)
+    return Known(classes, vocabularies, scaler, scales, shapes)
 
 
-def _as_array(value: Any, name: str, settings: Settings, reading: Reading) -> np.ndarray | None:
+def _as_array(value: Any, name: str, settings: Settings, known: Known) -> np.ndarray | None:
     """What the network reads of one clip, but for frames, which are scaled when a batch is made, and notes, which need its length."""
     kind = settings.modalities[name].kind
     if value is None:
         return None
     if kind == "text":
-        index = {token: number for number, token in enumerate(reading.vocabularies[name], start=UNKNOWN + 1)}
+        index = {token: number for number, token in enumerate(known.vocabularies[name], start=UNKNOWN + 1)}
         return np.array([index.get(token, UNKNOWN) for token in value], np.int32)
     if kind == "table":
-        mean, deviation = reading.scales[name]
+        mean, deviation = known.scales[name]
         return ((value - np.array(mean)) / np.array(deviation)).astype(np.float32)
     return value - np.float32(0.5) if kind == "image" else value
 
 
-def _collate(examples: Sequence[Example], settings: Settings, reading: Reading, absent: Sequence[str] = ()) -> dict[str, Any]:
+def _collate(examples: Sequence[Example], settings: Settings, known: Known, absent: Sequence[str] = ()) -> dict[str, Any]:
     """A batch: of each modality its arrays, padded, and lengths; presence (clips, modalities); labels."""
     batch: dict[str, Any] = {}
     presence = np.zeros((len(examples), len(settings.used)), np.float32)
@@ -184,9 +157,9 @@ def _collate(examples: Sequence[Example], settings: Settings, reading: Reading, 
             value = one.values[name]
             has[number] = value is not None and name not in absent
             if value is None:
-                value = np.zeros([size or 0 for size in reading.shapes[name]], np.int32 if modality.kind == "text" else np.float32)
+                value = np.zeros([size or 0 for size in known.shapes[name]], np.int32 if modality.kind == "text" else np.float32)
             elif modality.kind == "audio":
-                value = scaling.apply(value, reading.scaler)
+                value = scaling.apply(value, known.scaler)
             elif modality.kind == "score":
                 hop, sound = settings.features.hop_samples / settings.features.sample_rate, one.values[audio] if audio else None
                 # on the grid of the sound, frame by frame
@@ -204,7 +177,7 @@ def _collate(examples: Sequence[Example], settings: Settings, reading: Reading, 
 # ---------------------------------------------------------------- network
 
 
-def network(settings: Settings, reading: Reading, seed: int | None = None) -> keras.Model:
+def network(settings: Settings, known: Known, seed: int | None = None) -> keras.Model:
     """{modality, modality_length, presence} -> probabilities (clips, classes).
 
     Of the article's network (one convolution of 64 on a picture of 224 x 224, embedding 128 and LSTM(64) on 100 tokens, side by side, dense
@@ -217,22 +190,22 @@ def network(settings: Settings, reading: Reading, seed: int | None = None) -> ke
     vectors, sequences, hertz = {}, {}, _hertz(settings)
     for number, (name, modality) in enumerate(used.items()):
         kind = "int32" if modality.kind == "text" else "float32"
-        inputs[name] = layers.Input(reading.shapes[name], dtype=kind, name=name)
+        inputs[name] = layers.Input(known.shapes[name], dtype=kind, name=name)
         inputs[f"{name}_length"] = layers.Input((), dtype="int32", name=f"{name}_length")
-        vocabulary = len(reading.vocabularies.get(name, ())) + UNKNOWN + 1
+        vocabulary = len(known.vocabularies.get(name, ())) + UNKNOWN + 1
         length = inputs[f"{name}_length"]
         sequences[name] = encode(modality, name, number, inputs[name], length, presence, vocabulary=vocabulary, hertz=hertz)
         vectors[name] = PoolSteps(modality.pooling, name=f"{name}_pooled")(list(sequences[name]))
     on_grid = _on_grid(settings)
     weights = [modality.weight for modality in used.values()]
-    x = join(settings.join, presence, vectors, sequences, classes=len(reading.classes), weights=weights, on_grid=on_grid)
+    x = join(settings.join, presence, vectors, sequences, classes=len(known.classes), weights=weights, on_grid=on_grid)
     if settings.join.kind == "late":
         return keras.Model(inputs, layers.Softmax(name="classes")(x), name="fusion")
     for number, units in enumerate(settings.join.hidden, start=1):
         x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
         x = layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
     x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
-    return keras.Model(inputs, layers.Dense(len(reading.classes), activation="softmax", name="classes")(x), name="fusion")
+    return keras.Model(inputs, layers.Dense(len(known.classes), activation="softmax", name="classes")(x), name="fusion")
 
 
 def _hertz(settings: Settings) -> list[float]:  # (bands,)
@@ -258,21 +231,22 @@ def _on_grid(settings: Settings) -> list[str]:
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Train one network; it comes back with the weights of its best epoch."""
     examples = prepared.examples["train"]
-    model = network(settings, prepared.reading, seed)
+    model = network(settings, prepared.known, seed)
     sizes = [max(len(value) for value in one.values.values() if value is not None) for one in examples]
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], settings, prepared.reading)
+            yield _collate([examples[index] for index in indices], settings, prepared.known)
 
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
         shares = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
         return -tf.reduce_mean(tf.math.log(tf.gather(shares, batch["labels"], batch_dims=1) + SMALLEST))
 
-    fitted = Fitted(model, settings, prepared.reading, _forward(model), None)
+    fitted = _fitted(model, settings, prepared.known)
 
     def score(epoch: int) -> Scores:
-        return {f"validation/{name}": value for name, value in _scores(fitted, prepared.examples["validation"]).items()}
+        found = _scores(outputs(fitted, prepared.examples["validation"]))
+        return {f"validation/{name}": value for name, value in found.items()}
 
     result = fit(
         model,
@@ -290,81 +264,80 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 # ---------------------------------------------------------------- use
 
 
-def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
+def outputs(fitted: Fitted, examples: Sequence[Example], absent: Sequence[str] = ()) -> list[Output]:
+    """Each example with its probabilities (classes,), the modalities ``absent`` declared absent."""
+
+    def longest(one: Example) -> int:
+        return max(len(value) for value in one.values.values() if value is not None)
+
+    def answers(batch: list[Example]) -> Any:
+        made = _collate(batch, fitted.settings, fitted.known, absent)
+        return fitted.forward({name: value for name, value in made.items() if name not in ("labels", "clip_ids")}).numpy()
+
+    return contract.walk(examples, longest, answers, clips=EVALUATION_BATCH)
+
+
+def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     """accuracy, balanced_accuracy, loss; and for every set of modalities ``accuracy_from_A_and_B``: the others declared absent.
 
-    Such a score is over the clips that have at least one of the set, and is left out where none has.
+    Such a score is over the clips that have at least one of the set, and is left out where none has. Each set is a walk of its own.
     """
-    scores, names = _scores(fitted, examples), list(fitted.settings.used)
+    scores, names = _scores(found), list(fitted.settings.used)
     for count in range(1, len(names) + 1):
         for some in combinations(names, count):
-            having = [one for one in examples if any(one.values[name] is not None for name in some)]
+            having = [one for one, _ in found if any(one.values[name] is not None for name in some)]
             if having:
                 absent = [name for name in names if name not in some]
-                scores[f"accuracy_from_{'_and_'.join(some)}"] = _scores(fitted, having, absent)["accuracy"]
+                answers = outputs(fitted, having, absent) if absent else found
+                scores[f"accuracy_from_{'_and_'.join(some)}"] = _scores(answers)["accuracy"]
     return scores
 
 
-def _scores(fitted: Fitted, examples: Sequence[Example], absent: Sequence[str] = ()) -> dict[str, float]:
-    found = list(_outputs(fitted, examples, absent))
+def _scores(found: Sequence[Output]) -> dict[str, float]:
     truth, said = [one.label for one, _ in found], [int(shares.argmax()) for _, shares in found]
     loss = float(np.mean([-np.log(shares[one.label] + SMALLEST) for one, shares in found]))
     return {"accuracy": labels.accuracy(truth, said), "balanced_accuracy": labels.balanced_accuracy(truth, said), "loss": loss}
 
 
-def predict(fitted: Fitted, examples: Sequence[Example]) -> pd.DataFrame:
+def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     """One row per clip: clip_id, truth, predicted, margin (best less second-best probability), probability_CLASS."""
-    rows = []
-    for one, shares in _outputs(fitted, examples):
-        best = int(shares.argmax())
-        row: dict[str, Any] = {"clip_id": one.clip_id, "truth": fitted.classes[one.label], "predicted": fitted.classes[best]}
-        row["margin"] = float(shares[best] - np.delete(shares, best).max())
-        rows.append(row | {f"probability_{name}": float(value) for name, value in zip(fitted.classes, shares, strict=True)})
+    classes, rows = fitted.known.classes, []
+    for one, shares in found:
+        row = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[int(shares.argmax())]}
+        rows.append(row | {"margin": contract.margin(shares)} | contract.by_class(classes, shares))
     return pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
 
 
-def _outputs(fitted: Fitted, examples: Sequence[Example], absent: Sequence[str] = ()) -> Iterator[tuple[Example, np.ndarray]]:
-    """Each example once, with its probabilities (classes,)."""
-    lengths = [max(len(value) for value in one.values.values() if value is not None) for one in examples]
-    order = sorted(range(len(examples)), key=lambda index: (lengths[index], examples[index].clip_id))
-    for first in range(0, len(order), EVALUATION_BATCH):
-        some = [examples[index] for index in order[first : first + EVALUATION_BATCH]]
-        batch = _collate(some, fitted.settings, fitted.reading, absent)
-        shares = fitted.forward({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")})
-        yield from zip(some, shares.numpy(), strict=True)
-
-
-def save(fitted: Fitted, folder: Path) -> None:
-    """Write ``model.keras`` and ``use.json`` (settings, classes, vocabularies, scaler, scales, shapes) into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    fitted.model.save(folder / "model.keras")
-    reading = fitted.reading
-    use = {"classes": reading.classes, "vocabularies": reading.vocabularies, "scaler": scaling.to_json(reading.scaler)}
-    saved.write(folder, use | {"scales": reading.scales, "shapes": reading.shapes}, fitted.settings, _versions)
-
-
-def _versions(settings: Settings) -> dict[str, Any]:
-    return saved.of_features(settings) if any(one.kind == "audio" for one in settings.used.values()) else {}
-
-
-def load(folder: Path) -> Fitted:
-    """Read what `save` wrote; Keras's safe mode stays on."""
-    use, settings = saved.read(folder, Settings, _versions)
-    model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
-    vocabularies = {name: tuple(tokens) for name, tokens in use["vocabularies"].items()}
-    shapes = {name: tuple(shape) for name, shape in use["shapes"].items()}
-    scales = {name: tuple(pair) for name, pair in use["scales"].items()}
-    reading = Reading(tuple(use["classes"]), vocabularies, scaling.from_json(use["scaler"]), scales, shapes)
-    return Fitted(model, settings, reading, _forward(model), None)
-
-
-def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
+def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``confusion.png`` into ``folder``."""
-    from audiomtl import pictures as draw
-
-    table = predict(fitted, examples)
+    table = predict(fitted, found)
     draw.confusion(labels.confusion(list(table["truth"]), list(table["predicted"])), folder / "confusion.png", edits=False)
 
 
-def _forward(model: keras.Model) -> Any:
-    return tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+def produces(settings: Settings) -> tuple[str, ...]:
+    return ("classes",)
+
+
+def save(fitted: Fitted, folder: Path) -> None:
+    """Write the network, classes, vocabularies, scaler, scales and shapes."""
+    known = fitted.known
+    use = {"classes": known.classes, "vocabularies": known.vocabularies, "scaler": scaling.to_json(known.scaler)}
+    use |= {"scales": known.scales, "shapes": known.shapes}
+    contract.save(folder, fitted.model, use, fitted.settings, _versions(fitted.settings))
+
+
+def _versions(settings: Settings) -> dict[str, Any]:
+    return contract.of_features(settings) if any(one.kind == "audio" for one in settings.used.values()) else {}
+
+
+def load(folder: Path) -> Fitted:
+    """Read what `save` wrote."""
+    use, settings, model = contract.load(folder, Settings, _versions)
+    vocabularies = {name: tuple(tokens) for name, tokens in use["vocabularies"].items()}
+    shapes = {name: tuple(shape) for name, shape in use["shapes"].items()}
+    scales = {name: tuple(pair) for name, pair in use["scales"].items()}
+    return _fitted(model, settings, Known(tuple(use["classes"]), vocabularies, scaling.from_json(use["scaler"]), scales, shapes))
+
+
+def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:
+    return Fitted(model, settings, known, contract.compiled(model), model.count_params())

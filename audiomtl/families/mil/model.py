@@ -3,7 +3,7 @@
 Conventions: classes are the sorted labels of the train side. A window table never leaves its clip's id: predictions are built from
 the same `Example` records that made the batch, in one order. Starts and ends of windows are seconds on the frame grid.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
+Contents: the functions of `contract.Family`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,20 +16,22 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits, windows
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
+from audiomtl.families import contract
+from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import saved
-from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
+from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
+from audiomtl.nn.softmax import SMALLEST
 
 EVALUATION_WINDOWS = 512  # of a batch that is only scored; a clip is never cut in two
-SMALLEST = 1e-7  # added to a probability before its logarithm: no infinity, and still a gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,30 +46,11 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a training starts from."""
+class Known:
+    """What the train side says."""
 
-    splits: splits.Splits
-    examples: dict[str, list[Example]]  # train, validation, test
     classes: tuple[str, ...]
     scaler: Scaler
-    facts: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained network with all it needs to be used."""
-
-    model: keras.Model
-    settings: Settings
-    classes: tuple[str, ...]
-    scaler: Scaler
-    forward: Any  # the model without dropout, compiled once: (windows, counts) -> outputs
-    fit: Fit | None  # None when loaded from disk
-
-    @property
-    def parameters(self) -> int:
-        return self.model.count_params()
 
 
 # ---------------------------------------------------------------- data
@@ -95,7 +78,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     facts |= {f"{side}/windows": float(sum(len(one.first) for one in some)) for side, some in chosen.items()}
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
     scaler = scaling.fit((one.frames for one in chosen["train"]), settings.features.scaling)
-    return Prepared(sides, chosen, classes, scaler, facts)
+    return Prepared(sides, chosen, Known(classes, scaler), facts)
 
 
 def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
@@ -191,9 +174,9 @@ def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
 
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Train one network; it comes back with the weights of its best epoch."""
-    examples, length = prepared.examples["train"], _length(settings)
+    examples, known, length = prepared.examples["train"], prepared.known, _length(settings)
     model = mil_network(
-        settings.network, settings.pooling, bands=_bands(settings, [examples[0].frames]), frames=length, classes=len(prepared.classes)
+        settings.network, settings.pooling, bands=_bands(settings, [examples[0].frames]), frames=length, classes=len(known.classes)
     )
     sizes = [min(len(one.first), settings.windows.bag_windows or len(one.first)) for one in examples]
 
@@ -204,18 +187,18 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
                 _drawn(len(examples[index].first), settings.windows.bag_windows, seed=seed, epoch=epoch, clip=int(index))
                 for index in indices
             ]
-            yield _collate(some, chosen, prepared.scaler, length)
+            yield _collate(some, chosen, known.scaler, length)
 
     of_outputs = {"clip": clip_loss, "window": window_loss}[settings.network.loss]
 
     def objective(model: keras.Model, batch: Any) -> tf.Tensor:
-        outputs = model([batch["windows"], batch["counts"]], training=True)
-        return of_outputs(outputs, batch) + sum(model.losses)
+        return of_outputs(model([batch["windows"], batch["counts"]], training=True), batch) + sum(model.losses)
 
-    fitted = Fitted(model, settings, prepared.classes, prepared.scaler, _forward(model), None)
+    fitted = _fitted(model, settings, known)
 
     def score(epoch: int) -> Scores:
-        return {f"validation/{name}": value for name, value in evaluate(fitted, prepared.examples["validation"]).items()}
+        found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
+        return {f"validation/{name}": value for name, value in found.items()}
 
     result = fit(
         model,
@@ -233,59 +216,66 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 # ---------------------------------------------------------------- use
 
 
-def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
-    """Scores over a whole set.
+def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
+    """Each example with clip (classes,), windows and weights (n_windows, classes)."""
+    length, vote = _length(fitted.settings), fitted.settings.pooling.evaluation == "majority_vote"
+
+    def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
+        made = _collate(batch, [np.arange(len(one.first)) for one in batch], fitted.known.scaler, length)
+        found = fitted.forward([tf.constant(made["windows"]), tf.constant(made["counts"])])
+        bags = contract.of_each(found, made["counts"], flat=("windows",), padded=("weights",))
+        return [{**bag, "clip": majority_vote(bag["windows"][None], np.array([len(bag["windows"])]))[0]} for bag in bags] if vote else bags
+
+    return contract.walk(examples, lambda one: len(one.first), answers, places=EVALUATION_WINDOWS)
+
+
+def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+    """Scores over a whole side.
 
     loss (mean per clip), accuracy, balanced_accuracy, window_accuracy (each window judged by its clip's label), and where passages
     are known, the mean over clips of average precision and area under ROC of finding their windows, by the pooling's weights and
     by the probabilities of the true class (``evidence_weight_...``, ``evidence_probability_...``).
     """
     truth, predicted, losses, window_truth, window_predicted = [], [], [], [], []
-    found: dict[str, list[float]] = {}
-    for one, outputs in _outputs(fitted, examples):
+    of_evidence: dict[str, list[float]] = {}
+    for one, answer in found:
         truth.append(one.label)
-        predicted.append(int(outputs["clip"].argmax()))
-        losses.append(-float(np.log(outputs["clip"][one.label] + SMALLEST)))
+        predicted.append(int(answer["clip"].argmax()))
+        losses.append(-float(np.log(answer["clip"][one.label] + SMALLEST)))
         window_truth += [one.label] * len(one.first)
-        window_predicted += outputs["windows"].argmax(axis=1).tolist()
+        window_predicted += answer["windows"].argmax(axis=1).tolist()
         evidence = _evidence(one, fitted.settings)
         if evidence is not None and 0 < evidence.sum() < len(evidence):
-            for name, values in (("weight", outputs["weights"]), ("probability", outputs["windows"])):
-                found.setdefault(f"evidence_{name}_precision", []).append(labels.average_precision(evidence, values[:, one.label]))
-                found.setdefault(f"evidence_{name}_auc", []).append(labels.roc_auc(evidence, values[:, one.label]))
+            for name, values in (("weight", answer["weights"]), ("probability", answer["windows"])):
+                own = values[:, one.label]
+                of_evidence.setdefault(f"evidence_{name}_precision", []).append(labels.average_precision(evidence, own))
+                of_evidence.setdefault(f"evidence_{name}_auc", []).append(labels.roc_auc(evidence, own))
     scores = {"loss": float(np.mean(losses)), "accuracy": labels.accuracy(truth, predicted)}
     scores["balanced_accuracy"] = labels.balanced_accuracy(truth, predicted)
     scores["window_accuracy"] = labels.accuracy(window_truth, window_predicted)
-    return scores | {name: float(np.mean(values)) for name, values in sorted(found.items())}
+    return scores | {name: float(np.mean(values)) for name, values in sorted(of_evidence.items())}
 
 
-def predict(fitted: Fitted, examples: Sequence[Example]) -> dict[str, pd.DataFrame]:
+def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     """Two tables that keep their names.
 
     ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability), windows, probability_CLASS.
     ``windows``: one row per window: clip_id, window, start_seconds, end_seconds (NaN for stored embeddings), weight (of the
     predicted class), evidence (where passages are known), probability_CLASS.
     """
-    clips, rows = [], []
-    seconds_per_frame = fitted.settings.features.hop_samples / fitted.settings.features.sample_rate
-    times = np.nan if fitted.settings.network.window == "embedding" else seconds_per_frame
-    for one, outputs in _outputs(fitted, examples):
-        clip, best = outputs["clip"], int(outputs["clip"].argmax())
-        margin = float(clip[best] - np.delete(clip, best).max())
-        named = {f"probability_{name}": float(value) for name, value in zip(fitted.classes, clip, strict=True)}
-        truth = fitted.classes[one.label]
-        clips.append(
-            {"clip_id": one.clip_id, "truth": truth, "predicted": fitted.classes[best], "margin": margin, "windows": len(one.first)}
-        )
-        clips[-1] |= named
+    clips, rows, classes, length = [], [], fitted.known.classes, _length(fitted.settings)
+    seconds = np.nan if fitted.settings.network.window == "embedding" else fitted.settings.features.seconds_per_frame
+    for one, answer in found:
+        clip, best = answer["clip"], int(answer["clip"].argmax())
+        row = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[best], "margin": contract.margin(clip)}
+        clips.append(row | {"windows": len(one.first)} | contract.by_class(classes, clip))
         evidence = _evidence(one, fitted.settings)
         for number, first in enumerate(one.first):
-            row = {"clip_id": one.clip_id, "window": number, "start_seconds": first * times}
-            row |= {"end_seconds": (first + _length(fitted.settings)) * times, "weight": float(outputs["weights"][number, best])}
+            row = {"clip_id": one.clip_id, "window": number, "start_seconds": first * seconds, "end_seconds": (first + length) * seconds}
+            row["weight"] = float(answer["weights"][number, best])
             if evidence is not None:
                 row["evidence"] = bool(evidence[number])
-            shares = zip(fitted.classes, outputs["windows"][number], strict=True)
-            rows.append(row | {f"probability_{name}": float(value) for name, value in shares})
+            rows.append(row | contract.by_class(classes, answer["windows"][number]))
     by_clip = pd.DataFrame(clips).sort_values("clip_id", ignore_index=True)
     return {"predictions": by_clip, "windows": pd.DataFrame(rows).sort_values(["clip_id", "window"], ignore_index=True)}
 
@@ -294,84 +284,55 @@ def _evidence(one: Example, settings: Settings) -> np.ndarray | None:
     """Which windows lie in the passages for at least half of their length; None where passages are not known."""
     if one.passages is None or settings.network.window == "embedding":
         return None
-    seconds_per_frame = settings.features.hop_samples / settings.features.sample_rate
-    start = one.first * seconds_per_frame
-    end = start + _length(settings) * seconds_per_frame
+    start = one.first * settings.features.seconds_per_frame
+    end = start + _length(settings) * settings.features.seconds_per_frame
     inside = sum((np.maximum(0, np.minimum(end, high) - np.maximum(start, low)) for low, high in one.passages), np.zeros(len(start)))
     return inside >= 0.5 * (end - start)
 
 
-def _outputs(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[Example, dict[str, np.ndarray]]]:
-    """Each example once, with clip (classes,), windows and weights (n_windows, classes); fewest windows first."""
-    order = sorted(range(len(examples)), key=lambda index: (len(examples[index].first), examples[index].clip_id))
-    length, batch, size = _length(fitted.settings), list[Example](), 0
-    for index in order:
-        one = examples[index]
-        if batch and size + len(one.first) > EVALUATION_WINDOWS:
-            yield from _scored(fitted, batch, length)
-            batch, size = [], 0
-        batch.append(one)
-        size += len(one.first)
-    if batch:
-        yield from _scored(fitted, batch, length)
-
-
-def _scored(fitted: Fitted, batch: Sequence[Example], length: int) -> Iterator[tuple[Example, dict[str, np.ndarray]]]:
-    made = _collate(batch, [np.arange(len(one.first)) for one in batch], fitted.scaler, length)
-    outputs = {name: value.numpy() for name, value in fitted.forward(tf.constant(made["windows"]), tf.constant(made["counts"])).items()}
-    ends = np.cumsum(made["counts"])
-    for number, (one, end) in enumerate(zip(batch, ends, strict=True)):
-        count = len(one.first)
-        mine = {"windows": outputs["windows"][end - count : end], "weights": outputs["weights"][number, :count]}
-        clip = outputs["clip"][number]
-        if fitted.settings.pooling.evaluation == "majority_vote":
-            clip = majority_vote(mine["windows"][None], np.array([count]))[0]
-        yield one, mine | {"clip": clip}
-
-
-def save(fitted: Fitted, folder: Path) -> None:
-    """Write ``model.keras`` and ``use.json`` (settings, classes, scaler) into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    fitted.model.save(folder / "model.keras")
-    saved.write(folder, {"classes": fitted.classes, "scaler": scaling.to_json(fitted.scaler)}, fitted.settings, _versions)
-
-
-def _versions(settings: Settings) -> dict[str, Any]:
-    return {} if settings.network.window == "embedding" else saved.of_features(settings)
-
-
-def load(folder: Path) -> Fitted:
-    """Read what `save` wrote; Keras's safe mode stays on."""
-    use, settings = saved.read(folder, Settings, _versions)
-    model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
-    return Fitted(model, settings, tuple(use["classes"]), scaling.from_json(use["scaler"]), _forward(model), None)
-
-
-def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
+def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``confusion.png``, and the clips with the largest and least margin for the truth, ``evidence_best.png`` and ``_worst.png``."""
-    from audiomtl import pictures as draw
-
-    every = list(_outputs(fitted, examples))
-    names = fitted.classes
-    pairs = labels.confusion([names[one.label] for one, _ in every], [names[outputs["clip"].argmax()] for _, outputs in every])
+    names = fitted.known.classes
+    pairs = labels.confusion([names[one.label] for one, _ in found], [names[answer["clip"].argmax()] for _, answer in found])
     draw.confusion(pairs, folder / "confusion.png", edits=False)
     if fitted.settings.network.window == "embedding":
         return
-    lead = [float(outputs["clip"][one.label] - np.delete(outputs["clip"], one.label).max()) for one, outputs in every]
-    for name, (one, outputs) in (("best", every[int(np.argmax(lead))]), ("worst", every[int(np.argmin(lead))])):
-        said = names[outputs["clip"].argmax()]
+    lead = [float(answer["clip"][one.label] - np.delete(answer["clip"], one.label).max()) for one, answer in found]
+    for name, (one, answer) in (("best", found[int(np.argmax(lead))]), ("worst", found[int(np.argmin(lead))])):
+        said = names[answer["clip"].argmax()]
         draw.evidence(
             np.asarray(one.frames),
             one.first,
             _length(fitted.settings),
-            seconds_per_frame=fitted.settings.features.hop_samples / fitted.settings.features.sample_rate,
-            weights=outputs["weights"][:, one.label],
-            probabilities=outputs["windows"][:, one.label],
+            seconds_per_frame=fitted.settings.features.seconds_per_frame,
+            weights=answer["weights"][:, one.label],
+            probabilities=answer["windows"][:, one.label],
             passages=one.passages or (),
-            title=f"{one.clip_id}: {names[one.label]}, heard as {said} ({outputs['clip'].max():.2f})",
+            title=f"{one.clip_id}: {names[one.label]}, heard as {said} ({answer['clip'].max():.2f})",
             path=folder / f"evidence_{name}.png",
         )
 
 
-def _forward(model: keras.Model) -> Any:
-    return tf.function(lambda some, counts: model([some, counts], training=False), reduce_retracing=True)
+def produces(settings: Settings) -> tuple[str, ...]:
+    """The clip's class, and classes of its windows."""
+    return ("classes", "segments")
+
+
+def save(fitted: Fitted, folder: Path) -> None:
+    """Write the network, classes and scaler."""
+    use = {"classes": fitted.known.classes, "scaler": scaling.to_json(fitted.known.scaler)}
+    contract.save(folder, fitted.model, use, fitted.settings, _versions(fitted.settings))
+
+
+def _versions(settings: Settings) -> dict[str, Any]:
+    return {} if settings.network.window == "embedding" else contract.of_features(settings)
+
+
+def load(folder: Path) -> Fitted:
+    """Read what `save` wrote."""
+    use, settings, model = contract.load(folder, Settings, _versions)
+    return _fitted(model, settings, Known(tuple(use["classes"]), scaling.from_json(use["scaler"])))
+
+
+def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:
+    return Fitted(model, settings, known, contract.compiled(model), model.count_params())

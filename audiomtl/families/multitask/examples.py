@@ -1,9 +1,11 @@
 """From a clip table to what a multi-task network reads and learns: examples, and batches of them.
 
-Conventions as in `targets`. Contents: `Example`, `with_arrays`, `frames_of`, `example`, `with_few_labels`, `with_clean`, `collate`.
+Conventions as in `heads` and `steps`. Contents: `Example`, `with_arrays`, `frames_of`, `classes_of`, `example`, `target`,
+`with_few_labels`,
+`with_scaled_targets`, `collate`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +19,9 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
-from audiomtl.families.multitask import targets, tasks
-from audiomtl.families.multitask.settings import Settings
+from audiomtl.families.multitask.heads import kind
+from audiomtl.families.multitask.settings import Head, Settings
+from audiomtl.families.multitask.steps import rolls, stacked, step_times, text_tokens
 
 ARRAY = "audio"  # of an .npz file whose rows are clips: what is heard
 
@@ -70,9 +73,26 @@ def frames_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
     """Features of every recording that is heard or learned, by path."""
     if manifest.ROW in table.columns:
         return {}
-    columns = {"path", *(head.reads("") for head in settings.heads.values() if head.kind == "mel")}
+    columns = {"path", *(head.reads("") for head in settings.heads.values() if head.about.reads_recording)}
     paths = sorted({path for column in columns for path in table[column].dropna()})
     return dict(zip(paths, FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features), strict=True))
+
+
+def classes_of(name: str, head: Head, train: pd.DataFrame, settings: Settings) -> tuple[str, ...]:
+    """What a head's classes are called, sorted, from the train side alone; empty for heads without classes.
+
+    Raises
+    ------
+    UserError : a column is not in the clip table; one class only.
+    """
+    text = (settings.inputs.text,) if head.about.reads_text else ()
+    for wanted in (head.reads(settings.data.label), *head.about.beside, *text):
+        if wanted not in train.columns:
+            raise UserError(
+                f'heads.{name}: kind {head.kind} needs a column {wanted}, which data.dataset = "{settings.data.dataset}" has not; '
+                f"it has {', '.join(train.columns)}"
+            )
+    return kind(head.kind).classes(name, head, train, settings)
 
 
 def example(
@@ -84,26 +104,36 @@ def example(
 ) -> Example:
     heard = _heard(row, ARRAY if manifest.ROW in row else "path", frames, settings)
     assert heard is not None
-    own, known, weights = heard, dict[str, np.ndarray | None](), dict[str, float]()
+    known, weights = dict[str, np.ndarray | None](), dict[str, float]()
     for name, head in settings.heads.items():
-        if head.kind == "mel":
-            other = _heard(row, head.reads(""), frames, settings)
-            if other is not None and len(other) != len(own):
-                raise UserError(f"heads.{name}: clip {row['clip_id']} has {len(own)} frames, its {head.reads('')} {len(other)}: no pair")
-            known[name] = other
-        else:
-            known[name] = targets.target(name, head, row, len(own), names[name], settings)
+        known[name] = target(name, head, row, len(heard), names[name], settings, lambda column: _heard(row, column, frames, settings))
         weight = row[head.item_weight] if head.item_weight else 1.0
         if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
             raise UserError(f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight is a number of at least 0")
         weights[name] = float(weight)
     given = row[settings.inputs.text] if settings.inputs.text else None
-    text = targets.text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
+    text = text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
     roll = None
     if settings.inputs.score:
         notes = row[settings.inputs.score]
-        roll = targets.rolls(notes if notes is not None else (), targets.step_times(len(own), settings), row["clip_id"])[:, KEYS:]
-    return Example(row["clip_id"], own, known, weights, text, roll, row)
+        roll = rolls(notes if notes is not None else (), step_times(len(heard), settings), row["clip_id"])[:, KEYS:]
+    return Example(row["clip_id"], heard, known, weights, text, roll, row)
+
+
+def target(
+    name: str,
+    head: Head,
+    row: Mapping[Any, Any],
+    n_frames: int,
+    names: Sequence[str],
+    settings: Settings,
+    frames_of: Callable[[str], np.ndarray | None],
+) -> np.ndarray | None:
+    """What one head learns of one clip; None where its column has no value."""
+    value = row[head.reads(settings.data.label)]
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return None
+    return kind(head.kind).target(name, head, row, n_frames, names, settings, frames_of)
 
 
 def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> list[Example]:
@@ -117,21 +147,13 @@ def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> l
     return examples
 
 
-def with_clean(examples: dict[str, list[Example]], scaler: Scaler, settings: Settings) -> dict[str, list[Example]]:
-    """Targets of kind mel: scaled frames, averaged over each step: (n_steps, bands)."""
-    heads = [name for name, head in settings.heads.items() if head.kind == "mel"]
+def with_scaled_targets(examples: dict[str, list[Example]], scaler: Scaler, settings: Settings) -> dict[str, list[Example]]:
+    """The same, where a head learns frames scaled and by steps."""
 
-    def averaged(frames: np.ndarray | None) -> np.ndarray | None:
-        if frames is None:
-            return None
-        firsts = np.arange(0, len(frames), settings.stride)
-        sums = np.add.reduceat(scaling.apply(frames, scaler), firsts, axis=0)
-        return (sums / np.diff(np.append(firsts, len(frames)))[:, None]).astype(np.float32)
+    def scaled(one: Example) -> dict[str, np.ndarray | None]:
+        return {name: kind(head.kind).scaled(one.targets[name], scaler, settings) for name, head in settings.heads.items()}
 
-    return {
-        side: [replace(one, targets={**one.targets, **{name: averaged(one.targets[name]) for name in heads}}) for one in found]
-        for side, found in examples.items()
-    }
+    return {side: [replace(one, targets=scaled(one)) for one in found] for side, found in examples.items()}
 
 
 def collate(examples: Sequence[Example], names: Mapping[str, Sequence[str]], scaler: Scaler, settings: Settings) -> dict[str, Any]:
@@ -144,27 +166,10 @@ def collate(examples: Sequence[Example], names: Mapping[str, Sequence[str]], sca
         texts = [one.text for one in examples if one.text is not None]
         batch["text"] = np.stack([np.pad(text, (0, max(map(len, texts)) - len(text))) for text in texts])
     if settings.inputs.score:
-        batch["roll"] = _stacked([one.roll for one in examples], longest)
+        batch["roll"] = stacked([one.roll for one in examples], longest)
     for name, head in settings.heads.items():
         known = [one.targets[name] for one in examples]
         weights = [one.weights[name] if value is not None else 0.0 for one, value in zip(examples, known, strict=True)]
         batch[f"weight_{name}"] = np.array(weights, np.float32)
-        if head.kind in tasks.PER_CLIP:
-            kind = np.int32 if head.kind in tasks.CATEGORICAL else np.float32
-            batch[f"target_{name}"] = np.array([0 if value is None else value for value in known], kind)
-        elif head.kind in tasks.CATEGORICAL:
-            batch[f"target_{name}"] = _stacked(known, longest, fill=-1).astype(np.int32)
-        else:
-            columns = {"notes": 2 * KEYS, "mel": settings.features.n_bands, "segments": len(names[name])}
-            batch[f"target_{name}"] = _stacked(known, longest, columns=columns[head.kind])
+        batch[f"target_{name}"] = kind(head.kind).batch(known, longest, classes=len(names[name]), bands=settings.features.n_bands)
     return batch | {"clip_ids": [one.clip_id for one in examples]}
-
-
-def _stacked(arrays: Sequence[np.ndarray | None], steps: int, *, fill: float = 0.0, columns: int | None = None) -> np.ndarray:
-    """(clips, steps, ...): each array with ``fill`` behind it, None all of it."""
-    shape = next((array.shape[1:] for array in arrays if array is not None), () if columns is None else (columns,))
-    found = np.full((len(arrays), steps, *shape), fill, np.float32)
-    for row, array in zip(found, arrays, strict=True):
-        if array is not None:
-            row[: len(array)] = array
-    return found

@@ -5,39 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
+from audiomtl.families.multitask import heads
 from audiomtl.settings.clips import Data, Protocol
 from audiomtl.settings.faults import nearest
+from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Count, Experiment, Features, NotNegative, Optimizer, Positive, Share, Table, Training
 
 Two = Annotated[tuple[Count, Count], Strict(False)]
-
-# What a head of each kind reads from the clip table when its ``column`` is "".
-COLUMNS = {
-    "alignment": "phones",
-    "phones": "phones",
-    "melody": "notes",
-    "notes": "notes",
-    "mel": "path",
-    "clip_class": "",  # data.label
-    "segments": "passages",
-    "value": "",  # none: it must be named
-}
-
-TIMED = ("onset_precision", "onset_recall", "onset_f1", "offset_precision", "offset_recall", "offset_f1")
-# Scores of each kind, besides loss; HEAD_SCORE is how a file calls them. See nn/judging.py.
-JUDGED = {
-    "alignment": (
-        *("median_ms", "mean_ms", "within_50_ms", "within_100_ms", "within_300_ms", "perceptual"),
-        *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
-    ),
-    "phones": ("frame_accuracy", "error_rate"),
-    "melody": ("frame_accuracy", *TIMED, "overall_accuracy", "raw_pitch_accuracy", "voicing_recall", "voicing_false_alarm"),
-    "notes": (*TIMED, "frame_f1"),
-    "mel": ("l1",),
-    "clip_class": ("accuracy", "balanced_accuracy", "macro_f1"),
-    "segments": ("step_f1", "event_f1", "event_macro_f1", "segment_f1", "segment_error_rate", "psds"),
-    "value": ("absolute_error",),
-}
 
 
 class Inputs(Table):
@@ -85,7 +59,7 @@ class Head(Table):
     ========== =========================================================================================================
     """
 
-    kind: Literal["alignment", "phones", "melody", "notes", "mel", "clip_class", "segments", "value"]
+    kind: Annotated[str, FileIn(heads.__name__)]
     column: str  # of the clip table; "" is the kind's own
     weight: NotNegative  # of its loss, before balancing; 0: the task is not trained
     train_only: bool  # auxiliary: helps the training and is not saved
@@ -95,7 +69,12 @@ class Head(Table):
 
     def reads(self, label: str) -> str:
         """The column that this head learns."""
-        return self.column or COLUMNS[self.kind] or (label if self.kind == "clip_class" else "")
+        column = self.column or self.about.column
+        return label if column == heads.LABEL else column
+
+    @property
+    def about(self) -> heads.About:
+        return heads.kind(self.kind).ABOUT
 
 
 class Coupling(Table):
@@ -150,7 +129,7 @@ class Settings(Experiment):
 
     @property
     def step_seconds(self) -> float:
-        return self.stride * self.features.hop_samples / self.features.sample_rate
+        return self.features.seconds(self.stride)
 
     @model_validator(mode="after")
     def _heads_make_sense(self) -> Self:
@@ -162,7 +141,7 @@ class Settings(Experiment):
             raise ValueError("inputs: the encoder reads audio or score, but audio is false and score is empty")
         if self.encoder.kind == "harmonic" and (self.features.kind == "mfcc" or not self.inputs.audio or self.inputs.score):
             raise ValueError('encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel or log_stft, no inputs.score')
-        aligning = [name for name, head in self.heads.items() if head.kind == "alignment"]
+        aligning = [name for name, head in self.heads.items() if head.about.reads_text]
         if bool(aligning) != bool(self.inputs.text):
             raise ValueError(
                 f'inputs.text = "{self.inputs.text}" is read by heads of kind alignment, and only by them: '
@@ -176,8 +155,8 @@ class Settings(Experiment):
         if twice := sorted(self.heads.keys() & self.coupling.keys()):
             raise ValueError(f"coupling.{twice[0]}: a head has this name too, and its loss would be logged under it: rename one of them")
         for name, head in self.heads.items():
-            if head.kind == "value" and not head.column:
-                raise ValueError(f"heads.{name}.column: a head of kind value must name the column of the number")
+            if not head.reads(self.data.label):
+                raise ValueError(f"heads.{name}.column: a head of kind {head.kind} must name the column that it learns")
         for name, pair in self.coupling.items():
             for kind in ("clip_class", "segments"):
                 wanted = getattr(pair, kind)
@@ -187,7 +166,7 @@ class Settings(Experiment):
 
     @model_validator(mode="after")
     def _scores_are_those_of_the_heads(self) -> Self:
-        known = ["loss", *(f"{name}_{score}" for name, head in self.heads.items() for score in ("loss", *JUDGED[head.kind]))]
+        known = ["loss", *(f"{name}_{score}" for name, head in self.heads.items() for score in ("loss", *head.about.scores))]
         for score in self.scores:
             if score not in known:
                 raise ValueError(f'scores: "{score}" is no score of these heads{nearest(score, known)}; they have {", ".join(known)}')
@@ -200,7 +179,7 @@ class Settings(Experiment):
         if self.inputs.audio:
             given["inputs.audio"] = "path"
         for name, head in self.heads.items():
-            if self.inputs.allow_leak or head.kind == "alignment" or (head.kind == "mel" and head.train_only):
+            if self.inputs.allow_leak or head.about.reads_text or (head.about.reads_recording and head.train_only):
                 continue
             for place, column in given.items():
                 if column and head.reads(self.data.label) == column:

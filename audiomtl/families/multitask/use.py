@@ -7,7 +7,7 @@ Contents: `Timed`, `Alignment`, `align`, `notes`, `check`.
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,20 @@ from audiomtl.data import catalog, features
 from audiomtl.data.corpora import german_speech
 from audiomtl.data.scores import Note
 from audiomtl.errors import UserError
-from audiomtl.families.multitask import scoring
+from audiomtl.families.multitask import heads
 from audiomtl.families.multitask.examples import Example
-from audiomtl.families.multitask.model import outputs_of
-from audiomtl.families.multitask.targets import text_tokens
+from audiomtl.families.multitask.heads import About, kind
+from audiomtl.families.multitask.model import outputs
+from audiomtl.families.multitask.steps import text_tokens
 from audiomtl.settings.faults import nearest
 
 PAUSE = "_"
 NEAR = 4  # known symbols that are named beside an unknown one
 SHOWN = 5  # unknown symbols that are named
+ABLE: dict[str, Callable[[About], bool]] = {  # what is done with a recording -> the kinds of heads that do it
+    "align": lambda about: about.reads_text,
+    "notes": lambda about: about.produces == "notes",
+}
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,12 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> A
 
     fits(len(said), "phones" if phones else "words")
     spoken = [[phone] for phone in said] if phones else _pronounced(said, settings)
-    _known(said, spoken, fitted.symbols, phones=phones)
+    _known(said, spoken, fitted.known.symbols, phones=phones)
     text = [phone for own in spoken for phone in own]
     fits(len(text), "phones")
-    name = _heads(settings, ("alignment",), "")[0]
-    outputs = _outputs(fitted, frames, text)
-    found = scoring.heard(settings.heads[name], outputs[name], text, fitted.names[name], len(frames), settings)
+    name = _heads(settings, "align", "")[0]
+    head, answers = settings.heads[name], _answers(fitted, frames, text)
+    found = kind(head.kind).spans(head, answers[name], {settings.inputs.text: text}, (), len(frames), settings)
     timed = tuple(Timed(max(start, 0.0), min(end, seconds), label) for start, end, label in found)
     if phones:
         return Alignment(timed, (), (), seconds)
@@ -87,27 +92,28 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> A
 def notes(fitted: Any, y: np.ndarray, head: str) -> Mapping[str, Sequence[Note]]:
     """Notes of each head of kind notes or melody, or of one, in a waveform (n_samples,) at the model's rate."""
     frames, settings = _frames(y, fitted), fitted.settings
-    outputs = _outputs(fitted, frames, ())
-    chosen = _heads(settings, ("notes", "melody"), head)
-    return {name: scoring.heard(settings.heads[name], outputs[name], (), (), len(frames), settings) for name in chosen}
+    answers = _answers(fitted, frames, ())
+    chosen = {name: settings.heads[name] for name in _heads(settings, "notes", head)}
+    return {name: kind(one.kind).spans(one, answers[name], {}, (), len(frames), settings) for name, one in chosen.items()}
 
 
-def check(settings: Any, kinds: Sequence[str], head: str, place: str) -> None:
-    """Refuse a model that needs more than the recording, or has no such head."""
+def check(settings: Any, does: str, head: str, place: str) -> None:
+    """Refuse a model that needs more than the recording, or has no head that ``does`` it ("align", "notes")."""
+    kinds = [name for name in heads.kinds() if ABLE[does](kind(name).ABOUT)]
     if settings.inputs.score:
         raise UserError(
             f'{place}: inputs.score = "{settings.inputs.score}": the model needs the score of each recording, not its sound alone'
         )
-    there = _heads(settings, kinds, "")
+    there = _heads(settings, does, "")
     if not there:
         raise UserError(f"{place}: no head of kind {' or '.join(kinds)} that is trained and kept; its heads: {_kinds(settings)}")
     if head and head not in there:
         raise UserError(f"--head {head}: {place} has {', '.join(there)} of kind {' or '.join(kinds)}{nearest(head, there)}")
 
 
-def _heads(settings: Any, kinds: Sequence[str], head: str) -> list[str]:
-    """Names of the heads of some kinds that are trained and kept, or of one of them."""
-    found = [name for name, one in settings.heads.items() if one.kind in kinds and one.weight and not one.train_only]
+def _heads(settings: Any, does: str, head: str) -> list[str]:
+    """Names of the heads that do it and are trained and kept, or of one of them."""
+    found = [name for name, one in settings.heads.items() if ABLE[does](one.about) and one.weight and not one.train_only]
     return [name for name in found if head in ("", name)]
 
 
@@ -160,10 +166,10 @@ def _frames(y: np.ndarray, fitted: Any) -> np.ndarray:  # (n_frames, n_bands)
     return frames
 
 
-def _outputs(fitted: Any, frames: np.ndarray, text: Sequence[str]) -> dict[str, np.ndarray]:
+def _answers(fitted: Any, frames: np.ndarray, text: Sequence[str]) -> dict[str, np.ndarray]:
     """Each head's output on the steps of one recording."""
-    tokens = text_tokens(text, fitted.symbols) if fitted.settings.inputs.text else None
-    heads = fitted.settings.heads
-    example = Example("", frames, dict.fromkeys(heads), dict.fromkeys(heads, 0.0), tokens, None, {})
-    [(_, outputs)] = outputs_of(fitted, [example])
-    return outputs
+    tokens = text_tokens(text, fitted.known.symbols) if fitted.settings.inputs.text else None
+    names = fitted.settings.heads
+    example = Example("", frames, dict.fromkeys(names), dict.fromkeys(names, 0.0), tokens, None, {})
+    [(_, answers)] = outputs(fitted, [example])
+    return answers

@@ -44,7 +44,7 @@ def write(fitted: Any, folder: Path, about: dict[str, str]) -> Exported:
         raise UserError(f'pooling.evaluation = "{fitted.settings.pooling.evaluation}" is no part of a network: only "same" is exported')
     body = Listener(fitted).body
     model = serving.waveform_model(fitted.model, body)
-    in_memory = serving.Serving(model, fitted.classes)
+    in_memory = serving.Serving(model, fitted.known.classes)
     folder.mkdir(parents=True, exist_ok=True)
     serving.save(in_memory, folder / "saved_model")
     random = np.random.default_rng(0)
@@ -63,9 +63,9 @@ def write(fitted: Any, folder: Path, about: dict[str, str]) -> Exported:
         (folder / "model.tflite").write_bytes(content)
     except UserError as error:
         reason = str(error)
-    (folder / "classes.txt").write_text("\n".join(fitted.classes) + "\n", encoding="utf-8")
+    (folder / "classes.txt").write_text("\n".join(fitted.known.classes) + "\n", encoding="utf-8")
     text = string.Template((resources.files("audiomtl") / "templates" / "export.md").read_text(encoding="utf-8"))
-    checks = {"checked": str(len(waveforms)), "equal": "equal bit for bit", "classes": ", ".join(fitted.classes)}
+    checks = {"checked": str(len(waveforms)), "equal": "equal bit for bit", "classes": ", ".join(fitted.known.classes)}
     checks["difference"] = f"{difference:.1e}" if not reason else f"not written: {reason}"
     (folder / "README.md").write_text(text.substitute(about | checks), encoding="utf-8")
     return Exported(folder, True, difference, reason)

@@ -5,12 +5,12 @@ computed once and stored: YAMNet's embeddings, what enters its last blocks where
 comparison. Seconds of a patch are those of the waveform. A scikit-learn head sees the mean over a clip's patches; logistic regression
 becomes a dense layer with its numbers, so that it can be exported like the others.
 
-Contents: `prepare`, `train`, `evaluate`, `predict`, `save`, `load`, `pictures`.
+Contents: the functions of `contract.Family`.
 """
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,24 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from audiomtl import pictures as draw
 from audiomtl.data import catalog, fetch, protocols, splits
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
+from audiomtl.families import contract
+from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.transfer import embeddings
 from audiomtl.families.transfer.head import head_network
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import saved, yamnet
+from audiomtl.nn import yamnet
 from audiomtl.nn.classifiers import class_probabilities, fit_classifier
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
+from audiomtl.nn.softmax import SMALLEST
 
 EVALUATION_PATCHES = 1024  # of a batch that is only scored; a clip is never cut in two
-SMALLEST = 1e-7  # added to a probability before its logarithm
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,38 +49,17 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a training starts from."""
+class Known:
+    """What the train side says, and the parts of a trained head."""
 
-    splits: splits.Splits
-    examples: dict[str, list[Example]]  # train, validation, test
     classes: tuple[str, ...]
-    weights: Path | None  # YAMNet's
-    facts: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained head, with the trained end of YAMNet where there is one."""
-
-    model: Any  # keras.Model: [patches, counts] -> clip, patches, weights; None: scikit-learn alone
-    tail: Any  # keras.Model: what is stored -> embeddings; a part of ``model``
-    pipeline: Any  # scikit-learn
-    rows: np.ndarray  # (clips, size) that the pipeline was fitted on, (0, 0) without
-    truth: np.ndarray  # (clips,)
-    settings: Settings
-    classes: tuple[str, ...]
-    seed: int
-    weights_digest: str  # of YAMNet's weights file, "" without
-    forward: Any  # (patches, counts) -> outputs, compiled once
-    fit: Fit | None  # None when loaded from disk
-
-    @property
-    def parameters(self) -> int:
-        """Of the head, and of the trained end of YAMNet; of a scikit-learn head the numbers that describe a clip."""
-        if self.model is None:
-            return self.rows.shape[1]
-        return int(sum(np.prod(variable.shape) for variable in self.model.trainable_variables))
+    weights: Path | None = None  # YAMNet's file
+    weights_digest: str = ""
+    seed: int = 0
+    tail: Any = None  # keras.Model: what is stored -> embeddings; a part of the model
+    pipeline: Any = None  # scikit-learn
+    rows: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # (clips, size) that the pipeline was fitted on
+    truth: np.ndarray = field(default_factory=lambda: np.empty(0))  # (clips,)
 
 
 # ---------------------------------------------------------------- data
@@ -109,7 +91,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
     facts |= {f"{side}/patches": float(sum(len(one.patches) for one in some)) for side, some in examples.items()}
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
-    return Prepared(sides, examples, classes, weights, facts)
+    return Prepared(sides, examples, Known(classes, weights, fetch.digest(weights) if weights else ""), facts)
 
 
 def share_of(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
@@ -155,7 +137,7 @@ def _patches(table: pd.DataFrame, settings: Settings, weights: Path | None) -> l
 
 def statistics(frames: np.ndarray, settings: Settings) -> np.ndarray:
     """Mean and deviation of every feature over patches of ``patch_seconds``: (n_frames, n_bands) -> (n_patches, 2 n_bands)."""
-    rate = settings.features.sample_rate / settings.features.hop_samples  # frames per second
+    rate = settings.features.frames_per_second
     size, hop = max(1, round(settings.extractor.patch_seconds * rate)), max(1, round(settings.extractor.hop_seconds * rate))
     parts = [np.asarray(frames[first : first + size]) for first in range(0, max(1, len(frames) - size + hop), hop)]
     return np.stack([np.concatenate([part.mean(axis=0), part.std(axis=0)]) for part in parts if len(part)])
@@ -166,21 +148,20 @@ def statistics(frames: np.ndarray, settings: Settings) -> np.ndarray:
 
 def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
     """Train one head; it comes back with the weights of its best epoch. A scikit-learn head is fitted in one epoch."""
-    digest = fetch.digest(prepared.weights) if prepared.weights else ""
-    bare = Fitted(None, None, None, np.empty((0, 0)), np.empty(0), settings, prepared.classes, seed, digest, None, None)
+    known = replace(prepared.known, seed=seed)
     if settings.head.kind != "dense":
-        return _fit_pipeline(bare, prepared, on_epoch)
+        return _fit_pipeline(settings, known, prepared, on_epoch)
     examples = prepared.examples["train"]
-    weights = yamnet.read_weights(prepared.weights) if settings.fine_tune.blocks and prepared.weights else {}
-    fitted = _with_network(bare, *_mean_and_deviation(settings, examples, weights), weights)
-    model, tail = fitted.model, fitted.tail
+    weights = yamnet.read_weights(known.weights) if settings.fine_tune.blocks and known.weights else {}
+    fitted = _with_network(settings, known, *_mean_and_deviation(settings, examples, weights), weights)
+    model, tail = fitted.model, fitted.known.tail
     sizes = [len(one.patches) for one in examples]
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for step, indices in enumerate(batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch)):
             some = [examples[index] for index in indices]
             rng = np.random.default_rng((seed, epoch, step))
-            yield _collate(some, len(fitted.classes), settings.head.mixup_alpha, settings.head.label_smoothing, rng)
+            yield _collate(some, len(known.classes), settings.head.mixup_alpha, settings.head.label_smoothing, rng)
 
     head = model.get_layer("head") if tail is not None else model
 
@@ -193,7 +174,8 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
         return _loss(head([embedded, batch["counts"]], training=True), batch, settings) + sum(model.losses) + still
 
     def score(epoch: int) -> Scores:
-        return {f"validation/{name}": value for name, value in evaluate(fitted, prepared.examples["validation"]).items()}
+        found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
+        return {f"validation/{name}": value for name, value in found.items()}
 
     result = fit(
         model,
@@ -255,47 +237,63 @@ def _mean_and_deviation(settings: Settings, examples: Sequence[Example], weights
     return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
 
 
-def _with_network(bare: Fitted, mean: np.ndarray, deviation: np.ndarray, weights: dict[str, np.ndarray]) -> Fitted:
-    """Give it the network that its settings ask for."""
-    settings, blocks = bare.settings, bare.settings.fine_tune.blocks
+def _with_network(settings: Settings, known: Known, mean: np.ndarray, deviation: np.ndarray, weights: dict[str, np.ndarray]) -> Fitted:
+    """The network that the settings ask for, not trained."""
+    blocks = settings.fine_tune.blocks
     head = head_network(
-        settings.head, settings.pooling, size=len(mean), classes=len(bare.classes), mean=mean.astype(np.float32), deviation=deviation
+        settings.head, settings.pooling, size=len(mean), classes=len(known.classes), mean=mean.astype(np.float32), deviation=deviation
     )
     if not blocks:
-        return replace(bare, model=head, forward=_forward(head))
+        return _fitted(head, settings, known)
     tail = yamnet.tail(blocks, weights, settings.fine_tune.rate_share)
     patches, counts = keras.Input((yamnet.body_size(blocks),), name="activations"), keras.Input((), dtype="int32", name="counts")
     model = keras.Model([patches, counts], head([tail(patches), counts]), name="tuned")
-    return replace(bare, model=model, tail=tail, forward=_forward(model))
+    return _fitted(model, settings, replace(known, tail=tail))
 
 
-def _fit_pipeline(bare: Fitted, prepared: Prepared, on_epoch: OnEpoch) -> Fitted:
+def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:
+    """Its parameters are those of the head, and of the trained end of YAMNet."""
+    signature = [tf.TensorSpec([None, model.inputs[0].shape[1]], tf.float32), tf.TensorSpec([None], tf.int32)]
+    forward = contract.compiled(model, signature)
+    parameters = int(sum(np.prod(variable.shape) for variable in model.trainable_variables))
+    return Fitted(
+        model,
+        settings,
+        known,
+        lambda patches, counts: forward([tf.constant(patches, tf.float32), tf.constant(counts, tf.int32)]),
+        parameters,
+    )
+
+
+def _fit_pipeline(settings: Settings, known: Known, prepared: Prepared, on_epoch: OnEpoch) -> Fitted:
     began, examples = time.monotonic(), prepared.examples["train"]
     rows, truth = np.stack([one.patches.mean(axis=0) for one in examples]).astype(np.float64), np.array([one.label for one in examples])
-    fitted = _with_pipeline(bare, rows, truth)
-    scores = {f"validation/{name}": value for name, value in evaluate(fitted, prepared.examples["validation"]).items()}
+    fitted = _with_pipeline(settings, replace(known, rows=rows, truth=truth))
+    found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
+    scores = {f"validation/{name}": value for name, value in found.items()}
     stopped = not on_epoch(0, scores)
     result = Fit(best_epoch=0, best_score=scores["validation/accuracy"], history=[scores], stopped=stopped)
     return replace(fitted, fit=replace(result, seconds=time.monotonic() - began))
 
 
-def _with_pipeline(bare: Fitted, rows: np.ndarray, truth: np.ndarray) -> Fitted:
-    pipeline = fit_classifier(bare.settings.head.classifier, rows, truth, bare.seed)
-    if bare.settings.head.kind != "logistic_regression":
-        return replace(bare, pipeline=pipeline, rows=rows, truth=truth, forward=_scikit_forward(pipeline))
+def _with_pipeline(settings: Settings, known: Known) -> Fitted:
+    """Of a scikit-learn head the parameters are the numbers that describe a clip."""
+    pipeline = fit_classifier(settings.head.classifier, known.rows, known.truth, known.seed)
+    if settings.head.kind != "logistic_regression":
+        return Fitted(None, settings, replace(known, pipeline=pipeline), _scikit_forward(pipeline), known.rows.shape[1])
     scaler, classifier = pipeline[0], pipeline[-1]
-    linear = bare.settings.model_copy(
+    linear = settings.model_copy(
         update={
-            "head": bare.settings.head.model_copy(update={"hidden": (), "dropout": 0.0}),
-            "pooling": bare.settings.pooling.model_copy(update={"name": "mean", "of": "embeddings", "evaluation": "same"}),
+            "head": settings.head.model_copy(update={"hidden": (), "dropout": 0.0}),
+            "pooling": settings.pooling.model_copy(update={"name": "mean", "of": "embeddings", "evaluation": "same"}),
         }
     )
-    made = _with_network(replace(bare, settings=linear), scaler.mean_, scaler.scale_, {})
+    made = _with_network(linear, replace(known, rows=np.empty((0, 0)), truth=np.empty(0)), scaler.mean_, scaler.scale_, {})
     kernel, bias = classifier.coef_.T, classifier.intercept_
     if kernel.shape[1] == 1:  # two classes: their logits are half apart on each side of 0
         kernel, bias = np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
     made.model.get_layer("logits").set_weights([kernel, bias])
-    return replace(made, settings=bare.settings)
+    return replace(made, settings=settings)
 
 
 def _scikit_forward(pipeline: Any) -> Any:
@@ -313,38 +311,48 @@ def _scikit_forward(pipeline: Any) -> Any:
 # ---------------------------------------------------------------- use
 
 
-def evaluate(fitted: Fitted, examples: Sequence[Example]) -> dict[str, float]:
+def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
+    """Each example with clip (classes,), patches (n_patches, classes) and weights (n_patches, classes or 1)."""
+    vote = fitted.settings.pooling.evaluation == "majority_vote"
+
+    def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
+        counts = np.array([len(one.patches) for one in batch], np.int32)
+        found = fitted.forward(np.concatenate([np.asarray(one.patches) for one in batch]), counts)
+        bags = contract.of_each(found, counts.tolist(), flat=("patches",), padded=("weights",))
+        return [{**bag, "clip": majority_vote(bag["patches"][None], np.array([len(bag["patches"])]))[0]} for bag in bags] if vote else bags
+
+    return contract.walk(examples, lambda one: len(one.patches), answers, places=EVALUATION_PATCHES)
+
+
+def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     """loss (mean cross-entropy per clip), accuracy, balanced_accuracy, patch_accuracy (each patch judged by its clip's label)."""
     truth, predicted, losses, of_patches = [], [], [], []
-    for one, outputs in _outputs(fitted, examples):
+    for one, answer in found:
         truth.append(one.label)
-        predicted.append(int(outputs["clip"].argmax()))
-        losses.append(-float(np.log(outputs["clip"][one.label] + SMALLEST)))
-        of_patches += (outputs["patches"].argmax(axis=1) == one.label).tolist()
+        predicted.append(int(answer["clip"].argmax()))
+        losses.append(-float(np.log(answer["clip"][one.label] + SMALLEST)))
+        of_patches += (answer["patches"].argmax(axis=1) == one.label).tolist()
     scores = {"loss": float(np.mean(losses)), "accuracy": labels.accuracy(truth, predicted)}
     return scores | {"balanced_accuracy": labels.balanced_accuracy(truth, predicted), "patch_accuracy": float(np.mean(of_patches))}
 
 
-def predict(fitted: Fitted, examples: Sequence[Example]) -> dict[str, pd.DataFrame]:
+def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     """Two tables that keep their names.
 
     ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability), patches, probability_CLASS.
     ``patches``: one row per patch: clip_id, patch, start_seconds, end_seconds (NaN for stored embeddings), weight (of the
     predicted class, or of the embedding), probability_CLASS.
     """
-    clips, rows = [], []
+    clips, rows, classes = [], [], fitted.known.classes
     length, hop = patch_seconds(fitted.settings)
-    for one, outputs in _outputs(fitted, examples):
-        clip, best = outputs["clip"], int(outputs["clip"].argmax())
-        named = {f"probability_{name}": float(value) for name, value in zip(fitted.classes, clip, strict=True)}
-        clip_row: dict[str, Any] = {"clip_id": one.clip_id, "truth": fitted.classes[one.label], "predicted": fitted.classes[best]}
-        clips.append(clip_row | {"margin": float(clip[best] - np.delete(clip, best).max()), "patches": len(one.patches)} | named)
-        weights = outputs["weights"][:, best if outputs["weights"].shape[1] > 1 else 0]
-        for number, (shares, weight) in enumerate(zip(outputs["patches"], weights, strict=True)):
-            row: dict[str, Any] = {"clip_id": one.clip_id, "patch": number, "start_seconds": number * hop}
-            row["end_seconds"] = number * hop + length
-            row |= {f"probability_{name}": float(value) for name, value in zip(fitted.classes, shares, strict=True)}
-            rows.append(row | {"weight": float(weight)})
+    for one, answer in found:
+        clip, best = answer["clip"], int(answer["clip"].argmax())
+        row: dict[str, Any] = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[best]}
+        clips.append(row | {"margin": contract.margin(clip), "patches": len(one.patches)} | contract.by_class(classes, clip))
+        weights = answer["weights"][:, best if answer["weights"].shape[1] > 1 else 0]
+        for number, (shares, weight) in enumerate(zip(answer["patches"], weights, strict=True)):
+            row = {"clip_id": one.clip_id, "patch": number, "start_seconds": number * hop, "end_seconds": number * hop + length}
+            rows.append(row | contract.by_class(classes, shares) | {"weight": float(weight)})
     by_clip = pd.DataFrame(clips).sort_values("clip_id", ignore_index=True)
     return {"predictions": by_clip, "patches": pd.DataFrame(rows).sort_values(["clip_id", "patch"], ignore_index=True)}
 
@@ -357,76 +365,39 @@ def patch_seconds(settings: Settings) -> tuple[float, float]:
     return (np.nan, np.nan) if stored else (settings.extractor.patch_seconds, settings.extractor.hop_seconds)
 
 
-def _outputs(fitted: Fitted, examples: Sequence[Example]) -> Iterator[tuple[Example, dict[str, np.ndarray]]]:
-    """Each example once, with clip (classes,), patches (n_patches, classes) and weights (n_patches, classes or 1)."""
-    order = sorted(range(len(examples)), key=lambda index: (len(examples[index].patches), examples[index].clip_id))
-    batch, size = list[Example](), 0
-    for index in order:
-        one = examples[index]
-        if batch and size + len(one.patches) > EVALUATION_PATCHES:
-            yield from _scored(fitted, batch)
-            batch, size = [], 0
-        batch.append(one)
-        size += len(one.patches)
-    if batch:
-        yield from _scored(fitted, batch)
+def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
+    """Draw ``confusion.png`` into ``folder``."""
+    classes = fitted.known.classes
+    pairs = labels.confusion([classes[one.label] for one, _ in found], [classes[answer["clip"].argmax()] for _, answer in found])
+    draw.confusion(pairs, folder / "confusion.png", edits=False)
 
 
-def _scored(fitted: Fitted, batch: Sequence[Example]) -> Iterator[tuple[Example, dict[str, np.ndarray]]]:
-    counts = np.array([len(one.patches) for one in batch], np.int32)
-    outputs = fitted.forward(np.concatenate([np.asarray(one.patches) for one in batch]), counts)
-    outputs = {name: np.asarray(value) for name, value in outputs.items()}
-    for number, (one, end) in enumerate(zip(batch, np.cumsum(counts), strict=True)):
-        count = len(one.patches)
-        mine = {"patches": outputs["patches"][end - count : end], "weights": outputs["weights"][number, :count]}
-        clip = outputs["clip"][number]
-        if fitted.settings.pooling.evaluation == "majority_vote":
-            clip = majority_vote(mine["patches"][None], np.array([count]))[0]
-        yield one, mine | {"clip": clip}
+def produces(settings: Settings) -> tuple[str, ...]:
+    """The clip's class, and classes of its patches."""
+    return ("classes", "segments")
 
 
 def save(fitted: Fitted, folder: Path) -> None:
-    """Write ``model.keras`` (or ``train.npz``, from which `load` fits a scikit-learn head again) and ``use.json`` into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the network (or ``train.npz``, from which `load` fits a scikit-learn head again), classes, seed and the weights' digest."""
+    known = fitted.known
+    use = {"classes": known.classes, "seed": known.seed, "weights": known.weights_digest}
+    contract.save(folder, fitted.model, use, fitted.settings, _versions(fitted.settings))
     if fitted.model is None:
-        np.savez(folder / "train.npz", rows=fitted.rows, truth=fitted.truth)
-    else:
-        fitted.model.save(folder / "model.keras")
-    use = {"classes": fitted.classes, "seed": fitted.seed, "weights": fitted.weights_digest}
-    saved.write(folder, use, fitted.settings, _versions)
+        np.savez(folder / "train.npz", rows=known.rows, truth=known.truth)
 
 
 def _versions(settings: Settings) -> dict[str, Any]:
     """Of what is frozen."""
     if settings.extractor.kind == "yamnet":
         return {"embeddings": embeddings.VERSION, "profile": yamnet.PROFILE}
-    return saved.of_features(settings) if settings.extractor.kind == "statistics" else {}
+    return contract.of_features(settings) if settings.extractor.kind == "statistics" else {}
 
 
 def load(folder: Path) -> Fitted:
-    """Read what `save` wrote; Keras's safe mode stays on."""
-    use, settings = saved.read(folder, Settings, _versions)
-    classes = tuple(use["classes"])
-    bare = Fitted(None, None, None, np.empty((0, 0)), np.empty(0), settings, classes, use["seed"], use["weights"], None, None)
-    if (folder / "train.npz").is_file():
+    """Read what `save` wrote."""
+    use, settings, model = contract.load(folder, Settings, _versions)
+    known = Known(tuple(use["classes"]), weights_digest=use["weights"], seed=use["seed"])
+    if model is None:
         with np.load(folder / "train.npz", allow_pickle=False) as stored:
-            return _with_pipeline(bare, stored["rows"], stored["truth"])
-    model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
-    tail = model.get_layer("yamnet_tail") if settings.fine_tune.blocks else None
-    return replace(bare, model=model, tail=tail, forward=_forward(model))
-
-
-def pictures(fitted: Fitted, examples: Sequence[Example], folder: Path) -> None:
-    """Draw ``confusion.png`` into ``folder``."""
-    from audiomtl import pictures as draw
-
-    pairs = [(fitted.classes[one.label], fitted.classes[outputs["clip"].argmax()]) for one, outputs in _outputs(fitted, examples)]
-    draw.confusion(labels.confusion([pair[0] for pair in pairs], [pair[1] for pair in pairs]), folder / "confusion.png", edits=False)
-
-
-def _forward(model: keras.Model) -> Any:
-    compiled = tf.function(
-        lambda patches, counts: model([patches, counts], training=False),
-        input_signature=[tf.TensorSpec([None, model.inputs[0].shape[1]], tf.float32), tf.TensorSpec([None], tf.int32)],
-    )
-    return lambda patches, counts: compiled(tf.constant(patches, tf.float32), tf.constant(counts, tf.int32))
+            return _with_pipeline(settings, replace(known, rows=stored["rows"], truth=stored["truth"]))
+    return _fitted(model, settings, replace(known, tail=model.get_layer("yamnet_tail") if settings.fine_tune.blocks else None))

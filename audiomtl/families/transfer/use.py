@@ -28,9 +28,9 @@ def check_settings(raw: Mapping[str, Any], place: str) -> None:
 
 def check_model(fitted: Any, place: str) -> None:
     """Refuse a model that was tampered with: more or fewer classes than its network answers."""
-    heads = fitted.model.get_layer("head") if fitted.tail is not None else fitted.model
-    if heads is not None and (given := heads.get_layer("logits").units) != len(fitted.classes):
-        raise UserError(f"{place}: use.json lists {len(fitted.classes)} classes, but the network has {given}; train it again")
+    heads = fitted.model.get_layer("head") if fitted.known.tail is not None else fitted.model
+    if heads is not None and (given := heads.get_layer("logits").units) != len(fitted.known.classes):
+        raise UserError(f"{place}: use.json lists {len(fitted.known.classes)} classes, but the network has {given}; train it again")
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Listener:
     def __init__(self, fitted: Any) -> None:
         import tensorflow as tf
 
-        self.fitted, self.classes = fitted, fitted.classes
+        self.fitted, self.classes = fitted, fitted.known.classes
         place = fetch.weights(fitted.settings.extractor.weights)
-        if (digest := fetch.digest(place)) != fitted.weights_digest:
+        if (digest := fetch.digest(place)) != fitted.known.weights_digest:
             raise UserError(
-                f"{place} ({digest}): the model was trained on other weights ({fitted.weights_digest}); name those or train again"
+                f"{place} ({digest}): the model was trained on other weights ({fitted.known.weights_digest}); name those or train again"
             )
         self.body = yamnet.set_weights(yamnet.body(fitted.settings.fine_tune.blocks), yamnet.read_weights(place))
         self._body = tf.function(self.body, reduce_retracing=True)
@@ -73,14 +73,14 @@ class Listener:
         ------
         UserError : it cannot be read as sound.
         """
-        from audiomtl.families.transfer.model import Example, _outputs
+        from audiomtl.families.transfer.model import Example, outputs
 
         y = audio.load(path, sample_rate=yamnet.SAMPLE_RATE)
         example = Example("", self._activations(patches_of_waveform(y).numpy()), 0)
-        _, outputs = next(_outputs(self.fitted, [example]))
+        [(_, found)] = outputs(self.fitted, [example])
         hop = yamnet.PATCH_HOP_SAMPLES / yamnet.SAMPLE_RATE
-        starts = hop * np.arange(len(outputs["patches"]))
-        return Heard(outputs["clip"], outputs["patches"], starts, yamnet.PATCH_SAMPLES / yamnet.SAMPLE_RATE)
+        starts = hop * np.arange(len(found["patches"]))
+        return Heard(found["clip"], found["patches"], starts, yamnet.PATCH_SAMPLES / yamnet.SAMPLE_RATE)
 
     def stream(self, path: str | Path) -> Iterator[tuple[float, np.ndarray]]:
         """(start in seconds, scores (classes,)) of each patch of a file of any length, in constant memory.

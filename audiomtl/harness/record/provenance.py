@@ -15,9 +15,10 @@ from typing import Any
 
 from audiomtl import config, definitions
 from audiomtl.data import catalog
+from audiomtl.settings import named
 from audiomtl.settings.family import package_of
 
-FAMILY = ("prepare", "train", "evaluate", "predict")  # what a training calls of a family
+FAMILY = ("prepare", "train", "outputs", "evaluate", "predict")  # what a training calls of a family
 DATASET = ("clips", "copy_baseline", "label_report")  # what it calls of a data set
 
 
@@ -30,6 +31,7 @@ def _roots(raw: Mapping[str, Any]) -> list[str]:
     """Names of the definitions where a training begins: those that it looks up by names in its settings among them."""
     package = package_of(raw["model"])
     found = ["audiomtl.harness.train.child._train", f"{package}.settings.Settings", *(f"{package}.model.{one}" for one in FAMILY)]
+    found += named.modules(config.family("settings", raw["model"]).Settings, raw)
     return found + [f"{module}.{one}" for module in catalog.modules(raw["data"]["dataset"]) for one in DATASET]
 
 

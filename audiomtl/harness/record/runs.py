@@ -15,7 +15,7 @@ from typing import Any
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import experiment
+from audiomtl.harness import ablations, experiment
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import Run, Tracking, runs_folder
 from audiomtl.harness.search import pareto
@@ -223,11 +223,11 @@ def price(names: list[str], slots: int, *, core: bool = False) -> str:
     best run are no trainings.
     """
     files = [config.load_experiment(name) for name in names or config.names("experiments")]
-    files = [experiment.core(file) for file in files] if core else files
+    files = [ablations.core(file) for file in files] if core else files
     tracking = existing()
     lines, trainings, minutes, unknown = [], 0, 0.0, []
     for file in files:
-        others = sum(not experiment.is_best(file, arm) for arm in file.ablations)
+        others = sum(not ablations.is_best(file, arm) for arm in file.ablations)
         count = len(file.settings.seeds) * (1 + others)
         trainings += count
         text = f"{file.name}: {count} trainings (best and {others} ablations, {len(file.settings.seeds)} seeds each)"

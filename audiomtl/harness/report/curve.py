@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from rich.table import Table
 
 from audiomtl import pictures
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment
 from audiomtl.harness.experiment import main_score, train_runs
 from audiomtl.harness.record.store import runs_folder
 from audiomtl.harness.train.progress import console
@@ -25,7 +25,7 @@ def curve(file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str],
     Parameters
     ----------
     fractions : shares in (0, 1].
-    arms : ablations to draw beside the experiment; none takes those that change the extractor, and tasks trained alone (``..._alone``).
+    arms : ablations to draw beside the experiment; none takes those with ``curve = true``.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def curve(file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str],
         raise UserError(f"--fractions {wrong[0]:g}: must be above 0 and at most 1")
     if unknown := [arm for arm in arms if arm not in file.ablations]:
         raise UserError(f"--beside {unknown[0]}: {file.path} has the ablations {', '.join(sorted(file.ablations)) or 'none'}")
-    beside = list(arms) or [arm for arm, changes in file.ablations.items() if "extractor.kind" in changes or arm.endswith("_alone")]
+    beside = list(arms) or list(file.curve)
     names = {
         (arm, share): f"{arm or 'best'} {share:g}" if (arm or share < 1) else ""
         for arm in ["", *beside]
@@ -62,7 +62,7 @@ def curve(file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str],
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder / f"curve_{file.name}.csv", index=False)
     _draw(table, folder / f"curve_{file.name}.png", main_score(file))
-    shown = experiment.Table("trained", "train_share", "clips", f"validation/{main_score(file)}", "95 % interval over seeds", "seeds")
+    shown = Table("trained", "train_share", "clips", f"validation/{main_score(file)}", "95 % interval over seeds", "seeds")
     for one in table.itertuples(index=False):
         clips_text = "" if one[2] is None or one[2] != one[2] else f"{one[2]:g}"
         shown.add_row(str(one[0]), f"{one[1]:g}", clips_text, f"{one[3]:.4f}", f"{one[4]:.4f} to {one[5]:.4f}", str(one[6]))

@@ -125,10 +125,9 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     ]
     if best.older:
         lines.append(f"- In no table: {best.older} more complete best runs, of other code, data or settings, or repeated")
-    if "test/copied_transcript_error_rate" in tables.scores(file, best):
-        lines.append("- The copied transcript is another speaker's of the same sentence: what a system gets that never listens")
-    if "phone_error_rate" in experiment.main_score(file):
-        lines.append("- Phone error rates leave pauses out, in what was said and in what was recognised")
+    shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
+    notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
+    lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
     if over := groups.accuracy_over_groups(file, best, tracking):
         lines.append(f"- {over}")
     parts = [

@@ -152,18 +152,18 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
     for side in ("validation", "test") if job.test else ("validation",):
         if fitted.fit.stopped:
             continue
-        examples = prepared.examples[side]
-        scores |= {f"{side}/{name}": value for name, value in model.evaluate(fitted, examples).items()}
-        predicted = model.predict(fitted, examples)  # one table, or several by name: of clips, of windows
+        found = model.outputs(fitted, prepared.examples[side])
+        scores |= {f"{side}/{name}": value for name, value in model.evaluate(fitted, found).items()}
+        predicted = model.predict(fitted, found)  # one table, or several by name: of clips, of windows
         for name, table in predicted.items() if isinstance(predicted, dict) else [("predictions", predicted)]:
             known = _plain_columns(getattr(prepared.splits, side), besides=table.columns)
             table.merge(known, on="clip_id", how="left", validate="many_to_one").to_parquet(job.folder / f"{name}_{side}.parquet")
-    if not fitted.fit.stopped:
-        pictures.learning_curves(fitted.fit.history, job.folder / "learning_curves.png", best_epoch=fitted.fit.best_epoch)
-        if hasattr(model, "pictures"):
-            model.pictures(fitted, prepared.examples["validation"], job.folder)
-        if job.keep_model:
-            model.save(fitted, job.folder / "model")
+        if side == "validation":
+            pictures.learning_curves(fitted.fit.history, job.folder / "learning_curves.png", best_epoch=fitted.fit.best_epoch)
+            if hasattr(model, "pictures"):
+                model.pictures(fitted, found, job.folder)
+    if job.keep_model and not fitted.fit.stopped:
+        model.save(fitted, job.folder / "model")
     (job.folder / "history.json").write_text(json.dumps(fitted.fit.history, indent=0))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return Result(

@@ -31,12 +31,12 @@ def align(file: ExperimentFile, sound: Path, text: str, *, phones: bool, seed: i
 
     Raises
     ------
-    UserError : an experiment without a head of kind alignment or without a best run; a sound that cannot be read; what `aligned` refuses; a
+    UserError : an experiment that cannot align or has no best run; a sound that cannot be read; what `aligned` refuses; a
         file that is there already, without ``force``.
     """
     place = checked_place(Path(to), tuple(_WRITERS), force) if to else None
     said = _said(text, phones)
-    use, fitted, y = ready(file, sound, "align", ("alignment",), "", seed)
+    use, fitted, y = ready(file, sound, "align", "", seed)
     found = use.align(fitted, y, said, phones=phones)
     if place:
         try:

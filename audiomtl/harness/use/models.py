@@ -64,25 +64,23 @@ def _module(model: str, name: str) -> ModuleType | None:
     return importlib.import_module(module) if importlib.util.find_spec(module) else None
 
 
-def ready(
-    file: ExperimentFile, sound: Path, verb: str, kinds: Sequence[str], head: str, seed: int | None
-) -> tuple[ModuleType, Any, np.ndarray]:
+def ready(file: ExperimentFile, sound: Path, verb: str, head: str, seed: int | None) -> tuple[ModuleType, Any, np.ndarray]:
     """What a family does with a recording (its module ``use``, which has a function ``verb``), the trained model, and the recording
     (n_samples,) at the model's rate.
 
     Parameters
     ----------
-    kinds : of heads that can do it. head : one of them by name; "" for any.
+    head : one that can do it by name; "" for any.
 
     Raises
     ------
     UserError : a family that cannot do it; no such head; no best run; a sound that cannot be read.
     """
     use = part(file, "use", verb)
-    use.check(file.settings, kinds, head, str(file.path))
+    use.check(file.settings, verb, head, str(file.path))
     audio.info(sound)
     fitted, run = recorded_model(file, seed)
-    use.check(fitted.settings, kinds, head, f"run {run.info.run_id}")  # which may have other settings than the file has by now
+    use.check(fitted.settings, verb, head, f"run {run.info.run_id}")  # which may have other settings than the file has by now
     return use, fitted, audio.load(sound, sample_rate=fitted.settings.features.sample_rate)
 
 

@@ -9,7 +9,7 @@ from audiomtl.harness.use.models import checked_place, ready
 
 
 def notes(file: ExperimentFile, sound: Path, *, head: str, seed: int | None, to: str, force: bool) -> tuple[Path, dict[str, int]]:
-    """Write what the best run of an experiment hears as a MIDI file, a track per head of kind notes or melody.
+    """Write what the best run of an experiment hears as a MIDI file, a track per head that finds notes.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def notes(file: ExperimentFile, sound: Path, *, head: str, seed: int | None, to:
         ``force``.
     """
     place = checked_place(Path(to or f"{sound.stem}.mid"), (".mid",), force)
-    use, fitted, y = ready(file, sound, "notes", ("notes", "melody"), head, seed)
+    use, fitted, y = ready(file, sound, "notes", head, seed)
     found = use.notes(fitted, y, head)
     try:
         scores.write_notes(place, found)

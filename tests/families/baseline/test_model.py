@@ -81,7 +81,7 @@ def trained(some, seed: int = 1):
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_classifier_tells_the_sounds_apart(use, name):
     prepared, fitted = trained(settings(classifier__name=name))
-    scores = baseline.evaluate(fitted, prepared.examples["test"])
+    scores = baseline.evaluate(fitted, baseline.outputs(fitted, prepared.examples["test"]))
     assert scores["accuracy"] == scores["balanced_accuracy"] == 1
     assert np.isfinite(scores["loss"])
     assert fitted.parameters == 28  # 13 coefficients and the zero-crossing rate, mean and deviation
@@ -91,10 +91,13 @@ def test_every_classifier_tells_the_sounds_apart(use, name):
 def test_loss_is_that_of_scikit_learn_and_scores_agree_with_predictions(use, name):
     prepared, fitted = trained(settings(classifier__name=name))
     wrong = [replace(one, label=(one.label + (number < 5)) % 3) for number, one in enumerate(prepared.examples["test"])]
-    scores, predicted = baseline.evaluate(fitted, wrong), baseline.predict(fitted, wrong)
-    columns = [f"probability_{kind}" for kind in fitted.classes]
+    scores, predicted = (
+        baseline.evaluate(fitted, baseline.outputs(fitted, wrong)),
+        baseline.predict(fitted, baseline.outputs(fitted, wrong)),
+    )
+    columns = [f"probability_{kind}" for kind in fitted.known.classes]
     clipped = np.clip(predicted[columns].to_numpy(), 1e-7, 1)
-    reference = log_loss(predicted["truth"], clipped / clipped.sum(axis=1, keepdims=True), labels=fitted.classes)
+    reference = log_loss(predicted["truth"], clipped / clipped.sum(axis=1, keepdims=True), labels=fitted.known.classes)
     assert scores["loss"] == pytest.approx(reference, abs=1e-5)
     assert scores["accuracy"] == np.mean(predicted["truth"] == predicted["predicted"]) == 7 / 12
 
@@ -104,20 +107,22 @@ def test_loss_is_that_of_scikit_learn_and_scores_agree_with_predictions(use, nam
 def test_what_is_loaded_predicts_the_same(use, table, tmp_path, name, kinds):
     use(table[table["category"].isin(kinds)])
     prepared, fitted = trained(settings(classifier__name=name))
-    assert baseline.evaluate(fitted, prepared.examples["test"])["accuracy"] == 1
+    assert baseline.evaluate(fitted, baseline.outputs(fitted, prepared.examples["test"]))["accuracy"] == 1
     baseline.save(fitted, tmp_path / "model")
     loaded = baseline.load(tmp_path / "model")
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["train.npz", "use.json"]  # no pickle
     assert json.loads((tmp_path / "model" / "use.json").read_text())["classes"] == list(kinds)
     pd.testing.assert_frame_equal(
-        baseline.predict(loaded, prepared.examples["test"]), baseline.predict(fitted, prepared.examples["test"]), check_exact=True
+        baseline.predict(loaded, baseline.outputs(loaded, prepared.examples["test"])),
+        baseline.predict(fitted, baseline.outputs(fitted, prepared.examples["test"])),
+        check_exact=True,
     )
 
 
 def test_predictions_keep_their_names_in_any_order(use, table):
     prepared, fitted = trained(settings())
     examples = prepared.examples["test"]
-    predicted = baseline.predict(fitted, examples)
+    predicted = baseline.predict(fitted, baseline.outputs(fitted, examples))
     assert list(predicted) == ["clip_id", "truth", "predicted", "margin", "probability_chord", "probability_noise", "probability_sine"]
     assert predicted["clip_id"].tolist() == sorted(table["clip_id"][table["fold"] == 2])
     truth = table.set_index("clip_id")["category"]
@@ -125,8 +130,8 @@ def test_predictions_keep_their_names_in_any_order(use, table):
     shares = predicted.filter(like="probability_").to_numpy()
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     np.testing.assert_allclose(predicted["margin"], np.diff(np.sort(shares))[:, -1])
-    pd.testing.assert_frame_equal(baseline.predict(fitted, examples[::-1]), predicted)
-    alone = pd.concat([baseline.predict(fitted, [one]) for one in examples], ignore_index=True)
+    pd.testing.assert_frame_equal(baseline.predict(fitted, baseline.outputs(fitted, examples[::-1])), predicted)
+    alone = pd.concat([baseline.predict(fitted, baseline.outputs(fitted, [one])) for one in examples], ignore_index=True)
     pd.testing.assert_frame_equal(alone, predicted)
 
 
@@ -136,9 +141,11 @@ def test_a_training_is_a_function_of_clips_and_seed_not_of_the_order_of_rows(use
     _, other = trained(some, seed=5)  # the same fold, another forest
     use(table.sample(frac=1, random_state=0).reset_index(drop=True))
     again_prepared, again = trained(some)
-    expected = baseline.predict(fitted, prepared.examples["test"])
-    pd.testing.assert_frame_equal(baseline.predict(again, again_prepared.examples["test"]), expected, check_exact=True)
-    assert not np.array_equal(baseline.predict(other, prepared.examples["test"])["margin"], expected["margin"])
+    expected = baseline.predict(fitted, baseline.outputs(fitted, prepared.examples["test"]))
+    pd.testing.assert_frame_equal(
+        baseline.predict(again, baseline.outputs(again, again_prepared.examples["test"])), expected, check_exact=True
+    )
+    assert not np.array_equal(baseline.predict(other, baseline.outputs(other, prepared.examples["test"]))["margin"], expected["margin"])
 
 
 def test_numbers_are_standardised_by_train_alone(use, table, tmp_path):
@@ -152,9 +159,9 @@ def test_numbers_are_standardised_by_train_alone(use, table, tmp_path):
     prepared, fitted = trained(settings())
     train = np.stack([one.row for one in prepared.examples["train"]])
     assert {one.clip_id for one in prepared.examples["train"]} == set(table["clip_id"][table["fold"].isin([1, 4])])
-    np.testing.assert_allclose(fitted.pipeline[0].mean_, train.mean(axis=0))
-    np.testing.assert_allclose(fitted.pipeline[0].scale_, train.std(axis=0))
-    np.testing.assert_allclose(fitted.pipeline[:-1].transform(train).mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(fitted.model[0].mean_, train.mean(axis=0))
+    np.testing.assert_allclose(fitted.model[0].scale_, train.std(axis=0))
+    np.testing.assert_allclose(fitted.model[:-1].transform(train).mean(axis=0), 0, atol=1e-9)
     other = np.stack([one.row for one in prepared.examples["validation"]])
     assert abs(train[:, 0].mean() - other[:, 0].mean()) > 20  # the other sides would have moved it
 
@@ -164,7 +171,7 @@ def test_shuffled_labels_are_not_learned(use, table):
     accuracies = []
     for seed in range(4):
         prepared, fitted = trained(settings(), seed)
-        accuracies.append(baseline.evaluate(fitted, prepared.examples["test"])["accuracy"])
+        accuracies.append(baseline.evaluate(fitted, baseline.outputs(fitted, prepared.examples["test"]))["accuracy"])
     assert np.mean(accuracies) < 0.6  # chance is 1/3
 
 
@@ -245,5 +252,5 @@ def test_an_unreadable_recording_is_named(use, table, tmp_path):
 
 def test_the_picture_is_drawn(use, tmp_path):
     prepared, fitted = trained(settings())
-    baseline.pictures(fitted, prepared.examples["validation"], tmp_path)
+    baseline.pictures(fitted, baseline.outputs(fitted, prepared.examples["validation"]), tmp_path)
     assert (tmp_path / "confusion.png").stat().st_size > 1000

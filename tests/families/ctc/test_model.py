@@ -69,11 +69,11 @@ def _train(settings, epochs=None):
 @pytest.mark.parametrize("objective", ["ctc", "frames", "frames_then_ctc"])
 def test_every_objective_learns_tones_and_survives_saving(settings, tmp_path: Path, objective: str) -> None:
     prepared, fitted = _train(settings(network__objective=objective))
-    scores = family.evaluate(fitted, prepared.examples["test"])
+    scores = family.evaluate(fitted, family.outputs(fitted, prepared.examples["test"]))
     assert scores["phone_error_rate"] < 0.35 and scores["frame_accuracy"] > 0.5
     assert scores["blank_share"] == 0 or objective != "frames"  # nothing teaches a framewise network to say blank
 
-    table = family.predict(fitted, prepared.examples["test"])
+    table = family.predict(fitted, family.outputs(fitted, prepared.examples["test"]))
     assert list(table["clip_id"]) == sorted(example.clip_id for example in prepared.examples["test"])
     assert table["edits"].sum() / table["phones"].sum() == pytest.approx(scores["phone_error_rate"])
     assert all(np.all(np.diff(starts) > 0) for starts in table["predicted_starts"])
@@ -81,27 +81,27 @@ def test_every_objective_learns_tones_and_survives_saving(settings, tmp_path: Pa
 
     family.save(fitted, tmp_path / "model")
     loaded = family.load(tmp_path / "model")
-    pd.testing.assert_frame_equal(family.predict(loaded, prepared.examples["test"]), table)
+    pd.testing.assert_frame_equal(family.predict(loaded, family.outputs(loaded, prepared.examples["test"])), table)
     assert keras.models.load_model(tmp_path / "model" / "model.keras", safe_mode=True, compile=False).count_params() == fitted.parameters
-    family.pictures(fitted, prepared.examples["validation"], tmp_path / "pictures")
+    family.pictures(fitted, family.outputs(fitted, prepared.examples["validation"]), tmp_path / "pictures")
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"posteriors.png", "confusion.png"}
 
 
 def test_frame_labels_are_the_phone_at_the_frames_centre(settings) -> None:
     prepared = family.prepare(settings(), 1)
     example = prepared.examples["train"][0]
-    names = [prepared.vocabulary[label - 1] for label in example.labels]
+    names = [prepared.known.vocabulary[label - 1] for label in example.labels]
     for frame, label in enumerate(example.frame_labels):
-        assert prepared.vocabulary[label - 1] == names[min(int(frame * 0.010 / 0.06 + 1e-9), len(names) - 1)]
+        assert prepared.known.vocabulary[label - 1] == names[min(int(frame * 0.010 / 0.06 + 1e-9), len(names) - 1)]
     halved = family.prepare(settings(network__convolution_filters=4, network__time_reduction=2), 1).examples["train"][0]
     np.testing.assert_array_equal(halved.frame_labels, example.frame_labels[::2])
 
 
 def test_vocabulary_and_scaler_come_from_train_only(settings, table: pd.DataFrame) -> None:
     prepared = family.prepare(settings(features__scaling="standard_train"), 1)
-    assert prepared.vocabulary == ("_", "a", "b", "c")
+    assert prepared.known.vocabulary == ("_", "a", "b", "c")
     frames = np.concatenate([example.frames for example in prepared.examples["train"]])
-    np.testing.assert_allclose(prepared.scaler.mean, frames.mean(), rtol=1e-4)
+    np.testing.assert_allclose(prepared.known.scaler.mean, frames.mean(), rtol=1e-4)
     table.at[0, "phones"] = ["x", *table.at[0, "phones"][1:]]  # clip 00 is on the test side: s0, t0 come first when turned by 1 mod 1
     with pytest.raises(UserError, match="x"):
         family.prepare(settings(), 1)

@@ -83,7 +83,7 @@ def trained(settings, seed: int = 1, on_epoch=lambda epoch, scores: True):
 
 
 def output(model, prepared, some, examples, **options) -> np.ndarray:
-    batch = fusion._collate(examples, some, prepared.reading, **options)
+    batch = fusion._collate(examples, some, prepared.known, **options)
     return model({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")}).numpy()
 
 
@@ -94,25 +94,30 @@ def output(model, prepared, some, examples, **options) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["film", "bilinear", "cross_attention"])
 def test_two_modalities_tell_what_neither_tells_alone(use, kind, tmp_path) -> None:
     fitted, prepared = trained(settings(join__kind=kind, training__epochs=30))
-    scores = fusion.evaluate(fitted, prepared.examples["test"])
+    scores = fusion.evaluate(fitted, fusion.outputs(fitted, prepared.examples["test"]))
     assert scores["accuracy"] == scores["accuracy_from_audio_and_text"] >= 0.9
     assert {name for name in scores if "_from_" in name} == {f"accuracy_from_{name}" for name in ("audio", "text", "audio_and_text")}
     assert max(scores["accuracy_from_audio"], scores["accuracy_from_text"]) <= 0.75
     fusion.save(fitted, tmp_path)
     again = fusion.load(tmp_path)
-    assert again.settings == fitted.settings and again.reading.vocabularies == fitted.reading.vocabularies
-    pd.testing.assert_frame_equal(fusion.predict(fitted, prepared.examples["test"]), fusion.predict(again, prepared.examples["test"]))
-    assert fusion.evaluate(again, prepared.examples["test"]) == scores
+    assert again.settings == fitted.settings and again.known.vocabularies == fitted.known.vocabularies
+    pd.testing.assert_frame_equal(
+        fusion.predict(fitted, fusion.outputs(fitted, prepared.examples["test"])),
+        fusion.predict(again, fusion.outputs(again, prepared.examples["test"])),
+    )
+    assert fusion.evaluate(again, fusion.outputs(again, prepared.examples["test"])) == scores
 
 
 @pytest.mark.slow
 def test_all_five_kinds_train_together_and_reload(use, tmp_path) -> None:
     fitted, prepared = trained(settings(ALL, join__kind="aligned", modality_dropout=0.3))
-    scores = fusion.evaluate(fitted, prepared.examples["validation"])
+    scores = fusion.evaluate(fitted, fusion.outputs(fitted, prepared.examples["validation"]))
     assert sum("_from_" in name for name in scores) == 2**5 - 1 and np.isfinite(list(scores.values())).all()
     fusion.save(fitted, tmp_path)
-    expected = fusion.predict(fitted, prepared.examples["test"])
-    pd.testing.assert_frame_equal(fusion.predict(fusion.load(tmp_path), prepared.examples["test"]), expected)
+    expected = fusion.predict(fitted, fusion.outputs(fitted, prepared.examples["test"]))
+    pd.testing.assert_frame_equal(
+        fusion.predict(fusion.load(tmp_path), fusion.outputs(fusion.load(tmp_path), prepared.examples["test"])), expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +127,7 @@ def test_an_absent_modality_is_not_heard_by_the_whole_network(use, table, kind) 
     some = settings(ALL, join__kind=kind)
     prepared = fusion.prepare(some, 1)
     seed_everything(1)
-    model, examples = fusion.network(some, prepared.reading), prepared.examples["train"][:4]
+    model, examples = fusion.network(some, prepared.known), prepared.examples["train"][:4]
     others = [fusion.Example(one.clip_id, one.label, examples[-1].values | {"text": one.values["text"]}) for one in examples]
     absent = ["audio", "image", "score", "table"]
     first, second = (output(model, prepared, some, chosen, absent=absent) for chosen in (examples, others))
@@ -137,7 +142,7 @@ def test_a_clip_is_the_same_in_any_company(use, kind) -> None:
     some = settings(ALL, join__kind=kind)
     prepared = fusion.prepare(some, 1)
     seed_everything(1)
-    model, examples = fusion.network(some, prepared.reading), prepared.examples["train"][:6]
+    model, examples = fusion.network(some, prepared.known), prepared.examples["train"][:6]
     alone = np.concatenate([output(model, prepared, some, [one]) for one in examples])
     assert np.allclose(alone, output(model, prepared, some, examples), atol=1e-5)
 
@@ -145,10 +150,10 @@ def test_a_clip_is_the_same_in_any_company(use, kind) -> None:
 def test_what_is_left_out_is_not_there(use, table) -> None:
     use(table.drop(columns="words"))
     prepared = fusion.prepare(settings(join__leave_out=["text"]), 1)
-    assert list(prepared.examples["train"][0].values) == ["audio"] and not prepared.reading.vocabularies
+    assert list(prepared.examples["train"][0].values) == ["audio"] and not prepared.known.vocabularies
     for kind in ("film", "aligned", "cross_attention"):  # also where the one that is left out would have led
         some = settings(join__leave_out=["text"], join__kind=kind, join__by="text")
-        assert output(fusion.network(some, prepared.reading), prepared, some, prepared.examples["train"][:2]).shape == (2, 2)
+        assert output(fusion.network(some, prepared.known), prepared, some, prepared.examples["train"][:2]).shape == (2, 2)
 
 
 # ---------------------------------------------------------------- reading
@@ -160,12 +165,12 @@ def test_vocabulary_is_of_train_and_sorted_and_unknown_has_its_own_index(use, ta
     changed.at[test[0], "words"] = ["say", "unheard", "high"]
     use(changed)
     prepared = fusion.prepare(settings(), 1)
-    known = prepared.reading.vocabularies["text"]
+    known = prepared.known.vocabularies["text"]
     assert known == tuple(sorted(known)) and "unheard" not in known and {"say", "low", "high"} <= set(known)
     one = next(one for one in prepared.examples["test"] if one.clip_id == changed["clip_id"][test[0]])
     assert one.values["text"].tolist() == [known.index("say") + 2, 1, known.index("high") + 2]
     assert all((example.values["text"] > 1).all() for example in prepared.examples["train"])
-    model = fusion.network(settings(), prepared.reading)
+    model = fusion.network(settings(), prepared.known)
     assert model.get_layer("text_embedding").input_dim == len(known) + 2
 
 
@@ -187,10 +192,10 @@ def test_a_score_has_the_frames_of_its_sound(use) -> None:
     some = settings(ALL)
     prepared = fusion.prepare(some, 1)
     one = prepared.examples["train"][0]
-    batch = fusion._collate([one], some, prepared.reading)
+    batch = fusion._collate([one], some, prepared.known)
     assert batch["score"].shape[1] == batch["audio"].shape[1] == batch["score_length"][0] == len(one.values["audio"])
     alone = settings({"score": "notes"})
-    batch = fusion._collate([fusion.Example(one.clip_id, one.label, {"score": one.values["score"]})], alone, prepared.reading)
+    batch = fusion._collate([fusion.Example(one.clip_id, one.label, {"score": one.values["score"]})], alone, prepared.known)
     assert batch["score"].shape[1] == round(one.values["score"][0, 1] / 0.010) + 1
 
 
@@ -200,23 +205,26 @@ def test_a_clip_may_lack_a_modality(use, table) -> None:
     use(changed)
     prepared = fusion.prepare(settings(), 1)
     assert prepared.facts["train/with_text"] == 27 and prepared.facts["train/with_audio"] == 36
-    batch = fusion._collate(prepared.examples["train"], settings(), prepared.reading)
+    batch = fusion._collate(prepared.examples["train"], settings(), prepared.known)
     assert batch["presence"][:, 0].all() and batch["presence"][:, 1].sum() == 27
     missing = [one for one in prepared.examples["train"] if one.values["text"] is None]
     seed_everything(1)
-    model = fusion.network(settings(), prepared.reading)
-    fitted = fusion.Fitted(model, settings(), prepared.reading, fusion._forward(model), None)
-    scores = fusion.evaluate(fitted, missing)
+    model = fusion.network(settings(), prepared.known)
+    fitted = fusion._fitted(model, settings(), prepared.known)
+    scores = fusion.evaluate(fitted, fusion.outputs(fitted, missing))
     assert "accuracy_from_text" not in scores and scores["accuracy_from_audio_and_text"] == scores["accuracy_from_audio"]
 
 
 def test_loss_and_scores_are_what_they_say(use) -> None:
     prepared = fusion.prepare(settings(), 1)
     seed_everything(1)
-    model = fusion.network(settings(), prepared.reading)
-    fitted = fusion.Fitted(model, settings(), prepared.reading, fusion._forward(model), None)
+    model = fusion.network(settings(), prepared.known)
+    fitted = fusion._fitted(model, settings(), prepared.known)
     examples = prepared.examples["validation"]
-    scores, said = fusion.evaluate(fitted, examples), fusion.predict(fitted, list(reversed(examples)))
+    scores, said = (
+        fusion.evaluate(fitted, fusion.outputs(fitted, examples)),
+        fusion.predict(fitted, fusion.outputs(fitted, list(reversed(examples)))),
+    )
     assert said["clip_id"].tolist() == sorted(one.clip_id for one in examples)
     assert scores["accuracy"] == (said["truth"] == said["predicted"]).mean()
     right = [row[f"probability_{row['truth']}"] for _, row in said.iterrows()]
@@ -322,8 +330,8 @@ def test_the_loss_reaches_every_weight(use) -> None:
     some = settings(ALL, join__kind="aligned")
     prepared = fusion.prepare(some, 1)
     seed_everything(1)
-    model = fusion.network(some, prepared.reading)
-    batch = fusion._collate(prepared.examples["train"][:8], some, prepared.reading)
+    model = fusion.network(some, prepared.known)
+    batch = fusion._collate(prepared.examples["train"][:8], some, prepared.known)
     with tf.GradientTape() as tape:
         shares = model({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")})
         value = tf.reduce_sum(tf.math.log(shares[:, 0]))

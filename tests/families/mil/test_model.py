@@ -89,7 +89,7 @@ def trained(some, seed: int = 1):
 
 def test_the_style_is_learned_from_a_passage_and_the_passage_is_found(use):
     prepared, fitted = trained(settings(pooling__name="linear_softmax"))
-    scores = mil.evaluate(fitted, prepared.examples["validation"])
+    scores = mil.evaluate(fitted, mil.outputs(fitted, prepared.examples["validation"]))
     assert scores["accuracy"] >= 0.8
     assert scores["evidence_probability_auc"] > 0.8  # 0.5 is chance
     assert scores["evidence_weight_auc"] > 0.8
@@ -142,7 +142,7 @@ def test_every_id_comes_back_once_with_its_own_truth_and_windows(use, table, mon
     for side in ("train", "validation", "test"):
         examples = list(prepared.examples[side])
         np.random.default_rng(seed).shuffle(examples)
-        tables = mil.predict(fitted, examples)
+        tables = mil.predict(fitted, mil.outputs(fitted, examples))
         clips, windows_of = tables["predictions"], tables["windows"]
         assert sorted(clips["clip_id"]) == sorted(prepared.splits.sides()[side]["clip_id"])
         truth = table.set_index("clip_id")["style"]
@@ -154,20 +154,20 @@ def test_every_id_comes_back_once_with_its_own_truth_and_windows(use, table, mon
             assert mine["window"].tolist() == list(range(len(one.first)))
             np.testing.assert_allclose(mine["start_seconds"], one.first * 0.016)
             np.testing.assert_allclose(mine["weight"].sum(), 1, atol=1e-5)
-            shares = mine[[f"probability_{name}" for name in fitted.classes]].to_numpy()
+            shares = mine[[f"probability_{name}" for name in fitted.known.classes]].to_numpy()
             np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
             row = clips.set_index("clip_id").loc[one.clip_id]
             np.testing.assert_allclose(
-                shares.mean(axis=0), [row[f"probability_{name}"] for name in fitted.classes], atol=1e-5
+                shares.mean(axis=0), [row[f"probability_{name}"] for name in fitted.known.classes], atol=1e-5
             )  # mean pooling
 
 
 def test_a_clip_gets_the_same_prediction_alone_and_among_others(use):
     prepared, fitted = trained(settings(training__epochs=2, pooling__name="attention"))
     examples = prepared.examples["train"]
-    together = mil.predict(fitted, examples)["predictions"].set_index("clip_id")
+    together = mil.predict(fitted, mil.outputs(fitted, examples))["predictions"].set_index("clip_id")
     for one in examples[:5]:
-        alone = mil.predict(fitted, [one])["predictions"].iloc[0]
+        alone = mil.predict(fitted, mil.outputs(fitted, [one]))["predictions"].iloc[0]
         assert abs(alone["margin"] - together.loc[one.clip_id, "margin"]) < 1e-5
 
 
@@ -200,21 +200,21 @@ def test_leaky_split_has_songs_on_every_side_and_no_window_twice(use):
 def test_scaler_and_classes_are_trains(use):
     prepared = mil.prepare(settings(), 1)
     values = np.concatenate([one.frames for one in prepared.examples["train"]])
-    np.testing.assert_allclose(prepared.scaler.mean, values.mean(axis=0), rtol=1e-4, atol=1e-4)
-    assert prepared.classes == ("high", "low", "middle")
+    np.testing.assert_allclose(prepared.known.scaler.mean, values.mean(axis=0), rtol=1e-4, atol=1e-4)
+    assert prepared.known.classes == ("high", "low", "middle")
 
 
 def test_saved_model_gives_the_same_tables(use, tmp_path):
     prepared, fitted = trained(settings(training__epochs=1, pooling__name="gated_attention"))
     mil.save(fitted, tmp_path)
     again = mil.load(tmp_path)
-    for name, table in mil.predict(fitted, prepared.examples["test"]).items():
-        pd.testing.assert_frame_equal(table, mil.predict(again, prepared.examples["test"])[name])
+    for name, table in mil.predict(fitted, mil.outputs(fitted, prepared.examples["test"])).items():
+        pd.testing.assert_frame_equal(table, mil.predict(again, mil.outputs(again, prepared.examples["test"]))[name])
 
 
 def test_pictures_are_drawn(use, tmp_path):
     prepared, fitted = trained(settings(training__epochs=1))
-    mil.pictures(fitted, prepared.examples["validation"], tmp_path)
+    mil.pictures(fitted, mil.outputs(fitted, prepared.examples["validation"]), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"confusion.png", "evidence_best.png", "evidence_worst.png"}
 
 
@@ -228,8 +228,8 @@ def test_stored_embeddings_are_windows(use, table, tmp_path):
     use(table.assign(embedding_path=paths, path=paths).drop(columns="passages"))
     some = settings(network__window="embedding", features__scaling="none", pooling__name="max")
     prepared, fitted = trained(some)
-    assert mil.evaluate(fitted, prepared.examples["train"])["accuracy"] > 0.9
-    assert mil.predict(fitted, prepared.examples["test"])["windows"]["start_seconds"].isna().all()
+    assert mil.evaluate(fitted, mil.outputs(fitted, prepared.examples["train"]))["accuracy"] > 0.9
+    assert mil.predict(fitted, mil.outputs(fitted, prepared.examples["test"]))["windows"]["start_seconds"].isna().all()
     with pytest.raises(UserError, match=r"need each other"):
         mil.prepare(settings(), 1)
 

@@ -9,6 +9,7 @@ from audiomtl.families.fusion import encoders as modalities
 from audiomtl.families.multitask import encoder as trunk
 from audiomtl.families.multitask.settings import Encoder
 from audiomtl.nn.fit import seed_everything
+from audiomtl.nn.masking import MeanOverSteps
 
 HERTZ = librosa.mel_frequencies(50, fmin=50, fmax=4000)[1:-1].tolist()
 KEYS = trunk.KEYS
@@ -62,7 +63,7 @@ def test_masks_and_means_count_a_clip_s_own_steps() -> None:
     x, lengths = np.arange(1.0, 7.0, dtype=np.float32).reshape(1, 6, 1), np.array([5], np.int32)
     assert trunk.Masked(2)([x, lengths]).numpy()[0, :, 0].tolist() == [1, 2, 3, 0, 0, 0]
     assert trunk.Valid(2)([x, lengths]).numpy()[0].tolist() == [True] * 3 + [False] * 3
-    assert trunk.MeanOverSteps(2)([x, lengths]).numpy().tolist() == [[2.0]]
+    assert MeanOverSteps(2)([x, lengths]).numpy().tolist() == [[2.0]]
     assert trunk.Masked(1)([np.ones((1, 6, 2, 3), np.float32), lengths]).numpy().sum() == 5 * 2 * 3
     assert trunk.WholeSteps(4)(x).shape == (1, 8, 1) and trunk.WholeSteps(3)(x).shape == (1, 6, 1)
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 from audiomtl.data import audio, catalog, scaling
 from audiomtl.errors import UserError
 from audiomtl.families.multitask import model as multitask
-from audiomtl.families.multitask import tasks
 from audiomtl.families.multitask.balancing import METHODS
 from audiomtl.families.multitask.examples import collate
+from audiomtl.families.multitask.heads import kind
 from audiomtl.nn.fit import seed_everything
 from tests import small_multitask
 from tests.small_multitask import KINDS
@@ -94,14 +94,14 @@ def trained(settings, seed: int = 1, on_epoch=lambda epoch, scores: True):
 def network(some, prepared):
     """An untrained network with no weight at 0."""
     seed_everything(0)
-    model, random = multitask.network(some, prepared.names, len(prepared.symbols), 0), np.random.default_rng(0)
+    model, random = multitask.network(some, prepared.known, 0), np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(variable.numpy() + 0.02 * random.normal(size=variable.shape))
     return model
 
 
 def batch_of(examples, prepared, some) -> dict:
-    made = collate(examples, prepared.names, prepared.scaler, some)
+    made = collate(examples, prepared.known.names, prepared.known.scaler, some)
     return {name: tf.constant(value) for name, value in made.items() if name != "clip_ids"}
 
 
@@ -112,7 +112,7 @@ def outputs_of(model, batch, some) -> dict:
 def loss_of(name: str, model, examples, prepared, some) -> float:
     batch = batch_of(examples, prepared, some)
     found = outputs_of(model, batch, some)[name]
-    return float(tasks.loss(some.heads[name].kind, found, batch[f"target_{name}"], batch[f"weight_{name}"], batch["steps"]))
+    return float(kind(some.heads[name].kind).loss(found, batch[f"target_{name}"], batch[f"weight_{name}"], batch["steps"]))
 
 
 def without(example, name: str):
@@ -131,7 +131,7 @@ def assert_same_tables(one: dict, other: dict) -> None:
 @pytest.mark.slow
 def test_both_tasks_are_learned_and_reload(use, tmp_path) -> None:
     fitted, prepared = trained(settings(encoder__filters=[16, 16], training__epochs=14, optimizer__learning_rate=0.005))
-    scores = multitask.evaluate(fitted, prepared.examples["test"])
+    scores = multitask.evaluate(fitted, multitask.outputs(fitted, prepared.examples["test"]))
     assert scores["event_accuracy"] >= 0.9 and scores["activity_step_f1"] >= 0.6 and scores["activity_segment_f1"] >= 0.55
     assert scores["loss"] == pytest.approx(scores["event_loss"] + scores["activity_loss"])
     last = fitted.fit.history[-1]
@@ -139,7 +139,10 @@ def test_both_tasks_are_learned_and_reload(use, tmp_path) -> None:
     assert last["train/loss"] == pytest.approx(last["train/event_loss"] + last["train/activity_loss"], rel=1e-3)
     multitask.save(fitted, tmp_path)
     again = multitask.load(tmp_path)
-    assert_same_tables(multitask.predict(fitted, prepared.examples["test"]), multitask.predict(again, prepared.examples["test"]))
+    assert_same_tables(
+        multitask.predict(fitted, multitask.outputs(fitted, prepared.examples["test"])),
+        multitask.predict(again, multitask.outputs(again, prepared.examples["test"])),
+    )
 
 
 @pytest.mark.slow
@@ -150,8 +153,8 @@ def test_every_head_trains_on_every_encoder_and_reloads(use, kind, tmp_path) -> 
     history = fitted.fit.history
     assert set(fitted.model.output) == set(EVERY)
     assert history[1]["train/loss"] < history[0]["train/loss"] and {f"train/{name}_loss" for name in EVERY} <= set(history[0])
-    scores = multitask.evaluate(fitted, prepared.examples["test"])
-    known = ["loss", *(f"{name}_{score}" for name, head in fitted.settings.heads.items() for score in ("loss", *judged(head.kind)))]
+    scores = multitask.evaluate(fitted, multitask.outputs(fitted, prepared.examples["test"]))
+    known = ["loss", *(f"{name}_{score}" for name, head in fitted.settings.heads.items() for score in ("loss", *head.about.scores))]
     assert set(scores) == set(known)  # what a file may name is what there is
     multitask.save(fitted, tmp_path)
     again = multitask.load(tmp_path)
@@ -159,13 +162,7 @@ def test_every_head_trains_on_every_encoder_and_reloads(use, kind, tmp_path) -> 
     one, other = (outputs_of(model, batch, fitted.settings) for model in (fitted.model, again.model))
     for name in EVERY:
         assert np.array_equal(one[name], other[name]), name
-    assert multitask.evaluate(again, prepared.examples["test"]) == pytest.approx(scores)
-
-
-def judged(kind: str) -> tuple[str, ...]:
-    from audiomtl.families.multitask.settings import JUDGED
-
-    return JUDGED[kind]
+    assert multitask.evaluate(again, multitask.outputs(again, prepared.examples["test"])) == pytest.approx(scores)
 
 
 @pytest.mark.slow
@@ -174,11 +171,13 @@ def test_an_auxiliary_head_is_not_saved(use, eagerly, tmp_path) -> None:
     multitask.save(fitted, tmp_path)
     again = multitask.load(tmp_path)
     assert set(again.model.output) == {"event"} and again.parameters < fitted.parameters
-    assert {"event_accuracy", "activity_step_f1"} <= set(multitask.evaluate(fitted, prepared.examples["test"]))
-    assert "activity_step_f1" not in multitask.evaluate(again, prepared.examples["test"])
-    tables = multitask.predict(again, prepared.examples["test"])
+    assert {"event_accuracy", "activity_step_f1"} <= set(multitask.evaluate(fitted, multitask.outputs(fitted, prepared.examples["test"])))
+    assert "activity_step_f1" not in multitask.evaluate(again, multitask.outputs(again, prepared.examples["test"]))
+    tables = multitask.predict(again, multitask.outputs(again, prepared.examples["test"]))
     assert set(tables) == {"predictions"}
-    assert_same_tables(tables, {"predictions": multitask.predict(fitted, prepared.examples["test"])["predictions"]})
+    assert_same_tables(
+        tables, {"predictions": multitask.predict(fitted, multitask.outputs(fitted, prepared.examples["test"]))["predictions"]}
+    )
 
 
 @pytest.mark.slow
@@ -190,7 +189,7 @@ def test_tables_name_every_clip_step_and_event_once(use, eagerly, table) -> None
     side = "test" if any(one.clip_id == "clip_08" for one in prepared.examples["test"]) else "validation"
     examples = prepared.examples[side]
     assert any(one.clip_id == "clip_08" for one in examples)
-    tables = multitask.predict(fitted, list(reversed(examples)))
+    tables = multitask.predict(fitted, multitask.outputs(fitted, list(reversed(examples))))
     assert list(tables) == ["predictions", "steps", "events"]
     assert tables["predictions"]["clip_id"].tolist() == sorted(one.clip_id for one in examples)
     counts = tables["steps"].groupby("clip_id").size()
@@ -217,7 +216,7 @@ def test_padding_has_no_influence(use, kind) -> None:
     steps = -(-len(short.frames) // 4)
     for name, head in some.heads.items():
         one, other = alone[name][0].numpy(), together[name][0].numpy()
-        if head.kind not in tasks.PER_CLIP:
+        if not head.about.per_clip:
             assert len(other) > steps
             other = other[:steps]
         if head.kind == "alignment":
@@ -241,7 +240,7 @@ def test_a_batch_without_a_label_leaves_its_head_alone(use, name) -> None:
     with tf.GradientTape(persistent=True) as tape:
         found = outputs_of(model, batch, some)
         losses = {
-            other: tasks.loss(head.kind, found[other], batch[f"target_{other}"], batch[f"weight_{other}"], batch["steps"])
+            other: kind(head.kind).loss(found[other], batch[f"target_{other}"], batch[f"weight_{other}"], batch["steps"])
             for other, head in some.heads.items()
         }
     assert float(losses[name]) == 0.0 and all(float(value) > 0 for other, value in losses.items() if other != name)
@@ -270,11 +269,11 @@ def test_scores_are_over_the_clips_that_have_the_label(use, eagerly) -> None:
     """Those that lack it change nothing: half of the test side is judged as if it were alone."""
     fitted, prepared = trained(settings(EVERY, training__epochs=1, **STEPS))
     half, rest = prepared.examples["test"][:4], prepared.examples["test"][4:]
-    found = multitask.evaluate(fitted, half)
+    found = multitask.evaluate(fitted, multitask.outputs(fitted, half))
     for name in EVERY:
         rest = [without(one, name) for one in rest]
-    assert multitask.evaluate(fitted, half + rest) == pytest.approx(found, rel=1e-4)
-    assert multitask.evaluate(fitted, rest) == {"loss": 0.0}
+    assert multitask.evaluate(fitted, multitask.outputs(fitted, half + rest)) == pytest.approx(found, rel=1e-4)
+    assert multitask.evaluate(fitted, multitask.outputs(fitted, rest)) == {"loss": 0.0}
 
 
 def test_a_share_of_labels_is_kept_and_counted(use) -> None:
@@ -327,11 +326,13 @@ def test_item_weights_multiply_a_clip(use, table, name) -> None:
 def test_a_task_of_weight_0_is_not_trained(use, eagerly) -> None:
     fitted, prepared = trained(settings(heads__activity__weight=0.0, training__epochs=2))
     seed_everything(1)
-    start = multitask.network(fitted.settings, prepared.names, 0, 1)
+    start = multitask.network(fitted.settings, prepared.known, 1)
     assert np.array_equal(start.get_layer("head_activity").kernel, fitted.model.get_layer("head_activity").kernel)
     assert not np.array_equal(start.get_layer("head_event").kernel, fitted.model.get_layer("head_event").kernel)
     assert "train/activity_loss" not in fitted.fit.history[-1]
-    assert "activity_step_f1" in multitask.evaluate(fitted, prepared.examples["test"])  # of the untrained head: a line of the table
+    assert "activity_step_f1" in multitask.evaluate(
+        fitted, multitask.outputs(fitted, prepared.examples["test"])
+    )  # of the untrained head: a line of the table
 
 
 # ---------------------------------------------------------------- coupling
@@ -343,7 +344,7 @@ def test_coupling_teaches_a_head_without_labels(use, eagerly) -> None:
     some = settings(heads__activity__weight=0.0, coupling__agreement__weight=1.0, training__epochs=2)
     fitted, prepared = trained(some)
     seed_everything(1)
-    start = multitask.network(some, prepared.names, 0, 1)
+    start = multitask.network(some, prepared.known, 1)
     for name in ("head_activity", "head_event"):
         assert not np.array_equal(start.get_layer(name).kernel, fitted.model.get_layer(name).kernel)
     last = fitted.fit.history[-1]
@@ -465,7 +466,7 @@ def test_clips_that_cannot_be_learned_are_refused(use, table) -> None:
 def test_a_given_text_is_aligned_where_it_is_what_was_sung(use, table) -> None:
     some = settings({"text": {"kind": "alignment"}}, inputs__text="given_phones", **STEPS)
     prepared = multitask.prepare(some, 1)
-    assert prepared.symbols == ("_", "o", "s", "t")
+    assert prepared.known.symbols == ("_", "o", "s", "t")
     one = prepared.examples["train"][0]
     assert len(one.text) == 2 * len(one.row["given_phones"]) + 1 and set(one.targets["text"]) == set(range(len(one.text)))
     use(table.assign(given_phones=[("o", "t")] * len(table)))
@@ -477,7 +478,7 @@ def test_clean_targets_are_scaled_frames_averaged_over_steps(use) -> None:
     some = settings({"clean": {"kind": "mel", "column": "vocals_path"}}, **STEPS)
     prepared = multitask.prepare(some, 1)
     one = prepared.examples["test"][0]
-    scaled = scaling.apply(one.frames, prepared.scaler)
+    scaled = scaling.apply(one.frames, prepared.known.scaler)
     by_hand = np.array([scaled[first : first + 4].mean(axis=0) for first in range(0, len(scaled), 4)])
     assert np.allclose(one.targets["clean"], by_hand, atol=1e-5) and one.targets["clean"].dtype == np.float32
     assert zlib.crc32(one.frames.tobytes()) == zlib.crc32(multitask.prepare(some, 1).examples["test"][0].frames.tobytes())

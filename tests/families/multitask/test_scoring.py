@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from audiomtl.data.scores import KEYS
-from audiomtl.families.multitask import scoring as judging
-from audiomtl.families.multitask import targets
-from audiomtl.families.multitask.scoring import Judged
+from audiomtl.families.multitask.heads import Answer, kind
+from audiomtl.families.multitask.heads.melody import REST
 from tests.small_multitask import KINDS, settings
 
 N = 100  # frames of 20 ms
@@ -33,13 +32,13 @@ def perfect(name: str, row) -> np.ndarray:
 def target_of(name: str, row) -> np.ndarray:
     if name == "vocals":
         return np.random.default_rng(len(row["clip_id"])).normal(size=(N, 4))
-    return np.asarray(targets.target(name, SOME.heads[name], row, N, NAMES.get(name, ()), SOME))
+    return np.asarray(kind(SOME.heads[name].kind).target(name, SOME.heads[name], row, N, NAMES.get(name, ()), SOME, None))
 
 
 def scored(name: str, outputs=None, rows=(ROW, OTHER)) -> dict[str, float]:
     outputs = [perfect(name, row) for row in rows] if outputs is None else outputs
-    clips = [Judged(row["clip_id"], row, target_of(name, row), output, N) for row, output in zip(rows, outputs, strict=True)]
-    return judging.scores(SOME.heads[name], clips, NAMES.get(name, ()), SOME, every_score=True)
+    clips = [Answer(row["clip_id"], row, target_of(name, row), output, N) for row, output in zip(rows, outputs, strict=True)]
+    return kind(SOME.heads[name].kind).scores(SOME.heads[name], clips, NAMES.get(name, ()), SOME, every_score=True)
 
 
 BEST_IS_0 = ("median_ms", "mean_ms", "boundary_mean_ms", "boundary_median_ms", "error_rate", "l1", "absolute_error", "voicing_false_alarm",
@@ -73,8 +72,8 @@ def test_a_text_s_own_column_is_judged() -> None:
     head = SOME.heads["text"].model_copy(update={"column": "sung"})
     row = {**ROW, "sung": ROW["phones"], "phones": ("x", "y", "z", "_")}
     some = SOME.model_copy(update={"inputs": SOME.inputs.model_copy(update={"text": "sung"})})
-    clip = Judged("one", row, target_of("text", ROW), perfect("text", ROW), N)
-    assert judging.scores(head, [clip], (), some, every_score=True)["mean_ms"] == pytest.approx(0, abs=1e-6)
+    clip = Answer("one", row, target_of("text", ROW), perfect("text", ROW), N)
+    assert kind(head.kind).scores(head, [clip], (), some, every_score=True)["mean_ms"] == pytest.approx(0, abs=1e-6)
 
 
 def test_phones_are_judged_where_one_lies() -> None:
@@ -95,7 +94,7 @@ def test_a_melody_with_a_wrong_note() -> None:
     found = scored("melody", [output], [ROW])
     assert found["raw_pitch_accuracy"] == pytest.approx(20 / 50) and found["onset_f1"] == pytest.approx(0.5)
     assert found["frame_accuracy"] == pytest.approx(70 / 100) and found["voicing_recall"] == 1 and found["voicing_false_alarm"] == 0
-    silent = scored("melody", [np.eye(KEYS + 1)[np.full(N, targets.REST)]], [ROW])
+    silent = scored("melody", [np.eye(KEYS + 1)[np.full(N, REST)]], [ROW])
     assert silent["onset_f1"] == 0 and silent["raw_pitch_accuracy"] == 0 and silent["frame_accuracy"] == pytest.approx(0.5)
     rest = {**ROW, "notes": ()}
     assert scored("melody", None, [rest]) == {"frame_accuracy": 1.0}  # there is nothing that a note could be measured by
@@ -120,8 +119,8 @@ def test_segments_by_hand() -> None:
     output[80:90, 0] = 0.6
     found = scored("activity", [output], [ROW])
     assert found["step_f1"] == pytest.approx(2 * 20 / (50 + 30))
-    quick = judging.scores(
-        SOME.heads["activity"], [Judged("one", ROW, target_of("activity", ROW), output, N)], NAMES["activity"], SOME, every_score=False
+    quick = kind("segments").scores(
+        SOME.heads["activity"], [Answer("one", ROW, target_of("activity", ROW), output, N)], NAMES["activity"], SOME, every_score=False
     )
     assert quick == {"step_f1": found["step_f1"]}
     output[80:90, 0] = 0.4  # below the threshold
@@ -138,10 +137,10 @@ def test_numbers_by_hand() -> None:
 
 
 def test_what_is_heard_is_in_order() -> None:
-    heard = {name: judging.heard(SOME.heads[name], perfect(name, ROW), ROW["phones"], NAMES.get(name, ()), N, SOME)
+    heard = {name: kind(SOME.heads[name].kind).spans(SOME.heads[name], perfect(name, ROW), ROW, NAMES.get(name, ()), N, SOME)
              for name in ("text", "phones", "melody", "voice", "activity")}  # fmt: skip
     assert heard["text"] == [(pytest.approx(0.19), pytest.approx(0.59), "a"), (pytest.approx(0.59), pytest.approx(1.29), "b")]
     assert [phone for *_, phone in heard["phones"]] == ["_", "a", "b", "_"]
     assert [pitch for *_, pitch in heard["melody"]] == [pitch for *_, pitch in heard["voice"]] == [60, 64]
     assert [name for *_, name in heard["activity"]] == ["dog"]
-    assert judging.heard(SOME.heads["text"], np.ones((N, 1)), (), (), N, SOME) == []
+    assert kind("alignment").spans(SOME.heads["text"], np.ones((N, 1)), {**ROW, "phones": ()}, (), N, SOME) == []

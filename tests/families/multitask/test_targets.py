@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audiomtl.data.scores import KEYS
 from audiomtl.errors import UserError
-from audiomtl.families.multitask import targets
-from audiomtl.families.multitask.targets import KEYS, REST
+from audiomtl.families.multitask import steps
+from audiomtl.families.multitask.examples import classes_of, target
+from audiomtl.families.multitask.heads.melody import REST, keys_of
+from audiomtl.families.multitask.heads.segments import activity
 from tests.small_multitask import KINDS, settings
 
 TENTHS = np.arange(6) * 0.1  # (6,) seconds
@@ -27,50 +30,50 @@ def row(**columns):
 
 def target_of(name: str, clip, names=(), n_frames: int = 6, some=None):
     some = some or grid()
-    return targets.target(name, some.heads[name], clip, n_frames, names, some)
+    return target(name, some.heads[name], clip, n_frames, names, some, None)
 
 
 # ---------------------------------------------------------------- grids
 
 
 def test_a_step_stands_for_the_middle_of_its_frames() -> None:
-    assert np.allclose(targets.step_times(5, grid()), [0, 0.1, 0.2, 0.3, 0.4])
-    assert np.allclose(targets.step_times(5, grid(2, 1)), [0.05, 0.25, 0.45])
-    assert len(targets.step_times(8, grid(2, 2))) == 2 and len(targets.step_times(9, grid(2, 2))) == 3
+    assert np.allclose(steps.step_times(5, grid()), [0, 0.1, 0.2, 0.3, 0.4])
+    assert np.allclose(steps.step_times(5, grid(2, 1)), [0.05, 0.25, 0.45])
+    assert len(steps.step_times(8, grid(2, 2))) == 2 and len(steps.step_times(9, grid(2, 2))) == 3
 
 
 def test_activity_counts_steps_that_are_half_filled() -> None:
     """Steps of 0.2 s: 0.29 to 0.71 s fills half of the second, all of the third, half of the fourth; 0.95 to 1 s too little."""
-    found = targets.activity([(0.29, 0.71), (0.95, 1.0)], 1, 12, 3, grid(2, 1))
+    found = activity([(0.29, 0.71), (0.95, 1.0)], 1, 12, 3, grid(2, 1))
     assert found.shape == (6, 3) and found[:, 1].tolist() == [0, 1, 1, 1, 0, 0] and not found[:, [0, 2]].any()
-    assert not targets.activity([], 1, 12, 3, grid(2, 1)).any()
-    two = targets.activity([(0.2, 0.25), (0.3, 0.36)], 0, 4, 1, grid(2, 1))  # 0.05 s and 0.06 s of one step
+    assert not activity([], 1, 12, 3, grid(2, 1)).any()
+    two = activity([(0.2, 0.25), (0.3, 0.36)], 0, 4, 1, grid(2, 1))  # 0.05 s and 0.06 s of one step
     assert two[:, 0].tolist() == [0, 1]
 
 
 def test_spoken_is_the_span_that_holds_a_time() -> None:
-    assert targets.spoken([0.0, 0.2], [0.1, 0.4], TENTHS).tolist() == [0, -1, 1, 1, -1, -1]
-    assert targets.spoken([0.05, 0.2], [0.2, 0.3], TENTHS).tolist() == [-1, 0, 1, -1, -1, -1]
-    assert targets.spoken([], [], TENTHS).tolist() == [-1] * 6
+    assert steps.spoken([0.0, 0.2], [0.1, 0.4], TENTHS).tolist() == [0, -1, 1, 1, -1, -1]
+    assert steps.spoken([0.05, 0.2], [0.2, 0.3], TENTHS).tolist() == [-1, 0, 1, -1, -1, -1]
+    assert steps.spoken([], [], TENTHS).tolist() == [-1] * 6
 
 
 def test_a_melody_is_a_key_or_rest() -> None:
     """A time belongs to the nearest step, halfway to the later one: 0.35 s to step 4."""
-    found = targets.melody([(0.1, 0.3, 60), (0.35, 0.5, 62)], TENTHS, "one")
+    found = keys_of([(0.1, 0.3, 60), (0.35, 0.5, 62)], TENTHS, "one")
     assert found.tolist() == [REST, 39, 39, REST, 41, REST]  # 60 - 21, 62 - 21
-    assert targets.melody([(0.1, 0.3, 21), (0.3, 0.5, 108)], TENTHS, "one").tolist() == [REST, 0, 0, 87, 87, REST]
-    assert targets.melody([], TENTHS, "one").tolist() == [REST] * 6
-    late = targets.melody([(0.34, 0.56, 60)], TENTHS + 0.05, "one")  # on 0.05, 0.15 ... it is held at 0.35 and 0.45 s
+    assert keys_of([(0.1, 0.3, 21), (0.3, 0.5, 108)], TENTHS, "one").tolist() == [REST, 0, 0, 87, 87, REST]
+    assert keys_of([], TENTHS, "one").tolist() == [REST] * 6
+    late = keys_of([(0.34, 0.56, 60)], TENTHS + 0.05, "one")  # on 0.05, 0.15 ... it is held at 0.35 and 0.45 s
     assert late.tolist() == [REST, REST, REST, 39, 39, REST]
 
 
 def test_rolls_are_onsets_with_their_neighbours_and_held_keys() -> None:
-    found = targets.rolls([(0.1, 0.3, 60), (0.2, 0.3, 64), (0.5, 0.6, 60)], TENTHS, "one")
+    found = steps.rolls([(0.1, 0.3, 60), (0.2, 0.3, 64), (0.5, 0.6, 60)], TENTHS, "one")
     assert found.shape == (6, 2 * KEYS) and found.sum() == (3 + 3 + 2) + (2 + 1 + 1)
     assert found[:, 39].tolist() == [1, 1, 1, 0, 1, 1] and found[:, 43].tolist() == [0, 1, 1, 1, 0, 0]
     assert found[:, KEYS + 39].tolist() == [0, 1, 1, 0, 0, 1] and found[:, KEYS + 43].tolist() == [0, 0, 1, 0, 0, 0]
-    assert targets.rolls([], TENTHS, "one").shape == (6, 2 * KEYS) and not targets.rolls([], TENTHS, "one").any()
-    assert targets.rolls([(0.0, 0.1, 60)], TENTHS[:1], "one")[0, [39, KEYS + 39]].tolist() == [1, 1]
+    assert steps.rolls([], TENTHS, "one").shape == (6, 2 * KEYS) and not steps.rolls([], TENTHS, "one").any()
+    assert steps.rolls([(0.0, 0.1, 60)], TENTHS[:1], "one")[0, [39, KEYS + 39]].tolist() == [1, 1]
 
 
 # ---------------------------------------------------------------- texts
@@ -78,8 +81,8 @@ def test_rolls_are_onsets_with_their_neighbours_and_held_keys() -> None:
 
 def test_a_text_is_numbered_with_its_pauses() -> None:
     symbols = ("_", "a", "b")
-    assert targets.text_tokens(["a", "_", "c"], symbols).tolist() == [2, 3, 2, 1, 2]  # 1: a symbol that no train clip has
-    assert targets.text_tokens([], symbols).tolist() == [2]
+    assert steps.text_tokens(["a", "_", "c"], symbols).tolist() == [2, 3, 2, 1, 2]  # 1: a symbol that no train clip has
+    assert steps.text_tokens([], symbols).tolist() == [2]
 
 
 def test_positions_of_a_text_with_pauses() -> None:
@@ -108,7 +111,7 @@ def test_each_kind_by_hand() -> None:
     assert target_of("phones", row(), ("_", "a")).tolist() == [0, 1, -1, -1, 0, 0]  # no train clip has b
     assert target_of("phones", row(), ("_", "a", "b"), n_frames=8).tolist() == [0, 1, 2, 2, 0, 0, -1, -1]  # no phone there
     assert target_of("melody", row()).tolist() == [REST, 39, 39, REST, REST, REST]
-    assert np.array_equal(target_of("voice", row()), targets.rolls(row()["notes"], TENTHS, "one"))
+    assert np.array_equal(target_of("voice", row()), steps.rolls(row()["notes"], TENTHS, "one"))
     assert target_of("activity", row(), ("cat", "dog")).tolist() == [[0, 0], [0, 1], [0, 1], [0, 0], [0, 0], [0, 0]]
     assert int(target_of("event", row(), ("cat", "dog"))) == 1 and int(target_of("event", row(event="cow"), ("cat", "dog"))) == -1
     assert float(target_of("age", row(age=2.5))) == 2.5
@@ -147,11 +150,11 @@ def test_classes_are_sorted_and_from_the_clips_given() -> None:
     some = grid()
     table = pd.DataFrame([row(), row(clip_id="two", event="cat", phones=["c", "a"]), row(clip_id="three", phones=None)])
     table["vocals_path"] = "x"
-    names = {name: targets.vocabulary(name, head, table, some) for name, head in some.heads.items()}
+    names = {name: classes_of(name, head, table, some) for name, head in some.heads.items()}
     assert names.pop("phones") == ("_", "a", "b", "c") and names.pop("event") == names.pop("activity") == ("cat", "dog")
     assert set(names.values()) == {()}
     for name, column in (("text", "ends"), ("vocals", "vocals_path"), ("age", "age"), ("activity", "passages")):
         with pytest.raises(UserError, match=rf"heads\.{name}: kind .* needs a column {column}, which data\.dataset"):
-            targets.vocabulary(name, some.heads[name], table.drop(columns=column), some)
+            classes_of(name, some.heads[name], table.drop(columns=column), some)
     with pytest.raises(UserError, match=r"heads\.event: every clip has the same class \(dog\); two are needed"):
-        targets.vocabulary("event", some.heads["event"], table[table["event"] == "dog"], some)
+        classes_of("event", some.heads["event"], table[table["event"] == "dog"], some)

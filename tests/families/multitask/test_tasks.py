@@ -6,13 +6,17 @@ import pytest
 import tensorflow as tf
 
 from audiomtl.data.scores import KEYS
-from audiomtl.families.multitask import tasks
-from audiomtl.families.multitask.targets import REST
+from audiomtl.families.multitask.heads import kind as head_kind
+from audiomtl.families.multitask.heads.melody import REST
+from audiomtl.families.multitask.heads.notes import ONSET_WEIGHT, RARE, held_notes
+from audiomtl.families.multitask.losses import coupling_loss
+from audiomtl.families.multitask.steps import runs
 
 CLASSES, BANDS, STEPS = 4, 5, 6
 OWN = np.array([6, 3, 4], np.int32)  # of three clips
 WEIGHTS = np.array([1.0, 2.0, 0.5], np.float32)
 KINDS = ("alignment", "phones", "melody", "notes", "mel", "clip_class", "segments", "value")
+CATEGORICAL, BINARY, PER_CLIP = ("alignment", "phones", "melody", "clip_class"), ("notes", "segments"), ("clip_class", "value")
 SHAPES = {"clip_class": (CLASSES,), "value": (1,), "alignment": (STEPS, 7), "phones": (STEPS, CLASSES), "melody": (STEPS, KEYS + 1),
           "notes": (STEPS, 2 * KEYS), "mel": (STEPS, BANDS), "segments": (STEPS, CLASSES)}  # fmt: skip
 
@@ -21,10 +25,10 @@ def made(kind: str, clips: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """An output of a head and a target, at random."""
     random = np.random.default_rng(KINDS.index(kind))
     shape = (clips, *SHAPES[kind])
-    if kind in tasks.CATEGORICAL:
+    if kind in CATEGORICAL:
         outputs, target = random.dirichlet(np.ones(shape[-1]), shape[:-1]), random.integers(0, shape[-1], shape[:-1])
         return outputs.astype(np.float32), target.astype(np.int32)
-    if kind in tasks.BINARY:
+    if kind in BINARY:
         return random.uniform(0.01, 0.99, shape).astype(np.float32), random.integers(0, 2, shape).astype(np.float32)
     return random.normal(size=shape).astype(np.float32), random.normal(size=shape[:1] if kind == "value" else shape).astype(np.float32)
 
@@ -41,10 +45,10 @@ def by_hand(kind: str, outputs: np.ndarray, target: np.ndarray, weights, own) ->
             steps = []
             for step in range(count):
                 said, true = found[step], right[step]
-                if kind in tasks.CATEGORICAL and true >= 0:
+                if kind in CATEGORICAL and true >= 0:
                     steps.append(-np.log(said[true]))
-                elif kind in tasks.BINARY:
-                    often = [tasks.ONSET_WEIGHT] * KEYS + [1] * KEYS if kind == "notes" else [1] * CLASSES
+                elif kind in BINARY:
+                    often = [ONSET_WEIGHT] * KEYS + [1] * KEYS if kind == "notes" else [1] * CLASSES
                     steps.append(-sum(n * np.log(p) if t else np.log(1 - p) for p, t, n in zip(said, true, often, strict=True)))
                 elif kind == "mel":
                     steps.append(np.mean((said - true) ** 2))
@@ -53,7 +57,7 @@ def by_hand(kind: str, outputs: np.ndarray, target: np.ndarray, weights, own) ->
 
 
 def loss(kind, outputs, target, weights=WEIGHTS, own=OWN) -> float:
-    return float(tasks.loss(kind, tf.constant(outputs), tf.constant(target), tf.constant(weights, tf.float32), tf.constant(own)))
+    return float(head_kind(kind).loss(tf.constant(outputs), tf.constant(target), tf.constant(weights, tf.float32), tf.constant(own)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,7 +73,7 @@ def test_each_loss_by_hand(kind) -> None:
 def test_steps_behind_the_end_have_no_influence(kind) -> None:
     outputs, target = made(kind)
     before = loss(kind, outputs, target)
-    if kind in tasks.PER_CLIP:
+    if kind in PER_CLIP:
         assert loss(kind, outputs, target, own=OWN - 2) == before
         return
     outputs[1, 3:], target[1, 3:] = outputs[1, :3], target[1, :3][::-1]
@@ -97,7 +101,7 @@ def test_without_labels_loss_and_gradient_are_0(kind) -> None:
     for nothing in (np.zeros_like(target), np.full_like(target, -1)):
         variable = tf.Variable(outputs)
         with tf.GradientTape() as tape:
-            value = tasks.loss(kind, variable, tf.constant(nothing), tf.zeros(3), own)
+            value = head_kind(kind).loss(variable, tf.constant(nothing), tf.zeros(3), own)
         gradient = tape.gradient(value, variable, unconnected_gradients="zero")
         assert float(value) == 0.0 and not np.any(tf.convert_to_tensor(gradient))
 
@@ -116,14 +120,14 @@ def test_coupling_by_hand_and_its_gradient_reaches_both_heads() -> None:
     classes = tf.Variable([[0.7, 0.3]])
     segments = tf.Variable([[[0.5, 0.2], [1.0, 0.2], [0.9, 0.9]]])
     with tf.GradientTape() as tape:
-        value = tasks.coupling_loss(classes, segments, tf.constant([2]))
+        value = coupling_loss(classes, segments, tf.constant([2]))
     assert float(value) == pytest.approx(((0.7 - 1.25 / 1.5) ** 2 + (0.3 - 0.2) ** 2) / 2, rel=1e-5)
     left, right = tape.gradient(value, [classes, segments])
     assert np.allclose(left, [[0.7 - 1.25 / 1.5, 0.1]], atol=1e-6)
     assert np.all(right[0, :2] != 0) and not np.any(right[0, 2])  # the third step lies behind the end
-    agreed = tasks.coupling_loss(tf.constant([[0.2, 0.4]]), tf.tile([[[0.2, 0.4]]], [1, 5, 1]), tf.constant([5]))
+    agreed = coupling_loss(tf.constant([[0.2, 0.4]]), tf.tile([[[0.2, 0.4]]], [1, 5, 1]), tf.constant([5]))
     assert float(agreed) == pytest.approx(0, abs=1e-12)
-    assert np.isfinite(float(tasks.coupling_loss(tf.constant([[0.5, 0.5]]), tf.zeros([1, 3, 2]), tf.constant([3]))))
+    assert np.isfinite(float(coupling_loss(tf.constant([[0.5, 0.5]]), tf.zeros([1, 3, 2]), tf.constant([3]))))
 
 
 # ---------------------------------------------------------------- outputs
@@ -136,7 +140,7 @@ def test_each_head_has_its_shape(kind, by_key) -> None:
     inputs += [keras.Input((None, KEYS, 2))]
     steps, lengths, *text, keys = inputs
     keys = keys if by_key else None
-    out = tasks.output("x", kind, steps, lengths, classes=CLASSES, bands=BANDS, stride=1, text=text, keys=keys)
+    out = head_kind(kind).output("x", steps, lengths, classes=CLASSES, bands=BANDS, stride=1, text=text, keys=keys)
     model = keras.Model(inputs, out)
 
     def given(x, clips, n_steps):
@@ -145,13 +149,13 @@ def test_each_head_has_its_shape(kind, by_key) -> None:
     random = np.random.default_rng(0)
     found = model(given(lambda shape: random.normal(size=shape), 3, STEPS)).numpy()
     assert found.shape == (3, *SHAPES[kind])
-    if kind in tasks.CATEGORICAL:
+    if kind in CATEGORICAL:
         assert np.allclose(found.sum(axis=-1), 1, atol=1e-5)
-    if kind in tasks.BINARY:
+    if kind in BINARY:
         assert (found >= 0).all() and (found <= 1).all()
     if kind == "notes":  # without input only the bias speaks: hardly any key sounds
         quiet = model(given(np.zeros, 1, 2)).numpy()
-        assert np.allclose(quiet, tasks.RARE, atol=1e-6)
+        assert np.allclose(quiet, RARE, atol=1e-6)
 
 
 # ---------------------------------------------------------------- what an output says
@@ -159,10 +163,17 @@ def test_each_head_has_its_shape(kind, by_key) -> None:
 
 def test_runs_begin_and_end_halfway_between_steps() -> None:
     times = np.arange(5) * 0.2 + 0.1
-    found = tasks.runs(np.array([3, 3, 0, 3, 3]), times)
+    found = runs(np.array([3, 3, 0, 3, 3]), times)
     assert [number for *_, number in found] == [3, 0, 3] and np.allclose([span[:2] for span in found], [[0, 0.4], [0.4, 0.6], [0.6, 1]])
-    assert tasks.runs(np.array([], int), times[:0]) == [] and tasks.runs(np.array([7]), times[:1]) == [(0.1, 0.1, 7)]
-    assert [number for *_, number in tasks.runs(np.array([0, -1, -1]), times[:3])] == [0, -1]
+    assert runs(np.array([], int), times[:0]) == [] and runs(np.array([7]), times[:1]) == [(0.1, 0.1, 7)]
+    assert [number for *_, number in runs(np.array([0, -1, -1]), times[:3])] == [0, -1]
+
+
+def melody_notes(shares: np.ndarray, times: np.ndarray):
+    """With steps that stand for these times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audiomtl.families.multitask.heads.melody.step_times", lambda *_: times)
+        return head_kind("melody").spans(None, shares, {}, (), len(times), None)
 
 
 def shares(*keys: int) -> np.ndarray:
@@ -172,10 +183,10 @@ def shares(*keys: int) -> np.ndarray:
 def test_a_melody_leaves_out_rests_and_slips() -> None:
     """Steps of 20 ms: four are 80 ms, the shortest note."""
     times = np.arange(14) * 0.02
-    found = tasks.melody_notes(shares(*[39] * 4, *[41] * 3, REST, *[41] * 6), times)
+    found = melody_notes(shares(*[39] * 4, *[41] * 3, REST, *[41] * 6), times)
     assert [pitch for *_, pitch in found] == [60, 62]  # three steps of 41 are a slip
     assert np.allclose([span[:2] for span in found], [[0, 0.07], [0.15, 0.27]])  # the first cannot begin before 0 s
-    assert tasks.melody_notes(shares(*[REST] * 14), times) == []
+    assert melody_notes(shares(*[REST] * 14), times) == []
 
 
 def test_held_notes_begin_at_a_peak_and_last_while_held() -> None:
@@ -184,11 +195,11 @@ def test_held_notes_begin_at_a_peak_and_last_while_held() -> None:
     rolls[2:8, KEYS + 39] = 0.9
     rolls[1:9, KEYS + 50] = 1.0  # held without an onset: no note
     rolls[5, 60], rolls[5:7, KEYS + 60] = 1.0, 1.0  # 40 ms: too short
-    found = tasks.held_notes(rolls, np.arange(12) * 0.02 + 0.01, 0.5)
+    found = held_notes(rolls, np.arange(12) * 0.02 + 0.01, 0.5)
     assert len(found) == 1 and found[0] == pytest.approx((0.05, 0.17, 60))
-    assert tasks.held_notes(rolls, np.arange(12) * 0.02, 0.85) == []
+    assert held_notes(rolls, np.arange(12) * 0.02, 0.85) == []
     rolls[6, 39] = 0.75  # struck again: another peak, more than two steps away
-    again = tasks.held_notes(rolls, np.arange(12) * 0.02, 0.5)
+    again = held_notes(rolls, np.arange(12) * 0.02, 0.5)
     assert [note[0] for note in again] == pytest.approx([0.04])  # 40 ms are left of it, too short
     rolls[6:10, KEYS + 39] = 0.9
-    assert np.allclose(tasks.held_notes(rolls, np.arange(12) * 0.02, 0.5), [(0.04, 0.12, 60), (0.12, 0.2, 60)])
+    assert np.allclose(held_notes(rolls, np.arange(12) * 0.02, 0.5), [(0.04, 0.12, 60), (0.12, 0.2, 60)])

@@ -97,15 +97,15 @@ def trained(settings, seed: int = 1, on_epoch=lambda epoch, scores: True):
 @pytest.mark.parametrize("kind", HEADS)
 def test_every_head_learns_and_reloads_to_the_same_numbers(use, settings, kind, tmp_path) -> None:
     fitted, prepared = trained(settings(head__kind=kind))
-    scores = transfer.evaluate(fitted, prepared.examples["validation"])
-    assert transfer.evaluate(fitted, prepared.examples["train"])["accuracy"] >= 0.8
+    scores = transfer.evaluate(fitted, transfer.outputs(fitted, prepared.examples["validation"]))
+    assert transfer.evaluate(fitted, transfer.outputs(fitted, prepared.examples["train"]))["accuracy"] >= 0.8
     assert scores["accuracy"] >= 0.5 and set(scores) == {"loss", "accuracy", "balanced_accuracy", "patch_accuracy"}
     transfer.save(fitted, tmp_path)
     again = transfer.load(tmp_path)
-    assert again.classes == ("chord", "noise", "sine") and again.parameters == fitted.parameters
+    assert again.known.classes == ("chord", "noise", "sine") and again.parameters == fitted.parameters
     for one, other in zip(
-        transfer.predict(fitted, prepared.examples["test"]).values(),
-        transfer.predict(again, prepared.examples["test"]).values(),
+        transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["test"])).values(),
+        transfer.predict(again, transfer.outputs(again, prepared.examples["test"])).values(),
         strict=True,
     ):
         pd.testing.assert_frame_equal(one, other)
@@ -121,14 +121,18 @@ def test_logistic_regression_becomes_the_same_network(use, settings) -> None:
         rows, truth = np.stack([one.patches.mean(axis=0) for one in examples]), np.array([one.label for one in examples])
         pipeline = transfer.fit_classifier(fitted.settings.head.classifier, rows.astype(float), truth, 1)
         expected = class_probabilities(pipeline, rows)
-        got = transfer.predict(fitted, examples)["predictions"].set_index("clip_id").loc[[one.clip_id for one in examples]]
-        assert np.allclose(got[[f"probability_{name}" for name in fitted.classes]], expected, atol=1e-4)
+        got = (
+            transfer.predict(fitted, transfer.outputs(fitted, examples))["predictions"]
+            .set_index("clip_id")
+            .loc[[one.clip_id for one in examples]]
+        )
+        assert np.allclose(got[[f"probability_{name}" for name in fitted.known.classes]], expected, atol=1e-4)
 
 
 def test_tables_name_every_clip_and_patch_once(use, settings) -> None:
     fitted, prepared = trained(settings(pooling__name="attention"))
     examples = prepared.examples["validation"]
-    tables = transfer.predict(fitted, list(reversed(examples)))
+    tables = transfer.predict(fitted, transfer.outputs(fitted, list(reversed(examples))))
     assert sorted(tables["predictions"]["clip_id"]) == sorted(one.clip_id for one in examples)
     truth = dict(zip(prepared.splits.validation["clip_id"], prepared.splits.validation["category"], strict=True))
     assert all(truth[row.clip_id] == row.truth for row in tables["predictions"].itertuples())
@@ -174,7 +178,10 @@ def test_the_articles_case_on_the_published_layout(weights, monkeypatch, tmp_pat
         "validation": {4},
         "test": {5},
     }
-    assert fitted.classes == ("cat", "dog") and len(transfer.predict(fitted, prepared.examples["test"])["predictions"]) == 4
+    assert (
+        fitted.known.classes == ("cat", "dog")
+        and len(transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["test"]))["predictions"]) == 4
+    )
 
 
 # ---------------------------------------------------------------- share of the training data
@@ -227,8 +234,8 @@ def test_the_end_of_yamnet_waits_for_its_epoch_and_then_moves(use, settings, wei
     moved = {}
     for from_epoch in (0, 99):
         fitted, prepared = trained(settings(fine_tune__blocks=1, fine_tune__from_epoch=from_epoch, training__epochs=2))
-        moved[from_epoch] = np.abs(fitted.tail.get_layer("layer14").kernel("pointwise_conv").numpy() - start).max()
-        assert transfer.evaluate(fitted, prepared.examples["validation"])["loss"] > 0
+        moved[from_epoch] = np.abs(fitted.known.tail.get_layer("layer14").kernel("pointwise_conv").numpy() - start).max()
+        assert transfer.evaluate(fitted, transfer.outputs(fitted, prepared.examples["validation"]))["loss"] > 0
     assert moved[99] == 0 and moved[0] > 1e-4
 
 
@@ -239,13 +246,14 @@ def test_a_tuned_network_starts_where_the_frozen_one_is(use, settings) -> None:
         seed_everything(3)
         some = settings(fine_tune__blocks=blocks)
         prepared = transfer.prepare(some, 1)
-        bare = transfer.Fitted(None, None, None, np.empty((0, 0)), np.empty(0), some, prepared.classes, 1, "", None, None)
-        read = yamnet.read_weights(prepared.weights) if blocks else {}
-        fitted = transfer._with_network(bare, *transfer._mean_and_deviation(some, prepared.examples["train"], read), read)
+        read = yamnet.read_weights(prepared.known.weights) if blocks else {}
+        fitted = transfer._with_network(some, prepared.known, *transfer._mean_and_deviation(some, prepared.examples["train"], read), read)
         head = fitted.model.get_layer("head") if blocks else fitted.model
         for variable in head.trainable_variables:
             variable.assign(np.random.default_rng(len(variable.shape)).normal(0, 0.1, variable.shape))
-        said.append(transfer.predict(fitted, prepared.examples["validation"])["predictions"].filter(like="probability_"))
+        said.append(
+            transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["validation"]))["predictions"].filter(like="probability_")
+        )
     assert np.allclose(said[0], said[1], atol=1e-3) and said[0].to_numpy().std() > 0.01
 
 
@@ -257,7 +265,7 @@ def test_statistics_are_means_and_deviations_of_patches(use, settings, kind) -> 
     some = settings(extractor__kind="statistics", features__kind=kind)
     fitted, prepared = trained(some)
     size = 2 * some.features.n_bands
-    assert {one.patches.shape[1] for one in prepared.examples["train"]} == {size} and fitted.weights_digest == ""
+    assert {one.patches.shape[1] for one in prepared.examples["train"]} == {size} and fitted.known.weights_digest == ""
     frames = np.random.default_rng(0).normal(size=(200, some.features.n_bands))
     rows = transfer.statistics(frames, some)
     assert np.allclose(rows[1], np.concatenate([frames[48:146].mean(axis=0), frames[48:146].std(axis=0)]))
@@ -272,8 +280,8 @@ def test_stored_embeddings_of_any_other_extractor(use, settings, tmp_path) -> No
         np.save(paths[-1], random.normal({"chord": 0, "noise": 1, "sine": 2}[row.category], 0.5, (random.integers(1, 5), 7)))
     use(table.assign(path=paths, embedding_path=paths))
     fitted, prepared = trained(settings(extractor__kind="stored", training__epochs=25))
-    assert transfer.evaluate(fitted, prepared.examples["test"])["accuracy"] > 0.8
-    assert np.isnan(transfer.predict(fitted, prepared.examples["test"])["patches"]["start_seconds"]).all()
+    assert transfer.evaluate(fitted, transfer.outputs(fitted, prepared.examples["test"]))["accuracy"] > 0.8
+    assert np.isnan(transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["test"]))["patches"]["start_seconds"]).all()
     with pytest.raises(UserError, match=r'extractor\.kind = "yamnet": stored embeddings'):
         transfer.prepare(settings(), 1)
     np.save(paths[0], np.zeros((2, 8)))

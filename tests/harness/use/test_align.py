@@ -40,7 +40,7 @@ def write(project: Project, name: str, **changes) -> None:
     raw.pop("ablation", None), raw.pop("expected", None)
     raw = config.override(raw, SMALL | {path.replace("__", "."): value for path, value in changes.items()})
     others = "".join(f"heads.{head}.weight = 0.0\n" for head in ("melody", "voice", "piano", "vocals"))
-    arms = f"\n[ablation.text_alone]\n{others}\n[ablation.slower]\noptimizer.learning_rate = 0.001\n"
+    arms = f"\n[ablation.text_alone]\ncurve = true\n{others}\n[ablation.slower]\noptimizer.learning_rate = 0.001\n"
     (project.folder / "experiments" / f"{name}.toml").write_text(as_toml(raw, 1) + arms, encoding="utf-8")
 
 

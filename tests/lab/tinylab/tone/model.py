@@ -109,6 +109,10 @@ def _scores(model, examples) -> dict[str, float]:
     return {"loss": float(losses.mean()), "error_rate": float((logits.numpy().argmax(1) != labels).mean())}
 
 
+def outputs(fitted: Fitted, examples):
+    return examples  # each function looks for itself: what a walk gives is the family's own affair
+
+
 def evaluate(fitted: Fitted, examples) -> dict[str, float]:
     return _scores(fitted.model, examples)
 

@@ -1,0 +1,219 @@
+"""What a family offers, and what every family would otherwise write again.
+
+A family is a package with the modules ``settings`` (`Settings`, SCORES ...) and ``model``, whose functions `Family` describes; ``use``,
+``export`` and ``new`` are further modules of those that have them. There is nothing to inherit from and nothing to register.
+
+Conventions: sides are "train", "validation" and "test". An example is one clip, with a ``clip_id``; an `Output` is an example with what the
+network says of it. Scores, tables and pictures are made from outputs, so that one walk over the network serves them all.
+
+Contents: `Family`, `Prepared`, `Fitted`, `Output`; `compiled`, `walk`, `of_each`; `margin`, `by_class`; `save`, `load`, `of_features`.
+"""
+
+import importlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from pydantic import BaseModel
+
+from audiomtl.data import features
+from audiomtl.data.splits import Splits
+from audiomtl.errors import UserError
+from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
+from audiomtl.settings.named import modules
+from audiomtl.settings.toml import flatten
+
+FIRST = {"features": 1, "embeddings": 1}  # versions of a use.json that names none; the profile of YAMNet then stood beside the settings
+S = TypeVar("S", bound=BaseModel)
+E = TypeVar("E")
+Output = tuple[Any, Any]  # an example, and what the network says of it: an array, or a mapping of arrays
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a training starts from."""
+
+    splits: Splits
+    examples: dict[str, list[Any]]  # of each side
+    known: Any  # the family's own record of what the train side says: classes, vocabulary, scaler ...
+    facts: dict[str, float]  # counts worth a line in the record
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model with all it needs to be used."""
+
+    model: Any  # keras.Model, or what the family trains in its place
+    settings: Any
+    known: Any  # as in `Prepared`
+    forward: Any  # the model without dropout, compiled once
+    parameters: int
+    fit: Fit | None = None  # how the training went; None when loaded from disk
+
+
+class Family(Protocol):
+    """The functions of a family's module ``model``."""
+
+    def prepare(self, settings: Any, seed: int) -> Prepared:
+        """Divide the clips first, then read them; what is fitted is fitted on the train side.
+
+        Raises
+        ------
+        UserError : data that do not fit the settings, naming setting, clip and value.
+        MissingData : a data set is not on this machine.
+        """
+
+    def train(self, settings: Any, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
+        """Train one model; it comes back with the weights of its best epoch. A pure function of settings, clips and seed."""
+
+    def outputs(self, fitted: Fitted, examples: Sequence[Any]) -> list[Output]:
+        """The walk over the network: each example once, with what the network says of it.
+
+        Neither the order of the examples nor which of them share a batch changes an answer by more than the last bits of a float32 sum.
+        """
+
+    def evaluate(self, fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+        """Scores over a whole side by name; those of labels that no clip has are left out."""
+
+    def predict(self, fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame | dict[str, pd.DataFrame]:
+        """The table ``predictions``, or several by name: of clips, of windows. Each has a column clip_id, is sorted by it, and
+        ``predictions`` has one row for every clip.
+        """
+
+    def pictures(self, fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
+        """Draw PNG files into ``folder``."""
+
+    def produces(self, settings: Any) -> tuple[str, ...]:
+        """What `predict` gives of a clip: "classes", "segments" (scores of classes over time), "phones", "notes" and "values"."""
+
+    def save(self, fitted: Fitted, folder: Path) -> None:
+        """Write the model and ``use.json`` into ``folder``; no pickle."""
+
+    def load(self, folder: Path) -> Fitted:
+        """Read what `save` wrote, to the bit; Keras's safe mode stays on.
+
+        Raises
+        ------
+        UserError : the model was trained on what another version of this code computed.
+        """
+
+
+# ---------------------------------------------------------------- the forward pass
+
+
+def compiled(model: keras.Model, signature: Any = None) -> Callable[[Any], Any]:
+    """The model without dropout as one compiled function of its inputs."""
+    if signature is not None:
+        return tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
+    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+
+
+def walk(
+    examples: Sequence[E], size: Callable[[E], int], answers: Callable[[list[E]], Sequence[Any]], *, clips: int = 0, places: int = 0
+) -> list[tuple[E, Any]]:
+    """Each example once with its answer, by size and then clip_id: neighbours in a batch are of like size.
+
+    Parameters
+    ----------
+    size : frames, or windows, of an example.
+    answers : a batch of examples -> the answer to each.
+    clips : examples in a batch at most. places : or frames of all of them together; no example is cut in two. One of the two is given.
+    """
+    ordered = sorted(examples, key=lambda one: (size(one), one.clip_id))  # type: ignore[attr-defined]
+    found: list[tuple[E, Any]] = []
+    for batch in _batches(ordered, size, clips, places):
+        found += zip(batch, answers(batch), strict=True)
+    return found
+
+
+def _batches(examples: Sequence[E], size: Callable[[E], int], clips: int, places: int) -> Iterator[list[E]]:
+    batch, total = list[E](), 0
+    for one in examples:
+        if batch and ((clips and len(batch) == clips) or (places and total + size(one) > places)):
+            yield batch
+            batch, total = [], 0
+        batch.append(one)
+        total += size(one)
+    if batch:
+        yield batch
+
+
+def of_each(outputs: Mapping[str, Any], counts: Sequence[int], flat: Sequence[str], padded: Sequence[str]) -> list[dict[str, np.ndarray]]:
+    """Outputs of a batch of bags, bag by bag.
+
+    Parameters
+    ----------
+    flat : outputs whose rows stand one behind the other, ``counts`` of them to a bag. padded : outputs (bags, longest, ...), of which the
+        first ``counts`` rows are a bag's own. Others are (bags, ...).
+    """
+    arrays = {name: np.asarray(value) for name, value in outputs.items()}
+    found = []
+    for number, (count, end) in enumerate(zip(counts, np.cumsum(counts), strict=True)):
+        own = {name: array[number] for name, array in arrays.items() if name not in (*flat, *padded)}
+        own |= {name: arrays[name][end - count : end] for name in flat} | {name: arrays[name][number, :count] for name in padded}
+        found.append(own)
+    return found
+
+
+# ---------------------------------------------------------------- parts of tables
+
+
+def margin(shares: np.ndarray) -> float:
+    """Best less second-best probability of (classes,)."""
+    return float(shares.max() - np.delete(shares, int(shares.argmax())).max())
+
+
+def by_class(classes: Sequence[str], shares: Any) -> dict[str, float]:
+    """``probability_CLASS`` of each class."""
+    return {f"probability_{name}": float(value) for name, value in zip(classes, shares, strict=True)}
+
+
+# ---------------------------------------------------------------- on disk
+
+
+def save(folder: Path, model: keras.Model | None, use: Mapping[str, Any], settings: BaseModel, versions: Mapping[str, Any]) -> None:
+    """Write ``model.keras``, and ``use.json``: ``use`` (classes, scaler ...), the settings and the ``versions`` of what computes inputs.
+
+    Versions are numbers, or a front end's profile, by name: a model that was trained on other features than this code computes would give
+    wrong answers without a word.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if model is not None:
+        model.save(folder / "model.keras")
+    kept = {**use, "settings": settings.model_dump(mode="json"), "versions": versions}
+    (folder / "use.json").write_text(json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def load(folder: Path, kind: type[S], versions: Callable[[S], Mapping[str, Any]]) -> tuple[dict[str, Any], S, Any]:
+    """``use`` as `save` wrote it, its settings, and the model; None where there is no ``model.keras``.
+
+    Raises
+    ------
+    UserError : the model was trained on what another version of this code computed.
+    """
+    path = folder / "use.json"
+    use = json.loads(path.read_text(encoding="utf-8"))
+    settings = kind.model_validate(use["settings"])
+    found = flatten(use.get("versions", {**FIRST, "profile": use.get("profile", {})}))
+    for name, wanted in flatten(versions(settings)).items():
+        if found.get(name) != wanted:
+            raise UserError(
+                f"{path}: versions.{name} = {json.dumps(found.get(name))}: must be {json.dumps(wanted)}, the version of this code, "
+                "which computes other inputs than the model was trained on; train it again with `audiomtl best NAME --again`"
+            )
+    for module in modules(kind, use["settings"]):  # a layer is known to Keras once its module is imported
+        importlib.import_module(module)
+    if not (folder / "model.keras").is_file():
+        return use, settings, None
+    return use, settings, keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+
+
+def of_features(settings: Any) -> dict[str, Any]:
+    """The versions of a model that reads `features.extract`."""
+    return {"features": features.FEATURES_VERSION}

@@ -1,0 +1,95 @@
+"""alignment: which phone of ``inputs.text`` is heard in each step; decoded in order.
+
+Scores: median_ms, mean_ms, within_50_ms ... of phones' onsets, perceptual (`metrics.alignment.onsets`); boundary_mean_ms ... of all
+boundaries (`metrics.alignment.boundaries`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from audiomtl.errors import UserError
+from audiomtl.families.multitask import viterbi
+from audiomtl.families.multitask.heads import About, Answer, Spans
+from audiomtl.families.multitask.heads import as_it_is as scaled
+from audiomtl.families.multitask.heads import no_classes as classes
+from audiomtl.families.multitask.heads import no_picture as picture
+from audiomtl.families.multitask.heads.phones import batch, loss, panel, rows
+from audiomtl.families.multitask.steps import spoken, step_times
+from audiomtl.families.multitask.viterbi import PAUSE
+from audiomtl.metrics import alignment as timing
+
+__all__ = ["ABOUT", "batch", "classes", "loss", "output", "panel", "picture", "rows", "scaled", "scores", "spans", "target"]
+
+ABOUT = About(
+    scores=(
+        *("median_ms", "mean_ms", "within_50_ms", "within_100_ms", "within_300_ms", "perceptual"),
+        *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+    ),
+    column="phones",
+    beside=("starts", "ends"),
+    produces="phones",
+    reads_text=True,
+)
+
+
+def target(
+    name: str, head: Any, row: Mapping[str, Any], n_frames: int, names: Sequence[str], settings: Any, frames_of: Any
+) -> np.ndarray | None:
+    """Position in the given text of each step; what lies in no phone is the pause before the next one."""
+    if row[settings.inputs.text] is None:
+        return None
+    phones: Sequence[str] = row[head.reads("")]
+    index = spoken(row["starts"], row["ends"], step_times(n_frames, settings))
+    given = [phone for phone in row[settings.inputs.text] if phone != PAUSE]
+    if given != [phone for phone in phones if phone != PAUSE]:
+        raise UserError(f'heads.{name}: clip {row["clip_id"]}: the text of inputs.text = "{settings.inputs.text}" is not what is labelled')
+    if len(given) > len(index):
+        raise UserError(
+            f"heads.{name}: clip {row['clip_id']}: a text of {len(given)} phones is longer than the sound of {len(index)} steps "
+            f"({settings.step_seconds:.3f} s each); shorten features.hop_seconds or encoder.pool_frames, or leave the clip out"
+        )
+    places, said = [], 0
+    for phone in phones:
+        places.append(2 * said + (phone != PAUSE))
+        said += phone != PAUSE
+    return np.array([*places, 2 * said])[np.where(index >= 0, index, len(places))]
+
+
+def output(layer: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, keys: Any = None) -> Any:
+    from keras import layers
+
+    from audiomtl.families.multitask.encoder import Attend
+
+    symbols, tokens = text
+    return Attend(stride, name=layer)([layers.Dense(symbols.shape[2], name=f"{layer}_steps")(steps), lengths, symbols, tokens])
+
+
+def spans(head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any) -> Spans:
+    """The given phones with their times; none for a clip without text, such as a piano alone.
+
+    Raises
+    ------
+    ValueError : a text that is longer than the sound.
+    """
+    text = row[settings.inputs.text]
+    phones = [phone for phone in (text if text is not None else ()) if phone != PAUSE]
+    starts, ends = viterbi.onsets(viterbi.way(output), step_times(n_frames, settings))
+    return list(zip(starts.tolist(), ends.tolist(), phones, strict=True))
+
+
+def scores(head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool) -> dict[str, float]:
+    found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
+    truth_starts, truth_ends = zip(*(_spoken(one.row, head.reads("")) for one in answers), strict=True)
+    starts, ends = ([[one[side] for one in phones] for phones in found] for side in (0, 1))
+    both = [[*one, *other] for one, other in zip(truth_starts, truth_ends, strict=True)]
+    return timing.onsets(truth_starts, [np.maximum(one, 0) for one in starts]) | timing.boundaries(
+        [sorted(one) for one in both], [sorted(np.maximum([*one, *other], 0)) for one, other in zip(starts, ends, strict=True)]
+    )
+
+
+def _spoken(row: Mapping[str, Any], column: str) -> tuple[list[float], list[float]]:
+    """Starts and ends of a clip's phones, pauses left out."""
+    kept = [(start, end) for phone, start, end in zip(row[column], row["starts"], row["ends"], strict=True) if phone != PAUSE]
+    return [start for start, _ in kept], [end for _, end in kept]

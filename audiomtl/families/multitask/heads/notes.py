@@ -1,0 +1,84 @@
+"""notes: which of 88 keys begin in each step, and which are held.
+
+Scores: onset_f1, offset_f1 ... (`metrics.notes.transcription`), frame_f1.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from audiomtl.data.scores import KEYS, notes_from_rolls
+from audiomtl.families.multitask.heads import About, Answer, Spans
+from audiomtl.families.multitask.heads import as_it_is as scaled
+from audiomtl.families.multitask.heads import no_classes as classes
+from audiomtl.families.multitask.heads import no_picture as picture
+from audiomtl.families.multitask.heads.melody import SHORTEST_SECONDS, TIMED, panel
+from audiomtl.families.multitask.heads.phones import rows
+from audiomtl.families.multitask.steps import as_notes, rolls, stacked, step_times
+from audiomtl.metrics import notes as metrics
+
+__all__ = ["ABOUT", "batch", "classes", "loss", "output", "panel", "picture", "rows", "scaled", "scores", "spans", "target"]
+
+ABOUT = About(scores=(*TIMED, "frame_f1"), column="notes", produces="notes")
+PEAK_STEPS = 2  # to either side of an onset, where none is higher
+RARE = 0.01  # share of keys that are expected at first
+ONSET_WEIGHT = 4.0  # of a step in which a key begins: hardly any of a clip's steps and keys is one
+HELD = 0.25  # score from which on a key is held
+
+
+def target(name: str, head: Any, row: Mapping[str, Any], n_frames: int, names: Sequence[str], settings: Any, frames_of: Any) -> np.ndarray:
+    """(n_steps, 2 `KEYS`): 1 where a key begins, then 1 where it is held."""
+    return rolls(row[head.reads("")], step_times(n_frames, settings), str(row["clip_id"]))
+
+
+def batch(targets: Sequence[np.ndarray | None], steps: int, *, classes: int, bands: int) -> np.ndarray:
+    return stacked(targets, steps, columns=2 * KEYS)
+
+
+def output(layer: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, keys: Any = None) -> Any:
+    from keras import initializers, layers
+
+    from audiomtl.families.multitask.encoder import PerKey
+
+    # hardly any key sounds: from 88 sigmoids at one half the first steps would drive the encoder into saturation (Lin et al., 2017)
+    rare = math.log(RARE / (1 - RARE))
+    if keys is None:
+        return layers.Dense(2 * KEYS, activation="sigmoid", bias_initializer=initializers.Constant(rare), name=layer)(steps)
+    both = PerKey(2, start=rare, name=layer)([keys, steps])
+    return layers.Activation("sigmoid")(layers.Concatenate()([both[:, :, :, 0], both[:, :, :, 1]]))
+
+
+def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
+    """Binary cross-entropy, summed over keys, onsets weighing `ONSET_WEIGHT`."""
+    import tensorflow as tf
+
+    from audiomtl.families.multitask import losses
+
+    often = tf.concat([tf.fill([KEYS], ONSET_WEIGHT), tf.ones(KEYS)], 0)
+    return losses.over_steps(*losses.binary_cross_entropy(outputs, target, often), weight, steps)
+
+
+def spans(head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any) -> Spans:
+    """Notes of onsets and held keys; one begins where its key's onset is highest."""
+    return list(held_notes(output, step_times(n_frames, settings), head.threshold))
+
+
+def held_notes(shares: np.ndarray, times: np.ndarray, threshold: float) -> list[tuple[float, float, int]]:
+    """Notes of onsets and held keys (steps, 2 `KEYS`), on the times of the steps."""
+    step = float(times[1] - times[0]) if len(times) > 1 else 1.0
+    onsets = np.pad(shares[:, :KEYS], ((PEAK_STEPS, PEAK_STEPS), (0, 0)))
+    highest = np.lib.stride_tricks.sliding_window_view(onsets, 2 * PEAK_STEPS + 1, axis=0).max(axis=2)
+    peaks = np.where(shares[:, :KEYS] >= highest, shares[:, :KEYS], 0)
+    found = notes_from_rolls(peaks, shares[:, KEYS:], step, threshold, HELD, SHORTEST_SECONDS)
+    return [(float(onset + times[0]), float(offset + times[0]), key) for onset, offset, key in found]
+
+
+def scores(head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool) -> dict[str, float]:
+    found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
+    written = [as_notes(one.row[head.reads("")]) for one in answers]
+    total = metrics.transcription(written, found) if any(map(len, written)) or any(map(len, found)) else {}
+    true = np.concatenate([one.target[:, KEYS:] for one in answers]) > 0
+    said = np.concatenate([one.output[:, KEYS:] for one in answers]) >= 0.5
+    return total | {"frame_f1": 2 * float((said & true).sum()) / max(int(said.sum() + true.sum()), 1)}

@@ -1,0 +1,64 @@
+"""Settings that name a module: a kind of head, a join, a pooling, a scaling ..., each one file of a package and found by the file's name.
+
+So a variant is added by adding a file. The package is listed, never imported: checking settings stays light.
+
+Contents: `FileIn`, `names`, `modules`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+PROJECT = Path(__file__).parents[1]  # the folder of the package audiomtl
+
+
+def names(package: str) -> list[str]:
+    """Names of the modules in a package of audiomtl, sorted; those that begin with an underscore belong to the package itself."""
+    folder = PROJECT.joinpath(*package.split(".")[1:])
+    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+@dataclass(frozen=True)
+class FileIn:
+    """``Annotated[str, FileIn("audiomtl.nn.pooling")]``: the name of a module in a package; any other is refused with those that exist."""
+
+    package: str
+
+    @property
+    def choices(self) -> list[str]:
+        return names(self.package)
+
+    def __get_pydantic_core_schema__(self, *_: Any) -> CoreSchema:
+        return core_schema.literal_schema(self.choices)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "enum": self.choices}
+
+
+def modules(schema: Any, raw: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the modules that a table of settings names, sorted: what a training looks up and no import statement shows.
+
+    Parameters
+    ----------
+    schema : the class of the table. raw : the table, which need not be valid.
+    """
+    return sorted(set(_modules(schema, raw)))
+
+
+def _modules(annotation: Any, value: Any) -> Iterator[str]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items() if isinstance(value, Mapping) else ():
+            inner = value.get(name)
+            files = [mark for mark in field.metadata if isinstance(mark, FileIn)]
+            yield from (f"{mark.package}.{inner}" for mark in files if inner in mark.choices)
+            yield from _modules(field.annotation, inner)
+    elif get_origin(annotation) is dict:
+        for inner in value.values() if isinstance(value, Mapping) else ():
+            yield from _modules(get_args(annotation)[1], inner)
+    else:  # Annotated, a union, ...
+        for inner in get_args(annotation):
+            yield from _modules(inner, value)
