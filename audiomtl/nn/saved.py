@@ -15,6 +15,8 @@ from pydantic import BaseModel
 
 from audiomtl.data import features
 from audiomtl.errors import UserError
+from audiomtl.settings.family import settings_of
+from audiomtl.settings.saved import upgraded
 from audiomtl.settings.toml import flatten
 
 FIRST = {"features": 1, "embeddings": 1}  # versions of a file that names none; the profile of YAMNet then stood beside the settings
@@ -28,13 +30,17 @@ def of_features(settings: Any) -> dict[str, Any]:
 
 def write(folder: Path, use: Mapping[str, Any], settings: BaseModel, versions: Callable[[Any], Mapping[str, Any]]) -> None:
     """Write ``use``, the settings and their ``versions`` to ``folder/use.json``."""
-    kept = {**use, "settings": settings.model_dump(mode="json"), "versions": versions(settings)}
+    kept = {**use, "settings": settings.model_dump(mode="json", exclude_none=True), "versions": versions(settings)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "use.json").write_text(json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def read(folder: Path, kind: type[S], versions: Callable[[S], Mapping[str, Any]]) -> tuple[dict[str, Any], S]:
-    """What `write` wrote, and its settings.
+    """What `write` wrote, and its settings; also from a file that version 0.1.0 wrote.
+
+    Parameters
+    ----------
+    kind : class of the family's settings.
 
     Raises
     ------
@@ -42,7 +48,8 @@ def read(folder: Path, kind: type[S], versions: Callable[[S], Mapping[str, Any]]
     """
     path = folder / "use.json"
     use = json.loads(path.read_text(encoding="utf-8"))
-    settings = kind.model_validate(use["settings"])
+    settings = settings_of(upgraded(use["settings"]), str(path))
+    assert isinstance(settings, kind)
     found = flatten(use.get("versions", {**FIRST, "profile": use.get("profile", {})}))
     for name, wanted in flatten(versions(settings)).items():
         if found.get(name) != wanted:

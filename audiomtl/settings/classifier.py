@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from audiomtl.settings.shared import Count, Positive, Table
+from audiomtl.settings.table import Count, Positive, Table
 
 
 class Classifier(Table):

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, Strict, model_validator
 
-from audiomtl.settings.shared import Count, Integers, NotNegative, Table
+from audiomtl.settings.table import Count, Integers, NotNegative, Table
 
 
 class Origin(Table):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from audiomtl.settings.shared import Count, NotNegative, Positive, Table
+from audiomtl.settings.table import Count, NotNegative, Positive, Table
 
 
 class Pooling(Table):

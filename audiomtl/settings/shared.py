@@ -1,74 +1,15 @@
-"""Settings that families share: the data, the features, the optimizer, the training and its limits.
+"""Settings that families share: the features, the optimizer, the training and its limits.
 
-Conventions: every table is frozen, forbids unknown keys, converts nothing ("1" is no number) and has **no default values**,
-so that a file is the whole record. Units stand in the names: ``_seconds``, ``_hz``, ``_db``. A count of samples or frames says so.
-
-Contents: `Table`, the data tables (`GermanSpeech`, `EmoDB`), `Features`, `Optimizer`, `Training`, `Limits`, `Experiment`.
+Contents: `Features`, `Optimizer`, `Training`, `Limits`, `Experiment`.
 """
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import Field, Strict, model_validator
 
-Strings = Annotated[tuple[str, ...], Strict(False)]
-Integers = Annotated[tuple[int, ...], Strict(False)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table
 
 Scaling = Literal["none", "minmax", "minmax_01", "standard_clip", "standard_train", "per_band_train"]
-
-
-class Table(BaseModel):
-    """One table of a settings file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Grouped(Table):
-    """How clips are split: by whole values of every group column, so that no value stands on two sides.
-
-    The values of group ``i``, sorted, are turned by ``(seed % rotations) * test_values[i]``; the first ``test_values[i]`` then
-    go to test, the next ``validation_values[i]`` to validation, the rest to train. A clip whose groups disagree on the side
-    ("off the diagonal") is dropped and counted.
-    """
-
-    groups: Strings
-    test_values: Integers
-    validation_values: Integers
-    rotations: Count  # 1: every seed has the same split
-
-    @model_validator(mode="after")
-    def _one_number_per_group(self) -> Self:
-        for name in ("test_values", "validation_values"):
-            values = getattr(self, name)
-            if len(values) != len(self.groups) or min(values, default=0) < 1:
-                raise ValueError(f"{name} needs one number >= 1 for each of groups = {list(self.groups)}, but got {list(values)}")
-        return self
-
-
-class GermanSpeech(Grouped):
-    """The corpus of synthetic German sentences (``data/corpora/german_speech.py``)."""
-
-    dataset: Literal["german_speech"]
-    corpus_seed: int
-    speakers: Annotated[int, Field(ge=2)]
-    sentences: Count
-    clips: Count  # sampled (speaker, sentence) pairs
-    own_words_share: Annotated[float, Field(ge=0, le=1)]  # share of a sentence's content words that only its block of sentences uses
-    blocks: Count  # sentences are made in this many blocks, each with words of its own
-    signal_to_noise_db: float  # mean over clips
-    reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
-
-
-class EmoDB(Grouped):
-    """The Berlin database of emotional speech, hand-labelled phones (``data/datasets/emodb.py``)."""
-
-    dataset: Literal["emodb"]
-
-
-Data = Annotated[GermanSpeech | EmoDB, Field(discriminator="dataset")]
 
 
 class Features(Table):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from audiomtl.settings.shared import Count, Table
+from audiomtl.settings.table import Count, Table
 
 Number = int | float
 

@@ -13,8 +13,9 @@ import soundfile
 
 from audiomtl.data import protocols, scores
 from audiomtl.data.corpora import composition, singing, vocoder
+from audiomtl.data.corpora.singing import Settings as Singing
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import Protocol, Singing
+from audiomtl.settings.protocol import Protocol
 
 pytest.importorskip("pyworld", reason="pyworld, which sings, is not installed: pip install 'audiomtl[corpora]'")
 pytest.importorskip("espeakng_loader", reason="espeakng-loader, which speaks, is not installed: pip install 'audiomtl[corpora]'")

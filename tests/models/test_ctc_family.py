@@ -41,8 +41,8 @@ def settings(table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     raw = tomllib.loads((Path(__file__).parents[2] / "experiments" / "quickstart.toml").read_text())
     raw.pop("ablation")
     small = {
-        "data.test_values": [1, 1],
-        "data.validation_values": [1, 1],
+        "protocol.test_values": [1, 1],
+        "protocol.validation_values": [1, 1],
         "network.units": [24],
         "network.convolution_filters": 0,
         "network.time_reduction": 1,

@@ -147,7 +147,7 @@ def test_no_source_on_two_sides(use, settings) -> None:
 
 def test_the_articles_case_on_the_published_layout(weights, monkeypatch, tmp_path) -> None:
     """transfer_dog_cat as it stands: folds 1-3 train, 4 validates, 5 tests; 40 clips of each class are published, here 2 a fold."""
-    from audiomtl.settings.clips import Esc50
+    from audiomtl.data.datasets.esc50 import Settings as Esc50
 
     rows = [
         (f"{fold}-{fold}{take}{target}-A-{target}.wav", fold, target, name, False, f"{fold}{take}{target}", "A")

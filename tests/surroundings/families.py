@@ -103,8 +103,10 @@ COMMON = {family: SMALL if family == "baseline" else TRAINED for family in FAMIL
 TINY: dict[str, dict[str, Any]] = {
     "baseline": {"classifier.name": "random_forest", "classifier.trees": 20},
     "ctc": {
-        "data.test_values": [1, 4],
-        "data.validation_values": [1, 4],
+        "protocol.test_values": [1, 4],
+        "protocol.validation_values": [1, 4],
+        "data.held_out_speakers": [1, 1],
+        "data.held_out_sentences": [4, 4],
         "data.speakers": 4,
         "data.sentences": 20,
         "data.blocks": 5,

@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.classifier import Classifier
-from audiomtl.settings.clips import Data, Protocol
-from audiomtl.settings.shared import Experiment, Features, Table
+from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.shared import Features
+from audiomtl.settings.table import Table
 
 
 class Statistics(Table):
@@ -17,11 +18,9 @@ class Statistics(Table):
     zero_crossings: bool  # mean and deviation of the zero-crossing rate of each frame
 
 
-class Settings(Experiment):
+class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    data: Data
-    protocol: Protocol
     features: Features
     statistics: Statistics
     classifier: Classifier

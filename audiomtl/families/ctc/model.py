@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from audiomtl.data import catalog, scaling, splits
+from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.features import frame_times
 from audiomtl.data.pipeline import Example, batch_order, pad
 from audiomtl.data.scaling import Scaler
@@ -73,8 +73,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : groups on two sides, an empty side, a phone absent from train, a clip with more phones than frames.
     """
     table = catalog.clips(settings.data)
-    sides = splits.by_groups(table, settings.data, seed)
-    splits.check_disjoint(sides, settings.data.groups)
+    sides = protocols.divide(table, settings.data, settings.protocol, seed)
     splits.check_phones(sides)
     vocabulary = tuple(sorted({phone for phones in sides.train["phones"] for phone in phones}))
     store = FeatureStore(catalog.cache_folder() / "features")

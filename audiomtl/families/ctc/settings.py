@@ -4,7 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from audiomtl.settings.shared import Count, Data, Experiment, Features, Integers, Optimizer, Share, Table, Training
+from audiomtl.settings.clips import ClipExperiment
+from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.table import Count, Integers, Share, Table
 
 
 class Network(Table):
@@ -30,10 +32,9 @@ class Network(Table):
         return self
 
 
-class Settings(Experiment):
+class Settings(ClipExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    data: Data
     features: Features
     network: Network
     optimizer: Optimizer

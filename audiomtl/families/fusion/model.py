@@ -97,7 +97,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : what `protocols.divide` refuses; an absent column, values that are not of their kind, modalities of different clips in one
         row, a clip without any modality, a modality that no train clip has.
     """
-    table = catalog.clips(settings.data)  # type: ignore[arg-type]
+    table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     for name, modality in settings.used.items():
         modalities.check_column(table, name, modality, settings.data.label)

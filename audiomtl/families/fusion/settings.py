@@ -5,19 +5,9 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from audiomtl.settings.clips import Data, Protocol
-from audiomtl.settings.shared import (
-    Count,
-    Experiment,
-    Features,
-    Integers,
-    Optimizer,
-    Positive,
-    Share,
-    Strings,
-    Table,
-    Training,
-)
+from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.table import Count, Integers, Positive, Share, Strings, Table
 
 NAME = re.compile(r"[a-z][a-z0-9]*")
 
@@ -75,11 +65,9 @@ class Join(Table):
         return self
 
 
-class Settings(Experiment):
+class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    data: Data
-    protocol: Protocol
     features: Features
     modalities: dict[str, Modality]
     join: Join

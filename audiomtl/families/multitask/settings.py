@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
-from audiomtl.settings.clips import Data, Protocol
+from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.faults import nearest
-from audiomtl.settings.shared import Count, Experiment, Features, NotNegative, Optimizer, Positive, Share, Table, Training
+from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table
 
 Two = Annotated[tuple[Count, Count], Strict(False)]
 
@@ -127,13 +128,11 @@ class Balancing(Table):
     caution: Share  # cagrad
 
 
-class Settings(Experiment):
+class Settings(ClipExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     scores: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)]  # what is recorded and reported; the first decides
     train_share: Annotated[float, Field(gt=0, le=1)]  # of the train clips, drawn by the seed; a smaller share is part of a greater one
-    data: Data
-    protocol: Protocol
     features: Features
     inputs: Inputs
     encoder: Encoder
@@ -178,6 +177,8 @@ class Settings(Experiment):
         for name, head in self.heads.items():
             if head.kind == "value" and not head.column:
                 raise ValueError(f"heads.{name}.column: a head of kind value must name the column of the number")
+            if not self.data.label and (head.kind == "segments" or (head.kind == "clip_class" and not head.column)):
+                raise ValueError(f"data.label is missing; add it: heads.{name} of kind {head.kind} learns the classes of that column")
         for name, pair in self.coupling.items():
             for kind in ("clip_class", "segments"):
                 wanted = getattr(pair, kind)

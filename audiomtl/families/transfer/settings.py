@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.classifier import Classifier
-from audiomtl.settings.clips import Data, Protocol
+from audiomtl.settings.clips import LabelledExperiment
 from audiomtl.settings.pooling import Pooling
-from audiomtl.settings.shared import Count, Experiment, Features, NotNegative, Optimizer, Positive, Share, Table, Training
+from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table
 
 
 class Extractor(Table):
@@ -61,12 +62,10 @@ class PatchPooling(Pooling):
         return self
 
 
-class Settings(Experiment):
+class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     train_share: Annotated[float, Field(gt=0, le=1)]  # of the train side, whole groups, class by class; 1: all of it
-    data: Data
-    protocol: Protocol
     extractor: Extractor
     features: Features  # extractor.kind = "statistics" only
     fine_tune: FineTune
