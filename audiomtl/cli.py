@@ -170,7 +170,7 @@ def promote(
     reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
     print(f"{os.path.relpath(path)}: trial {number} ({reached}) promoted{'' if changed else '; its settings stood there already'}")
     for setting, (old, new) in changed.items():
-        print(f"  {setting}: {old} -> {new}")
+        print(f"  {setting}: {'not in the file' if old is None else old} -> {new}")
 
 
 @app.command()

@@ -8,7 +8,7 @@ Contents: `DataSet`, `ClipExperiment`, `LabelledExperiment`.
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from audiomtl.settings.protocol import Protocol
@@ -19,16 +19,20 @@ from audiomtl.settings.table import Strings, Table
 class DataSet(Table):
     """``[data]`` as far as every data set has it."""
 
-    dataset: str  # a module of data/corpora or data/datasets, or with a dot in its name a module outside the project
-    label: str = ""  # column of each clip's class
-    groups: Strings  # columns whose values never stand on two sides of a split
+    dataset: str = Field(
+        description="Data set or corpus: a module of audiomtl/data, or with a dot in its name a module outside the project."
+    )
+    label: str = Field("", description="Column of the clip table with each clip's class. May be left out where no class is learned.")
+    groups: Strings = Field(
+        description="Columns of the clip table whose values never appear in more than one split, such as speaker or song."
+    )
 
 
 class ClipExperiment(Experiment):
     """An experiment whose clips are divided by a protocol."""
 
-    data: DataSet
-    protocol: Protocol
+    data: DataSet = Field(description="Where the clips come from.")
+    protocol: Protocol = Field(description="How clips are divided into train, validation and test.")
 
     @model_validator(mode="after")
     def _groups_for_the_protocol(self) -> Self:

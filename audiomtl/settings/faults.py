@@ -10,10 +10,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
-from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
+
+from audiomtl.settings.fields import plain
 
 SHOWN = 80  # characters of a value in a message
 RULES = {  # pydantic's name of a rule -> the rule in plain words
@@ -100,7 +102,7 @@ def _trace(loc: tuple[int | str, ...], schema: Any) -> tuple[list[int | str], An
     parts: list[int | str] = []
     here, table = schema, schema
     for part in loc:
-        here = _bare(here)
+        here = plain(here)
         if get_origin(here) in (Union, UnionType):
             here = next((one for one in get_args(here) if getattr(one, "__name__", "") == part), None)
             continue
@@ -113,16 +115,6 @@ def _trace(loc: tuple[int | str, ...], schema: Any) -> tuple[list[int | str], An
     return parts, table
 
 
-def _bare(annotation: Any) -> Any:
-    """An annotation without ``Annotated`` and ``| None``."""
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) in (Union, UnionType):
-        members = [one for one in get_args(annotation) if one is not NoneType]
-        return _bare(members[0]) if len(members) == 1 else Union[tuple(members)]  # noqa: UP007
-    return annotation
-
-
 def _join(parts: Iterable[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
 
@@ -130,7 +122,7 @@ def _join(parts: Iterable[int | str]) -> str:
 def _leaves(schema: Any, prefix: str = "") -> Iterator[str]:
     """Setting paths of a schema, in every table of a union."""
     for name, field in schema.model_fields.items():
-        annotation = _bare(field.annotation)
+        annotation = plain(field.annotation)
         tables = [one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields")]
         if not tables:
             yield f"{prefix}{name}"

@@ -10,7 +10,11 @@ from audiomtl.settings.table import Positive, Table
 class Windows(Table):
     """How a clip becomes a bag of windows: views of stored frames, starts snapped to the frame grid."""
 
-    seconds: Positive
-    hop_share: Annotated[float, Field(gt=0, le=1)]  # of the window: 0.5 is 50 % overlap
-    tail: Literal["pad", "drop", "shift"]  # what does not fill a last window: fill it up, leave it out, or end the last window at the end
-    bag_windows: Annotated[int, Field(ge=0)]  # windows drawn from each clip in each epoch of training; 0: all
+    seconds: Positive = Field(description="Length of a window, in seconds.")
+    hop_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Distance between the starts of neighbouring windows as a fraction of their length, in (0, 1]; 0.5 is 50 % overlap."
+    )
+    tail: Literal["pad", "drop", "shift"] = Field(
+        description="What becomes of a remainder shorter than a window: pad it, drop it, or shift the last window back to the clip's end."
+    )
+    bag_windows: Annotated[int, Field(ge=0)] = Field(description="Windows drawn from each clip in each epoch of training; 0 takes all.")

@@ -13,17 +13,19 @@ from audiomtl.settings.table import Table
 class Statistics(Table):
     """What one clip becomes: a row of numbers."""
 
-    of: Annotated[tuple[Literal["mean", "deviation", "minimum", "maximum", "median"], ...], Strict(False), Field(min_length=1)]
-    deltas: bool  # the same of the differences between neighbouring frames
-    zero_crossings: bool  # mean and deviation of the zero-crossing rate of each frame
+    of: Annotated[tuple[Literal["mean", "deviation", "minimum", "maximum", "median"], ...], Strict(False), Field(min_length=1)] = Field(
+        description="Statistics of each feature over the frames of a clip."
+    )
+    deltas: bool = Field(description="Whether to add the same statistics of the differences between neighbouring frames.")
+    zero_crossings: bool = Field(description="Whether to add mean and standard deviation of the frames' zero-crossing rate.")
 
 
 class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    features: Features
-    statistics: Statistics
-    classifier: Classifier
+    features: Features = Field(description="What is computed from the sound.")
+    statistics: Statistics = Field(description="What each clip is described by.")
+    classifier: Classifier = Field(description="Classifier on these numbers.")
 
     @model_validator(mode="after")
     def _whole_clips(self) -> Self:

@@ -153,7 +153,7 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
     examples = prepared.examples["train"]
     lengths = [len(one.frames) for one in examples]
     # frames_then_ctc: at least one epoch of each
-    between = min(training.epochs - 1, max(1, round(network.frames_share * training.epochs)))
+    between = min(training.epochs - 1, max(1, round((network.frames_share or 0.0) * training.epochs)))
     switch = {"ctc": 0, "frames": training.epochs, "frames_then_ctc": between}[network.objective]
 
     def mode(epoch: int) -> Mode:

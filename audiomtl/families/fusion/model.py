@@ -236,7 +236,9 @@ def network(settings: Settings, reading: Reading, seed: int | None = None) -> ke
 
 
 def _hertz(settings: Settings) -> list[float]:  # (bands,)
-    """Centre of each mel band."""
+    """Centre of each mel band, where an encoder looks for keys in a sound; otherwise none."""
+    if not any(modality.kind == "audio" and modality.encoder == "keys" for modality in settings.used.values()):
+        return []
     import librosa
 
     chosen = settings.features

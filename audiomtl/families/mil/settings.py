@@ -8,7 +8,7 @@ from audiomtl.settings.clips import LabelledExperiment
 from audiomtl.settings.pooling import Pooling
 from audiomtl.settings.protocol import Protocol
 from audiomtl.settings.shared import Features, Optimizer, Training
-from audiomtl.settings.table import Count, Share, Table
+from audiomtl.settings.table import Count, Share, Table, used_when
 from audiomtl.settings.windows import Windows
 
 
@@ -23,24 +23,31 @@ class WindowProtocol(Protocol):
 class Network(Table):
     """One network for every window, a softmax over classes at its end."""
 
-    window: Literal["answer", "residual", "statistics", "embedding"]
-    filters: Count  # residual: of its first block, doubled in the next two
-    hidden: Count  # units of the dense layers
-    dropout: Share  # before the softmax
-    batch_normalization: bool  # after each convolution (answer) and hidden layer (statistics); residual always has it
-    loss: Literal["clip", "window"]  # on the pooled answer, or on each window as if it had the clip's label
+    window: Literal["answer", "residual", "statistics", "embedding"] = Field(
+        description="Network that is applied to every window; embedding reads stored embeddings."
+    )
+    filters: Count = used_when({"window": "residual"}, description="Filters of the first residual block, doubled in the next two.")
+    hidden: Count = used_when({"window": ("answer", "statistics", "embedding")}, description="Units of the dense layers.")
+    dropout: Share = Field(description="Dropout rate before the softmax, in [0, 1).")
+    batch_normalization: bool = used_when(
+        {"window": ("answer", "statistics")},
+        description="Whether to normalize batches after each convolution (answer) or hidden layer (statistics).",
+    )
+    loss: Literal["clip", "window"] = Field(
+        description="What the loss compares with the label: the clip's pooled output, or the output of each window."
+    )
 
 
 class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    protocol: WindowProtocol
-    features: Features
-    windows: Windows
-    network: Network
-    pooling: Pooling
-    optimizer: Optimizer
-    training: Training
+    protocol: WindowProtocol = Field(description="How clips are divided into train, validation and test.")
+    features: Features = Field(description="What is computed from the sound.")
+    windows: Windows = Field(description="How a clip is cut into windows.")
+    network: Network = Field(description="The network of a window.")
+    pooling: Pooling = Field(description="From windows to their clip.")
+    optimizer: Optimizer = Field(description="How it is optimized.")
+    training: Training = Field(description="How long it is trained.")
 
 
 LOSS_PATHS = ("network.loss",)  # settings that change what the loss means: no study that sweeps one is judged by a loss
