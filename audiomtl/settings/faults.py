@@ -68,7 +68,7 @@ def _words(path: str, fault: dict[str, Any], table: Any, schema: Any) -> str:
     if kind == "missing":
         return f"{path} {RULES[kind]}"
     if kind == "needed":
-        return f"{path} is missing; add it: {fault['msg']}"
+        return f"{path} is missing: {fault['msg']}; add it"
     given = f"{path} = {show(value)}" if not isinstance(value, dict) else path
     if kind == "extra_forbidden":
         return f"{given}: no such setting{_instead(path, table, schema)}"

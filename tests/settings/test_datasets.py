@@ -63,5 +63,5 @@ def test_a_bug_in_a_data_set_is_no_slip_in_the_file(lab):
 def test_a_label_is_needed_where_classes_are_learned(name):
     raw = config.load_experiment(str(PROJECT / "experiments" / f"{name}.toml")).raw
     raw["data"].pop("label")
-    with pytest.raises(UserError, match=re.escape("here: data.label is missing; add it: it names the column of classes")):
+    with pytest.raises(UserError, match=re.escape("here: data.label is missing: it names the column of classes; add it")):
         config.settings_of(raw, "here")

@@ -201,7 +201,7 @@ class Settings(ClipExperiment):
             if head.kind == "value" and not head.column:
                 raise ValueError(f"heads.{name}.column: a head of kind value must name the column of the number")
             if not self.data.label and (head.kind == "segments" or (head.kind == "clip_class" and not head.column)):
-                raise ValueError(f"data.label is missing; add it: heads.{name} of kind {head.kind} learns the classes of that column")
+                raise ValueError(f"data.label is missing: heads.{name} of kind {head.kind} learns the classes of that column; add it")
         for name, pair in self.coupling.items():
             for kind in ("clip_class", "segments"):
                 wanted = getattr(pair, kind)
