@@ -1,7 +1,6 @@
 """Transfer on a second or two of sine, chord or noise, with a YAMNet of random weights, whose patches tell them apart."""
 
 import json
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from audiomtl.nn import yamnet
 from audiomtl.nn.classifiers import class_probabilities
 from audiomtl.nn.fit import Checkpoint, seed_everything
 from tests.nn import yamnet_weights
+from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[2]
 HEADS = ["dense", "logistic_regression", "svm", "random_forest", "nearest_neighbours"]
@@ -64,8 +64,7 @@ def settings(weights):
     """The settings of transfer_esc10, made small; keyword ``a__b`` is the setting path a.b."""
 
     def made(**changes):
-        raw = tomllib.loads((PROJECT / "experiments" / "transfer_esc10.toml").read_text(encoding="utf-8"))
-        raw.pop("ablation"), raw.pop("expected", None)
+        raw = whole_settings("transfer_esc10")
         small = {
             "extractor.weights": str(weights),
             "fine_tune.blocks": 0,
@@ -317,6 +316,6 @@ def test_absent_weights_are_missing_data(use, settings, tmp_path) -> None:
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings, changes, text) -> None:
-    raw = json.loads(settings().model_dump_json())
+    raw = json.loads(settings().model_dump_json(exclude_none=True))
     with pytest.raises(UserError, match=text):
         config.settings_of(config.override(raw, changes), "test")
