@@ -6,6 +6,7 @@ come back or a training that failed with 1, Ctrl-C with 130.
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -117,6 +118,25 @@ def new(
     for place in first.write(name, model=model, table=table, label=label, groups=groups):
         print(f"{place} written")
     print(f"next: audiomtl data {name}, then make study-{name}")
+
+
+@app.command()
+def settings(
+    name: Annotated[str, typer.Argument(metavar="FAMILY", help="A family, a data set, or study.")] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference of all settings as Markdown.")] = False,
+) -> None:
+    """List the settings of a family or a data set.
+
+    Each with its path, its type and range, when it is used, and what it does. A setting that is not used may be left out of a file.
+    """
+    from audiomtl.settings import reference
+
+    if markdown:
+        print(reference.as_markdown())
+    elif name:
+        print(reference.as_table(name, shutil.get_terminal_size().columns))
+    else:
+        print(f"audiomtl settings FAMILY: one of {', '.join(reference.names())}")
 
 
 @app.command()

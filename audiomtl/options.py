@@ -9,6 +9,7 @@ import typer
 EPILOG = """\b
 A round of work, NAME being a file in experiments/ or studies/:
   audiomtl new NAME --data T   a first experiment and study for your own table
+  audiomtl settings FAMILY     which settings are there?
   audiomtl check               are all files valid?
   audiomtl study NAME          sweep the settings: many trials
   audiomtl promote NAME        write the best trial into the experiment
