@@ -6,6 +6,7 @@ come back or a training that failed with 1, Ctrl-C with 130.
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -131,6 +132,25 @@ def new(
 
 
 @app.command()
+def settings(
+    name: Annotated[str, typer.Argument(metavar="FAMILY", help="A family, a data set, or study.")] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference of all settings as Markdown.")] = False,
+) -> None:
+    """List the settings of a family or a data set.
+
+    Each with its path, its type and range, when it is used, and what it does. A setting that is not used may be left out of a file.
+    """
+    from audiomtl.settings import reference
+
+    if markdown:
+        print(reference.as_markdown())
+    elif name:
+        print(reference.as_table(name, shutil.get_terminal_size().columns))
+    else:
+        print(f"audiomtl settings FAMILY: one of {', '.join(reference.names())}")
+
+
+@app.command()
 def study(
     name: StudyName,
     slots: Slots = DEFAULT_SLOTS,
@@ -185,7 +205,7 @@ def promote(
     reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
     print(f"{os.path.relpath(path)}: trial {number} ({reached}) promoted{'' if changed else '; the file already has its settings'}")
     for setting, (old, new) in changed.items():
-        print(f"  {setting}: {old} -> {new}")
+        print(f"  {setting}: {'not in the file' if old is None else old} -> {new}")
 
 
 @app.command()

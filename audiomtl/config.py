@@ -28,10 +28,12 @@ from audiomtl.settings.family import (
     package_of,
     scored_settings,
     scores,
+    settings_class,
     settings_of,
     trained_settings,
 )
 from audiomtl.settings.faults import first_fault, nearest, show
+from audiomtl.settings.fields import known_paths
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
 from audiomtl.settings.study import Study
@@ -186,7 +188,7 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
             raise UserError(f"{place}.{mark} = {show(value)}: must be true or false")
     if not overrides:
         raise UserError(f'{place}: must be a table of setting paths, such as features.scaling = "none"')
-    paths = flatten(document)
+    paths = {**flatten(document), **known_paths(settings_class(document, place), document)}
     for setting, value in overrides.items():
         known_path(setting, paths, f"{place}.{setting} = {show(value)}")
         if not is_scored(setting) and not setting.startswith("limits."):

@@ -27,6 +27,7 @@ from typing import Any, TypeGuard
 from packaging.requirements import Requirement
 
 DRAWING = ("audiomtl.pictures",)  # computes no number
+FIELDS = ("Field", "used_when")  # functions that describe a setting
 AT_IMPORT = "<import>"  # the statements of a module that define no name, as one definition
 
 Node = tuple[str, str]  # (module, name of a definition in it)
@@ -309,7 +310,7 @@ class _Normal(ast.NodeTransformer):
 
 
 def _is_field(node: Any) -> TypeGuard[ast.Call]:
-    return isinstance(node, ast.Call) and (node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")) == "Field"
+    return isinstance(node, ast.Call) and (node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")) in FIELDS
 
 
 def _is_text(statement: ast.AST) -> bool:

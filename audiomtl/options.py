@@ -9,6 +9,7 @@ import typer
 EPILOG = """\b
 Workflow, where NAME is a file in experiments/ or studies/:
   audiomtl new NAME --data T   create an experiment for your own table
+  audiomtl settings FAMILY     list the settings of a family
   audiomtl check               validate all files
   audiomtl study NAME          sweep the settings
   audiomtl promote NAME        write the best trial into the experiment

@@ -23,8 +23,8 @@ import librosa
 import numpy as np
 
 from audiomtl.data import features, windows
-from audiomtl.settings.clips import Windows
 from audiomtl.settings.shared import Features
+from audiomtl.settings.windows import Windows
 
 SETTINGS = Features(
     kind="mfcc",

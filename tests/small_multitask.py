@@ -1,11 +1,11 @@
 """Settings of the multi-task family for tests: a shipped experiment with other heads and changed settings."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from audiomtl import config
 from audiomtl.families.multitask.settings import Settings
+from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[1]
 HEAD = {"column": "", "weight": 1.0, "train_only": False, "labelled_share": 1.0, "item_weight": "", "threshold": 0.5}
@@ -23,8 +23,7 @@ KINDS = {
 
 def settings(experiment: str = "multitask_singing", heads: Any = None, scores: Any = None, **changes: Any) -> Settings:
     """``heads``: {name: what differs from `HEAD`}, in place of the file's; keyword ``a__b`` is the setting path a.b."""
-    raw = tomllib.loads((PROJECT / "experiments" / f"{experiment}.toml").read_text(encoding="utf-8"))
-    raw.pop("ablation", None), raw.pop("expected", None)
+    raw = whole_settings(experiment)
     if heads is not None:
         raw["heads"] = {name: {**HEAD, **head} for name, head in heads.items()}
         raw["coupling"], raw["scores"] = {}, {"loss": "minimize"}

@@ -31,7 +31,7 @@ HEAVY = {
     "scipy",
 }  # typer itself reads options with pydantic
 COMMANDS = ["ablations", "align", "best", "check", "curve", "data", "export", "new", "notes", "predict", "price", "promote", "report"]
-COMMANDS += ["study", "ui"]
+COMMANDS += ["settings", "study", "ui"]
 
 
 def run(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:

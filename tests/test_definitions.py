@@ -54,7 +54,7 @@ CHANGES = {
         "return round(self.hop_seconds * self.sample_rate)",
         "return 2 * round(self.hop_seconds * self.sample_rate)",
     ),
-    "settings type": ("settings/shared.py", "Share = Annotated[float, Field(ge=0, lt=1)]", "Share = Annotated[float, Field(ge=0, le=1)]"),
+    "settings type": ("settings/table.py", "Share = Annotated[float, Field(ge=0, lt=1)]", "Share = Annotated[float, Field(ge=0, le=1)]"),
     "constant of a module": ("data/audio.py", "LARGEST_PEAK = 2.0", "LARGEST_PEAK = 4.0"),
     "default": ("data/pipeline.py", "at_least: int = 1", "at_least: int = 2"),
     "decorator": ("nn/fit.py", "@tf.function(reduce_retracing=True)", "@tf.function(reduce_retracing=False)"),
@@ -109,11 +109,14 @@ def test_what_computes_nothing_keeps_the_key(before: str, copy: Path, change: Ca
 
 
 def test_a_description_of_a_setting_keeps_the_key(before: str, copy: Path) -> None:
-    edit(copy, "settings/shared.py", "Field(ge=1)]", 'Field(ge=1, description="A whole number from 1 on.")]')
+    edit(copy, "settings/table.py", "Field(ge=1)]", 'Field(ge=1, description="A whole number from 1 on.")]')
     assert key_of(copy) == before
-    edit(copy, "settings/shared.py", "    epochs: Count\n", '    epochs: Count = Field(description="Passes over the train side.")\n')
+    described = '    epochs: Count = Field(description="Number of passes over the train side.")\n'
+    edit(copy, "settings/shared.py", described, "    epochs: Count\n")
     assert key_of(copy) == before
-    edit(copy, "settings/shared.py", "Field(ge=1, ", "Field(ge=2, ")
+    edit(copy, "settings/shared.py", 'description="Momentum, in [0, 1)."', 'description="Momentum."')
+    assert key_of(copy) == before
+    edit(copy, "settings/table.py", "Field(ge=1, ", "Field(ge=2, ")
     assert key_of(copy) != before
 
 
@@ -256,4 +259,4 @@ def test_names_that_do_not_exist_add_nothing() -> None:
 def test_nothing_is_looked_up_by_name_behind_the_keys_back() -> None:
     """Modules that are imported by a computed name are not seen: each place is known, and its names stand among the roots."""
     places = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if "import_module(" in path.read_text(encoding="utf-8")}
-    assert places == {"settings/family.py", "data/catalog.py", "harness/train/child.py", "harness/use/models.py"}
+    assert places == {"settings/family.py", "settings/datasets.py", "harness/train/child.py", "harness/use/models.py"}

@@ -1,12 +1,10 @@
 """Clip tables by name: a generated corpus (``corpora/``) or a published data set (``datasets/``), found by its file's name.
 
 Folders: ``AUDIOMTL_DATA`` (default ``data/``) holds published data, ``AUDIOMTL_CACHE`` (default ``cache/``) what the project makes.
-Contents: `clips`, `module`, `modules`, `fingerprint`, `cache_folder`, `data_folder`.
+Contents: `clips`, `module`, `fingerprint`, `cache_folder`, `data_folder`.
 """
 
 import hashlib
-import importlib
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -16,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from audiomtl.data import files
-from audiomtl.settings.shared import Grouped
+from audiomtl.settings.clips import DataSet
+from audiomtl.settings.datasets import dataset
 
 
 def cache_folder() -> Path:
@@ -29,21 +28,12 @@ def data_folder() -> Path:
     return Path(os.environ.get("AUDIOMTL_DATA", "data")).resolve()
 
 
-def module(data: Grouped) -> ModuleType:
-    """The module that makes or reads the data which the settings name.
-
-    ``dataset = "package.name"`` is that module, outside the project.
-    """
-    *others, last = modules(data.dataset)  # type: ignore[attr-defined]
-    return importlib.import_module(next((name for name in others if importlib.util.find_spec(name)), last))
+def module(data: DataSet) -> ModuleType:
+    """The module that makes or reads the data which the settings name."""
+    return dataset(data.dataset)
 
 
-def modules(dataset: str) -> tuple[str, ...]:
-    """Names of the modules of which one makes, or reads, a data set: a name with a dot is a module outside the project."""
-    return (dataset,) if "." in dataset else (f"audiomtl.data.corpora.{dataset}", f"audiomtl.data.datasets.{dataset}")
-
-
-def clips(data: Grouped) -> pd.DataFrame:
+def clips(data: DataSet) -> pd.DataFrame:
     """The clip table that the settings name; a corpus is generated the first time.
 
     Raises

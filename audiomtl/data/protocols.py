@@ -1,6 +1,7 @@
 """How clips are divided into train, validation and test: shares, folds, blocks, or one group value at a time.
 
-Conventions: a clip table as in `splits`; the settings are a `Protocol` and a data table with ``label`` and ``groups``. Whole groups only:
+Conventions: a clip table as in `splits`; the settings are a `Protocol` and a data table with ``groups``, and
+with a ``label`` unless it is "". Whole groups only:
 clips that share a value of any group column, directly or through others, form one *cluster* and stay together. A division is a
 function of the clip ids, their groups, labels and the seed, not of the order of the rows. Every division but ``leaky_windows`` is
 checked at the end: no group value on two sides.
@@ -9,30 +10,21 @@ Contents: `divide`, `leaky_windows`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from audiomtl.data import splits
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import Labelled, Protocol
+from audiomtl.settings.clips import DataSet
 from audiomtl.settings.faults import nearest
+from audiomtl.settings.protocol import Protocol
 
 SIDES = splits.SIDES
 FIXED_SEED = 20190327  # of what must be the same for every seed: folds, and which clips are test; the day the question was asked
 
 
-class Blocks(NamedTuple):
-    """What `splits.by_groups` reads."""
-
-    groups: Sequence[str]
-    test_values: Sequence[int]
-    validation_values: Sequence[int]
-    rotations: int
-
-
-def divide(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: int) -> splits.Splits:
+def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) -> splits.Splits:
     """Divide a clip table as ``protocol.kind`` says.
 
     ``split``: the test side is drawn once, the same for every seed, so that no study has chosen on it; what is left is divided into train
@@ -53,7 +45,7 @@ def divide(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: int) -
                 raise UserError(
                     f"protocol.{name} = {list(numbers)}: blocks need one number >= 1 for each of data.groups = {list(data.groups)}"
                 )
-        divided = splits.by_groups(ordered, Blocks(data.groups, protocol.test_values, protocol.validation_values, protocol.rotations), seed)  # type: ignore[arg-type]
+        divided = splits.by_groups(ordered, data.groups, protocol, seed)
     elif protocol.kind == "leave_one_out":
         if not data.groups:
             raise UserError("data.groups = []: leave_one_out leaves out values of the first of data.groups; name a column there")
@@ -66,7 +58,8 @@ def divide(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: int) -
         side = _column_sides(ordered, protocol.column) if protocol.column else _drawn_sides(ordered, data, protocol, seed)
         divided = _sides(ordered, side)
     splits.check_disjoint(divided, data.groups)
-    _check_classes(divided, data.label)
+    if data.label:
+        _check_classes(divided, data.label)
     return divided
 
 
@@ -99,11 +92,11 @@ def leaky_windows(n_windows: Mapping[str, int], shares: Mapping[str, float], see
 # ---------------------------------------------------------------- kinds
 
 
-def _drawn_sides(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: int) -> pd.Series:
+def _drawn_sides(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) -> pd.Series:
     cluster = _clusters(table, data.groups)
     if cluster.nunique() < 3:
         raise UserError(f"split: {cluster.nunique()} groups by {list(data.groups)} are too few for three sides: they cannot be cut")
-    label = table[data.label].astype(str) if protocol.stratified else pd.Series("", index=table.index)
+    label = _strata(table, data, protocol)
     shares = {"test": protocol.test_share, "rest": 1 - protocol.test_share}
     test_first = _deal(cluster, label, shares, np.random.default_rng(FIXED_SEED), at_least=(1, 2))
     rest = test_first == "rest"
@@ -111,6 +104,13 @@ def _drawn_sides(table: pd.DataFrame, data: Labelled, protocol: Protocol, seed: 
     shares = {"validation": share, "train": 1 - share}
     later = _deal(cluster[rest], label[rest], shares, np.random.default_rng((FIXED_SEED, seed)))
     return pd.concat([test_first[~rest], later]).reindex(table.index)
+
+
+def _strata(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series:
+    """The class of each clip, of which every side gets a like share; without stratification all are alike."""
+    if protocol.stratified and not data.label:
+        raise UserError("protocol.stratified = true: it balances the classes of data.label, which is missing; name it, or set false")
+    return table[data.label].astype(str) if protocol.stratified else pd.Series("", index=table.index)
 
 
 def _column_sides(table: pd.DataFrame, column: str) -> pd.Series:
@@ -124,7 +124,7 @@ def _column_sides(table: pd.DataFrame, column: str) -> pd.Series:
     return side
 
 
-def _folds(table: pd.DataFrame, data: Labelled, protocol: Protocol) -> pd.Series:
+def _folds(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series:
     if protocol.column:
         if protocol.column not in table.columns:
             known = list(table.columns)
@@ -136,7 +136,7 @@ def _folds(table: pd.DataFrame, data: Labelled, protocol: Protocol) -> pd.Series
             f"protocol.folds = {protocol.folds}: there are {cluster.nunique()} groups by {list(data.groups)}, fewer than folds; "
             "take fewer folds"
         )
-    label = table[data.label].astype(str) if protocol.stratified else pd.Series("", index=table.index)
+    label = _strata(table, data, protocol)
     shares = {f"{number:03}": 1 / protocol.folds for number in range(protocol.folds)}
     return _deal(cluster, label, shares, np.random.default_rng(FIXED_SEED))
 
@@ -214,11 +214,12 @@ def _deal(
 # ---------------------------------------------------------------- checks
 
 
-def _check(table: pd.DataFrame, data: Labelled) -> None:
+def _check(table: pd.DataFrame, data: DataSet) -> None:
     known = list(map(str, table.columns))
     if "clip_id" not in known:
         raise UserError(f"split: the clip table has no column clip_id; it has {', '.join(known)}")
-    for setting, column in [("label", data.label), *(("groups", group) for group in data.groups)]:
+    labels = [("label", data.label)] if data.label else []
+    for setting, column in [*labels, *(("groups", group) for group in data.groups)]:
         if column not in known:
             raise UserError(
                 f'data.{setting} = "{column}": the clip table has no such column{nearest(column, known)}; it has {", ".join(known)}'
@@ -229,8 +230,8 @@ def _check(table: pd.DataFrame, data: Labelled) -> None:
     twice = table["clip_id"][table["clip_id"].duplicated()].unique()
     if len(twice):
         raise UserError(f"split: every clip_id must be unique, but {', '.join(map(str, twice[:5]))} stand in the table more than once")
-    classes = sorted(table[data.label].astype(str).unique())
-    if len(classes) < 2:
+    classes = sorted(table[data.label].astype(str).unique()) if data.label else []
+    if data.label and len(classes) < 2:
         raise UserError(f'data.label = "{data.label}": every clip has the same class ({classes[0] if classes else "none"}); two are needed')
 
 

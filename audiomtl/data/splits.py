@@ -13,7 +13,7 @@ from itertools import combinations
 import pandas as pd
 
 from audiomtl.errors import UserError
-from audiomtl.settings.shared import Grouped
+from audiomtl.settings.protocol import Protocol
 
 SIDES = ("train", "validation", "test")
 NAMED = 5  # how many clips an error names
@@ -33,7 +33,7 @@ class Splits:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def by_groups(table: pd.DataFrame, data: Grouped, seed: int) -> Splits:
+def by_groups(table: pd.DataFrame, groups: Sequence[str], protocol: Protocol, seed: int) -> Splits:
     """Split by whole values of every group column.
 
     The sorted values of group ``i`` are turned by ``(seed % rotations) * test_values[i]``; the first ``test_values[i]`` go to test, the
@@ -42,9 +42,11 @@ def by_groups(table: pd.DataFrame, data: Grouped, seed: int) -> Splits:
     Parameters
     ----------
     table : DataFrame
-        Clip table with ``clip_id`` and every column of ``data.groups``.
-    data : Grouped
-        Group names and numbers of values.
+        Clip table with ``clip_id`` and every column of ``groups``.
+    groups : sequence of str
+        Names of group columns.
+    protocol : Protocol
+        Of kind blocks: ``test_values`` and ``validation_values`` have one number for each group.
     seed : int
         Chooses the rotation, nothing else.
 
@@ -58,14 +60,14 @@ def by_groups(table: pd.DataFrame, data: Grouped, seed: int) -> Splits:
     UserError
         On an absent group column, a missing group value, a clip id used twice, too few values, or an empty side.
     """
-    absent = [name for name in ("clip_id", *data.groups) if name not in table.columns]
+    absent = [name for name in ("clip_id", *groups) if name not in table.columns]
     if absent:
         raise UserError(f"split: the clip table has no column {_listed(absent)}; data.groups must be among {_listed(table.columns)}")
     twice = table["clip_id"][table["clip_id"].duplicated()].unique()
     if len(twice):
         raise UserError(f"split: every clip_id must be unique, but {_some(twice)} stand in the table more than once")
     side = pd.DataFrame(index=table.index)
-    for name, n_test, n_validation in zip(data.groups, data.test_values, data.validation_values, strict=True):
+    for name, n_test, n_validation in zip(groups, protocol.test_values, protocol.validation_values, strict=True):
         if table[name].isna().any():
             raise UserError(f"split: group {name} has no value for {_some(table['clip_id'][table[name].isna()])}")
         values = sorted(table[name].unique())
@@ -74,7 +76,7 @@ def by_groups(table: pd.DataFrame, data: Grouped, seed: int) -> Splits:
                 f"split: group {name} has {len(values)} values, but test_values + validation_values + 1 = "
                 f"{n_test} + {n_validation} + 1 are needed"
             )
-        turn = (seed % data.rotations) * n_test % len(values)
+        turn = (seed % protocol.rotations) * n_test % len(values)
         turned = values[turn:] + values[:turn]
         names = ["test"] * n_test + ["validation"] * n_validation + ["train"] * (len(values) - n_test - n_validation)
         side[name] = table[name].map(dict(zip(turned, names, strict=True)))
@@ -83,7 +85,7 @@ def by_groups(table: pd.DataFrame, data: Grouped, seed: int) -> Splits:
     for name, clips in tables.items():
         if clips.empty:
             raise UserError(
-                f"split: the {name} side is empty: no clip has all of {_listed(data.groups)} there at seed {seed} "
+                f"split: the {name} side is empty: no clip has all of {_listed(groups)} there at seed {seed} "
                 f"({int((~agreed).sum())} of {len(table)} clips dropped); change test_values, validation_values or rotations"
             )
     return Splits(**tables, dropped=int((~agreed).sum()))

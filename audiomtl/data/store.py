@@ -39,6 +39,7 @@ from audiomtl import definitions
 from audiomtl.data import audio, features, files
 from audiomtl.errors import UserError
 from audiomtl.settings.shared import Features
+from audiomtl.settings.table import used_values
 
 MAGIC = b"AMTLFEAT"
 HEADER = struct.Struct("<8sQQ32s8x")  # 8 + 8 + 8 + 32 + 8 = 64 bytes
@@ -113,7 +114,11 @@ def _cores() -> int:
 
 
 def _key(path: str, settings: Features) -> str:
-    identity = [definitions.key(COMPUTED_BY), files.digest(path), settings.model_dump(exclude={"scaling"})]
+    identity = [
+        definitions.key(COMPUTED_BY),
+        files.digest(path),
+        {name: value for name, value in used_values(settings).items() if name != "scaling"},
+    ]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

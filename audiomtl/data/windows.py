@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from audiomtl.settings.clips import Windows
 from audiomtl.settings.shared import Features
+from audiomtl.settings.windows import Windows
 
 
 def window_frames(windows: Windows, features: Features) -> int:

@@ -26,7 +26,9 @@ from audiomtl.data import features
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
+from audiomtl.settings.family import settings_of
 from audiomtl.settings.named import modules
+from audiomtl.settings.saved import upgraded
 from audiomtl.settings.toml import flatten
 
 FIRST = {"features": 1, "embeddings": 1}  # versions of a use.json that names none; the profile of YAMNet then stood beside the settings
@@ -186,12 +188,12 @@ def save(folder: Path, model: keras.Model | None, use: Mapping[str, Any], settin
     folder.mkdir(parents=True, exist_ok=True)
     if model is not None:
         model.save(folder / "model.keras")
-    kept = {**use, "settings": settings.model_dump(mode="json"), "versions": versions}
+    kept = {**use, "settings": settings.model_dump(mode="json", exclude_none=True), "versions": versions}
     (folder / "use.json").write_text(json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def load(folder: Path, kind: type[S], versions: Callable[[S], Mapping[str, Any]]) -> tuple[dict[str, Any], S, Any]:
-    """``use`` as `save` wrote it, its settings, and the model; None where there is no ``model.keras``.
+    """``use`` as `save` wrote it, also under version 0.1.0, its settings, and the model; None where there is no ``model.keras``.
 
     Raises
     ------
@@ -199,7 +201,9 @@ def load(folder: Path, kind: type[S], versions: Callable[[S], Mapping[str, Any]]
     """
     path = folder / "use.json"
     use = json.loads(path.read_text(encoding="utf-8"))
-    settings = kind.model_validate(use["settings"])
+    raw = upgraded(use["settings"])
+    settings = settings_of(raw, str(path))
+    assert isinstance(settings, kind)
     found = flatten(use.get("versions", {**FIRST, "profile": use.get("profile", {})}))
     for name, wanted in flatten(versions(settings)).items():
         if found.get(name) != wanted:
@@ -207,7 +211,7 @@ def load(folder: Path, kind: type[S], versions: Callable[[S], Mapping[str, Any]]
                 f"{path}: versions.{name} = {json.dumps(found.get(name))}: must be {json.dumps(wanted)}, the version of this code, "
                 "which computes other inputs than the model was trained on; train it again with `audiomtl best NAME --again`"
             )
-    for module in modules(kind, use["settings"]):  # a layer is known to Keras once its module is imported
+    for module in modules(kind, raw):  # a layer is known to Keras once its module is imported
         importlib.import_module(module)
     if not (folder / "model.keras").is_file():
         return use, settings, None

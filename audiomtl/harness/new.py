@@ -1,12 +1,18 @@
 """A first experiment and study for a table of one's own. Contents: `write`."""
 
+import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from audiomtl import config
 from audiomtl.errors import UserError
+from audiomtl.settings.family import settings_class
 from audiomtl.settings.faults import nearest
+from audiomtl.settings.fields import known_paths
+from audiomtl.settings.study import Study
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SOURCES = ("path", "array_path", "embedding_path")
@@ -22,6 +28,17 @@ GROUPS = (
     "recording",
     "group",
 )  # taken when they are there
+SPLIT = """kind = "split"
+column = ""
+test_share = 0.2
+validation_share = 0.2
+stratified = true"""
+FOLDS = """kind = "folds"
+column = "fold"
+"""
+COLUMN = 35  # of comments
+PLAIN = ("model", "description")  # settings without a comment
+LONGEST = 120  # characters of a comment that gives the whole description
 
 
 def write(name: str, *, model: str, table: str, label: str = "", groups: str = "") -> list[Path]:
@@ -62,12 +79,8 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
         "STEM": Path(table).name,
         "LABEL": label,
         "GROUPS": "[" + ", ".join(f'"{column}"' for column in chosen) + "]",
-        "KIND": "folds" if folds else "split",
-        "COLUMN": "fold" if folds else "",
+        "PROTOCOL": FOLDS.rstrip() if folds else SPLIT,
         "SEEDS": "[1, 2, 3, 4, 5]",
-        "SEEDNOTE": "; seed s tests on the (s mod number of folds)-th fold"
-        if folds
-        else "; test is the same for all, validation drawn anew",
         "STUDYSEED": "0",
         **config.family("new", model).values(columns),
     }
@@ -78,7 +91,7 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
             text = text.replace(f"@{key}@", value)
         Path(folder).mkdir(exist_ok=True)
         place = Path(folder) / f"{name}.toml"
-        place.write_text(_aligned(text), encoding="utf-8")
+        place.write_text(_commented(text, Study if folder == "studies" else settings_class(tomllib.loads(text), name)), encoding="utf-8")
         written.append(place)
     try:
         config.load_study(name)
@@ -89,13 +102,24 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
     return written
 
 
-def _aligned(text: str) -> str:
-    """Comments at column 36 again, after names were put in."""
-    lines = []
+def _commented(text: str, schema: Any) -> str:
+    """The text of a file with what each setting does behind its line."""
+    known, table, lines = known_paths(schema, tomllib.loads(text)), "", []
     for line in text.splitlines():
-        before, mark, comment = line.partition("  #")
-        lines.append(f"{before.rstrip():<33}  #{comment}" if mark and before.strip() else line)
+        if found := re.match(r"\[(.*?)\]", line):
+            table = f"{found[1]}."
+        key = line.partition(" = ")[0]
+        if f"{table}{key}" in known and key not in PLAIN and "  #" not in line and not table.startswith("ablation"):
+            line = f"{line:<{COLUMN - 1}} # {_short(known[f'{table}{key}'].field.description or '')}"
+        lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def _short(description: str) -> str:
+    """A description without its full stop; of a long one the first part."""
+    if len(description) <= LONGEST:
+        return description.removesuffix(".")
+    return re.split(r"; |\. |\.$", description)[0]
 
 
 def _read(table: str) -> pd.DataFrame:

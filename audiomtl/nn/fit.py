@@ -198,7 +198,7 @@ def fit(
             if better:
                 result.best_epoch, result.best_score = epoch, watched
                 best = [variable.numpy() for variable in model.variables]
-            if plateau_stale >= optimizer.plateau_patience:
+            if optimizer.schedule == "plateau" and plateau_stale >= optimizer.plateau_patience:
                 reductions, plateau_stale = reductions + 1, 0
         result.seconds = before + time.monotonic() - began
         if checkpoint:

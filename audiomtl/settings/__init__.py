@@ -1,1 +1,1 @@
-"""Typed settings: ``shared.py`` for every family, then one file per family (``ctc.py``). No default values, no heavy import."""
+"""Typed settings that families share, and how files are read, checked and edited. No heavy import."""

@@ -2,14 +2,18 @@
 
 from typing import Literal
 
-from audiomtl.settings.shared import Count, Positive, Table
+from pydantic import Field
+
+from audiomtl.settings.table import Count, Positive, Table, used_when
 
 
 class Classifier(Table):
     """One flat table: keys that the named classifier does not use have no effect. Numbers are standardised by train's."""
 
-    name: Literal["random_forest", "svm", "logistic_regression", "nearest_neighbours"]
-    trees: Count  # random_forest
-    inverse_regularization: Positive  # svm, logistic_regression: C
-    neighbours: Count  # nearest_neighbours
-    kernel: Literal["linear", "rbf"]  # svm
+    name: Literal["random_forest", "svm", "logistic_regression", "nearest_neighbours"] = Field(description="scikit-learn classifier.")
+    trees: Count = used_when({"name": "random_forest"}, description="Number of trees.")
+    inverse_regularization: Positive = used_when(
+        {"name": ("svm", "logistic_regression")}, description="Inverse of the regularization strength, scikit-learn's C, above 0."
+    )
+    neighbours: Count = used_when({"name": "nearest_neighbours"}, description="Number of neighbours, at most the number of train clips.")
+    kernel: Literal["linear", "rbf"] = used_when({"name": "svm"}, description="Kernel.")

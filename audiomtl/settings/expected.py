@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, Strict, model_validator
 
-from audiomtl.settings.shared import Count, Integers, NotNegative, Table
+from audiomtl.settings.table import Count, Integers, NotNegative, Table
 
 
 class Origin(Table):
@@ -17,10 +17,10 @@ class Origin(Table):
 
     model_config = ConfigDict(extra="allow")
 
-    machine: str
-    device: str = "CPU"  # or GPU and its name
-    threads: Count = 1  # TensorFlow threads of each training
-    seeds: Integers
+    machine: str = Field(description="Processor on which the scores were recorded.")
+    device: str = Field("CPU", description="CPU, or GPU and its name. Default CPU.")
+    threads: Count = Field(1, description="TensorFlow threads of each training. Default 1.")
+    seeds: Integers = Field(description="Seeds of the trainings.")
 
 
 class Score(Table):
@@ -28,16 +28,18 @@ class Score(Table):
 
     model_config = ConfigDict(extra="allow")
 
-    mean: float
-    per_seed: Annotated[tuple[float, ...], Strict(False), Field(min_length=1)]  # in the order of recorded.seeds
-    tolerance: NotNegative  # largest difference of one seed on another machine
+    mean: float = Field(description="Mean over the seeds.")
+    per_seed: Annotated[tuple[float, ...], Strict(False), Field(min_length=1)] = Field(
+        description="Score of each seed, in the order of recorded.seeds."
+    )
+    tolerance: NotNegative = Field(description="Largest allowed difference of one seed on another machine, at least 0.")
 
 
 class Expected(Table):
     """The whole of it: ``recorded`` and one table per score."""
 
-    recorded: Origin
-    scores: dict[str, Score]
+    recorded: Origin = Field(description="Where the scores were recorded.")
+    scores: dict[str, Score] = Field(description="Scores by name.")
 
     @model_validator(mode="after")
     def _one_score_per_seed(self) -> Self:

@@ -6,13 +6,17 @@ Contents: `package_of`, `families`, `family`, `settings_class`, `settings_of`, `
 
 import importlib
 from collections.abc import Iterable, Mapping
+from copy import copy
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
 from audiomtl.errors import UserError
+from audiomtl.settings.clips import DataSet
+from audiomtl.settings.datasets import dataset
 from audiomtl.settings.faults import first_fault, nearest, show
 from audiomtl.settings.toml import flatten
 
@@ -54,7 +58,7 @@ def family(part: str, model: str) -> ModuleType:
 
 
 def settings_class(raw: Mapping[str, Any], place: str) -> Any:
-    """The class of a family's settings."""
+    """The class that checks an experiment: its family's settings, with those of its data set in the place of ``[data]``."""
     model = raw.get("model")
     if model is None:
         slip = nearest("model", [key for key, value in raw.items() if not isinstance(value, dict)]).replace("did you mean", "is it")
@@ -62,9 +66,30 @@ def settings_class(raw: Mapping[str, Any], place: str) -> Any:
     if not isinstance(model, str):
         raise UserError(f'{place}: model = {show(model)}: must be the name of a family in quotes, such as "ctc"')
     try:
-        return family("settings", model).Settings
+        Settings = family("settings", model).Settings
+        data = raw.get("data")
+        if not isinstance(data, Mapping) or "data" not in Settings.model_fields or Settings.model_fields["data"].annotation is not DataSet:
+            return Settings
+        return _with_data(Settings, _data_class(data))
     except UserError as error:
         raise UserError(f"{place}: {error}") from None
+
+
+def _data_class(data: Mapping[str, Any]) -> type[DataSet]:
+    """The class of a data set's settings."""
+    name = data.get("dataset")
+    if name is None:
+        slip = nearest("dataset", [key for key in data if key != "dataset"]).replace("did you mean ", "is it data.")
+        raise UserError(f'data.dataset is missing{slip}; name the data set, such as dataset = "manifest"')
+    if not isinstance(name, str):
+        raise UserError(f'data.dataset = {show(name)}: must be the name of a data set in quotes, such as "manifest"')
+    return dataset(name).Settings
+
+
+@cache
+def _with_data(Settings: type[BaseModel], Data: type[DataSet]) -> Any:
+    field = copy(Settings.model_fields["data"])
+    return create_model(Settings.__name__, __base__=Settings, __module__=Settings.__module__, __doc__=Settings.__doc__, data=(Data, field))
 
 
 def settings_of(raw: Mapping[str, Any], place: str) -> Any:
@@ -82,7 +107,7 @@ def scores(raw: Mapping[str, Any]) -> dict[str, str]:
 
 
 def trained_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat settings that decide what a training computes."""
+    """Flat settings that decide what a training computes: those that stand in the file."""
     return {path: value for path, value in flatten(raw).items() if path.split(".")[0] not in NOT_TRAINED}
 
 

@@ -10,10 +10,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
-from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
+
+from audiomtl.settings.fields import plain
 
 SHOWN = 80  # characters of a value in a message
 RULES = {  # pydantic's name of a rule -> the rule in plain words
@@ -45,6 +47,8 @@ def first_fault(error: ValidationError, schema: Any) -> str:
     faults: dict[str, tuple[dict[str, Any], Any]] = {}  # path -> (error, class of the table it stands in); a later one is the wider rule
     for one in error.errors():
         parts, table = _trace(one["loc"], schema)
+        if one["type"] == "needed":
+            parts = [*parts, one["ctx"]["path"]]
         faults[_join(parts)] = (dict(one), table)
     inner = [path for path in faults if faults[path][0]["type"] != "too_short" or not any(p.startswith(f"{path}[") for p in faults)]
     unknown = [path for path in inner if faults[path][0]["type"] == "extra_forbidden"]
@@ -63,16 +67,11 @@ def _words(path: str, fault: dict[str, Any], table: Any, schema: Any) -> str:
     kind, value, context = fault["type"], fault["input"], fault.get("ctx", {})
     if kind == "missing":
         return f"{path} {RULES[kind]}"
+    if kind == "needed":
+        return f"{path} is missing: {fault['msg']}; add it"
     given = f"{path} = {show(value)}" if not isinstance(value, dict) else path
     if kind == "extra_forbidden":
         return f"{given}: no such setting{_instead(path, table, schema)}"
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        tag = context["discriminator"].strip("'")
-        known = _quoted(context.get("expected_tags", "")) or _tags(path, schema)
-        value = value.get(tag) if isinstance(value, dict) else value
-        if kind == "union_tag_not_found":
-            return f"{path}.{tag} is missing: it must be one of {_list(known)}"
-        return f"{path}.{tag} = {show(value)}: must be one of {_list(known)}{nearest(str(value), known)}"
     if kind == "literal_error":
         known = _quoted(context["expected"])
         return f"{given}: must be one of {_list(known)}{nearest(str(value), known)}"
@@ -99,34 +98,21 @@ def _instead(path: str, table: Any, schema: Any) -> str:
 
 
 def _trace(loc: tuple[int | str, ...], schema: Any) -> tuple[list[int | str], Any]:
-    """Parts of a setting path without the tags of unions that pydantic puts between, and the class of the table that holds the last."""
+    """Parts of a setting path without the names of types that pydantic puts between, and the class of the table that holds the last."""
     parts: list[int | str] = []
-    here, tag, table = schema, None, schema
+    here, table = schema, schema
     for part in loc:
-        here = _bare(here)
-        if tag is not None:  # this part says which table of a union was meant
-            here, tag = next((one for one in get_args(here) if part in get_args(one.model_fields[tag].annotation)), None), None
-            continue
+        here = plain(here)
         if get_origin(here) in (Union, UnionType):
             here = next((one for one in get_args(here) if getattr(one, "__name__", "") == part), None)
             continue
         parts.append(part)
         if hasattr(here, "model_fields"):
             table, field = here, here.model_fields.get(part)
-            here, tag = (field.annotation, field.discriminator) if field else (None, None)
+            here = field.annotation if field else None
         else:
             here = next(iter(get_args(here)[::-1] if get_origin(here) is dict else get_args(here)), None)
     return parts, table
-
-
-def _bare(annotation: Any) -> Any:
-    """An annotation without ``Annotated`` and ``| None``."""
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) in (Union, UnionType):
-        members = [one for one in get_args(annotation) if one is not NoneType]
-        return _bare(members[0]) if len(members) == 1 else Union[tuple(members)]  # noqa: UP007
-    return annotation
 
 
 def _join(parts: Iterable[int | str]) -> str:
@@ -136,20 +122,12 @@ def _join(parts: Iterable[int | str]) -> str:
 def _leaves(schema: Any, prefix: str = "") -> Iterator[str]:
     """Setting paths of a schema, in every table of a union."""
     for name, field in schema.model_fields.items():
-        annotation = _bare(field.annotation)
+        annotation = plain(field.annotation)
         tables = [one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields")]
         if not tables:
             yield f"{prefix}{name}"
         for table in tables if get_origin(annotation) is not dict else []:
             yield from _leaves(table, f"{prefix}{name}.")
-
-
-def _tags(path: str, schema: Any) -> list[str]:
-    """Tags of the union that the setting at ``path`` is."""
-    for part in path.split("."):
-        field = _bare(schema).model_fields[part]
-        schema = field.annotation
-    return sorted(tag for one in get_args(schema) for tag in get_args(one.model_fields[field.discriminator].annotation))
 
 
 # ---------------------------------------------------------------- words

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from audiomtl.settings.shared import Count, NotNegative, Positive, Table
+from audiomtl.settings.table import Count, NotNegative, Positive, Table, used_when
 
 
 class Pooling(Table):
@@ -24,12 +24,25 @@ class Pooling(Table):
         "gated_attention",
         "multi_head_attention",
         "lstm",
-    ]
-    evaluation: Literal["same", "majority_vote"]  # majority vote cannot be trained
-    quantile: Annotated[float, Field(gt=0, lt=1)]
-    sharpness: Positive  # log_sum_exp, exponential_softmax: 0 would be mean, infinity max
-    top_k: Count  # windows
-    units: Count  # attention: its hidden layer; lstm: its state
-    heads: Count  # multi_head_attention
-    autopool_limit: NotNegative  # largest |alpha| of a class; 0: no limit
-    autopool_penalty: NotNegative  # times the sum of alpha squared, added to the loss
+    ] = Field(description="Operator that pools the windows of a clip.")
+    evaluation: Literal["same", "majority_vote"] = Field(
+        description="What decides outside training: the operator itself, or a majority vote of the windows."
+    )
+    quantile: Annotated[float, Field(gt=0, lt=1)] = used_when(
+        {"name": "quantile"}, description="Quantile of the windows' probabilities, in (0, 1)."
+    )
+    sharpness: Positive = used_when(
+        {"name": ("log_sum_exp", "exponential_softmax")},
+        description="Sharpness, above 0: towards 0 it is the mean, towards infinity the maximum.",
+    )
+    top_k: Count = used_when({"name": "top_k"}, description="Number of windows with the largest probability whose mean is taken.")
+    units: Count = used_when(
+        {"name": ("attention", "gated_attention", "lstm")}, description="Units of the hidden layer of the attention, or of the LSTM."
+    )
+    heads: Count = used_when({"name": "multi_head_attention"}, description="Number of attention heads.")
+    autopool_limit: NotNegative = used_when(
+        {"name": "autopool"}, description="Largest absolute value of a class's learned sharpness; 0 sets no limit."
+    )
+    autopool_penalty: NotNegative = used_when(
+        {"name": "autopool"}, description="Weight of the sum of squared sharpness in the loss, at least 0."
+    )

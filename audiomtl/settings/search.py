@@ -14,7 +14,9 @@ from pydantic import ValidationError
 from audiomtl.errors import UserError
 from audiomtl.settings.family import family, is_scored, known_path, scores, settings_class
 from audiomtl.settings.faults import fault_paths, first_fault, nearest, show
+from audiomtl.settings.fields import Setting, known_paths
 from audiomtl.settings.study import Dimension, Study
+from audiomtl.settings.table import ABOVE_0
 from audiomtl.settings.toml import flatten, override
 
 MOST_TRIED = 1000  # combinations of other swept settings that might make a value allowed
@@ -43,48 +45,86 @@ def _holds_paths(table: Mapping[str, Any]) -> bool:
 
 
 def check_search(study: Study, raw: Mapping[str, Any], file: str) -> None:
-    """Every swept path exists, every end of a range and every choice is allowed, and trial 0 lies inside."""
+    """Every swept path exists, every end of a range and every choice is allowed, trial 0 lies inside, and no trial lacks a setting."""
     search, own = study.search, flatten(raw)
+    known = known_paths(settings_class(raw, file), raw)
     for path, dimension in search.items():
         place = f"{file}: search.{path}"
-        known_path(path, own, place)
+        known_path(path, known, place)
         if not is_scored(path):
             raise UserError(f"{place}: {path} changes nothing in a training: remove it from the search")
         if path == "model":
             raise UserError(f"{place}: the family cannot be swept: write one experiment for each")
         for other in dimension.when:
-            known_path(other, own, f"{place}: when.{other}")
+            known_path(other, known, f"{place}: when.{other}")
     ordered(search, file)
     for path, dimension in search.items():
         place = f"{file}: search.{path}"
         for other, wanted in dimension.when.items():
             for value in wanted:
                 _check_value(study, raw, other, value, f"{place}: when.{other}")
-            possible = [value for value in wanted if (search[other].holds(value) if other in search else value == own[other])]
+            possible = [value for value in wanted if (search[other].holds(value) if other in search else value == own.get(other))]
             if not possible:
-                why = f"it is swept over {search[other].space}" if other in search else f"it is {show(own[other])} and is not swept"
+                fixed = f"it is {show(own[other])} and is not swept" if other in own else "it is neither in the experiment nor swept"
+                why = f"it is swept over {search[other].space}" if other in search else fixed
                 raise UserError(f"{place}: when.{other} = {show(wanted)}: is never true: {why}")
-        _check_space(study, raw, path, dimension, place)
+        _check_space(study, raw, known[path], dimension, place)
+    _check_needs(study, raw, known, file)
 
 
-def _check_space(study: Study, raw: Mapping[str, Any], path: str, dimension: Dimension, place: str) -> None:
+def _check_space(study: Study, raw: Mapping[str, Any], setting: Setting, dimension: Dimension, place: str) -> None:
     """The values of one swept setting against its schema and against trial 0."""
-    own = flatten(raw)
+    own, path = flatten(raw), setting.path
     if dimension.choices is not None:
         for value in dimension.samples:
             _check_value(study, raw, path, value, f"{place}: choices")
     else:
-        if isinstance(own[path], bool) or not isinstance(own[path], int | float):
-            raise UserError(f"{place}: {path} = {show(own[path])} is no number: sweep it over choices")
-        if isinstance(own[path], float) and dimension.whole:
+        number = type(own[path]) if path in own else setting.number
+        if number not in (int, float):
+            raise UserError(f"{place}: {path}{f' = {show(own[path])}' if path in own else ''} is no number: sweep it over choices")
+        if number is float and dimension.whole:
             ends = f"low = {dimension.low}.0, high = {dimension.high}.0"
             raise UserError(f"{place}: {path} is no whole number, but the range {dimension.space} is: write {ends}")
         for name, end in zip(("low", "high"), dimension.samples, strict=True):
             _check_value(study, raw, path, end, f"{place}: {name}")
-    if not dimension.holds(own[path]) and all(own[other] in wanted for other, wanted in dimension.when.items()):
+    swept_in_trial_0 = all(own.get(other) in wanted for other, wanted in dimension.when.items())
+    if swept_in_trial_0 and path not in own:
+        raise UserError(
+            f"{place}: trial 0 is the experiment itself, which has no {path}: add it, or sweep it only where it is used{_remedy(setting)}"
+        )
+    if swept_in_trial_0 and not dimension.holds(own[path]):
         raise UserError(
             f"{place}: trial 0 is the experiment itself, but its {path} = {show(own[path])} is outside {dimension.space}: widen the search"
         )
+
+
+def _remedy(setting: Setting) -> str:
+    """The ``when`` of a setting that only some kinds use."""
+    for condition in setting.conditions:
+        if all(wanted != ABOVE_0 for wanted in condition.values()):
+            when = {path: list(wanted) if isinstance(wanted, tuple) else [wanted] for path, wanted in condition.items()}
+            return f", when = {{ {', '.join(f'{show(path)} = {show(values)}' for path, values in when.items())} }}"
+    return ""
+
+
+def _check_needs(study: Study, raw: Mapping[str, Any], known: Mapping[str, Setting], file: str) -> None:
+    """Whatever kinds a trial samples, what they use is in the experiment or swept with them."""
+    search, own = study.search, flatten(raw)
+    used_by = {other for setting in known.values() for condition in setting.conditions for other in condition}
+    used_by |= {other for dimension in search.values() for other in dimension.when}
+    switches = [path for path in ordered(search) if path in used_by]
+    for kinds in islice(product(*(search[path].samples for path in switches)), MOST_TRIED):
+        chosen = dict(zip(switches, kinds, strict=True))
+        values: dict[str, Any] = {}
+        for path in ordered(search):
+            if all({**own, **values}.get(other) in wanted for other, wanted in search[path].when.items()):
+                values[path] = chosen.get(path, search[path].samples[0])
+        trial = override(raw, values)
+        Settings = settings_class(trial, file)
+        fault = _fault(Settings, trial)
+        if fault is not None and any(one["type"] == "needed" for one in fault.errors()):
+            kind = ", ".join(f"{path} = {show(values[path])}" for path in switches if path in values)
+            raise UserError(f"{file}: search: a trial with {kind} would lack a setting: {first_fault(fault, Settings)}, or sweep it")
 
 
 def _check_value(study: Study, raw: Mapping[str, Any], path: str, value: Any, place: str) -> None:
@@ -95,7 +135,7 @@ def _check_value(study: Study, raw: Mapping[str, Any], path: str, value: Any, pl
     raw = override(raw, {**_conditions(study.search, raw, path), path: value})
     Settings = settings_class(raw, place)
     fault = _fault(Settings, raw)
-    if fault is None:
+    if fault is None or all(one["type"] == "needed" for one in fault.errors()):  # which `_check_needs` looks at
         return
     tables = fault_paths(fault, Settings)
     others = [other for other in study.search if other != path and any(_inside(other, table) for table in tables)]
@@ -128,7 +168,7 @@ def _conditions(search: Mapping[str, Dimension], raw: Mapping[str, Any], path: s
         if other in search:
             found |= _conditions(search, raw, other)
             possible = [value for value in wanted if search[other].holds(value)]
-            if own[other] not in wanted and possible:
+            if own.get(other) not in wanted and possible:
                 found[other] = possible[0]
     return found
 

@@ -1,90 +1,37 @@
-"""Settings that families share: the data, the features, the optimizer, the training and its limits.
+"""Settings that families share: the features, the optimizer, the training and its limits.
 
-Conventions: every table is frozen, forbids unknown keys, converts nothing ("1" is no number) and has **no default values**,
-so that a file is the whole record. Units stand in the names: ``_seconds``, ``_hz``, ``_db``. A count of samples or frames says so.
-
-Contents: `Table`, the data tables (`GermanSpeech`, `EmoDB`), `Features`, `Optimizer`, `Training`, `Limits`, `Experiment`.
+Contents: `Features`, `Optimizer`, `Training`, `Limits`, `Experiment`.
 """
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import Field, Strict, model_validator
 
-Strings = Annotated[tuple[str, ...], Strict(False)]
-Integers = Annotated[tuple[int, ...], Strict(False)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
 
 Scaling = Literal["none", "minmax", "minmax_01", "standard_clip", "standard_train", "per_band_train"]
-
-
-class Table(BaseModel):
-    """One table of a settings file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Grouped(Table):
-    """How clips are split: by whole values of every group column, so that no value stands on two sides.
-
-    The values of group ``i``, sorted, are turned by ``(seed % rotations) * test_values[i]``; the first ``test_values[i]`` then
-    go to test, the next ``validation_values[i]`` to validation, the rest to train. A clip whose groups disagree on the side
-    ("off the diagonal") is dropped and counted.
-    """
-
-    groups: Strings
-    test_values: Integers
-    validation_values: Integers
-    rotations: Count  # 1: every seed has the same split
-
-    @model_validator(mode="after")
-    def _one_number_per_group(self) -> Self:
-        for name in ("test_values", "validation_values"):
-            values = getattr(self, name)
-            if len(values) != len(self.groups) or min(values, default=0) < 1:
-                raise ValueError(f"{name} needs one number >= 1 for each of groups = {list(self.groups)}, but got {list(values)}")
-        return self
-
-
-class GermanSpeech(Grouped):
-    """The corpus of synthetic German sentences (``data/corpora/german_speech.py``)."""
-
-    dataset: Literal["german_speech"]
-    corpus_seed: int
-    speakers: Annotated[int, Field(ge=2)]
-    sentences: Count
-    clips: Count  # sampled (speaker, sentence) pairs
-    own_words_share: Annotated[float, Field(ge=0, le=1)]  # share of a sentence's content words that only its block of sentences uses
-    blocks: Count  # sentences are made in this many blocks, each with words of its own
-    signal_to_noise_db: float  # mean over clips
-    reverberation_seconds: NotNegative  # longest RT60 of the simulated rooms; 0 is dry
-
-
-class EmoDB(Grouped):
-    """The Berlin database of emotional speech, hand-labelled phones (``data/datasets/emodb.py``)."""
-
-    dataset: Literal["emodb"]
-
-
-Data = Annotated[GermanSpeech | EmoDB, Field(discriminator="dataset")]
 
 
 class Features(Table):
     """What is computed from a waveform, frame by frame; ``scaling`` is applied to the stored frames, later."""
 
-    kind: Literal["log_stft", "log_mel", "mfcc"]
-    sample_rate: Count  # Hz
-    window_seconds: Positive  # Hann window
-    hop_seconds: Positive
-    n_fft: Count  # samples, at least the window
-    bands: Count  # mel bands (log_mel, mfcc); log_stft has n_fft / 2 + 1
-    coefficients: Count  # kept cepstral coefficients (mfcc)
-    low_hz: NotNegative  # mel range
-    high_hz: Positive
-    floor_db: float  # power below this many dB re 1.0 is raised to it
-    scaling: Scaling
+    kind: Literal["log_stft", "log_mel", "mfcc"] = Field(
+        description="Representation of the sound: log power spectrum (log_stft), log mel bands (log_mel), or cepstral coefficients (mfcc)."
+    )
+    sample_rate: Count = Field(description="Sample rate in Hz; recordings of other rates are resampled.")
+    window_seconds: Positive = Field(description="Length of the Hann window, in seconds; at most n_fft / sample_rate.")
+    hop_seconds: Positive = Field(description="Distance between the centres of neighbouring frames, in seconds.")
+    n_fft: Count = Field(description="Length of the Fourier transform, in samples; log_stft has n_fft / 2 + 1 bands.")
+    bands: Count = used_when({"kind": ("log_mel", "mfcc")}, description="Number of mel bands.")
+    coefficients: Count = used_when({"kind": "mfcc"}, description="Number of cepstral coefficients to keep, at most bands.")
+    low_hz: NotNegative = used_when({"kind": ("log_mel", "mfcc")}, description="Lower edge of the lowest mel band, in Hz.")
+    high_hz: Positive = used_when(
+        {"kind": ("log_mel", "mfcc")}, description="Upper edge of the highest mel band, in Hz; at most half the sample rate."
+    )
+    floor_db: float = Field(description="Smallest power, in dB relative to 1.0; smaller values are raised to it.")
+    scaling: Scaling = Field(
+        description="How features are scaled: not at all, per clip (minmax to [-1, 1], minmax_01, standard_clip), or by the train side."
+    )
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
@@ -94,7 +41,7 @@ class Features(Table):
             )
         if self.hop_samples < 1:
             raise ValueError(f"hop_seconds must be at least one sample, but got {self.hop_seconds}")
-        if not self.low_hz < self.high_hz <= self.sample_rate / 2:
+        if self.kind != "log_stft" and not self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ValueError(f"low_hz < high_hz <= sample_rate / 2 must hold, but got low_hz={self.low_hz}, high_hz={self.high_hz}")
         if self.kind == "mfcc" and self.coefficients > self.bands:
             raise ValueError(f"coefficients <= bands must hold, but got coefficients={self.coefficients}, bands={self.bands}")
@@ -134,17 +81,23 @@ class Features(Table):
 class Optimizer(Table):
     """One flat table: keys that the named optimizer does not use are allowed and have no effect."""
 
-    name: Literal["sgd", "adam", "adamw", "rmsprop"]
-    learning_rate: Positive
-    momentum: Share  # sgd, rmsprop
-    nesterov: bool  # sgd
-    weight_decay: NotNegative  # adamw
-    decay: NotNegative  # learning_rate / (1 + decay * steps), as in Keras 1 and 2
-    clipnorm: NotNegative  # largest norm of one variable's gradient; 0 turns clipping off
-    global_clipnorm: NotNegative  # largest norm of the whole gradient; 0 turns clipping off
-    schedule: Literal["constant", "cosine", "plateau"]
-    plateau_factor: Annotated[float, Field(gt=0, lt=1)]  # plateau: multiply the rate by this
-    plateau_patience: Count  # plateau: after so many epochs without a better training.monitor
+    name: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(description="Optimizer, as in Keras.")
+    learning_rate: Positive = Field(description="Learning rate at the start, above 0.")
+    momentum: Share = used_when({"name": ("sgd", "rmsprop")}, description="Momentum, in [0, 1).")
+    nesterov: bool = used_when({"name": "sgd"}, description="Whether the momentum is Nesterov's.")
+    weight_decay: NotNegative = used_when({"name": "adamw"}, description="Decoupled weight decay, at least 0.")
+    decay: NotNegative = Field(description="Decay of the learning rate per step: learning_rate / (1 + decay * step); 0 turns it off.")
+    clipnorm: NotNegative = Field(description="Largest norm of the gradient of a single variable; 0 turns clipping off.")
+    global_clipnorm: NotNegative = Field(description="Largest norm of the whole gradient; 0 turns clipping off. Excludes clipnorm.")
+    schedule: Literal["constant", "cosine", "plateau"] = Field(
+        description="Learning rate over the epochs: constant, falling along a cosine, or reduced when the monitored score stops improving."
+    )
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = used_when(
+        {"schedule": "plateau"}, description="Factor by which the learning rate is multiplied on a plateau, in (0, 1)."
+    )
+    plateau_patience: Count = used_when(
+        {"schedule": "plateau"}, description="Epochs without a better monitored score before the learning rate is reduced."
+    )
 
     @model_validator(mode="after")
     def _one_clipping(self) -> Self:
@@ -154,11 +107,13 @@ class Optimizer(Table):
 
 
 class Training(Table):
-    epochs: Count
-    batch_size: Count
-    monitor: str  # the score that names the best epoch, whose weights are kept
-    monitor_direction: Literal["minimize", "maximize"]
-    patience: Annotated[int, Field(ge=0)]  # epochs without a better monitor before the training ends; 0: never
+    epochs: Count = Field(description="Number of passes over the train side.")
+    batch_size: Count = Field(description="Clips per optimizer step.")
+    monitor: str = Field(description='Validation score that names the best epoch, whose weights are kept, such as "validation/loss".')
+    monitor_direction: Literal["minimize", "maximize"] = Field(description="Whether the monitored score is to be minimized or maximized.")
+    patience: Annotated[int, Field(ge=0)] = Field(
+        description="Epochs without a better monitored score before the training ends early; 0 never ends it early."
+    )
 
     @model_validator(mode="after")
     def _monitor_is_validation(self) -> Self:
@@ -170,18 +125,22 @@ class Training(Table):
 class Limits(Table):
     """What one training may take before it is ended; no part of what is trained."""
 
-    seconds: Positive
-    memory_megabytes: Count
+    seconds: Positive = Field(description="Longest duration of one training, in seconds; a longer one is stopped and counts as failed.")
+    memory_megabytes: Count = Field(
+        description="Largest memory of one training, in megabytes; a larger one is stopped and counts as failed."
+    )
 
 
 class Experiment(Table):
     """Keys at the top of every experiment file."""
 
-    model: str
-    description: str
-    seeds: Annotated[tuple[int, ...], Strict(False), Field(min_length=1)]  # report on these
-    study_seed: int  # choose on this one
-    limits: Limits
+    model: str = Field(description="Family: a folder of audiomtl/families, or with a dot in its name a package outside the project.")
+    description: str = Field(description="What the experiment is, in one sentence.")
+    seeds: Annotated[tuple[int, ...], Strict(False), Field(min_length=1)] = Field(
+        description="Seeds of the trainings whose scores are reported; all different."
+    )
+    study_seed: int = Field(description="Seed of the trainings by which settings are chosen; none of seeds.")
+    limits: Limits = Field(description="What one training may take.")
 
     @model_validator(mode="after")
     def _choose_and_report_apart(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from audiomtl.settings.shared import Count, Table
+from audiomtl.settings.table import Count, Table
 
 Number = int | float
 
@@ -19,12 +19,14 @@ class Dimension(Table):
     Whole numbers for ``low`` and ``high`` sweep whole numbers. Choices may be lists.
     """
 
-    low: Number | None = None
-    high: Number | None = None
-    log: bool = False
-    step: Number | None = None
-    choices: list[Any] | None = None
-    when: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    low: Number | None = Field(None, description="Lower end of the range.")
+    high: Number | None = Field(None, description="Upper end of the range.")
+    log: bool = Field(False, description="Whether the range is sampled logarithmically; needs low > 0. Default false.")
+    step: Number | None = Field(None, description="Distance between sampled values; high must be low and a number of steps. Default: none.")
+    choices: list[Any] | None = Field(None, description="Values to choose from, instead of a range.")
+    when: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        {}, description="Setting paths and lists of their values under which this setting is swept. Default: always."
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -87,19 +89,19 @@ class Study(Table):
     belong to the Pareto front.
     """
 
-    experiment: str
-    ablation: str = ""  # sweep this ablation of the experiment; promoting writes into its table
-    description: str
-    metric: str | None = None  # judged by this validation score at the best epoch
-    direction: Direction | None = None
-    metrics: list[str] | None = None  # or by these, none of which decides alone: the result is a Pareto front
-    directions: list[Direction] | None = None  # one for each of them
-    prune_on: str  # the epoch score by which successive halving stops trials early
-    prune_direction: Direction
-    prune_after_epochs: Count  # no trial is stopped before
-    trials: Count  # the total, over all restarts
-    sampler_seed: int
-    search: Annotated[dict[str, Dimension], Field(min_length=1)]
+    experiment: str = Field(description="Experiment that is swept: a file in experiments/, without .toml.")
+    ablation: str = Field("", description="Ablation of the experiment that is swept in its place. Default: none.")
+    description: str = Field(description="What the study asks, in one sentence.")
+    metric: str | None = Field(None, description="Validation score at the best epoch that judges a trial.")
+    direction: Direction | None = Field(None, description="Whether metric is to be minimized or maximized.")
+    metrics: list[str] | None = Field(None, description="Several scores in place of metric; the result is a Pareto front.")
+    directions: list[Direction] | None = Field(None, description="Direction of each of metrics.")
+    prune_on: str = Field(description="Score of each epoch by which successive halving stops trials early.")
+    prune_direction: Direction = Field(description="Whether prune_on is to be minimized or maximized.")
+    prune_after_epochs: Count = Field(description="Number of epochs before which no trial is stopped.")
+    trials: Count = Field(description="Total number of trials, over all restarts.")
+    sampler_seed: int = Field(description="Seed of the sampler.")
+    search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(description="Setting paths and their ranges or choices.")
 
     @model_validator(mode="after")
     def _one_metric_or_several(self) -> Self:

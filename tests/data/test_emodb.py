@@ -10,13 +10,15 @@ import pytest
 import soundfile
 
 from audiomtl import config
+from audiomtl.data import protocols
 from audiomtl.data.datasets import emodb
-from audiomtl.data.splits import by_groups, check_disjoint, check_phones
+from audiomtl.data.datasets.emodb import Settings as EmoDB
+from audiomtl.data.splits import check_disjoint, check_phones
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.shared import EmoDB
 
 HEADER = "signal wochenAO\ntype 0\nseparator ;\nnfields 1\n#\n"
-SETTINGS = EmoDB(dataset="emodb", groups=("speaker", "sentence"), test_values=(2, 2), validation_values=(2, 1), rotations=4)
+SETTINGS = EmoDB(dataset="emodb", groups=("speaker", "sentence"))
+EXPERIMENT = str(Path(__file__).parents[2] / "experiments" / "ctc_emodb.toml")
 
 
 def add_clip(root: Path, stem: str, labels: str, *, ending: str = "xx", header: str = HEADER) -> None:
@@ -201,8 +203,9 @@ def test_real_times_are_onsets(real):
 
 def test_real_splits_hold_on_every_rotation(real):
     clips = emodb.clips(SETTINGS, real)
-    for seed in range(SETTINGS.rotations):
-        splits = by_groups(clips, SETTINGS, seed)
+    protocol = config.load_experiment(EXPERIMENT).settings.protocol
+    for seed in range(protocol.rotations):
+        splits = protocols.divide(clips, SETTINGS, protocol, seed)
         check_disjoint(splits, SETTINGS.groups)
         check_phones(splits)
         assert len(splits.train) >= 60 and len(splits.test) >= 8
@@ -214,9 +217,9 @@ def test_real_copy_baseline_is_low(real):
 
 
 def test_ctc_emodb_is_chosen_on_clips_that_no_seed_tests(real: Path) -> None:
-    experiment = config.load_experiment(str(Path(__file__).parents[2] / "experiments" / "ctc_emodb.toml"))
-    table = emodb.clips(experiment.settings.data, real)
-    chosen_on = set(by_groups(table, experiment.settings.data, experiment.settings.study_seed).validation["clip_id"])
+    settings = config.load_experiment(EXPERIMENT).settings
+    table = emodb.clips(settings.data, real)
+    chosen_on = set(protocols.divide(table, settings.data, settings.protocol, settings.study_seed).validation["clip_id"])
     assert len(chosen_on) >= 5
-    for seed in experiment.settings.seeds:
-        assert not chosen_on & set(by_groups(table, experiment.settings.data, seed).test["clip_id"])
+    for seed in settings.seeds:
+        assert not chosen_on & set(protocols.divide(table, settings.data, settings.protocol, seed).test["clip_id"])

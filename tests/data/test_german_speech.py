@@ -14,15 +14,14 @@ import pytest
 
 from audiomtl.data import audio
 from audiomtl.data.corpora import espeak, german_grammar, german_speech, room
+from audiomtl.data.corpora.german_speech import Settings as GermanSpeech
 from audiomtl.errors import UserError
-from audiomtl.settings.shared import GermanSpeech
 
 BASE = {
     "dataset": "german_speech",
     "groups": ["speaker", "sentence"],
-    "test_values": [2, 12],
-    "validation_values": [1, 12],
-    "rotations": 1,
+    "held_out_speakers": [2, 1],
+    "held_out_sentences": [12, 12],
     "corpus_seed": 7,
     "speakers": 8,
     "sentences": 60,
@@ -113,8 +112,7 @@ def test_times_fit_the_sound(made):
 
 def test_same_bytes_in_another_folder_directory_and_process(made, tmp_path):
     code = "import sys; from pathlib import Path; from audiomtl.data.corpora import german_speech; "
-    code += "from audiomtl.settings.shared import GermanSpeech; "
-    code += "german_speech.clips(GermanSpeech.model_validate_json(sys.argv[1]), Path('made'))"
+    code += "german_speech.clips(german_speech.Settings.model_validate_json(sys.argv[1]), Path('made'))"
     environment = os.environ | {"PYTHONHASHSEED": "5", "PYTHONPATH": str(Path(german_speech.__file__).parents[3])}
     subprocess.run([sys.executable, "-c", code, settings().model_dump_json()], cwd=tmp_path, env=environment, check=True)
     assert checksums(tmp_path / "made") == checksums(made[0])
@@ -180,10 +178,8 @@ def sides(indices: np.ndarray, test: int, validation: int) -> np.ndarray:
     return np.digitize(indices, [test, test + validation])
 
 
-@pytest.mark.parametrize("groups", [["speaker", "sentence"], ["sentence", "speaker"]])
-def test_92_percent_on_the_diagonal_20_12_60_and_even(groups):
-    order = slice(None, None, 1 if groups[0] == "speaker" else -1)
-    data = settings(groups=groups, speakers=14, sentences=300, clips=800, test_values=[3, 60][order], validation_values=[2, 60][order])
+def test_92_percent_on_the_diagonal_20_12_60_and_even():
+    data = settings(speakers=14, sentences=300, clips=800, held_out_speakers=[3, 2], held_out_sentences=[60, 60])
     chosen = german_speech.pairs(data)
     assert chosen.shape == (800, 2) and len(set(map(tuple, chosen.tolist()))) == 800
     speaker_side, sentence_side = sides(chosen[:, 0], 3, 2), sides(chosen[:, 1], 60, 60)
@@ -196,16 +192,15 @@ def test_92_percent_on_the_diagonal_20_12_60_and_even(groups):
 
 
 def test_full_sides_overflow_to_the_others_and_then_off_the_diagonal():
-    data = settings(speakers=14, sentences=100, clips=800, test_values=[3, 20], validation_values=[2, 20])
+    data = settings(speakers=14, sentences=100, clips=800, held_out_speakers=[3, 2], held_out_sentences=[20, 20])
     chosen = german_speech.pairs(data)
     speaker_side = sides(chosen[:, 0], 3, 2)
     assert np.bincount(speaker_side[speaker_side == sides(chosen[:, 1], 20, 20)]).tolist() == [60, 40, 540]
     assert len(set(map(tuple, chosen.tolist()))) == 800
 
 
-@pytest.mark.parametrize("changes", [{"rotations": 5}, {"groups": ["speaker"], "test_values": [2], "validation_values": [1]}])
-def test_otherwise_pairs_are_uniform(changes):
-    chosen = german_speech.pairs(settings(clips=240, **changes))
+def test_otherwise_pairs_are_uniform():
+    chosen = german_speech.pairs(settings(clips=240, held_out_speakers=[], held_out_sentences=[]))
     assert len(set(map(tuple, chosen.tolist()))) == 240
     assert np.array_equal(chosen, sorted(chosen.tolist()))
     assert np.bincount(chosen[:, 0]).min() > 15 and chosen.max(axis=0).tolist() == [7, 59]
@@ -221,16 +216,28 @@ def test_every_pair_can_be_spoken():
     [
         ({"speakers": 25}, "at most 24 speakers"),
         ({"clips": 481}, "clips <= speakers . sentences = 480"),
-        ({"groups": ["speaker", "song"]}, '"song" is no group'),
-        ({"test_values": [7, 12]}, "must leave train a speaker"),
         ({"blocks": 40}, "at most 18 blocks"),
-        ({"sentences": 24, "blocks": 25, "test_values": [1, 1], "validation_values": [1, 1]}, "a block needs a sentence"),
+        ({"sentences": 24, "blocks": 25, "held_out_sentences": [1, 1]}, "a block needs a sentence"),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(changes, words, tmp_path):
     with pytest.raises(UserError, match=words):
         german_speech.clips(settings(**changes), tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"held_out_speakers": [7, 1]}, "held_out_speakers must be two numbers >= 1, .* whose sum is below speakers = 8, but got .7, 1."),
+        ({"held_out_sentences": []}, "held_out_sentences must be two numbers"),
+        ({"held_out_speakers": []}, "held_out_speakers must be two numbers"),
+        ({"held_out_sentences": [12]}, "held_out_sentences must be two numbers"),
+    ],
+)
+def test_held_out_numbers_that_leave_no_side_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        settings(**changes)
 
 
 # Voices and phones

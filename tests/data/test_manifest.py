@@ -9,8 +9,8 @@ import soundfile
 
 from audiomtl.data import audio, catalog
 from audiomtl.data.datasets import manifest
+from audiomtl.data.datasets.manifest import Settings as Manifest
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Manifest
 
 
 @pytest.fixture

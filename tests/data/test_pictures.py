@@ -10,8 +10,8 @@ import pytest
 
 from audiomtl.data import catalog
 from audiomtl.data.corpora import made, pictures
+from audiomtl.data.corpora.pictures import Settings as Pictures
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import Pictures
 
 
 def settings(**changes) -> Pictures:

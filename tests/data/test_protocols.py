@@ -1,14 +1,22 @@
 """Divisions: whole groups, every clip once, the same for any order of the rows; and what is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiomtl.data import protocols
-from audiomtl.errors import UserError
-from audiomtl.settings.clips import Labelled, Protocol
+from audiomtl import config
+from audiomtl.data import catalog, protocols
+from audiomtl.data.corpora import german_speech
+from audiomtl.data.datasets import emodb
+from audiomtl.errors import MissingData, UserError
+from audiomtl.settings.clips import DataSet
+from audiomtl.settings.protocol import Protocol
+
+PROJECT = Path(__file__).parents[2]
 
 
 def protocol(kind: str = "split", **changes) -> Protocol:
@@ -16,8 +24,8 @@ def protocol(kind: str = "split", **changes) -> Protocol:
     return Protocol(**{"kind": kind, **values, "test_values": [1], "validation_values": [1], **changes})
 
 
-def labelled(groups=("artist",), label: str = "style") -> Labelled:
-    return Labelled(label=label, groups=list(groups))
+def labelled(groups=("artist",), label: str = "style") -> DataSet:
+    return DataSet(dataset="any", label=label, groups=list(groups))
 
 
 def random_table(seed: int, clips: int = 120, artists: int = 30, albums: int = 60) -> pd.DataFrame:
@@ -251,3 +259,61 @@ def test_leaky_windows_deal_every_window_once_and_cut_through_clips(seed):
 def test_too_few_leaky_windows_are_refused():
     with pytest.raises(UserError, match="2 windows are too few"):
         protocols.leaky_windows({"a": 1, "b": 1, "c": 0}, {"test": 0.3, "validation": 0.2}, 0)
+
+
+# ---------------------------------------------------------------- CTC's blocks
+
+
+def sides_of_0_1_0(table: pd.DataFrame, groups: dict[str, tuple[int, int]], rotations: int, seed: int) -> dict[str, list[str]]:
+    """Clip ids of each side as version 0.1.0 divided for the CTC family, whose ``[data]`` named the blocks: its formula, written anew."""
+    sides: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    turned = {}
+    for group, (n_test, _) in groups.items():
+        values = sorted(set(table[group]))
+        turn = (seed % rotations) * n_test % len(values)
+        turned[group] = values[turn:] + values[:turn]
+    for row in table.to_dict("records"):
+        places = {group: turned[group].index(row[group]) for group in groups}
+        of = {
+            "test" if places[group] < n_test else "validation" if places[group] < n_test + n_validation else "train"
+            for group, (n_test, n_validation) in groups.items()
+        }
+        if len(of) == 1:
+            sides[of.pop()].append(row["clip_id"])
+    return sides
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "rotations", "sizes"),
+    [
+        ("ctc_german", {"speaker": (3, 2), "sentence": (60, 60)}, 1, {"train": 432, "validation": 86, "test": 144}),
+        ("quickstart", {"speaker": (3, 2), "sentence": (20, 20)}, 1, {"train": 196, "validation": 38, "test": 60}),
+        ("ctc_emodb", {"speaker": (2, 2), "sentence": (2, 1)}, 4, None),
+    ],
+)
+def test_the_sides_of_ctc_are_those_that_its_own_split_made(name, groups, rotations, sizes):
+    settings = config.load_experiment(str(PROJECT / "experiments" / f"{name}.toml")).settings
+    if settings.data.dataset == "german_speech":  # the pairs that are spoken; no need to speak them
+        pairs = [(f"s{speaker:02d}", f"t{sentence:03d}") for speaker, sentence in german_speech.pairs(settings.data)]
+        table = pd.DataFrame([(f"{speaker}_{sentence}", speaker, sentence) for speaker, sentence in pairs], columns=["clip_id", *groups])
+    else:
+        try:
+            table = emodb.clips(settings.data, catalog.data_folder())
+        except MissingData as absent:
+            pytest.skip(str(absent))
+    for seed in (0, 1, 2, 3, 4, 5, 7):
+        divided = protocols.divide(table, settings.data, settings.protocol, seed)
+        found = {side: list(rows["clip_id"]) for side, rows in divided.sides().items()}
+        assert found == sides_of_0_1_0(table, groups, rotations, seed)
+        assert sizes is None or {side: len(clips) for side, clips in found.items()} == sizes
+
+
+@pytest.mark.parametrize("kind", ["split", "folds", "leave_one_out"])
+def test_clips_without_a_label_are_divided_as_well(kind):
+    data = labelled(label="")
+    for seed in range(3):
+        divided = protocols.divide(random_table(3).drop(columns="style"), data, protocol(kind, stratified=False), seed)
+        assert sum(map(len, divided.sides().values())) == 120
+    if kind != "leave_one_out":
+        with pytest.raises(UserError, match=r"protocol.stratified = true: it balances the classes of data.label, which is missing"):
+            protocols.divide(random_table(3), data, protocol(kind), 0)

@@ -10,8 +10,11 @@ import soundfile
 
 from audiomtl.data import protocols
 from audiomtl.data.datasets import esc50, gtzan, jamendolyrics
+from audiomtl.data.datasets.esc50 import Settings as Esc50
+from audiomtl.data.datasets.gtzan import Settings as Gtzan
+from audiomtl.data.datasets.jamendolyrics import Settings as JamendoLyrics
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Esc50, Gtzan, JamendoLyrics, Protocol
+from audiomtl.settings.protocol import Protocol
 
 REAL = Path(os.environ.get("AUDIOMTL_DATA", "data"))
 

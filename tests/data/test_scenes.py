@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from audiomtl.data.corpora import scenes
-from audiomtl.settings.clips import Scenes
+from audiomtl.data.corpora.scenes import Settings as Scenes
 
 POOLED = scenes._make  # before the fixture below replaces it
 

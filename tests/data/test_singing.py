@@ -13,8 +13,9 @@ import soundfile
 
 from audiomtl.data import protocols, scores
 from audiomtl.data.corpora import composition, singing, vocoder
+from audiomtl.data.corpora.singing import Settings as Singing
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import Protocol, Singing
+from audiomtl.settings.protocol import Protocol
 
 PROJECT = Path(__file__).parents[2]
 FILE = tomllib.loads((PROJECT / "experiments" / "multitask_singing.toml").read_text(encoding="utf-8"))

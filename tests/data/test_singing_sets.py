@@ -14,8 +14,13 @@ import soundfile
 
 from audiomtl.data import audio, catalog, protocols, scores
 from audiomtl.data.datasets import dali, maestro, song070, timit, vocadito
+from audiomtl.data.datasets.dali import Settings as Dali
+from audiomtl.data.datasets.maestro import Settings as Maestro
+from audiomtl.data.datasets.song070 import Settings as Song070
+from audiomtl.data.datasets.timit import Settings as Timit
+from audiomtl.data.datasets.vocadito import Settings as Vocadito
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Dali, Maestro, Protocol, Song070, Timit, Vocadito
+from audiomtl.settings.protocol import Protocol
 
 REAL = Path(os.environ.get("AUDIOMTL_DATA", "data"))
 

@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from audiomtl.data.corpora import songs
+from audiomtl.data.corpora.songs import Settings as Songs
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import Songs
 
 
 def settings(**changes) -> Songs:

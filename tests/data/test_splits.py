@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiomtl.data.splits import Splits, by_groups, check_disjoint, check_phones, describe
+from audiomtl.data import splits as under_test
+from audiomtl.data.splits import Splits, check_disjoint, check_phones, describe
 from audiomtl.errors import UserError
-from audiomtl.settings.shared import Grouped
+from audiomtl.settings.protocol import Protocol
+
+Blocks = tuple[tuple[str, ...], Protocol]
 
 
 def grid(speakers: int, sentences: int) -> pd.DataFrame:
@@ -20,8 +23,14 @@ def grid(speakers: int, sentences: int) -> pd.DataFrame:
 
 def grouped(
     test: tuple[int, ...], validation: tuple[int, ...], rotations: int = 1, groups: tuple[str, ...] = ("speaker", "sentence")
-) -> Grouped:
-    return Grouped(groups=groups[: len(test)], test_values=test, validation_values=validation, rotations=rotations)
+) -> Blocks:
+    """Groups, and a protocol of as many numbers."""
+    others = {"test_share": 0.2, "validation_share": 0.2, "stratified": False, "column": "", "folds": 3, "leaky": False}
+    return groups[: len(test)], Protocol(kind="blocks", test_values=test, validation_values=validation, rotations=rotations, **others)
+
+
+def by_groups(table: pd.DataFrame, blocks: Blocks, seed: int) -> Splits:
+    return under_test.by_groups(table, *blocks, seed)
 
 
 def split(train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame) -> Splits:

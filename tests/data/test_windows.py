@@ -7,8 +7,8 @@ import pytest
 
 from audiomtl.data import audio, windows
 from audiomtl.data.store import FeatureStore
-from audiomtl.settings.clips import Windows
 from audiomtl.settings.shared import Features
+from audiomtl.settings.windows import Windows
 
 ANSWER = Features(
     kind="mfcc",

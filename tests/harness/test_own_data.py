@@ -73,7 +73,7 @@ def test_a_family_without_epochs_runs_like_any_other(project, tmp_path) -> None:
         ("seeds = [1, 2, 3, 4]", "seeds = [1, 2]"),
         ("trees = 500", "trees = 10"),
         ('kind = "folds"', 'kind = "split"'),
-        ('column = "fold"', 'column = ""'),
+        ('column = "fold"', 'column = ""\ntest_share = 0.2\nvalidation_share = 0.2\nstratified = true'),
     ):
         assert old in text
         text = text.replace(old, new)

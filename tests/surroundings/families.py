@@ -4,7 +4,6 @@ Contents: `sounds`, `raw_settings`, `FAMILIES`, `digest`.
 """
 
 import hashlib
-import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 from audiomtl import config
 from audiomtl.data import audio
 from tests.nn import yamnet_weights
+from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[2]
 RATE = 16000
@@ -52,8 +52,7 @@ def sounds(folder: Path) -> Path:
 
 def raw_settings(family: str, folder: Path, **changes: Any) -> dict[str, Any]:
     """Settings of a family on the sounds in ``folder``, every source of chance switched on; ``a__b`` is the setting path a.b."""
-    raw = tomllib.loads((PROJECT / "experiments" / f"{SHIPPED[family]}.toml").read_text(encoding="utf-8"))
-    raw.pop("ablation", None), raw.pop("expected", None)
+    raw = whole_settings(SHIPPED[family])
     if family != "ctc":
         raw["data"] = {"dataset": "manifest", "table": str(folder / "clips.parquet"), "on_bad": "error", "label": "kind"}
         raw["data"]["groups"] = ["source"]
@@ -103,8 +102,10 @@ COMMON = {family: SMALL if family == "baseline" else TRAINED for family in FAMIL
 TINY: dict[str, dict[str, Any]] = {
     "baseline": {"classifier.name": "random_forest", "classifier.trees": 20},
     "ctc": {
-        "data.test_values": [1, 4],
-        "data.validation_values": [1, 4],
+        "protocol.test_values": [1, 4],
+        "protocol.validation_values": [1, 4],
+        "data.held_out_speakers": [1, 1],
+        "data.held_out_sentences": [4, 4],
         "data.speakers": 4,
         "data.sentences": 20,
         "data.blocks": 5,

@@ -14,17 +14,57 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
 import soxr
+from pydantic import Field, model_validator
 
 from audiomtl.data import audio
 from audiomtl.data.corpora import espeak, german_grammar, made, room
 from audiomtl.data.corpora.espeak import Utterance, Voice
 from audiomtl.errors import UserError
-from audiomtl.settings.shared import GermanSpeech
+from audiomtl.settings.clips import DataSet
+from audiomtl.settings.table import Count, Integers, NotNegative
+
+
+class Settings(DataSet):
+    """``[data]`` of the corpus.
+
+    Most clips pair a speaker and a sentence of one side, so that a split in blocks of both drops few of them: speakers and sentences are
+    numbered, the first ``held_out_speakers[0]`` speakers go with the first ``held_out_sentences[0]`` sentences (meant for test), the next
+    ones likewise (validation), and the rest with the rest (train). With [] in both lists pairs are drawn uniformly.
+    """
+
+    corpus_seed: int = Field(description="Seed of the generator; another seed makes another corpus.")
+    speakers: Annotated[int, Field(ge=2)] = Field(description="Number of synthetic voices, at most 24.")
+    sentences: Count = Field(description="Number of different sentences.")
+    clips: Count = Field(description="Number of clips, that is of distinct pairs of a speaker and a sentence.")
+    own_words_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="Fraction of a sentence's content words that occur only in its block of sentences."
+    )
+    blocks: Count = Field(description="Number of blocks of sentences, each with words of its own.")
+    signal_to_noise_db: float = Field(description="Level of the speech over background noise, in dB, mean over clips.")
+    reverberation_seconds: NotNegative = Field(
+        description="Longest reverberation time (RT60) of the simulated rooms, in seconds; 0 is dry."
+    )
+    held_out_speakers: Integers = Field(description="Number of speakers intended for test and for validation; [] draws pairs uniformly.")
+    held_out_sentences: Integers = Field(
+        description="Number of sentences intended for test and for validation; [] together with held_out_speakers = []."
+    )
+
+    @model_validator(mode="after")
+    def _sides_of_pairs(self) -> Self:
+        sizes = {"speakers": (self.held_out_speakers, self.speakers), "sentences": (self.held_out_sentences, self.sentences)}
+        for name, (held_out, size) in sizes.items():
+            if (self.held_out_speakers or self.held_out_sentences) and (len(held_out) != 2 or min(held_out) < 1 or sum(held_out) >= size):
+                raise ValueError(
+                    f"held_out_{name} must be two numbers >= 1, for test and validation, whose sum is below {name} = {size}, "
+                    f"but got {list(held_out)}; [] in both lists draws pairs uniformly"
+                )
+        return self
+
 
 VERSION = 1  # of this generator: raise it whenever the same settings would give other bytes
 SAMPLE_RATE = 16000  # Hz
@@ -80,7 +120,7 @@ PHONES = tuple(
 )
 
 
-def clips(data: GermanSpeech, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table of the corpus; made under `folder` the first time, only read later.
 
     Parameters
@@ -99,7 +139,7 @@ def clips(data: GermanSpeech, folder: Path) -> pd.DataFrame:
         Settings that cannot be met, or espeakng-loader is not installed.
     """
     _check(data)
-    key = hashlib.sha256(f"{VERSION} {data.model_dump_json()}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{VERSION} {data.model_dump_json(exclude={'label', 'groups'})}".encode()).hexdigest()[:12]
     place = Path(folder).absolute() / f"german_speech-{key}"
     return pd.DataFrame(made.rows(place, lambda temporary: _make(data, temporary))).pipe(_ordered)
 
@@ -108,40 +148,31 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
     return table[["clip_id", "path", *table.columns.drop(["clip_id", "path", "samples", "sha256"])]]
 
 
-def _check(data: GermanSpeech) -> None:
+def _check(data: Settings) -> None:
     if data.speakers > len(SPEAKERS):
         raise UserError(f"data.speakers = {data.speakers}: there are voices for at most {len(SPEAKERS)} speakers; lower it")
     if data.clips > data.speakers * data.sentences:
         most = data.speakers * data.sentences
         raise UserError(f"data.clips = {data.clips}: clips <= speakers * sentences = {most} must hold; lower it or add sentences")
-    sizes = {"speaker": data.speakers, "sentence": data.sentences}
-    for group, test, validation in zip(data.groups, data.test_values, data.validation_values, strict=True):
-        if group not in sizes:
-            raise UserError(f'data.groups: "{group}" is no group of german_speech; it has {list(sizes)}')
-        if test + validation >= sizes[group]:
-            raise UserError(
-                f"data.test_values + data.validation_values must leave train a {group} of {sizes[group]}, but take {test} + {validation}"
-            )
 
 
-def pairs(data: GermanSpeech) -> np.ndarray:  # (clips, 2)
+def pairs(data: Settings) -> np.ndarray:  # (clips, 2)
     """Choose the distinct (speaker, sentence) pairs that are spoken, as sorted indices.
 
-    With one rotation and both groups, the sides of the split are known: about 92 of 100 pairs join a speaker and a sentence of one
-    side ("on the diagonal"), test : validation : train as 20 : 12 : 60, spread evenly over the side's speakers and sentences; the
-    other 8 are off the diagonal, which the split drops. A side has no more pairs than its speakers times its sentences: what does
+    With held-out speakers and sentences about 92 of 100 pairs join a speaker and a sentence of one side ("on the diagonal"),
+    test : validation : train as 20 : 12 : 60, spread evenly over the side's speakers and sentences; the other 8 are off the diagonal,
+    which a split in blocks drops. A side has no more pairs than its speakers times its sentences: what does
     not fit goes to the other sides, and off the diagonal only when they are full. 14 speakers (3, 2, 9) need 300 sentences in 5 blocks
     (60, 60, 180) for 800 clips of the full 92 %. Otherwise pairs are drawn uniformly.
     """
     generator = _generator(data, "pairs")
     shape = (data.speakers, data.sentences)
-    if data.rotations > 1 or set(data.groups) != {"speaker", "sentence"}:
+    if not data.held_out_speakers:
         chosen = generator.choice(data.speakers * data.sentences, size=data.clips, replace=False)
         return np.sort(chosen)[:, None] // [data.sentences, 1] % shape
-    sides = []  # per group: the indices of test, validation and train
-    for group, size in zip(("speaker", "sentence"), shape, strict=True):
-        i = data.groups.index(group)
-        sides.append(np.split(np.arange(size), np.cumsum([data.test_values[i], data.validation_values[i]])))
+    held_out = (data.held_out_speakers, data.held_out_sentences)
+    # speakers, sentences: the indices of test, validation and train
+    sides = [np.split(np.arange(size), np.cumsum(numbers)) for size, numbers in zip(shape, held_out, strict=True)]
     capacities = np.array([len(speakers) * len(sentences) for speakers, sentences in zip(*sides, strict=True)])
     counts = np.minimum(np.floor(data.clips * np.array([0.20, 0.12, 0.60])).astype(int), capacities)  # (3,)
     missing = min(round(0.92 * data.clips), capacities.sum()) - counts.sum()
@@ -213,12 +244,12 @@ def pronounced(words: Sequence[str], voice: Voice = SPEAKERS[0]) -> list[list[st
     return found
 
 
-def _generator(data: GermanSpeech, *names: str) -> np.random.Generator:
+def _generator(data: Settings, *names: str) -> np.random.Generator:
     seed = hashlib.sha256("/".join([str(data.corpus_seed), *names]).encode()).digest()
     return np.random.default_rng(int.from_bytes(seed[:16], "big"))
 
 
-def _clip(data: GermanSpeech, clip: str, utterance: Utterance) -> tuple[np.ndarray, list[str], list[float]]:
+def _clip(data: Settings, clip: str, utterance: Utterance) -> tuple[np.ndarray, list[str], list[float]]:
     """Waveform (n_samples,) at `SAMPLE_RATE`, phones, and their boundaries in seconds (one more than phones)."""
     generator = _generator(data, "clip", clip)
     before, after = (round(seconds * SAMPLE_RATE) for seconds in generator.uniform(*SILENCE_SECONDS, size=2))
@@ -234,7 +265,7 @@ def _clip(data: GermanSpeech, clip: str, utterance: Utterance) -> tuple[np.ndarr
     return y, ["_", *phones, "_"], boundaries
 
 
-def _make(data: GermanSpeech, folder: Path) -> Iterator[dict[str, Any]]:
+def _make(data: Settings, folder: Path) -> Iterator[dict[str, Any]]:
     """Write the recordings into ``folder``; the rows of the index."""
     seed = int(_generator(data, "sentences").integers(2**32))
     sentences = german_grammar.sentences(data.sentences, blocks=data.blocks, own_words_share=data.own_words_share, seed=seed)

@@ -17,17 +17,34 @@ import hashlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import matplotlib.image
 import numpy as np
 import pandas as pd
+from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
 from audiomtl.data.corpora import made
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import Pictures
+from audiomtl.settings.clips import DataSet
 from audiomtl.settings.faults import nearest
+from audiomtl.settings.table import Count, NotNegative
+
+
+class Settings(DataSet):
+    """``[data]`` of the corpus."""
+
+    corpus_seed: int = Field(description="Seed of the generator; another seed makes another corpus.")
+    sources: Annotated[int, Field(ge=5, multiple_of=5)] = Field(
+        description="Number of sources, each with a texture and a way of asking, dealt to five folds in turn."
+    )
+    takes: Count = Field(description="Number of pictures per source.")
+    objects: Annotated[int, Field(ge=2, le=4)] = Field(description="Number of objects per picture.")
+    noise: NotNegative = Field(description="Standard deviation of the texture, where white is 1.")
+    shape_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="Fraction of questions that ask for a shape, which is harder to see than a colour."
+    )
+
 
 VERSION = 1  # of this generator: raise it whenever the same settings would give other bytes
 SIZE = 32  # pixels
@@ -44,7 +61,7 @@ ASIDES = ("", "", "", "not the {}", "there is the {} too", "forget the {}")  # o
 Random = np.random.Generator
 
 
-def clips(data: Pictures, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """Table of pictures and questions, made in ``folder`` the first time.
 
     Returns
@@ -55,7 +72,7 @@ def clips(data: Pictures, folder: Path) -> pd.DataFrame:
     ------
     UserError : no such label.
     """
-    if data.label not in LABELS:
+    if data.label and data.label not in LABELS:
         raise UserError(f'data.label = "{data.label}": the pictures have {", ".join(LABELS)}{nearest(data.label, LABELS)}')
     swept = data.model_dump(exclude={"label", "groups"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
@@ -63,19 +80,21 @@ def clips(data: Pictures, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)[["clip_id", "path", "caption", "corner", "asked", "objects", "source", "fold"]]
 
 
-def _make(data: Pictures, folder: Path) -> Iterator[dict[str, Any]]:
+def _make(data: Settings, folder: Path) -> Iterator[dict[str, Any]]:
     for source in range(data.sources):
         for take in range(data.takes):
             yield _clip(data, folder, source, take)
 
 
-def _generator(data: Pictures, *names: object) -> Random:
+def _generator(data: Settings, *names: object) -> Random:
     seed = hashlib.sha256("/".join([str(data.corpus_seed), *map(str, names)]).encode()).digest()
     return np.random.default_rng(int.from_bytes(seed[:16], "big"))
 
 
-def _clip(data: Pictures, folder: Path, source: int, take: int) -> dict[str, Any]:
+def _clip(data: Settings, folder: Path, source: int, take: int) -> dict[str, Any]:
     """Write one picture; its row of the index."""
+    import matplotlib.image  # here, so that reading the settings stays quick
+
     habits = _generator(data, "source", source)
     grain, ground, contrast = habits.uniform(0.5, 3), habits.uniform(0.35, 0.65) + habits.uniform(-0.08, 0.08, 3), habits.uniform(0.5, 1)
     opening, question, aside = (habits.choice(some) for some in (OPENINGS, QUESTIONS, ASIDES))

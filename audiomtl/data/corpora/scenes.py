@@ -16,17 +16,34 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 from scipy.signal import lfilter
 
 from audiomtl.data import audio
 from audiomtl.data.corpora import made, room
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import Scenes
+from audiomtl.settings.clips import DataSet
 from audiomtl.settings.faults import nearest
+from audiomtl.settings.table import Count, NotNegative
+
+
+class Settings(DataSet):
+    """``[data]`` of the corpus."""
+
+    corpus_seed: int = Field(description="Seed of the generator; another seed makes another corpus.")
+    sources: Annotated[int, Field(ge=5, multiple_of=5)] = Field(
+        description="Number of sound sources per class, dealt to five folds in turn."
+    )
+    takes: Count = Field(description="Number of clips per source.")
+    signal_to_noise_db: float = Field(description="Level of the events over background and distractors, in dB, mean over clips.")
+    reverberation_seconds: NotNegative = Field(
+        description="Longest reverberation time (RT60) of the simulated rooms, in seconds; 0 is dry."
+    )
+
 
 VERSION = 2  # of this generator: raise it whenever the same settings would give other bytes
 SAMPLE_RATE = 16000  # Hz
@@ -188,7 +205,7 @@ EVENTS: dict[str, Callable[[dict[str, float], Random], np.ndarray]] = {
 # ---------------------------------------------------------------- clips
 
 
-def clips(data: Scenes, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table; the corpus is made the first time, into ``folder``.
 
     Returns
@@ -200,7 +217,7 @@ def clips(data: Scenes, folder: Path) -> pd.DataFrame:
     ------
     UserError : no such label.
     """
-    if data.label not in LABELS:
+    if data.label and data.label not in LABELS:
         raise UserError(f'data.label = "{data.label}": the scenes have {", ".join(LABELS)}{nearest(data.label, LABELS)}')
     swept = data.model_dump(exclude={"label", "groups"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
@@ -211,19 +228,19 @@ def clips(data: Scenes, folder: Path) -> pd.DataFrame:
     return table[["clip_id", "path", "seconds", "event", "source", "fold", "background", "passages"]]
 
 
-def _make(data: Scenes, folder: Path) -> Iterator[dict[str, Any]]:
+def _make(data: Settings, folder: Path) -> Iterator[dict[str, Any]]:
     jobs = [(name, source, take) for name in sorted(EVENTS) for source in range(data.sources) for take in range(data.takes)]
     # processes, spawned: TensorFlow's threads may be about
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         yield from pool.map(partial(_clip, data, folder), jobs, chunksize=16)
 
 
-def _generator(data: Scenes, *names: object) -> Random:
+def _generator(data: Settings, *names: object) -> Random:
     seed = hashlib.sha256("/".join([str(data.corpus_seed), *map(str, names)]).encode()).digest()
     return np.random.default_rng(int.from_bytes(seed[:16], "big"))
 
 
-def _clip(data: Scenes, folder: Path, job: tuple[str, int, int]) -> dict[str, Any]:
+def _clip(data: Settings, folder: Path, job: tuple[str, int, int]) -> dict[str, Any]:
     """Write one clip; its row of the index."""
     name, source, take = job
     habits = _generator(data, "source", name, source)

@@ -20,11 +20,12 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import soxr
+from pydantic import Field, Strict
 
 from audiomtl.data import audio
 from audiomtl.data.corpora import espeak, german_speech, made, room
@@ -34,8 +35,34 @@ from audiomtl.data.corpora.espeak import Utterance, Voice
 from audiomtl.data.corpora.synthesizer import Timbre
 from audiomtl.data.corpora.vocoder import PERIOD, SAMPLE_RATE, Syllable, analyse, sing
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import Singing
+from audiomtl.settings.clips import DataSet
 from audiomtl.settings.faults import nearest
+from audiomtl.settings.table import Count, NotNegative
+
+
+class Settings(DataSet):
+    """``[data]`` of the corpus."""
+
+    corpus_seed: int = Field(description="Seed of the generator; another seed makes another corpus.")
+    singers: Annotated[int, Field(ge=3)] = Field(description="Number of singers, each with songs of its own, dealt to six folds in turn.")
+    songs: Count = Field(description="Number of songs per singer, each with a piano of its own.")
+    phrases: Count = Field(description="Number of phrases per song; each phrase is one recording.")
+    parts: Annotated[tuple[Literal["mix", "piano", "voice"], ...], Strict(False), Field(min_length=1)] = Field(
+        description="Recordings that become clips: the mix, the piano alone, the voice alone."
+    )
+    voice_over_piano_db: float = Field(description="Level of the voice over the piano in the mix, in dB.")
+    signal_to_noise_db: float = Field(description="Level of the voice over background noise, in dB.")
+    reverberation_seconds: NotNegative = Field(
+        description="Longest reverberation time (RT60) of the simulated rooms, in seconds; 0 is dry."
+    )
+    deviation_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Fraction of words or notes that are replaced where the given text or notes deviate from what is sung."
+    )
+    every_deviation: bool = Field(
+        False,
+        description="Whether each recording occurs three times: with what is sung, with another text, and with other notes. Default false.",
+    )
+
 
 VERSION = 3  # of this generator: raise it whenever the same settings would give other bytes
 PARTS = ("mix", "piano", "voice")
@@ -74,7 +101,7 @@ PROGRESSIONS = ((0, 5, 7, 0), (0, 9, 5, 7), (0, 7, 9, 5), (0, 5, 0, 7), (9, 5, 0
 # ---------------------------------------------------------------- clips
 
 
-def clips(data: Singing, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table; the corpus is made the first time, into ``folder``.
 
     Returns
@@ -90,7 +117,7 @@ def clips(data: Singing, folder: Path) -> pd.DataFrame:
     ------
     UserError : no such label; a singer too many.
     """
-    if data.label not in LABELS:
+    if data.label and data.label not in LABELS:
         raise UserError(f'data.label = "{data.label}": singing has {", ".join(LABELS)}{nearest(data.label, LABELS)}')
     if data.singers > len(SINGERS):
         raise UserError(f"data.singers = {data.singers}: there are voices for at most {len(SINGERS)}; lower it")
@@ -130,7 +157,7 @@ def pronounced(words: Sequence[str]) -> list[list[str]]:
     return german_speech.pronounced([divided.get(word.lower(), word) for word in words], SINGERS[0][0])
 
 
-def _make(data: Singing, folder: Path) -> Iterator[dict[str, Any]]:
+def _make(data: Settings, folder: Path) -> Iterator[dict[str, Any]]:
     """Speak every syllable in every voice, then sing the phrases, singer by singer."""
     texts = sorted({syllable for word in WORDS for syllable in word.lower().split("-")})
     spoken = list(espeak.speak([(voice, text) for voice, _ in SINGERS[: data.singers] for text in texts]))
@@ -142,12 +169,12 @@ def _make(data: Singing, folder: Path) -> Iterator[dict[str, Any]]:
             yield from rows
 
 
-def _generator(data: Singing, *names: object) -> Random:
+def _generator(data: Settings, *names: object) -> Random:
     seed = hashlib.sha256("/".join([str(data.corpus_seed), *map(str, names)]).encode()).digest()
     return np.random.default_rng(int.from_bytes(seed[:16], "big"))
 
 
-def _song(data: Singing, folder: Path, job: tuple[int, int], spoken: dict[str, Utterance]) -> list[dict[str, Any]]:
+def _song(data: Settings, folder: Path, job: tuple[int, int], spoken: dict[str, Utterance]) -> list[dict[str, Any]]:
     """Write the three parts of every phrase of one song; their rows of the index."""
     from audiomtl.data import scores
 
@@ -233,7 +260,7 @@ def _timed(phrase: Phrase, phones: Sequence[tuple[int, int, str]], spans: Sequen
 
 
 def _given(
-    data: Singing,
+    data: Settings,
     phrase: Phrase,
     deviation: str,
     words: Sequence[str],

@@ -18,17 +18,40 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, model_validator
 
 from audiomtl.data import audio
 from audiomtl.data.corpora import made
 from audiomtl.data.corpora import synthesizer as synth
 from audiomtl.data.corpora.synthesizer import SAMPLE_RATE, Timbre
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import Songs
+from audiomtl.settings.clips import DataSet
+from audiomtl.settings.table import Count, Positive
+
+
+class Settings(DataSet):
+    """``[data]`` of the corpus."""
+
+    corpus_seed: int = Field(description="Seed of the generator; another seed makes another corpus.")
+    songs: Count = Field(description="Number of songs.")
+    styles: Annotated[int, Field(ge=2, le=8)] = Field(description="Number of styles, which are the classes.")
+    artists: Count = Field(description="Number of artists, each with timbres, tempo and keys of its own; at most the number of songs.")
+    shortest_seconds: Positive = Field(description="Duration of the shortest song, in seconds.")
+    longest_seconds: Positive = Field(description="Duration of the longest song, in seconds.")
+    style_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Fraction of a song's bars that are typical of its style; the other bars could belong to any song."
+    )
+
+    @model_validator(mode="after")
+    def _a_range(self) -> Self:
+        if self.shortest_seconds > self.longest_seconds:
+            raise ValueError(f"shortest_seconds <= longest_seconds must hold, but got {self.shortest_seconds} and {self.longest_seconds}")
+        return self
+
 
 VERSION = 1  # of this generator: raise it whenever the same settings would give other bytes
 
@@ -191,7 +214,7 @@ class Artist:
     tilt: float  # one-pole low pass (above 0) or high emphasis (below 0) of the mix
 
 
-def clips(data: Songs, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table of the corpus; made under `folder` the first time, only read later.
 
     Returns
@@ -204,7 +227,7 @@ def clips(data: Songs, folder: Path) -> pd.DataFrame:
     """
     if data.artists > data.songs:
         raise UserError(f"data.artists = {data.artists}: artists <= songs = {data.songs} must hold; lower it")
-    if data.label != "style":
+    if data.label not in ("", "style"):
         raise UserError(f'data.label = "{data.label}": songs are labelled by "style"')
     key = hashlib.sha256(f"{VERSION} {data.model_dump_json(exclude={'label', 'groups'})}".encode()).hexdigest()[:12]
     rows = made.rows(Path(folder).absolute() / f"songs-{key}", lambda place: _make(data, place))
@@ -212,12 +235,12 @@ def clips(data: Songs, folder: Path) -> pd.DataFrame:
     return table
 
 
-def _generator(data: Songs, *names: object) -> np.random.Generator:
+def _generator(data: Settings, *names: object) -> np.random.Generator:
     seed = hashlib.sha256("/".join([str(data.corpus_seed), *map(str, names)]).encode()).digest()
     return np.random.default_rng(int.from_bytes(seed[:16], "big"))
 
 
-def artist_of(data: Songs, number: int) -> Artist:
+def artist_of(data: Settings, number: int) -> Artist:
     """Everything about artist ``number``."""
     random = _generator(data, "artist", number)
 
@@ -260,13 +283,13 @@ def structure(bars: int, style_share: float, random: np.random.Generator) -> np.
     return carries
 
 
-def _make(data: Songs, folder: Path) -> Iterator[dict[str, Any]]:
+def _make(data: Settings, folder: Path) -> Iterator[dict[str, Any]]:
     # processes: short NumPy calls by the thousand, which threads would queue for; spawned, as TensorFlow's threads may be about
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         yield from pool.map(partial(_song, data, folder), range(data.songs), chunksize=8)
 
 
-def _song(data: Songs, folder: Path, number: int) -> dict[str, Any]:
+def _song(data: Settings, folder: Path, number: int) -> dict[str, Any]:
     """Write one song; its row of the index."""
     artist_number = number % data.artists
     style = sorted(sorted(STYLES)[: data.styles])[(number // data.artists + artist_number) % data.styles]

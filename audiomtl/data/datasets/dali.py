@@ -20,7 +20,12 @@ import pandas as pd
 
 from audiomtl.data import audio, scores
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Dali
+from audiomtl.settings.clips import DataSet
+
+
+class Settings(DataSet):
+    """``[data]`` of the data set, which has no settings of its own."""
+
 
 NAMED = 5  # how many clips a line names
 
@@ -62,7 +67,7 @@ def read(path: Path) -> Annotations:
     return found
 
 
-def clips(data: Dali, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table.
 
     Returns

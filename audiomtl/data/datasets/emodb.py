@@ -27,7 +27,12 @@ import soundfile
 
 from audiomtl.errors import MissingData, UserError
 from audiomtl.metrics.sequences import error_rate, without
-from audiomtl.settings.shared import EmoDB
+from audiomtl.settings.clips import DataSet
+
+
+class Settings(DataSet):
+    """``[data]`` of the data set, which has no settings of its own."""
+
 
 PAUSE = "_"
 EMOTIONS = {"W": "anger", "L": "boredom", "E": "disgust", "A": "anxiety", "F": "happiness", "T": "sadness", "N": "neutral"}
@@ -87,12 +92,12 @@ class Utterance(NamedTuple):
     changes: Counter[tuple[str, str, str]]  # (raw, phone, what)
 
 
-def clips(data: EmoDB, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table of EmoDB.
 
     Parameters
     ----------
-    data : EmoDB
+    data : Settings
         Settings; which data set, no more.
     folder : Path
         Data root with ``emodb/`` in it, or the data set itself.

@@ -10,18 +10,27 @@ Contents: `clips`.
 from pathlib import Path
 
 import pandas as pd
+from pydantic import Field
 
 from audiomtl.data import audio
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Esc50
+from audiomtl.settings.clips import DataSet
 from audiomtl.settings.faults import nearest
+from audiomtl.settings.table import Strings
+
+
+class Settings(DataSet):
+    """``[data]`` of the data set."""
+
+    classes: Strings = Field(description="Classes to read; [] reads every class that is present.")
+
 
 COLUMNS = ["clip_id", "path", "seconds", "category", "fold", "side", "src_file", "target", "take", "esc10"]
 LISTED = ["category", "fold", "src_file", "target", "take", "esc10"]  # by the published table, with filename
 SUFFIXES = (".wav", ".ogg", ".flac")
 
 
-def clips(data: Esc50, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table.
 
     Parameters

@@ -12,16 +12,24 @@ Contents: `clips`.
 from pathlib import Path
 
 import pandas as pd
+from pydantic import Field
 
 from audiomtl.data import audio
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Gtzan
+from audiomtl.settings.clips import DataSet
+
+
+class Settings(DataSet):
+    """``[data]`` of the data set."""
+
+    fault_filtered: bool = Field(description="Whether to leave out the repeated, distorted and mislabelled clips found by Sturm (2013).")
+
 
 LISTS = {"train": "train_filtered.txt", "validation": "valid_filtered.txt", "test": "test_filtered.txt"}
 NAMED = 5  # how many clips a line names
 
 
-def clips(data: Gtzan, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table.
 
     Returns

@@ -13,10 +13,14 @@ import pandas as pd
 
 from audiomtl.data import audio
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import JamendoLyrics
+from audiomtl.settings.clips import DataSet
 
 
-def clips(data: JamendoLyrics, folder: Path) -> pd.DataFrame:
+class Settings(DataSet):
+    """``[data]`` of the data set, which has no settings of its own."""
+
+
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table.
 
     Returns

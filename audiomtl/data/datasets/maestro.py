@@ -10,15 +10,24 @@ Contents: `clips`.
 from pathlib import Path
 
 import pandas as pd
+from pydantic import Field
 
 from audiomtl.data import audio, scores
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Maestro
+from audiomtl.settings.clips import DataSet
+from audiomtl.settings.table import Integers
+
+
+class Settings(DataSet):
+    """``[data]`` of the data set."""
+
+    years: Integers = Field(description="Years to read; [] reads every year that is present.")
+
 
 LISTED = ["canonical_composer", "canonical_title", "split", "year", "midi_filename", "audio_filename"]
 
 
-def clips(data: Maestro, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table.
 
     Parameters

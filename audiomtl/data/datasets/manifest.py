@@ -19,14 +19,26 @@ import functools
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from audiomtl.data import audio, files
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Manifest
+from audiomtl.settings.clips import DataSet
 from audiomtl.settings.faults import nearest
+
+
+class Settings(DataSet):
+    """``[data]`` of the table."""
+
+    table: str = Field(description="Path of the table, CSV or Parquet; paths in it are relative to its folder.")
+    on_bad: Literal["error", "skip"] = Field(
+        description="What to do about missing, unreadable and duplicate files: stop, or leave their rows out and count them."
+    )
+
 
 SOURCES = ("path", "array_path", "embedding_path")
 ROW = "array_row"
@@ -34,7 +46,7 @@ NAMED = 10  # how many faults a message names
 DECODED_SECONDS = 0.5  # of a recording's beginning and end: a header alone says nothing of a file that was cut off
 
 
-def clips(data: Manifest, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table.
 
     Parameters
@@ -61,7 +73,8 @@ def clips(data: Manifest, folder: Path) -> pd.DataFrame:
     source = next((name for name in reversed(SOURCES) if name in columns), "")
     if not source:
         raise UserError(f"{place}: needs a column {', '.join(SOURCES[:2])} or {SOURCES[2]}, but has {', '.join(columns)}")
-    for setting, column in [("label", data.label), *(("groups", group) for group in data.groups)]:
+    labels = [data.label] if data.label else []
+    for setting, column in [*(("label", label) for label in labels), *(("groups", group) for group in data.groups)]:
         if column not in columns:
             raise UserError(f'{place}: data.{setting} = "{column}": no such column{nearest(column, columns)}; it has {", ".join(columns)}')
     table = table.reset_index(drop=True)
@@ -80,7 +93,8 @@ def clips(data: Manifest, folder: Path) -> pd.DataFrame:
     table = _without_faults(table, faults, place, data.on_bad)
     if shared:
         table[ROW] = table[ROW].astype(int)  # a row that was left out may have made them floats
-    table[data.label] = table[data.label].astype(str)
+    for label in labels:
+        table[label] = table[label].astype(str)
     return table.sort_values("clip_id", ignore_index=True)
 
 
@@ -129,7 +143,7 @@ def arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _read(place: Path, label: str) -> pd.DataFrame:
-    text = dict.fromkeys((*SOURCES, "clip_id", label), str)
+    text = dict.fromkeys((*SOURCES, "clip_id", *([label] if label else [])), str)
     try:
         if place.suffix == ".parquet":
             return pd.read_parquet(place)
@@ -149,7 +163,7 @@ def _stem(value: str, root: Path) -> str:
     return str(path.with_suffix("") if path.name else path)
 
 
-def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int, tuple[str, str]], list[float]]:
+def _faults(table: pd.DataFrame, data: Settings, source: str) -> tuple[dict[int, tuple[str, str]], list[float]]:
     """Row -> (kind of fault, its words), the first of each row; and the seconds of every row."""
     faults: dict[int, tuple[str, str]] = {}
     seconds: list[float] = []
@@ -159,7 +173,7 @@ def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int,
     parts = table[ROW].tolist() if source == ROW else [None] * len(table)
     for row, (clip, path, part) in enumerate(zip(table["clip_id"], table["path"], parts, strict=True)):
         length = float("nan")
-        empty = [column for column in ("clip_id", data.label, *data.groups) if _empty(table[column][row])]
+        empty = [column for column in ("clip_id", *([data.label] if data.label else []), *data.groups) if _empty(table[column][row])]
         if not path:
             faults[row] = ("missing", "no file is named")
         elif not Path(path).is_file():

@@ -18,7 +18,12 @@ import pandas as pd
 
 from audiomtl.data import audio, scores
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Song070
+from audiomtl.settings.clips import DataSet
+
+
+class Settings(DataSet):
+    """``[data]`` of the data set, which has no settings of its own."""
+
 
 PAUSE = "pau"
 TICKS_PER_SECOND = 10_000_000  # 100 ns
@@ -27,7 +32,7 @@ CONTEXT = re.compile(r"[^-]*-(?P<phone>[^+]+)\+.*/E:(?P<note>(?P<pitch>[^\]]+)\]
 PITCH = re.compile(r"([A-G])([#b]?)(-?\d)")
 
 
-def clips(data: Song070, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table.
 
     Returns

@@ -15,12 +15,21 @@ Contents: `clips`, `FOLDED`, `PHONES`, `SILENCE`.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
+from pydantic import Field
 
 from audiomtl.data import audio
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Timit
+from audiomtl.settings.clips import DataSet
+
+
+class Settings(DataSet):
+    """``[data]`` of the data set."""
+
+    sa_sentences: Literal["drop", "keep"] = Field(description="What becomes of the sentences sa1 and sa2, which every speaker reads.")
+
 
 SILENCE = "sil"
 GLOTTAL_STOP = "q"
@@ -37,7 +46,7 @@ PHONES = (  # the 39
 SPHERE_HEADER = 1024  # bytes
 
 
-def clips(data: Timit, folder: Path) -> pd.DataFrame:
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table.
 
     Parameters

@@ -9,16 +9,24 @@ Contents: `clips`.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from audiomtl.data import audio, scores
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import Vocadito
+from audiomtl.settings.clips import DataSet
 
 
-def clips(data: Vocadito, folder: Path) -> pd.DataFrame:
+class Settings(DataSet):
+    """``[data]`` of the data set."""
+
+    annotator: Literal["A1", "A2"] = Field(description="Annotator whose notes are read.")
+
+
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """The clip table.
 
     Parameters

@@ -55,7 +55,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     ------
     UserError : what `protocols.divide` refuses; a recording that cannot be read.
     """
-    table = catalog.clips(settings.data)  # type: ignore[arg-type]
+    table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
     frames = FeatureStore(catalog.cache_folder() / "features").features(list(table["path"]), settings.features)

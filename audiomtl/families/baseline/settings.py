@@ -5,26 +5,27 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.classifier import Classifier
-from audiomtl.settings.clips import Data, Protocol
-from audiomtl.settings.shared import Experiment, Features, Table
+from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.shared import Features
+from audiomtl.settings.table import Table
 
 
 class Statistics(Table):
     """What one clip becomes: a row of numbers."""
 
-    of: Annotated[tuple[Literal["mean", "deviation", "minimum", "maximum", "median"], ...], Strict(False), Field(min_length=1)]
-    deltas: bool  # the same of the differences between neighbouring frames
-    zero_crossings: bool  # mean and deviation of the zero-crossing rate of each frame
+    of: Annotated[tuple[Literal["mean", "deviation", "minimum", "maximum", "median"], ...], Strict(False), Field(min_length=1)] = Field(
+        description="Statistics of each feature over the frames of a clip."
+    )
+    deltas: bool = Field(description="Whether to add the same statistics of the differences between neighbouring frames.")
+    zero_crossings: bool = Field(description="Whether to add mean and standard deviation of the frames' zero-crossing rate.")
 
 
-class Settings(Experiment):
+class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    data: Data
-    protocol: Protocol
-    features: Features
-    statistics: Statistics
-    classifier: Classifier
+    features: Features = Field(description="What is computed from the sound.")
+    statistics: Statistics = Field(description="What each clip is described by.")
+    classifier: Classifier = Field(description="Classifier on these numbers.")
 
     @model_validator(mode="after")
     def _whole_clips(self) -> Self:

@@ -17,7 +17,7 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, scaling, splits
+from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.features import frame_times
 from audiomtl.data.pipeline import Example, batch_order, pad
 from audiomtl.data.scaling import Scaler
@@ -56,8 +56,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : groups on two sides, an empty side, a phone absent from train, a clip with more phones than frames.
     """
     table = catalog.clips(settings.data)
-    sides = splits.by_groups(table, settings.data, seed)
-    splits.check_disjoint(sides, settings.data.groups)
+    sides = protocols.divide(table, settings.data, settings.protocol, seed)
     splits.check_phones(sides)
     vocabulary = tuple(sorted({phone for phones in sides.train["phones"] for phone in phones}))
     store = FeatureStore(catalog.cache_folder() / "features")
@@ -138,7 +137,7 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
     examples = prepared.examples["train"]
     lengths = [len(one.frames) for one in examples]
     # frames_then_ctc: at least one epoch of each
-    between = min(training.epochs - 1, max(1, round(network.frames_share * training.epochs)))
+    between = min(training.epochs - 1, max(1, round((network.frames_share or 0.0) * training.epochs)))
     switch = {"ctc": 0, "frames": training.epochs, "frames_then_ctc": between}[network.objective]
 
     def mode(epoch: int) -> Mode:

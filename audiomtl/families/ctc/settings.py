@@ -4,22 +4,34 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from audiomtl.settings.shared import Count, Data, Experiment, Features, Integers, Optimizer, Share, Table, Training
+from audiomtl.settings.clips import ClipExperiment
+from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.table import ABOVE_0, Count, Integers, Share, Table, used_when
 
 
 class Network(Table):
     """Optional convolution, then bidirectional recurrent layers, then one softmax over blank and phones."""
 
-    objective: Literal["ctc", "frames", "frames_then_ctc"]
-    frames_share: Annotated[float, Field(gt=0, lt=1)]  # frames_then_ctc: share of the epochs that train on phone times first
-    cell: Literal["lstm", "gru"]
-    units: Annotated[Integers, Field(min_length=1)]  # one recurrent layer each, per direction
-    dropout: Share
-    layer_normalization: bool
-    convolution_filters: Annotated[int, Field(ge=0)]  # 0: no convolution
-    convolution_frames: Count  # kernel length
-    time_reduction: Count  # stride of the convolution; without a convolution 1
-    infeasible: Literal["error", "drop"]  # clips with more phones (and repeats) than frames
+    objective: Literal["ctc", "frames", "frames_then_ctc"] = Field(
+        description="What is learned: CTC, phone times frame by frame, or first the one and then the other."
+    )
+    frames_share: Annotated[float, Field(gt=0, lt=1)] = used_when(
+        {"objective": "frames_then_ctc"}, description="Fraction of the epochs that train on phone times first, in (0, 1)."
+    )
+    cell: Literal["lstm", "gru"] = Field(description="Recurrent cell.")
+    units: Annotated[Integers, Field(min_length=1)] = Field(
+        description="Units per direction of each bidirectional recurrent layer, one number per layer."
+    )
+    dropout: Share = Field(description="Dropout rate on the input of each recurrent layer, in [0, 1).")
+    layer_normalization: bool = Field(description="Whether each recurrent layer is followed by layer normalization.")
+    convolution_filters: Annotated[int, Field(ge=0)] = Field(
+        description="Filters of a convolution before the recurrent layers; 0 leaves it out."
+    )
+    convolution_frames: Count = used_when({"convolution_filters": ABOVE_0}, description="Kernel length of the convolution, in frames.")
+    time_reduction: Count = Field(description="Stride of the convolution, in frames; 1 without a convolution.")
+    infeasible: Literal["error", "drop"] = Field(
+        description="What to do about clips with more phones than network frames: stop, or drop them and count them."
+    )
 
     @model_validator(mode="after")
     def _reduction_needs_convolution(self) -> Self:
@@ -30,14 +42,13 @@ class Network(Table):
         return self
 
 
-class Settings(Experiment):
+class Settings(ClipExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    data: Data
-    features: Features
-    network: Network
-    optimizer: Optimizer
-    training: Training
+    features: Features = Field(description="What is computed from the sound.")
+    network: Network = Field(description="The network.")
+    optimizer: Optimizer = Field(description="How it is optimized.")
+    training: Training = Field(description="How long it is trained.")
 
     @model_validator(mode="after")
     def _an_epoch_of_each(self) -> Self:

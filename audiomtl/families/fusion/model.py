@@ -70,7 +70,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : what `protocols.divide` refuses; an absent column, values that are not of their kind, modalities of different clips in one
         row, a clip without any modality, a modality that no train clip has.
     """
-    table = catalog.clips(settings.data)  # type: ignore[arg-type]
+    table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     for name, modality in settings.used.items():
         modalities.check_column(table, name, modality, settings.data.label)
@@ -209,7 +209,9 @@ def network(settings: Settings, known: Known, seed: int | None = None) -> keras.
 
 
 def _hertz(settings: Settings) -> list[float]:  # (bands,)
-    """Centre of each mel band."""
+    """Centre of each mel band, where an encoder looks for keys in a sound; otherwise none."""
+    if not any(modality.kind == "audio" and modality.encoder == "keys" for modality in settings.used.values()):
+        return []
     import librosa
 
     chosen = settings.features

@@ -3,23 +3,15 @@
 import re
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from audiomtl.settings.clips import Data, Protocol
-from audiomtl.settings.shared import (
-    Count,
-    Experiment,
-    Features,
-    Integers,
-    Optimizer,
-    Positive,
-    Share,
-    Strings,
-    Table,
-    Training,
-)
+from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.table import Count, Integers, Positive, Share, Strings, Table, used_when
 
 NAME = re.compile(r"[a-z][a-z0-9]*")
+# kinds of join after which dense layers may stand; late joins the classes themselves
+BEFORE_LAYERS = ("average", "weighted", "concatenation", "gated", "bilinear", "film", "cross_attention", "aligned")
 
 
 class Modality(Table):
@@ -34,18 +26,31 @@ class Modality(Table):
     ===== =====================================================================================================================
     """
 
-    kind: Literal["audio", "text", "score", "image", "table"]
-    column: str  # of the clip table; a clip whose value is none lacks the modality
-    shared: bool  # audio, image: one file may stand in clips of unlike labels, as a picture of several questions does
-    id_column: str  # a column that must say the same as clip_id: for tables that were joined; "": none
-    size: Count  # text, table: of a step
-    filters: Integers  # audio, score, image: of each convolution
-    kernel: Count  # audio, score: frames; image: pixels
-    pool: Count  # after each convolution; 1: none
-    coordinates: bool  # image: row and column as two more channels
-    encoder: Literal["lstm", "embedding", "keys"]  # text: lstm, embedding; audio, score: keys, 88 numbers stand before what is convolved
-    pooling: Literal["mean", "max", "last", "attention"]  # over steps, for joins of vectors
-    weight: Positive  # join.kind = "weighted": at the start
+    kind: Literal["audio", "text", "score", "image", "table"] = Field(
+        description="Kind of the values in the column: sound file, text, notes, picture, or numbers."
+    )
+    column: str = Field(description="Column of the clip table; a clip without a value lacks the modality.")
+    shared: bool = Field(False, description="Whether one file may occur in clips of different classes (audio, image). Default false.")
+    id_column: str = Field(
+        "", description='Column that must equal clip_id, to check tables that were joined; "" checks nothing. Default "".'
+    )
+    size: Count = used_when({"kind": ("text", "table")}, description="Size of a step's vector.")
+    filters: Integers = used_when(
+        {"kind": ("audio", "score", "image")}, description="Filters of each convolution, one number per convolution."
+    )
+    kernel: Count = used_when(
+        {"kind": ("audio", "score", "image")}, description="Kernel length of the convolutions, in frames, or in pixels for images."
+    )
+    pool: Count = used_when({"kind": ("audio", "score", "image")}, description="Pooling factor after each convolution; 1 does not pool.")
+    coordinates: bool = used_when({"kind": "image"}, description="Whether row and column of each pixel are two more channels.")
+    encoder: Literal["lstm", "embedding", "keys"] = used_when(
+        {"kind": ("text", "audio", "score")},
+        description="Encoder: lstm or embedding for text; keys puts the salience of 88 keys beside the convolutions of audio or score.",
+    )
+    pooling: Literal["mean", "max", "last", "attention"] = Field(
+        description="How the steps of a modality are pooled, for joins of vectors."
+    )
+    weight: Positive = used_when({"join.kind": "weighted"}, description="Weight of the modality at the start, above 0.")
 
     @model_validator(mode="after")
     def _has_layers(self) -> Self:
@@ -57,16 +62,28 @@ class Modality(Table):
 class Join(Table):
     """How modalities become one vector (``nn/fusion.py``). One flat table: keys that the kind does not use have no effect."""
 
-    kind: Literal["average", "weighted", "concatenation", "gated", "bilinear", "late", "film", "cross_attention", "aligned"]
-    size: Count  # of projections
-    learn_weights: bool  # weighted
-    rank: Count  # bilinear
-    heads: Count  # cross_attention; size must be a multiple
-    by: str  # film: the modality that modulates the others; aligned: the one to whose steps the others are brought
-    kernel: Count  # aligned: steps that the comparison sees at once
-    hidden: Integers  # dense layers between join and classes; late has none
-    dropout: Share  # after the join and each of them
-    leave_out: Strings  # modalities that are not there at all
+    kind: Literal["average", "weighted", "concatenation", "gated", "bilinear", "late", "film", "cross_attention", "aligned"] = Field(
+        description="How modalities become one vector."
+    )
+    size: Count = used_when(
+        {"kind": ("average", "weighted", "gated", "bilinear", "late", "film", "cross_attention", "aligned")},
+        description="Size of the modalities' projections; for cross_attention a multiple of heads.",
+    )
+    learn_weights: bool = used_when({"kind": "weighted"}, description="Whether the weights of the modalities are learned.")
+    rank: Count = used_when({"kind": "bilinear"}, description="Rank of the bilinear form.")
+    heads: Count = used_when({"kind": "cross_attention"}, description="Number of attention heads.")
+    by: str = used_when(
+        {"kind": ("film", "aligned")},
+        description="Modality that modulates the others (film), or to whose steps the others are brought (aligned).",
+    )
+    kernel: Count = used_when({"kind": "aligned"}, description="Number of steps that the comparison sees at once.")
+    hidden: Integers = used_when(
+        {"kind": BEFORE_LAYERS}, description="Units of each dense layer between the join and the classes; [] has none."
+    )
+    dropout: Share = used_when(
+        {"kind": BEFORE_LAYERS}, description="Dropout rate after the join and after each of these layers, in [0, 1)."
+    )
+    leave_out: Strings = Field(description="Modalities that are left out altogether.")
 
     @model_validator(mode="after")
     def _whole_heads(self) -> Self:
@@ -75,17 +92,17 @@ class Join(Table):
         return self
 
 
-class Settings(Experiment):
+class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    data: Data
-    protocol: Protocol
-    features: Features
-    modalities: dict[str, Modality]
-    join: Join
-    modality_dropout: Share  # in training, of each modality of each clip; never all of a clip
-    optimizer: Optimizer
-    training: Training
+    features: Features = Field(description="What is computed from the sound.")
+    modalities: dict[str, Modality] = Field(description="Inputs of a clip and their encoders, by name.")
+    join: Join = Field(description="How the inputs are joined.")
+    modality_dropout: Share = Field(
+        description="Probability that a modality of a clip is withheld in training, in [0, 1); never all of a clip."
+    )
+    optimizer: Optimizer = Field(description="How it is optimized.")
+    training: Training = Field(description="How long it is trained.")
 
     @property
     def used(self) -> dict[str, Modality]:

@@ -63,7 +63,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     ------
     UserError : what `protocols.divide` refuses; a clip without a window; arrays that do not fit the settings.
     """
-    table = catalog.clips(settings.data)  # type: ignore[arg-type]
+    table = catalog.clips(settings.data)
     examples = dict(zip(table["clip_id"], _examples(table, settings), strict=True))
     if settings.protocol.leaky:
         sides, chosen = _leaky(table, examples, settings, seed)

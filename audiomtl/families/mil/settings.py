@@ -1,48 +1,53 @@
 """Settings of multiple-instance learning (``models/mil.py``): a clip's label from its windows."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field
 
-from audiomtl.settings.clips import Data, Protocol, Windows
+from audiomtl.settings.clips import LabelledExperiment
 from audiomtl.settings.pooling import Pooling
-from audiomtl.settings.shared import Count, Experiment, Features, Optimizer, Share, Table, Training
+from audiomtl.settings.protocol import Protocol
+from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.table import Count, Share, Table, used_when
+from audiomtl.settings.windows import Windows
+
+
+class WindowProtocol(Protocol):
+    """How clips, or to show what that would report their windows, are divided."""
+
+    leaky: bool = Field(
+        description="Whether windows rather than clips are divided, so that clips occur in several splits. Never report such a score."
+    )
 
 
 class Network(Table):
     """One network for every window, a softmax over classes at its end."""
 
-    window: Literal["answer", "residual", "statistics", "embedding"]
-    filters: Count  # residual: of its first block, doubled in the next two
-    hidden: Count  # units of the dense layers
-    dropout: Share  # before the softmax
-    batch_normalization: bool  # after each convolution (answer) and hidden layer (statistics); residual always has it
-    loss: Literal["clip", "window"]  # on the pooled answer, or on each window as if it had the clip's label
+    window: Literal["answer", "residual", "statistics", "embedding"] = Field(
+        description="Network that is applied to every window; embedding reads stored embeddings."
+    )
+    filters: Count = used_when({"window": "residual"}, description="Filters of the first residual block, doubled in the next two.")
+    hidden: Count = used_when({"window": ("answer", "statistics", "embedding")}, description="Units of the dense layers.")
+    dropout: Share = Field(description="Dropout rate before the softmax, in [0, 1).")
+    batch_normalization: bool = used_when(
+        {"window": ("answer", "statistics")},
+        description="Whether to normalize batches after each convolution (answer) or hidden layer (statistics).",
+    )
+    loss: Literal["clip", "window"] = Field(
+        description="What the loss compares with the label: the clip's pooled output, or the output of each window."
+    )
 
 
-class Settings(Experiment):
+class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    data: Data
-    protocol: Protocol
-    features: Features
-    windows: Windows
-    network: Network
-    pooling: Pooling
-    optimizer: Optimizer
-    training: Training
-
-    @model_validator(mode="after")
-    def _blocks_have_numbers(self) -> Self:
-        sizes = len(self.protocol.test_values), len(self.protocol.validation_values)
-        if self.protocol.kind == "blocks" and (sizes != (len(self.data.groups),) * 2 or not sizes[0]):
-            raise ValueError(
-                f"protocol.test_values and validation_values need one number for each of data.groups = {list(self.data.groups)}, "
-                f"but have {sizes[0]} and {sizes[1]}"
-            )
-        if self.protocol.kind == "leave_one_out" and not self.data.groups:
-            raise ValueError("protocol.kind = leave_one_out leaves out values of the first of data.groups, but there is none")
-        return self
+    protocol: WindowProtocol = Field(description="How clips are divided into train, validation and test.")
+    features: Features = Field(description="What is computed from the sound.")
+    windows: Windows = Field(description="How a clip is cut into windows.")
+    network: Network = Field(description="The network of a window.")
+    pooling: Pooling = Field(description="From windows to their clip.")
+    optimizer: Optimizer = Field(description="How it is optimized.")
+    training: Training = Field(description="How long it is trained.")
 
 
 LOSS_PATHS = ("network.loss",)  # settings that change what the loss means: no study that sweeps one is judged by a loss

@@ -85,7 +85,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : what `protocols.divide` refuses; a recording that cannot be read; a column that is not there; a head whose label no train
         clip has; a label that does not fit its sound.
     """
-    table = with_arrays(catalog.clips(settings.data))  # type: ignore[arg-type]
+    table = with_arrays(catalog.clips(settings.data))
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     if settings.train_share < 1:
         order = np.random.default_rng(seed).permutation(len(sides.train))[: max(1, round(settings.train_share * len(sides.train)))]

@@ -6,10 +6,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.families.multitask import heads
-from audiomtl.settings.clips import Data, Protocol
+from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.faults import nearest
 from audiomtl.settings.named import FileIn
-from audiomtl.settings.shared import Count, Experiment, Features, NotNegative, Optimizer, Positive, Share, Table, Training
+from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
 
 Two = Annotated[tuple[Count, Count], Strict(False)]
 
@@ -17,10 +18,12 @@ Two = Annotated[tuple[Count, Count], Strict(False)]
 class Inputs(Table):
     """What the network is given beside the targets. A column that is also a head's target is refused."""
 
-    audio: bool
-    text: str  # column of phones to align, "" for none; read by heads of kind alignment
-    score: str  # column of notes, given to the encoder as a piano roll; "" for none
-    allow_leak: bool  # only to show what a target among the inputs would claim
+    audio: bool = Field(description="Whether the encoder reads the features of the recording.")
+    text: str = Field("", description='Column of the phones to align, for heads of kind alignment; "" for none. Default "".')
+    score: str = Field("", description='Column of notes that the encoder reads as a piano roll; "" for none. Default "".')
+    allow_leak: bool = Field(
+        False, description="Whether a target may be among the inputs. Only to show what that would report. Default false."
+    )
 
 
 class Encoder(Table):
@@ -34,14 +37,21 @@ class Encoder(Table):
     =========== ========================================================================================================
     """
 
-    kind: Literal["article", "recurrent", "transformer", "harmonic"]
-    filters: Two  # of the two convolutions
-    pool_frames: Two  # a step is their product of frames
-    pool_bands: Two
-    units: Count  # recurrent, harmonic: of each direction; transformer: size of a step
-    dropout: Share  # before the heads
-    noise: NotNegative  # deviation of normal noise on scaled frames, in training only
-    shift_bands: Annotated[int, Field(ge=0)]  # harmonic: bands by which what the LSTM hears is moved up or down at most, in training only
+    kind: Literal["article", "recurrent", "transformer", "harmonic"] = Field(description="Encoder from features to one vector per step.")
+    filters: Two = Field(description="Filters of the two convolutions.")
+    pool_frames: Two = Field(description="Pooling factors of the two convolutions over frames; a step is their product of frames.")
+    pool_bands: Two = used_when(
+        {"kind": ("article", "recurrent", "transformer")}, description="Pooling factors of the two convolutions over bands."
+    )
+    units: Count = used_when(
+        {"kind": ("recurrent", "transformer", "harmonic")},
+        description="Units per direction of the LSTM (recurrent, harmonic), or size of a step (transformer).",
+    )
+    dropout: Share = Field(description="Dropout rate before the heads, in [0, 1).")
+    noise: NotNegative = Field(description="Standard deviation of normal noise on scaled features in training; 0 adds none.")
+    shift_bands: Annotated[int, Field(ge=0)] = used_when(
+        {"kind": "harmonic"}, description="Largest random shift of the LSTM's input up or down in training, in bands; 0 shifts nothing."
+    )
 
 
 class Head(Table):
@@ -59,13 +69,19 @@ class Head(Table):
     ========== =========================================================================================================
     """
 
-    kind: Annotated[str, FileIn(heads.__name__)]
-    column: str  # of the clip table; "" is the kind's own
-    weight: NotNegative  # of its loss, before balancing; 0: the task is not trained
-    train_only: bool  # auxiliary: helps the training and is not saved
-    labelled_share: Annotated[float, Field(gt=0, le=1)]  # of the train clips that keep this label; the others lack it
-    item_weight: str  # column of each clip's weight in this task's loss; "": all alike
-    threshold: Annotated[float, Field(gt=0, lt=1)]  # notes, segments: scores from here on count
+    kind: Annotated[str, FileIn(heads.__name__)] = Field(description="What the head learns.")
+    column: str = Field(
+        "", description='Column of the clip table that the head learns; "" takes that of its kind, for clip_class data.label. Default "".'
+    )
+    weight: NotNegative = Field(description="Weight of the head's loss before balancing, at least 0; 0 does not train it.")
+    train_only: bool = Field(False, description="Whether the head only helps the training and is not saved. Default false.")
+    labelled_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Fraction of the train clips that keep this label, in (0, 1]. Default 1."
+    )
+    item_weight: str = Field("", description='Column of each clip\'s weight in this loss; "" weighs all alike. Default "".')
+    threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
+        {"kind": ("notes", "segments")}, description="Score from which a note or a segment counts, in (0, 1)."
+    )
 
     def reads(self, label: str) -> str:
         """The column that this head learns."""
@@ -80,9 +96,9 @@ class Head(Table):
 class Coupling(Table):
     """A loss between two outputs, whatever their labels: the clip's class should be what its segments say, pooled."""
 
-    clip_class: str  # a head of that kind
-    segments: str  # a head of that kind
-    weight: NotNegative
+    clip_class: str = Field(description="Head of kind clip_class whose output should agree with the pooled segments.")
+    segments: str = Field(description="Head of kind segments.")
+    weight: NotNegative = Field(description="Weight of this loss, at least 0.")
 
 
 class Balancing(Table):
@@ -99,28 +115,32 @@ class Balancing(Table):
         "cagrad",
         "mgda",
         "imtl",
-    ]
-    temperature: Positive  # dynamic_weight_average
-    asymmetry: NotNegative  # gradnorm
-    rate: Positive  # gradnorm: of its weights
-    caution: Share  # cagrad
+    ] = Field(description="How the losses of the heads become one step.")
+    temperature: Positive = used_when(
+        {"method": "dynamic_weight_average"}, description="Temperature of the softmax over the losses' rates of change, above 0."
+    )
+    asymmetry: NotNegative = used_when({"method": "gradnorm"}, description="Strength alpha that pulls slow tasks up, at least 0.")
+    rate: Positive = used_when({"method": "gradnorm"}, description="Learning rate of the task weights, above 0.")
+    caution: Share = used_when({"method": "cagrad"}, description="Parameter c of CAGrad, in [0, 1); 0 is the mean gradient.")
 
 
-class Settings(Experiment):
+class Settings(ClipExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    scores: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)]  # what is recorded and reported; the first decides
-    train_share: Annotated[float, Field(gt=0, le=1)]  # of the train clips, drawn by the seed; a smaller share is part of a greater one
-    data: Data
-    protocol: Protocol
-    features: Features
-    inputs: Inputs
-    encoder: Encoder
-    heads: dict[str, Head]
-    coupling: dict[str, Coupling]
-    balancing: Balancing
-    optimizer: Optimizer
-    training: Training
+    scores: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)] = Field(
+        description="Scores that are recorded and reported, with their direction; the first decides."
+    )
+    train_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Fraction of the train clips, in (0, 1], drawn by the seed; a smaller share is part of a larger one."
+    )
+    features: Features = Field(description="What is computed from the sound.")
+    inputs: Inputs = Field(description="What the network reads.")
+    encoder: Encoder = Field(description="From features to steps.")
+    heads: dict[str, Head] = Field(description="Tasks, by name.")
+    coupling: dict[str, Coupling] = Field(description="Losses between two heads, by name.")
+    balancing: Balancing = Field(description="How the losses are combined.")
+    optimizer: Optimizer = Field(description="How it is optimized.")
+    training: Training = Field(description="How long it is trained.")
 
     @property
     def stride(self) -> int:
@@ -155,7 +175,9 @@ class Settings(Experiment):
         if twice := sorted(self.heads.keys() & self.coupling.keys()):
             raise ValueError(f"coupling.{twice[0]}: a head has this name too, and its loss would be logged under it: rename one of them")
         for name, head in self.heads.items():
-            if not head.reads(self.data.label):
+            if not self.data.label and (head.kind == "segments" or (head.kind == "clip_class" and not head.column)):
+                raise ValueError(f"data.label is missing: heads.{name} of kind {head.kind} learns the classes of that column; add it")
+            if not head.reads(self.data.label or ""):
                 raise ValueError(f"heads.{name}.column: a head of kind {head.kind} must name the column that it learns")
         for name, pair in self.coupling.items():
             for kind in ("clip_class", "segments"):

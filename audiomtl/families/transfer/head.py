@@ -49,7 +49,7 @@ def head_network(head: Head, pooling: PatchPooling, *, size: int, classes: int, 
     x = standard(embeddings)
     logits, features = logits_of(x)
     probabilities = layers.Softmax(name="patches")(logits)
-    options = pooling.model_dump(mode="json", exclude={"of"})
+    options = pooling.model_dump(mode="json", exclude={"of"}, exclude_none=True)
     values = {"probabilities": probabilities, "logits": logits, "embeddings": x}[pooling.of]
     seen = x if pooling.of == "embeddings" else features
     pooled, weights = Pool(options, name="pool")([Bags(name="values")([values, counts]), Bags(name="features")([seen, counts]), counts])

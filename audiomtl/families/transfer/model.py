@@ -73,7 +73,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : what `protocols.divide` refuses; a recording that cannot be read; weights or arrays that do not fit.
     MissingData : YAMNet's weights are not on this machine.
     """
-    table = catalog.clips(settings.data)  # type: ignore[arg-type]
+    table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
     if len(classes) < 2:

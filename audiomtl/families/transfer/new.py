@@ -5,6 +5,18 @@ from collections.abc import Sequence
 NO_PRETRAINING = """[ablation.no_pretraining]          # the same head on means and deviations of log-mel bands
 curve = true
 extractor.kind = "statistics"
+extractor.patch_seconds = 0.975
+extractor.hop_seconds = 0.48
+features.kind = "log_mel"
+features.sample_rate = 16000       # Hz
+features.window_seconds = 0.025
+features.hop_seconds = 0.010
+features.n_fft = 512               # samples
+features.bands = 64
+features.low_hz = 125.0
+features.high_hz = 7500.0
+features.floor_db = -60.0
+features.scaling = "none"
 
 """
 
@@ -12,5 +24,5 @@ extractor.kind = "statistics"
 def values(columns: Sequence[str]) -> dict[str, str]:
     """Texts by the names that stand between @ in the template, for a table with these columns."""
     if "embedding_path" in columns:
-        return {"EXTRACTOR": "stored", "NOPRETRAINING": ""}
-    return {"EXTRACTOR": "yamnet", "NOPRETRAINING": NO_PRETRAINING}
+        return {"EXTRACTOR": "stored", "WEIGHTS": "", "NOPRETRAINING": ""}
+    return {"EXTRACTOR": "yamnet", "WEIGHTS": 'weights = ""\n', "NOPRETRAINING": NO_PRETRAINING}

@@ -5,54 +5,85 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.classifier import Classifier
-from audiomtl.settings.clips import Data, Protocol
+from audiomtl.settings.clips import LabelledExperiment
 from audiomtl.settings.pooling import Pooling
-from audiomtl.settings.shared import Count, Experiment, Features, NotNegative, Optimizer, Positive, Share, Table, Training
+from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.table import ABOVE_0, Count, NotNegative, Positive, Share, Table, used_when
 
 
 class Extractor(Table):
     """What a patch becomes before the head sees it."""
 
-    kind: Literal["yamnet", "statistics", "stored"]  # statistics: of [features], nothing pretrained; stored: embedding_path of a table
-    weights: str  # yamnet: a file yamnet.h5 or yamnet.tflite; "": yamnet/ in AUDIOMTL_DATA, yamnet.h5 first
-    patch_seconds: Positive  # statistics; YAMNet's are 0.975 s every 0.48 s
-    hop_seconds: Positive  # statistics
+    kind: Literal["yamnet", "statistics", "stored"] = Field(
+        description="Embedding of a patch: by YAMNet, by statistics of its features, or stored in the column embedding_path."
+    )
+    weights: str = used_when(
+        {"kind": "yamnet"}, description='Path of yamnet.h5 or yamnet.tflite; "" takes it from AUDIOMTL_DATA/yamnet, yamnet.h5 first.'
+    )
+    patch_seconds: Positive = used_when({"kind": "statistics"}, description="Length of a patch, in seconds; YAMNet's patches have 0.975.")
+    hop_seconds: Positive = used_when(
+        {"kind": "statistics"}, description="Distance between the starts of neighbouring patches, in seconds; YAMNet's is 0.48."
+    )
 
 
 class FineTune(Table):
     """Training of the pretrained network's end, batch normalisation frozen."""
 
-    blocks: Annotated[int, Field(ge=0, le=8)]  # of YAMNet's 14, from the end; 0: nothing but the head is trained
-    rate_share: Annotated[float, Field(gt=0, le=1)]  # step of their kernels as a share of the head's (adam, adamw, rmsprop)
-    from_epoch: Annotated[int, Field(ge=0)]  # epochs that the head learns alone first
+    blocks: Annotated[int, Field(ge=0, le=8)] = Field(
+        description="Blocks of YAMNet that are trained, counted from its end, at most 8 of 14; 0 trains the head alone."
+    )
+    rate_share: Annotated[float, Field(gt=0, le=1)] = used_when(
+        {"blocks": ABOVE_0}, description="Learning rate of these blocks as a fraction of the head's, in (0, 1]."
+    )
+    from_epoch: Annotated[int, Field(ge=0)] = used_when(
+        {"blocks": ABOVE_0}, description="Number of epochs in which the head is trained alone first."
+    )
 
 
 class Head(Table):
     """One flat table: keys that the kind does not use are allowed and have no effect."""
 
-    kind: Literal["dense", "logistic_regression", "svm", "random_forest", "nearest_neighbours"]  # scikit-learn: on mean embeddings
-    hidden: Annotated[tuple[Count, ...], Strict(False)]  # units of dense layers before the logits; []: none
-    standardise: bool  # embeddings by train's mean and deviation; scikit-learn always
-    dropout: Share  # before the logits
-    label_smoothing: Share
-    mixup_alpha: NotNegative  # of the beta distribution that mixes two clips; 0: no mixing
-    loss: Literal["clip", "patch"]  # on the pooled answer, or on each patch as if it had the clip's label
-    inverse_regularization: Positive  # svm, logistic_regression: C
-    trees: Count  # random_forest
-    neighbours: Count  # nearest_neighbours
-    kernel: Literal["linear", "rbf"]  # svm
+    kind: Literal["dense", "logistic_regression", "svm", "random_forest", "nearest_neighbours"] = Field(
+        description="Classifier on the embeddings: dense layers, or a scikit-learn classifier on the mean embedding of a clip."
+    )
+    hidden: Annotated[tuple[Count, ...], Strict(False)] = used_when(
+        {"kind": "dense"}, description="Units of each dense layer before the logits; [] has none."
+    )
+    standardise: bool = used_when(
+        {"kind": "dense"}, description="Whether embeddings are standardized by the train side; scikit-learn classifiers always do so."
+    )
+    dropout: Share = used_when({"kind": "dense"}, description="Dropout rate before the logits, in [0, 1).")
+    label_smoothing: Share = used_when(
+        {"kind": "dense"}, description="Probability that is spread over all classes in the targets, in [0, 1)."
+    )
+    mixup_alpha: NotNegative = used_when(
+        {"kind": "dense"}, description="Parameter of the beta distribution by which two clips are mixed (mixup); 0 turns mixing off."
+    )
+    loss: Literal["clip", "patch"] = used_when(
+        {"kind": "dense"}, description="What the loss compares with the label: the clip's pooled output, or the output of each patch."
+    )
+    inverse_regularization: Positive = used_when(
+        {"kind": ("svm", "logistic_regression")}, description="Inverse of the regularization strength, scikit-learn's C, above 0."
+    )
+    trees: Count = used_when({"kind": "random_forest"}, description="Number of trees.")
+    neighbours: Count = used_when({"kind": "nearest_neighbours"}, description="Number of neighbours, at most the number of train clips.")
+    kernel: Literal["linear", "rbf"] = used_when({"kind": "svm"}, description="Kernel.")
 
     @property
     def classifier(self) -> Classifier:
         """The scikit-learn part, where there is one."""
         names = ("trees", "inverse_regularization", "neighbours", "kernel")
-        return Classifier.model_validate({"name": self.kind} | {name: getattr(self, name) for name in names})
+        return Classifier.model_validate(
+            {"name": self.kind} | {name: value for name in names if (value := getattr(self, name)) is not None}
+        )
 
 
 class PatchPooling(Pooling):
     """From patches to the clip, as in the MIL family, and what is pooled."""
 
-    of: Literal["probabilities", "logits", "embeddings"]  # the patches' answers, what is before their softmax, or what the head sees
+    of: Literal["probabilities", "logits", "embeddings"] = Field(
+        description="What is pooled: the patches' class probabilities, their logits, or their embeddings."
+    )
 
     @model_validator(mode="after")
     def _of_probabilities_only(self) -> Self:
@@ -61,19 +92,19 @@ class PatchPooling(Pooling):
         return self
 
 
-class Settings(Experiment):
+class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    train_share: Annotated[float, Field(gt=0, le=1)]  # of the train side, whole groups, class by class; 1: all of it
-    data: Data
-    protocol: Protocol
-    extractor: Extractor
-    features: Features  # extractor.kind = "statistics" only
-    fine_tune: FineTune
-    head: Head
-    pooling: PatchPooling
-    optimizer: Optimizer
-    training: Training
+    train_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Fraction of the train side that is trained on, in (0, 1]; drawn by whole groups, class by class."
+    )
+    extractor: Extractor = Field(description="What a patch becomes before the head sees it.")
+    features: Features = used_when({"extractor.kind": "statistics"}, description="What is computed from the sound.")
+    fine_tune: FineTune = Field(description="Training of the end of the pretrained network.")
+    head: Head = Field(description="The head.")
+    pooling: PatchPooling = Field(description="From patches to their clip.")
+    optimizer: Optimizer = used_when({"head.kind": "dense"}, description="How it is optimized.")
+    training: Training = Field(description="How long it is trained.")
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from audiomtl import config, definitions
-from audiomtl.data import catalog
 from audiomtl.settings import named
+from audiomtl.settings.datasets import modules
 from audiomtl.settings.family import package_of
 
 FAMILY = ("prepare", "train", "outputs", "evaluate", "predict")  # what a training calls of a family
@@ -32,7 +32,7 @@ def _roots(raw: Mapping[str, Any]) -> list[str]:
     package = package_of(raw["model"])
     found = ["audiomtl.harness.train.child._train", f"{package}.settings.Settings", *(f"{package}.model.{one}" for one in FAMILY)]
     found += named.modules(config.family("settings", raw["model"]).Settings, raw)
-    return found + [f"{module}.{one}" for module in catalog.modules(raw["data"]["dataset"]) for one in DATASET]
+    return found + [f"{module}.{one}" for module in modules(raw["data"]["dataset"]) for one in DATASET]
 
 
 def source_files(model: str) -> dict[str, str]:

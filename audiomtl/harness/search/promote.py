@@ -33,7 +33,7 @@ def promote(file: StudyFile, values: Mapping[str, Any], *, to: Path | None = Non
     old = config.flatten(file.raw)
     # an ablation gets all its tuned settings: it must not inherit one of them from an experiment that is promoted later
     own = experiment.ablations[arm] if arm else old
-    changed = {path: (old[path], value) for path, value in sorted(values.items()) if old[path] != value or path not in own}
+    changed = {path: (old.get(path), value) for path, value in sorted(values.items()) if path not in own or old[path] != value}
     table = f"ablation.{arm}" if arm else ""
     text = experiment.path.read_bytes().decode("utf-8")
     text = config.edit(text, {path: new for path, (_, new) in changed.items()}, table)

@@ -44,7 +44,7 @@ def decode(file: StudyFile, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _active(dimension: Dimension, flat: Mapping[str, Any]) -> bool:
-    return all(flat[other] in wanted for other, wanted in dimension.when.items())
+    return all(flat.get(other) in wanted for other, wanted in dimension.when.items())
 
 
 def _lists(dimension: Dimension) -> bool:

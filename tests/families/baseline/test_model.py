@@ -1,7 +1,6 @@
 """The baselines on half a second of sine, chord or noise: rows of numbers that can be reckoned by hand, train alone standardises."""
 
 import json
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from audiomtl import config
 from audiomtl.data import audio, catalog, features
 from audiomtl.errors import UserError
 from audiomtl.families.baseline import model as baseline
+from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[3]
 RATE = 8000
@@ -57,8 +57,7 @@ def use(table, monkeypatch, tmp_path_factory):
 
 def settings(**changes):
     """The settings of baseline_esc10, made small; keyword ``a__b`` is the setting path a.b."""
-    raw = tomllib.loads((PROJECT / "experiments" / "baseline_esc10.toml").read_text(encoding="utf-8"))
-    raw.pop("ablation"), raw.pop("expected", None)
+    raw = whole_settings("baseline_esc10")
     small = {
         "features.sample_rate": RATE,
         "features.window_seconds": 0.032,

@@ -1,6 +1,5 @@
 """The CTC family on a handful of made-up clips: tones for phones."""
 
-import tomllib
 from pathlib import Path
 
 import keras
@@ -13,6 +12,7 @@ from audiomtl.data import audio, catalog
 from audiomtl.errors import UserError
 from audiomtl.families.ctc import model as family
 from audiomtl.nn.fit import seed_everything
+from tests.whole_settings import whole_settings
 
 PITCH = {"a": 400.0, "b": 900.0, "c": 1700.0, "_": 0.0}
 
@@ -38,11 +38,10 @@ def settings(table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Settings by overrides of the quickstart experiment, its corpus replaced by the table."""
     monkeypatch.setattr(catalog, "clips", lambda data: table)
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
-    raw = tomllib.loads((Path(__file__).parents[3] / "experiments" / "quickstart.toml").read_text())
-    raw.pop("ablation")
+    raw = whole_settings("quickstart")
     small = {
-        "data.test_values": [1, 1],
-        "data.validation_values": [1, 1],
+        "protocol.test_values": [1, 1],
+        "protocol.validation_values": [1, 1],
         "network.units": [24],
         "network.convolution_filters": 0,
         "network.time_reduction": 1,

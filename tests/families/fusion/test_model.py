@@ -1,6 +1,5 @@
 """Several inputs, one label, on clips whose class needs two of them: a tone (high or low) and a word that says which way to read it."""
 
-import tomllib
 from pathlib import Path
 
 import keras
@@ -15,6 +14,7 @@ from audiomtl.data import audio, catalog
 from audiomtl.errors import UserError
 from audiomtl.families.fusion import model as fusion
 from audiomtl.nn.fit import seed_everything
+from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[3]
 RATE = 8000
@@ -56,8 +56,7 @@ def use(table, monkeypatch, tmp_path_factory):
 
 def raw_settings(modalities: dict[str, str], **changes) -> dict:
     """The settings of fusion_pictures, made small, with these modalities (kind -> column); keyword ``a__b`` is the setting path a.b."""
-    raw = tomllib.loads((PROJECT / "experiments" / "fusion_pictures.toml").read_text(encoding="utf-8"))
-    raw.pop("ablation", None), raw.pop("expected", None)
+    raw = whole_settings("fusion_pictures")
     one = raw["modalities"]["picture"] | {"filters": [6], "size": 8, "pool": 2, "kernel": 3, "pooling": "mean", "coordinates": True}
     raw["modalities"] = {kind: one | {"kind": kind, "column": column, "encoder": "lstm"} for kind, column in modalities.items()}
     small = {"features.sample_rate": RATE, "features.bands": 16, "features.n_fft": 256, "features.high_hz": 4000.0}

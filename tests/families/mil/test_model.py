@@ -1,6 +1,5 @@
 """The family of multiple-instance learning on sounds of two seconds: no id is lost, evidence is found, bad input is refused."""
 
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from audiomtl.data import audio, catalog
 from audiomtl.errors import UserError
 from audiomtl.families.mil import model as mil
 from audiomtl.nn.fit import seed_everything
+from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[3]
 RATE = 8000
@@ -57,8 +57,7 @@ def use(table, monkeypatch, tmp_path_factory):
 
 def settings(**changes):
     """The settings of mil_songs, made small; keyword ``a__b`` is the setting path a.b."""
-    raw = tomllib.loads((PROJECT / "experiments" / "mil_songs.toml").read_text(encoding="utf-8"))
-    raw.pop("ablation"), raw.pop("expected", None)
+    raw = whole_settings("mil_songs")
     small = {
         "features.sample_rate": RATE,
         "features.window_seconds": 0.032,
@@ -100,8 +99,7 @@ def test_the_answer_is_reproduced(use):
 
     from audiomtl.families.mil.network import mil_network
 
-    raw = tomllib.loads((PROJECT / "experiments" / "mil_songs.toml").read_text(encoding="utf-8"))
-    raw.pop("ablation"), raw.pop("expected", None)
+    raw = whole_settings("mil_songs")
     # the network of the answer, whatever a study promoted since
     answer = {"network.window": "answer", "network.hidden": 32, "network.dropout": 0.0, "network.batch_normalization": False}
     answer |= {"windows.seconds": 5.0, "windows.hop_share": 0.5, "windows.tail": "drop", "pooling.name": "mean", "features.kind": "mfcc"}

@@ -1,6 +1,5 @@
 """The head: every operator over probabilities, logits and embeddings, padding and order without influence, reloadable."""
 
-import tomllib
 from pathlib import Path
 
 import keras
@@ -10,6 +9,7 @@ import pytest
 from audiomtl import config
 from audiomtl.families.transfer.head import Pool, head_network
 from audiomtl.families.transfer.settings import PatchPooling
+from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[3]
 OPERATORS = ["mean", "max", "quantile", "log_sum_exp", "exponential_softmax", "autopool", "top_k", "attention", "gated_attention"]
@@ -19,8 +19,7 @@ COUNTS = np.array([4, 1, 7], np.int32)
 
 
 def settings(**changes):
-    raw = tomllib.loads((PROJECT / "experiments" / "transfer_esc10.toml").read_text(encoding="utf-8"))
-    raw.pop("ablation"), raw.pop("expected", None)
+    raw = whole_settings("transfer_esc10")
     small = {
         "head.hidden": [5],
         "head.dropout": 0.0,

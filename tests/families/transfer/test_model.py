@@ -1,7 +1,6 @@
 """Transfer on a second or two of sine, chord or noise, with a YAMNet of random weights, whose patches tell them apart."""
 
 import json
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from audiomtl.nn import yamnet
 from audiomtl.nn.classifiers import class_probabilities
 from audiomtl.nn.fit import seed_everything
 from tests.nn import yamnet_weights
+from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[3]
 HEADS = ["dense", "logistic_regression", "svm", "random_forest", "nearest_neighbours"]
@@ -64,8 +64,7 @@ def settings(weights):
     """The settings of transfer_esc10, made small; keyword ``a__b`` is the setting path a.b."""
 
     def made(**changes):
-        raw = tomllib.loads((PROJECT / "experiments" / "transfer_esc10.toml").read_text(encoding="utf-8"))
-        raw.pop("ablation"), raw.pop("expected", None)
+        raw = whole_settings("transfer_esc10")
         small = {
             "extractor.weights": str(weights),
             "fine_tune.blocks": 0,
@@ -151,7 +150,7 @@ def test_no_source_on_two_sides(use, settings) -> None:
 
 def test_the_articles_case_on_the_published_layout(weights, monkeypatch, tmp_path) -> None:
     """transfer_dog_cat as it stands: folds 1-3 train, 4 validates, 5 tests; 40 clips of each class are published, here 2 a fold."""
-    from audiomtl.settings.clips import Esc50
+    from audiomtl.data.datasets.esc50 import Settings as Esc50
 
     rows = [
         (f"{fold}-{fold}{take}{target}-A-{target}.wav", fold, target, name, False, f"{fold}{take}{target}", "A")
@@ -314,6 +313,6 @@ def test_absent_weights_are_missing_data(use, settings, tmp_path) -> None:
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings, changes, text) -> None:
-    raw = json.loads(settings().model_dump_json())
+    raw = json.loads(settings().model_dump_json(exclude_none=True))
     with pytest.raises(UserError, match=text):
         config.settings_of(config.override(raw, changes), "test")

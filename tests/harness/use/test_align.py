@@ -1,6 +1,5 @@
 """Text and notes of recordings by the best run of a small multi-task experiment; what a person may get wrong is one line."""
 
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from audiomtl.harness.use import align as aligning
 from audiomtl.harness.use.notes import notes as transcribe
 from audiomtl.settings.toml import as_toml
 from tests.harness.conftest import Project
+from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[3]
 SMALL = {
@@ -36,8 +36,7 @@ SMALL = {
 
 
 def write(project: Project, name: str, **changes) -> None:
-    raw = tomllib.loads((PROJECT / "experiments" / "multitask_singing.toml").read_text(encoding="utf-8"))
-    raw.pop("ablation", None), raw.pop("expected", None)
+    raw = whole_settings("multitask_singing")
     raw = config.override(raw, SMALL | {path.replace("__", "."): value for path, value in changes.items()})
     others = "".join(f"heads.{head}.weight = 0.0\n" for head in ("melody", "voice", "piano", "vocals"))
     arms = f"\n[ablation.text_alone]\ncurve = true\n{others}\n[ablation.slower]\noptimizer.learning_rate = 0.001\n"

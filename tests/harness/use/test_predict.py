@@ -52,7 +52,7 @@ def settings_file(folder: Path, sounds: Path, **replaced: str) -> None:
         "study_seed": "0",
         "weights": f'"{sounds / "yamnet.h5"}"',
         'kind = "folds"': 'kind = "split"',
-        'column = "fold"': 'column = ""',
+        'column = "fold"': 'column = ""\ntest_share = 0.2\nvalidation_share = 0.2\nstratified = true',
         "epochs": "4",
         "hidden": "[8]",
         "pooling_name": '"mean"',

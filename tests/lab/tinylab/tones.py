@@ -6,11 +6,17 @@ import numpy as np
 import pandas as pd
 
 from audiomtl.data import audio
+from audiomtl.settings.clips import DataSet
+from audiomtl.settings.table import Count
 
 GENERATED = True  # into the cache, not read from the folder of published data
 
 
-def clips(data, folder: Path) -> pd.DataFrame:
+class Settings(DataSet):
+    clips: Count
+
+
+def clips(data: Settings, folder: Path) -> pd.DataFrame:
     rows = []
     for index in range(data.clips):
         path = folder / "tones" / f"{index:03d}.wav"

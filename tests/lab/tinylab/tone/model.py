@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from audiomtl.data import audio, catalog, splits
+from audiomtl.data import audio, catalog, protocols, splits
 from audiomtl.data.pipeline import batch_order
 from audiomtl.nn import fit as fitting
 
@@ -45,7 +45,7 @@ class Fitted:
 
 
 def prepare(settings, seed: int) -> Prepared:
-    sides = splits.by_groups(catalog.clips(settings.data), settings.data, seed)
+    sides = protocols.divide(catalog.clips(settings.data), settings.data, settings.protocol, seed)
     examples = {}
     for side, table in sides.sides().items():
         inputs = np.stack([np.abs(audio.load(path, sample_rate=None)).reshape(16, 100).mean(1) for path in table["path"]])

@@ -2,12 +2,9 @@
 
 from typing import Literal
 
-from audiomtl.settings.shared import Count, Experiment, Grouped, NotNegative, Optimizer, Table, Training
-
-
-class Tones(Grouped):
-    dataset: Literal["tinylab.tones"]
-    clips: Count
+from audiomtl.settings.clips import ClipExperiment
+from audiomtl.settings.shared import Optimizer, Training
+from audiomtl.settings.table import Count, NotNegative, Table
 
 
 class Network(Table):
@@ -16,8 +13,7 @@ class Network(Table):
     pause_seconds: NotNegative  # before every batch, so that a kill can hit any of them
 
 
-class Settings(Experiment):
-    data: Tones
+class Settings(ClipExperiment):
     network: Network
     optimizer: Optimizer
     training: Training
