@@ -19,7 +19,7 @@ from audiomtl.settings.datasets import modules
 from audiomtl.settings.family import package_of
 
 FAMILY = ("prepare", "train", "outputs", "evaluate", "predict")  # what a training calls of a family
-DATASET = ("clips", "copy_baseline", "label_report")  # what it calls of a data set
+DATASET = ("Settings", "clips", "copy_baseline", "label_report")  # what it calls of a data set
 
 
 def code_version(raw: Mapping[str, Any]) -> str:
