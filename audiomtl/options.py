@@ -1,10 +1,11 @@
 """What several subcommands of the command line share: the round of work that ends its help, arguments, options. Imports nothing heavy."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from audiomtl import system
 
 EPILOG = """\b
 A round of work, NAME being a file in experiments/ or studies/:
@@ -44,5 +45,5 @@ Again = Annotated[bool, typer.Option("--again", help="Train also what is finishe
 SoundFile = Annotated[Path, typer.Argument(metavar="AUDIO", help="A sound file of any format, rate and number of channels.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 Core = Annotated[bool, typer.Option("--core", help="Only ablations with core = true.")]
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = system.cores()
 DEFAULT_SLOTS = min(8, CORES)

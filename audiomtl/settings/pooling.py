@@ -4,27 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Count, NotNegative, Positive, Table
 
 
 class Pooling(Table):
     """From the windows' answers to the clip's (``nn/pooling.py``). One flat table: keys that the operator does not use have no effect."""
 
-    name: Literal[
-        "mean",
-        "max",
-        "quantile",
-        "noisy_or",
-        "log_sum_exp",
-        "linear_softmax",
-        "exponential_softmax",
-        "autopool",
-        "top_k",
-        "attention",
-        "gated_attention",
-        "multi_head_attention",
-        "lstm",
-    ]
+    name: Annotated[str, FileIn("audiomtl.nn.pooling")]
     evaluation: Literal["same", "majority_vote"]  # majority vote cannot be trained
     quantile: Annotated[float, Field(gt=0, lt=1)]
     sharpness: Positive  # log_sum_exp, exponential_softmax: 0 would be mean, infinity max

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
+from audiomtl.settings.named import FileIn
+
 Strings = Annotated[tuple[str, ...], Strict(False)]
 Integers = Annotated[tuple[int, ...], Strict(False)]
 Count = Annotated[int, Field(ge=1)]
@@ -17,7 +19,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
-Scaling = Literal["none", "minmax", "minmax_01", "standard_clip", "standard_train", "per_band_train"]
+Scaling = Annotated[str, FileIn("audiomtl.data.scaling")]
 
 
 class Table(BaseModel):

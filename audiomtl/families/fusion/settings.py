@@ -1,11 +1,12 @@
 """Settings of fusion (``models/fusion.py``): several inputs of a clip, one label."""
 
 import re
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
 from audiomtl.settings.clips import Data, Protocol
+from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import (
     Count,
     Experiment,
@@ -57,7 +58,7 @@ class Modality(Table):
 class Join(Table):
     """How modalities become one vector (``nn/fusion.py``). One flat table: keys that the kind does not use have no effect."""
 
-    kind: Literal["average", "weighted", "concatenation", "gated", "bilinear", "late", "film", "cross_attention", "aligned"]
+    kind: Annotated[str, FileIn("audiomtl.families.fusion.joins")]
     size: Count  # of projections
     learn_weights: bool  # weighted
     rank: Count  # bilinear

@@ -88,18 +88,7 @@ class Coupling(Table):
 class Balancing(Table):
     """How the losses become one step (``nn/balancing.py``). One flat table: keys that the method does not use have no effect."""
 
-    method: Literal[
-        "fixed",
-        "uncertainty",
-        "dynamic_weight_average",
-        "random",
-        "geometric",
-        "gradnorm",
-        "pcgrad",
-        "cagrad",
-        "mgda",
-        "imtl",
-    ]
+    method: Annotated[str, FileIn("audiomtl.families.multitask.balancing")]
     temperature: Positive  # dynamic_weight_average
     asymmetry: NotNegative  # gradnorm
     rate: Positive  # gradnorm: of its weights
