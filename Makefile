@@ -4,11 +4,15 @@ PYTHON ?= python3
 EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.toml)))
 REPORTED := $(filter $(or $(ONLY),%),$(filter-out quickstart,$(EXPERIMENTS)))
 READY := .venv/.ready
+DOCS_READY := .venv-docs/.ready
 RUN := .venv/bin/audiomtl
 CORE := $(if $(filter core,$(TIER)),--core)
 OPTIONS := $(if $(SLOTS),--slots $(SLOTS))
+UV ?= uv
+RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header
+IN_LOCK = --extra corpora --extra dev --extra postgres --extra slurm
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check data best ablations reproduce report ui bench clean
+.PHONY: help quickstart test check data best ablations reproduce report ui bench lock docs clean
 
 help: ## list the targets, the experiments and the studies
 	@awk -F':.*## ' '/^[a-zA-Z%-]+:.*## /{printf "%-18s %s\n",$$1,$$2} FNR==1&&FILENAME~/toml/{f=FILENAME} /^description/{d=$$0;sub(/^[^"]*"/,"",d);sub(/".*/,"",d);printf "%-34s %s\n",f,d}' $(firstword $(MAKEFILE_LIST)) $(sort $(wildcard experiments/*.toml studies/*.toml))
@@ -16,7 +20,7 @@ help: ## list the targets, the experiments and the studies
 $(READY): requirements.lock pyproject.toml
 	@echo "building .venv from requirements.lock (once, about two minutes)"
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -40,14 +44,14 @@ check: $(READY) ## ruff, mypy, every settings file
 data: $(READY) ## make the generated corpora, look for the published data sets
 	$(RUN) data
 
-study-%: $(READY) ## run the study studies/%.toml, or go on with it (SLOTS=n: trainings side by side)
+study-%: $(READY) ## run the study studies/%.toml or resume it (SLOTS=n: trainings side by side)
 	$(RUN) study $* $(OPTIONS)
 
 promote-%: $(READY) ## write the best trial of a study into its experiment file
 	$(RUN) promote $*
 
-best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores come back
-	$(RUN) best $* $(OPTIONS)
+best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores come back (EXACT=1: to the bit)
+	$(RUN) best $* $(OPTIONS) $(if $(EXACT),--exact)
 
 ablations-%: $(READY) ## train the ablations of experiments/%.toml, compare them with its best runs (TIER=core: tasks alone, joins)
 	$(RUN) ablations $* $(OPTIONS) $(CORE)
@@ -60,7 +64,7 @@ reproduce: $(READY) ## best runs, ablations and report of every experiment; says
 	@$(RUN) price $(REPORTED) $(CORE)
 	@status=0; for part in best ablations report; do $(MAKE) --no-print-directory --keep-going $$part || status=1; done; exit $$status
 
-report: $(READY) ## tables and figures of all recorded runs into runs/report, the results table into the README
+report: $(READY) ## write tables and figures of all recorded runs into runs/report, the results into README.md and docs/results.md
 	$(RUN) report --readme
 
 ui: $(READY) ## MLflow's pages on 127.0.0.1
@@ -68,6 +72,23 @@ ui: $(READY) ## MLflow's pages on 127.0.0.1
 
 bench: $(READY) ## side-by-side measurements (benchmarks/)
 	@for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file || exit 1; done
+
+lock: ## resolve all lock files anew for Python 3.11 to 3.13 (needs uv; UV=path); versions that still fit stay as they are
+	$(RESOLVE) pyproject.toml --extra cpu $(IN_LOCK) --output-file requirements.lock >/dev/null
+	$(RESOLVE) pyproject.toml --extra gpu $(IN_LOCK) --output-file requirements-gpu.lock >/dev/null
+	@set -o pipefail; for extra in dashboard docs; do \
+	  $(PYTHON) -c "import sys, tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'][sys.argv[1]], sep='\n')" $$extra \
+	  | $(RESOLVE) - --constraints requirements.lock --output-file requirements-$$extra.lock >/dev/null || exit 1; \
+	done
+
+$(DOCS_READY): requirements-docs.lock
+	@echo "building .venv-docs from requirements-docs.lock (once)"
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-docs.lock
+	@touch $@
+
+docs: $(DOCS_READY) ## build the documentation into docs/_build/html, with an environment of its own (.venv-docs)
+	.venv-docs/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean: ## remove runs/ and cache/ (all recorded runs!), keep .venv and data
 	rm -rf runs cache

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audiomtl import __version__
 from audiomtl.options import (
     DEFAULT_SLOTS,
     EPILOG,
@@ -42,7 +43,12 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _default(context: typer.Context) -> None:
+def _default(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False
+) -> None:
+    if version:
+        print(f"audiomtl {__version__}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -177,15 +183,21 @@ def promote(
 def best(
     name: ExperimentName,
     record: Annotated[bool, typer.Option("--record", help="Write the scores into [expected] instead of checking them.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Demand equality to the bit, seed by seed, also for scores recorded on another machine.")
+    ] = False,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
 ) -> None:
     """Train an experiment on every seed; do its scores come back?
 
-    With --record its scores are written into the file, as [expected]. Without, they are checked against [expected]: a score that moved
-    ends with a table and exit code 1. An experiment whose data set is absent is skipped with a line.
+    With --record its scores are written into the file, as [expected]. Without, they are checked against [expected]: seed by seed, to the
+    bit on the machine that recorded them and with --exact on any, else within their tolerances. A score that moved ends with a table and
+    exit code 1. An experiment whose data set is absent is skipped with a line.
     """
+    if record and exact:
+        raise typer.BadParameter("--record writes [expected] and --exact checks it; give one of them")
     from audiomtl import config
     from audiomtl.errors import MissingData
 
@@ -197,7 +209,7 @@ def best(
         return
     from audiomtl.harness import experiment
 
-    if not experiment.best(file, record_it=record, again=again, slots=slots, threads=threads):
+    if not experiment.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):
         raise typer.Exit(1)
 
 
@@ -232,15 +244,19 @@ def ablations(
 def report(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: every one that has runs.")] = None,
     to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Where to write. Default: runs/report.")] = "",
-    readme: Annotated[bool, typer.Option("--readme", help="Also write the results table between the markers of README.md.")] = False,
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Also write the results into README.md (small table) and docs/results.md (all tables).")
+    ] = False,
 ) -> None:
     """Write tables and figures of the recorded runs.
 
-    Markdown with results, ablations, sweep histories, importances and learning curves.
+    Markdown with results, ablations, sweep histories, importances and learning curves. Without NAME and --to it also updates
+    docs/results.md. README.md and docs/results.md are left unchanged unless this machine has complete runs of all recorded experiments.
     """
     from audiomtl.harness import report as reporting
 
-    print(reporting.write(names or [], folder=Path(to) if to else None, readme=Path("README.md") if readme else None))
+    results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
+    print(reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results))
 
 
 @app.command()
@@ -443,7 +459,3 @@ def _ctrl_c_again(unraisable: Any) -> None:
         sys.__unraisablehook__(unraisable)
         return
     threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,7 @@ A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); it 
 Every error is a `UserError` of one line: file, path, value, rule, nearest right name.
 
 Contents: `load_experiment`, `load_study`, `names`, `digest`, `epochs`, `monitor`; and, of `settings/`, `settings_of`, `family`,
-`trained_settings`, `ordered`, `flatten`, `override`, `edit`.
+`trained_settings`, `scored_settings`, `ordered`, `flatten`, `override`, `edit`.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from audiomtl.errors import UserError
 from audiomtl.settings.expected import Expected
-from audiomtl.settings.families import NOT_TRAINED, family, is_trained, known_path, scores, settings_of, trained_settings
+from audiomtl.settings.families import NOT_SCORED, family, is_scored, known_path, scored_settings, scores, settings_of, trained_settings
 from audiomtl.settings.faults import first_fault, nearest, show
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
@@ -27,7 +27,19 @@ from audiomtl.settings.study import Study
 from audiomtl.settings.toml import edit, flatten, override, read, toml_value
 
 # of settings/, found here as well
-__all__ = ["NOT_TRAINED", "edit", "family", "flatten", "ordered", "override", "scores", "settings_of", "toml_value", "trained_settings"]
+__all__ = [
+    "NOT_SCORED",
+    "edit",
+    "family",
+    "flatten",
+    "ordered",
+    "override",
+    "scored_settings",
+    "scores",
+    "settings_of",
+    "toml_value",
+    "trained_settings",
+]
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # of files and ablations: make targets, tags and file names are made of them
 
@@ -65,7 +77,7 @@ class StudyFile:
     @property
     def identity(self) -> str:
         """Key of the study: its experiment less the swept paths, the search space, and how trials are judged; not their number."""
-        fixed = {path: value for path, value in trained_settings(self.raw).items() if path not in self.study.search}
+        fixed = {path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search}
         rest = self.study.told("trials", "description", "experiment")
         key = {"study": rest, "name": self.name, "experiment": self.experiment.name, "fixed": fixed, "study_seed": self.raw["study_seed"]}
         return digest(key)
@@ -157,7 +169,7 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
     paths = flatten(document)
     for setting, value in overrides.items():
         known_path(setting, paths, f"{place}.{setting} = {show(value)}")
-        if not is_trained(setting) and not setting.startswith("limits."):
+        if not is_scored(setting) and not setting.startswith("limits."):
             raise UserError(f"{place}.{setting} = {show(value)}: {setting} changes nothing in a training: remove it from the ablation")
     settings_of(override(document, overrides), place)
     return overrides

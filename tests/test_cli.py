@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import typer
 
+import audiomtl
 from audiomtl import cli, harness
 from audiomtl.errors import MissingData, UserError
 
@@ -83,6 +85,31 @@ def test_all_commands_are_known(monkeypatch, capsys):
     assert run(monkeypatch, capsys)[:2] == (0, out)
 
 
+@pytest.mark.parametrize("words", [["--version"], ["--version", "study"]])
+def test_the_version_is_printed(words, monkeypatch, capsys):
+    assert run(monkeypatch, capsys, *words) == (0, f"audiomtl {audiomtl.__version__}\n", "")
+
+
+def test_python_m_audiomtl_is_the_command(monkeypatch, capsys):
+    def module(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "audiomtl", *words], cwd=PROJECT, capture_output=True, text=True)
+
+    assert module("--version").stdout == f"audiomtl {audiomtl.__version__}\n"
+    assert module("--help").stdout == run(monkeypatch, capsys, "--help")[1]
+    wrong = module("zzz")
+    assert (wrong.returncode, wrong.stderr) == (2, "audiomtl: no such command 'zzz'; see audiomtl --help\n")
+
+
+def test_there_is_one_version_and_reading_it_imports_nothing():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" in project["project"]["dynamic"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "audiomtl.__version__"}
+    assert f"## {audiomtl.__version__}" in (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+    code = "import sys\nbefore = set(sys.modules)\nimport audiomtl\nprint(audiomtl.__version__, sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{audiomtl.__version__} ['audiomtl']\n"
+
+
 def test_a_swallowed_ctrl_c_comes_again(monkeypatch):
     """As when it falls into the callback of a weak reference, where Python can only print it."""
     monkeypatch.setattr(sys, "unraisablehook", cli._ctrl_c_again)
@@ -130,7 +157,7 @@ def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
     [
         (["stuy"], "audiomtl: no such command 'stuy'. Did you mean 'study'?; see audiomtl --help"),
         (["zzz"], "audiomtl: no such command 'zzz'; see audiomtl --help"),
-        (["--verbose"], "audiomtl: no such option: --verbose; see audiomtl --help"),
+        (["--loud"], "audiomtl: no such option: --loud; see audiomtl --help"),
         (["study"], "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl study --help"),
         (["promote"], "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl promote --help"),
         (["best"], "audiomtl: missing argument 'NAME': experiments/ here has nothing; see audiomtl best --help"),
@@ -158,7 +185,7 @@ def test_a_slip_is_one_line(words, line, tmp_path, monkeypatch, capsys):
 
 
 def test_a_slip_is_one_line_for_the_real_command(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "audiomtl.cli", "study", "x"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "audiomtl", "study", "x"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "audiomtl: studies/x.toml: no such file; studies/ here has: nothing\n"
 

@@ -752,9 +752,9 @@ def test_a_table_of_scores_decides_what_is_reported(scenes):
 def test_a_table_of_scores_is_no_part_of_what_is_trained(scenes):
     """The same trainings and the same study, whatever is reported of them."""
     file, other = scenes(), scenes(add("scores", 'activity_loss = "minimize"'))
-    assert config.trained_settings(file.raw) == config.trained_settings(other.raw) and file.identity == other.identity
-    assert not [path for path in config.trained_settings(file.raw) if path.startswith("scores")]
-    assert "heads.event.weight" in config.trained_settings(file.raw)
+    assert config.scored_settings(file.raw) == config.trained_settings(other.raw) and file.identity == other.identity
+    assert not [path for path in config.scored_settings(file.raw) if path.startswith("scores")]
+    assert "heads.event.weight" in config.scored_settings(file.raw)
     with pytest.raises(UserError, match=r"scores\.event_accuracy changes nothing in a training: remove it from the search"):
         scenes(study=append('scores.event_accuracy = { choices = ["maximize", "minimize"] }\n'))
 

@@ -14,6 +14,12 @@ from audiomtl import config
 PROJECT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((PROJECT / "experiments").glob("*.toml"))
 STUDIES = sorted((PROJECT / "studies").glob("*.toml"))
+LOCKS = {  # what each lock was resolved for: extras, and whether the package's own dependencies are in it
+    "requirements.lock": (("cpu", "corpora", "dev", "postgres", "slurm"), True),
+    "requirements-gpu.lock": (("gpu", "corpora", "dev", "postgres", "slurm"), True),
+    "requirements-dashboard.lock": (("dashboard",), False),
+    "requirements-docs.lock": (("docs",), False),
+}
 HEAVY = ("tensorflow", "keras", "mlflow", "sklearn", "pandas", "librosa", "optuna", "matplotlib", "numpy", "scipy")
 
 
@@ -93,3 +99,40 @@ def test_checking_all_files_imports_nothing_heavy(command):
     }
     if command == "check":
         assert said == [f"{len(EXPERIMENTS)} experiments and {len(STUDIES)} studies are valid"]
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """Versions of each package in a lock file: several where Python versions differ."""
+    found: dict[str, set[str]] = {}
+    for package, version in re.findall(r"^([a-z0-9-]+)==(\S+)", (PROJECT / lock).read_text(encoding="utf-8"), re.MULTILINE):
+        found.setdefault(package, set()).add(version)
+    return found
+
+
+def package(requirement: str) -> str:
+    """Name of a requirement as a lock file writes it."""
+    return re.split(r"[\[<>=]", requirement)[0].lower().replace("_", "-")
+
+
+def test_there_is_no_lock_without_a_test():
+    assert {path.name for path in PROJECT.glob("requirements*.lock")} == LOCKS.keys()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_pins_what_pyproject_asks_for_by_hash_and_names_no_registry(lock):
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras, complete = LOCKS[lock]
+    wanted = [*(project["dependencies"] if complete else ()), *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    assert pins(lock).keys() >= {package(one) for one in wanted}
+    text = (PROJECT / lock).read_text(encoding="utf-8")
+    assert "://" not in text and not re.search(r"^-", text, re.MULTILINE), "an address or an option of an index"
+    entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert entries and all("--hash=sha256:" in entry for entry in entries)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_fits_into_the_main_environment_and_needs_no_compiler(lock):
+    main, other = pins("requirements.lock"), pins(lock)
+    assert {one: other[one] for one in other.keys() & main.keys()} == {one: main[one] for one in other.keys() & main.keys()}
+    source_only = {"pathlib", "pyworld", "sed-eval", "sed-scores-eval", "dcase-util"}  # and `pathlib` shadows the standard library
+    assert not other.keys() & source_only

@@ -8,10 +8,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "audiomtl"
 FLOORS = {
+    "__version__": -1,
     "settings": 0,
     "config": 0,
+    "definitions": 0,
     "errors": 0,
     "metrics": 0,
+    "surroundings": 0,
     "pictures": 0,
     "data": 1,
     "nn": 2,

@@ -42,7 +42,7 @@ def targets() -> set[str]:
 def test_make_lists_every_target_with_a_word_about_it():
     listed = dict(re.findall(r"^([a-z%-]+) {2,}(\S.*)$", make(PROJECT), re.MULTILINE))
     assert listed.keys() == targets()
-    wanted = "quickstart test check data study-% promote-% best-% ablations-% best ablations reproduce report ui bench clean"
+    wanted = "quickstart test check data study-% promote-% best-% ablations-% best ablations reproduce report ui bench lock docs clean"
     assert listed.keys() >= set(wanted.split())
 
 
@@ -105,4 +105,12 @@ def test_the_environment_is_built_first_and_once(target, copy):
     builds = [index for index, line in enumerate(lines) if line[1:3] == ["-m", "venv"]]
     uses = [index for index, line in enumerate(lines) if line[0].startswith(".venv/bin/") and "install" not in line]
     assert len(builds) == 1 and builds[0] < min(uses)
-    assert any({"--require-hashes", "-r", "requirements.lock"} <= set(line) for line in lines)
+    assert any({"--require-hashes", "--only-binary", ":all:", "-r", "requirements.lock"} <= set(line) for line in lines)
+
+
+def test_docs_have_an_environment_of_their_own(copy):
+    (copy / "requirements-docs.lock").touch()
+    lines = [line.split() for line in make(copy, "-n", "docs").splitlines()]
+    assert not any(word.startswith(".venv/") for line in lines for word in line)
+    assert any({"--require-hashes", "--only-binary", ":all:", "-r", "requirements-docs.lock"} <= set(line) for line in lines)
+    assert lines[-1] == [".venv-docs/bin/sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html"]

@@ -19,7 +19,7 @@ import scipy.fft
 from audiomtl.errors import UserError
 from audiomtl.settings.shared import Features
 
-FEATURES_VERSION = 1  # part of the key of every stored entry: raise it when `extract` or `audio.load` changes its numbers
+FEATURES_VERSION = 1  # saved with every model: raise it when `extract` or `audio.load` changes its numbers
 
 BLOCK_SAMPLES = 2**16  # of all FFTs of one block: it stays in the cache, and its products are too small for BLAS to use threads
 GROUP_BANDS = 16

@@ -1,10 +1,8 @@
 """Published weights: found on this machine, or fetched by checksum. Contents: `weights`, `digest`, `fetch`, `PUBLISHED`."""
 
-import hashlib
-from functools import cache
 from pathlib import Path
 
-from audiomtl.data import catalog
+from audiomtl.data import catalog, files
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.faults import nearest
 
@@ -35,13 +33,7 @@ def weights(name: str = "") -> Path:
 
 def digest(place: Path) -> str:
     """First 12 hexadecimal digits of a file's SHA-256."""
-    state = place.stat()
-    return _digest(place, state.st_mtime_ns, state.st_size)
-
-
-@cache
-def _digest(place: Path, _changed: int, _size: int) -> str:
-    return hashlib.sha256(place.read_bytes()).hexdigest()[:12]
+    return files.digest(place)[:12]
 
 
 def fetch(name: str, folder: Path, mirror: str = "") -> list[Path]:
@@ -60,12 +52,12 @@ def fetch(name: str, folder: Path, mirror: str = "") -> list[Path]:
 
     if name not in PUBLISHED:
         raise UserError(f"fetch {name}: nothing of that name can be fetched{nearest(name, PUBLISHED)}; there is {', '.join(PUBLISHED)}")
-    address, files = PUBLISHED[name]
+    address, published = PUBLISHED[name]
     address = f"{(mirror or address).rstrip('/')}/"
     pooch.get_logger().setLevel("WARNING")
-    fetcher = pooch.create(path=folder / name, base_url=address, registry={file: f"sha256:{digest}" for file, digest in files.items()})
+    fetcher = pooch.create(path=folder / name, base_url=address, registry={file: f"sha256:{digest}" for file, digest in published.items()})
     found = []
-    for file in files:
+    for file in published:
         try:
             found.append(Path(fetcher.fetch(file)))
         except ValueError as error:  # pooch's word for another checksum

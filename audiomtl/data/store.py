@@ -1,8 +1,8 @@
 """Features on disk, computed once per (bytes of the sound, feature settings), read as memory maps.
 
 Conventions: one file per entry, named by its key: the SHA-256 of the sound's bytes, of the feature settings without ``scaling``
-(which is applied to stored frames) and of FEATURES_VERSION. A sound
-that was moved, renamed or copied finds its entry again; a changed one does not.
+(which is applied to stored frames) and of the code that computes features (see `definitions.key`). A sound that was moved, renamed or
+copied finds its entry again; a changed one does not, nor does one under changed code.
 
 =========== ============================================================================
 bytes       what
@@ -35,13 +35,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-from audiomtl.data import audio, features
+from audiomtl import definitions
+from audiomtl.data import audio, features, files
 from audiomtl.errors import UserError
 from audiomtl.settings.shared import Features
 
 MAGIC = b"AMTLFEAT"
 HEADER = struct.Struct("<8sQQ32s8x")  # 8 + 8 + 8 + 32 + 8 = 64 bytes
 SPARE_FILES = 256  # open files left to the rest of the process
+COMPUTED_BY = ("audiomtl.data.audio.load", "audiomtl.data.features.extract")  # their code and packages are in every key
 
 
 class FeatureStore:
@@ -111,12 +113,7 @@ def _cores() -> int:
 
 
 def _key(path: str, settings: Features) -> str:
-    try:
-        with open(path, "rb") as file:
-            sound = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    identity = [features.FEATURES_VERSION, sound, settings.model_dump(exclude={"scaling"})]
+    identity = [definitions.key(COMPUTED_BY), files.digest(path), settings.model_dump(exclude={"scaling"})]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,0 +1,9 @@
+"""Studies, trainings, records and reports. MLflow is imported in this package alone, so that its telemetry is turned off here, in time.
+
+Child processes (trainings, ``mlflow ui``) inherit the variables. A value set by the user stays.
+"""
+
+import os
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")  # the same for any other package that asks

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from audiomtl import config
+from audiomtl import config, surroundings
 from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog
 from audiomtl.errors import UserError
@@ -20,7 +20,7 @@ from audiomtl.harness import provenance
 from audiomtl.harness.progress import Progress, console
 from audiomtl.harness.tracking import Run, Tracking, checkpoint_folder, locked, server_log, staging
 from audiomtl.harness.training import Job
-from audiomtl.harness.worker import Outcome, start_forkserver, train_all, undivided
+from audiomtl.harness.worker import Outcome, device, start_forkserver, train_all, undivided
 from audiomtl.metrics import intervals
 from audiomtl.settings.toml import as_toml, write
 
@@ -34,7 +34,8 @@ class Planned:
     arm: str  # "" for the experiment itself
     raw: dict[str, Any]
     seed: int
-    fingerprint: str
+    training: str  # `provenance.training_key`
+    fingerprint: str  # `provenance.scores_key`
     data: str
 
     @property
@@ -42,7 +43,7 @@ class Planned:
         return f"{self.arm or 'best'} seed {self.seed}"
 
 
-def plan(file: ExperimentFile, arms: Sequence[str], threads: int) -> list[Planned]:
+def plan(file: ExperimentFile, arms: Sequence[str], threads: int, device: str) -> list[Planned]:
     """Every training of some arms on every seed."""
     hashes: dict[str, str] = {}
     planned = []
@@ -53,7 +54,8 @@ def plan(file: ExperimentFile, arms: Sequence[str], threads: int) -> list[Planne
         if key not in hashes:
             hashes[key] = catalog.fingerprint(catalog.clips(settings.data))
         for seed in file.settings.seeds:
-            planned.append(Planned(arm, raw, seed, provenance.fingerprint(raw, seed, hashes[key], threads), hashes[key]))
+            training = provenance.training_key(raw, seed, hashes[key], threads, device)
+            planned.append(Planned(arm, raw, seed, training, provenance.scores_key(training, raw), hashes[key]))
     return planned
 
 
@@ -65,18 +67,19 @@ def train_runs(file: ExperimentFile, arms: Sequence[str], *, again: bool, slots:
     {(arm, seed): run}; a training that failed is missing.
     """
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
-    planned = plan(file, arms, threads)
+    on = device(file.raw["model"], server_log())
+    planned = plan(file, arms, threads, on)
     with locked(f"experiment-{file.name}", wait=False) as mine:
         if not mine:
             raise UserError(f"{file.path}: another process is training best runs or ablations of {file.name}; wait for it or stop it")
-        return _Runs(file, planned, again, slots, threads).run()
+        return _Runs(file, planned, again, slots, threads, on).run()
 
 
 class _Runs:
     """One sitting of best runs or ablations."""
 
-    def __init__(self, file: ExperimentFile, planned: list[Planned], again: bool, slots: int, threads: int) -> None:
-        self.file, self.slots, self.threads = file, slots, threads
+    def __init__(self, file: ExperimentFile, planned: list[Planned], again: bool, slots: int, threads: int, device: str) -> None:
+        self.file, self.slots, self.threads, self.device = file, slots, threads, device
         self.tracking = Tracking()
         self.tracking.reap(file.name)
         self.found: dict[tuple[str, int], Run] = {}
@@ -118,20 +121,20 @@ class _Runs:
         one = self.todo.pop(0)
         kind = "ablation" if one.arm else "best"
         tags = {"kind": kind, "seed": str(one.seed), "ablation": one.arm, "data": one.data, "fingerprint": one.fingerprint}
-        tags |= {"code": provenance.code_version(one.raw["model"]), "threads": str(self.threads)}
+        tags |= {"code": provenance.code_version(one.raw), "threads": str(self.threads), "device": self.device}
         with undivided():
             run_id = self._interrupted(one, kind)
             if run_id:
                 self.tracking.resume(run_id)
             else:
-                shutil.rmtree(checkpoint_folder(one.fingerprint, kind), ignore_errors=True)
+                shutil.rmtree(checkpoint_folder(one.training, kind), ignore_errors=True)
                 run_id = self.tracking.start(self.file.name, one.name, tags=tags, description=self._describe(one))
             self.running[one.name] = (one, run_id)
             self.tracking.log_settings(run_id, one.raw, one.seed, one.data)
         folder = staging(f"{self.file.name}-{one.arm or 'best'}-{one.seed}")
         (folder / "settings.toml").write_text(as_toml(one.raw, one.seed), encoding="utf-8")
         best = not one.arm
-        return Job(one.name, one.raw, one.seed, folder, checkpoint_folder(one.fingerprint, kind), test=best, keep_model=best)
+        return Job(one.name, one.raw, one.seed, folder, checkpoint_folder(one.training, kind), test=best, keep_model=best)
 
     def _interrupted(self, one: Planned, kind: str) -> str:
         """The run of this training that was cut off, if there is one."""
@@ -178,8 +181,12 @@ class _Runs:
 # ---------------------------------------------------------------- best runs
 
 
-def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, threads: int) -> bool:
+def best(file: ExperimentFile, *, record_it: bool, again: bool, exact: bool, slots: int, threads: int) -> bool:
     """Train the experiment on all its seeds and record its scores, or check them against what is recorded.
+
+    Parameters
+    ----------
+    exact : every score of every seed must be equal to the bit, whatever machine recorded it.
 
     Returns
     -------
@@ -194,19 +201,21 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, thre
     got, beside = scores_of(file, trained), rates_beside(trained)
     if record_it:
         seconds = median(run.data.metrics["cost/cpu_seconds"] for run in runs.values())
-        record(file, got, seconds, threads)
+        record(file, got, seconds, threads, runs["", file.settings.seeds[0]].data.tags.get("device", "CPU"))
         console().print(f"{file.path}: [expected] recorded over seeds {list(file.settings.seeds)}")
         _print_scores(file, {**got, **beside})
         return True
     _print_scores(file, {**got, **beside})
     if not file.expected:
         console().print(f"{file.path}: nothing recorded to check against: `audiomtl best {file.name} --record` writes [expected]")
-        return True
+        return not exact
     if list(file.expected["recorded"]["seeds"]) != list(file.settings.seeds):
         console().print(f"{file.path}: [expected] was recorded for other seeds: `audiomtl best {file.name} --record` records them anew")
         return False
-    rows = compare(file.expected, got, threads)
+    rows = compare(file.expected, got, threads, exact=exact)
     moved = [row for row in rows if not row[-1]]
+    if unrecorded := sorted(got.keys() - file.expected.keys()):
+        console().print(f"{file.path}: [expected] has no {', '.join(unrecorded)}: not checked", highlight=False)
     table = Table("score", "seed", "recorded", "now", "moved by", "allowed")
     for name, seed, was, now, allowed, _ in moved:
         table.add_row(name, seed, f"{was:.6f}", f"{now:.6f}", f"{now - was:+.6f}", f"{allowed:g}")
@@ -214,11 +223,22 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, slots: int, thre
         console().print(table)
         console().print(f"{file.name}: {len(moved)} of {len(rows)} scores did not come back")
         return False
-    same = _same_bits(file.expected["recorded"], threads)
-    console().print(
-        f"{file.name}: all {len(rows)} recorded scores came back{' to the bit' if same else ' within their tolerances'}", highlight=False
-    )
-    return True
+    console().print(f"{file.name}: {came_back(rows, file.expected['recorded'], threads)}", highlight=False)
+    return not (exact and unrecorded)
+
+
+def came_back(rows: Sequence[tuple[str, str, float, float, float, bool]], origin: Mapping[str, Any], threads: int) -> str:
+    """What was seen, where every score came back: how many are equal to the bit, and what differs from where they were recorded."""
+    equal = sum(was == now for _, _, was, now, _, _ in rows)
+    differs = []
+    if origin["machine"] != provenance.machine():
+        differs.append(f"on another processor ({origin['machine']})")
+    if origin.get("threads", 1) != threads:
+        differs.append(f"with {origin.get('threads', 1)} TensorFlow threads instead of {threads}")
+    where = f", recorded {' and '.join(differs)}" if differs else ""
+    if equal == len(rows):
+        return f"all {equal} recorded scores came back to the bit{where}"
+    return f"all {len(rows)} recorded scores came back within their tolerances, {equal} of them to the bit{where}"
 
 
 def main_score(file: ExperimentFile) -> str:
@@ -250,7 +270,7 @@ def rates_beside(runs: Sequence[Run]) -> dict[str, list[float]]:
     return {key.removeprefix("data/"): [run.data.metrics[key] for run in runs] for key in every}
 
 
-def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds_per_training: float, threads: int) -> None:
+def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds_per_training: float, threads: int, device: str) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it stays as it is.
 
     The tolerance for other machines is three standard deviations over the seeds, at least 0.02.
@@ -263,7 +283,9 @@ def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds
     expected = tomlkit.table(is_super_table=True)
     origin = tomlkit.table()
     origin.add("machine", provenance.machine())
-    origin.add("code", provenance.code_version(file.raw["model"]))
+    origin.add("device", device)
+    origin.add("keras", surroundings.keras_text())
+    origin.add("code", provenance.code_version(file.raw))
     origin.add("lock", provenance.lock_hash())
     origin.add("threads", threads)
     origin.add("seeds", list(file.settings.seeds))
@@ -287,15 +309,15 @@ def _same_bits(origin: Mapping[str, Any], threads: int) -> bool:
 
 
 def compare(
-    expected: Mapping[str, Any], got: Mapping[str, Sequence[float]], threads: int
+    expected: Mapping[str, Any], got: Mapping[str, Sequence[float]], threads: int, *, exact: bool = False
 ) -> list[tuple[str, str, float, float, float, bool]]:
     """Rows (score, seed, recorded, now, allowed difference, came back?).
 
-    On the machine that recorded them, with as many TensorFlow threads, every seed's score must be equal; else within the
-    tolerance, seed by seed.
+    On the machine that recorded them, with as many TensorFlow threads, every seed's score must be equal, and with ``exact`` on any; else
+    within the tolerance, seed by seed.
     """
     origin = expected["recorded"]
-    same = _same_bits(origin, threads)
+    same = exact or _same_bits(origin, threads)
     rows = []
     for name, entry in sorted(expected.items()):
         if name == "recorded":
@@ -364,7 +386,7 @@ def core(file: ExperimentFile) -> ExperimentFile:
 
 def is_best(file: ExperimentFile, arm: str) -> bool:
     """Whether an ablation changes nothing, because the best run has its settings."""
-    return config.trained_settings(file.arm(arm)) == config.trained_settings(file.raw)
+    return config.scored_settings(file.arm(arm)) == config.scored_settings(file.raw)
 
 
 def differences(file: ExperimentFile, runs: Mapping[tuple[str, int], Run], arm: str) -> tuple[float, float, float, float] | None:

@@ -1,8 +1,9 @@
-"""Where a number comes from: commit, code, packages, machine. Contents: `code_version`, `commit`, `lock_hash`, `machine`, `fingerprint`."""
+"""Where a number comes from: commit, code, packages, data, machine.
 
-import ast
+Contents: `code_version`, `training_key`, `scores_key`, `source_files`, `commit`, `lock_hash`, `machine`.
+"""
+
 import hashlib
-import importlib.metadata
 import importlib.util
 import platform
 import re
@@ -12,62 +13,54 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from audiomtl import config
+from audiomtl import config, definitions
+from audiomtl.data import catalog
 
-NOT_COMPUTING = ("audiomtl.settings", "audiomtl.config", "audiomtl.errors", "audiomtl.pictures")  # the settings themselves are in the key
-PACKAGES = ("keras", "librosa", "numpy", "scipy", "soundfile", "soxr", "tensorflow", "tensorflow-cpu")
+FAMILY = ("prepare", "train", "evaluate", "predict")  # what a training calls of a family
+DATASET = ("clips", "copy_baseline", "label_report")  # what it calls of a data set
 
 
-@cache
-def code_version(model: str) -> str:
-    """Key of the code that one training of a family runs through, and of the packages that compute for it.
+def code_version(raw: Mapping[str, Any]) -> str:
+    """Key of the code that a training with these settings runs through, and of the packages that compute for it: see `definitions`."""
+    return definitions.key(_roots(raw))
 
-    Follows the imports of the family's file inside the package and hashes what is executable: comments, docstrings and layout
-    change nothing, neither does a file that the family does not import.
-    """
-    package, _, name = model.rpartition(".")
+
+def _roots(raw: Mapping[str, Any]) -> list[str]:
+    """Names of the definitions where a training begins: those that it looks up by names in its settings among them."""
+    package, _, name = raw["model"].rpartition(".")
     root = package or "audiomtl"
-    todo, seen = [f"{root}.models.{name}", "audiomtl.harness.training"], dict[str, str]()
-    while todo:
-        module = todo.pop()
-        spec = importlib.util.find_spec(module)
-        if module in seen or spec is None or not spec.origin or module.startswith(NOT_COMPUTING):
-            continue
-        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:]
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in (root, "audiomtl"):
-                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names if _is_module(node.module, alias.name))]
-            if isinstance(node, ast.Import):
-                todo += [alias.name for alias in node.names if alias.name.split(".")[0] in (root, "audiomtl")]
-        seen[module] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return config.digest([seen, versions()])
+    found = ["audiomtl.harness.training._train", f"{root}.settings.{name}.Settings", *(f"{root}.models.{name}.{one}" for one in FAMILY)]
+    return found + [f"{module}.{one}" for module in catalog.modules(raw["data"]["dataset"]) for one in DATASET]
 
 
-def _is_module(package: str, name: str) -> bool:
-    parent = importlib.util.find_spec(package)
-    return bool(parent and parent.submodule_search_locations) and importlib.util.find_spec(f"{package}.{name}") is not None
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of the packages that compute."""
+def source_files(model: str) -> dict[str, str]:
+    """{package: file} of the packages whose code is hashed for a family, as this process finds them."""
     found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    for name in {"audiomtl", model.rpartition(".")[0].split(".")[0]} - {""}:
+        spec = importlib.util.find_spec(name)
+        if spec and spec.origin:
+            found[name] = spec.origin
     return found
 
 
-def fingerprint(raw: Mapping[str, Any], seed: int, data: str, threads: int) -> str:
-    """Key of one training: what was finished under it needs no second time.
+def training_key(raw: Mapping[str, Any], seed: int, data: str, threads: int, device: str) -> str:
+    """Key of one training, which its checkpoint bears.
 
-    The number of TensorFlow threads belongs to it: it decides how the sums of a convolution are divided, and so their last bits.
+    Parameters
+    ----------
+    data : `catalog.fingerprint` of its clips.
+    threads : TensorFlow threads: they decide how the sums of a convolution are divided, and so their last bits.
+    device : `worker.device`.
     """
     several = [threads] if threads > 1 else []
-    return config.digest([config.trained_settings(raw), seed, data, code_version(raw["model"]), *several])
+    other = [device] if device != "CPU" else []
+    return config.digest([config.trained_settings(raw), seed, data, code_version(raw), *several, *other])
+
+
+def scores_key(training: str, raw: Mapping[str, Any]) -> str:
+    """Key of a training's scores: of the training, and of the settings that only decode what it answers. Under it runs are found again."""
+    decoding = {path: value for path, value in config.scored_settings(raw).items() if path not in config.trained_settings(raw)}
+    return config.digest([training, decoding]) if decoding else training
 
 
 @cache

@@ -62,7 +62,7 @@ def open_trial(
 
     Parameters
     ----------
-    tags : ``trial`` (number), ``data`` (hash), ``fingerprint``, ``threads``, ``mlflow.parentRunId``.
+    tags : ``trial`` (number), ``data`` (hash), ``fingerprint``, ``training``, ``threads``, ``device``, ``mlflow.parentRunId``.
     """
     filters = f"tags.study_key = '{file.identity}' and tags.trial = '{tags['trial']}' and tags.fingerprint = '{tags['fingerprint']}'"
     seed = raw["study_seed"]
@@ -78,7 +78,7 @@ def open_trial(
             "ablation": file.study.ablation,
             **tags,
         }
-        every["code"] = provenance.code_version(raw["model"])
+        every["code"] = provenance.code_version(raw)
         run_id = tracking.start(file.experiment.name, f"trial {tags['trial']}", tags=every, description=description)
     tracking.log_settings(run_id, raw, seed, tags["data"])
     return run_id

@@ -1,4 +1,4 @@
-"""From MLflow to Markdown with figures: results, ablations, sweeps, costs; the README's table.
+"""From MLflow to Markdown with figures: results, ablations, sweeps and costs.
 
 What is reported is what ran: settings come from the runs' parameters, and no table mixes code, data or settings. The runs of one such
 set are taken together, and one set is chosen (`choose`): of the sets that cover the most of the experiment's seeds one whose settings are
@@ -11,55 +11,45 @@ The same runs give the same bytes: no times, run ids or absolute paths. Scores h
 Contents: `write`.
 """
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment, figures, groups, pareto
-from audiomtl.harness.runs import SCORED, Arm, BestSet, Swept, arms, beside, choose, existing, outcome, shown, studies
+from audiomtl.harness import experiment, figures, groups, pareto, tables
+from audiomtl.harness import results as committed
+from audiomtl.harness.runs import SCORED, BestSet, Swept, arms, beside, choose, existing, outcome, shown, studies
 from audiomtl.harness.tracking import Run, Tracking, runs_folder
-from audiomtl.metrics import intervals
 from audiomtl.settings.toml import write as write_file
-
-UNREPORTED = "quickstart"  # the experiment that is not in the README
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
-NOTE = (
-    "Intervals are 95 % Student t intervals over the seeds; those of a difference are paired by seed. "
-    "An asterisk marks a difference whose interval excludes 0."
-)
-
 
 # ---------------------------------------------------------------- report
 
 
-def write(names: list[str], folder: Path | None, readme: Path | None) -> str:
-    """Write ``report.md`` and its figures.
+def write(names: list[str], folder: Path | None, readme: Path | None, results: Path | None = None) -> str:
+    """Write ``report.md`` and its figures; update the committed pages.
 
     Parameters
     ----------
     names : experiments, or paths that end in ``.toml``; none: every one in ``experiments/`` that has runs.
     folder : where to; ``None`` is ``runs/report``.
-    readme : also put the results table between the markers of this file, once every experiment but the quickstart that has best runs or
-        an ``[expected]`` has complete best runs and ablations of the settings in its file. Otherwise the file stays as it is, as other
-        machines' results may stand in it.
+    readme : also put the small results table between the markers of this file.
+    results : also put all results tables between the markers of this file. Without ``readme`` only if it exists.
 
     Returns
     -------
-    What was written where, for people.
+    What was written where, for people. The pages are left unchanged where runs are missing here (see `audiomtl.harness.results`).
 
     Raises
     ------
-    UserError : an unknown name, an experiment without runs, or markers that are not in ``readme``; nothing is written then.
+    UserError : an unknown name, an experiment without runs, or, with ``readme``, a page without markers; nothing is written then.
     """
     files = [config.load_experiment(name) for name in names or config.names("experiments")]
-    page = _page(readme) if readme else None
+    pages = [committed.read(readme, large=False)] if readme else []
+    pages += [committed.read(results, large=True)] if readme and results else []
     tracking, place = existing(), os.path.relpath(runs_folder())
     recorded = {file.name: tracking.runs(file.name) if tracking else [] for file in files}
     for file in files if names else []:
@@ -70,25 +60,36 @@ def write(names: list[str], folder: Path | None, readme: Path | None) -> str:
         raise UserError(f"no runs of any experiment in {place}/: run make best-NAME, NAME being a file in experiments/")
     folder = folder or runs_folder() / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    text = "\n\n".join(["# Report", NOTE, *(_chapter(file, recorded[file.name], tracking, folder) for file in files)])
+    text = "\n\n".join(["# Report", committed.NOTE, *(_chapter(file, recorded[file.name], tracking, folder) for file in files)])
     path = folder / "report.md"
     write_file(path, text + "\n")
     said = [f"{os.path.relpath(path)}: tables and figures of {', '.join(file.name for file in files)}"]
-    if readme and page:
-        table, lacking = _results(tracking)
-        if lacking:
-            said.append(f"{os.path.relpath(readme)}: left as it is: {lacking}")
-        else:
-            write_file(readme, f"{page[0]}{BEGIN}\n{table}\n{END}{page[1]}")
-            said.append(f"{os.path.relpath(readme)}: results table written")
+    if pages:
+        missing = committed.update(pages, tracking)
+        outcome_of_pages = f"left unchanged: missing here: {missing}" if missing else "results written"
+        said.append(f"{' and '.join(page.shown for page in pages)}: {outcome_of_pages}")
+    elif results and results.is_file():
+        said.append(_update_if_complete(results, tracking))
     return "\n".join(said)
+
+
+def _update_if_complete(path: Path, tracking: Tracking) -> str:
+    """The page of results written in passing: whatever keeps it from being written is no mistake."""
+    try:
+        page = committed.read(path, large=True)
+    except UserError as error:
+        return f"{error}; left unchanged"
+    if committed.update([page], tracking):
+        why = "not all recorded experiments are complete here; audiomtl report --readme lists what is missing"
+        return f"{page.shown}: left unchanged: {why}"
+    return f"{page.shown}: results written"
 
 
 def _chapter(file: ExperimentFile, runs: Sequence[Run], tracking: Tracking, folder: Path) -> str:
     best = choose(file, runs)
     parts = [f"## {file.name}", file.settings.description]
     if best is None:
-        parts.append(f"No complete best run on the seeds {_list(file.settings.seeds)} yet: run make best-{file.name}.")
+        parts.append(f"No complete best run on the seeds {tables.joined(file.settings.seeds)} yet: run make best-{file.name}.")
     else:
         parts += _results_part(file, best, tracking, folder)
         if file.ablations:
@@ -103,13 +104,18 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     looks = found.tags.get("test_looks", "0") if found else "0"
     seconds, parameters = best.values("cost/seconds").values(), best.values("parameters").values()
     rows = [
-        [key, _number(mean), _interval(low, high), *[_number(values[seed]) if seed in values else "" for seed in best.runs]]
-        for key, values in _scores(file, best).items()
-        for mean, low, high in [_mean(values.values())]
+        [
+            key,
+            tables.number(mean),
+            tables.interval(low, high),
+            *[tables.number(values[seed]) if seed in values else "" for seed in best.runs],
+        ]
+        for key, values in tables.scores(file, best).items()
+        for mean, low, high in [tables.mean_interval(values.values())]
     ]
     lines = [
-        f"- Seeds: {_list(best.runs)}" + _missing(file, best),
-        f"- Parameters: {_list(sorted({f'{int(value):,}' for value in parameters}))}",
+        f"- Seeds: {tables.joined(best.runs)}" + _missing(file, best),
+        f"- Parameters: {tables.joined(sorted({f'{int(value):,}' for value in parameters}))}",
         f"- Minutes per training: {median(seconds) / 60:.4g} (median)" if seconds else "- Minutes per training: not recorded",
         f"- Looks at the test side, over all runs of this experiment: {looks}",
         f"- Code {best.code}, {_commits(best.runs.values())}; data {best.data}; on {_machines(best.runs.values())}",
@@ -117,13 +123,17 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     ]
     if best.older:
         lines.append(f"- In no table: {best.older} more complete best runs, of other code, data or settings, or repeated")
-    if "test/copied_transcript_error_rate" in _scores(file, best):
+    if "test/copied_transcript_error_rate" in tables.scores(file, best):
         lines.append("- The copied transcript is another speaker's of the same sentence: what a system gets that never listens")
     if "phone_error_rate" in experiment.main_score(file):
         lines.append("- Phone error rates leave pauses out, in what was said and in what was recognised")
     if over := groups.accuracy_over_groups(file, best, tracking):
         lines.append(f"- {over}")
-    parts = ["### Results", "\n".join(lines), _table(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows)]
+    parts = [
+        "### Results",
+        "\n".join(lines),
+        tables.markdown(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows),
+    ]
     name = f"{file.name}_learning_curves.png"
     keys = ["train/loss", "validation/loss", f"train/{experiment.main_score(file)}", f"validation/{experiment.main_score(file)}"]
     curves = {
@@ -140,27 +150,19 @@ def _ablations_part(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) ->
     direction = experiment.family_scores(file)[main]
     sense = "below 0 is better" if direction == "minimize" else "above 0 is better"
     others = beside(file, best.runs)
-    rows = [["best", _number(_mean(best.values(f"best/validation/{main}").values())[0]), "", "", str(len(best.runs)), ""]]
-    rows[0] += [_number(value) for value in others.values()]
+    mean = tables.mean_interval(best.values(f"best/validation/{main}").values())[0]
+    rows = [["best", tables.number(mean), "", "", str(len(best.runs)), ""]]
+    rows[0] += [tables.number(value) for value in others.values()]
     for arm in arms(file, best, runs):
-        rows.append(_arm_row(arm, best) + [_number(arm.beside[name]) if name in arm.beside else "" for name in others])
+        rows.append(tables.arm_row(arm, best) + [tables.number(arm.beside[name]) if name in arm.beside else "" for name in others])
     head = ["ablation", f"validation/{main}", "difference to best", "95 % interval", "seeds", "changes", *others]
     text = f"Means over the seeds on validation, code {best.code}; of differences, {sense}."
     gone = sorted({name for run in runs if (name := run.data.tags.get("ablation", "")) and name not in file.ablations})
-    return [text, _table(head, rows), *([f"In no table: runs of {_list(gone)}, which the file has no more."] if gone else [])]
-
-
-def _arm_row(arm: Arm, best: BestSet) -> list[str]:
-    changes = ", ".join(f"{path} = {shown(value)}" for path, value in sorted(arm.changes.items()))
-    if arm.same:
-        return [arm.name, "", "the best run itself has these settings", "", "", changes]
-    lost = f"failed on {arm.failed} of {len(best.runs)}" if arm.failed else ""
-    if not arm.pairs:
-        return [arm.name, "", lost or "not run with the settings and code of the best runs", "", "0", changes]
-    seeds = str(len(arm.pairs)) if len(arm.pairs) == len(best.runs) else f"{len(arm.pairs)} of {len(best.runs)}"
-    difference, low, high = arm.difference
-    starred = f"{_number(difference, '+.4f')}{' *' if low > 0 or high < 0 else ''}"
-    return [arm.name, _number(arm.mean), starred, _interval(low, high, "+.4f"), f"{seeds}{f', {lost}' if lost else ''}", changes]
+    return [
+        text,
+        tables.markdown(head, rows),
+        *([f"In no table: runs of {tables.joined(gone)}, which the file has no more."] if gone else []),
+    ]
 
 
 def _sweep_part(swept: Swept, folder: Path) -> list[str]:
@@ -191,7 +193,7 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
     for path in sorted(swept.paths, key=lambda path: (-shares.get(path, -1.0), path)):
         cells = [swept.value(number, path) if number in swept.trials else "" for number in (0, best)]
         rows.append([path, *cells, f"{shares[path]:.3f}" if path in shares else ""])
-    parts.append(_table(["setting", "trial 0: the experiment itself", f"trial {best}: the best", "importance"], rows))
+    parts.append(tables.markdown(["setting", "trial 0: the experiment itself", f"trial {best}: the best", "importance"], rows))
     if shares:
         parts.append(
             "Importance is the share that a setting had in whether a trial came among the best quarter (PED-ANOVA), from the "
@@ -218,7 +220,7 @@ def _front_part(swept: Swept, front: Sequence[int], folder: Path) -> list[str]:
     figures.draw_front(swept, folder / name)
     return [
         "The Pareto front: the trials that no other one beats in every score, of trials with equal scores the first.",
-        _table(["trial", *(f"{metric} ({way}d)" for metric, way in swept.objectives.items()), "changed settings"], rows),
+        tables.markdown(["trial", *(f"{metric} ({way}d)" for metric, way in swept.objectives.items()), "changed settings"], rows),
         f"![Pareto front of study {swept.name}]({name})",
     ]
 
@@ -238,64 +240,7 @@ def _cost_part(runs: Sequence[Run]) -> list[str]:
     if not rows:
         return ["No training has ended yet."]
     head = ["runs", "trainings", "median seconds", "median CPU seconds", "largest memory, MB", "minutes, all together"]
-    return ["Every training that is recorded, also of other code, data and settings.", _table(head, rows)]
-
-
-# ---------------------------------------------------------------- README
-
-
-def _page(readme: Path) -> tuple[str, str]:
-    """What stands before and after the markers."""
-    if not readme.is_file():
-        raise UserError(f"{readme}: no such file: the results table goes between {BEGIN} and {END} in it")
-    text = readme.read_bytes().decode("utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise UserError(f"{readme}: needs one line {BEGIN} and after it one line {END}: the results table goes between them")
-    return text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
-
-
-def _results(tracking: Tracking) -> tuple[str, str]:
-    """The README's tables; or nothing, and what is lacking."""
-    rows, below, lacking = [], [], []
-    for file in (config.load_experiment(name) for name in config.names("experiments") if name != UNREPORTED):
-        runs = tracking.runs(file.name)
-        best = choose(file, runs)
-        if best is None and not file.expected:
-            continue  # nobody has recorded it yet
-        found = arms(file, best, runs) if best else []
-        if best is None or len(best.runs) < len(file.settings.seeds):
-            lacking.append(f"best runs of {file.name} on every seed (make best-{file.name})")
-        elif best.settings != config.trained_settings(file.raw):
-            lacking.append(f"best runs of {file.name} with the settings in {file.path} (make best-{file.name})")
-        elif any(not arm.same and not arm.failed and len(arm.pairs) < len(best.runs) for arm in found):
-            lacking.append(f"ablations of {file.name} (make ablations-{file.name})")
-        else:
-            rows += [_results_row(file, best)]
-            if found:
-                below += [f"Ablations of {file.name}, on validation:", *_short_ablations(file, best, found)]
-    if lacking:
-        return "", f"here are no {'; no '.join(lacking)}"
-    head = ["experiment", "score", "test", "validation", "other scores on test", "seeds", "parameters", "seconds per training"]
-    return "\n\n".join([_table(head, rows), NOTE, *below]), ""
-
-
-def _results_row(file: ExperimentFile, best: BestSet) -> list[str]:
-    main, scores, seconds = experiment.main_score(file), _scores(file, best), best.values("cost/seconds").values()
-    others = [f"{key.removeprefix('test/')} {_spread(scores[key])}" for key in scores if key.startswith("test/") and key != f"test/{main}"]
-    sides = [_spread(scores.get(f"{side}/{main}", {})) for side in ("test", "validation")]
-    parameters = _list(sorted({f"{int(value):,}" for value in best.values("parameters").values()}))
-    return [file.name, main, *sides, ", ".join(others), str(len(best.runs)), parameters, f"{median(seconds):.4g}" if seconds else ""]
-
-
-def _short_ablations(file: ExperimentFile, best: BestSet, found: Sequence[Arm]) -> list[str]:
-    main = experiment.main_score(file)
-    others = beside(file, best.runs)
-    rows = [["best", _number(_mean(best.values(f"best/validation/{main}").values())[0]), "", "", *map(_number, others.values())]]
-    for arm in found:
-        name, mean, difference, interval, _, changes = _arm_row(arm, best)
-        rows.append([name, mean, f"{difference} {interval}".strip(), changes])
-        rows[-1] += [_number(arm.beside[other]) if other in arm.beside else "" for other in others]
-    return [_table(["ablation", main, "difference to best", "changes", *others], rows)]
+    return ["Every training that is recorded, also of other code, data and settings.", tables.markdown(head, rows)]
 
 
 # ---------------------------------------------------------------- parts of text
@@ -314,18 +259,8 @@ def _importances(swept: Swept) -> tuple[dict[str, float], str]:
     return importances(file), "they need 4 complete trials and two different scores among them"
 
 
-def _scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
-    """{"test/phone_error_rate": {seed: value}} of every reported score."""
-    every = {
-        f"{side}/{name}": "" if side == "test" else "best/" for side in ("test", "validation") for name in experiment.family_scores(file)
-    }
-    beside = experiment.rates_beside(list(best.runs.values()))
-    found = {key: values for key, prefix in every.items() if (values := best.values(f"{prefix}{key}"))}
-    return found | {key: dict(zip(best.runs, values, strict=True)) for key, values in beside.items()}
-
-
 def _versus_file(file: ExperimentFile, best: BestSet) -> str:
-    own = config.trained_settings(file.raw)
+    own = config.scored_settings(file.raw)
     absent = object()
     paths = [path for path in sorted({*own, *best.settings}) if own.get(path, absent) != best.settings.get(path, absent)]
     if not paths:
@@ -337,7 +272,7 @@ def _versus_file(file: ExperimentFile, best: BestSet) -> str:
 
 def _missing(file: ExperimentFile, best: BestSet) -> str:
     left = [seed for seed in file.settings.seeds if seed not in best.runs]
-    return f"; not yet: {_list(left)}" if left else ""
+    return f"; not yet: {tables.joined(left)}" if left else ""
 
 
 def _commits(runs: Iterable[Run]) -> str:
@@ -346,36 +281,8 @@ def _commits(runs: Iterable[Run]) -> str:
         name = run.data.tags.get("commit", "none")
         changed = " with uncommitted changes" if run.data.tags.get("dirty") == "true" else ""
         found[f"commit {name[:12]}{changed}" if name != "none" else "no commit"] = None
-    return _list(found)
+    return tables.joined(found)
 
 
 def _machines(runs: Iterable[Run]) -> str:
-    return _list(sorted({run.data.tags.get("machine", "unknown") for run in runs}))
-
-
-def _mean(values: Iterable[float]) -> tuple[float, float, float]:
-    """Mean and interval; NaN where a value is none."""
-    found = list(values)
-    return intervals.t_interval(found) if found and all(map(math.isfinite, found)) else (math.nan,) * 3
-
-
-def _spread(values: Mapping[int, float]) -> str:
-    mean, low, high = _mean(values.values())
-    return f"{_number(mean)} {_interval(low, high)}".strip()
-
-
-def _interval(low: float, high: float, form: str = ".4f") -> str:
-    return f"[{low:{form}}, {high:{form}}]" if math.isfinite(low) else ""
-
-
-def _number(value: float, form: str = ".4f") -> str:
-    return f"{value:{form}}" if math.isfinite(value) else "none"
-
-
-def _list(items: Iterable[Any]) -> str:
-    return ", ".join(map(str, items))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return tables.joined(sorted({run.data.tags.get("machine", "unknown") for run in runs}))

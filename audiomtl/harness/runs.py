@@ -15,7 +15,7 @@ from typing import Any
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import experiment, pareto
+from audiomtl.harness import experiment, pareto, provenance
 from audiomtl.harness.tracking import Run, Tracking, runs_folder
 from audiomtl.metrics import intervals
 
@@ -119,14 +119,14 @@ def outcome(run: Run) -> str:
 def trained(run: Run) -> dict[str, Any]:
     """Settings that decided what a run computed, from its parameters."""
     every = {path: parsed(text) for path, text in run.data.params.items() if path != "seed"}
-    return {path: value for path, value in every.items() if path.split(".")[0] not in config.NOT_TRAINED}
+    return {path: value for path, value in every.items() if path.split(".")[0] not in config.NOT_SCORED}
 
 
 def choose(file: ExperimentFile, runs: Sequence[Run]) -> BestSet | None:
     """The best runs to report: see the top of this file. ``runs``: all of the experiment, oldest first."""
     sets: dict[str, dict[int, Run]] = {}
     newest: dict[str, int] = {}
-    own = config.trained_settings(file.raw)
+    own = config.scored_settings(file.raw)
     complete = [run for run in runs if run.data.tags.get("kind") == "best" and outcome(run) == "complete"]
     for position, run in enumerate(complete):
         seed = int(run.data.tags["seed"])
@@ -165,18 +165,19 @@ def beside(file: ExperimentFile, runs: Mapping[int, Run]) -> dict[str, float]:
 def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
     """The file's ablations beside the best runs, by name."""
     score = f"best/validation/{experiment.main_score(file)}"
-    candidates = [
-        (run, trained(run)) for run in runs if run.data.tags.get("kind") in ("best", "ablation") and run.data.tags.get("code") == best.code
-    ]
+    candidates = [(run, trained(run)) for run in runs if run.data.tags.get("kind") in ("best", "ablation")]
     found = []
     for name, overrides in sorted(file.ablations.items()):
-        changes = {path: value for path, value in overrides.items() if path.split(".")[0] not in config.NOT_TRAINED}
+        changes = {path: value for path, value in overrides.items() if path.split(".")[0] not in config.NOT_SCORED}
         wanted = best.settings | changes
         own_data = any(path.startswith("data.") for path in changes)
+        code = provenance.code_version(file.arm(name)) if "data.dataset" in changes else best.code
         pairs, failed, counted = dict[int, tuple[float, float]](), set[int](), dict[int, Run]()
         for run, settings in candidates if wanted != best.settings else []:
             seed = int(run.data.tags["seed"])
-            if settings != wanted or seed not in best.runs or not (own_data or run.data.tags.get("data") == best.data):
+            if settings != wanted or seed not in best.runs or run.data.tags.get("code") != code:
+                continue
+            if not (own_data or run.data.tags.get("data") == best.data):
                 continue
             if outcome(run) == "complete" and score in run.data.metrics and score in best.runs[seed].data.metrics:
                 pairs[seed] = (run.data.metrics[score], best.runs[seed].data.metrics[score])

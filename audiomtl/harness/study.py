@@ -28,7 +28,7 @@ from audiomtl.harness import halving, pareto, provenance, records, space
 from audiomtl.harness.progress import Progress
 from audiomtl.harness.tracking import Tracking, checkpoint_folder, locked, runs_folder, server_log, staging
 from audiomtl.harness.training import Job
-from audiomtl.harness.worker import Outcome, start_forkserver, train_all, undivided
+from audiomtl.harness.worker import Outcome, device, start_forkserver, train_all, undivided
 from audiomtl.settings.toml import as_toml
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -81,7 +81,8 @@ class _Sitting:
         self.data: dict[str, str] = {}  # key of data settings -> data hash
         self.trials: dict[str, Trial] = {}  # job name -> trial, of what runs now; so are the next two
         self.run_ids: dict[str, str] = {}
-        self.keys: dict[str, str] = {}  # job name -> fingerprint
+        self.keys: dict[str, str] = {}  # job name -> key of its scores
+        self.device = device(file.raw["model"], server_log())
         self.orphans = [trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
         self.twins: list[int] = []  # trials with the settings of one that runs now; answered when it has ended
 
@@ -97,7 +98,7 @@ class _Sitting:
             records.check_data(file, runs, self._data_hash(file.raw, "trial 0"))
         for run in runs:
             if "outcome" in run.data.tags:  # killed after the trial's end was written, before its checkpoint was removed
-                shutil.rmtree(checkpoint_folder(run.data.tags["fingerprint"], "trial"), ignore_errors=True)
+                shutil.rmtree(checkpoint_folder(run.data.tags["training"], "trial"), ignore_errors=True)
         self.progress = Progress(f"study {file.name}", file.study.trials, len(earlier))
         goes_on = f" goes on: {len(earlier)} trials done, {len(self.orphans)} taken up again" if earlier or self.orphans else ""
         what = ", ".join([f"{file.study.trials} trials", *(f"{way} {metric}" for metric, way in file.study.objectives.items())])
@@ -159,7 +160,8 @@ class _Sitting:
             data = self._data_hash(raw, name)
         except UserError as error:  # swept settings that do not go together, or not with the data
             refused = str(error)
-        key = provenance.fingerprint(raw, seed, data, self.threads)
+        training = provenance.training_key(raw, seed, data, self.threads, self.device)
+        key = provenance.scores_key(training, raw)
         if key in self.keys.values():
             self.twins.append(trial.number)
             return None
@@ -172,7 +174,9 @@ class _Sitting:
                     "trial": str(trial.number),
                     "data": data,
                     "fingerprint": key,
+                    "training": training,
                     "threads": str(self.threads),
+                    "device": self.device,
                     "mlflow.parentRunId": self.parent,
                 },
                 resumed=resumed,
@@ -186,7 +190,7 @@ class _Sitting:
             self.trials[name], self.run_ids[name], self.keys[name] = trial, run_id, key
         folder = staging(f"{self.file.name}-{trial.number}")
         (folder / "settings.toml").write_text(as_toml(raw, seed), encoding="utf-8")
-        return Job(name, raw, seed, folder, checkpoint_folder(key, "trial"))
+        return Job(name, raw, seed, folder, checkpoint_folder(training, "trial"))
 
     def _refuse(self, trial: Trial, run_id: str, reason: str) -> None:
         self.tracking.client.set_tag(run_id, "outcome", "failed")

@@ -21,7 +21,7 @@ import mlflow
 import psutil
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
-from audiomtl import config
+from audiomtl import config, surroundings
 from audiomtl.harness import provenance
 from audiomtl.harness.training import Job
 from audiomtl.harness.worker import Outcome
@@ -88,6 +88,8 @@ class Tracking:
             "dirty": str(dirty).lower(),
             "lock": provenance.lock_hash(),
             "machine": provenance.machine(),
+            "keras": surroundings.keras_text(),
+            "environment": surroundings.computing_variables() or "none of note",
             "owner": _me(),
             "mlflow.note.content": description,
         }
@@ -265,9 +267,9 @@ def server_log() -> Path:
     return runs_folder() / "forkserver.log"
 
 
-def checkpoint_folder(fingerprint: str, kind: str) -> Path:
-    """Where the training of one fingerprint keeps its checkpoint."""
-    return runs_folder() / "checkpoints" / f"{fingerprint}-{kind}"
+def checkpoint_folder(training: str, kind: str) -> Path:
+    """Where the training of one key keeps its checkpoint."""
+    return runs_folder() / "checkpoints" / f"{training}-{kind}"
 
 
 def _me() -> str:

@@ -4,11 +4,12 @@ It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("
 epoch it waits for ``True`` (go on) or ``False`` (stop). When the pipe closes, the worker is gone and the child ends at once. Only the
 holder of the checkpoint folder's lock trains, so a late child can never write beside its successor.
 
-Contents: `Job`, `Result`, `run`.
+Contents: `Job`, `Result`, `run`, `tell_device`.
 """
 
 import contextlib
 import fcntl
+import importlib
 import json
 import os
 import queue
@@ -18,6 +19,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -53,8 +55,11 @@ class Result:
     facts: dict[str, float] = field(default_factory=dict)
 
 
-def run(job: Job, pipe: Connection, threads: int, slot: int) -> None:
-    """Entry point of the child process; never returns an exception to the forkserver."""
+def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[str, str]) -> None:
+    """Entry point of the child process; never returns an exception to the forkserver.
+
+    ``sources`` are the files of the packages whose code the worker hashed, by name: the child must have imported the same.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     pipe.send(("entered", time.time()))
@@ -65,6 +70,7 @@ def run(job: Job, pipe: Connection, threads: int, slot: int) -> None:
     os.dup2(log.fileno(), sys.stdout.fileno())
     os.dup2(log.fileno(), sys.stderr.fileno())
     try:
+        _check_sources(sources)
         with _lock(job.checkpoint):
             result = _train(job, pipe, answers, threads, slot)
         message: tuple[str, Any] = ("done", result)
@@ -76,6 +82,24 @@ def run(job: Job, pipe: Connection, threads: int, slot: int) -> None:
     with contextlib.suppress(OSError):  # the worker is gone
         pipe.send(message)
     os._exit(0)  # TensorFlow's threads have nothing left to do
+
+
+def tell_device(pipe: Connection) -> None:
+    """Send what TensorFlow computes on, as `worker.device` returns it. Runs in a child of the forkserver."""
+    import tensorflow as tf
+
+    gpus = [tf.config.experimental.get_device_details(one) for one in tf.config.list_physical_devices("GPU")]
+    names = sorted({str(one.get("device_name", "of unknown name")) for one in gpus})
+    pipe.send(f"GPU {', '.join(names)}" if names else "CPU")
+    os._exit(0)
+
+
+def _check_sources(sources: Mapping[str, str]) -> None:
+    """Refuse to train code that is not the code whose hash is recorded."""
+    for name, file in sources.items():
+        module = importlib.import_module(name)
+        if os.path.realpath(module.__file__ or "") != os.path.realpath(file):
+            raise RuntimeError(f"this training imported {name} from {module.__file__}, but its worker has it from {file}")
 
 
 def _listen(pipe: Connection, answers: "queue.Queue[bool]") -> None:

@@ -3,10 +3,11 @@
 Children are forked from a forkserver that has TensorFlow and Keras imported already, so that a fresh isolated training starts in a
 fraction of a second. A crash, a kill, a hang, too much memory or an exception ends that training with its reason, never the worker.
 
-Contents: `Listener`, `Outcome`, `start_forkserver`, `train_all`, `undivided`.
+Contents: `Listener`, `Outcome`, `start_forkserver`, `device`, `train_all`, `undivided`.
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -21,11 +22,13 @@ from typing import Any, Literal, Protocol
 
 import psutil
 
+from audiomtl import surroundings
 from audiomtl.errors import UserError
-from audiomtl.harness.training import Job, Result, run
+from audiomtl.harness import provenance
+from audiomtl.harness.training import Job, Result, run, tell_device
 
 # the last one, because a child imports the command's main module again
-PRELOAD = ["tensorflow", "keras", "pandas", "pyarrow.parquet", "rapidfuzz.distance", "matplotlib.figure", "audiomtl.cli"]
+PRELOAD = ["audiomtl.nn", "pandas", "pyarrow.parquet", "rapidfuzz.distance", "matplotlib.figure", "audiomtl.cli"]
 POLL_SECONDS = 0.25  # how often memory and time are looked at
 
 
@@ -73,21 +76,59 @@ def start_forkserver(model: str, log: Path) -> Any:
 
     ``log`` takes what the server and TensorFlow print before a training has a log of its own.
     """
+    _say_what_is_ignored()
     context = multiprocessing.get_context("forkserver")
     package, _, name = model.rpartition(".")
     context.set_forkserver_preload([*PRELOAD, f"{package or 'audiomtl'}.models.{name}"])
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # trainings fill the cores; BLAS threads that spin beside
-        os.environ.setdefault(name, "1")  # them made a logistic regression of 0.02 s take 20 s
     # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that. TensorFlow greets on stderr.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with _stderr_to(log):
+        with _stderr_to(log), _server_environment():
             forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
     return context
+
+
+@functools.cache
+def _say_what_is_ignored() -> None:
+    if line := surroundings.ignored():
+        print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _server_environment() -> Iterator[None]:
+    """The environment that the forkserver, and so every training, is started in; this process's own is put back."""
+    pinned = {
+        "PYTHONSAFEPATH": "1",  # the server is a `python -c`: nothing in the current directory may be imported instead
+        "MPLBACKEND": "Agg",
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        # trainings fill the cores: BLAS threads that spin beside them made a logistic regression of 0.02 s take 20 s
+        **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    }
+    before = {name: os.environ.get(name) for name in pinned}
+    os.environ.update(pinned)
+    try:
+        with surroundings.keras_environment():
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def device(model: str, log: Path) -> str:
+    """What trainings compute on: ``CPU``, or ``GPU`` and its name. Only where a GPU is possible does it wait for TensorFlow's answer."""
+    if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))):
+        return "CPU"
+    context = start_forkserver(model, log)
+    ours, theirs = context.Pipe(duplex=False)
+    with _server_environment():
+        context.Process(target=tell_device, args=(theirs,), daemon=True).start()
+    theirs.close()
+    try:
+        return str(ours.recv())
+    except EOFError as error:
+        raise UserError(f"TensorFlow could not list its devices; the reason is in {log}") from error
 
 
 def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: str, slots: int, threads: int, log: Path) -> None:
@@ -172,9 +213,11 @@ def _start(context: Any, job: Job, slot: int, threads: int, log: Path) -> _Child
     ours, theirs = context.Pipe()
     limits = job.settings["limits"]
     asked = time.time()
-    process = context.Process(target=run, args=(job, theirs, threads, slot), name=job.name, daemon=True)
+    sources = provenance.source_files(job.settings["model"])
+    process = context.Process(target=run, args=(job, theirs, threads, slot, sources), name=job.name, daemon=True)
     try:
-        process.start()  # waits while the server still imports TensorFlow
+        with _server_environment():  # a server that died is started again
+            process.start()  # waits while the server still imports TensorFlow
     except (EOFError, ConnectionError) as error:
         raise UserError(f"{job.name}: the server that starts trainings did not come up; the reason is in {log}") from error
     theirs.close()

@@ -3,11 +3,18 @@
 Conventions: an event is ``(clip id, onset, offset, label)``, times in seconds; a list of events is a whole set of clips, in any
 order. Counts are summed over the set (micro average), as DCASE does; ``..._macro_f1`` is the mean over classes.
 
-Contents: `event_based`, `segment_based`, `psds`.
+Contents: `event_based`, `segment_based`, `psds`. They return what sed_eval 0.2.1 and sed_scores_eval 0.0.4 return, stored in
+``tests/golden/events.json``.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiomtl.metrics import intersections
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,14 +26,14 @@ SEGMENT_SECONDS = 1.0
 
 
 def event_based(truth: Sequence[Event], predicted: Sequence[Event], *, offset_share: float = 0.2) -> dict[str, float]:
-    """Events found: same label, onset within 200 ms, offset within 200 ms or a share of the true length, whichever is more.
+    """Match events one to one: same label, onset within 200 ms, offset within 200 ms or a share of the true length, whichever is more.
 
-    By sed_eval (Mesaros, Heittola and Virtanen, "Metrics for polyphonic sound event detection", 2016), pairs matched so that the most
-    come out.
+    As sed_eval (Mesaros, Heittola and Virtanen, "Metrics for polyphonic sound event detection", 2016). The matching is the largest
+    possible (mir_eval). An event left over on both sides, right but for its label, is one substitution instead of two errors.
 
     Parameters
     ----------
-    offset_share : of the true event's length: 0.2 in DCASE since 2018, 0.5 before.
+    offset_share : of the true event's length, in [0, 1]: 0.2 in DCASE since 2018, 0.5 before.
 
     Returns
     -------
@@ -35,17 +42,33 @@ def event_based(truth: Sequence[Event], predicted: Sequence[Event], *, offset_sh
 
     Raises
     ------
-    ValueError : no true event, an offset not after its onset, an onset below 0.
+    ValueError : no true event, an offset not after its onset, an onset below 0, ``offset_share`` outside [0, 1].
     """
-    from sed_eval.sound_event import EventBasedMetrics
+    from mir_eval.util import match_events
 
-    labels = _labels(truth, predicted)
-    metric = EventBasedMetrics(labels, t_collar=COLLAR_SECONDS, percentage_of_length=offset_share)
-    return {f"event_{name}": value for name, value in _scores(metric, truth, predicted).items()}
+    if not 0 <= offset_share <= 1:
+        raise ValueError(f"offset_share must be in [0, 1], but got {offset_share}")
+    _check(truth, predicted)
+    right: Counter[str] = Counter()
+    substitutions = 0
+    true_by_clip, predicted_by_clip = _by_clip(truth), _by_clip(predicted)
+    for clip in true_by_clip.keys() & predicted_by_clip.keys():
+        true, guess = true_by_clip[clip], predicted_by_clip[clip]
+        close = _close(true, guess, offset_share)  # (n_true, n_predicted)
+        same = np.array([[one[3] == other[3] for other in guess] for one in true])
+        miss = ~(close & same)
+        pairs = match_events(np.arange(len(true)), np.arange(len(guess)), 0, distance=lambda *_, miss=miss: miss)
+        right.update(true[index][3] for index, _ in pairs)
+        left = sorted(set(range(len(guess))) - {index for _, index in pairs})
+        for index in sorted(set(range(len(true))) - {index for index, _ in pairs}):
+            if other := [one for one in left if close[index, one]]:
+                left.remove(other[0])
+                substitutions += 1
+    return _scores("event", Counter(event[3] for event in truth), Counter(event[3] for event in predicted), right, substitutions)
 
 
 def segment_based(truth: Sequence[Event], predicted: Sequence[Event], *, segment_seconds: float = SEGMENT_SECONDS) -> dict[str, float]:
-    """Labels right in each segment of a second, which an event fills when it touches it (sed_eval, as `event_based`).
+    """Compare the labels in each segment of a second; an event is in every segment that it touches (sed_eval, as `event_based`).
 
     Returns
     -------
@@ -53,12 +76,16 @@ def segment_based(truth: Sequence[Event], predicted: Sequence[Event], *, segment
 
     Raises
     ------
-    ValueError : as `event_based`.
+    ValueError : as `event_based`; ``segment_seconds`` not above 0.
     """
-    from sed_eval.sound_event import SegmentBasedMetrics
-
-    metric = SegmentBasedMetrics(_labels(truth, predicted), time_resolution=segment_seconds)
-    return {f"segment_{name}": value for name, value in _scores(metric, truth, predicted).items()}
+    if not segment_seconds > 0:
+        raise ValueError(f"segment_seconds must be above 0, but got {segment_seconds}")
+    _check(truth, predicted)
+    true, guess = _cells(truth, segment_seconds), _cells(predicted, segment_seconds)
+    n_true, n_guess, n_right = (Counter(cell[:2] for cell in cells) for cells in (true, guess, true & guess))  # by clip and segment
+    substitutions = sum(min(n_true[segment], n_guess[segment]) - n_right[segment] for segment in n_true)
+    true_labels, guess_labels, right_labels = (Counter(label for *_, label in cells) for cells in (true, guess, true & guess))
+    return _scores("segment", true_labels, guess_labels, right_labels, substitutions)
 
 
 def psds(
@@ -75,8 +102,8 @@ def psds(
 ) -> float:
     """Polyphonic sound detection score: the area under true positives against false ones per hour, over all thresholds, in [0, 1].
 
-    Bilen et al., ICASSP 2020, computed exactly as Ebbers, Serizel and Haeb-Umbach, ICASSP 2022 (sed_scores_eval). The defaults are
-    scenario 1 of DCASE 2021 task 4.
+    Bilen et al., ICASSP 2020, computed exactly as Ebbers, Serizel and Haeb-Umbach, ICASSP 2022: at each threshold where
+    a detection begins, ends or merges with its neighbour. The defaults are scenario 1 of DCASE 2021 task 4.
 
     Parameters
     ----------
@@ -85,64 +112,129 @@ def psds(
     truth : events of those clips
     seconds : clip id -> length
     dtc_threshold, gtc_threshold : share of a detection that lies in true events, of a true event that lies in detections
-    cttc_threshold, alpha_ct : share that makes a detection a cross trigger, and its weight (None and 0: cross triggers do not count)
+    cttc_threshold, alpha_ct : share of a detection outside its own class that lies in events of another one and makes it a cross
+        trigger, and the weight of their rate (None and 0: cross triggers do not count)
     alpha_st : weight of the deviation between classes, which is subtracted
     max_efpr : false positives per hour where the curve ends
 
     Raises
     ------
-    ValueError : clips that differ between ``scores`` and ``seconds``, an event of another clip or class, no true event, a class that
-        has none (its true positive rate would be 0 by 0).
+    ValueError : clips that differ between ``scores`` and ``seconds``, tables with other columns or with gaps between steps, an event
+        of another clip or class, no true event, a class that has none (its true positive rate would be 0 by 0), events of a class that
+        overlap or touch, only one of ``cttc_threshold`` and ``alpha_ct``, ``max_efpr`` not above 0.
     """
-    from sed_scores_eval import intersection_based
-
-    _labels(truth, ())
+    _check(truth, ())
     if set(scores) != set(seconds) or not scores:
         odd = sorted(set(scores) ^ set(seconds))
         raise ValueError(f"scores and seconds must be of the same clips, at least one, but differ in {odd}")
+    if (cttc_threshold is None) != (alpha_ct == 0):
+        raise ValueError(f"cttc_threshold and alpha_ct go together, but got cttc_threshold={cttc_threshold} and alpha_ct={alpha_ct}")
+    if not max_efpr > 0:
+        raise ValueError(f"max_efpr must be above 0, but got {max_efpr}")
     classes = {column for table in scores.values() for column in table.columns} - {"onset", "offset"}
-    events: dict[str, list[tuple[float, float, str]]] = {clip: [] for clip in sorted(scores)}
-    for clip, onset, offset, label in truth:
-        if clip not in events or label not in classes:
-            raise ValueError(f"truth has the event {(clip, onset, offset, label)}, but scores has no such clip or class")
-        events[clip].append((onset, offset, label))
+    for event in truth:
+        if event[0] not in scores or event[3] not in classes:
+            raise ValueError(f"truth has the event {tuple(event)}, but scores has no such clip or class")
     if unheard := sorted(classes - {label for *_, label in truth}):
         raise ValueError(f"every class of scores needs an event in truth, but {unheard} have none: leave their columns out")
-    options: dict[str, Any] = {"cttc_threshold": cttc_threshold, "alpha_ct": alpha_ct, "alpha_st": alpha_st, "max_efpr": max_efpr}
-    value, *_ = intersection_based.psds(
-        dict(scores), events, dict(seconds), dtc_threshold=dtc_threshold, gtc_threshold=gtc_threshold, unit_of_time="hour", **options
-    )
-    return float(value)
+    names, edges = _steps(scores)
+    spans = _spans(truth, sorted(scores), names)
+    total_seconds = _sum(seconds.values())
+    lengths = {name: _sum(offset - onset for clip in spans for onset, offset in spans[clip][name]) for name in names}
+    curves = []
+    for name in names:
+        others = [other for other in names if other != name] if cttc_threshold is not None else []
+        clips = [
+            (scores[clip][name].to_numpy(np.float64), edges[clip], spans[clip][name], [spans[clip][other] for other in others])
+            for clip in spans
+        ]
+        counts = intersections.over_thresholds(clips, dtc_threshold, gtc_threshold, cttc_threshold)  # (n_thresholds, 2 + n_others)
+        rate = counts[:, 1] / total_seconds
+        if others:
+            rate = rate + alpha_ct * np.mean([counts[:, 2 + index] / lengths[other] for index, other in enumerate(others)], axis=0)
+        true_positive_rate = counts[:, 0] / sum(len(spans[clip][name]) for clip in spans)
+        curves.append(intersections.staircase(rate * 3600.0, true_positive_rate, max_efpr))
+    x = np.unique(np.concatenate([rate for rate, _ in curves]))
+    heights = [height[np.searchsorted(rate, x, side="right") - 1] for rate, height in curves]  # (n_classes, len(x)); each curve starts at 0
+    effective = np.maximum(np.mean(heights, axis=0) - alpha_st * np.std(heights, axis=0), 0.0)
+    return _sum(effective * np.diff(x, append=max_efpr)) / max_efpr
 
 
-def _labels(truth: Sequence[Event], predicted: Sequence[Event]) -> list[str]:
-    """Sorted labels of both sides; refuses events that have no score."""
+def _check(truth: Sequence[Event], predicted: Sequence[Event]) -> None:
+    """Refuse events that have no score."""
     for name, events in (("truth", truth), ("predicted", predicted)):
         for event in events:
             if not 0 <= event[1] < event[2] < float("inf"):
                 raise ValueError(f"{name} has the event (clip, onset, offset, label) = {tuple(event)}: 0 <= onset < offset must hold")
     if not truth:
         raise ValueError("truth must have at least one event, but it is empty: there is nothing to find")
-    return sorted({event[3] for event in [*truth, *predicted]})
 
 
-def _scores(metric: Any, truth: Sequence[Event], predicted: Sequence[Event]) -> dict[str, float]:
-    """Counts of every clip gathered in the metric, and the scores of their sums. Where nothing was said, precision is 0."""
-    for clip in sorted({event[0] for event in [*truth, *predicted]}):
-        sides = [
-            [
-                {"file": clip, "event_onset": float(on), "event_offset": float(off), "event_label": label}
-                for one, on, off, label in side
-                if one == clip
-            ]
-            for side in (truth, predicted)
-        ]
-        metric.evaluate(reference_event_list=sides[0], estimated_event_list=sides[1])
-    total = metric.overall
+def _by_clip(events: Sequence[Event]) -> dict[str, list[Event]]:
+    clips: dict[str, list[Event]] = {}
+    for event in events:
+        clips.setdefault(event[0], []).append(event)
+    return clips
+
+
+def _close(true: Sequence[Event], guess: Sequence[Event], offset_share: float) -> np.ndarray:
+    """Whether onsets and offsets of two events are within their collars, label aside: (n_true, n_predicted) bool."""
+    onset, offset = (np.array([event[side] for event in true], dtype=float)[:, None] for side in (1, 2))
+    guess_onset, guess_offset = (np.array([event[side] for event in guess], dtype=float) for side in (1, 2))
+    offset_collar = np.maximum(COLLAR_SECONDS, offset_share * (offset - onset))
+    return (np.abs(onset - guess_onset) <= COLLAR_SECONDS) & (np.abs(offset - guess_offset) <= offset_collar)
+
+
+def _cells(events: Sequence[Event], segment_seconds: float) -> set[tuple[str, int, str]]:
+    """(clip, segment, label) of everything that sounds, at least one for each event."""
+    cells = set()
+    for clip, onset, offset, label in events:
+        first = math.floor(onset / segment_seconds)
+        cells |= {(clip, segment, label) for segment in range(first, max(math.ceil(offset / segment_seconds), first + 1))}
+    return cells
+
+
+def _scores(prefix: str, true: Counter[str], guess: Counter[str], right: Counter[str], substitutions: int) -> dict[str, float]:
+    """Scores of counts by label. When nothing was predicted, precision is 0."""
+    n_true, n_guess, n_right = true.total(), guess.total(), right.total()
+    errors = (substitutions, n_true - n_right - substitutions, n_guess - n_right - substitutions)  # the latter: deletions, insertions
+    class_f1 = [2 * right[label] / (true[label] + guess[label]) for label in sorted(true.keys() | guess.keys())]
     return {
-        "f1": 2 * total["Ntp"] / (total["Nref"] + total["Nsys"]),
-        "precision": total["Ntp"] / max(total["Nsys"], 1),
-        "recall": total["Ntp"] / total["Nref"],
-        "macro_f1": sum(2 * one["Ntp"] / (one["Nref"] + one["Nsys"]) for one in metric.class_wise.values()) / len(metric.class_wise),
-        "error_rate": float(metric.overall_error_rate()["error_rate"]),
+        f"{prefix}_f1": 2 * n_right / (n_true + n_guess),
+        f"{prefix}_precision": n_right / max(n_guess, 1),
+        f"{prefix}_recall": n_right / n_true,
+        f"{prefix}_macro_f1": _sum(class_f1) / len(class_f1),
+        f"{prefix}_error_rate": _sum(count / n_true for count in errors),
     }
+
+
+def _sum(values: Iterable[float]) -> float:
+    """Sum from left to right. The built-in `sum` compensates rounding since Python 3.12: a score's last bits would depend on it."""
+    return float(np.cumsum([0.0, *values])[-1])
+
+
+def _spans(truth: Sequence[Event], clips: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """Onsets and offsets of the events of each clip and class, (n_events, 2) seconds, in the order of ``clips`` and ``names``."""
+    spans = {clip: {name: np.empty((0, 2)) for name in names} for clip in clips}
+    for clip, events in _by_clip(truth).items():
+        for name in {event[3] for event in events}:
+            spans[clip][name] = np.array([event[1:3] for event in events if event[3] == name], dtype=float)
+            ordered = spans[clip][name][np.argsort(spans[clip][name][:, 0])]
+            if (ordered[1:, 0] <= ordered[:-1, 1]).any():
+                raise ValueError(f"truth has events {name!r} in clip {clip!r} that overlap or touch: {ordered.tolist()}: merge them first")
+    return spans
+
+
+def _steps(scores: Mapping[str, "pd.DataFrame"]) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Class columns, the same in every table, and the edges of each clip's steps, (n_steps + 1,) seconds."""
+    columns = list(scores[min(scores)].columns)
+    edges = {}
+    for clip, table in scores.items():
+        if list(table.columns) != columns or columns[:2] != ["onset", "offset"] or not len(table):
+            rule = "every clip needs the columns onset, offset and the same classes, and at least one step"
+            raise ValueError(f"scores[{clip!r}] has {len(table)} steps of columns {list(table.columns)}, the first clip {columns}: {rule}")
+        onset, offset = (table[side].to_numpy(np.float64) for side in ("onset", "offset"))
+        if not (onset < offset).all() or not (onset[1:] == offset[:-1]).all():
+            raise ValueError(f"scores[{clip!r}] has steps without length or with gaps: each must begin where the last one ended")
+        edges[clip] = np.append(onset, offset[-1])
+    return columns[2:], edges

@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from audiomtl.data import audio, fetch, store
+from audiomtl import definitions
+from audiomtl.data import audio, fetch, files, store
 from audiomtl.nn import yamnet
 
-VERSION = 1  # of what is stored
+VERSION = 1  # saved with every model that reads them: raise it when their numbers change
+# their code and packages are in every key
+COMPUTED_BY = ("audiomtl.nn.embeddings.EmbeddingStore", "audiomtl.nn.embeddings.patches_of_file")
 BATCH = 32  # patches
 
 
@@ -66,8 +69,8 @@ class EmbeddingStore:
         return [entries[key] for key in keys]
 
     def _key(self, path: str) -> str:
-        sound = hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else path
-        identity = [VERSION, sound, yamnet.PROFILE, self.digest, self.tail_blocks]
+        sound = files.digest(path) if Path(path).is_file() else path
+        identity = [definitions.key(COMPUTED_BY), sound, self.digest, self.tail_blocks]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def _place(self, key: str) -> Path:

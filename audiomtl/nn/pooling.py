@@ -195,7 +195,7 @@ class Within(keras.constraints.Constraint):
 class AutoPool(_Masked):
     """Exponential softmax with a learned sharpness alpha per class, 1 at the start (McFee, Salamon and Bello, 2018).
 
-    ``limit`` above 0 keeps |alpha| within it (their constrained auto-pool), ``penalty`` adds penalty * sum(alpha^2) to the losses
+    ``limit`` above 0 keeps ``abs(alpha)`` within it (their constrained auto-pool), ``penalty`` adds penalty * sum(alpha^2) to the losses
     (regularised). alpha = 0 is mean, large alpha is max.
     """
 

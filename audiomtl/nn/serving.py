@@ -3,16 +3,16 @@
 Conventions: the input is one waveform (n_samples,), float32 in [-1, 1], mono, **16 kHz**, 0.1 to 60 s; nothing resamples. The output
 ``classifier`` (classes,) are probabilities in the order of the class names.
 
-============== ======================================== =====================================================================
-signature      input                                    output
-============== ======================================== =====================================================================
-serving_default waveform (n_samples,)                   classifier (classes,)
-checked        waveform, sample_rate ()                 the same; any rate but 16000 is an error
-batch          waveforms (clips, longest), lengths      classifier (clips, classes); what stands behind a length has no influence
-               (clips,) samples
-embed          waveform (n_samples,)                    embeddings (patches, 1024), scores of the classes (patches, classes)
-describe       nothing                                  class_names (classes,), sample_rate (), profile () as JSON
-============== ======================================== =====================================================================
+=============== =============================== ========================================================================
+signature       input                           output
+=============== =============================== ========================================================================
+serving_default waveform (n_samples,)           classifier (classes,)
+checked         waveform, sample_rate ()        the same; any rate other than 16000 is an error
+batch           waveforms (clips, longest),     classifier (clips, classes); samples beyond a length have no influence
+                lengths (clips,) in samples
+embed           waveform (n_samples,)           embeddings (patches, 1024), scores of the classes (patches, classes)
+describe        nothing                         class_names (classes,), sample_rate (), profile () as JSON
+=============== =============================== ========================================================================
 
 Contents: `waveform_model`, `Serving`, `save`, `described`, `tflite`, `use_tflite`.
 """

@@ -3,6 +3,8 @@
 Unlike a table that a person writes it may have more keys than these.
 """
 
+import math
+import statistics
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, Strict, model_validator
@@ -16,6 +18,7 @@ class Origin(Table):
     model_config = ConfigDict(extra="allow")
 
     machine: str
+    device: str = "CPU"  # or GPU and its name
     threads: Count = 1  # TensorFlow threads of each training
     seeds: Integers
 
@@ -44,4 +47,6 @@ class Expected(Table):
                     f"{name}: per_seed needs one score for each of recorded.seeds = {list(self.recorded.seeds)}, "
                     f"but got {list(score.per_seed)}"
                 )
+            if not math.isclose(score.mean, statistics.fmean(score.per_seed), rel_tol=1e-9, abs_tol=1e-12):
+                raise ValueError(f"{name}: mean must be that of per_seed, {statistics.fmean(score.per_seed):.6g}, but got {score.mean:.6g}")
         return self

@@ -1,6 +1,6 @@
 """A family's settings: found by its file's name, checked, and which of them decide what a training computes.
 
-Contents: `family`, `settings_class`, `settings_of`, `scores`, `trained_settings`, `is_trained`, `known_path`.
+Contents: `family`, `settings_class`, `settings_of`, `scores`, `trained_settings`, `scored_settings`, `is_scored`, `known_path`.
 """
 
 import importlib
@@ -15,7 +15,8 @@ from audiomtl.errors import UserError
 from audiomtl.settings.faults import first_fault, nearest, show
 from audiomtl.settings.toml import flatten
 
-NOT_TRAINED = ("description", "seeds", "study_seed", "limits", "scores")  # settings that change nothing in what one training computes
+NOT_SCORED = ("description", "seeds", "study_seed", "limits", "scores")  # tables and keys that change no score
+NOT_TRAINED = (*NOT_SCORED, "decoding")  # and those that change only how a trained network's answers are read
 
 
 def family(floor: str, model: str) -> ModuleType:
@@ -72,12 +73,17 @@ def scores(raw: Mapping[str, Any]) -> dict[str, str]:
 
 def trained_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Flat settings that decide what a training computes."""
-    return {path: value for path, value in flatten(raw).items() if is_trained(path)}
+    return {path: value for path, value in flatten(raw).items() if path.split(".")[0] not in NOT_TRAINED}
 
 
-def is_trained(path: str) -> bool:
-    """Whether the setting at ``path`` decides what a training computes."""
-    return path.split(".")[0] not in NOT_TRAINED
+def scored_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat settings that decide a training's scores: how it is trained, and how its answers are decoded."""
+    return {path: value for path, value in flatten(raw).items() if is_scored(path)}
+
+
+def is_scored(path: str) -> bool:
+    """Whether the setting at ``path`` decides scores."""
+    return path.split(".")[0] not in NOT_SCORED
 
 
 def known_path(path: str, known: Iterable[str], place: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from audiomtl.errors import UserError
-from audiomtl.settings.families import family, is_trained, known_path, scores, settings_class
+from audiomtl.settings.families import family, is_scored, known_path, scores, settings_class
 from audiomtl.settings.faults import fault_paths, first_fault, nearest, show
 from audiomtl.settings.study import Dimension, Study
 from audiomtl.settings.toml import flatten, override
@@ -48,7 +48,7 @@ def check_search(study: Study, raw: Mapping[str, Any], file: str) -> None:
     for path, dimension in search.items():
         place = f"{file}: search.{path}"
         known_path(path, own, place)
-        if not is_trained(path):
+        if not is_scored(path):
             raise UserError(f"{place}: {path} changes nothing in a training: remove it from the search")
         if path == "model":
             raise UserError(f"{place}: the family cannot be swept: write one experiment for each")

@@ -10,8 +10,6 @@ from audiomtl.data.corpora import espeak
 from audiomtl.data.corpora.espeak import SAMPLE_RATE, Voice, speak
 from audiomtl.errors import UserError
 
-pytest.importorskip("espeakng_loader", reason="needs the extra `corpora`")
-
 MAN, WOMAN = Voice("de+m3", 40, 50, 150), Voice("de+f2", 50, 60, 180)  # f2 has breath, which is random in espeak-ng
 
 

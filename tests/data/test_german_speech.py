@@ -45,7 +45,6 @@ def checksums(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    pytest.importorskip("espeakng_loader", reason="needs the extra `corpora`")
     folder = tmp_path_factory.mktemp("corpora")
     return folder, german_speech.clips(settings(), folder)
 

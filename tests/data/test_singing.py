@@ -16,9 +16,6 @@ from audiomtl.data.corpora import composition, singing, vocoder
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import Protocol, Singing
 
-pytest.importorskip("pyworld", reason="pyworld, which sings, is not installed: pip install 'audiomtl[corpora]'")
-pytest.importorskip("espeakng_loader", reason="espeakng-loader, which speaks, is not installed: pip install 'audiomtl[corpora]'")
-
 PROJECT = Path(__file__).parents[2]
 FILE = tomllib.loads((PROJECT / "experiments" / "multitask_singing.toml").read_text(encoding="utf-8"))
 FRAME = vocoder.PERIOD

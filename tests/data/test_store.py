@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audiomtl import definitions
 from audiomtl.data import audio, features
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
@@ -91,10 +92,10 @@ def test_other_settings_are_other_entries_but_for_scaling(tmp_path: Path, paths:
     assert kept.features(paths[:1], changed)[0].shape[1] == changed.n_bands and kept.extracted == extracted
 
 
-def test_another_version_of_the_features_is_another_entry(tmp_path: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_of_other_code_are_another_entry(tmp_path: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     kept = FeatureStore(tmp_path / "store")
     kept.features(paths[:1], SETTINGS)
-    monkeypatch.setattr(features, "FEATURES_VERSION", features.FEATURES_VERSION + 1)
+    monkeypatch.setattr(definitions, "key", lambda roots: f"other code of {', '.join(roots)}")
     kept.features(paths[:1], SETTINGS)
     assert kept.extracted == 2
 

@@ -1,8 +1,11 @@
 """Best runs that come back, or say what moved; ablations paired by seed; promotion."""
 
+import math
+import re
 import tomllib
 
 import pytest
+import tomlkit
 
 from audiomtl import config
 from audiomtl.harness import experiment, provenance
@@ -28,9 +31,10 @@ def test_best_runs_are_recorded_checked_and_reported_when_they_move(project) -> 
     files = {file.path for file in project.tracking().client.list_artifacts(runs[0].info.run_id)}
     assert {"settings.toml", "predictions_validation.parquet", "predictions_test.parquet", "learning_curves.png", "model"} <= files
 
-    text = path.read_text()
-    value = document["expected"]["test/error_rate"]["per_seed"][0]
-    path.write_text(text.replace(f"per_seed = [{value}", f"per_seed = [{value + 0.001}", 1))
+    score = document["expected"]["test/error_rate"]
+    value, mean = score["per_seed"][0], score["mean"]
+    text = path.read_text().replace(f"per_seed = [{value}", f"per_seed = [{value + 0.001}", 1)
+    path.write_text(text.replace(f"mean = {mean}", f"mean = {mean + 0.0005}", 1))
     output = project.run("best", "tiny", code=1)
     assert "1 of 4 scores did not come back" in output
 
@@ -85,3 +89,57 @@ def test_scores_come_back_exactly_here_and_within_the_tolerance_elsewhere(now: f
 def test_a_score_that_is_gone_has_moved() -> None:
     expected = {"recorded": {"machine": "x", "seeds": [1, 2]}, "test/error_rate": {"mean": 0.3, "per_seed": [0.3, 0.3], "tolerance": 0.02}}
     assert not any(row[-1] for row in experiment.compare(expected, {}, 1))
+
+
+ELSEWHERE = {"machine": "AMD EPYC (c4c15c413287)", "threads": 1, "seeds": [1, 2]}
+EXPECTED = {"recorded": ELSEWHERE, "test/error_rate": {"mean": 0.35, "per_seed": [0.3, 0.4], "tolerance": 0.02}}
+
+
+@pytest.mark.parametrize(
+    ("now", "threads", "moved", "text"),
+    [
+        ([0.3, 0.4], 1, 0, "all 2 recorded scores came back to the bit, recorded on another processor (AMD EPYC (c4c15c413287))"),
+        (
+            [0.3, math.nextafter(0.4, 1)],
+            1,
+            1,
+            "all 2 recorded scores came back within their tolerances, 1 of them to the bit, recorded on an",
+        ),
+        ([0.31, 0.41], 1, 2, "all 2 recorded scores came back within their tolerances, 0 of them to the bit, recorded on another"),
+        (
+            [0.3, 0.4],
+            2,
+            0,
+            "to the bit, recorded on another processor (AMD EPYC (c4c15c413287)) and with 1 TensorFlow threads instead of 2",
+        ),
+    ],
+)
+def test_exact_demands_equal_bits_on_any_machine_and_without_it_what_was_seen_is_said(now, threads, moved, text) -> None:
+    exact = experiment.compare(EXPECTED, {"test/error_rate": now}, threads, exact=True)
+    assert sum(not row[-1] for row in exact) == moved and {row[4] for row in exact} == {0.0}
+    rows = experiment.compare(EXPECTED, {"test/error_rate": now}, threads)
+    assert all(row[-1] for row in rows) and text in experiment.came_back(rows, ELSEWHERE, threads)
+
+
+@pytest.mark.slow
+def test_the_command_demands_equal_bits_with_exact(project) -> None:
+    """Recorded here, then falsified in its last digits and in its mean, and said to be recorded elsewhere."""
+    project.run("best", "tiny", "--record", "--slots", "2")
+    assert "all 4 recorded scores came back to the bit\n" in project.run("best", "tiny", "--exact")
+    path = project.folder / "experiments" / "tiny.toml"
+    text = re.sub(r'machine = ".*"', 'machine = "another"', path.read_text())
+    path.write_text(text)
+    assert "to the bit, recorded on another processor (another)" in project.run("best", "tiny", "--exact")
+    document = tomlkit.parse(text)
+    score = document["expected"]["test/error_rate"]
+    score["per_seed"][0] += 1e-9
+    path.write_text(tomlkit.dumps(document))
+    assert "expected.test/error_rate: mean must be that of per_seed" in project.run("best", "tiny", code=2)
+    score["mean"] = sum(score["per_seed"]) / len(score["per_seed"])
+    path.write_text(tomlkit.dumps(document))
+    assert "all 4 recorded scores came back within their tolerances, 3 of them to the bit" in project.run("best", "tiny")
+    assert "1 of 4 scores did not come back" in project.run("best", "tiny", "--exact", code=1)
+    del document["expected"]["test/error_rate"]
+    path.write_text(tomlkit.dumps(document))
+    assert "[expected] has no test/error_rate: not checked" in project.run("best", "tiny", "--exact", code=1)
+    assert "give one of them" in project.run("best", "tiny", "--exact", "--record", code=2)

@@ -45,7 +45,6 @@ def write(project: Project, name: str, **changes) -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A project with one best run of a tiny singer; tests leave its runs as they were."""
-    pytest.importorskip("espeakng_loader", reason="needs the extra `corpora`")
     with pytest.MonkeyPatch.context() as patch:
         project = Project(tmp_path_factory.mktemp("sung") / "project", patch)
         patch.setenv("AUDIOMTL_CACHE", str(tmp_path_factory.getbasetemp() / "sung_cache"))

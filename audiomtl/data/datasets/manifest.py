@@ -16,7 +16,6 @@ Contents: `clips`, `arrays`.
 """
 
 import functools
-import hashlib
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -24,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import audio
+from audiomtl.data import audio, files
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import Manifest
 from audiomtl.settings.faults import nearest
@@ -156,7 +155,7 @@ def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int,
     seconds: list[float] = []
     at, seen = dict[tuple[str, object], int](), dict[tuple[str, object], int]()
     ids: dict[str, int] = {}
-    digest, rows_in = functools.cache(_digest), functools.cache(_rows)
+    rows_in = functools.cache(_rows)
     parts = table[ROW].tolist() if source == ROW else [None] * len(table)
     for row, (clip, path, part) in enumerate(zip(table["clip_id"], table["path"], parts, strict=True)):
         length = float("nan")
@@ -167,8 +166,8 @@ def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int,
             faults[row] = ("missing", f"{path}: no such file")
         elif (path, part) in at:
             faults[row] = ("doubled", f"{path} stands in row {at[path, part] + 1} already")
-        elif (digest(path), part) in seen:
-            faults[row] = ("doubled", f"{path} has the bytes of row {seen[digest(path), part] + 1}")
+        elif (files.digest(path), part) in seen:
+            faults[row] = ("doubled", f"{path} has the bytes of row {seen[files.digest(path), part] + 1}")
         elif empty:
             faults[row] = ("empty", f"{clip or path}: no {empty[0]}")
         elif clip in ids:
@@ -180,15 +179,11 @@ def _faults(table: pd.DataFrame, data: Manifest, source: str) -> tuple[dict[int,
                         raise UserError(f"{path}: {ROW} must be a whole number from 0 to {rows - 1}, but is {part:g}")
                 else:
                     length = _seconds(path, source)
-                at[path, part] = seen[digest(path), part] = ids[clip] = row
+                at[path, part] = seen[files.digest(path), part] = ids[clip] = row
             except UserError as error:
                 faults[row] = ("unreadable", str(error))
         seconds.append(length)
     return faults, seconds
-
-
-def _digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _rows(path: str) -> int:

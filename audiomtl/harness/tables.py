@@ -1,0 +1,72 @@
+"""Cells and tables of reports in Markdown: scores with their intervals, rows of ablations.
+
+Scores have 4 decimals. A value that is missing or not finite is written as ``none``; an interval that does not exist is left out.
+
+Contents: `scores`, `mean_interval`, `arm_row`, `spread`, `interval`, `number`, `joined`, `markdown`.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from audiomtl.config import ExperimentFile
+from audiomtl.harness import experiment
+from audiomtl.harness.runs import Arm, BestSet, shown
+from audiomtl.metrics import intervals
+
+
+def scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
+    """``{"test/phone_error_rate": {seed: value}}`` of every reported score."""
+    prefixes = {
+        f"{side}/{name}": "" if side == "test" else "best/" for side in ("test", "validation") for name in experiment.family_scores(file)
+    }
+    beside = experiment.rates_beside(list(best.runs.values()))
+    reported = {key: values for key, prefix in prefixes.items() if (values := best.values(f"{prefix}{key}"))}
+    return reported | {key: dict(zip(best.runs, values, strict=True)) for key, values in beside.items()}
+
+
+def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
+    """Mean and the limits of its 95 % t interval; NaN where any value is missing or not finite."""
+    numbers = list(values)
+    return intervals.t_interval(numbers) if numbers and all(map(math.isfinite, numbers)) else (math.nan,) * 3
+
+
+def arm_row(arm: Arm, best: BestSet) -> list[str]:
+    """Cells: name, mean, difference (``*`` where its interval excludes 0), interval, seeds, changed settings."""
+    changes = ", ".join(f"{path} = {shown(value)}" for path, value in sorted(arm.changes.items()))
+    if arm.same:
+        return [arm.name, "", "the best run itself has these settings", "", "", changes]
+    lost = f"failed on {arm.failed} of {len(best.runs)}" if arm.failed else ""
+    if not arm.pairs:
+        return [arm.name, "", lost or "not run with the settings and code of the best runs", "", "0", changes]
+    seeds = str(len(arm.pairs)) if len(arm.pairs) == len(best.runs) else f"{len(arm.pairs)} of {len(best.runs)}"
+    difference, low, high = arm.difference
+    starred = f"{number(difference, '+.4f')}{' *' if low > 0 or high < 0 else ''}"
+    return [arm.name, number(arm.mean), starred, interval(low, high, "+.4f"), f"{seeds}{f', {lost}' if lost else ''}", changes]
+
+
+def spread(values: Mapping[int, float]) -> str:
+    """Mean and interval over the seeds, such as ``0.3300 [0.2555, 0.4045]``."""
+    mean, low, high = mean_interval(values.values())
+    return f"{number(mean)} {interval(low, high)}".strip()
+
+
+def interval(low: float, high: float, form: str = ".4f") -> str:
+    """``[low, high]``, or nothing where there is no interval."""
+    return f"[{low:{form}}, {high:{form}}]" if math.isfinite(low) else ""
+
+
+def number(value: float, form: str = ".4f") -> str:
+    """A score, or ``none``."""
+    return f"{value:{form}}" if math.isfinite(value) else "none"
+
+
+def joined(items: Iterable[Any]) -> str:
+    """The items, separated by commas."""
+    return ", ".join(map(str, items))
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; ``|`` in a cell is escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
