@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from audiomtl.families.multitask import tasks
-from audiomtl.families.multitask.balancing import METHODS, Balancing
+from audiomtl.families.multitask.balancing import Balancing, methods
 from audiomtl.families.multitask.encoder import encoder
 from audiomtl.families.multitask.settings import Encoder
 from audiomtl.nn.fit import seed_everything
@@ -71,8 +71,8 @@ def step(method: str) -> Callable[[], object]:
 
 def main() -> None:
     tf.get_logger().setLevel("ERROR")  # ten functions are traced, and that is meant
-    steps = {method: step(method) for method in METHODS}
-    times: dict[str, list[float]] = {method: [] for method in METHODS}
+    steps = {method: step(method) for method in methods()}
+    times: dict[str, list[float]] = {method: [] for method in methods()}
     for _ in range(ROUNDS):
         for method, run in steps.items():
             began = time.perf_counter()

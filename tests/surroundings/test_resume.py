@@ -12,14 +12,14 @@ import pytest
 import tensorflow as tf
 
 from audiomtl import config
-from audiomtl.families.multitask.balancing import METHODS
+from audiomtl.families.multitask.balancing import methods
 from audiomtl.nn import fit as fitting
 from tests.surroundings.families import raw_settings, sounds
 
 pytestmark = pytest.mark.slow
 FINE_TUNED = {"fine_tune__blocks": 1, "fine_tune__from_epoch": 1, "fine_tune__rate_share": 0.5}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{f"balancing {method}": ("multitask", {"balancing__method": method}) for method in METHODS},
+    **{f"balancing {method}": ("multitask", {"balancing__method": method}) for method in methods()},
     "balancing pcgrad": ("multitask", {"balancing__method": "pcgrad", "coupling__agreement__weight": 0.5}),  # of three: their order counts
     "labels for some clips": ("multitask", {"heads__activity__labelled_share": 0.5, "coupling__agreement__weight": 0.5}),
     "transformer": ("multitask", {"encoder__kind": "transformer"}),
