@@ -22,8 +22,6 @@ FLOORS = {
     "nn": 2,
     "families": 3,
     "harness": 4,
-    "mistakes": 4,
-    "options": 4,
     "cli": 5,
     "__main__": 6,
 }

@@ -249,7 +249,7 @@ def _cost_part(runs: Sequence[Run]) -> list[str]:
 
 def _importances(swept: Swept) -> tuple[dict[str, float], str]:
     """Share of each swept setting, or nothing and why."""
-    from audiomtl.harness.search.study import importances
+    from audiomtl.harness.search.importances import importances
 
     try:
         file = config.load_study(swept.name)

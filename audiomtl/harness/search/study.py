@@ -4,7 +4,7 @@ Every trial is a function of (study, number, finished trials before it): the sam
 RUNNING when a study starts has lost its worker; it is taken up again under its own number, from its checkpoint, in its own MLflow run.
 
 The only file that knows Optuna. Beside it: `space` (settings and Optuna's parameters), `pruning`, `pareto` (several
-objectives), `records` (the study in MLflow). Contents: `run_study`, `best_trial`, `front`, `importances`, `open_storage`.
+objectives), `records` (the study in MLflow). Contents: `run_study`, `best_trial`, `front`, `open_storage`.
 """
 
 import contextlib
@@ -376,31 +376,3 @@ def best_trial(file: StudyFile, storage: str = "", number: int | None = None) ->
     if number not in best:
         raise UserError(f"{file.path}: trial {number} is not on the Pareto front; choose one of {', '.join(map(str, best))}")
     return number, dict(zip(file.study.objectives, best[number].values, strict=True)), space.decode(file, best[number].params)
-
-
-def importances(file: StudyFile, storage: str = "") -> dict[str, float]:
-    """How much each swept setting decided whether a trial came among the best quarter, as shares of 1, the largest first.
-
-    PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255; it draws nothing at random) over the complete trials: it also weighs settings that
-    only some trials have. Pruned trials have no score and are left out. The best quarter instead of Optuna's best tenth, which would be one
-    or two trials of a study of some thirty.
-
-    Returns
-    -------
-    {setting path: share, rounded to 3 digits}; empty for a study that is not in the storage, or has fewer than 4 complete trials or no
-    two different scores, or several metrics, of which none decides alone.
-    """
-    if file.study.metrics:
-        return {}
-    try:
-        study = optuna.load_study(study_name=study_name(file), storage=open_storage(storage))
-    except KeyError:
-        return {}
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(complete) < 4 or len({trial.value for trial in complete}) < 2:
-        return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a setting that one or two trials have: its share is inaccurate
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {path: round(share, 3) for path, share in sorted(found.items(), key=lambda item: (-round(item[1], 3), item[0]))}

@@ -327,7 +327,8 @@ def add_trials(values: list[float]) -> None:
 
 
 def test_importances_name_what_decided_and_need_four_trials(store: Store) -> None:
-    from audiomtl.harness.search.study import importances, open_storage
+    from audiomtl.harness.search.importances import importances
+    from audiomtl.harness.search.study import open_storage
 
     file = config.load_study("tiny")
     assert importances(file) == {}

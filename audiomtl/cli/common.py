@@ -1,0 +1,40 @@
+"""What several subcommands do. Contents: `quiet_tensorflow`, `with_data`, `all_experiments`, `notes_text`, `count`."""
+
+import os
+import sys
+from typing import Any
+
+
+def quiet_tensorflow() -> None:
+    """What TensorFlow's C++ parts say of themselves goes to the log of the runs; Python's own stderr stays the terminal."""
+    from audiomtl.harness.record.store import server_log
+
+    server_log().parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with server_log().open("a") as log:
+        os.dup2(log.fileno(), 2)
+
+
+def with_data(settings: Any) -> None:
+    """Make or find the data, and the weights of a pretrained network, before anything heavy is imported."""
+    from audiomtl.data import presence
+
+    presence.require(settings)
+
+
+def all_experiments() -> list[str]:
+    """Names of all experiments; none at all means that this is the wrong folder."""
+    from audiomtl import config
+    from audiomtl.errors import UserError
+
+    if not (found := config.names("experiments")):
+        raise UserError(f"{os.getcwd()}: no experiments/*.toml in this folder; run audiomtl in the folder of the project")
+    return found
+
+
+def notes_text(count: int) -> str:
+    return f"{count} note{'' if count == 1 else 's'}"
+
+
+def count(names: list[str], one: str, many: str) -> str:
+    return f"{len(names)} {one if len(names) == 1 else many}"

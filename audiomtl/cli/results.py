@@ -1,0 +1,79 @@
+"""What was recorded: reports, curves, MLflow's pages, prices."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiomtl.cli.app import app
+from audiomtl.cli.common import with_data
+from audiomtl.cli.options import DEFAULT_SLOTS, Core, ExperimentName, ExperimentNames, Slots, Threads
+
+
+@app.command()
+def report(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: all that have runs.")] = None,
+    to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Output folder. Default: runs/report.")] = "",
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Also write the results into README.md (small table) and docs/results.md (all tables).")
+    ] = False,
+) -> None:
+    """Write tables and figures of the recorded runs.
+
+    The report is Markdown: results, ablations, optimization histories, hyperparameter importances and learning curves. Without NAME and
+    --to, it also updates docs/results.md. README.md and docs/results.md are left unchanged unless this machine has complete runs of all
+    recorded experiments.
+    """
+    from audiomtl.harness.report import markdown as reporting
+
+    results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
+    print(reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results))
+
+
+@app.command()
+def curve(
+    name: ExperimentName,
+    more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
+    fractions: Annotated[
+        list[float] | None, typer.Option("--fractions", metavar="SHARES", help="Fractions of the training clips. Default: 0.1 0.25 0.5 1.")
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--beside", metavar="ARM", help="Ablations to plot as well. Default: those with `curve = true`."),
+    ] = None,
+    slots: Slots = DEFAULT_SLOTS,
+    threads: Threads = 1,
+) -> None:
+    """Plot the score against the size of the training set.
+
+    Example: audiomtl curve transfer_esc10 --fractions 0.1 0.25 1.0. Trains every seed on every fraction, prints validation scores with
+    confidence intervals, and writes a table and a figure to runs/report.
+    """
+    from audiomtl import config
+
+    file = config.load_experiment(name)
+    with_data(file.settings)
+    from audiomtl.harness.report.curve import curve as draw_curve
+
+    shares = [*(fractions or []), *(more or [])] or [0.1, 0.25, 0.5, 1.0]
+    if not draw_curve(file, shares, beside or [], slots=slots, threads=threads):
+        raise typer.Exit(1)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
+    """Show all runs in the browser (MLflow on 127.0.0.1).
+
+    Prints the address of the page that compares the trials of the last study. Press Ctrl-C to stop.
+    """
+    from audiomtl.harness.report.pages import serve
+
+    serve(port)
+
+
+@app.command()
+def price(names: ExperimentNames = None, core: Core = False) -> None:
+    """Estimate the time of the best runs and ablations."""
+    from audiomtl.harness.record import runs
+
+    print(runs.price(names or [], slots=DEFAULT_SLOTS, core=core))

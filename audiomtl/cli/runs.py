@@ -1,0 +1,133 @@
+"""Trainings: studies, promotion, best runs, ablations."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiomtl.cli.app import app
+from audiomtl.cli.common import with_data
+from audiomtl.cli.options import DEFAULT_SLOTS, Again, Core, ExperimentName, Slots, Storage, StudyName, Threads
+
+
+@app.command()
+def study(
+    name: StudyName,
+    slots: Slots = DEFAULT_SLOTS,
+    threads: Threads = 1,
+    storage: Storage = "",
+    experiment: Annotated[
+        str, typer.Option("--experiment", metavar="FILE", help="Sweep this experiment (name or path) instead of the study's own.")
+    ] = "",
+) -> None:
+    """Run a study: sweep the settings of an experiment.
+
+    The first trial has the settings of the experiment itself, and every trial is an MLflow run. Ctrl-C stops the study. Finished trials are
+    kept, and the same command resumes it, also after a crash.
+    """
+    from audiomtl import config
+
+    file = config.load_study(name, experiment or None)
+    with_data(file.experiment.settings)
+    from audiomtl.harness.search.study import run_study
+
+    run_study(file, slots=slots, threads=threads, storage=storage)
+
+
+@app.command()
+def promote(
+    name: StudyName,
+    to: Annotated[
+        str, typer.Option("--to", metavar="FOLDER", help="Write a copy of the experiment to this folder and leave the original unchanged.")
+    ] = "",
+    trial: Annotated[
+        int | None,
+        typer.Option("--trial", metavar="N", min=0, help="For a study with several metrics: the trial of the Pareto front to promote."),
+    ] = None,
+    storage: Storage = "",
+) -> None:
+    """Write the best trial of a study into its experiment file.
+
+    Only the swept settings change (for a study of an ablation, those in its table). Comments are kept. [expected] is removed, because it no
+    longer applies.
+    """
+    from audiomtl import config
+    from audiomtl.harness.search import study as studies
+    from audiomtl.harness.search.promote import promote as promote_trial
+
+    file = config.load_study(name)
+    if file.study.metrics and trial is None:
+        choice = ", ".join(map(str, studies.front(file, storage)))
+        print(f"{file.path}: the study has several metrics; choose a trial of the Pareto front with --trial: {choice}")
+        raise typer.Exit(1)
+    number, scores, values = studies.best_trial(file, storage, trial)
+    path, changed = promote_trial(file, values, to=Path(to) if to else None)
+    reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
+    print(f"{os.path.relpath(path)}: trial {number} ({reached}) promoted{'' if changed else '; the file already has its settings'}")
+    for setting, (old, new) in changed.items():
+        print(f"  {setting}: {'not in the file' if old is None else old} -> {new}")
+
+
+@app.command()
+def best(
+    name: ExperimentName,
+    record: Annotated[bool, typer.Option("--record", help="Write the scores to [expected] instead of checking them.")] = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Require bit-identical scores for every seed, also on a machine other than the one that recorded them."
+        ),
+    ] = False,
+    again: Again = False,
+    slots: Slots = DEFAULT_SLOTS,
+    threads: Threads = 1,
+) -> None:
+    """Train an experiment on every seed and check its scores.
+
+    With --record, the scores are written into the file as [expected]. Otherwise they are compared with [expected], seed by seed: exactly on
+    the machine that recorded them, and with --exact on any machine; else within their tolerances. If a score differs, the command prints a
+    table and exits with code 1. An experiment whose data set is missing is skipped with a message.
+    """
+    if record and exact:
+        raise typer.BadParameter("--record writes [expected] and --exact checks it; give one of them")
+    from audiomtl import config
+    from audiomtl.errors import MissingData
+
+    file = config.load_experiment(name)
+    try:
+        with_data(file.settings)
+    except MissingData as error:
+        print(f"{file.name}: skipped: {error}")
+        return
+    from audiomtl.harness import best as training
+
+    if not training.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):
+        raise typer.Exit(1)
+
+
+@app.command()
+def ablations(
+    name: ExperimentName,
+    again: Again = False,
+    slots: Slots = DEFAULT_SLOTS,
+    threads: Threads = 1,
+    core: Core = False,
+) -> None:
+    """Train the ablations of an experiment.
+
+    Every [ablation.*] is trained on every seed and compared with the best runs on the validation side, paired by seed.
+    """
+    from audiomtl import config
+    from audiomtl.errors import MissingData
+
+    file = config.load_experiment(name)
+    try:
+        with_data(file.settings)
+    except MissingData as error:
+        print(f"{file.name}: skipped: {error}")
+        return
+    from audiomtl.harness import ablations as training
+
+    if not training.ablations(training.core(file) if core else file, again=again, slots=slots, threads=threads):
+        raise typer.Exit(1)
