@@ -70,7 +70,8 @@ def as_markdown() -> str:
     count = Counter(row for found in own.values() for row in found)
     shared = [row for row in dict.fromkeys(row for found in own.values() for row in found) if count[row] > 1]
     parts = [
-        "# All settings\n\nWritten by `audiomtl settings --markdown`. A setting that the chosen kinds do not use may be left out of the file; "
+        "# All settings\n\nWritten by `audiomtl settings --markdown`. "
+        "A setting that the chosen kinds do not use may be left out of the file; "
         "one that they use must be in it, unless its description names a default.",
         _section("Settings that families share", [row for row in shared if not row.path.startswith("data.")]),
         *(_section(f"Family {name}", [row for row in found if count[row] == 1]) for name, found in own.items()),
