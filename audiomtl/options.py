@@ -1,10 +1,11 @@
 """Arguments, options and help text shared by subcommands. Imports nothing heavy."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from audiomtl import system
 
 EPILOG = """\b
 Workflow, where NAME is a file in experiments/ or studies/:
@@ -46,5 +47,5 @@ Again = Annotated[bool, typer.Option("--again", help="Train again even where a f
 SoundFile = Annotated[Path, typer.Argument(metavar="AUDIO", help="An audio file of any format, sample rate and number of channels.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 Core = Annotated[bool, typer.Option("--core", help="Run only the ablations marked `core = true`.")]
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = system.cores()
 DEFAULT_SLOTS = min(8, CORES)

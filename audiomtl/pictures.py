@@ -116,7 +116,7 @@ def posteriors(
     shares : (n_network_frames, n_classes) probabilities; ``names`` of the classes. Classes that never reach 0.1 are left out.
     seconds : length of the clip.
     """
-    shown = [index for index in range(shares.shape[1]) if shares[:, index].max() >= 0.1]
+    shown = [index for index in range(shares.shape[1]) if shares[:, index].max() >= 0.1] or [int(shares.max(axis=0).argmax())]
     with figure(path, 2, 1, width=8.0, height=2.5 + 0.16 * len(shown)) as (above, below):
         above.imshow(frames.T, origin="lower", aspect="auto", extent=(0, seconds, 0, frames.shape[1]), cmap="magma")
         above.set(title=title, ylabel="band")

@@ -35,7 +35,7 @@ def n_frames(n_samples: int, settings: Features) -> int:
 
 def frame_times(n_frames: int, settings: Features) -> np.ndarray:  # (n_frames,)
     """Centres of the first ``n_frames`` frames, in seconds, float64."""
-    return np.arange(n_frames) * settings.hop_samples / settings.sample_rate
+    return settings.seconds(np.arange(n_frames))
 
 
 def frame_of(seconds: np.ndarray | float, settings: Features) -> np.ndarray:
@@ -51,7 +51,7 @@ def frame_of(seconds: np.ndarray | float, settings: Features) -> np.ndarray:
     np.ndarray, int64, the shape of ``seconds``
     """
     # 1e-6 of a frame: times such as 0.015 s, which no float holds exactly, count as the halfway points they are meant to be
-    return np.floor(np.asarray(seconds, dtype=np.float64) * settings.sample_rate / settings.hop_samples + 0.5 + 1e-6).astype(np.int64)
+    return np.floor(settings.frames(np.asarray(seconds, dtype=np.float64)) + 0.5 + 1e-6).astype(np.int64)
 
 
 def extract(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_frames, n_bands)

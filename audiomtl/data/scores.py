@@ -149,6 +149,10 @@ def monophonic(place: str | Path, notes: Iterable[Note]) -> Notes:
 def piano_roll(notes: Iterable[Note], n_frames: int, hop_seconds: float) -> np.ndarray:  # (n_frames, 88)
     """1 while a key sounds: from the frame of the onset to before the frame of the offset, and one frame at least.
 
+    A time belongs to the frame whose centre is nearest, halfway between two to the later one, as `features.frame_of` has it: so a note that
+    is moved by one frame gives a roll that is moved by one frame. (Python's ``round`` goes to the even frame from halfway, which makes a
+    note's length depend on where it stands; and 0.0075 s, which no float holds exactly, is halfway for it or not by accident.)
+
     Parameters
     ----------
     notes : as `checked` returns them

@@ -40,6 +40,7 @@ from audiomtl.data import audio, features, files
 from audiomtl.errors import UserError
 from audiomtl.settings.shared import Features
 from audiomtl.settings.table import used_values
+from audiomtl.system import cores, replacing
 
 MAGIC = b"AMTLFEAT"
 HEADER = struct.Struct("<8sQQ32s8x")  # 8 + 8 + 8 + 32 + 8 = 64 bytes
@@ -89,7 +90,7 @@ class FeatureStore:
             the system grants.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(workers or _cores()) as pool:
+        with ThreadPoolExecutor(workers or cores()) as pool:
             keys = list(pool.map(lambda path: _key(path, settings), paths))
             sounds = dict(zip(keys, paths, strict=True))  # of files with one key, one is enough
             _allow_open_files(len(sounds))
@@ -109,10 +110,6 @@ class FeatureStore:
         return frames
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _key(path: str, settings: Features) -> str:
     identity = [
         definitions.key(COMPUTED_BY),
@@ -127,19 +124,15 @@ def _write(place: Path, key: str, frames: np.ndarray) -> np.ndarray:  # (frames,
     payload = np.ascontiguousarray(frames, dtype="<f4").data
     digest = hashlib.sha256(key.encode())
     digest.update(payload)
-    temporary = place.with_name(f"{key}.{os.getpid()}-{threading.get_ident()}.temporary")
     try:
-        with open(temporary, "w+b") as file:
+        with replacing(place, sync=False) as file:  # what a power cut tears, the digest finds, and it is computed again
             file.write(HEADER.pack(MAGIC, *frames.shape, digest.digest()))
-            file.write(payload)  # not synced: what a power cut tears, the digest finds, and it is computed again
+            file.write(payload)
             file.flush()
             stored = _map(file, frames.shape)
-        os.replace(temporary, place)
         return stored
     except OSError as error:
         raise UserError(f"{place.parent}: features cannot be written ({error.strerror}); make room or name another folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _open(place: Path, key: str, columns: int) -> np.ndarray | None:  # (frames, bands)

@@ -18,7 +18,7 @@ from audiomtl.settings.windows import Windows
 def window_frames(windows: Windows, features: Features) -> int:
     """Frames of one window: 5 s at 22.05 kHz and hop 512 are ceil(215.3) = 216."""
     # 1e-6 of a frame: 5.12 s that no float holds exactly are not one frame more
-    return max(1, math.ceil(windows.seconds * features.sample_rate / features.hop_samples - 1e-6))
+    return max(1, math.ceil(features.frames(windows.seconds) - 1e-6))
 
 
 def starts(n_frames: int, windows: Windows, features: Features) -> np.ndarray:
@@ -37,7 +37,7 @@ def starts(n_frames: int, windows: Windows, features: Features) -> np.ndarray:
     length = window_frames(windows, features)
     if n_frames < length:
         return np.zeros(0 if windows.tail == "drop" or n_frames < 1 else 1, np.int64)
-    hop = windows.seconds * windows.hop_share * features.sample_rate / features.hop_samples  # in frames, not whole
+    hop = features.frames(windows.seconds * windows.hop_share)  # in frames, not whole
     if hop < 1:
         hop = 1.0
     count = int((n_frames - length) / hop + 1e-6) + 1

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from audiomtl.settings.shared import Optimizer, Training
+from audiomtl.system import replacing
 
 Scores = dict[str, float]
 Tensors = Mapping[str, Any]
@@ -93,12 +93,8 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
-        temporary = self.folder / f"epoch.{os.getpid()}.tmp"
-        with temporary.open("wb") as file:
+        with replacing(self.path) as file:
             file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)
 
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """What was saved last, or None. A file that cannot be read is as good as none: the training starts over."""

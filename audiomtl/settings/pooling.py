@@ -4,27 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from audiomtl.settings.named import FileIn
 from audiomtl.settings.table import Count, NotNegative, Positive, Table, used_when
 
 
 class Pooling(Table):
     """From the windows' answers to the clip's (``nn/pooling.py``). One flat table: keys that the operator does not use have no effect."""
 
-    name: Literal[
-        "mean",
-        "max",
-        "quantile",
-        "noisy_or",
-        "log_sum_exp",
-        "linear_softmax",
-        "exponential_softmax",
-        "autopool",
-        "top_k",
-        "attention",
-        "gated_attention",
-        "multi_head_attention",
-        "lstm",
-    ] = Field(description="Operator that pools the windows of a clip.")
+    name: Annotated[str, FileIn("audiomtl.nn.pooling")] = Field(description="Operator that pools the windows of a clip.")
     evaluation: Literal["same", "majority_vote"] = Field(
         description="What decides outside training: the operator itself, or a majority vote of the windows."
     )

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
+from audiomtl.settings.named import FileIn
 from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
 
-Scaling = Literal["none", "minmax", "minmax_01", "standard_clip", "standard_train", "per_band_train"]
+Scaling = Annotated[str, FileIn("audiomtl.data.scaling")]
 
 
 class Features(Table):

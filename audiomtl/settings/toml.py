@@ -5,7 +5,6 @@ Contents: `read`, `write`, `flatten`, `override`, `edit`, `as_toml`, `toml_value
 
 import json
 import math
-import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 from audiomtl.errors import UserError
 from audiomtl.settings.faults import show
+from audiomtl.system import replacing
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -180,9 +180,8 @@ def toml_value(value: Any) -> str:
 
 def write(path: Path, text: str) -> None:
     """Replace a file in one step: it is the old or the new one, never half of either; line ends stay as they are in ``text``."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(text.encode("utf-8"))
-    os.replace(temporary, path)
+    with replacing(path, sync=False) as file:
+        file.write(text.encode("utf-8"))
 
 
 def as_toml(raw: Mapping[str, Any], seed: int) -> str:

@@ -28,7 +28,7 @@ def saved(tmp_path_factory):
             changes = {"transfer": {"extractor__kind": "statistics"}, "fusion": {"join__leave_out": ["sound"]}} if rest else {}
             raw = raw_settings(family, clips, **changes.get(family, {}))
             if family != "baseline":
-                raw = config.override(raw, {"training.epochs": 1})
+                raw = config.override(raw, {"training.epochs": 2 if family == "ctc" else 1})  # of frames, then of CTC
             model, settings = config.family("model", family), config.settings_of(raw, name)
             seed_everything(1)
             with pytest.MonkeyPatch.context() as patch:

@@ -40,7 +40,8 @@ def found(tmp_path_factory) -> dict[str, Any]:
     beside = [job("warm", family, here, clips, None if family == "baseline" else DIES) for family in FAMILIES]  # it has no epochs
     other = [job("elsewhere", family, there, clips) for family in reversed(FAMILIES)]
     rounds = [{"slots": 1, "jobs": alone}, {"slots": 2, "jobs": beside}]
-    return driven(here, rounds, PYTHONHASHSEED="0") | driven(there, [{"slots": 2, "jobs": other}], PYTHONHASHSEED="1")
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2")  # as a cluster sets them
+    return driven(here, rounds, PYTHONHASHSEED="0") | driven(there, [{"slots": 2, "jobs": other}], PYTHONHASHSEED="1", **threads)
 
 
 def epochs(told: list[Any]) -> list[Any]:

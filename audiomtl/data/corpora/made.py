@@ -1,14 +1,14 @@
 """A corpus that the project makes itself: made once into a folder, whole or not at all, only read later. Contents: `rows`."""
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from audiomtl.system import locked
 
 INDEX = "index.jsonl"
 
@@ -29,7 +29,7 @@ def rows(place: Path, make: Callable[[Path], Iterable[dict[str, Any]]], *, endin
     found = _read(place, ending)
     if found is None:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(place.with_name(f".{place.name}.lock")):
+        with locked(place.with_name(f".{place.name}.lock")):
             found = _read(place, ending)  # another process may have made it meanwhile
             if found is None:
                 _make(place, make, ending)
@@ -71,10 +71,3 @@ def _read(place: Path, ending: str) -> list[dict[str, Any]] | None:
         if not path.is_file() or path.stat().st_size != size:
             return None
     return found
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -16,9 +16,12 @@ from keras import layers
 
 from audiomtl.families.fusion.settings import Modality
 from audiomtl.nn import harmonics, masking
+from audiomtl.nn.masking import Valid, WholeSteps
+from audiomtl.nn.softmax import LOWEST, masked_softmax
 
-LOWEST = -1e30  # a score that a softmax turns into exactly 0
 registered = keras.saving.register_keras_serializable(package="audiomtl.fusion")
+# models that 0.1.0 saved name these layers of their own, which were twins of those of `nn.masking`
+keras.saving.get_custom_objects().update({"audiomtl.fusion>WholeSteps": WholeSteps, "audiomtl.fusion>OwnSteps": Valid})
 
 
 # ---------------------------------------------------------------- small layers
@@ -67,43 +70,6 @@ class ModalityDropout(layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"share": self.share, "seed": self.seed}
-
-
-@registered
-class WholeSteps(layers.Layer):
-    """Fill up with zeros behind the end to a multiple of ``stride``: every clip's first step begins at its first frame."""
-
-    def __init__(self, stride: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.stride = stride
-
-    def call(self, x):
-        return tf.pad(x, [[0, 0], [0, -tf.shape(x)[1] % self.stride], [0, 0]])
-
-    def compute_output_shape(self, shape):
-        return (shape[0], None, shape[2])
-
-    def get_config(self):
-        return super().get_config() | {"stride": self.stride}
-
-
-@registered
-class OwnSteps(layers.Layer):
-    """[x (clips, steps, size), lengths (clips,) in frames] -> (clips, steps) bool: which steps of ``stride`` frames are a clip's own."""
-
-    def __init__(self, stride: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.stride = stride
-
-    def call(self, inputs):
-        x, lengths = inputs
-        return tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1])
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(inputs[0].shape[:2], dtype="bool")
-
-    def get_config(self):
-        return super().get_config() | {"stride": self.stride}
 
 
 @registered
@@ -158,7 +124,7 @@ class PoolSteps(layers.Layer):
 
     def call(self, inputs):
         x, mask = inputs
-        x, own = tf.where(mask[:, :, None], x, 0.0), tf.cast(mask, x.dtype)[:, :, None]
+        x = tf.where(mask[:, :, None], x, 0.0)
         if self.kind == "mean":
             return mean_over(x, mask)
         if self.kind == "max":
@@ -166,7 +132,7 @@ class PoolSteps(layers.Layer):
         if self.kind == "last":
             last = tf.maximum(tf.reduce_sum(tf.cast(mask, tf.int32), axis=1) - 1, 0)
             return tf.gather(x, last, batch_dims=1)
-        return tf.reduce_sum(_softmax(self.score(x), own) * x, axis=1)
+        return tf.reduce_sum(masked_softmax(self.score(x), mask[:, :, None]) * x, axis=1)
 
     def compute_output_shape(self, shapes):
         return (shapes[0][0], shapes[0][2])
@@ -188,13 +154,6 @@ def mean_over(x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 def max_over(x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     greatest = tf.reduce_max(tf.where(mask[:, :, None], x, LOWEST), axis=1)
     return kept(greatest, tf.reduce_any(mask, axis=1))
-
-
-def _softmax(scores: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-    """Softmax over axis 1 of what ``own`` (0 or 1) lets count; all 0 where nothing does."""
-    scores = tf.where(own > 0, scores, LOWEST)
-    shares = tf.exp(scores - tf.stop_gradient(tf.reduce_max(scores, axis=1, keepdims=True))) * own
-    return shares / tf.maximum(tf.reduce_sum(shares, axis=1, keepdims=True), 1e-7)
 
 
 @registered
@@ -227,7 +186,7 @@ def encode(
     """
     x, lengths = Present(number, name=f"{name}_present")([x, presence]), Present(number, name=f"{name}_own")([lengths, presence])
     if modality.kind == "text":
-        mask = OwnSteps(1, name=f"{name}_mask")([x, lengths])
+        mask = Valid(1, name=f"{name}_mask")([x, lengths])
         x = layers.Embedding(vocabulary, modality.size, name=f"{name}_embedding")(x)
         if modality.encoder == "lstm":
             x = layers.LSTM(modality.size, return_sequences=True, name=f"{name}_lstm")(x, mask=mask)
@@ -249,12 +208,12 @@ def encode(
             keys = x if modality.kind == "score" else _salience(name, x, lengths, hertz)
         for layer, filters in enumerate(modality.filters, start=1):
             x = layers.Conv1D(filters, modality.kernel, padding="same", activation="relu", name=f"{name}_convolution_{layer}")(x)
-            x = Masked()([x, OwnSteps(modality.pool ** (layer - 1))([x, lengths])])
+            x = Masked()([x, Valid(modality.pool ** (layer - 1))([x, lengths])])
             x = layers.MaxPooling1D(modality.pool)(x)
         if keys is not None:
             x = layers.Concatenate()([layers.AveragePooling1D(stride)(keys), x])
-        return x, OwnSteps(stride, name=f"{name}_mask")([x, lengths])
-    return x, OwnSteps(1, name=f"{name}_mask")([x, AllSteps(number)([x, presence])])
+        return x, Valid(stride, name=f"{name}_mask")([x, lengths])
+    return x, Valid(1, name=f"{name}_mask")([x, AllSteps(number)([x, presence])])
 
 
 def _salience(name: str, x: Any, lengths: Any, hertz: Sequence[float]) -> Any:
@@ -262,4 +221,4 @@ def _salience(name: str, x: Any, lengths: Any, hertz: Sequence[float]) -> Any:
     keys = harmonics.Harmonics(hertz, name=f"{name}_harmonics")(x)
     keys = masking.Masked(1)([layers.Conv2D(8, 3, padding="same", activation="relu", name=f"{name}_keys")(keys), lengths])
     keys = layers.Conv2D(1, 3, padding="same", activation="softplus", name=f"{name}_salience")(keys)  # one ReLU may die
-    return Masked()([layers.Reshape((-1, keys.shape[2]))(keys), OwnSteps(1)([x, lengths])])
+    return Masked()([layers.Reshape((-1, keys.shape[2]))(keys), Valid(1)([x, lengths])])

@@ -3,7 +3,7 @@
 Conventions: one row of the table is one clip: what belongs together stands in one row. A value of none (null, NaN): the clip lacks the
 modality. Every fault is refused with the setting, the clip and the value.
 
-Contents: `check_column`, `values_of`, `tokens`, `notes`, `picture`, `numbers`, `roll_of`.
+Contents: `check_column`, `values_of`, `tokens`, `notes`, `picture`, `numbers`.
 """
 
 from typing import Any
@@ -12,11 +12,10 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 
+from audiomtl.data.scores import HIGHEST, LOWEST
 from audiomtl.errors import UserError
 from audiomtl.families.fusion.settings import Modality
 from audiomtl.settings.faults import nearest, show
-
-LOWEST_KEY, KEYS = 21, 88  # MIDI pitch of a piano's lowest key, A0; its highest is 108, C8
 
 
 def check_column(table: pd.DataFrame, name: str, modality: Modality, label: str) -> None:
@@ -92,7 +91,7 @@ def notes(value: Any, place: str) -> np.ndarray:
     except (TypeError, ValueError):
         raise UserError(f"{place}: {show(value)}: must be a list of (onset seconds, offset seconds, MIDI pitch)") from None
     for onset, offset, pitch in found:
-        if not (LOWEST_KEY <= pitch < LOWEST_KEY + KEYS and pitch == round(pitch)):
+        if not (LOWEST <= pitch <= HIGHEST and pitch == round(pitch)):
             raise UserError(f"{place}: a note of MIDI pitch {pitch:g}: a piano has whole pitches from 21 to 108; transpose or remove it")
         if not 0 <= onset < offset < np.inf:
             raise UserError(f"{place}: a note from {onset:g} to {offset:g} s: 0 <= onset < offset must hold")
@@ -121,12 +120,3 @@ def numbers(value: Any, place: str) -> np.ndarray:
     if found.ndim != 1 or not np.isfinite(found).all():
         raise UserError(f"{place}: {show(value)}: must be a list of finite numbers; a clip that lacks them has none (null) there")
     return found
-
-
-def roll_of(notes: np.ndarray, n_frames: int, hop_seconds: float) -> np.ndarray:
-    """Piano roll (n_frames, 88): 1 while a key is held, from the frame nearest to its onset, at least one; none behind ``n_frames``."""
-    roll = np.zeros((n_frames, KEYS), np.float32)
-    for onset, offset, pitch in notes:
-        first = round(onset / hop_seconds)
-        roll[first : max(first + 1, round(offset / hop_seconds)), int(pitch) - LOWEST_KEY] = 1
-    return roll

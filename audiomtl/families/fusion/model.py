@@ -21,15 +21,17 @@ from keras import layers
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data.features import frame_of
 from audiomtl.data.pipeline import batch_order, pad
 from audiomtl.data.scaling import Scaler
+from audiomtl.data.scores import KEYS, piano_roll
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.fusion import inputs as modalities
+from audiomtl.families.fusion import joins
 from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
-from audiomtl.families.fusion.joins import join
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
@@ -121,7 +123,7 @@ def _fit(raw: dict[str, dict[str, Any]], train: list[str], classes: tuple[str, .
             frames += known
             shapes[name] = (None, settings.features.n_bands)  # type: ignore[assignment]
         elif modality.kind == "score":
-            shapes[name] = (None, modalities.KEYS)  # type: ignore[assignment]
+            shapes[name] = (None, KEYS)  # type: ignore[assignment]
         else:
             shapes[name] = known[0].shape
             if modality.kind == "table":
@@ -161,10 +163,10 @@ def _collate(examples: Sequence[Example], settings: Settings, known: Known, abse
             elif modality.kind == "audio":
                 value = scaling.apply(value, known.scaler)
             elif modality.kind == "score":
-                hop, sound = settings.features.hop_samples / settings.features.sample_rate, one.values[audio] if audio else None
+                sound = one.values[audio] if audio else None
                 # on the grid of the sound, frame by frame
-                frames = len(sound) if sound is not None else round(float(value[:, 1].max(initial=0)) / hop) + 1
-                value = modalities.roll_of(value, frames, hop)
+                frames = len(sound) if sound is not None else int(frame_of(value[:, 1].max(initial=0), settings.features)) + 1
+                value = piano_roll([(*times, int(pitch)) for *times, pitch in value], frames, settings.features.seconds_per_frame)
             rows.append(value)
         batch[name], batch[f"{name}_length"] = pad(rows)
     return batch | {
@@ -198,8 +200,8 @@ def network(settings: Settings, known: Known, seed: int | None = None) -> keras.
         vectors[name] = PoolSteps(modality.pooling, name=f"{name}_pooled")(list(sequences[name]))
     on_grid = _on_grid(settings)
     weights = [modality.weight for modality in used.values()]
-    x = join(settings.join, presence, vectors, sequences, classes=len(known.classes), weights=weights, on_grid=on_grid)
-    if settings.join.kind == "late":
+    x = joins.join(settings.join, presence, vectors, sequences, classes=len(known.classes), weights=weights, on_grid=on_grid)
+    if getattr(joins.kind(settings.join.kind), "GIVES_LOGITS", False):
         return keras.Model(inputs, layers.Softmax(name="classes")(x), name="fusion")
     for number, units in enumerate(settings.join.hidden, start=1):
         x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x

@@ -1,11 +1,12 @@
 """Settings of fusion (``models/fusion.py``): several inputs of a clip, one label."""
 
 import re
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import Count, Integers, Positive, Share, Strings, Table, used_when
 
@@ -62,9 +63,7 @@ class Modality(Table):
 class Join(Table):
     """How modalities become one vector (``nn/fusion.py``). One flat table: keys that the kind does not use have no effect."""
 
-    kind: Literal["average", "weighted", "concatenation", "gated", "bilinear", "late", "film", "cross_attention", "aligned"] = Field(
-        description="How modalities become one vector."
-    )
+    kind: Annotated[str, FileIn("audiomtl.families.fusion.joins")] = Field(description="How modalities become one vector.")
     size: Count = used_when(
         {"kind": ("average", "weighted", "gated", "bilinear", "late", "film", "cross_attention", "aligned")},
         description="Size of the modalities' projections; for cross_attention a multiple of heads.",

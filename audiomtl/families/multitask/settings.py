@@ -104,18 +104,9 @@ class Coupling(Table):
 class Balancing(Table):
     """How the losses become one step (``nn/balancing.py``). One flat table: keys that the method does not use have no effect."""
 
-    method: Literal[
-        "fixed",
-        "uncertainty",
-        "dynamic_weight_average",
-        "random",
-        "geometric",
-        "gradnorm",
-        "pcgrad",
-        "cagrad",
-        "mgda",
-        "imtl",
-    ] = Field(description="How the losses of the heads become one step.")
+    method: Annotated[str, FileIn("audiomtl.families.multitask.balancing")] = Field(
+        description="How the losses of the heads become one step."
+    )
     temperature: Positive = used_when(
         {"method": "dynamic_weight_average"}, description="Temperature of the softmax over the losses' rates of change, above 0."
     )

@@ -7,7 +7,6 @@ that ask at once wait for each other: what one has computed the others read.
 Contents: `EmbeddingStore`.
 """
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import tensorflow as tf
 from audiomtl import definitions
 from audiomtl.data import audio, fetch, files, store
 from audiomtl.nn import yamnet
+from audiomtl.system import locked
 
 VERSION = 1  # saved with every model that reads them: raise it when their numbers change
 # their code and packages are in every key
@@ -60,8 +60,7 @@ class EmbeddingStore:
         store._allow_open_files(len(sounds))
         entries = self._there(sounds)
         if len(entries) < len(sounds):
-            with (self.folder / "lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(self.folder / "lock"):
                 entries |= self._there([key for key in sounds if key not in entries])  # of another process, meanwhile
                 for key, rows in self._computed({key: path for key, path in sounds.items() if key not in entries}):
                     entries[key] = store._write(self._place(key), key, rows)

@@ -14,11 +14,8 @@ from keras import layers
 
 from audiomtl.families.transfer.settings import Head, PatchPooling
 from audiomtl.nn.bags import Bags, ToOne
-from audiomtl.nn.pooling import pooling_layer
+from audiomtl.nn.pooling import kind, pooling_layer
 from audiomtl.settings.pooling import Pooling as PoolingSettings
-
-BY_RANK = ("max", "quantile", "top_k")  # operators that choose by order: their bounds are those of probabilities
-FROM_ZERO = (*BY_RANK, "log_sum_exp")  # operators that take zeros, which stand behind the end, for the least there is
 
 
 def head_network(head: Head, pooling: PatchPooling, *, size: int, classes: int, mean: np.ndarray, deviation: np.ndarray) -> keras.Model:
@@ -100,13 +97,14 @@ class Pool(layers.Layer):
 
     def call(self, inputs):
         values, features, counts = inputs
-        if self.options["name"] not in FROM_ZERO:
+        operator = kind(self.options["name"])
+        if not getattr(operator, "FROM_ZERO", False):
             return self.operator([values, features, counts])
         valid = tf.sequence_mask(counts, tf.shape(values)[1])[:, :, None]
         low = tf.reduce_min(tf.where(valid, values, values.dtype.max), axis=1, keepdims=True)
         span = tf.reduce_max(tf.where(valid, values, values.dtype.min), axis=1, keepdims=True) - low
         low = tf.stop_gradient(low)
-        span = tf.stop_gradient(tf.maximum(span, 1e-12)) if self.options["name"] in BY_RANK else tf.ones_like(span)
+        span = tf.stop_gradient(tf.maximum(span, 1e-12)) if getattr(operator, "BY_RANK", False) else tf.ones_like(span)
         pooled, weights = self.operator([(values - low) / span, features, counts])
         return pooled * span[:, 0] + low[:, 0], weights
 

@@ -6,7 +6,6 @@ step, so that replaying epochs after a crash leaves each step once. Contents: `T
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -21,7 +20,7 @@ import mlflow
 import psutil
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
-from audiomtl import config, surroundings
+from audiomtl import config, surroundings, system
 from audiomtl.harness.record import provenance
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.workers import Outcome
@@ -41,15 +40,8 @@ def runs_folder() -> Path:
 @contextlib.contextmanager
 def locked(name: str, *, wait: bool = True) -> Iterator[bool]:
     """Hold ``runs/locks/NAME``; yields False at once when another process has it and ``wait`` is off."""
-    path = runs_folder() / "locks" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    with system.locked(runs_folder() / "locks" / name, wait=wait) as mine:
+        yield mine
 
 
 class Tracking:

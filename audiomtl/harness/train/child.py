@@ -8,7 +8,6 @@ Contents: `Job`, `Result`, `run`, `tell_device`.
 """
 
 import contextlib
-import fcntl
 import importlib
 import json
 import os
@@ -26,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from audiomtl.system import locked
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[st
     os.dup2(log.fileno(), sys.stderr.fileno())
     try:
         _check_sources(sources)
-        with _lock(job.checkpoint):
+        with locked(job.checkpoint / "lock"):  # waits while a child whose worker died still has it
             result = _train(job, pipe, answers, threads, slot)
         message: tuple[str, Any] = ("done", result)
     except Exception as error:
@@ -108,15 +109,6 @@ def _listen(pipe: Connection, answers: "queue.Queue[bool]") -> None:
             answers.put(pipe.recv())
     except (EOFError, OSError):
         os._exit(3)
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Any:
-    """Hold the folder's lock; wait while a child whose worker died still has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _plain_columns(table: Any, besides: Any) -> Any:

@@ -9,6 +9,8 @@ from keras import layers
 from audiomtl.errors import UserError
 from audiomtl.families.fusion import joins as fusion
 from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
+from audiomtl.families.fusion.joins import _attention as attention
+from audiomtl.families.fusion.joins import aligned
 from audiomtl.families.fusion.settings import Join, Modality
 from audiomtl.nn.fit import seed_everything
 
@@ -231,11 +233,11 @@ def test_attention_finds_what_it_asks_for() -> None:
     query = tf.constant(np.eye(4, dtype=np.float32)[None, :2] * 50)
     key = tf.constant(np.eye(4, dtype=np.float32)[None])
     value = tf.constant(np.arange(16, dtype=np.float32).reshape(1, 4, 4))
-    assert np.allclose(fusion._attend(query, key, value, tf.ones((1, 4), bool), 1), value[:, :2], atol=1e-4)
-    masked = fusion._attend(query, key, value, tf.constant([[False, True, True, True]]), 1)
+    assert np.allclose(attention.attend(query, key, value, tf.ones((1, 4), bool), 1), value[:, :2], atol=1e-4)
+    masked = attention.attend(query, key, value, tf.constant([[False, True, True, True]]), 1)
     assert np.allclose(masked[0, 1], value[0, 1], atol=1e-4) and np.allclose(masked[0, 0], value[0, 1:].numpy().mean(axis=0), atol=1e-4)
-    assert not np.any(fusion._attend(query, key, value, tf.zeros((1, 4), bool), 1))
-    two = fusion._attend(query, key, value, tf.ones((1, 4), bool), 2)  # each head sees its own half
+    assert not np.any(attention.attend(query, key, value, tf.zeros((1, 4), bool), 1))
+    two = attention.attend(query, key, value, tf.ones((1, 4), bool), 2)  # each head sees its own half
     assert np.allclose(two[0, 0, :2], value[0, 0, :2], atol=1e-4)
     assert np.allclose(two[0, 0, 2:], value[0, :, 2:].numpy().mean(axis=0), atol=1e-4)
 
@@ -327,15 +329,15 @@ def test_attention_of_aligned_keeps_near_the_same_place() -> None:
     """By hand: equal scores, less the trained factor times the squared distance of relative places."""
     zeros, value = np.zeros((1, 4, 2), np.float32), np.arange(8, dtype=np.float32).reshape(1, 4, 2)
     mask = np.array([[True, True, True, False]])
-    place = fusion._place(tf.constant(mask))
+    place = attention.place(tf.constant(mask))
     assert np.allclose(place, [[0, 1 / 3, 2 / 3, 1]])
     less = 30.0 * (np.array([0, 0.25, 0.5, 0.75])[None, None, :, None] - place.numpy()[:, None, None, :]) ** 2
-    found = fusion._attend(tf.constant(zeros), tf.constant(zeros), tf.constant(value), tf.constant(mask), 1, less.astype(np.float32))
+    found = attention.attend(tf.constant(zeros), tf.constant(zeros), tf.constant(value), tf.constant(mask), 1, less.astype(np.float32))
     scores = np.exp(-less[0, 0, :, :3])
     assert np.allclose(found[0], (scores / scores.sum(axis=1, keepdims=True)) @ value[0, :3], atol=1e-5)
     model = joined("aligned", tensors())
     narrow = [one for one in model.trainable_variables if one.path.endswith("narrow_words")]
-    assert len(narrow) == 1 and narrow[0].numpy() == pytest.approx(fusion.NARROW, abs=1)
+    assert len(narrow) == 1 and narrow[0].numpy() == pytest.approx(aligned.NARROW, abs=1)
     narrow[0].assign(1.0)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model(tensors()) ** 2)
@@ -343,7 +345,7 @@ def test_attention_of_aligned_keeps_near_the_same_place() -> None:
 
 
 def test_aligned_compares_what_comes_as_it_is_at_first() -> None:
-    layer = fusion.Aligned(NAMES, 6, "audio", ["audio", "score"], 1)
+    layer = aligned.Aligned(NAMES, 6, "audio", ["audio", "score"], 1)
     layer.build([(None, 3), *((None, size) for size in SIZES), *((None, None, size) for size in SIZES), *[(None, None)] * 3])
     assert np.array_equal(layer.to_size[0].kernel.numpy(), np.eye(6)) and np.array_equal(layer.to_size[2].kernel.numpy(), np.eye(4, 6))
 

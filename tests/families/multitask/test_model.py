@@ -11,7 +11,7 @@ import tensorflow as tf
 from audiomtl.data import audio, catalog, scaling
 from audiomtl.errors import UserError
 from audiomtl.families.multitask import model as multitask
-from audiomtl.families.multitask.balancing import METHODS
+from audiomtl.families.multitask.balancing import methods
 from audiomtl.families.multitask.examples import collate
 from audiomtl.families.multitask.heads import kind
 from audiomtl.nn.fit import seed_everything
@@ -366,7 +366,7 @@ def test_coupled_heads_have_the_same_classes(use, table) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", methods())
 def test_every_method_trains(use, eagerly, method) -> None:
     fitted, _ = trained(settings(balancing__method=method, heads__activity__labelled_share=0.3))
     history = fitted.fit.history

@@ -4,31 +4,25 @@ Conventions: `fit` sees the train clips only. It is called with the train side a
 saved with the model, so that validation, test and later sounds are scaled by train's numbers. Clip-wise kinds have nothing to fit:
 they look at the one clip they scale.
 
-=============== ======================================================================
-none            as stored
-minmax          each clip to [-1, 1], by its own least and greatest value
-minmax_01       the same to [0, 1]
-standard_clip   each clip less its own mean, over its own deviation (all its bands)
-standard_train  less one mean, over one deviation, of all train frames and bands
-per_band_train  less a mean, over a deviation, of each band over all train frames
-=============== ======================================================================
+One file for each kind, found by its name, with a function ``scaled(values, scaler)``: (n_frames, n_bands) float32, which it may change, to
+the same. ``OF_TRAIN = "all"`` (one mean and deviation) or ``"bands"`` (one for each band) says what the train side is asked for.
 
 What does not vary (a silent clip; a band that is constant in train) has no scale: it becomes zero, never NaN.
 
-Contents: `Scaler`, `fit`, `apply`, `to_json`, `from_json`.
+Contents: `Scaler`, `fit`, `apply`, `standardised`, `to_json`, `from_json`, `kind_of`.
 """
 
+import importlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import get_args
+from types import ModuleType
 
 import numpy as np
 
 from audiomtl.errors import UserError
-from audiomtl.settings.shared import Scaling
+from audiomtl.settings import named
 
-TRAIN_KINDS = ("standard_train", "per_band_train")
 CONSTANT = 1e-6  # a spread below this share of the values is float32 rounding, no signal
 
 
@@ -36,12 +30,12 @@ CONSTANT = 1e-6  # a spread below this share of the values is float32 rounding, 
 class Scaler:
     """A fitted scaling: arrays of shape (1,) for standard_train, (n_bands,) for per_band_train, (0,) for all others; float64."""
 
-    kind: Scaling
+    kind: str
     mean: np.ndarray
     deviation: np.ndarray
 
 
-def fit(frames: Iterable[np.ndarray], kind: Scaling) -> Scaler:
+def fit(frames: Iterable[np.ndarray], kind: str) -> Scaler:
     """Learn a scaling from the train clips: one pass, one clip in memory at a time.
 
     Parameters
@@ -61,14 +55,13 @@ def fit(frames: Iterable[np.ndarray], kind: Scaling) -> Scaler:
     Means and squared deviations are accumulated clip by clip in float64 (Chan, Golub and LeVeque, 1979), which loses nothing
     where a sum of squares would, with means far from zero.
     """
-    if kind not in get_args(Scaling):
-        raise UserError(f"features.scaling must be one of {', '.join(get_args(Scaling))}, but got {kind}")
-    if kind not in TRAIN_KINDS:
+    of_train = getattr(kind_of(kind), "OF_TRAIN", "")
+    if not of_train:
         return _frozen(kind, np.empty(0), np.empty(0))
     count, mean, squares = 0, np.zeros(1), np.zeros(1)
     for number, clip in enumerate(frames):
         values = np.asarray(clip, dtype=np.float64)  # (frames, bands)
-        if kind == "standard_train":
+        if of_train == "all":
             values = values.reshape(-1, 1)
         elif count == 0:
             mean, squares = np.zeros(values.shape[1]), np.zeros(values.shape[1])
@@ -109,25 +102,26 @@ def apply(frames: np.ndarray, scaler: Scaler) -> np.ndarray:  # (n_frames, n_ban
         The scaler was fitted on another number of bands.
     """
     values = np.array(frames, dtype=np.float32)
-    if scaler.kind == "none" or not values.size:
+    if not values.size:
         return values
-    if scaler.kind in ("minmax", "minmax_01"):
-        low, high = values.min(), values.max()
-        if high - low <= CONSTANT * max(abs(low), abs(high)):
-            return np.zeros_like(values)
-        values -= low
-        values /= high - low
-        return values if scaler.kind == "minmax_01" else values * np.float32(2) - np.float32(1)
-    if scaler.kind == "standard_clip":
-        mean, deviation = np.atleast_1d(values.mean(dtype=np.float64)), np.atleast_1d(values.std(dtype=np.float64))
-    else:
-        mean, deviation = scaler.mean, scaler.deviation
+    return kind_of(scaler.kind).scaled(values, scaler)
+
+
+def standardised(values: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Values less a mean, over a deviation, both (1,) or (n_bands,); what does not vary becomes 0."""
     if len(mean) not in (1, values.shape[1]):
         raise UserError(f"the scaler was fitted on {len(mean)} bands, but the features have {values.shape[1]}; they need the same settings")
     varies = deviation > CONSTANT * np.abs(mean)  # (1,) or (bands,)
     values -= mean.astype(np.float32)
     values *= np.where(varies, 1 / np.where(varies, deviation, 1), 0).astype(np.float32)
     return values
+
+
+def kind_of(name: str) -> ModuleType:
+    """The module of a kind of scaling."""
+    if name not in (known := named.names(__name__)):
+        raise UserError(f"features.scaling must be one of {', '.join(known)}, but got {name}")
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def to_json(scaler: Scaler) -> str:
@@ -146,13 +140,14 @@ def from_json(text: str) -> Scaler:
     try:
         fields = json.loads(text)
         kind, mean, deviation = fields["kind"], np.array(fields["mean"], dtype=np.float64), np.array(fields["deviation"], dtype=np.float64)
-        if kind not in get_args(Scaling) or mean.ndim != 1 or mean.shape != deviation.shape or (kind in TRAIN_KINDS) != bool(mean.size):
+        fitted = kind in named.names(__name__) and hasattr(kind_of(kind), "OF_TRAIN")
+        if kind not in named.names(__name__) or mean.ndim != 1 or mean.shape != deviation.shape or fitted != bool(mean.size):
             raise ValueError(f"kind {kind} with {mean.shape} means and {deviation.shape} deviations")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"this is no saved scaler ({error}); train again or take the file that was saved with the model") from error
     return _frozen(kind, mean, deviation)
 
 
-def _frozen(kind: Scaling, mean: np.ndarray, deviation: np.ndarray) -> Scaler:
+def _frozen(kind: str, mean: np.ndarray, deviation: np.ndarray) -> Scaler:
     mean.flags.writeable = deviation.flags.writeable = False
     return Scaler(kind, mean, deviation)

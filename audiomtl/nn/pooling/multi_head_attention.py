@@ -1,0 +1,33 @@
+"""multi_head_attention: learned queries."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from audiomtl.nn.pooling import PoolingLayer, weighted
+from audiomtl.nn.softmax import masked_softmax
+from audiomtl.settings.pooling import Pooling as Settings
+
+
+def layer(settings: Settings) -> layers.Layer:
+    return MultiHeadAttention(settings.heads, name="pooling")
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class MultiHeadAttention(PoolingLayer):
+    """Learned queries, one per head, over the features by scaled dot product; the heads' weights are averaged (Lee et al., 2019)."""
+
+    def __init__(self, heads: int, **options) -> None:
+        super().__init__(**options)
+        self.heads = heads
+        self.queries = layers.Dense(heads, use_bias=False)
+
+    def build(self, shapes):
+        self.queries.build(shapes[1])
+
+    def pool(self, probabilities, features, valid):
+        scores = self.queries(features) / tf.sqrt(tf.cast(tf.shape(features)[2], tf.float32))  # (bags, windows, heads)
+        return weighted(probabilities, tf.reduce_mean(masked_softmax(scores, valid), axis=2, keepdims=True))
+
+    def get_config(self):
+        return super().get_config() | {"heads": self.heads}

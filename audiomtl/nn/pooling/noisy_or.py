@@ -1,0 +1,16 @@
+"""noisy_or: independent causes."""
+
+import tensorflow as tf
+
+from audiomtl.nn.softmax import SMALLEST, masked_softmax
+
+
+def pool(p, valid, layer):
+    """``1 - prod(1 - p)``: instances are independent causes (Maron and Lozano-Perez, 1998). Weights are shares of -log(1 - p)."""
+    evidence = -tf.math.log1p(-tf.minimum(p, 1 - SMALLEST)) * tf.cast(valid, tf.float32)
+    total = tf.reduce_sum(evidence, axis=1)
+    even = masked_softmax(tf.zeros_like(p), valid)
+    shares = tf.where(total[:, None] > SMALLEST, evidence / tf.maximum(total[:, None], SMALLEST), even)
+    # one window is that window: 1 - exp(log(1 - p)) loses digits near 1
+    alone = tf.reduce_sum(tf.cast(valid, tf.float32), axis=1) == 1
+    return tf.where(alone, tf.reduce_sum(p, axis=1), -tf.math.expm1(-total)), tf.stop_gradient(shares)
