@@ -16,6 +16,7 @@ from audiomtl.settings.datasets import dataset, datasets
 from audiomtl.settings.family import families, family
 from audiomtl.settings.faults import nearest
 from audiomtl.settings.fields import Setting, plain, settings_in
+from audiomtl.settings.named import FileIn
 from audiomtl.settings.study import Study
 
 STUDY = "study"
@@ -105,6 +106,8 @@ def _type(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     metadata = [*getattr(annotation, "__metadata__", ()), *metadata]
     inner = plain(annotation)
     origin = get_origin(inner)
+    if files := [one for one in metadata if isinstance(one, FileIn)]:
+        return " or ".join(_shown(name) for name in files[0].choices)
     if origin is Literal:
         return " or ".join(_shown(value) for value in get_args(inner))
     if origin in (tuple, list):
