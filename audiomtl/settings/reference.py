@@ -16,6 +16,7 @@ from audiomtl.settings.datasets import dataset, datasets
 from audiomtl.settings.family import families, family
 from audiomtl.settings.faults import nearest
 from audiomtl.settings.fields import Setting, plain, settings_in
+from audiomtl.settings.named import FileIn
 from audiomtl.settings.study import Study
 
 STUDY = "study"
@@ -70,7 +71,8 @@ def as_markdown() -> str:
     count = Counter(row for found in own.values() for row in found)
     shared = [row for row in dict.fromkeys(row for found in own.values() for row in found) if count[row] > 1]
     parts = [
-        "# Settings\n\nWritten by `audiomtl settings --markdown`. A setting that the chosen kinds do not use may be left out of the file; "
+        "# All settings\n\nWritten by `audiomtl settings --markdown`. "
+        "A setting that the chosen kinds do not use may be left out of the file; "
         "one that they use must be in it, unless its description names a default.",
         _section("Settings that families share", [row for row in shared if not row.path.startswith("data.")]),
         *(_section(f"Family {name}", [row for row in found if count[row] == 1]) for name, found in own.items()),
@@ -104,6 +106,8 @@ def _type(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     metadata = [*getattr(annotation, "__metadata__", ()), *metadata]
     inner = plain(annotation)
     origin = get_origin(inner)
+    if files := [one for one in metadata if isinstance(one, FileIn)]:
+        return " or ".join(_shown(name) for name in files[0].choices)
     if origin is Literal:
         return " or ".join(_shown(value) for value in get_args(inner))
     if origin in (tuple, list):

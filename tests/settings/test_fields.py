@@ -160,11 +160,16 @@ def test_the_list_says_type_range_and_use(monkeypatch, capsys):
 
 def test_the_reference_has_every_setting_once(monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, "settings", "--markdown")
-    assert code == 0 and out.startswith("# Settings\n")
+    assert code == 0 and out.startswith("# All settings\n")
     for name in families():
         for setting in settings_in(family("settings", name).Settings):
             assert setting.never or f"| `{setting.path}` |" in out
     assert out.count("| `optimizer.momentum` |") == 2  # that of transfer has a condition more
+
+
+def test_the_reference_in_the_docs_is_that_of_the_code():
+    path = PROJECT / "docs" / "reference" / "all-settings.md"
+    assert path.read_text(encoding="utf-8") == reference.as_markdown() + "\n", f"run: audiomtl settings --markdown > {path}"
 
 
 def test_an_unknown_name_is_one_line(monkeypatch, capsys):

@@ -27,6 +27,7 @@ from pydantic import Field, model_validator
 from audiomtl.data import audio
 from audiomtl.data.corpora import made
 from audiomtl.data.corpora import synthesizer as synth
+from audiomtl.data.corpora.styles import MAJOR, MINOR, STYLES, Style, on
 from audiomtl.data.corpora.synthesizer import SAMPLE_RATE, Timbre
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
@@ -61,138 +62,6 @@ FOREIGN_HITS = 0.04  # share of empty steps that get a hit
 FOREIGN_BARS = 0.25  # share of a passage's bars that follow another style's drums
 NOISE_DB = (-45.0, -30.0)  # of an artist's recordings, re full scale
 PEAK = 0.8
-
-
-@dataclass(frozen=True)
-class Style:
-    """Patterns of one bar, a character a step: ``x`` a hit, ``.`` none; a bass plays ``x`` the root, ``5`` the fifth, ``8`` the octave."""
-
-    beats: int
-    steps_per_beat: int
-    kick: str
-    snare: str
-    rim: str
-    hat: str
-    bass: str
-    chord: str
-    bass_steps: int  # how long a bass note is held
-    chord_steps: int
-    progression: tuple[tuple[int, ...], ...]  # a chord per bar, in semitones above the key
-
-
-MAJOR, MINOR, SEVENTH = (0, 4, 7), (0, 3, 7), (0, 4, 7, 10)
-
-
-def _on(root: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(root + step for step in shape)
-
-
-STYLES = {
-    "bossa": Style(
-        4,
-        4,
-        kick="x..xx..xx..xx..x",
-        snare="................",
-        rim="x..x..x...x..x..",
-        hat="x.x.x.x.x.x.x.x.",
-        bass="x..55..55..xx..x",
-        chord="x..x..x...x.x...",
-        bass_steps=2,
-        chord_steps=2,
-        progression=(_on(0, (0, 4, 7, 11)), _on(2, (0, 3, 7, 10)), _on(7, SEVENTH), _on(0, (0, 4, 7, 11))),
-    ),
-    "breakbeat": Style(
-        4,
-        4,
-        kick="x.x.......xx....",
-        snare="....x..x.x..x..x",
-        rim="................",
-        hat="xxxxxxxxxxxxxxxx",
-        bass="x.....8.x..8..5.",
-        chord="x...............",
-        bass_steps=1,
-        chord_steps=12,
-        progression=(_on(0, MINOR), _on(0, MINOR), _on(-2, MAJOR), _on(-2, MAJOR)),
-    ),
-    "house": Style(
-        4,
-        4,
-        kick="x...x...x...x...",
-        snare="....x.......x...",
-        rim="................",
-        hat="..x...x...x...x.",
-        bass="..x...x...x...x.",
-        chord="...x..x....x..x.",
-        bass_steps=2,
-        chord_steps=1,
-        progression=(_on(0, MINOR), _on(-4, MAJOR), _on(3, MAJOR), _on(-2, MAJOR)),
-    ),
-    "reggae": Style(
-        4,
-        4,
-        kick="........x.......",
-        snare="................",
-        rim="........x.......",
-        hat="x..xx..xx..xx..x",
-        bass="x..x..5.....8.5.",
-        chord="....x.......x...",
-        bass_steps=3,
-        chord_steps=1,
-        progression=(_on(0, MAJOR), _on(5, MAJOR), _on(0, MAJOR), _on(7, MAJOR)),
-    ),
-    "shuffle": Style(
-        4,
-        3,
-        kick="x.....x.....",
-        snare="...x.....x..",
-        rim="............",
-        hat="x.xx.xx.xx.x",
-        bass="x.x5.58.85.5",
-        chord="x.....x.....",
-        bass_steps=1,
-        chord_steps=2,
-        progression=(_on(0, SEVENTH), _on(5, SEVENTH), _on(0, SEVENTH), _on(7, SEVENTH)),
-    ),
-    "waltz": Style(
-        3,
-        4,
-        kick="x...........",
-        snare="............",
-        rim="............",
-        hat="....x...x...",
-        bass="x...........",
-        chord="....x...x...",
-        bass_steps=4,
-        chord_steps=2,
-        progression=(_on(0, MAJOR), _on(0, MAJOR), _on(7, SEVENTH), _on(0, MAJOR)),
-    ),
-    "march": Style(
-        4,
-        4,
-        kick="x.......x.......",
-        snare="x.xxx.x.x.xxx.xx",
-        rim="................",
-        hat="................",
-        bass="x...5...x...5...",
-        chord="....x.......x...",
-        bass_steps=3,
-        chord_steps=2,
-        progression=(_on(0, MAJOR), _on(7, MAJOR), _on(5, MAJOR), _on(0, MAJOR)),
-    ),
-    "rock": Style(
-        4,
-        4,
-        kick="x.....x.x.x.....",
-        snare="....x.......x...",
-        rim="................",
-        hat="x.x.x.x.x.x.x.x.",
-        bass="x.x.x.x.x.x.x.x.",
-        chord="x.x.x.x.x.x.x.x.",
-        bass_steps=2,
-        chord_steps=2,
-        progression=(_on(0, (0, 7, 12)), _on(-2, (0, 7, 12)), _on(5, (0, 7, 12)), _on(0, (0, 7, 12))),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -406,7 +275,7 @@ def _neutral_bar(
 ) -> None:
     """Four beats that any style could have: a held chord, a long bass note or none, a few hits on quarters, the melody."""
     level = dict(zip(("kick", "snare", "rim", "hat", "bass", "chords", "lead"), artist.levels, strict=True))
-    shape = _on(int(random.choice([0, 5, 7, -2, -4])), (MAJOR, MINOR)[int(random.integers(2))])
+    shape = on(int(random.choice([0, 5, 7, -2, -4])), (MAJOR, MINOR)[int(random.integers(2))])
     _add(y, start, synth.chord(artist.chords, tuple(key + tone for tone in shape), int(4 * beat)), level["chords"])
     if random.random() < 0.6:
         _add(y, start, synth.note(artist.bass, key - 12 + shape[0], int(random.integers(1, 5) * beat)), level["bass"])
