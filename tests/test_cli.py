@@ -14,6 +14,7 @@ import typer
 
 import audiomtl
 from audiomtl import cli, harness
+from audiomtl.cli import runs
 from audiomtl.errors import MissingData, UserError
 
 PROJECT = Path(__file__).parents[1]
@@ -234,7 +235,7 @@ def test_a_bug_is_seen_whole(error, raising, monkeypatch):
 def test_scores_that_do_not_come_back_are_exit_code_1(name, well, monkeypatch, capsys):
     """`make best-NAME` fails by this code alone."""
     monkeypatch.chdir(PROJECT)
-    monkeypatch.setattr(cli, "_with_data", lambda settings: None)
+    monkeypatch.setattr(runs, "with_data", lambda settings: None)
     monkeypatch.setattr(harness, name, SimpleNamespace(**{name: lambda *_, **__: well}), raising=False)
     monkeypatch.setitem(sys.modules, f"audiomtl.harness.{name}", getattr(harness, name))  # the real one imports mlflow
     assert run(monkeypatch, capsys, name, "quickstart")[0] == (0 if well else 1)
@@ -246,5 +247,5 @@ def test_an_experiment_without_its_data_is_skipped_with_a_line(name, monkeypatch
         raise MissingData("data/emodb: not there")
 
     monkeypatch.chdir(PROJECT)
-    monkeypatch.setattr(cli, "_with_data", absent)
+    monkeypatch.setattr(runs, "with_data", absent)
     assert run(monkeypatch, capsys, name, "quickstart") == (0, "quickstart: skipped: data/emodb: not there\n", "")

@@ -260,10 +260,9 @@ def test_nothing_is_looked_up_by_name_behind_the_keys_back() -> None:
     """Modules that are imported by a computed name are not seen: each place is known, and its names stand among the roots."""
     places = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if "import_module(" in path.read_text(encoding="utf-8")}
     assert places == {
-        "settings/family.py",
-        "settings/datasets.py",
-        "families/contract.py",
-        "families/multitask/heads/__init__.py",
-        "harness/train/child.py",
-        "harness/use/models.py",
+        *("settings/family.py", "settings/datasets.py"),  # families and data sets
+        *("data/scaling/__init__.py", "nn/pooling/__init__.py"),  # these and the next three by `settings.named.modules`
+        *("families/fusion/joins/__init__.py", "families/multitask/balancing/__init__.py", "families/multitask/heads/__init__.py"),
+        "families/contract.py",  # when a saved model is loaded
+        *("harness/train/child.py", "harness/use/models.py"),  # packages that are roots already; what a trained model does
     }

@@ -66,3 +66,20 @@ def test_the_code_and_packages_that_compute_are_covered() -> None:
     assert {"tensorflow", "keras", "numpy", "scipy", "soundfile", "soxr", "mir_eval"} <= packages
     assert not [name for name in hashes if name.startswith(("audiomtl.pictures", "audiomtl.harness.record", "audiomtl.families.ctc"))]
     assert {"sklearn"} <= definitions.reached(provenance._roots(config.load_experiment("baseline_esc10").raw))[1]
+
+
+def test_files_that_settings_name_count_for_those_settings() -> None:
+    """A pooling, a scaling, a join, a balancing, a kind of head: looked up by name, so no import shows them."""
+    named = {
+        "mil_songs": ["nn.pooling.", "data.scaling."],
+        "transfer_esc10": ["nn.pooling."],
+        "fusion_pictures": ["families.fusion.joins."],
+        "multitask_singing": ["families.multitask.balancing.", "families.multitask.heads.alignment", "families.multitask.heads.notes"],
+        "ctc_german": ["data.corpora.german_speech.clips", "data.corpora.german_speech.Settings", "data.scaling."],
+    }
+    for experiment, wanted in named.items():
+        roots = provenance._roots(config.load_experiment(experiment).raw)
+        for beginning in wanted:
+            assert [root for root in roots if root.startswith(f"audiomtl.{beginning}")], (experiment, beginning)
+    raw = config.load_experiment("mil_songs").raw
+    assert provenance.code_version(raw) != provenance.code_version(config.override(raw, {"pooling.name": "max"}))
