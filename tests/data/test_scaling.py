@@ -1,16 +1,16 @@
 """`audiomtl.data.scaling`: what each kind does, fitted on train only, exact after saving."""
 
 import warnings
-from typing import get_args
 
 import numpy as np
 import pytest
 
 from audiomtl.data import scaling
 from audiomtl.errors import UserError
+from audiomtl.settings.named import names
 from audiomtl.settings.shared import Scaling
 
-KINDS = get_args(Scaling)
+KINDS = names("audiomtl.data.scaling")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_constant_clips_give_zeros_and_never_nan(kind: Scaling, level: float) ->
     assert np.array_equal(scaled, silence if kind == "none" else np.zeros((13, 4)))
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"none"}))
 def test_rounding_is_no_signal(kind: Scaling) -> None:
     silence = np.full((13, 4), -100.0, dtype=np.float32)
     silence[::2] = np.nextafter(silence[::2], np.float32(0))
