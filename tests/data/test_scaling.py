@@ -131,7 +131,7 @@ def test_a_scaler_cannot_be_changed(clips: list[np.ndarray]) -> None:
         ([], "standard_train", "needs at least one train clip"),
         ([np.zeros((3, 2)), np.zeros((3, 4))], "per_band_train", "train clip 1 has 4 bands, those before it have 2"),
         ([np.full((3, 2), np.nan)], "standard_train", "train clip 0 has features that are not finite"),
-        ([np.zeros((3, 2))], "max", "must be one of none, minmax, .*but got max"),
+        ([np.zeros((3, 2))], "max", "must be one of .*minmax.*none.*but got max"),
     ],
 )
 def test_fit_refuses(clips: list[np.ndarray], kind: Scaling, text: str) -> None:
