@@ -12,6 +12,7 @@ from audiomtl import config
 from audiomtl.data import audio, catalog
 from audiomtl.errors import MissingData, UserError
 from audiomtl.families.transfer import model as transfer
+from audiomtl.families.transfer import patches
 from audiomtl.nn import yamnet
 from audiomtl.nn.classifiers import class_probabilities
 from audiomtl.nn.fit import Checkpoint, seed_everything
@@ -278,9 +279,9 @@ def test_statistics_are_means_and_deviations_of_patches(use, settings, kind) -> 
     size = 2 * some.features.n_bands
     assert {one.patches.shape[1] for one in prepared.examples["train"]} == {size} and fitted.known.weights_digest == ""
     frames = np.random.default_rng(0).normal(size=(200, some.features.n_bands))
-    rows = transfer.statistics(frames, some)
+    rows = patches.statistics(frames, some)
     assert np.allclose(rows[1], np.concatenate([frames[48:146].mean(axis=0), frames[48:146].std(axis=0)]))
-    assert len(rows) == 4 and len(transfer.statistics(frames[:5], some)) == 1
+    assert len(rows) == 4 and len(patches.statistics(frames[:5], some)) == 1
 
 
 def test_stored_embeddings_of_any_other_extractor(use, settings, tmp_path) -> None:

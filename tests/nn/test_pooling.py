@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 from audiomtl.nn import pooling
+from audiomtl.settings.named import names
 from audiomtl.settings.pooling import Pooling as Settings
 
-NAMES = list(Settings.model_fields["name"].annotation.__args__)
+NAMES = names("audiomtl.nn.pooling")
 CLASSES, SIZE = 3, 5
 
 
