@@ -22,13 +22,12 @@ import tensorflow as tf
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, fetch, protocols, splits
 from audiomtl.data.pipeline import batch_order
-from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.transfer import embeddings
 from audiomtl.families.transfer.head import head_network
-from audiomtl.families.transfer.patches import share_of, statistics
+from audiomtl.families.transfer.patches import patch_seconds, patches_of, share_of
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn import yamnet
@@ -81,7 +80,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         raise UserError(f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); two are needed')
     sides = replace(sides, train=share_of(sides.train, settings, seed))
     weights = fetch.weights(settings.extractor.weights) if settings.extractor.kind == "yamnet" else None
-    patches = dict(zip(table["clip_id"], _patches(table, settings, weights), strict=True))
+    patches = dict(zip(table["clip_id"], patches_of(table, settings, weights), strict=True))
     examples = {
         side: [
             Example(clip, patches[clip], classes.index(str(label)))
@@ -93,26 +92,6 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     facts |= {f"{side}/patches": float(sum(len(one.patches) for one in some)) for side, some in examples.items()}
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
     return Prepared(sides, examples, Known(classes, weights, fetch.digest(weights) if weights else ""), facts)
-
-
-def _patches(table: pd.DataFrame, settings: Settings, weights: Path | None) -> list[np.ndarray]:
-    """What the head sees of every clip, (n_patches, size)."""
-    stored = "embedding_path" in table.columns
-    if stored != (settings.extractor.kind == "stored"):
-        raise UserError(
-            f'extractor.kind = "{settings.extractor.kind}": stored embeddings (a column embedding_path) and the kind "stored" need each '
-            f"other, but the clip table has {'embedding_path' if stored else 'no such column'}"
-        )
-    if stored:
-        arrays = [np.asarray(np.load(path, allow_pickle=False), np.float32) for path in table["path"]]
-        wrong = [clip for clip, one in zip(table["clip_id"], arrays, strict=True) if one.ndim != 2 or one.shape[1] != arrays[0].shape[1]]
-        if wrong:
-            raise UserError(f"embedding_path: arrays (patches, {arrays[0].shape[-1]}) are needed; other shapes: {', '.join(wrong[:5])}")
-        return arrays
-    folder = catalog.cache_folder() / "features"
-    if weights:
-        return embeddings.EmbeddingStore(folder, weights, settings.fine_tune.blocks).activations(list(table["path"]))
-    return [statistics(one, settings) for one in FeatureStore(folder).features(list(table["path"]), settings.features)]
 
 
 # ---------------------------------------------------------------- training
@@ -327,14 +306,6 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
             rows.append(row | contract.by_class(classes, shares) | {"weight": float(weight)})
     by_clip = pd.DataFrame(clips).sort_values("clip_id", ignore_index=True)
     return {"predictions": by_clip, "patches": pd.DataFrame(rows).sort_values(["clip_id", "patch"], ignore_index=True)}
-
-
-def patch_seconds(settings: Settings) -> tuple[float, float]:
-    """Length and hop of a patch in seconds; NaN for stored embeddings."""
-    if settings.extractor.kind == "yamnet":
-        return yamnet.PATCH_SAMPLES / yamnet.SAMPLE_RATE, yamnet.PATCH_HOP_SAMPLES / yamnet.SAMPLE_RATE
-    stored = settings.extractor.kind == "stored"
-    return (np.nan, np.nan) if stored else (settings.extractor.patch_seconds, settings.extractor.hop_seconds)
 
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:

@@ -1,20 +1,19 @@
-"""What enters a transfer model beside YAMNet's embeddings: statistics of features, and a share of the train side.
+"""From a clip table to patches: what is frozen says it of each, computed once and stored; and a share of the train side.
 
-Contents: `statistics`, `share_of`.
+Contents: `patches_of`, `statistics`, `patch_seconds`, `share_of`.
 """
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from audiomtl.data import catalog
+from audiomtl.data.store import FeatureStore
+from audiomtl.errors import UserError
+from audiomtl.families.transfer import embeddings
 from audiomtl.families.transfer.settings import Settings
-
-
-def statistics(frames: np.ndarray, settings: Settings) -> np.ndarray:
-    """Mean and deviation of every feature over patches of ``patch_seconds``: (n_frames, n_bands) -> (n_patches, 2 n_bands)."""
-    rate = settings.features.frames_per_second
-    size, hop = max(1, round(settings.extractor.patch_seconds * rate)), max(1, round(settings.extractor.hop_seconds * rate))
-    parts = [np.asarray(frames[first : first + size]) for first in range(0, max(1, len(frames) - size + hop), hop)]
-    return np.stack([np.concatenate([part.mean(axis=0), part.std(axis=0)]) for part in parts if len(part)])
+from audiomtl.nn import yamnet
 
 
 def share_of(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
@@ -36,3 +35,39 @@ def share_of(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame
             kept += list(some)
             wanted -= len(some)
     return train[train["clip_id"].isin(kept)].reset_index(drop=True)
+
+
+def patches_of(table: pd.DataFrame, settings: Settings, weights: Path | None) -> list[np.ndarray]:
+    """What the head sees of every clip, (n_patches, size)."""
+    stored = "embedding_path" in table.columns
+    if stored != (settings.extractor.kind == "stored"):
+        raise UserError(
+            f'extractor.kind = "{settings.extractor.kind}": stored embeddings (a column embedding_path) and the kind "stored" need each '
+            f"other, but the clip table has {'embedding_path' if stored else 'no such column'}"
+        )
+    if stored:
+        arrays = [np.asarray(np.load(path, allow_pickle=False), np.float32) for path in table["path"]]
+        wrong = [clip for clip, one in zip(table["clip_id"], arrays, strict=True) if one.ndim != 2 or one.shape[1] != arrays[0].shape[1]]
+        if wrong:
+            raise UserError(f"embedding_path: arrays (patches, {arrays[0].shape[-1]}) are needed; other shapes: {', '.join(wrong[:5])}")
+        return arrays
+    folder = catalog.cache_folder() / "features"
+    if weights:
+        return embeddings.EmbeddingStore(folder, weights, settings.fine_tune.blocks).activations(list(table["path"]))
+    return [statistics(one, settings) for one in FeatureStore(folder).features(list(table["path"]), settings.features)]
+
+
+def statistics(frames: np.ndarray, settings: Settings) -> np.ndarray:
+    """Mean and deviation of every feature over patches of ``patch_seconds``: (n_frames, n_bands) -> (n_patches, 2 n_bands)."""
+    rate = settings.features.frames_per_second
+    size, hop = max(1, round(settings.extractor.patch_seconds * rate)), max(1, round(settings.extractor.hop_seconds * rate))
+    parts = [np.asarray(frames[first : first + size]) for first in range(0, max(1, len(frames) - size + hop), hop)]
+    return np.stack([np.concatenate([part.mean(axis=0), part.std(axis=0)]) for part in parts if len(part)])
+
+
+def patch_seconds(settings: Settings) -> tuple[float, float]:
+    """Length and hop of a patch in seconds; NaN for stored embeddings."""
+    if settings.extractor.kind == "yamnet":
+        return yamnet.PATCH_SAMPLES / yamnet.SAMPLE_RATE, yamnet.PATCH_HOP_SAMPLES / yamnet.SAMPLE_RATE
+    stored = settings.extractor.kind == "stored"
+    return (np.nan, np.nan) if stored else (settings.extractor.patch_seconds, settings.extractor.hop_seconds)
