@@ -28,7 +28,7 @@ COLUMNS = {"alignment": "phones", "value": "age", "mel": "path"}
 EVERY_HEAD = {kind: {**HEAD, "kind": kind, "column": COLUMNS.get(kind, ""), "train_only": False} for kind in heads.kinds()}
 CASES: dict[str, dict[str, Any]] = {
     "baseline": {},
-    "ctc": {},
+    "ctc": {"network__objective": "ctc"},
     "ctc frames": {"network__objective": "frames"},
     "fusion": {},
     "fusion aligned": {"join__kind": "aligned", "join__by": "sound"},
