@@ -202,7 +202,7 @@ def test_promote_asks_for_a_trial_of_the_front_and_writes_that(project: Any, mon
 def test_a_trial_is_chosen_where_several_scores_judge_only(project: Any, monkeypatch: Any, capsys: Any) -> None:
     fill([[0.5], [0.2], [0.2]])
     code, said = command(monkeypatch, capsys, "promote", "tiny", "--trial", "2")
-    assert code == 2 and "validation/error_rate alone decides, for trial 1: leave it out" in said
+    assert code == 2 and "validation/error_rate is the only metric and trial 1 is best: omit --trial" in said
     assert command(monkeypatch, capsys, "promote", "tiny", "--to", "copy")[0] == 0
 
 

@@ -22,7 +22,7 @@ def test_a_study_does_not_go_on_with_other_data(project) -> None:
         tracking.client.set_tag(run.info.run_id, "data", "0ther")
     project.edit("studies", "trials = 5", "trials = 6")
     said = project.run("study", "tiny", "--slots", "1", code=2)
-    assert "trained on other data (0ther)" in said and "another sampler_seed begins the study anew" in said
+    assert "trained on data 0ther, but the data are now" in said and "change sampler_seed to start a new study" in said
     project.edit("studies", "sampler_seed = ", "sampler_seed = 7")
     assert "resumes" not in project.run("study", "tiny", "--slots", "1")
 
@@ -67,7 +67,7 @@ def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(projec
     wanted = {
         "raise": "RuntimeError: as ordered",
         "crash": "killed by SIGSEGV",
-        "memory": "over limits.memory_megabytes = 1200",
+        "memory": "exceeded limits.memory_megabytes = 1200",
         "nan": "loss is nan at epoch 0, step 0",
     }
     runs = {run.data.tags["trial"]: run for run in project.tracking().runs("tiny", "tags.kind = 'trial'")}
@@ -91,7 +91,7 @@ def test_a_training_that_hangs_is_ended_at_its_limit_and_the_study_goes_on(proje
     project.run("study", "tiny", "--slots", "2")
     trials = project.trials()
     assert [trial.state.name for trial in trials] == ["FAIL"] * 3
-    assert all("over limits.seconds = 1" in trial.user_attrs["reason"] for trial in trials)
+    assert all("exceeded limits.seconds = 1" in trial.user_attrs["reason"] for trial in trials)
     assert {run.info.status for run in project.tracking().runs("tiny", "tags.kind = 'trial'")} == {"FAILED"}
 
 
