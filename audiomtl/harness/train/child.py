@@ -4,7 +4,7 @@ It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("
 epoch it waits for ``True`` (go on) or ``False`` (stop). When the pipe closes, the worker is gone and the child ends at once. Only the
 holder of the checkpoint folder's lock trains, so a late child can never write beside its successor.
 
-Contents: `Job`, `Result`, `run`, `tell_device`.
+Contents: `Job`, `Result`, `run`, `reason_of`, `tell_device`.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import queue
+import re
 import resource
 import signal
 import sys
@@ -77,12 +78,22 @@ def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[st
         message: tuple[str, Any] = ("done", result)
     except Exception as error:
         traceback.print_exc()
-        message = ("failed", f"{type(error).__name__}: {error}".splitlines()[0][:500])
+        message = ("failed", reason_of(error))
     sys.stdout.flush()  # before the message: the worker collects the log when it has it
     sys.stderr.flush()
     with contextlib.suppress(OSError):  # the worker is gone
         pipe.send(message)
     os._exit(0)  # TensorFlow's threads have nothing left to do
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, in one line: TensorFlow and Keras write first where it was, and Keras sets what it was in bold."""
+    name, text = type(error).__name__, str(error)
+    if bold := re.search(r"\x1b\[1m(.+?)\x1b\[0m", text, re.DOTALL):
+        text = bold[1]
+    elif text.startswith("in user code:"):
+        text = text.rpartition(f"    {name}: ")[2]
+    return f"{name}: {text.strip()}".splitlines()[0][:500]
 
 
 def tell_device(pipe: Connection) -> None:
