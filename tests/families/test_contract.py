@@ -72,7 +72,7 @@ def case_of(tmp_path_factory) -> Callable[[str], Case]:
             changes = dict(CASES[name])
             tables = {key: changes.pop(key) for key in ("heads", "coupling", "scores") if key in changes}
             raw = raw_settings(family, clips, **changes) | tables
-            raw = raw if family == "baseline" else config.override(raw, {"training.epochs": 1})
+            raw = raw if family == "baseline" else config.override(raw, {"training.epochs": 2})  # of frames, then of CTC
             model, settings = config.family("model", family), config.settings_of(raw, name)
             seed_everything(1)
             with pytest.MonkeyPatch.context() as patch:
