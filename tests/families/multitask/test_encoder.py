@@ -9,6 +9,7 @@ from audiomtl.families.fusion import encoders as modalities
 from audiomtl.families.multitask import encoder as trunk
 from audiomtl.families.multitask.settings import Encoder
 from audiomtl.nn.fit import seed_everything
+from audiomtl.nn.harmonics import HARMONICS
 from audiomtl.nn.masking import MeanOverSteps
 
 HERTZ = librosa.mel_frequencies(50, fmin=50, fmax=4000)[1:-1].tolist()
@@ -77,8 +78,8 @@ def test_a_pure_tone_lights_its_key_and_the_octave_below(key) -> None:
     bands = np.arange(1000) * 4.0
     tone = np.exp(-0.5 * ((bands - 440 * 2 ** ((21 + key - 69) / 12)) / 4) ** 2).astype(np.float32)
     found = trunk.Harmonics(bands)(tone[None, None])[0, 0].numpy()  # (88, harmonics)
-    assert found.shape == (KEYS, len(trunk.HARMONICS)) and trunk.HARMONICS[:3] == (0.5, 1, 2)
-    for place, harmonic in enumerate(trunk.HARMONICS):
+    assert found.shape == (KEYS, len(HARMONICS)) and HARMONICS[:3] == (0.5, 1, 2)
+    for place, harmonic in enumerate(HARMONICS):
         off = round(12 * np.log2(harmonic))
         if harmonic in (0.5, 1, 2, 4) and 0 <= key - off < KEYS:
             assert found[:, place].argmax() == key - off
@@ -89,7 +90,7 @@ def test_a_pure_tone_lights_its_key_and_the_octave_below(key) -> None:
 def test_outside_the_bands_nothing_is_heard_and_inside_a_flat_sound_is_flat() -> None:
     layer = trunk.Harmonics(HERTZ)
     found = layer(np.ones((1, 1, len(HERTZ)), np.float32))[0, 0].numpy()
-    wanted = 440 * 2 ** ((21 + np.arange(KEYS)[:, None] - 69) / 12) * np.array(trunk.HARMONICS)
+    wanted = 440 * 2 ** ((21 + np.arange(KEYS)[:, None] - 69) / 12) * np.array(HARMONICS)
     inside = (wanted >= HERTZ[0]) & (wanted <= HERTZ[-1])
     assert inside.any() and not inside.all() and np.allclose(found, inside, atol=1e-5)
     assert not layer.trainable_variables
