@@ -204,7 +204,7 @@ def untrained(project, monkeypatch) -> Project:
         ("sing", "Mond", {"to": "x.xml"}, r"--to x.xml: must end in .csv, .TextGrid, .txt"),
         ("sing", "Mond", {"to": "no/x.csv"}, r"--to no/x.csv: there is no folder no"),
         ("sing", "Mond", {"to": "there.csv"}, r"there.csv: already exists; --force"),
-        ("tiny", "Mond", {}, r'model = "tinylab.tone" has no such heads'),
+        ("tiny", "Mond", {}, r'model = "tinylab.tone": this family cannot do that; only multitask can'),
         ("given", "Mond", {}, r'inputs.score = "given_notes": the model needs the score'),
     ],
 )
@@ -217,7 +217,7 @@ def test_mistakes_before_any_work(untrained, name, text, options, reason) -> Non
 
 def test_heads_that_are_not_there(untrained) -> None:
     file = config.load_experiment("sing")
-    with pytest.raises(UserError, match=r"--head voices: .* has melody, voice, piano of kind notes or melody; did you mean voice"):
+    with pytest.raises(UserError, match=r"--head voices: .* has melody, voice, piano of kind melody or notes; did you mean voice"):
         transcribe(file, Path("a.wav"), head="voices", seed=None, to="", force=False)
     write(untrained, "sing", heads__text__train_only=True)
     with pytest.raises(UserError, match=r"no head of kind alignment that is trained and kept; its heads: text \(alignment\), melody"):

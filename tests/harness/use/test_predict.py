@@ -219,7 +219,7 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
         (("export", "mine", "out"), "no best run is recorded here"),
         (("curve", "mine", "--fractions", "1.5"), "--fractions 1.5: must be above 0 and at most 1"),
         (("curve", "tiny"), "has no setting train_share"),
-        (("export", "tiny", "out"), "takes no waveform"),
+        (("export", "tiny", "out"), "this family cannot do that; only transfer can"),
     ],
 )
 def test_mistakes_are_one_line(project, sounds, arguments, reason) -> None:
