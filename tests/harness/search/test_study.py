@@ -176,7 +176,7 @@ def test_ctrl_c_stops_what_stands_still_and_the_same_trial_goes_on(project) -> N
 
     project.edit("experiments", "pause_seconds = 0.01", "pause_seconds = 0.0")
     output = project.run("study", "tiny", "--slots", "2")
-    assert "this is a new study" in output  # pause_seconds is a setting outside the search
+    assert "starting a new study" in output  # pause_seconds is a setting outside the search
     project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.01")
     project.edit("studies", "trials = 5", "trials = 3")
     project.run("study", "tiny", "--slots", "2")

@@ -194,7 +194,7 @@ def untrained(project, monkeypatch) -> Project:
 @pytest.mark.parametrize(
     ("name", "text", "options", "reason"),
     [
-        ("sing", "Mond", {}, r"no best run is recorded here: `audiomtl best sing`"),
+        ("sing", "Mond", {}, r"no best run is recorded yet; run `audiomtl best sing`"),
         ("sing", "", {}, r"TEXT: there are no words in it"),
         ("sing", "?! ...", {}, r"TEXT: there are no words in it"),
         ("sing", "_ _", {"phones": True}, r"TEXT: there are no phones in it"),
