@@ -270,7 +270,9 @@ def test_other_weights_than_those_trained_on_are_refused(trained, sounds) -> Non
 def test_heads_that_are_no_network_are_not_exported_but_heard(project, sounds) -> None:
     settings_file(project.folder, sounds)
     path = project.folder / "experiments" / "mine.toml"
-    path.write_text(path.read_text().replace('kind = "dense" ', 'trees = 20\nkind = "random_forest" ').replace("seeds = [1, 2]", "seeds = [1]"))
+    path.write_text(
+        path.read_text().replace('kind = "dense" ', 'trees = 20\nkind = "random_forest" ').replace("seeds = [1, 2]", "seeds = [1]")
+    )
     project.run("best", "mine", "--slots", "1")
     assert 'head.kind = "random_forest" is no network' in project.run("export", "mine", "out", code=2)
     assert "00.wav: " in project.run("predict", "mine", str(sounds / "00.wav"))
