@@ -3,8 +3,8 @@
 A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); it is the same string everywhere.
 Every error is a `UserError` of one line: file, path, value, rule, nearest right name.
 
-Contents: `load_experiment`, `load_study`, `names`, `digest`, `epochs`, `monitor`; and, of `settings/`, `settings_of`, `family`,
-`trained_settings`, `scored_settings`, `ordered`, `flatten`, `override`, `edit`.
+Contents: `load_experiment`, `load_study`, `names`, `digest`, `epochs`, `monitor`; and, of `settings/`,
+`settings_of`, `family`, `trained_settings`, `scored_settings`, `ordered`, `flatten`, `override`, `edit`.
 """
 
 import hashlib
@@ -57,7 +57,9 @@ __all__ = [
 ]
 
 MARKS = ("core", "curve")  # keys of an ablation that are no settings
-NAME = re.compile(r"[A-Za-z0-9_-]+")  # of files and ablations: make targets, tags and file names are made of them
+NAME = re.compile(
+    r"[A-Za-z0-9_-]+"
+)  # of files and ablations: make targets, tags and file names are made of them
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,21 @@ class StudyFile:
 
     @property
     def identity(self) -> str:
-        """Key of the study: its experiment less the swept paths, the search space, and how trials are judged; not their number."""
-        fixed = {path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search}
+        """Key of the study: its experiment less the swept paths, the search space, and how trials are judged.
+
+        Not their number.
+        """
+        fixed = {
+            path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search
+        }
         rest = self.study.told("trials", "description", "experiment")
-        key = {"study": rest, "name": self.name, "experiment": self.experiment.name, "fixed": fixed, "study_seed": self.raw["study_seed"]}
+        key = {
+            "study": rest,
+            "name": self.name,
+            "experiment": self.experiment.name,
+            "fixed": fixed,
+            "study_seed": self.raw["study_seed"],
+        }
         return digest(key)
 
 
@@ -106,7 +119,9 @@ class StudyFile:
 
 def names(folder: str) -> list[str]:
     """Names of the TOML files in ``folder`` of the project in the current directory, sorted."""
-    return sorted(path.stem for path in Path(folder).glob("*.toml") if path.is_file() and not path.name.startswith("."))
+    return sorted(
+        path.stem for path in Path(folder).glob("*.toml") if path.is_file() and not path.name.startswith(".")
+    )
 
 
 def find(folder: str, name: str) -> Path:
@@ -116,9 +131,14 @@ def find(folder: str, name: str) -> Path:
         known = names(folder)
         there = "is a folder, not a file" if path.is_dir() else "no such file"
         stem = Path(name).name.removesuffix(".toml")
-        raise UserError(f"{path}: {there}{nearest(stem, known)}; {folder}/ here has: {', '.join(known) or 'nothing'}")
+        raise UserError(
+            f"{path}: {there}{nearest(stem, known)}; {folder}/ here has: {', '.join(known) or 'nothing'}"
+        )
     if not NAME.fullmatch(path.stem):
-        raise UserError(f"{path}: a file's name may have letters, digits, _ and - only: targets and tags are made of it; rename it")
+        raise UserError(
+            f"{path}: a file's name may have letters, digits, _ and - only: targets and tags are made of it;"
+            " rename it"
+        )
     return path
 
 
@@ -157,7 +177,10 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     target = load_experiment(experiment or study.experiment)
     if study.ablation and study.ablation not in target.ablations:
         known = sorted(target.ablations)
-        raise UserError(f"{path}: ablation = {show(study.ablation)}: {target.path} has no such ablation{nearest(study.ablation, known)}")
+        raise UserError(
+            f"{path}: ablation = {show(study.ablation)}: {target.path} has no such"
+            f" ablation{nearest(study.ablation, known)}"
+        )
     result = StudyFile(path.stem, path, study, target)
     check_search(study, result.raw, str(path))
     check_judges(study, result.raw, str(path))
@@ -171,10 +194,14 @@ def _check_expected(expected: Any, place: str) -> None:
         return
     scores = {name: score for name, score in expected.items() if name != "recorded"}
     try:
-        Expected.model_validate({"scores": scores} | {name: expected[name] for name in ("recorded",) if name in expected})
+        Expected.model_validate(
+            {"scores": scores} | {name: expected[name] for name in ("recorded",) if name in expected}
+        )
     except ValidationError as error:
         text = first_fault(error, Expected).removeprefix("scores.")
-        raise UserError(f"{place}: expected.{text}; remove [expected] and write it anew: audiomtl best NAME --record") from None
+        raise UserError(
+            f"{place}: expected.{text}; remove [expected] and write it anew: audiomtl best NAME --record"
+        ) from None
 
 
 def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> dict[str, Any]:
@@ -192,7 +219,10 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
     for setting, value in overrides.items():
         known_path(setting, paths, f"{place}.{setting} = {show(value)}")
         if not is_scored(setting) and not setting.startswith("limits."):
-            raise UserError(f"{place}.{setting} = {show(value)}: {setting} changes nothing in a training: remove it from the ablation")
+            raise UserError(
+                f"{place}.{setting} = {show(value)}: {setting} changes nothing in a training: remove it from"
+                " the ablation"
+            )
     settings_of(override(document, overrides), place)
     return overrides
 
@@ -211,8 +241,12 @@ def monitor(raw: Mapping[str, Any]) -> str:
 
 
 def digest(value: Any) -> str:
-    """First 12 hexadecimal digits of the SHA-256 of a value's canonical JSON, in which 5.0 is 5 as in the settings themselves."""
-    return hashlib.sha256(json.dumps(_canonical(value), sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+    """First 12 hexadecimal digits of the SHA-256 of a value's canonical JSON, in which 5.0 is 5 as in the
+    settings themselves.
+    """
+    return hashlib.sha256(
+        json.dumps(_canonical(value), sort_keys=True, ensure_ascii=False).encode()
+    ).hexdigest()[:12]
 
 
 def _canonical(value: Any) -> Any:

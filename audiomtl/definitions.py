@@ -1,13 +1,16 @@
-"""What a computation reads of code and packages, as one key: what was computed under another key is computed again.
+"""What a computation reads of code and packages, as one key: what was computed under another key is computed
+again.
 
-A *definition* is a function, a class or a name assigned at the top of a module. `key` starts from some definitions, follows every name
-in them to what it means, through imports and re-exports, and hashes each definition together with the hashes of what its names mean.
-So a changed constant, default, decorator, property or import changes the key. Moving a definition to another file does not, and neither
-do comments, layout, docstrings, texts of errors and ``Field(description=...)``. Statements that run when a reached module is imported
-count too. Of packages from elsewhere the versions count, and those of all packages that they require.
+A *definition* is a function, a class or a name assigned at the top of a module. `key` starts from some
+definitions, follows every name in them to what it means, through imports and re-exports, and hashes each
+definition together with the hashes of what its names mean. So a changed constant, default, decorator,
+property or import changes the key. Moving a definition to another file does not, and neither do comments,
+layout, docstrings, texts of errors and ``Field(description=...)``. Statements that run when a reached module
+is imported count too. Of packages from elsewhere the versions count, and those of all packages that they
+require.
 
-The source is read, never imported. Code that is looked up by a name at run time (a family, a data set) cannot be seen here: the caller
-names it among the roots.
+The source is read, never imported. Code that is looked up by a name at run time (a family, a data set) cannot
+be seen here: the caller names it among the roots.
 
 Contents: `key`, `reached`, `versions`.
 """
@@ -38,7 +41,8 @@ def key(roots: Iterable[str], *, folders: Mapping[str, Path] | None = None) -> s
 
     Parameters
     ----------
-    roots : dotted names of definitions (``audiomtl.data.features.extract``) or of whole modules; a name that does not exist adds nothing.
+    roots : dotted names of definitions (``audiomtl.data.features.extract``) or of whole modules; a name that
+        does not exist adds nothing.
     folders : top-level package -> folder to read it from instead of the installed one.
     """
     return _key(sorted(set(roots)), folders) if folders else _installed_key(tuple(sorted(set(roots))))
@@ -52,11 +56,17 @@ def _installed_key(roots: tuple[str, ...]) -> str:
 def _key(roots: Sequence[str], folders: Mapping[str, Path]) -> str:
     hashes, packages = reached(roots, folders=folders)
     python = f"python {sys.version_info.major}.{sys.version_info.minor}"
-    text = [*sorted(set(hashes.values())), *(f"{name} {version}" for name, version in versions(packages).items()), python]
+    text = [
+        *sorted(set(hashes.values())),
+        *(f"{name} {version}" for name, version in versions(packages).items()),
+        python,
+    ]
     return hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
 
 
-def reached(roots: Iterable[str], *, folders: Mapping[str, Path] | None = None) -> tuple[dict[str, str], set[str]]:
+def reached(
+    roots: Iterable[str], *, folders: Mapping[str, Path] | None = None
+) -> tuple[dict[str, str], set[str]]:
     """What `key` covers; compare two of these to see why two keys differ.
 
     Returns
@@ -74,7 +84,9 @@ def reached(roots: Iterable[str], *, folders: Mapping[str, Path] | None = None) 
             continue
         statements = source.statements(node)
         texts[node] = "\n".join(statement.text for statement in statements)
-        names = sorted({(name, dotted) for statement in statements for name, dotted in source.names(node[0], statement)})
+        names = sorted(
+            {(name, dotted) for statement in statements for name, dotted in source.names(node[0], statement)}
+        )
         meanings[node] = [(name, target) for name, dotted in names for target in source.resolve(dotted)]
         todo += [target for _, target in meanings[node]]
         todo += [(module, AT_IMPORT) for module in source.imported_with(node[0])]
@@ -85,15 +97,21 @@ def reached(roots: Iterable[str], *, folders: Mapping[str, Path] | None = None) 
 def _refined(texts: Mapping[Node, str], meanings: Mapping[Node, list[tuple[str, Node]]]) -> dict[Node, str]:
     """Hash of every definition with all that it reaches.
 
-    Each round hashes a definition's text with the last round's hashes of its names' meanings, until no round tells more of them apart
-    (colour refinement): definitions may use one another in circles.
+    Each round hashes a definition's text with the last round's hashes of its names' meanings, until no round
+    tells more of them apart (colour refinement): definitions may use one another in circles.
     """
     hashes = {node: hashlib.sha256(text.encode()).hexdigest() for node, text in texts.items()}
     different = -1
     while different < len(set(hashes.values())):
         different = len(set(hashes.values()))
         hashes = {
-            node: hashlib.sha256("\n".join([text, *sorted({f"{name} {hashes[to]}" for name, to in meanings[node]})]).encode()).hexdigest()
+            node: (
+                hashlib.sha256(
+                    "\n".join(
+                        [text, *sorted({f"{name} {hashes[to]}" for name, to in meanings[node]})]
+                    ).encode()
+                ).hexdigest()
+            )
             for node, text in texts.items()
         }
     return hashes
@@ -116,7 +134,9 @@ class _Module:
     imports: dict[str, str] = field(default_factory=dict)  # local name -> dotted name
     stars: list[str] = field(default_factory=list)  # modules of ``from ... import *``
     imported: set[str] = field(default_factory=set)  # dotted names that are imported when the module is
-    definitions: dict[str, list[_Statement]] = field(default_factory=dict)  # name -> statements that make or change it
+    definitions: dict[str, list[_Statement]] = field(
+        default_factory=dict
+    )  # name -> statements that make or change it
 
 
 @dataclass
@@ -142,8 +162,17 @@ class _Source:
             first, rest = parts[end], parts[end + 1 :]
             if first in module.definitions:
                 return [(name, first)]
-            targets = [module.imports[first]] if first in module.imports else [f"{star}.{first}" for star in module.stars]
-            found = [node for target in targets if target != dotted for node in self.resolve(".".join([target, *rest]))]
+            targets = (
+                [module.imports[first]]
+                if first in module.imports
+                else [f"{star}.{first}" for star in module.stars]
+            )
+            found = [
+                node
+                for target in targets
+                if target != dotted
+                for node in self.resolve(".".join([target, *rest]))
+            ]
             return found or ([(name, "__getattr__")] if "__getattr__" in module.definitions else [])
         return []
 
@@ -165,7 +194,10 @@ class _Source:
                 yield written, f"{target}.{rest}" if rest else target
 
     def imported_with(self, name: str) -> set[str]:
-        """Own modules that are imported when the module ``name`` is, itself included; notes the packages from elsewhere."""
+        """Own modules that are imported when the module ``name`` is, itself included.
+
+        Notes the packages from elsewhere.
+        """
         found: set[str] = set()
         todo = [name]
         while todo:
@@ -192,7 +224,10 @@ class _Source:
         if place is None or (not rest and place.is_file()):
             return place
         place = place.joinpath(*rest)
-        return next((path for path in (place / "__init__.py", place.with_name(f"{place.name}.py")) if path.is_file()), None)
+        return next(
+            (path for path in (place / "__init__.py", place.with_name(f"{place.name}.py")) if path.is_file()),
+            None,
+        )
 
     def _is_own(self, root: str) -> bool:
         if root in sys.stdlib_module_names:
@@ -209,7 +244,13 @@ def _place(root: str) -> Path | None:
     if spec is None:
         return None
     folders = list(spec.submodule_search_locations or [])
-    return Path(folders[0]) if folders else Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    return (
+        Path(folders[0])
+        if folders
+        else Path(spec.origin)
+        if spec.origin and spec.origin.endswith(".py")
+        else None
+    )
 
 
 # ---------------------------------------------------------------- reading a file
@@ -224,10 +265,14 @@ def _read(path: Path, name: str) -> _Module:
         for inner in _at_import(statement):
             if isinstance(inner, ast.Import | ast.ImportFrom):
                 made = _imports(inner, package)
-                module.stars += [dotted.removesuffix(".*") for dotted in made.values() if dotted.endswith(".*")]
+                module.stars += [
+                    dotted.removesuffix(".*") for dotted in made.values() if dotted.endswith(".*")
+                ]
                 module.imports |= {local: dotted for local, dotted in made.items() if local != "*"}
                 names = [one.name for one in inner.names] if isinstance(inner, ast.Import) else made.values()
-                module.imported |= set() if "TYPE_CHECKING" in condition else {one.removesuffix(".*") for one in names}
+                module.imported |= (
+                    set() if "TYPE_CHECKING" in condition else {one.removesuffix(".*") for one in names}
+                )
         if not isinstance(statement, ast.Import | ast.ImportFrom) and "TYPE_CHECKING" not in condition:
             defined = _defined(statement, module.definitions)
             if not defined or (hasattr(statement, "body") and not hasattr(statement, "name")):
@@ -249,7 +294,10 @@ def _statement(statement: ast.stmt, package: str) -> _Statement:
 def _imports(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
     """{local name: dotted name that it stands for}."""
     if isinstance(statement, ast.Import):
-        return {one.asname or one.name.split(".")[0]: one.name if one.asname else one.name.split(".")[0] for one in statement.names}
+        return {
+            one.asname or one.name.split(".")[0]: one.name if one.asname else one.name.split(".")[0]
+            for one in statement.names
+        }
     above = package.split(".")[: len(package.split(".")) - statement.level + 1] if statement.level else []
     base = ".".join([*above, *([statement.module] if statement.module else [])])
     return {one.asname or one.name: f"{base}.{one.name}" for one in statement.names}
@@ -265,13 +313,17 @@ def _at_import(statement: ast.stmt) -> Iterator[ast.AST]:
 
 
 def _defined(statement: ast.stmt, before: Collection[str]) -> set[str]:
-    """Names that a statement defines, or changes (``TABLE["a"] = 1``, ``TABLE.append(1)``) where they are among those defined before."""
+    """Names that a statement defines, or changes (``TABLE["a"] = 1``, ``TABLE.append(1)``) where they are
+    among those defined before.
+    """
     found: set[str] = set()
     for inner in _at_import(statement):
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(inner.name)
             continue
-        parts: list[ast.AST | None] = [inner.value] if isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Call) else []
+        parts: list[ast.AST | None] = (
+            [inner.value] if isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Call) else []
+        )
         parts += [getattr(inner, "target", None), *getattr(inner, "targets", [])]
         for part in parts:
             for node in ast.walk(part) if part is not None else []:
@@ -281,7 +333,9 @@ def _defined(statement: ast.stmt, before: Collection[str]) -> set[str]:
 
 
 class _Normal(ast.NodeTransformer):
-    """Takes out what computes nothing: imports (their meanings are hashed), docstrings, texts of errors, descriptions of settings."""
+    """Takes out what computes nothing: imports (their meanings are hashed), docstrings, texts of errors,
+    descriptions of settings.
+    """
 
     def visit_Import(self, node: ast.Import) -> None: ...
 
@@ -310,7 +364,10 @@ class _Normal(ast.NodeTransformer):
 
 
 def _is_field(node: Any) -> TypeGuard[ast.Call]:
-    return isinstance(node, ast.Call) and (node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")) in FIELDS
+    return (
+        isinstance(node, ast.Call)
+        and (node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")) in FIELDS
+    )
 
 
 def _is_text(statement: ast.AST) -> bool:
@@ -346,7 +403,10 @@ def _distributions() -> Mapping[str, list[str]]:
 
 @cache
 def _released(root: str) -> bool:
-    """Whether a top-level package is installed from a release, whose version tells its content; not from a folder that is edited."""
+    """Whether a top-level package is installed from a release, whose version tells its content.
+
+    Not from a folder that is edited.
+    """
     names = _distributions().get(root, [])
     editable = False
     for name in names:
@@ -370,11 +430,17 @@ def _required(name: str) -> tuple[str, ...]:
         for text in distribution.requires or []:
             requirement = Requirement(text)
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                todo += [(requirement.name, part) for part in ("", *requirement.extras) if (requirement.name, part) not in found]
+                todo += [
+                    (requirement.name, part)
+                    for part in ("", *requirement.extras)
+                    if (requirement.name, part) not in found
+                ]
     return tuple(found)
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """{distribution: version} of installed top-level packages and of all that they require."""
-    names = {one for package in packages for name in _distributions().get(package, []) for one in _required(name)}
+    names = {
+        one for package in packages for name in _distributions().get(package, []) for one in _required(name)
+    }
     return {name: importlib.metadata.version(name) for name in sorted(names)}

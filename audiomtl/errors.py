@@ -1,4 +1,7 @@
-"""The two errors that a person can cause. Their text is one line: place, value, rule, remedy; the command prints it bare."""
+"""The two errors that a person can cause.
+
+Their text is one line: place, value, rule, remedy; the command prints it bare.
+"""
 
 
 class UserError(Exception):
@@ -6,4 +9,7 @@ class UserError(Exception):
 
 
 class MissingData(UserError):
-    """A published data set that is not on this machine; the text says which folder, what belongs there, and its source."""
+    """A published data set that is not on this machine.
+
+    The text says which folder, what belongs there, and its source.
+    """

@@ -1,6 +1,7 @@
 """Arrays in, PNG files out; the same arrays give the same bytes.
 
-Contents: `learning_curves`, `trajectories`, `confusion`, `posteriors`, `evidence`, `scores_over_time`, `heard`, `front`, `figure`.
+Contents: `learning_curves`, `trajectories`, `confusion`, `posteriors`, `evidence`, `scores_over_time`,
+`heard`, `front`, `figure`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,9 @@ Spans = Sequence[tuple[float, float, Any]]  # start and end in seconds; a label,
 
 
 @contextmanager
-def figure(path: Path, rows: int = 1, columns: int = 1, *, width: float = 7.0, height: float = 4.0) -> Iterator[Any]:
+def figure(
+    path: Path, rows: int = 1, columns: int = 1, *, width: float = 7.0, height: float = 4.0
+) -> Iterator[Any]:
     """Axes (one, or an array of them) of a figure that is saved to ``path``; sizes in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -27,14 +30,19 @@ def figure(path: Path, rows: int = 1, columns: int = 1, *, width: float = 7.0, h
     FigureCanvasAgg(canvas)
     yield canvas.subplots(rows, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.savefig(path, metadata={"Software": None})  # no version in the file: byte-identical when drawn again
+    canvas.savefig(
+        path, metadata={"Software": None}
+    )  # no version in the file: byte-identical when drawn again
 
 
-def learning_curves(history: Sequence[Mapping[str, float]], path: Path, *, best_epoch: int, before: Sequence[str] = ()) -> None:
-    """One panel per kind of score (loss, phone_error_rate ...), a line per side, the best epoch marked; five panels to a row.
+def learning_curves(
+    history: Sequence[Mapping[str, float]], path: Path, *, best_epoch: int, before: Sequence[str] = ()
+) -> None:
+    """One panel per kind of score (loss, phone_error_rate ...), a line per side, the best epoch marked; five
+    panels to a row.
 
-    Of many kinds the most telling are shown, `MOST_KINDS` of them: those of both sides, then losses, then those named by ``before``, then
-    others of validation.
+    Of many kinds the most telling are shown, `MOST_KINDS` of them: those of both sides, then losses, then
+    those named by ``before``, then others of validation.
     """
     names = list(dict.fromkeys(name for scores in history for name in scores))
     kinds = sorted({name.rpartition("/")[2] for name in names} - {"learning_rate"})
@@ -47,7 +55,11 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: Path, *, best_
         panels = np.atleast_1d(axes).ravel()
         for panel, kind in zip(panels, kinds, strict=False):
             for name in sorted(name for name in names if name.rpartition("/")[2] == kind):
-                panel.plot(range(len(history)), [scores.get(name, np.nan) for scores in history], label=name.rpartition("/")[0])
+                panel.plot(
+                    range(len(history)),
+                    [scores.get(name, np.nan) for scores in history],
+                    label=name.rpartition("/")[0],
+                )
             if best_epoch >= 0:
                 panel.axvline(best_epoch, color="0.7", linewidth=1, zorder=0)
             panel.set(title=kind.replace("_", " "), xlabel="epoch")
@@ -55,7 +67,9 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: Path, *, best_
         for panel in panels[max(1, len(kinds)) :]:
             panel.set_axis_off()
         if left_out:
-            panels[0].figure.suptitle(f"{len(kinds)} scores; {left_out} more are left out here and stand in history.json")
+            panels[0].figure.suptitle(
+                f"{len(kinds)} scores; {left_out} more are left out here and stand in history.json"
+            )
 
 
 def _most_telling(names: Sequence[str], before: Sequence[str]) -> list[str]:
@@ -74,13 +88,21 @@ def _most_telling(names: Sequence[str], before: Sequence[str]) -> list[str]:
 
 
 def trajectories(history: Sequence[Mapping[str, float]], tasks: Sequence[str], path: Path) -> None:
-    """The weight that each task's loss had (``train/TASK_weight``) beside the loss itself (``train/TASK_loss``), epoch by epoch."""
+    """The weight that each task's loss had (``train/TASK_weight``) beside the loss itself
+    (``train/TASK_loss``), epoch by epoch.
+    """
     with figure(path, 1, 2, width=9.0, height=3.6) as (left, right):
         for panel, kind in ((left, "weight"), (right, "loss")):
             for number, task in enumerate(tasks):
                 values = [scores.get(f"train/{task}_{kind}", np.nan) for scores in history]
                 # dashes of different length show lines that lie on one another
-                panel.plot(range(len(history)), values, color=f"C{number % 10}", dashes=(3 + 2 * number, number), label=task)
+                panel.plot(
+                    range(len(history)),
+                    values,
+                    color=f"C{number % 10}",
+                    dashes=(3 + 2 * number, number),
+                    label=task,
+                )
             panel.set(title=f"{kind} of each task", xlabel="epoch")
             panel.xaxis.get_major_locator().set_params(integer=True)
         if any(scores.get(f"train/{task}_loss", 0.0) > 0 for scores in history for task in tasks):
@@ -91,7 +113,8 @@ def trajectories(history: Sequence[Mapping[str, float]], tasks: Sequence[str], p
 def confusion(counts: Mapping[tuple[str, str], int], path: Path, *, edits: bool = True) -> None:
     """Rows are true symbols, columns predicted ones, each row in shares.
 
-    ``edits``: symbols of sequences, where ``""`` (nothing) stands for insertion and deletion; otherwise classes.
+    ``edits``: symbols of sequences, where ``""`` (nothing) stands for insertion and deletion; otherwise
+    classes.
     """
     symbols = sorted({symbol for pair in counts for symbol in pair} - {""})
     every = [*symbols, ""] if edits else symbols
@@ -102,25 +125,46 @@ def confusion(counts: Mapping[tuple[str, str], int], path: Path, *, edits: bool 
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set_xticks(range(len(table)), [*symbols, "deleted"][: len(table)], rotation=90, fontsize=7)
         axes.set_yticks(range(len(table)), [*symbols, "inserted"][: len(table)], fontsize=7)
-        axes.set(xlabel="predicted", ylabel="true", title=f"share of each true {'phone' if edits else 'class'}")
+        axes.set(
+            xlabel="predicted", ylabel="true", title=f"share of each true {'phone' if edits else 'class'}"
+        )
 
 
 def posteriors(
-    frames: np.ndarray, shares: np.ndarray, names: Sequence[str], *, seconds: float, truth: Sequence[str], title: str, path: Path
+    frames: np.ndarray,
+    shares: np.ndarray,
+    names: Sequence[str],
+    *,
+    seconds: float,
+    truth: Sequence[str],
+    title: str,
+    path: Path,
 ) -> None:
     """A spectrogram above the class probabilities of the same clip.
 
     Parameters
     ----------
     frames : (n_frames, n_bands) features before scaling.
-    shares : (n_network_frames, n_classes) probabilities; ``names`` of the classes. Classes that never reach 0.1 are left out.
+    shares : (n_network_frames, n_classes) probabilities; ``names`` of the classes. Classes that never reach
+        0.1 are left out.
     seconds : length of the clip.
     """
-    shown = [index for index in range(shares.shape[1]) if shares[:, index].max() >= 0.1] or [int(shares.max(axis=0).argmax())]
+    shown = [index for index in range(shares.shape[1]) if shares[:, index].max() >= 0.1] or [
+        int(shares.max(axis=0).argmax())
+    ]
     with figure(path, 2, 1, width=8.0, height=2.5 + 0.16 * len(shown)) as (above, below):
-        above.imshow(frames.T, origin="lower", aspect="auto", extent=(0, seconds, 0, frames.shape[1]), cmap="magma")
+        above.imshow(
+            frames.T, origin="lower", aspect="auto", extent=(0, seconds, 0, frames.shape[1]), cmap="magma"
+        )
         above.set(title=title, ylabel="band")
-        below.imshow(shares[:, shown].T, aspect="auto", extent=(0, seconds, len(shown), 0), cmap="Blues", vmin=0, vmax=1)
+        below.imshow(
+            shares[:, shown].T,
+            aspect="auto",
+            extent=(0, seconds, len(shown), 0),
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+        )
         below.set_yticks(np.arange(len(shown)) + 0.5, [names[index] for index in shown], fontsize=7)
         below.set(xlabel=f"seconds\ntrue: {' '.join(truth)}", ylabel="class")
 
@@ -148,9 +192,19 @@ def evidence(
     """
     seconds = len(frames) * seconds_per_frame
     with figure(path, 2, 1, width=9.0, height=4.5) as (above, below):
-        shown = (frames - frames.mean(axis=0)) / np.maximum(frames.std(axis=0), 1e-6)  # the first cepstral coefficient would drown the rest
+        shown = (frames - frames.mean(axis=0)) / np.maximum(
+            frames.std(axis=0), 1e-6
+        )  # the first cepstral coefficient would drown the rest
         low, high = np.percentile(shown, (1, 99))
-        above.imshow(shown.T, origin="lower", aspect="auto", extent=(0, seconds, 0, frames.shape[1]), cmap="magma", vmin=low, vmax=high)
+        above.imshow(
+            shown.T,
+            origin="lower",
+            aspect="auto",
+            extent=(0, seconds, 0, frames.shape[1]),
+            cmap="magma",
+            vmin=low,
+            vmax=high,
+        )
         above.set(title=title, ylabel="band, each to its own scale")
         for start, end in passages:
             below.axvspan(start, end, color="tab:green", alpha=0.15, linewidth=0)
@@ -166,7 +220,9 @@ def evidence(
         below.legend(frameon=False, fontsize="small", loc="upper right")
 
 
-def scores_over_time(times: np.ndarray, scores: np.ndarray, names: Sequence[str], *, title: str, path: Path) -> None:
+def scores_over_time(
+    times: np.ndarray, scores: np.ndarray, names: Sequence[str], *, title: str, path: Path
+) -> None:
     """Scores of the classes over the patches of one recording, likeliest classes first.
 
     Parameters
@@ -178,7 +234,15 @@ def scores_over_time(times: np.ndarray, scores: np.ndarray, names: Sequence[str]
     half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.5
     with figure(path, width=8.0, height=1.2 + 0.25 * len(shown)) as axes:
         extent = (times[0] - half, times[-1] + half, len(shown), 0)
-        picture = axes.imshow(scores[:, shown].T, aspect="auto", extent=extent, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        picture = axes.imshow(
+            scores[:, shown].T,
+            aspect="auto",
+            extent=extent,
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+        )
         axes.set_yticks(np.arange(len(shown)) + 0.5, [names[index] for index in shown], fontsize=8)
         axes.set(title=title, xlabel="seconds, at the middle of each patch")
         axes.figure.colorbar(picture, ax=axes, label="score")
@@ -202,7 +266,8 @@ def heard(
     frames : (n_frames, n_bands) features before scaling.
     texts : of each head the true and the found (start, end, label), edge to edge or with gaps.
     notes : of each head the true and the found (start, end, MIDI pitch).
-    activities : of each head the true activity (None: not known) and the scores, (n_steps, n_classes), and the classes.
+    activities : of each head the true activity (None: not known) and the scores, (n_steps, n_classes), and
+        the classes.
     """
     whole = len(frames) * seconds_per_frame
     seconds = min(whole, LONGEST_SECONDS)
@@ -215,12 +280,31 @@ def heard(
         panels[0].figure.set_layout_engine("none")
         _stacked(panels, heights, width)
         low, high = np.percentile(frames, (5, 99.5))
-        panels[0].imshow(frames.T, origin="lower", aspect="auto", extent=(0, whole, 0, frames.shape[1]), cmap="magma", vmin=low, vmax=high)
-        panels[0].set_title(title + (f" (first {seconds:g} of {whole:.1f} s)" if whole > seconds else ""), loc="left")
+        panels[0].imshow(
+            frames.T,
+            origin="lower",
+            aspect="auto",
+            extent=(0, whole, 0, frames.shape[1]),
+            cmap="magma",
+            vmin=low,
+            vmax=high,
+        )
+        panels[0].set_title(
+            title + (f" (first {seconds:g} of {whole:.1f} s)" if whole > seconds else ""), loc="left"
+        )
         panels[0].set_ylabel("band")
         if texts or notes:
-            sides = [panels[0].plot([], [], color=color, linewidth=5, label=label)[0] for label, color in SIDES]
-            panels[0].legend(handles=sides, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98), borderaxespad=0)
+            sides = [
+                panels[0].plot([], [], color=color, linewidth=5, label=label)[0] for label, color in SIDES
+            ]
+            panels[0].legend(
+                handles=sides,
+                frameon=False,
+                ncols=2,
+                loc="lower right",
+                bbox_to_anchor=(1, 0.98),
+                borderaxespad=0,
+            )
         below = iter(panels[1:])
         for name, (truth, found) in texts.items():
             _draw_text(next(below), name, truth, found, seconds)
@@ -243,7 +327,9 @@ def _stacked(panels: Sequence[Any], heights: Sequence[float], width: float) -> N
     panels[0].figure.set_size_inches(width, total)
     place = total - top
     for panel, height in zip(panels, heights, strict=True):
-        panel.set_position((left / width, (place - height) / total, (width - left - right) / width, height / total))
+        panel.set_position(
+            (left / width, (place - height) / total, (width - left - right) / width, height / total)
+        )
         place -= height + gap
 
 
@@ -253,11 +339,21 @@ def _draw_text(panel: Any, name: str, truth: Spans, found: Spans, seconds: float
         for number, (start, end, label) in enumerate(spans):
             if start >= seconds:
                 break
-            panel.axvspan(start, end, ymin=lane / 2, ymax=(lane + 1) / 2, color=color, alpha=0.3 if number % 2 else 0.15, linewidth=0)
+            panel.axvspan(
+                start,
+                end,
+                ymin=lane / 2,
+                ymax=(lane + 1) / 2,
+                color=color,
+                alpha=0.3 if number % 2 else 0.15,
+                linewidth=0,
+            )
             panel.axvline(start, ymin=lane / 2, ymax=(lane + 1) / 2, color=color, linewidth=0.8)
             if (start + end) / 2 < seconds:  # short neighbours stand on three heights
                 height = lane + (0.22, 0.5, 0.78)[number % 3]
-                panel.text((start + end) / 2, height, str(label), ha="center", va="center", fontsize=7, clip_on=True)
+                panel.text(
+                    (start + end) / 2, height, str(label), ha="center", va="center", fontsize=7, clip_on=True
+                )
     panel.axhline(1, color="black", linewidth=0.6)
     panel.set(ylim=(0, 2))
     panel.set_yticks([1.5, 0.5], ["true", name], fontsize=7)
@@ -273,7 +369,15 @@ def _draw_notes(panel: Any, name: str, truth: Spans, found: Spans) -> None:
     """Bars at their pitch, the true one in the upper half of a key's row."""
     for lower, spans, (_, color) in zip((0.0, -0.5), (truth, found), SIDES, strict=True):
         starts, lengths = [start for start, _, _ in spans], [end - start for start, end, _ in spans]
-        panel.barh([pitch + lower for _, _, pitch in spans], lengths, 0.5, starts, align="edge", color=color, linewidth=0)
+        panel.barh(
+            [pitch + lower for _, _, pitch in spans],
+            lengths,
+            0.5,
+            starts,
+            align="edge",
+            color=color,
+            linewidth=0,
+        )
     low, count = _pitches(truth, found)
     panel.set(ylim=(low - 0.5, low + count - 0.5), ylabel=name)
     panel.set_yticks([pitch for pitch in range(low, low + count) if pitch % 12 == 0], minor=False)
@@ -287,13 +391,21 @@ def _shown(truth: np.ndarray | None, scores: np.ndarray, names: Sequence[str]) -
     return [index for index in range(len(names)) if top[index] >= 0.1] or [int(top.argmax())]
 
 
-def _draw_activity(panel: Any, name: str, truth: np.ndarray | None, scores: np.ndarray, names: Sequence[str], step: float) -> None:
+def _draw_activity(
+    panel: Any, name: str, truth: np.ndarray | None, scores: np.ndarray, names: Sequence[str], step: float
+) -> None:
     """Rows of true activity above rows of scores."""
     shown = _shown(truth, scores, names)
     above = np.full((len(scores), len(shown)), np.nan) if truth is None else truth[:, shown]
     both = np.concatenate([above, scores[:, shown]], axis=1)
     panel.imshow(
-        both.T, aspect="auto", extent=(0, step * len(both), 2 * len(shown), 0), cmap="Blues", vmin=0, vmax=1, interpolation="nearest"
+        both.T,
+        aspect="auto",
+        extent=(0, step * len(both), 2 * len(shown), 0),
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
     )
     panel.axhline(len(shown), color="black", linewidth=0.8)
     labels = [*(f"true {names[index]}" for index in shown), *(names[index] for index in shown)]
@@ -301,7 +413,14 @@ def _draw_activity(panel: Any, name: str, truth: np.ndarray | None, scores: np.n
     panel.set_ylabel(name)
 
 
-def front(points: Mapping[int, Sequence[float]], chosen: Sequence[int], path: Path, *, names: Sequence[str], title: str) -> None:
+def front(
+    points: Mapping[int, Sequence[float]],
+    chosen: Sequence[int],
+    path: Path,
+    *,
+    names: Sequence[str],
+    title: str,
+) -> None:
     """Trials by two of their scores; those of a Pareto front joined and numbered.
 
     Parameters
@@ -318,10 +437,17 @@ def front(points: Mapping[int, Sequence[float]], chosen: Sequence[int], path: Pa
             axes.plot(*zip(*others, strict=True), "o", color="0.6", markersize=5, label="other trials")
         if marked:
             axes.plot(
-                *zip(*(drawn[number] for number in marked), strict=True), "o--", color="C1", linewidth=1, markersize=7, label="Pareto front"
+                *zip(*(drawn[number] for number in marked), strict=True),
+                "o--",
+                color="C1",
+                linewidth=1,
+                markersize=7,
+                label="Pareto front",
             )
         for number in marked:
-            axes.annotate(f"trial {number}", drawn[number], xytext=(6, 6), textcoords="offset points", fontsize="small")
+            axes.annotate(
+                f"trial {number}", drawn[number], xytext=(6, 6), textcoords="offset points", fontsize="small"
+            )
         axes.margins(0.12)
         axes.set(title=title, xlabel=names[0], ylabel=names[1])
         axes.figure.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=2)

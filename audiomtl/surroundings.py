@@ -1,8 +1,9 @@
-"""What Keras takes from its surroundings, pinned, so that a training computes the same whatever a person's own settings are.
+"""What Keras takes from its surroundings, pinned, so that a training computes the same whatever a person's
+own settings are.
 
-Keras reads ``KERAS_BACKEND`` and ``keras.json`` in ``KERAS_HOME`` (or ``~/.keras``) once, when it is imported. `import_keras` imports it
-with a ``keras.json`` of this package and puts the person's environment back. Everything in this project that needs Keras is below
-``audiomtl.nn``, whose import does that first.
+Keras reads ``KERAS_BACKEND`` and ``keras.json`` in ``KERAS_HOME`` (or ``~/.keras``) once, when it is
+imported. `import_keras` imports it with a ``keras.json`` of this package and puts the person's environment
+back. Everything in this project that needs Keras is below ``audiomtl.nn``, whose import does that first.
 
 Contents: `KERAS`, `import_keras`, `keras_environment`, `keras_text`, `ignored`, `computing_variables`.
 """
@@ -15,9 +16,15 @@ from pathlib import Path
 
 from audiomtl.errors import UserError
 
-KERAS = {"backend": "tensorflow", "floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-07}  # as in keras.json
+KERAS = {
+    "backend": "tensorflow",
+    "floatx": "float32",
+    "image_data_format": "channels_last",
+    "epsilon": 1e-07,
+}  # as in keras.json
 KERAS_HOME = Path(__file__).parent / "keras_home"  # holds keras.json
-# variables of the environment whose names begin so may change last bits: which kernels are chosen, how a sum is divided
+# variables of the environment whose names begin so may change last bits: which kernels are chosen, how a sum
+# is divided
 COMPUTING = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OPENBLAS_", "NPY_", "NVIDIA_", "CUDA_", "CUDNN_", "CUBLAS_")
 
 
@@ -29,12 +36,20 @@ def keras_text() -> str:
 def ignored() -> str:
     """One line where the environment asks for another backend, which is not taken; else nothing."""
     asked = os.environ.get("KERAS_BACKEND", "")
-    return f"KERAS_BACKEND={asked} is ignored: audiomtl trains with {KERAS['backend']}" if asked not in ("", KERAS["backend"]) else ""
+    return (
+        f"KERAS_BACKEND={asked} is ignored: audiomtl trains with {KERAS['backend']}"
+        if asked not in ("", KERAS["backend"])
+        else ""
+    )
 
 
 def computing_variables() -> str:
-    """Variables of the environment that may change last bits, as ``NAME=value`` separated by spaces: kept with every run."""
-    return " ".join(f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(COMPUTING))
+    """Variables of the environment that may change last bits, as ``NAME=value`` separated by spaces: kept
+    with every run.
+    """
+    return " ".join(
+        f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(COMPUTING)
+    )
 
 
 @contextlib.contextmanager
@@ -62,8 +77,8 @@ def import_keras() -> None:
         import keras
     if keras.config.backend() != KERAS["backend"]:
         raise UserError(
-            f"keras was imported with the backend {keras.config.backend()} before audiomtl, which needs {KERAS['backend']}: "
-            f"set KERAS_BACKEND={KERAS['backend']}, or import audiomtl.nn first"
+            f"keras was imported with the backend {keras.config.backend()} before audiomtl, which needs"
+            f" {KERAS['backend']}: set KERAS_BACKEND={KERAS['backend']}, or import audiomtl.nn first"
         )
     if before:
         keras.config.set_floatx(KERAS["floatx"])

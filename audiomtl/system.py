@@ -19,7 +19,8 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, which is made with its folder; yields False at once when another process has it and ``wait`` is off.
+    """Hold the lock of a file, which is made with its folder; yields False at once when another process has
+    it and ``wait`` is off.
 
     The lock ends with the process, however it ends.
     """
@@ -35,7 +36,8 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of ``path`` at the end: it is the old or the new one, never half of either.
+    """A file to write to that takes the place of ``path`` at the end: it is the old or the new one, never
+    half of either.
 
     With ``sync`` its bytes are on the disk before. After an error the old one stays.
     """

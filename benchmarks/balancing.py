@@ -1,8 +1,9 @@
-"""What balancing costs: a training step of a small network with three tasks, for each of the ten methods against ``fixed``.
+"""What balancing costs: a training step of a small network with three tasks, for each of the ten methods
+against ``fixed``.
 
-The step as `audiomtl.models.multitask` trains it, compiled: two of the heads read every step, one the clip. Prints medians, measured in
-turn so that all methods meet the same load, and their ratio to ``fixed``. Methods that look at gradients go backward once more for each
-task.
+The step as `audiomtl.models.multitask` trains it, compiled: two of the heads read every step, one the clip.
+Prints medians, measured in turn so that all methods meet the same load, and their ratio to ``fixed``. Methods
+that look at gradients go backward once more for each task.
 """
 
 import statistics
@@ -26,11 +27,21 @@ HEADS = {"clip": "clip_class", "when": "segments", "what": "phones"}
 
 def network() -> keras.Model:
     chosen = Encoder(
-        kind="recurrent", filters=(8, 16), pool_frames=(2, 2), pool_bands=(2, 2), units=32, dropout=0.0, noise=0.0, shift_bands=0
+        kind="recurrent",
+        filters=(8, 16),
+        pool_frames=(2, 2),
+        pool_bands=(2, 2),
+        units=32,
+        dropout=0.0,
+        noise=0.0,
+        shift_bands=0,
     )
     frames, lengths = keras.Input((None, BANDS)), keras.Input((), dtype="int32")
     steps = encoder(chosen, [float(band) for band in range(BANDS)], seed=0)([frames, lengths])
-    outputs = {name: tasks.output(name, kind, steps, lengths, classes=CLASSES, bands=BANDS, stride=4) for name, kind in HEADS.items()}
+    outputs = {
+        name: tasks.output(name, kind, steps, lengths, classes=CLASSES, bands=BANDS, stride=4)
+        for name, kind in HEADS.items()
+    }
     return keras.Model([frames, lengths], outputs)
 
 
@@ -48,7 +59,11 @@ def batch() -> dict[str, np.ndarray]:
 def step(method: str) -> Callable[[], object]:
     """One step of training, traced."""
     seed_everything(0)
-    model, balancer, given = network(), Balancing(method, [1.0] * len(HEADS)), {name: tf.constant(x) for name, x in batch().items()}
+    model, balancer, given = (
+        network(),
+        Balancing(method, [1.0] * len(HEADS)),
+        {name: tf.constant(x) for name, x in batch().items()},
+    )
     shared = model.get_layer("encoder").trainable_variables
     variables = [*model.trainable_variables, *balancer.trainable_variables]
     optimizer, weight, own = keras.optimizers.Adam(1e-3), tf.ones(CLIPS), tf.fill([CLIPS], FRAMES // 4)
@@ -60,7 +75,9 @@ def step(method: str) -> Callable[[], object]:
         with tf.GradientTape() as outer:
             with tf.GradientTape(persistent=True) as tape:
                 outputs = model([given["frames"], given["lengths"]], training=True)
-                losses = [tasks.loss(kind, outputs[name], given[name], weight, own) for name, kind in HEADS.items()]
+                losses = [
+                    tasks.loss(kind, outputs[name], given[name], weight, own) for name, kind in HEADS.items()
+                ]
             value = balancer.combine(losses, tf.ones(len(HEADS)), tape, shared)
         optimizer.apply(outer.gradient(value, variables), variables)
         return value

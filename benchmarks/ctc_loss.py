@@ -1,8 +1,9 @@
 """CPU time of the CTC loss, value and gradient: ours, `keras.losses.CTC`, and torch where there is one.
 
-Run ``python benchmarks/ctc_loss.py [--torch-python PATH] [--rounds N]``; it prints a Markdown table. Medians of `time.process_time`
-(the work of all threads) over interleaved rounds; both losses of ours are wrapped in one `tf.function` each. Full lengths, because
-`keras.losses.CTC` takes no others. torch (extra `bench`) is measured in a process of its own: with the interpreter at PATH, or this one.
+Run ``python benchmarks/ctc_loss.py [--torch-python PATH] [--rounds N]``; it prints a Markdown table. Medians
+of `time.process_time` (the work of all threads) over interleaved rounds; both losses of ours are wrapped in
+one `tf.function` each. Full lengths, because `keras.losses.CTC` takes no others. torch (extra `bench`) is
+measured in a process of its own: with the interpreter at PATH, or this one.
 """
 
 import argparse
@@ -23,7 +24,9 @@ def inputs(size: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Logits (batch, frames, classes) and labels (batch, labels), the same for everyone."""
     batch, frames, classes, labels = size
     rng = np.random.default_rng(0)
-    return rng.normal(size=(batch, frames, classes)).astype(np.float32), rng.integers(1, classes, (batch, labels)).astype(np.int32)
+    return rng.normal(size=(batch, frames, classes)).astype(np.float32), rng.integers(
+        1, classes, (batch, labels)
+    ).astype(np.int32)
 
 
 def cpu_milliseconds(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -76,7 +79,9 @@ def measure_torch(size: tuple[int, int, int, int], rounds: int) -> dict[str, flo
     def step():
         leaf = logits.clone().requires_grad_()
         scores = torch.nn.functional.log_softmax(leaf, dim=2).transpose(0, 1)
-        torch.nn.functional.ctc_loss(scores, labels, frame_lengths, label_lengths, reduction="none").sum().backward()
+        torch.nn.functional.ctc_loss(
+            scores, labels, frame_lengths, label_lengths, reduction="none"
+        ).sum().backward()
         return leaf.grad
 
     return cpu_milliseconds({"torch": step}, rounds)
@@ -93,19 +98,28 @@ def torch_times(python: str, rounds: int) -> list[dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="CPU time of the CTC loss, value and gradient.")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--torch-python", default=sys.executable, help="an interpreter that has torch (default: this one)")
+    parser.add_argument(
+        "--torch-python", default=sys.executable, help="an interpreter that has torch (default: this one)"
+    )
     parser.add_argument("--only-torch", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only_torch:
         print(json.dumps([measure_torch(size, arguments.rounds) for size in SIZES]))
         return
     torch = torch_times(arguments.torch_python, arguments.rounds)
-    print("| batch, frames, classes, labels | audiomtl | keras.losses.CTC | torch | keras / audiomtl | target |")
+    print(
+        "| batch, frames, classes, labels | audiomtl | keras.losses.CTC | torch | keras / audiomtl | target |"
+    )
     print("|---|---|---|---|---|---|")
     for size, target, other in zip(SIZES, TARGETS, torch, strict=True):
         times = {"torch": float("nan")} | other | measure_tensorflow(size, arguments.rounds)
-        columns = " | ".join("not installed" if np.isnan(times[name]) else f"{times[name]:.1f} ms" for name in ("ours", "keras", "torch"))
-        print(f"| {', '.join(map(str, size))} | {columns} | {times['keras'] / times['ours']:.1f} | {target} |")
+        columns = " | ".join(
+            "not installed" if np.isnan(times[name]) else f"{times[name]:.1f} ms"
+            for name in ("ours", "keras", "torch")
+        )
+        print(
+            f"| {', '.join(map(str, size))} | {columns} | {times['keras'] / times['ours']:.1f} | {target} |"
+        )
 
 
 if __name__ == "__main__":

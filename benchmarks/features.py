@@ -1,9 +1,11 @@
-"""Log-mel and MFCC of sound files: this project's extraction beside the plain librosa loop. Prints a Markdown table.
+"""Log-mel and MFCC of sound files: this project's extraction beside the plain librosa loop. Prints a Markdown
+table.
 
     python benchmarks/features.py [--files 60] [--repeats 7]
 
-Every way starts from the files (16-bit WAV, 16 kHz, 3 to 10 s) and runs in turn, several times; medians of wall time. BLAS is
-held to one thread for all. The librosa loop is its documentation's: `librosa.load`, `melspectrogram` or `mfcc`, `power_to_db`.
+Every way starts from the files (16-bit WAV, 16 kHz, 3 to 10 s) and runs in turn, several times; medians of
+wall time. BLAS is held to one thread for all. The librosa loop is its documentation's: `librosa.load`,
+`melspectrogram` or `mfcc`, `power_to_db`.
 
 - one thread: `audio.load` and `features.extract` in a loop, nothing stored: the computation alone
 - store, cold: `FeatureStore.features` on an empty folder: all cores, files hashed, entries written and mapped
@@ -52,7 +54,10 @@ def settings_of(kind: Literal["log_mel", "mfcc"]) -> Features:
 
 
 def make_files(folder: Path, count: int) -> tuple[list[str], float]:
-    """Noise under a slow envelope with a gliding tone, 3 to 10 s each. Returns the paths and their seconds in all."""
+    """Noise under a slow envelope with a gliding tone, 3 to 10 s each.
+
+    Returns the paths and their seconds in all.
+    """
     random = np.random.default_rng(0)
     paths, seconds = [], 0.0
     for i in range(count):
@@ -81,7 +86,11 @@ def librosa_loop(paths: list[str], settings: Features) -> list[np.ndarray]:
             fmax=settings.high_hz,
         )
         decibels = librosa.power_to_db(power, ref=1.0, amin=10 ** (settings.floor_db / 10), top_db=None)
-        results.append(decibels if settings.kind == "log_mel" else librosa.feature.mfcc(S=decibels, n_mfcc=settings.coefficients))
+        results.append(
+            decibels
+            if settings.kind == "log_mel"
+            else librosa.feature.mfcc(S=decibels, n_mfcc=settings.coefficients)
+        )
     return results
 
 
@@ -113,12 +122,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths, seconds = make_files(Path(folder), arguments.files)
         print(f"{len(paths)} files, {seconds:.0f} s of sound at 16 kHz; median of {arguments.repeats}\n")
-        print("| features | way | ms | librosa / it | difference / largest value |\n| --- | --- | ---: | ---: | ---: |")
+        print(
+            "| features | way | ms | librosa / it | difference / largest value |\n| --- | --- | ---: | ---: |"
+            " ---: |"
+        )
         for settings in (settings_of("log_mel"), settings_of("mfcc")):
             cold, warm = Path(folder, "cold"), Path(folder, f"warm-{settings.kind}")
             expected = librosa_loop(paths, settings)
             results = from_store(warm, paths, settings)
-            difference = max(float(np.abs(a - b.T).max() / np.abs(b).max()) for a, b in zip(results, expected, strict=True))
+            difference = max(
+                float(np.abs(a - b.T).max() / np.abs(b).max()) for a, b in zip(results, expected, strict=True)
+            )
             ways: dict[str, Callable[[], object]] = {
                 "librosa loop": partial(librosa_loop, paths, settings),
                 "one thread": partial(one_thread, paths, settings),
@@ -130,7 +144,10 @@ def main() -> None:
             del median["emptying the store"]
             for way, value in median.items():
                 error = "" if way == "librosa loop" else f"{difference:.0e}"
-                print(f"| {settings.kind} | {way} | {1000 * value:.1f} | {median['librosa loop'] / value:.1f} | {error} |")
+                print(
+                    f"| {settings.kind} | {way} | {1000 * value:.1f} | {median['librosa loop'] / value:.1f} |"
+                    f" {error} |"
+                )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""What the harness costs: its training loop, with scores, atomic checkpoints and a pipe, against plain ``model.fit``.
+"""What the harness costs: its training loop, with scores, atomic checkpoints and a pipe, against plain
+``model.fit``.
 
-The same network, data, batches and optimizer: a framewise network on random frames, so that Keras can compute the loss by itself.
-Prints the medians of whole trainings after the first epoch, which holds the tracing of both, and their ratio.
+The same network, data, batches and optimizer: a framewise network on random frames, so that Keras can compute
+the loss by itself. Prints the medians of whole trainings after the first epoch, which holds the tracing of
+both, and their ratio.
 """
 
 import statistics
@@ -33,14 +35,20 @@ OPTIMIZER = Optimizer(
     plateau_factor=0.5,
     plateau_patience=3,
 )
-TRAINING = Training(epochs=EPOCHS, batch_size=BATCH, monitor="validation/loss", monitor_direction="minimize", patience=0)
+TRAINING = Training(
+    epochs=EPOCHS, batch_size=BATCH, monitor="validation/loss", monitor_direction="minimize", patience=0
+)
 
 
 def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames (clips, frames, bands), lengths (clips,), labels (clips, frames)."""
     random = np.random.default_rng(0)
     frames = random.standard_normal((CLIPS, FRAMES, BANDS)).astype(np.float32)
-    return frames, np.full(CLIPS, FRAMES, np.int32), random.integers(1, CLASSES, (CLIPS, FRAMES)).astype(np.int32)
+    return (
+        frames,
+        np.full(CLIPS, FRAMES, np.int32),
+        random.integers(1, CLASSES, (CLIPS, FRAMES)).astype(np.int32),
+    )
 
 
 def ours(folder: Path) -> float:

@@ -1,10 +1,12 @@
-"""Features of the windows of one song: this project's views of one extraction beside the answer's loop. Prints a Markdown table.
+"""Features of the windows of one song: this project's views of one extraction beside the answer's loop.
+Prints a Markdown table.
 
     python benchmarks/mil_features.py [--repeats 15]
 
-The answer (https://stackoverflow.com/questions/55272508) computes MFCC window by window with librosa, so that half of every window
-is computed twice at 50 % overlap. 60 s at 22.05 kHz from memory, 13 MFCC, 5 s windows; medians of wall time, one BLAS thread for all.
-The values differ by design: librosa's ``power_to_db`` looks at each window's own maximum (``top_db``), ours at nothing.
+The answer (https://stackoverflow.com/questions/55272508) computes MFCC window by window with librosa, so that
+half of every window is computed twice at 50 % overlap. 60 s at 22.05 kHz from memory, 13 MFCC, 5 s windows;
+medians of wall time, one BLAS thread for all. The values differ by design: librosa's ``power_to_db`` looks at
+each window's own maximum (``top_db``), ours at nothing.
 """
 
 # ruff: noqa: E402 (BLAS reads its number of threads when numpy is imported)
@@ -45,7 +47,12 @@ WINDOWS = Windows(seconds=5.0, hop_share=0.5, tail="drop", bag_windows=0)
 def answer(y: np.ndarray) -> np.ndarray:  # (windows, bands, frames)
     size = 5 * 22050
     parts = librosa.util.frame(y, frame_length=size, hop_length=size // 2)
-    return np.stack([librosa.feature.mfcc(y=parts[:, w], sr=22050, n_mfcc=13, hop_length=512, n_fft=1024) for w in range(parts.shape[1])])
+    return np.stack(
+        [
+            librosa.feature.mfcc(y=parts[:, w], sr=22050, n_mfcc=13, hop_length=512, n_fft=1024)
+            for w in range(parts.shape[1])
+        ]
+    )
 
 
 def librosa_once(y: np.ndarray) -> np.ndarray:
@@ -55,7 +62,9 @@ def librosa_once(y: np.ndarray) -> np.ndarray:
 
 def ours(y: np.ndarray) -> np.ndarray:  # (windows, frames, bands)
     frames = features.extract(y, SETTINGS)
-    return windows.cut(frames, windows.starts(len(frames), WINDOWS, SETTINGS), windows.window_frames(WINDOWS, SETTINGS))
+    return windows.cut(
+        frames, windows.starts(len(frames), WINDOWS, SETTINGS), windows.window_frames(WINDOWS, SETTINGS)
+    )
 
 
 def main() -> None:
@@ -79,7 +88,10 @@ def main() -> None:
     median = {way: statistics.median(values) for way, values in times.items()}
     print("| way | ms | answer / it | target |\n| --- | ---: | ---: | --- |")
     for way, value in median.items():
-        print(f"| {way} | {value:.1f} | {median[next(iter(ways))] / value:.1f} | {'35 ms' if way.startswith('audiomtl') else ''} |")
+        print(
+            f"| {way} | {value:.1f} | {median[next(iter(ways))] / value:.1f} |"
+            f" {'35 ms' if way.startswith('audiomtl') else ''} |"
+        )
 
 
 if __name__ == "__main__":

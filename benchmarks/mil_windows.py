@@ -1,9 +1,11 @@
-"""One network on every window: windows folded into the batch beside Keras's `TimeDistributed`. Prints a Markdown table.
+"""One network on every window: windows folded into the batch beside Keras's `TimeDistributed`. Prints a
+Markdown table.
 
     python benchmarks/mil_windows.py [--windows 23 60 119] [--steps 8]
 
-The answer's network (13 MFCC, 216 frames) with mean pooling, 4 songs a batch, SGD, the same optimizer and loss; each row is measured
-in a process of its own, because the first step's cost is building and tracing. Medians of the later steps; wall time.
+The answer's network (13 MFCC, 216 frames) with mean pooling, 4 songs a batch, SGD, the same optimizer and
+loss; each row is measured in a process of its own, because the first step's cost is building and tracing.
+Medians of the later steps; wall time.
 """
 
 import argparse
@@ -26,7 +28,9 @@ def measure(way: str, n_windows: int, steps: int) -> dict[str, float]:
     from audiomtl.families.mil.settings import Network
     from audiomtl.settings.pooling import Pooling
 
-    network = Network(window="answer", filters=16, hidden=32, dropout=0.0, batch_normalization=False, loss="clip")
+    network = Network(
+        window="answer", filters=16, hidden=32, dropout=0.0, batch_normalization=False, loss="clip"
+    )
     pooling = Pooling(
         name="mean",
         evaluation="same",
@@ -51,10 +55,16 @@ def measure(way: str, n_windows: int, steps: int) -> dict[str, float]:
 
         model = folded
     else:
-        inner = keras.Model(folded.get_layer("window_network").input, folded.get_layer("window_network").output)
+        inner = keras.Model(
+            folded.get_layer("window_network").input, folded.get_layer("window_network").output
+        )
         one = keras.Sequential([inner, keras.layers.Dense(CLASSES, activation="softmax")])
         model = keras.Sequential(
-            [keras.Input((n_windows, BANDS, FRAMES, 1)), keras.layers.TimeDistributed(one), keras.layers.GlobalAveragePooling1D()]
+            [
+                keras.Input((n_windows, BANDS, FRAMES, 1)),
+                keras.layers.TimeDistributed(one),
+                keras.layers.GlobalAveragePooling1D(),
+            ]
         )
 
         def predict():
@@ -89,17 +99,35 @@ def main() -> None:
     if arguments.measure:
         print(json.dumps(measure(arguments.measure[0], int(arguments.measure[1]), arguments.steps)))
         return
-    print("| windows | first step, folded | TimeDistributed | later step, folded | TimeDistributed | folded / TimeDistributed |")
+    print(
+        "| windows | first step, folded | TimeDistributed | later step, folded | TimeDistributed | folded /"
+        " TimeDistributed |"
+    )
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for n_windows in arguments.windows:
         took = {}
         for way in ("folded", "time_distributed"):
-            command = [sys.executable, __file__, "--steps", str(arguments.steps), "--measure", way, str(n_windows)]
-            took[way] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+            command = [
+                sys.executable,
+                __file__,
+                "--steps",
+                str(arguments.steps),
+                "--measure",
+                way,
+                str(n_windows),
+            ]
+            took[way] = json.loads(
+                subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+            )
         ours, theirs = took["folded"], took["time_distributed"]
-        cells = [f"{one['first']:.2f} s" for one in (ours, theirs)] + [f"{1000 * one['later']:.0f} ms" for one in (ours, theirs)]
+        cells = [f"{one['first']:.2f} s" for one in (ours, theirs)] + [
+            f"{1000 * one['later']:.0f} ms" for one in (ours, theirs)
+        ]
         print(f"| {n_windows} | {' | '.join(cells)} | {ours['later'] / theirs['later']:.2f} |")
-    print("\ntargets: first step at 119 windows at most 1.0 s and flat; a later step at most 0.9 of TimeDistributed")
+    print(
+        "\ntargets: first step at 119 windows at most 1.0 s and flat; a later step at most 0.9 of"
+        " TimeDistributed"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""From nothing to the first line of a training: a child of the forkserver against a fresh Python that imports TensorFlow.
+"""From nothing to the first line of a training: a child of the forkserver against a fresh Python that imports
+TensorFlow.
 
-Prints medians in seconds and their ratio. The first child waits for the server's own imports and is given apart.
+Prints medians in seconds and their ratio. The first child waits for the server's own imports and is given
+apart.
 """
 
 import multiprocessing
@@ -38,7 +40,10 @@ def fresh() -> float:
     """Seconds until a new interpreter has."""
     began = time.time()
     code = "import tensorflow, keras, time; print(time.time())"
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) - began
+    return (
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        - began
+    )
 
 
 def main() -> None:

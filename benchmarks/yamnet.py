@@ -1,8 +1,10 @@
-"""YAMNet's patches per second: batches of 32 beside one at a time; and what a store saves. Prints Markdown tables.
+"""YAMNet's patches per second: batches of 32 beside one at a time; and what a store saves. Prints Markdown
+tables.
 
     python benchmarks/yamnet.py [--seconds 4] [--clips 320]
 
-The network has random weights: speed does not depend on them. Patches are 0.975 s of sound every 0.48 s. Medians of five runs, all cores.
+The network has random weights: speed does not depend on them. Patches are 0.975 s of sound every 0.48 s.
+Medians of five runs, all cores.
 """
 
 import argparse
@@ -45,12 +47,16 @@ def random_weights(place: Path) -> Path:
             layer, _, weight = name.partition("/")
             number, _, part = layer.removesuffix("_bn").partition("_")
             of = "dense" if layer == "scores" else f"{number}/{part}{'/bn' if layer.endswith('_bn') else ''}"
-            file[f"{of}/{weight}:0"] = np.float32(np.abs(random.normal(0, 0.1, shape)) + (weight == "moving_variance"))
+            file[f"{of}/{weight}:0"] = np.float32(
+                np.abs(random.normal(0, 0.1, shape)) + (weight == "moving_variance")
+            )
     return place
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Patches per second of YAMNet, and of five folds from a store.")
+    parser = argparse.ArgumentParser(
+        description="Patches per second of YAMNet, and of five folds from a store."
+    )
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--clips", type=int, default=320)
     options = parser.parse_args()
@@ -63,16 +69,23 @@ def main() -> None:
     }
     rates = {way: per_second(run, options.seconds) for way, run in ways.items()}
     first = next(iter(rates.values()))
-    print("| way | patches per second | real time / it | ratio | target |\n| --- | ---: | ---: | ---: | --- |")
+    print(
+        "| way | patches per second | real time / it | ratio | target |\n| --- | ---: | ---: | ---: | --- |"
+    )
     for way, rate in rates.items():
         target = "400" if way.startswith("batches") else ""
-        print(f"| {way} | {rate:.0f} | {rate * yamnet.PATCH_HOP_SAMPLES / yamnet.SAMPLE_RATE:.0f} | {rate / first:.1f} | {target} |")
+        print(
+            f"| {way} | {rate:.0f} | {rate * yamnet.PATCH_HOP_SAMPLES / yamnet.SAMPLE_RATE:.0f} |"
+            f" {rate / first:.1f} | {target} |"
+        )
 
     with tempfile.TemporaryDirectory() as name:
         folder, random, paths = Path(name), np.random.default_rng(0), []
         for number in range(options.clips):
             paths.append(str(folder / f"{number}.wav"))
-            audio.save(paths[-1], random.uniform(-0.3, 0.3, 5 * yamnet.SAMPLE_RATE), sample_rate=yamnet.SAMPLE_RATE)
+            audio.save(
+                paths[-1], random.uniform(-0.3, 0.3, 5 * yamnet.SAMPLE_RATE), sample_rate=yamnet.SAMPLE_RATE
+            )
         weights = random_weights(folder / "yamnet.h5")
         EmbeddingStore(folder / "warm", weights).activations(paths[:4])
         begin = time.perf_counter()

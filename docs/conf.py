@@ -1,4 +1,6 @@
-"""Sphinx: Markdown pages (MyST) and an API reference that reads the source code without importing it (autoapi)."""
+"""Sphinx: Markdown pages (MyST) and an API reference that reads the source code without importing it
+(autoapi).
+"""
 
 from pathlib import Path
 
@@ -23,6 +25,7 @@ autoapi_options = ["members", "show-module-summary"]
 autoapi_member_order = "bysource"
 
 suppress_warnings = [
-    "autoapi.python_import_resolution",  # names that it cannot see: taken over from MLflow, or assigned in a tuple
+    # names that it cannot see: taken over from MLflow, or assigned in a tuple
+    "autoapi.python_import_resolution",
     "ref.python",  # every family has a `Prepared`: a docstring means that of its own module
 ]

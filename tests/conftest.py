@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 # no example has a deadline and none is refused for taking long: a loaded machine changes no result
-hypothesis.settings.register_profile("any_load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "any_load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any_load")
 
 RATE = 16000  # Hz
@@ -17,7 +19,9 @@ SOUNDS: dict[str, Callable[[], np.ndarray]] = {
     "silence": lambda: np.zeros(RATE, dtype=np.float32),
     "noise": lambda: np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32),
     "sine_440": lambda: (0.5 * np.sin(2 * np.pi * 440 * TIME)).astype(np.float32),
-    "chirp": lambda: (0.5 * np.sin(2 * np.pi * (100 * TIME + 3450 * TIME**2))).astype(np.float32),  # 100 Hz + 2 * 3450 Hz/s: to 7000 Hz
+    "chirp": (
+        lambda: (0.5 * np.sin(2 * np.pi * (100 * TIME + 3450 * TIME**2))).astype(np.float32)
+    ),  # 100 Hz + 2 * 3450 Hz/s: to 7000 Hz
 }
 
 

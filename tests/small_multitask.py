@@ -8,7 +8,14 @@ from audiomtl.families.multitask.settings import Settings
 from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[1]
-HEAD = {"column": "", "weight": 1.0, "train_only": False, "labelled_share": 1.0, "item_weight": "", "threshold": 0.5}
+HEAD = {
+    "column": "",
+    "weight": 1.0,
+    "train_only": False,
+    "labelled_share": 1.0,
+    "item_weight": "",
+    "threshold": 0.5,
+}
 KINDS = {
     "text": {"kind": "alignment"},
     "phones": {"kind": "phones"},
@@ -21,13 +28,20 @@ KINDS = {
 }  # a head of each kind
 
 
-def settings(experiment: str = "multitask_singing", heads: Any = None, scores: Any = None, **changes: Any) -> Settings:
-    """``heads``: {name: what differs from `HEAD`}, in place of the file's; keyword ``a__b`` is the setting path a.b."""
+def settings(
+    experiment: str = "multitask_singing", heads: Any = None, scores: Any = None, **changes: Any
+) -> Settings:
+    """``heads``: {name: what differs from `HEAD`}, in place of the file's.
+
+    Keyword ``a__b`` is the setting path a.b.
+    """
     raw = whole_settings(experiment)
     if heads is not None:
         raw["heads"] = {name: {**HEAD, **head} for name, head in heads.items()}
         raw["coupling"], raw["scores"] = {}, {"loss": "minimize"}
-        raw["inputs"]["text"] = "phones" if any(head["kind"] == "alignment" for head in heads.values()) else ""
+        raw["inputs"]["text"] = (
+            "phones" if any(head["kind"] == "alignment" for head in heads.values()) else ""
+        )
     raw["scores"] = scores or raw["scores"]
     for path, value in changes.items():
         *tables, key = path.split("__")

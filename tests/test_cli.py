@@ -1,4 +1,7 @@
-"""The command: help that a newcomer understands, at once; a slip is one line and exit code 2; a bug is seen whole."""
+"""The command: help that a newcomer understands, at once.
+
+A slip is one line and exit code 2; a bug is seen whole.
+"""
 
 import json
 import re
@@ -31,7 +34,21 @@ HEAVY = {
     "rich",
     "scipy",
 }  # typer itself reads options with pydantic
-COMMANDS = ["ablations", "align", "best", "check", "curve", "data", "export", "new", "notes", "predict", "price", "promote", "report"]
+COMMANDS = [
+    "ablations",
+    "align",
+    "best",
+    "check",
+    "curve",
+    "data",
+    "export",
+    "new",
+    "notes",
+    "predict",
+    "price",
+    "promote",
+    "report",
+]
 COMMANDS += ["settings", "study", "ui"]
 
 
@@ -48,7 +65,10 @@ def run(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
 def raising(monkeypatch):
     """The command with one more subcommand, `slip`, that raises what it is given."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.registered_commands, app.registered_callback = list(cli.app.registered_commands), cli.app.registered_callback
+    app.registered_commands, app.registered_callback = (
+        list(cli.app.registered_commands),
+        cli.app.registered_callback,
+    )
     errors = []
 
     @app.command()
@@ -80,7 +100,9 @@ def test_help_of_every_command_imports_nothing_heavy():
 def test_all_commands_are_known(monkeypatch, capsys):
     code, out, err = run(monkeypatch, capsys, "--help")
     assert (code, err) == (0, "")
-    listed = re.findall(r"^  ([a-z]+)  +(\S.*)$", out.partition("Commands:")[2].partition("\n\n")[0], re.MULTILINE)
+    listed = re.findall(
+        r"^  ([a-z]+)  +(\S.*)$", out.partition("Commands:")[2].partition("\n\n")[0], re.MULTILINE
+    )
     assert sorted(name for name, _ in listed) == COMMANDS
     assert [text for _, text in listed if text.endswith("...")] == [], "a summary is cut off"
     assert run(monkeypatch, capsys)[:2] == (0, out)
@@ -93,7 +115,9 @@ def test_the_version_is_printed(words, monkeypatch, capsys):
 
 def test_python_m_audiomtl_is_the_command(monkeypatch, capsys):
     def module(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "audiomtl", *words], cwd=PROJECT, capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-m", "audiomtl", *words], cwd=PROJECT, capture_output=True, text=True
+        )
 
     assert module("--version").stdout == f"audiomtl {audiomtl.__version__}\n"
     assert module("--help").stdout == run(monkeypatch, capsys, "--help")[1]
@@ -106,8 +130,13 @@ def test_there_is_one_version_and_reading_it_imports_nothing():
     assert "version" in project["project"]["dynamic"]
     assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "audiomtl.__version__"}
     assert f"## {audiomtl.__version__}" in (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
-    code = "import sys\nbefore = set(sys.modules)\nimport audiomtl\nprint(audiomtl.__version__, sorted(set(sys.modules) - before))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    code = (
+        "import sys\nbefore = set(sys.modules)\nimport audiomtl\nprint(audiomtl.__version__,"
+        " sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
     assert done.stdout == f"{audiomtl.__version__} ['audiomtl']\n"
 
 
@@ -143,15 +172,30 @@ def test_a_swallowed_ctrl_c_comes_again(monkeypatch):
         (["data"], ["Corpora", "AUDIOMTL_DATA", "Published", "data fetch yamnet` downloads", "Default: all"]),
         (
             ["study"],
-            ["studies/", "Ctrl-C", "the same command resumes it", "MLflow", "--slots", "--storage", "--experiment", "runs/optuna.db"],
+            [
+                "studies/",
+                "Ctrl-C",
+                "the same command resumes it",
+                "MLflow",
+                "--slots",
+                "--storage",
+                "--experiment",
+                "runs/optuna.db",
+            ],
         ),
         (["promote"], ["best trial", "Comments are kept", "[expected]", "--to FOLDER"]),
-        (["best"], ["every seed", "--record", "[expected]", "exits with code 1", "--again", "skipped", "--exact"]),
+        (
+            ["best"],
+            ["every seed", "--record", "[expected]", "exits with code 1", "--again", "skipped", "--exact"],
+        ),
         (["ablations"], ["[ablation.*]", "validation", "paired by seed"]),
         (["report"], ["Markdown", "runs/report", "--readme"]),
         (["curve"], ["--fractions", "validation", "intervals", "runs/report"]),
         (["export"], ["SavedModel", "TFLite", "README.md", "--seed"]),
-        (["predict"], ["--stream", "--threshold", "--over-time", "--format", "Audacity", "exits with code 1"]),
+        (
+            ["predict"],
+            ["--stream", "--threshold", "--over-time", "--format", "Audacity", "exits with code 1"],
+        ),
         (["ui"], ["127.0.0.1", "MLflow", "--port"]),
         (["price"], ["time"]),
     ],
@@ -173,22 +217,61 @@ def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
         (["stuy"], "audiomtl: no such command 'stuy'. Did you mean 'study'?; see audiomtl --help"),
         (["zzz"], "audiomtl: no such command 'zzz'; see audiomtl --help"),
         (["--loud"], "audiomtl: no such option: --loud; see audiomtl --help"),
-        (["study"], "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl study --help"),
-        (["promote"], "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl promote --help"),
-        (["best"], "audiomtl: missing argument 'NAME': experiments/ here has nothing; see audiomtl best --help"),
+        (
+            ["study"],
+            "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl study --help",
+        ),
+        (
+            ["promote"],
+            "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl promote --help",
+        ),
+        (
+            ["best"],
+            "audiomtl: missing argument 'NAME': experiments/ here has nothing; see audiomtl best --help",
+        ),
         (["study", "a", "b"], "audiomtl: got unexpected extra argument(s) (b); see audiomtl study --help"),
-        (["study", "--slotz", "3", "a"], "audiomtl: no such option: --slotz (Possible options: --slots); see audiomtl study --help"),
-        (["study", "--slots", "x", "a"], "audiomtl: invalid value for '--slots': must be a whole number; see audiomtl study --help"),
+        (
+            ["study", "--slotz", "3", "a"],
+            "audiomtl: no such option: --slotz (Possible options: --slots); see audiomtl study --help",
+        ),
+        (
+            ["study", "--slots", "x", "a"],
+            "audiomtl: invalid value for '--slots': must be a whole number; see audiomtl study --help",
+        ),
         (
             ["best", "--slots", "0", "a"],
-            "audiomtl: invalid value for '--slots': must be greater than or equal to 1; see audiomtl best --help",
+            (
+                "audiomtl: invalid value for '--slots': must be greater than or equal to 1; see audiomtl best"
+                " --help"
+            ),
         ),
         (["best", "a", "--slots"], "audiomtl: option '--slots' requires an argument; see audiomtl --help"),
-        (["ui", "--port", "99999"], "audiomtl: invalid value for '--port': must be less than or equal to 65535; see audiomtl ui --help"),
-        (["study", "tow"], "audiomtl: studies/tow.toml: no such file; did you mean two?; studies/ here has: one, two"),
+        (
+            ["ui", "--port", "99999"],
+            (
+                "audiomtl: invalid value for '--port': must be less than or equal to 65535; see audiomtl ui"
+                " --help"
+            ),
+        ),
+        (
+            ["study", "tow"],
+            "audiomtl: studies/tow.toml: no such file; did you mean two?; studies/ here has: one, two",
+        ),
         (["best", "one"], "audiomtl: experiments/one.toml: no such file; experiments/ here has: nothing"),
-        (["check"], "audiomtl: {here}: no experiments/*.toml in this folder; run audiomtl in the folder of the project"),
-        (["data"], "audiomtl: {here}: no experiments/*.toml in this folder; run audiomtl in the folder of the project"),
+        (
+            ["check"],
+            (
+                "audiomtl: {here}: no experiments/*.toml in this folder; run audiomtl in the folder of the"
+                " project"
+            ),
+        ),
+        (
+            ["data"],
+            (
+                "audiomtl: {here}: no experiments/*.toml in this folder; run audiomtl in the folder of the"
+                " project"
+            ),
+        ),
     ],
 )
 def test_a_slip_is_one_line(words, line, tmp_path, monkeypatch, capsys):
@@ -200,7 +283,9 @@ def test_a_slip_is_one_line(words, line, tmp_path, monkeypatch, capsys):
 
 
 def test_a_slip_is_one_line_for_the_real_command(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "audiomtl", "study", "x"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "audiomtl", "study", "x"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "audiomtl: studies/x.toml: no such file; studies/ here has: nothing\n"
 
@@ -222,7 +307,9 @@ def test_exit_codes(error, code, line, raising, monkeypatch, capsys):
     assert run(monkeypatch, capsys, "slip") == (code, "", line)
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("a bug"), AttributeError("a bug"), OSError("a bug")])
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), KeyError("a bug"), AttributeError("a bug"), OSError("a bug")]
+)
 def test_a_bug_is_seen_whole(error, raising, monkeypatch):
     raising.append(error)
     monkeypatch.setattr(sys, "argv", ["audiomtl", "slip"])
@@ -237,7 +324,9 @@ def test_scores_that_do_not_come_back_are_exit_code_1(name, well, monkeypatch, c
     monkeypatch.chdir(PROJECT)
     monkeypatch.setattr(runs, "with_data", lambda settings: None)
     monkeypatch.setattr(harness, name, SimpleNamespace(**{name: lambda *_, **__: well}), raising=False)
-    monkeypatch.setitem(sys.modules, f"audiomtl.harness.{name}", getattr(harness, name))  # the real one imports mlflow
+    monkeypatch.setitem(
+        sys.modules, f"audiomtl.harness.{name}", getattr(harness, name)
+    )  # the real one imports mlflow
     assert run(monkeypatch, capsys, name, "quickstart")[0] == (0 if well else 1)
 
 
@@ -248,4 +337,8 @@ def test_an_experiment_without_its_data_is_skipped_with_a_line(name, monkeypatch
 
     monkeypatch.chdir(PROJECT)
     monkeypatch.setattr(runs, "with_data", absent)
-    assert run(monkeypatch, capsys, name, "quickstart") == (0, "quickstart: skipped: data/emodb: not there\n", "")
+    assert run(monkeypatch, capsys, name, "quickstart") == (
+        0,
+        "quickstart: skipped: data/emodb: not there\n",
+        "",
+    )

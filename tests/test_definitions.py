@@ -1,4 +1,6 @@
-"""Which edits of code change the key of what was computed, and which do not: tried on copies of the package, which stays as it is."""
+"""Which edits of code change the key of what was computed, and which do not: tried on copies of the
+package, which stays as it is.
+"""
 
 import shutil
 import sys
@@ -54,22 +56,44 @@ CHANGES = {
         "return round(self.hop_seconds * self.sample_rate)",
         "return 2 * round(self.hop_seconds * self.sample_rate)",
     ),
-    "settings type": ("settings/table.py", "Share = Annotated[float, Field(ge=0, lt=1)]", "Share = Annotated[float, Field(ge=0, le=1)]"),
+    "settings type": (
+        "settings/table.py",
+        "Share = Annotated[float, Field(ge=0, lt=1)]",
+        "Share = Annotated[float, Field(ge=0, le=1)]",
+    ),
     "constant of a module": ("data/audio.py", "LARGEST_PEAK = 2.0", "LARGEST_PEAK = 4.0"),
     "default": ("data/pipeline.py", "at_least: int = 1", "at_least: int = 2"),
     "decorator": ("nn/fit.py", "@tf.function(reduce_retracing=True)", "@tf.function(reduce_retracing=False)"),
-    "metric": ("metrics/sequences.py", "return sum(counts.values()) / length", "return sum(counts.values()) / (length + 1)"),
+    "metric": (
+        "metrics/sequences.py",
+        "return sum(counts.values()) / length",
+        "return sum(counts.values()) / (length + 1)",
+    ),
     "data set": ("data/datasets/emodb.py", 'PAUSE = "_"', 'PAUSE = "-"'),
-    "statement at import": ("families/ctc/network.py", "import keras\n", "import keras\n\nkeras.config.set_epsilon(1e-5)\n"),
-    "import": ("families/ctc/model.py", "from audiomtl.data.pipeline import ", "from audiomtl.data.pipelines import "),
-    "order of work": ("harness/train/child.py", "    seed_everything(job.seed)\n    model = config", "    model = config"),
+    "statement at import": (
+        "families/ctc/network.py",
+        "import keras\n",
+        "import keras\n\nkeras.config.set_epsilon(1e-5)\n",
+    ),
+    "import": (
+        "families/ctc/model.py",
+        "from audiomtl.data.pipeline import ",
+        "from audiomtl.data.pipelines import ",
+    ),
+    "order of work": (
+        "harness/train/child.py",
+        "    seed_everything(job.seed)\n    model = config",
+        "    model = config",
+    ),
     "base class": ("settings/shared.py", "class Limits(Table):", "class Limits(BaseModel):"),
 }
 
 
 @pytest.mark.parametrize(("file", "old", "new"), CHANGES.values(), ids=CHANGES)
 def test_what_computes_changes_the_key(before: str, copy: Path, file: str, old: str, new: str) -> None:
-    if old == "from audiomtl.data.pipeline import ":  # the same names from a module in which one of them differs
+    if (
+        old == "from audiomtl.data.pipeline import "
+    ):  # the same names from a module in which one of them differs
         shutil.copy(copy / "data/pipeline.py", copy / "data/pipelines.py")
         edit(copy, "data/pipelines.py", "random.uniform(0.9, 1.1", "random.uniform(0.8, 1.2")
     edit(copy, file, old, new)
@@ -81,7 +105,11 @@ def test_a_package_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"scikit-learn", "numpy", "scipy", "joblib", "threadpoolctl"} <= real.keys()
     keys = []
     for version in ("1.0", "1.1"):
-        monkeypatch.setattr(definitions.importlib.metadata, "version", lambda name, version=version: version if name == "joblib" else "1")
+        monkeypatch.setattr(
+            definitions.importlib.metadata,
+            "version",
+            lambda name, version=version: version if name == "joblib" else "1",
+        )
         definitions._installed_key.cache_clear()
         keys.append(definitions.key(["audiomtl.nn.classifiers.fit_classifier"]))
     definitions._installed_key.cache_clear()
@@ -93,9 +121,12 @@ SAME: dict[str, Callable[[str], str]] = {
     "docstring": lambda text: text.replace('"""Train ``model`` and leave', '"""Trains ``model`` and leaves'),
     "docstring of the file": lambda text: text.replace('"""The one training loop', '"""One training loop'),
     "layout": lambda text: text.replace(
-        "step, stale, plateau_stale, reductions, before =", "step, stale, \\\n        plateau_stale, reductions, before ="
+        "step, stale, plateau_stale, reductions, before =",
+        "step, stale, \\\n        plateau_stale, reductions, before =",
     ),
-    "text of an error": lambda text: text.replace("lower optimizer.learning_rate or clip", "lower optimizer.learning_rate"),
+    "text of an error": lambda text: text.replace(
+        "lower optimizer.learning_rate or clip", "lower optimizer.learning_rate"
+    ),
     "something that no training reaches": lambda text: f"{text}\n\ndef unused() -> int:\n    return 1\n",
 }
 
@@ -121,14 +152,19 @@ def test_a_description_of_a_setting_keeps_the_key(before: str, copy: Path) -> No
 
 
 def test_a_moved_definition_keeps_the_key(before: str, copy: Path) -> None:
-    """`batch_order` in a file of its own, imported by the old one; and with each of its users importing it from there."""
+    """`batch_order` in a file of its own, imported by the old one.
+
+    And with each of its users importing it from there.
+    """
     path = copy / "data/pipeline.py"
     text = path.read_text(encoding="utf-8")
     start, end = text.index("def batch_order("), text.index("def pad(")
     header = '"""Batches."""\n\nfrom collections.abc import Sequence\n\nimport numpy as np\n\n\n'
     (copy / "data/order.py").write_text(header + text[start:end], encoding="utf-8")
     path.write_text(
-        text[:start] + text[end:].replace("def pad(", "from audiomtl.data.order import batch_order\n\n\ndef pad("), encoding="utf-8"
+        text[:start]
+        + text[end:].replace("def pad(", "from audiomtl.data.order import batch_order\n\n\ndef pad("),
+        encoding="utf-8",
     )
     assert key_of(copy) == before
     edit(
@@ -157,7 +193,8 @@ def test_the_keys_of_features_see_what_computes_them(copy: Path) -> None:
     assert key_of(copy, FEATURES) != before
 
 
-# ---------------------------------------------------------------- what code may look like, on a package of a few lines
+# ---------------------------------------------------------------- what code may look like, on a package of a
+# few lines
 
 
 def tiny(folder: Path, **files: str) -> Path:
@@ -170,7 +207,8 @@ def tiny(folder: Path, **files: str) -> Path:
 
 BASE = {
     "a": "from tiny import b\nfrom tiny.c import FACTOR as F\n\ndef f(x):\n    return b.g(x) * F\n",
-    "b": """
+    "b": (
+        """
 TABLE = {}
 TABLE['one'] = 1
 
@@ -185,7 +223,8 @@ class Layer:
 
 def mark(cls):
     return cls
-""",
+"""
+    ),
     "c": "if True:\n    FACTOR = 2\nelse:\n    FACTOR = 3\n",
     "d": "try:\n    import numpy as np\nexcept ImportError:\n    np = None\n\nlate = lambda x: np.abs(x)\n",
 }
@@ -224,24 +263,35 @@ def test_names_are_found_through_re_exports_stars_and_getattr(tmp_path: Path) ->
     keys = [key_of(tiny(tmp_path, **files), ["tiny.a.f"])]
     for number, (name, old, new) in enumerate([("c", "1", "2"), ("d", "4", "5")]):
         (tmp_path / str(number)).mkdir()
-        keys.append(key_of(tiny(tmp_path / str(number), **{**files, name: files[name].replace(old, new)}), ["tiny.a.f"]))
+        keys.append(
+            key_of(
+                tiny(tmp_path / str(number), **{**files, name: files[name].replace(old, new)}), ["tiny.a.f"]
+            )
+        )
     assert len(set(keys)) == 3
 
 
 def test_two_functions_of_one_text_are_told_apart_by_what_their_names_mean(tmp_path: Path) -> None:
     """Both stay reached: only the caller's import changes."""
     files = {
-        "a": "from tiny.b import f\nfrom tiny.c import f as other\n\ndef both(x):\n    return f(x), other(x, x)\n",
+        "a": (
+            "from tiny.b import f\nfrom tiny.c import f as other\n\ndef both(x):\n    return f(x), other(x,"
+            " x)\n"
+        ),
         "b": "K = 1\n\ndef f(x):\n    return x + K\n",
         "c": "K = 2\n\ndef f(x):\n    return x + K\n",
     }
     before = key_of(tiny(tmp_path, **files), ["tiny.a.both"])
-    files["a"] = files["a"].replace("tiny.b", "tiny.x").replace("tiny.c", "tiny.b").replace("tiny.x", "tiny.c")
+    files["a"] = (
+        files["a"].replace("tiny.b", "tiny.x").replace("tiny.c", "tiny.b").replace("tiny.x", "tiny.c")
+    )
     (tmp_path / "turned").mkdir()
     assert key_of(tiny(tmp_path / "turned", **files), ["tiny.a.both"]) != before
 
 
-def test_a_family_of_ones_own_is_hashed_with_what_it_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_family_of_ones_own_is_hashed_with_what_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "house.py").write_text("def helper():\n    return 1\n")
     tiny(tmp_path, a="import house\n\ndef f():\n    return house.helper()\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -253,16 +303,34 @@ def test_a_family_of_ones_own_is_hashed_with_what_it_imports(tmp_path: Path, mon
 
 
 def test_names_that_do_not_exist_add_nothing() -> None:
-    assert definitions.key([*FEATURES, "audiomtl.data.features.gone", "audiomtl.gone.f"]) == definitions.key(FEATURES)
+    assert definitions.key([*FEATURES, "audiomtl.data.features.gone", "audiomtl.gone.f"]) == definitions.key(
+        FEATURES
+    )
 
 
 def test_nothing_is_looked_up_by_name_behind_the_keys_back() -> None:
-    """Modules that are imported by a computed name are not seen: each place is known, and its names stand among the roots."""
-    places = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if "import_module(" in path.read_text(encoding="utf-8")}
+    """Modules that are imported by a computed name are not seen: each place is known, and its names stand
+    among the roots.
+    """
+    places = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if "import_module(" in path.read_text(encoding="utf-8")
+    }
     assert places == {
         *("settings/family.py", "settings/datasets.py"),  # families and data sets
-        *("data/scaling/__init__.py", "nn/pooling/__init__.py"),  # these and the next three by `settings.named.modules`
-        *("families/fusion/joins/__init__.py", "families/multitask/balancing/__init__.py", "families/multitask/heads/__init__.py"),
+        *(
+            "data/scaling/__init__.py",
+            "nn/pooling/__init__.py",
+        ),  # these and the next three by `settings.named.modules`
+        *(
+            "families/fusion/joins/__init__.py",
+            "families/multitask/balancing/__init__.py",
+            "families/multitask/heads/__init__.py",
+        ),
         "families/contract.py",  # when a saved model is loaded
-        *("harness/train/child.py", "harness/use/models.py"),  # packages that are roots already; what a trained model does
+        *(
+            "harness/train/child.py",
+            "harness/use/models.py",
+        ),  # packages that are roots already; what a trained model does
     }

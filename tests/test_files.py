@@ -1,4 +1,6 @@
-"""The shipped files: every experiment and study is valid, and written so that people, `promote` and git diffs see the same lines."""
+"""The shipped files: every experiment and study is valid, and written so that people, `promote` and git
+diffs see the same lines.
+"""
 
 import json
 import re
@@ -21,7 +23,14 @@ LOCKS = {  # what each lock was resolved for: extras, and whether the package's 
     "requirements-docs.lock": (("docs",), False),
 }
 HEAVY = ("tensorflow", "keras", "mlflow", "sklearn", "librosa", "optuna", "matplotlib")
-READ = ("numpy", "pandas", "scipy", "pydantic", "tomlkit", "rich")  # by the modules of data sets, whose settings are checked
+READ = (
+    "numpy",
+    "pandas",
+    "scipy",
+    "pydantic",
+    "tomlkit",
+    "rich",
+)  # by the modules of data sets, whose settings are checked
 
 
 def name(path: Path) -> str:
@@ -86,15 +95,19 @@ def test_units_are_told(path):
 @pytest.mark.parametrize("command", ["--help", "check"])
 def test_checking_all_files_imports_nothing_heavy(command):
     code = (
-        "import json, sys\nfrom audiomtl import cli\n"
-        f"sys.argv = ['audiomtl', {command!r}]\n"
-        "try:\n    cli.main()\nexcept SystemExit as end:\n    print(json.dumps([end.code, sorted(sys.modules)]))"
+        f"import json, sys\nfrom audiomtl import cli\nsys.argv = ['audiomtl', {command!r}]\ntry:\n   "
+        " cli.main()\nexcept SystemExit as end:\n    print(json.dumps([end.code, sorted(sys.modules)]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
     *said, last = done.stdout.splitlines()
     status, modules = json.loads(last)
     assert status == 0 and done.stderr == ""
-    assert not {module.partition(".")[0] for module in modules} & {*HEAVY, *(READ if command == "--help" else ())}
+    assert not {module.partition(".")[0] for module in modules} & {
+        *HEAVY,
+        *(READ if command == "--help" else ()),
+    }
     if command == "check":
         assert said == [f"{len(EXPERIMENTS)} experiments and {len(STUDIES)} studies are valid"]
 
@@ -102,7 +115,9 @@ def test_checking_all_files_imports_nothing_heavy(command):
 def pins(lock: str) -> dict[str, set[str]]:
     """Versions of each package in a lock file: several where Python versions differ."""
     found: dict[str, set[str]] = {}
-    for package, version in re.findall(r"^([a-z0-9-]+)==(\S+)", (PROJECT / lock).read_text(encoding="utf-8"), re.MULTILINE):
+    for package, version in re.findall(
+        r"^([a-z0-9-]+)==(\S+)", (PROJECT / lock).read_text(encoding="utf-8"), re.MULTILINE
+    ):
         found.setdefault(package, set()).add(version)
     return found
 
@@ -120,10 +135,15 @@ def test_there_is_no_lock_without_a_test():
 def test_a_lock_pins_what_pyproject_asks_for_by_hash_and_names_no_registry(lock):
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras, complete = LOCKS[lock]
-    wanted = [*(project["dependencies"] if complete else ()), *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    wanted = [
+        *(project["dependencies"] if complete else ()),
+        *(one for extra in extras for one in project["optional-dependencies"][extra]),
+    ]
     assert pins(lock).keys() >= {package(one) for one in wanted}
     text = (PROJECT / lock).read_text(encoding="utf-8")
-    assert "://" not in text and not re.search(r"^-", text, re.MULTILINE), "an address or an option of an index"
+    assert "://" not in text and not re.search(r"^-", text, re.MULTILINE), (
+        "an address or an option of an index"
+    )
     entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert entries and all("--hash=sha256:" in entry for entry in entries)
 
@@ -131,6 +151,14 @@ def test_a_lock_pins_what_pyproject_asks_for_by_hash_and_names_no_registry(lock)
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_fits_into_the_main_environment_and_needs_no_compiler(lock):
     main, other = pins("requirements.lock"), pins(lock)
-    assert {one: other[one] for one in other.keys() & main.keys()} == {one: main[one] for one in other.keys() & main.keys()}
-    source_only = {"pathlib", "pyworld", "sed-eval", "sed-scores-eval", "dcase-util"}  # and `pathlib` shadows the standard library
+    assert {one: other[one] for one in other.keys() & main.keys()} == {
+        one: main[one] for one in other.keys() & main.keys()
+    }
+    source_only = {
+        "pathlib",
+        "pyworld",
+        "sed-eval",
+        "sed-scores-eval",
+        "dcase-util",
+    }  # and `pathlib` shadows the standard library
     assert not other.keys() & source_only

@@ -1,4 +1,6 @@
-"""The floors of the house: nobody imports upwards, models not one another, mlflow and optuna stay in their files."""
+"""The floors of the house: nobody imports upwards, models not one another, mlflow and optuna stay in
+their files.
+"""
 
 import ast
 import re
@@ -35,7 +37,11 @@ def imported(path: Path, module: list[str]) -> list[str]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            above = ["audiomtl", *module][: len(module) + 1 - node.level + (path.stem == "__init__")] if node.level else []
+            above = (
+                ["audiomtl", *module][: len(module) + 1 - node.level + (path.stem == "__init__")]
+                if node.level
+                else []
+            )
             names += [".".join([*above, *filter(None, [node.module]), alias.name]) for alias in node.names]
     return names
 
@@ -65,7 +71,9 @@ def violations(package: Path) -> list[str]:
 
 def test_the_package_keeps_its_floors():
     assert violations(PACKAGE) == []
-    strangers = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {*FLOORS, "__init__"}
+    strangers = {
+        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    } - {*FLOORS, "__init__"}
     assert not strangers, f"give them a floor: {sorted(strangers)}"
 
 
@@ -102,8 +110,12 @@ def test_what_is_allowed_passes(tmp_path):
     for file, line in {
         "harness/search/study.py": "import optuna\nfrom audiomtl.nn import fit\nfrom . import space",
         "harness/record/store.py": "import mlflow",
-        "families/one/model.py": "from audiomtl.families.one import settings\nfrom audiomtl.families import contract\nimport numpy",
-        "data/corpora/speech.py": "from ..audio import load\nfrom audiomtl.settings.shared import Data\nimport numpy",
+        "families/one/model.py": (
+            "from audiomtl.families.one import settings\nfrom audiomtl.families import contract\nimport numpy"
+        ),
+        "data/corpora/speech.py": (
+            "from ..audio import load\nfrom audiomtl.settings.shared import Data\nimport numpy"
+        ),
     }.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(line, encoding="utf-8")
@@ -126,7 +138,11 @@ def words_in_code(text: str) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             found.append(node.value)
-        found += [value for _, value in ast.iter_fields(node) if isinstance(value, str) and not isinstance(node, ast.Constant)]
+        found += [
+            value
+            for _, value in ast.iter_fields(node)
+            if isinstance(value, str) and not isinstance(node, ast.Constant)
+        ]
     return {word for text in found for word in re.findall(r"\w+", text)}
 
 
@@ -156,12 +172,16 @@ def test_a_family_s_name_in_code_is_seen(text, found):
 
 
 def test_layers_have_names_of_their_own():
-    """Keras finds a saved layer by its registered name: two of one name, and files of one family are read with the other's layer."""
+    """Keras finds a saved layer by its registered name: two of one name, and files of one family are read
+    with the other's layer.
+    """
     names: dict[str, list[str]] = {}
     for path in sorted((PACKAGE / "nn").glob("*.py")) + sorted((PACKAGE / "families").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         fusion = "audiomtl.fusion" if "fusion" in path.parts else "audiomtl"
         for node in tree.body:
-            if isinstance(node, ast.ClassDef) and any("regist" in ast.unparse(one) for one in node.decorator_list):
+            if isinstance(node, ast.ClassDef) and any(
+                "regist" in ast.unparse(one) for one in node.decorator_list
+            ):
                 names.setdefault(f"{fusion}>{node.name}", []).append(path.stem)
     assert len(names) > 20 and {name: files for name, files in names.items() if len(files) > 1} == {}

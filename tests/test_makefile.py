@@ -1,4 +1,6 @@
-"""The Makefile: its lists come from the files themselves, and a new experiment or study has its targets at once."""
+"""The Makefile: its lists come from the files themselves, and a new experiment or study has its targets
+at once.
+"""
 
 import re
 import shutil
@@ -13,7 +15,9 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 def make(folder: Path, *words: str) -> str:
     """What make prints in a folder; it must end well."""
-    done = subprocess.run(["make", "--no-print-directory", *words], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", *words], cwd=folder, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stderr, done.stderr  # such as two recipes for one target
     return done.stdout
@@ -42,7 +46,10 @@ def targets() -> set[str]:
 def test_make_lists_every_target_with_a_word_about_it():
     listed = dict(re.findall(r"^([a-z%-]+) {2,}(\S.*)$", make(PROJECT), re.MULTILINE))
     assert listed.keys() == targets()
-    wanted = "quickstart test check data study-% promote-% best-% ablations-% best ablations reproduce report ui bench lock docs clean"
+    wanted = (
+        "quickstart test check data study-% promote-% best-% ablations-% best ablations reproduce report ui"
+        " bench lock docs clean"
+    )
     assert listed.keys() >= set(wanted.split())
 
 
@@ -58,7 +65,9 @@ def test_make_lists_every_experiment_and_study():
 def test_a_new_file_is_listed_and_has_targets_without_an_edit(copy):
     before = make(copy)
     assert "zither" not in before
-    (copy / "experiments" / "zither.toml").write_text('# new\ndescription = "A new sound."\nx = 1\n', encoding="utf-8")
+    (copy / "experiments" / "zither.toml").write_text(
+        '# new\ndescription = "A new sound."\nx = 1\n', encoding="utf-8"
+    )
     (copy / "studies" / "zither_wide.toml").write_text('description = "A new sweep."\n', encoding="utf-8")
     new = [line.split(maxsplit=1) for line in make(copy).splitlines() if line not in before.splitlines()]
     assert new == [["experiments/zither.toml", "A new sound."], ["studies/zither_wide.toml", "A new sweep."]]
@@ -80,11 +89,19 @@ def test_a_new_file_is_listed_and_has_targets_without_an_edit(copy):
     ],
 )
 def test_a_target_is_one_command(target, command, copy):
-    assert [" ".join(line.split()) for line in make(copy, "-n", target).splitlines()] == [f".venv/bin/audiomtl {command}"]
+    assert [" ".join(line.split()) for line in make(copy, "-n", target).splitlines()] == [
+        f".venv/bin/audiomtl {command}"
+    ]
 
 
 def test_slots_are_passed_on(copy):
-    assert make(copy, "-n", "study-quickstart", "SLOTS=3").split() == [".venv/bin/audiomtl", "study", "quickstart", "--slots", "3"]
+    assert make(copy, "-n", "study-quickstart", "SLOTS=3").split() == [
+        ".venv/bin/audiomtl",
+        "study",
+        "quickstart",
+        "--slots",
+        "3",
+    ]
 
 
 def test_the_quickstart_writes_into_runs_only(copy):
@@ -98,19 +115,40 @@ def test_best_leaves_the_quickstart_out(copy):
     assert "quickstart" not in make(copy, "-n", "best", "ablations")
 
 
-@pytest.mark.parametrize("target", ["quickstart", "test", "check", "data", "study-a", "promote-a", "best-a", "ablations-a", "report", "ui"])
+@pytest.mark.parametrize(
+    "target",
+    ["quickstart", "test", "check", "data", "study-a", "promote-a", "best-a", "ablations-a", "report", "ui"],
+)
 def test_the_environment_is_built_first_and_once(target, copy):
     (copy / ".venv" / ".ready").unlink()
     lines = [line.split() for line in make(copy, "-n", target).splitlines()]
     builds = [index for index, line in enumerate(lines) if line[1:3] == ["-m", "venv"]]
-    uses = [index for index, line in enumerate(lines) if line[0].startswith(".venv/bin/") and "install" not in line]
+    uses = [
+        index
+        for index, line in enumerate(lines)
+        if line[0].startswith(".venv/bin/") and "install" not in line
+    ]
     assert len(builds) == 1 and builds[0] < min(uses)
-    assert any({"--require-hashes", "--only-binary", ":all:", "-r", "requirements.lock"} <= set(line) for line in lines)
+    assert any(
+        {"--require-hashes", "--only-binary", ":all:", "-r", "requirements.lock"} <= set(line)
+        for line in lines
+    )
 
 
 def test_docs_have_an_environment_of_their_own(copy):
     (copy / "requirements-docs.lock").touch()
     lines = [line.split() for line in make(copy, "-n", "docs").splitlines()]
     assert not any(word.startswith(".venv/") for line in lines for word in line)
-    assert any({"--require-hashes", "--only-binary", ":all:", "-r", "requirements-docs.lock"} <= set(line) for line in lines)
-    assert lines[-1] == [".venv-docs/bin/sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html"]
+    assert any(
+        {"--require-hashes", "--only-binary", ":all:", "-r", "requirements-docs.lock"} <= set(line)
+        for line in lines
+    )
+    assert lines[-1] == [
+        ".venv-docs/bin/sphinx-build",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        "docs",
+        "docs/_build/html",
+    ]

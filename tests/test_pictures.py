@@ -23,10 +23,15 @@ def drawn(monkeypatch):
 
 def history(train: int, validation: int) -> list[dict[str, float]]:
     sides = {"train": train, "validation": validation}
-    return [{f"{side}/score_{number}": epoch + number for side, count in sides.items() for number in range(count)} for epoch in range(3)]
+    return [
+        {f"{side}/score_{number}": epoch + number for side, count in sides.items() for number in range(count)}
+        for epoch in range(3)
+    ]
 
 
-@pytest.mark.parametrize(("kinds", "shape"), [(0, (1, 1)), (1, (1, 1)), (5, (1, 5)), (6, (2, 5)), (46, (3, 5))])
+@pytest.mark.parametrize(
+    ("kinds", "shape"), [(0, (1, 1)), (1, (1, 1)), (5, (1, 5)), (6, (2, 5)), (46, (3, 5))]
+)
 def test_learning_curves_wrap_after_five_panels(drawn, tmp_path, kinds, shape) -> None:
     pictures.learning_curves(history(1, kinds) if kinds else [{}], tmp_path / "curves.png", best_epoch=1)
     assert drawn == [shape] and (tmp_path / "curves.png").stat().st_size > 1000
@@ -39,7 +44,14 @@ def test_the_same_history_gives_the_same_bytes(tmp_path) -> None:
 
 
 def test_the_most_telling_scores_come_first() -> None:
-    names = ["train/loss", "train/a_weight", "train/learning_rate", "validation/b_f1", "validation/a_loss", "validation/loss"]
+    names = [
+        "train/loss",
+        "train/a_weight",
+        "train/learning_rate",
+        "validation/b_f1",
+        "validation/a_loss",
+        "validation/loss",
+    ]
     names += ["validation/a_f1"]
     assert pictures._most_telling(names, []) == ["loss", "a_loss", "b_f1", "a_f1", "a_weight"]
     assert pictures._most_telling(names, ["a_f1", "c_f1"]) == ["loss", "a_loss", "a_f1", "b_f1", "a_weight"]
@@ -66,7 +78,9 @@ def test_a_clip_is_drawn_whatever_of_it_is_known(drawn, tmp_path) -> None:
     }
     for number, chosen in enumerate((everything, {kind: {} for kind in everything})):
         path = tmp_path / f"{number}.png"
-        pictures.heard(frames, seconds_per_frame=0.01, seconds_per_step=0.1, title="clip", path=path, **chosen)
+        pictures.heard(
+            frames, seconds_per_frame=0.01, seconds_per_step=0.1, title="clip", path=path, **chosen
+        )
         assert path.stat().st_size > 1000
     assert drawn == [(7, 1), (1, 1)]
 

@@ -1,7 +1,8 @@
-"""The ``audiomtl`` command: one subcommand behind each make target. Only this folder defers imports, so that ``--help`` is instant.
+"""The ``audiomtl`` command: one subcommand behind each make target. Only this folder defers imports, so that
+``--help`` is instant.
 
-Paths are relative to the project in the current directory. A user's mistake ends with one line and exit code 2, a score that was not
-reproduced or a training that failed with 1, Ctrl-C with 130.
+Paths are relative to the project in the current directory. A user's mistake ends with one line and exit code
+2, a score that was not reproduced or a training that failed with 1, Ctrl-C with 130.
 
 Contents: `main`, `app`.
 """
@@ -25,7 +26,9 @@ app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__
 def main() -> None:
     """Entry point of the ``audiomtl`` command."""
     sys.unraisablehook = _ctrl_c_again
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs start with it ignored: `kill -INT` must work
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a script's background jobs start with it ignored: `kill -INT` must work
     try:
         code = app(prog_name="audiomtl", standalone_mode=False)
     except Exception as error:
@@ -35,11 +38,15 @@ def main() -> None:
             raise  # a bug of the project must be seen whole
         print(f"audiomtl: {text}", file=sys.stderr)
         sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)  # typer hands back the code of typer.Exit, and 130 after Ctrl-C
+    sys.exit(
+        code if isinstance(code, int) else 0
+    )  # typer hands back the code of typer.Exit, and 130 after Ctrl-C
 
 
 def _ctrl_c_again(unraisable: Any) -> None:
-    """A Ctrl-C that fell into a callback of Python's own (a weak reference's, say) is swallowed there: send it once more."""
+    """A Ctrl-C that fell into a callback of Python's own (a weak reference's, say) is swallowed there:
+    send it once more.
+    """
     if unraisable.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(unraisable)
         return

@@ -9,7 +9,10 @@ from audiomtl.cli.options import EPILOG
 
 app = typer.Typer(
     name="audiomtl",
-    help="Sweep, track, reproduce and ablate audio networks. Run it in the folder of the project. Every command has its own --help.",
+    help=(
+        "Sweep, track, reproduce and ablate audio networks. Run it in the folder of the project. Every"
+        " command has its own --help."
+    ),
     epilog=EPILOG,
     no_args_is_help=False,
     add_completion=False,
@@ -20,7 +23,10 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _default(
-    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
 ) -> None:
     if version:
         print(f"audiomtl {__version__}")

@@ -1,4 +1,7 @@
-"""What several subcommands do. Contents: `quiet_tensorflow`, `with_data`, `all_experiments`, `notes_text`, `count`."""
+"""What several subcommands do.
+
+Contents: `quiet_tensorflow`, `with_data`, `all_experiments`, `notes_text`, `count`.
+"""
 
 import os
 import sys
@@ -6,7 +9,10 @@ from typing import Any
 
 
 def quiet_tensorflow() -> None:
-    """What TensorFlow's C++ parts say of themselves goes to the log of the runs; Python's own stderr stays the terminal."""
+    """What TensorFlow's C++ parts say of themselves goes to the log of the runs.
+
+    Python's own stderr stays the terminal.
+    """
     from audiomtl.harness.record.store import server_log
 
     server_log().parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +34,9 @@ def all_experiments() -> list[str]:
     from audiomtl.errors import UserError
 
     if not (found := config.names("experiments")):
-        raise UserError(f"{os.getcwd()}: no experiments/*.toml in this folder; run audiomtl in the folder of the project")
+        raise UserError(
+            f"{os.getcwd()}: no experiments/*.toml in this folder; run audiomtl in the folder of the project"
+        )
     return found
 
 

@@ -23,18 +23,24 @@ def check() -> None:
         config.load_experiment(name)
     for name in studies:
         config.load_study(name)
-    print(f"{count(experiments, 'experiment', 'experiments')} and {count(studies, 'study', 'studies')} are valid")
+    print(
+        f"{count(experiments, 'experiment', 'experiments')} and {count(studies, 'study', 'studies')} are"
+        " valid"
+    )
 
 
 @app.command()
 def data(
     names: ExperimentNames = None,
-    mirror: Annotated[str, typer.Option("--mirror", metavar="URL", help="With fetch: download from this folder.")] = "",
+    mirror: Annotated[
+        str, typer.Option("--mirror", metavar="URL", help="With fetch: download from this folder.")
+    ] = "",
 ) -> None:
     """Generate or find the recordings of experiments.
 
-    Corpora are generated once, into AUDIOMTL_CACHE. Published data sets are read from AUDIOMTL_DATA; if one is missing, the command prints
-    the folder it expects, its contents and its source. `audiomtl data fetch yamnet` downloads pretrained weights and checks them.
+    Corpora are generated once, into AUDIOMTL_CACHE. Published data sets are read from AUDIOMTL_DATA; if one
+    is missing, the command prints the folder it expects, its contents and its source. `audiomtl data fetch
+    yamnet` downloads pretrained weights and checks them.
     """
     if names and names[0] == "fetch":
         from audiomtl.data import catalog
@@ -60,25 +66,36 @@ def data(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new experiment and its study.")],
-    table: Annotated[str, typer.Option("--data", metavar="FILE", help="CSV or Parquet file with one row per clip and a column path.")],
+    table: Annotated[
+        str,
+        typer.Option(
+            "--data", metavar="FILE", help="CSV or Parquet file with one row per clip and a column path."
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option("--model", metavar="FAMILY", help="Model family, one that has a template."),
     ] = "mil",
-    label: Annotated[str, typer.Option("--label", metavar="COLUMN", help="Column with the classes. Default: label.")] = "",
+    label: Annotated[
+        str, typer.Option("--label", metavar="COLUMN", help="Column with the classes. Default: label.")
+    ] = "",
     groups: Annotated[
         str,
         typer.Option(
             "--groups",
             metavar="COLUMNS",
-            help="Columns whose values never appear in more than one split, for example artist,song. Default: common names.",
+            help=(
+                "Columns whose values never appear in more than one split, for example artist,song. Default:"
+                " common names."
+            ),
         ),
     ] = "",
 ) -> None:
     """Create an experiment and a study for your own table of clips.
 
-    The table needs a column path (or array_path or embedding_path, for .npy arrays), a column of classes, and columns of groups such as
-    song or artist. A column fold is used if present. Both files are complete and commented; edit them, then run `audiomtl check`.
+    The table needs a column path (or array_path or embedding_path, for .npy arrays), a column of classes, and
+    columns of groups such as song or artist. A column fold is used if present. Both files are complete and
+    commented; edit them, then run `audiomtl check`.
     """
     from audiomtl.harness import new as first
 
@@ -90,11 +107,14 @@ def new(
 @app.command()
 def settings(
     name: Annotated[str, typer.Argument(metavar="FAMILY", help="A family, a data set, or study.")] = "",
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference of all settings as Markdown.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the reference of all settings as Markdown.")
+    ] = False,
 ) -> None:
     """List the settings of a family or a data set.
 
-    Each with its path, its type and range, when it is used, and what it does. A setting that is not used may be left out of a file.
+    Each with its path, its type and range, when it is used, and what it does. A setting that is not used may
+    be left out of a file.
     """
     from audiomtl.settings import reference
 

@@ -16,4 +16,6 @@ def in_one_line(error: Exception) -> str:
         return f"{text[:1].lower()}{text[1:]}; see {context.command_path if context else 'audiomtl'} --help"
     if not isinstance(error, UserError):
         return ""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(error))
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in str(error)
+    )

@@ -30,21 +30,53 @@ Environment: AUDIOMTL_DATA  folder of published data sets (default data)
              AUDIOMTL_RUNS  folder of recorded runs (default runs)"""
 
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A file in studies/, without .toml.")]
-ExperimentName = Annotated[str, typer.Argument(metavar="NAME", help="A file in experiments/, without .toml; or a path that ends in .toml.")]
-ExperimentNames = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Files in experiments/, without .toml. Default: all.")]
+ExperimentName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A file in experiments/, without .toml; or a path that ends in .toml."
+    ),
+]
+ExperimentNames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Files in experiments/, without .toml. Default: all."),
+]
 Slots = Annotated[
     int,
-    typer.Option("--slots", metavar="N", min=1, help="Number of trainings run in parallel. With 1, repeated studies are bit-identical."),
+    typer.Option(
+        "--slots",
+        metavar="N",
+        min=1,
+        help="Number of trainings run in parallel. With 1, repeated studies are bit-identical.",
+    ),
 ]
 Threads = Annotated[
-    int, typer.Option("--threads", metavar="N", min=1, help="TensorFlow threads per training; a different number may change the last bits.")
+    int,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        help="TensorFlow threads per training; a different number may change the last bits.",
+    ),
 ]
 Storage = Annotated[
-    str, typer.Option("--storage", metavar="URL", help="Optuna storage. Default: AUDIOMTL_STORAGE, otherwise runs/optuna.db.")
+    str,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Optuna storage. Default: AUDIOMTL_STORAGE, otherwise runs/optuna.db.",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Use the best run with this seed.")]
-Again = Annotated[bool, typer.Option("--again", help="Train again even where a finished run has the same settings, seed, data and code.")]
-SoundFile = Annotated[Path, typer.Argument(metavar="AUDIO", help="An audio file of any format, sample rate and number of channels.")]
+Again = Annotated[
+    bool,
+    typer.Option(
+        "--again", help="Train again even where a finished run has the same settings, seed, data and code."
+    ),
+]
+SoundFile = Annotated[
+    Path,
+    typer.Argument(metavar="AUDIO", help="An audio file of any format, sample rate and number of channels."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 Core = Annotated[bool, typer.Option("--core", help="Run only the ablations marked `core = true`.")]
 CORES = system.cores()

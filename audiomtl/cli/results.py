@@ -12,22 +12,32 @@ from audiomtl.cli.options import DEFAULT_SLOTS, Core, ExperimentName, Experiment
 
 @app.command()
 def report(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: all that have runs.")] = None,
-    to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Output folder. Default: runs/report.")] = "",
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: all that have runs.")
+    ] = None,
+    to: Annotated[
+        str, typer.Option("--to", metavar="FOLDER", help="Output folder. Default: runs/report.")
+    ] = "",
     readme: Annotated[
-        bool, typer.Option("--readme", help="Also write the results into README.md (small table) and docs/results.md (all tables).")
+        bool,
+        typer.Option(
+            "--readme",
+            help="Also write the results into README.md (small table) and docs/results.md (all tables).",
+        ),
     ] = False,
 ) -> None:
     """Write tables and figures of the recorded runs.
 
-    The report is Markdown: results, ablations, optimization histories, hyperparameter importances and learning curves. Without NAME and
-    --to, it also updates docs/results.md. README.md and docs/results.md are left unchanged unless this machine has complete runs of all
-    recorded experiments.
+    The report is Markdown: results, ablations, optimization histories, hyperparameter importances and
+    learning curves. Without NAME and --to, it also updates docs/results.md. README.md and docs/results.md are
+    left unchanged unless this machine has complete runs of all recorded experiments.
     """
     from audiomtl.harness.report import markdown as reporting
 
     results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
-    print(reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results))
+    print(
+        reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results)
+    )
 
 
 @app.command()
@@ -35,19 +45,24 @@ def curve(
     name: ExperimentName,
     more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
     fractions: Annotated[
-        list[float] | None, typer.Option("--fractions", metavar="SHARES", help="Fractions of the training clips. Default: 0.1 0.25 0.5 1.")
+        list[float] | None,
+        typer.Option(
+            "--fractions", metavar="SHARES", help="Fractions of the training clips. Default: 0.1 0.25 0.5 1."
+        ),
     ] = None,
     beside: Annotated[
         list[str] | None,
-        typer.Option("--beside", metavar="ARM", help="Ablations to plot as well. Default: those with `curve = true`."),
+        typer.Option(
+            "--beside", metavar="ARM", help="Ablations to plot as well. Default: those with `curve = true`."
+        ),
     ] = None,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
 ) -> None:
     """Plot the score against the size of the training set.
 
-    Example: audiomtl curve transfer_esc10 --fractions 0.1 0.25 1.0. Trains every seed on every fraction, prints validation scores with
-    confidence intervals, and writes a table and a figure to runs/report.
+    Example: audiomtl curve transfer_esc10 --fractions 0.1 0.25 1.0. Trains every seed on every fraction,
+    prints validation scores with confidence intervals, and writes a table and a figure to runs/report.
     """
     from audiomtl import config
 
@@ -61,7 +76,11 @@ def curve(
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
+def ui(
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port on 127.0.0.1.")
+    ] = 5000,
+) -> None:
     """Show all runs in the browser (MLflow on 127.0.0.1).
 
     Prints the address of the page that compares the trials of the last study. Press Ctrl-C to stop.

@@ -8,7 +8,16 @@ import typer
 
 from audiomtl.cli.app import app
 from audiomtl.cli.common import with_data
-from audiomtl.cli.options import DEFAULT_SLOTS, Again, Core, ExperimentName, Slots, Storage, StudyName, Threads
+from audiomtl.cli.options import (
+    DEFAULT_SLOTS,
+    Again,
+    Core,
+    ExperimentName,
+    Slots,
+    Storage,
+    StudyName,
+    Threads,
+)
 
 
 @app.command()
@@ -18,13 +27,18 @@ def study(
     threads: Threads = 1,
     storage: Storage = "",
     experiment: Annotated[
-        str, typer.Option("--experiment", metavar="FILE", help="Sweep this experiment (name or path) instead of the study's own.")
+        str,
+        typer.Option(
+            "--experiment",
+            metavar="FILE",
+            help="Sweep this experiment (name or path) instead of the study's own.",
+        ),
     ] = "",
 ) -> None:
     """Run a study: sweep the settings of an experiment.
 
-    The first trial has the settings of the experiment itself, and every trial is an MLflow run. Ctrl-C stops the study. Finished trials are
-    kept, and the same command resumes it, also after a crash.
+    The first trial has the settings of the experiment itself, and every trial is an MLflow run. Ctrl-C stops
+    the study. Finished trials are kept, and the same command resumes it, also after a crash.
     """
     from audiomtl import config
 
@@ -39,18 +53,28 @@ def study(
 def promote(
     name: StudyName,
     to: Annotated[
-        str, typer.Option("--to", metavar="FOLDER", help="Write a copy of the experiment to this folder and leave the original unchanged.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="FOLDER",
+            help="Write a copy of the experiment to this folder and leave the original unchanged.",
+        ),
     ] = "",
     trial: Annotated[
         int | None,
-        typer.Option("--trial", metavar="N", min=0, help="For a study with several metrics: the trial of the Pareto front to promote."),
+        typer.Option(
+            "--trial",
+            metavar="N",
+            min=0,
+            help="For a study with several metrics: the trial of the Pareto front to promote.",
+        ),
     ] = None,
     storage: Storage = "",
 ) -> None:
     """Write the best trial of a study into its experiment file.
 
-    Only the swept settings change (for a study of an ablation, those in its table). Comments are kept. [expected] is removed, because it no
-    longer applies.
+    Only the swept settings change (for a study of an ablation, those in its table). Comments are kept.
+    [expected] is removed, because it no longer applies.
     """
     from audiomtl import config
     from audiomtl.harness.search import study as studies
@@ -59,12 +83,18 @@ def promote(
     file = config.load_study(name)
     if file.study.metrics and trial is None:
         choice = ", ".join(map(str, studies.front(file, storage)))
-        print(f"{file.path}: the study has several metrics; choose a trial of the Pareto front with --trial: {choice}")
+        print(
+            f"{file.path}: the study has several metrics; choose a trial of the Pareto front with --trial:"
+            f" {choice}"
+        )
         raise typer.Exit(1)
     number, scores, values = studies.best_trial(file, storage, trial)
     path, changed = promote_trial(file, values, to=Path(to) if to else None)
     reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
-    print(f"{os.path.relpath(path)}: trial {number} ({reached}) promoted{'' if changed else '; the file already has its settings'}")
+    print(
+        f"{os.path.relpath(path)}: trial {number} ({reached})"
+        f" promoted{'' if changed else '; the file already has its settings'}"
+    )
     for setting, (old, new) in changed.items():
         print(f"  {setting}: {'not in the file' if old is None else old} -> {new}")
 
@@ -72,11 +102,17 @@ def promote(
 @app.command()
 def best(
     name: ExperimentName,
-    record: Annotated[bool, typer.Option("--record", help="Write the scores to [expected] instead of checking them.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the scores to [expected] instead of checking them.")
+    ] = False,
     exact: Annotated[
         bool,
         typer.Option(
-            "--exact", help="Require bit-identical scores for every seed, also on a machine other than the one that recorded them."
+            "--exact",
+            help=(
+                "Require bit-identical scores for every seed, also on a machine other than the one that"
+                " recorded them."
+            ),
         ),
     ] = False,
     again: Again = False,
@@ -85,9 +121,10 @@ def best(
 ) -> None:
     """Train an experiment on every seed and check its scores.
 
-    With --record, the scores are written into the file as [expected]. Otherwise they are compared with [expected], seed by seed: exactly on
-    the machine that recorded them, and with --exact on any machine; else within their tolerances. If a score differs, the command prints a
-    table and exits with code 1. An experiment whose data set is missing is skipped with a message.
+    With --record, the scores are written into the file as [expected]. Otherwise they are compared with
+    [expected], seed by seed: exactly on the machine that recorded them, and with --exact on any machine; else
+    within their tolerances. If a score differs, the command prints a table and exits with code 1. An
+    experiment whose data set is missing is skipped with a message.
     """
     if record and exact:
         raise typer.BadParameter("--record writes [expected] and --exact checks it; give one of them")
@@ -116,7 +153,8 @@ def ablations(
 ) -> None:
     """Train the ablations of an experiment.
 
-    Every [ablation.*] is trained on every seed and compared with the best runs on the validation side, paired by seed.
+    Every [ablation.*] is trained on every seed and compared with the best runs on the validation side, paired
+    by seed.
     """
     from audiomtl import config
     from audiomtl.errors import MissingData
@@ -129,5 +167,7 @@ def ablations(
         return
     from audiomtl.harness import ablations as training
 
-    if not training.ablations(training.core(file) if core else file, again=again, slots=slots, threads=threads):
+    if not training.ablations(
+        training.core(file) if core else file, again=again, slots=slots, threads=threads
+    ):
         raise typer.Exit(1)

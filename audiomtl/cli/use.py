@@ -17,22 +17,31 @@ def export(
     to: Annotated[str, typer.Argument(metavar="OUT", help="A new or empty folder.")],
     seed: Seed = None,
     register: Annotated[
-        bool, typer.Option(help="Register the model in MLflow under the name of the experiment, with the alias champion.")
+        bool,
+        typer.Option(
+            help="Register the model in MLflow under the name of the experiment, with the alias champion."
+        ),
     ] = True,
 ) -> None:
     """Export the best run as a SavedModel and a TFLite file.
 
-    Both map a waveform to class probabilities. The run with the best validation score is exported. Each file is loaded again and compared
-    with the model in memory. OUT/README.md explains how to serve them.
+    Both map a waveform to class probabilities. The run with the best validation score is exported. Each file
+    is loaded again and compared with the model in memory. OUT/README.md explains how to serve them.
     """
     quiet_tensorflow()
     from audiomtl import config
     from audiomtl.harness.use import export as exporting
 
     with open(2, "w", closefd=False) as log, contextlib.redirect_stderr(log):  # converters and MLflow talk
-        written, run, version = exporting.export(config.load_experiment(name), Path(to), seed=seed, registered=register)
+        written, run, version = exporting.export(
+            config.load_experiment(name), Path(to), seed=seed, registered=register
+        )
     print(f"{to}: {name}, seed {run.data.tags['seed']}; SavedModel equal to the model in memory bit for bit")
-    print(f"{to}: no TFLite file: {written.reason}" if written.reason else f"{to}: TFLite within {written.difference:.1e} of it")
+    print(
+        f"{to}: no TFLite file: {written.reason}"
+        if written.reason
+        else f"{to}: TFLite within {written.difference:.1e} of it"
+    )
     if version:
         print(f"MLflow: models:/{name}@champion is version {version}")
 
@@ -40,27 +49,43 @@ def export(
 @app.command()
 def predict(
     name: ExperimentName,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio files of any format, sample rate and number of channels.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Audio files of any format, sample rate and number of channels."
+        ),
+    ],
     output: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, jsonl or csv.")] = "table",
-    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Number of classes to show for each file.")] = 3,
+    top: Annotated[
+        int, typer.Option("--top", metavar="K", min=1, help="Number of classes to show for each file.")
+    ] = 3,
     over_time: Annotated[
-        str, typer.Option("--over-time", metavar="FOLDER", help="Write scores over time to this folder, as CSV and PNG.")
+        str,
+        typer.Option(
+            "--over-time", metavar="FOLDER", help="Write scores over time to this folder, as CSV and PNG."
+        ),
     ] = "",
     stream: Annotated[
         str,
         typer.Option(
-            "--stream", metavar="FOLDER", help="Write events to this folder; memory use does not depend on the length of the files."
+            "--stream",
+            metavar="FOLDER",
+            help="Write events to this folder; memory use does not depend on the length of the files.",
         ),
     ] = "",
     threshold: Annotated[
-        float, typer.Option("--threshold", metavar="SCORE", help="Score from which on a class is an event, with --stream.")
+        float,
+        typer.Option(
+            "--threshold", metavar="SCORE", help="Score from which on a class is an event, with --stream."
+        ),
     ] = 0.5,
     seed: Seed = None,
 ) -> None:
     """Predict the classes of audio files with the best run.
 
-    Prints the most probable classes of each file. With --stream, writes the times at which each class exceeds the threshold instead, as CSV
-    and Audacity labels. A file that cannot be read is reported and skipped, and the command exits with code 1.
+    Prints the most probable classes of each file. With --stream, writes the times at which each class exceeds
+    the threshold instead, as CSV and Audacity labels. A file that cannot be read is reported and skipped, and
+    the command exits with code 1.
     """
     quiet_tensorflow()
     from audiomtl import config
@@ -75,25 +100,35 @@ def predict(
 def align(
     name: ExperimentName,
     sound: SoundFile,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text: a text file, or the text itself in quotes.")],
-    phones: Annotated[bool, typer.Option("--phones", help="TEXT consists of phones separated by spaces instead of words.")] = False,
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="The text: a text file, or the text itself in quotes.")
+    ],
+    phones: Annotated[
+        bool, typer.Option("--phones", help="TEXT consists of phones separated by spaces instead of words.")
+    ] = False,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="FILE", help="Also write the alignment to a .csv, .TextGrid (Praat) or .txt (Audacity labels) file."),
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="Also write the alignment to a .csv, .TextGrid (Praat) or .txt (Audacity labels) file.",
+        ),
     ] = "",
     force: Force = False,
     seed: Seed = None,
 ) -> None:
     """Align a text with a recording.
 
-    Prints the start and end of every word and phone. Words are converted to phones by espeak-ng, as German; a word with hyphens (Son-ne) is
-    pronounced syllable by syllable. The model needs a head of kind alignment.
+    Prints the start and end of every word and phone. Words are converted to phones by espeak-ng, as German; a
+    word with hyphens (Son-ne) is pronounced syllable by syllable. The model needs a head of kind alignment.
     """
     quiet_tensorflow()
     from audiomtl import config
     from audiomtl.harness.use import align as aligning
 
-    found = aligning.align(config.load_experiment(name), sound, text, phones=phones, seed=seed, to=to, force=force)
+    found = aligning.align(
+        config.load_experiment(name), sound, text, phones=phones, seed=seed, to=to, force=force
+    )
     print(aligning.table(found))
     if to:
         print(f"{to} written")
@@ -104,10 +139,18 @@ def notes(
     name: ExperimentName,
     sound: SoundFile,
     head: Annotated[
-        str, typer.Option("--head", metavar="NAME", help="Transcribe with this head only. Default: all heads of kind notes or melody.")
+        str,
+        typer.Option(
+            "--head",
+            metavar="NAME",
+            help="Transcribe with this head only. Default: all heads of kind notes or melody.",
+        ),
     ] = "",
     to: Annotated[
-        str, typer.Option("--to", metavar="FILE.mid", help="Output file. Default: the name of AUDIO, in the current folder.")
+        str,
+        typer.Option(
+            "--to", metavar="FILE.mid", help="Output file. Default: the name of AUDIO, in the current folder."
+        ),
     ] = "",
     force: Force = False,
     seed: Seed = None,

@@ -1,7 +1,8 @@
 """Sound files in and out.
 
-Conventions: a waveform is ``y`` of shape (n_samples,), float32 in [-1, 1], mono (the mean of the channels). Rates are in Hz, times
-in seconds. Whatever libsndfile reads is read: WAV of any width, FLAC, OGG, MP3. Resampling is soxr's "HQ" quality.
+Conventions: a waveform is ``y`` of shape (n_samples,), float32 in [-1, 1], mono (the mean of the channels).
+Rates are in Hz, times in seconds. Whatever libsndfile reads is read: WAV of any width, FLAC, OGG, MP3.
+Resampling is soxr's "HQ" quality.
 
 Contents: `load`, `save`, `info`, `Info`.
 """
@@ -17,11 +18,13 @@ import soxr
 
 from audiomtl.errors import UserError
 
-# Resampling and lossy decoding overshoot full scale by a little, which is clipped. A float file beyond twice full scale was
-# written in another unit (16-bit integers as floats, say), and clipping would make a square wave of it.
+# Resampling and lossy decoding overshoot full scale by a little, which is clipped. A float file beyond twice
+# full scale was written in another unit (16-bit integers as floats, say), and clipping would make a square
+# wave of it.
 LARGEST_PEAK = 2.0
-# An MP3 frame borrows bits from those before it (up to 511 bytes, 14 frames at the lowest rates) and overlaps its neighbour, so
-# decoding has to begin earlier than the part: 16 frames * 1152 samples. With 4 frames, parts began with wrong samples.
+# An MP3 frame borrows bits from those before it (up to 511 bytes, 14 frames at the lowest rates) and overlaps
+# its neighbour, so decoding has to begin earlier than the part: 16 frames * 1152 samples. With 4 frames,
+# parts began with wrong samples.
 MP3_LEAD_IN = 16 * 1152
 CHUNK = 2**16  # samples of OGG decoded at once on the way to the part
 
@@ -47,7 +50,11 @@ def info(path: str | Path) -> Info:
 
 
 def load(
-    path: str | Path, *, sample_rate: int | None, offset_seconds: float = 0.0, duration_seconds: float | None = None
+    path: str | Path,
+    *,
+    sample_rate: int | None,
+    offset_seconds: float = 0.0,
+    duration_seconds: float | None = None,
 ) -> np.ndarray:  # (n_samples,)
     """Read a sound file, or a part of it, as a mono waveform.
 
@@ -58,10 +65,11 @@ def load(
     sample_rate
         Rate of the returned waveform in Hz; None keeps the file's.
     offset_seconds
-        Where to begin, rounded to the nearest sample of the file. What lies before is skipped, not decoded, but for the half
-        second that MP3 needs to get going, and OGG, which is decoded from its beginning on.
+        Where to begin, rounded to the nearest sample of the file. What lies before is skipped, not decoded,
+        but for the half second that MP3 needs to get going, and OGG, which is decoded from its beginning on.
     duration_seconds
-        How much to read, rounded to the nearest sample of the file; None, or more than there is, reads to the end.
+        How much to read, rounded to the nearest sample of the file; None, or more than there is, reads to the
+        end.
 
     Returns
     -------
@@ -71,31 +79,41 @@ def load(
     Raises
     ------
     UserError
-        The file is missing, no sound, empty, cut off, or has samples that are not finite or beyond twice full scale;
-        the offset is negative or not before the end; the duration or the rate is not above 0.
+        The file is missing, no sound, empty, cut off, or has samples that are not finite or beyond twice full
+        scale; the offset is negative or not before the end; the duration or the rate is not above 0.
     """
     if sample_rate is not None and sample_rate < 1:
         raise UserError(f"{path}: sample_rate must be at least 1 Hz, but got {sample_rate}")
     if not (np.isfinite(offset_seconds) and offset_seconds >= 0):
         raise UserError(f"{path}: offset_seconds must be at least 0, but got {offset_seconds}")
     if duration_seconds is not None and not duration_seconds > 0:
-        raise UserError(f"{path}: duration_seconds must be above 0 (None reads to the end), but got {duration_seconds}")
+        raise UserError(
+            f"{path}: duration_seconds must be above 0 (None reads to the end), but got {duration_seconds}"
+        )
     with _opened(path) as sound:
         rate, available = sound.samplerate, sound.frames
         if not available:
             raise UserError(f"{path}: the file is empty (no samples); remove it or record it again")
         start = round(offset_seconds * rate)
         if start >= available:
-            raise UserError(f"{path}: offset_seconds must lie before the end at {available / rate:.3f} s, but got {offset_seconds}")
+            raise UserError(
+                f"{path}: offset_seconds must lie before the end at {available / rate:.3f} s, but got"
+                f" {offset_seconds}"
+            )
         count = available - start
         if duration_seconds is not None and duration_seconds * rate < count:
             count = max(1, round(duration_seconds * rate))
         lead_in = _skip_to(sound, start)
         # libsndfile converts 16-bit samples 3x slower than reading and scaling them, with the same result
         precision = "int16" if sound.subtype == "PCM_16" else "float32"
-        samples = sound.read(lead_in + count, dtype=precision, always_2d=True)[lead_in:]  # (n_samples, channels)
+        samples = sound.read(lead_in + count, dtype=precision, always_2d=True)[
+            lead_in:
+        ]  # (n_samples, channels)
     if len(samples) < count:
-        raise UserError(f"{path}: the file is cut off: {count} samples announced from {offset_seconds} s, {len(samples)} found")
+        raise UserError(
+            f"{path}: the file is cut off: {count} samples announced from {offset_seconds} s, {len(samples)}"
+            " found"
+        )
     if samples.dtype == np.int16:
         samples = samples * np.float32(1 / 32768)
     y = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
@@ -103,7 +121,9 @@ def load(
     if not np.isfinite(peak):
         raise UserError(f"{path}: samples that are not finite (NaN or infinity); write the file again")
     if peak > LARGEST_PEAK:
-        raise UserError(f"{path}: samples reach {peak:.6g}, but full scale is 1.0; divide them before the file is written")
+        raise UserError(
+            f"{path}: samples reach {peak:.6g}, but full scale is 1.0; divide them before the file is written"
+        )
     if sample_rate is not None and sample_rate != rate:
         y = _resample(y, rate, sample_rate)
     return np.clip(y, -1.0, 1.0, out=y)
@@ -127,9 +147,14 @@ def save(path: str | Path, y: np.ndarray, *, sample_rate: int) -> None:
         The waveform is not 1-D, is empty, or leaves [-1, 1] (NaN does).
     """
     if y.ndim != 1 or not y.size or not np.issubdtype(y.dtype, np.floating):
-        raise UserError(f"{path}: a waveform of shape (n_samples,) in floats is needed, but got {y.dtype} of shape {y.shape}")
+        raise UserError(
+            f"{path}: a waveform of shape (n_samples,) in floats is needed, but got {y.dtype} of shape"
+            f" {y.shape}"
+        )
     if not np.abs(y).max() <= 1.0:
-        raise UserError(f"{path}: samples must lie in [-1, 1], but reach {np.abs(y).max():.6g}; scale them first")
+        raise UserError(
+            f"{path}: samples must lie in [-1, 1], but reach {np.abs(y).max():.6g}; scale them first"
+        )
     integers = np.clip(np.rint(y * 32768.0), -32768, 32767).astype(np.int16)
     soundfile.write(path, integers, sample_rate, format="WAV", subtype="PCM_16")
 
@@ -137,7 +162,8 @@ def save(path: str | Path, y: np.ndarray, *, sample_rate: int) -> None:
 def _skip_to(sound: soundfile.SoundFile, start: int) -> int:
     """Go to sample ``start``, or before it: returns how many samples too early."""
     if sound.format == "OGG":
-        # from its beginning: libsndfile's seek may land a block (128 samples and more) beside, and does not say so (its issue 885)
+        # from its beginning: libsndfile's seek may land a block (128 samples and more) beside, and does not
+        # say so (its issue 885)
         for position in range(0, start, CHUNK):
             sound.read(min(CHUNK, start - position), dtype="float32")
         return 0
@@ -160,6 +186,10 @@ def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
     try:
         with soundfile.SoundFile(path) as sound:
             yield sound
-    except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: headerless formats ask for a rate
+    except (
+        soundfile.SoundFileError,
+        OSError,
+        TypeError,
+    ) as error:  # TypeError: headerless formats ask for a rate
         reason = " ".join(str(getattr(error, "error_string", error)).split())
         raise UserError(f"{path}: cannot be read as sound ({reason}); WAV, FLAC, OGG and MP3 can") from error

@@ -1,7 +1,8 @@
-"""Clip tables by name: a generated corpus (``corpora/``) or a published data set (``datasets/``), found by its file's name.
+"""Clip tables by name: a generated corpus (``corpora/``) or a published data set (``datasets/``), found by
+its file's name.
 
-Folders: ``AUDIOMTL_DATA`` (default ``data/``) holds published data, ``AUDIOMTL_CACHE`` (default ``cache/``) what the project makes.
-Contents: `clips`, `module`, `fingerprint`, `cache_folder`, `data_folder`.
+Folders: ``AUDIOMTL_DATA`` (default ``data/``) holds published data, ``AUDIOMTL_CACHE`` (default ``cache/``)
+what the project makes. Contents: `clips`, `module`, `fingerprint`, `cache_folder`, `data_folder`.
 """
 
 import hashlib
@@ -46,9 +47,11 @@ def clips(data: DataSet) -> pd.DataFrame:
 
 
 def fingerprint(table: pd.DataFrame) -> str:
-    """First 12 hexadecimal digits of a SHA-256 over every row, in which the bytes of a file stand for its path.
+    """First 12 hexadecimal digits of a SHA-256 over every row, in which the bytes of a file stand for its
+    path.
 
-    So it holds for every file that a row names (a recording, its vocals, a picture, embeddings), and for the same data elsewhere.
+    So it holds for every file that a row names (a recording, its vocals, a picture, embeddings), and for the
+    same data elsewhere.
     """
     total = hashlib.sha256()
     columns = sorted(table.columns)
@@ -59,7 +62,9 @@ def fingerprint(table: pd.DataFrame) -> str:
 
 
 def _content(value: Any) -> Any:
-    """A cell as JSON has it; of an absolute path the bytes of its file, or its name where there is no file."""
+    """A cell as JSON has it; of an absolute path the bytes of its file, or its name where there is no
+    file.
+    """
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, list | tuple):
         return [_content(one) for one in value]

@@ -1,12 +1,14 @@
 """From a waveform to frames: log-STFT, log-mel spectrum, MFCC.
 
-Conventions: a waveform is (n_samples,) float32 in [-1, 1]; features are (n_frames, n_bands) float32, in dB re a power of 1.0 (MFCC:
-their orthonormal cosine transform). Frame t is centred at sample ``t * hop_samples``, with zeros around the waveform, so there are
-``1 + n_samples // hop_samples`` frames. All is frame-local: reference and floor are fixed, nothing depends on the rest of the clip,
-so a window of stored frames is what the window's sound would have given (but for the frames that see its edges).
+Conventions: a waveform is (n_samples,) float32 in [-1, 1]; features are (n_frames, n_bands) float32, in dB re
+a power of 1.0 (MFCC: their orthonormal cosine transform). Frame t is centred at sample ``t * hop_samples``,
+with zeros around the waveform, so there are ``1 + n_samples // hop_samples`` frames. All is frame-local:
+reference and floor are fixed, nothing depends on the rest of the clip, so a window of stored frames is what
+the window's sound would have given (but for the frames that see its edges).
 
-The numbers are librosa's (``center=True, pad_mode="constant"``, periodic Hann window, Slaney mel bands of unit area, orthonormal
-DCT-II), within 1e-4 of the largest absolute value, without its import (0.5 s) and its passes in between.
+The numbers are librosa's (``center=True, pad_mode="constant"``, periodic Hann window, Slaney mel bands of
+unit area, orthonormal DCT-II), within 1e-4 of the largest absolute value, without its import (0.5 s) and its
+passes in between.
 
 Contents: `extract`, `n_frames`, `frame_times`, `frame_of`, `mel_matrix`.
 """
@@ -21,10 +23,13 @@ from audiomtl.settings.shared import Features
 
 FEATURES_VERSION = 1  # saved with every model: raise it when `extract` or `audio.load` changes its numbers
 
-BLOCK_SAMPLES = 2**16  # of all FFTs of one block: it stays in the cache, and its products are too small for BLAS to use threads
+BLOCK_SAMPLES = (
+    2**16
+)  # of all FFTs of one block: it stays in the cache, and its products are too small for BLAS to use threads
 GROUP_BANDS = 16
-# A float32 transform leaves noise about 125 dB below the energy of the frame. It cannot be seen in recordings; a frame that spans more
-# than 80 dB (pure tones, where bands next to silence lie beside loud ones) is transformed again in float64.
+# A float32 transform leaves noise about 125 dB below the energy of the frame. It cannot be seen in
+# recordings; a frame that spans more than 80 dB (pure tones, where bands next to silence lie beside loud
+# ones) is transformed again in float64.
 WIDEST_RANGE = np.float32(10 ** (80 / 10))
 
 
@@ -50,7 +55,8 @@ def frame_of(seconds: np.ndarray | float, settings: Features) -> np.ndarray:
     -------
     np.ndarray, int64, the shape of ``seconds``
     """
-    # 1e-6 of a frame: times such as 0.015 s, which no float holds exactly, count as the halfway points they are meant to be
+    # 1e-6 of a frame: times such as 0.015 s, which no float holds exactly, count as the halfway points they
+    # are meant to be
     return np.floor(settings.frames(np.asarray(seconds, dtype=np.float64)) + 0.5 + 1e-6).astype(np.int64)
 
 
@@ -67,7 +73,8 @@ def extract(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_frames, n_ba
     Returns
     -------
     np.ndarray, (n_frames, settings.n_bands), float32
-        ``10 log10(max(power, floor))`` with ``floor = 10 ** (floor_db / 10)``, or its first cepstral coefficients.
+        ``10 log10(max(power, floor))`` with ``floor = 10 ** (floor_db / 10)``, or its first cepstral
+        coefficients.
 
     Raises
     ------
@@ -77,27 +84,38 @@ def extract(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_frames, n_ba
         ``y`` is not 1-D, is empty or has integers.
     """
     if y.ndim != 1 or not y.size or not np.issubdtype(y.dtype, np.floating):
-        raise ValueError(f"a waveform of shape (n_samples,) in floats is needed, but got {y.dtype} of shape {y.shape}")
+        raise ValueError(
+            f"a waveform of shape (n_samples,) in floats is needed, but got {y.dtype} of shape {y.shape}"
+        )
     frames = _frames(y, settings)  # (frames, window)
     floor = np.float32(10.0 ** (settings.floor_db / 10))
-    cosines = _cosines(settings.bands, settings.coefficients) if settings.kind == "mfcc" else None  # (bands, coefficients)
+    cosines = (
+        _cosines(settings.bands, settings.coefficients) if settings.kind == "mfcc" else None
+    )  # (bands, coefficients)
     features = np.empty((len(frames), settings.n_bands), dtype=np.float32)
     block = max(1, BLOCK_SAMPLES // settings.n_fft)
-    space = _work_space(block, settings.n_fft, np.float32)  # one for all blocks: fresh memory for each would cost a tenth of the time
+    space = _work_space(
+        block, settings.n_fft, np.float32
+    )  # one for all blocks: fresh memory for each would cost a tenth of the time
     for start in range(0, len(frames), block):
         some = frames[start : start + block]  # (block, window)
         power = np.maximum(_band_power(some, settings, space), floor)  # (block, bands)
         if power.max() > WIDEST_RANGE * power.min():  # quick look: most blocks have no such frame
             wide = power.max(axis=1) > WIDEST_RANGE * power.min(axis=1)  # (block,)
-            power[wide] = np.maximum(_band_power(some[wide], settings, _work_space(block, settings.n_fft, np.float64)), floor)
+            power[wide] = np.maximum(
+                _band_power(some[wide], settings, _work_space(block, settings.n_fft, np.float64)), floor
+            )
         decibels = np.log10(power, out=power)
         decibels *= np.float32(10)
         features[start : start + block] = decibels if cosines is None else decibels @ cosines
     return features
 
 
-def mel_matrix(sample_rate: int, n_fft: int, bands: int, low_hz: float, high_hz: float) -> np.ndarray:  # (bands, bins)
-    """Triangular mel bands of unit area on the Slaney scale: ``librosa.filters.mel(htk=False, norm="slaney")``, float32.
+def mel_matrix(
+    sample_rate: int, n_fft: int, bands: int, low_hz: float, high_hz: float
+) -> np.ndarray:  # (bands, bins)
+    """Triangular mel bands of unit area on the Slaney scale: ``librosa.filters.mel(htk=False,
+    norm="slaney")``, float32.
 
     The scale is linear below 1000 Hz (200/3 Hz a mel) and logarithmic above (27 mels for a factor of 6.4).
 
@@ -117,22 +135,30 @@ def _frames(y: np.ndarray, settings: Features) -> np.ndarray:  # (frames, window
     """A view of the zero-padded waveform: the samples under the window of each frame."""
     count = n_frames(len(y), settings)
     window, hop, n_fft = settings.window_samples, settings.hop_samples, settings.n_fft
-    before = n_fft // 2 - (n_fft - window) // 2  # of the samples under the window, those before the frame's centre
+    before = (
+        n_fft // 2 - (n_fft - window) // 2
+    )  # of the samples under the window, those before the frame's centre
     padded = np.zeros(max(before + len(y), (count - 1) * hop + window), dtype=np.float32)
     padded[before : before + len(y)] = y
     return np.lib.stride_tricks.sliding_window_view(padded, window)[::hop][:count]
 
 
 def _work_space(frames: int, n_fft: int, precision: type[np.floating]) -> tuple[np.ndarray, np.ndarray]:
-    """Zeros (frames, n_fft) for the windowed sound, and (frames, bins) for the power; their precision is the transform's."""
+    """Zeros (frames, n_fft) for the windowed sound, and (frames, bins) for the power.
+
+    Their precision is the transform's.
+    """
     return np.zeros((frames, n_fft), dtype=precision), np.empty((frames, n_fft // 2 + 1), dtype=precision)
 
 
-def _band_power(frames: np.ndarray, settings: Features, space: tuple[np.ndarray, np.ndarray]) -> np.ndarray:  # (frames, bands)
+def _band_power(
+    frames: np.ndarray, settings: Features, space: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:  # (frames, bands)
     """Power in the bins (log_stft) or in the mel bands, float32; good until the work space is used again."""
     windowed, squares = space[0][: len(frames)], space[1]
     window = _hann(settings.window_samples).astype(windowed.dtype, copy=False)
-    # the window stands at the left of the FFT, not in its middle: that turns phases, which the power does not see
+    # the window stands at the left of the FFT, not in its middle: that turns phases, which the power does not
+    # see
     np.multiply(frames, window, out=windowed[:, : settings.window_samples])
     spectrum = scipy.fft.rfft(windowed, axis=1)  # (frames, bins)
     parts = spectrum.view(windowed.dtype)  # (frames, 2 bins): real, imaginary, real ...
@@ -153,13 +179,18 @@ def _hann(length: int) -> np.ndarray:  # (length,)
 
 @lru_cache(maxsize=64)
 def _mel_groups(settings: Features) -> list[tuple[slice, slice, np.ndarray]]:
-    """The mel matrix in groups of neighbouring bands, each with the bins it hears: a quarter of the products of the whole matrix."""
-    matrix = mel_matrix(settings.sample_rate, settings.n_fft, settings.bands, settings.low_hz, settings.high_hz)
+    """The mel matrix in groups of neighbouring bands, each with the bins it hears: a quarter of the
+    products of the whole matrix.
+    """
+    matrix = mel_matrix(
+        settings.sample_rate, settings.n_fft, settings.bands, settings.low_hz, settings.high_hz
+    )
     empty = int((matrix.max(axis=1) == 0).sum())
     if empty:
         raise UserError(
-            f"features.bands = {settings.bands}: {empty} mel bands hold no bin of the spectrum (n_fft = {settings.n_fft}) and would be "
-            "constant; take fewer bands, a larger n_fft or a wider range from low_hz to high_hz"
+            f"features.bands = {settings.bands}: {empty} mel bands hold no bin of the spectrum (n_fft ="
+            f" {settings.n_fft}) and would be constant; take fewer bands, a larger n_fft or a wider range"
+            " from low_hz to high_hz"
         )
     groups = []
     for first in range(0, settings.bands, GROUP_BANDS):
@@ -173,6 +204,8 @@ def _mel_groups(settings: Features) -> list[tuple[slice, slice, np.ndarray]]:
 @lru_cache(maxsize=64)
 def _cosines(bands: int, coefficients: int) -> np.ndarray:  # (bands, coefficients)
     """The first coefficients of the orthonormal DCT-II, as a matrix."""
-    matrix = np.sqrt(2 / bands) * np.cos(np.pi / bands * np.outer(np.arange(bands) + 0.5, np.arange(coefficients)))
+    matrix = np.sqrt(2 / bands) * np.cos(
+        np.pi / bands * np.outer(np.arange(bands) + 0.5, np.arange(coefficients))
+    )
     matrix[:, 0] = np.sqrt(1 / bands)
     return matrix.astype(np.float32)

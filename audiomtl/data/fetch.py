@@ -1,4 +1,7 @@
-"""Published weights: found on this machine, or fetched by checksum. Contents: `weights`, `digest`, `fetch`, `PUBLISHED`."""
+"""Published weights: found on this machine, or fetched by checksum.
+
+Contents: `weights`, `digest`, `fetch`, `PUBLISHED`.
+"""
 
 from pathlib import Path
 
@@ -16,7 +19,8 @@ PUBLISHED = {
 
 
 def weights(name: str = "") -> Path:
-    """The file of YAMNet's weights: ``name``, or if it is empty ``yamnet/yamnet.h5``, else ``yamnet/yamnet.tflite`` in the data folder.
+    """The file of YAMNet's weights: ``name``, or if it is empty ``yamnet/yamnet.h5``, else
+    ``yamnet/yamnet.tflite`` in the data folder.
 
     Raises
     ------
@@ -28,7 +32,10 @@ def weights(name: str = "") -> Path:
             return place
     if name:
         raise MissingData(f"extractor.weights = {name}: no such file")
-    raise MissingData(f"YAMNet's weights are not in {folder} (yamnet.h5 or yamnet.tflite): `audiomtl data fetch yamnet` gets them")
+    raise MissingData(
+        f"YAMNet's weights are not in {folder} (yamnet.h5 or yamnet.tflite): `audiomtl data fetch yamnet`"
+        " gets them"
+    )
 
 
 def digest(place: Path) -> str:
@@ -37,7 +44,8 @@ def digest(place: Path) -> str:
 
 
 def fetch(name: str, folder: Path, mirror: str = "") -> list[Path]:
-    """Get the files of ``name`` into ``folder/name``; what is there with the right checksum is not fetched again.
+    """Get the files of ``name`` into ``folder/name``; what is there with the right checksum is not fetched
+    again.
 
     Parameters
     ----------
@@ -45,30 +53,42 @@ def fetch(name: str, folder: Path, mirror: str = "") -> list[Path]:
 
     Raises
     ------
-    UserError : no such name, no network, a folder that cannot be written, or a file with another checksum, which is not kept.
+    UserError : no such name, no network, a folder that cannot be written, or a file with another checksum,
+        which is not kept.
     """
     import pooch
     import requests
 
     if name not in PUBLISHED:
-        raise UserError(f"fetch {name}: nothing of that name can be fetched{nearest(name, PUBLISHED)}; there is {', '.join(PUBLISHED)}")
+        raise UserError(
+            f"fetch {name}: nothing of that name can be fetched{nearest(name, PUBLISHED)}; there is"
+            f" {', '.join(PUBLISHED)}"
+        )
     address, published = PUBLISHED[name]
     address = f"{(mirror or address).rstrip('/')}/"
     pooch.get_logger().setLevel("WARNING")
-    fetcher = pooch.create(path=folder / name, base_url=address, registry={file: f"sha256:{digest}" for file, digest in published.items()})
+    fetcher = pooch.create(
+        path=folder / name,
+        base_url=address,
+        registry={file: f"sha256:{digest}" for file, digest in published.items()},
+    )
     found = []
     for file in published:
         try:
             found.append(Path(fetcher.fetch(file)))
         except ValueError as error:  # pooch's word for another checksum
-            raise UserError(f"{address}{file}: has another checksum than the published file and was not kept; try again") from error
+            raise UserError(
+                f"{address}{file}: has another checksum than the published file and was not kept; try again"
+            ) from error
         except requests.RequestException as error:
             reason = type(error).__name__
             raise UserError(
-                f"{address}{file}: could not be fetched ({reason}); without a network copy it to {folder / name / file}"
+                f"{address}{file}: could not be fetched ({reason}); without a network copy it to"
+                f" {folder / name / file}"
             ) from error
         except OSError as error:
             raise UserError(
-                f"{folder / name}: cannot be written ({error.strerror or error}); set AUDIOMTL_DATA to a folder that can"
+                f"{folder / name}: cannot be written ({error.strerror or error}); set AUDIOMTL_DATA to a"
+                " folder that can"
             ) from error
     return found

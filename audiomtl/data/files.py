@@ -9,7 +9,8 @@ from audiomtl.errors import UserError
 
 
 def digest(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; read once per process as long as size, times and inode stay the same.
+    """SHA-256 of a file's bytes, in hexadecimal; read once per process as long as size, times and inode stay
+    the same.
 
     Raises
     ------
@@ -17,7 +18,9 @@ def digest(path: str | Path) -> str:
     """
     try:
         state = os.stat(path)
-        return _digest(os.path.abspath(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+        return _digest(
+            os.path.abspath(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+        )
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 

@@ -1,4 +1,5 @@
-"""Batches: clips of like length together, padded, with their lengths and ids; order a pure function of (seed, epoch).
+"""Batches: clips of like length together, padded, with their lengths and ids; order a pure function of (seed,
+epoch).
 
 Contents: `Example`, `batch_order`, `pad`.
 """
@@ -23,8 +24,8 @@ class Example:
 def batch_order(lengths: Sequence[int], batch_size: int, *, seed: int, epoch: int) -> list[np.ndarray]:
     """Indices of each batch of one epoch; every index once.
 
-    Clips are sorted by length after a jitter of up to 10 %, cut into batches, and the batches shuffled: little padding, and still
-    other neighbours in every epoch. Pure function of its arguments.
+    Clips are sorted by length after a jitter of up to 10 %, cut into batches, and the batches shuffled:
+    little padding, and still other neighbours in every epoch. Pure function of its arguments.
     """
     if not len(lengths):
         return []

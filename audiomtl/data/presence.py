@@ -18,12 +18,20 @@ def require(settings: Any) -> None:
 
 
 def summary(settings: Any) -> str:
-    """How many clips and minutes; and which raw labels were renamed, joined or dropped to get the clips' phones."""
+    """How many clips and minutes.
+
+    And which raw labels were renamed, joined or dropped to get the clips' phones.
+    """
     table = catalog.clips(settings.data)
     lines = [f"{len(table)} clips, {table['seconds'].sum() / 60:.1f} minutes ({settings.data.dataset})"]
     report = getattr(catalog.module(settings.data), "label_report", None)
     if report and not settings.data.label:
         labels = report(catalog.data_folder())
-        lines.append(labels.groupby("what")["count"].agg(["size", "sum"]).set_axis(["raw labels", "times"], axis=1).to_string())
+        lines.append(
+            labels.groupby("what")["count"]
+            .agg(["size", "sum"])
+            .set_axis(["raw labels", "times"], axis=1)
+            .to_string()
+        )
         lines.append(labels[labels["what"] == "renamed"].to_string(index=False, max_rows=60))
     return "\n".join(lines)

@@ -2,9 +2,9 @@
 
 Conventions: a clip table as in `splits`; the settings are a `Protocol` and a data table with ``groups``, and
 with a ``label`` unless it is "". Whole groups only:
-clips that share a value of any group column, directly or through others, form one *cluster* and stay together. A division is a
-function of the clip ids, their groups, labels and the seed, not of the order of the rows. Every division but ``leaky_windows`` is
-checked at the end: no group value on two sides.
+clips that share a value of any group column, directly or through others, form one *cluster* and stay
+together. A division is a function of the clip ids, their groups, labels and the seed, not of the order of the
+rows. Every division but ``leaky_windows`` is checked at the end: no group value on two sides.
 
 Contents: `divide`, `leaky_windows`.
 """
@@ -21,41 +21,57 @@ from audiomtl.settings.faults import nearest
 from audiomtl.settings.protocol import Protocol
 
 SIDES = splits.SIDES
-FIXED_SEED = 20190327  # of what must be the same for every seed: folds, and which clips are test; the day the question was asked
+# of what must be the same for every seed: folds, and which clips are test; the day the question was asked
+FIXED_SEED = 20190327
 
 
 def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) -> splits.Splits:
     """Divide a clip table as ``protocol.kind`` says.
 
-    ``split``: the test side is drawn once, the same for every seed, so that no study has chosen on it; what is left is divided into train
-    and validation anew for every seed. ``folds`` that the project makes are the same for every seed; seed s tests on fold s mod k
-    and validates on the next, so that k seeds test every clip once.
+    ``split``: the test side is drawn once, the same for every seed, so that no study has chosen on it; what
+    is left is divided into train and validation anew for every seed. ``folds`` that the project makes are the
+    same for every seed; seed s tests on fold s mod k and validates on the next, so that k seeds test every
+    clip once.
 
     Raises
     ------
-    UserError : an absent column (with the nearest right name), a clip without label or with a doubled id, one class only, too few
-        clusters, an empty side, a class that train lacks, a group value on two sides (by a column of folds), blocks or values left
-        out without groups to take them from.
+    UserError : an absent column (with the nearest right name), a clip without label or with a doubled id, one
+        class only, too few clusters, an empty side, a class that train lacks, a group value on two sides (by
+        a column of folds), blocks or values left out without groups to take them from.
     """
     _check(table, data)
     ordered = table.sort_values("clip_id", ignore_index=True)
     if protocol.kind == "blocks":
-        for name, numbers in (("test_values", protocol.test_values), ("validation_values", protocol.validation_values)):
+        for name, numbers in (
+            ("test_values", protocol.test_values),
+            ("validation_values", protocol.validation_values),
+        ):
             if not data.groups or len(numbers) != len(data.groups) or min(numbers) < 1:
                 raise UserError(
-                    f"protocol.{name} = {list(numbers)}: blocks need one number >= 1 for each of data.groups = {list(data.groups)}"
+                    f"protocol.{name} = {list(numbers)}: blocks need one number >= 1 for each of data.groups"
+                    f" = {list(data.groups)}"
                 )
         divided = splits.by_groups(ordered, data.groups, protocol, seed)
     elif protocol.kind == "leave_one_out":
         if not data.groups:
-            raise UserError("data.groups = []: leave_one_out leaves out values of the first of data.groups; name a column there")
+            raise UserError(
+                "data.groups = []: leave_one_out leaves out values of the first of data.groups; name a column"
+                " there"
+            )
         divided = _rotated(ordered, ordered[data.groups[0]], seed, f"group {data.groups[0]}")
     elif protocol.kind == "folds":
         divided = _rotated(
-            ordered, _folds(ordered, data, protocol), seed, f"folds of column {protocol.column}" if protocol.column else "folds"
+            ordered,
+            _folds(ordered, data, protocol),
+            seed,
+            f"folds of column {protocol.column}" if protocol.column else "folds",
         )
     else:
-        side = _column_sides(ordered, protocol.column) if protocol.column else _drawn_sides(ordered, data, protocol, seed)
+        side = (
+            _column_sides(ordered, protocol.column)
+            if protocol.column
+            else _drawn_sides(ordered, data, protocol, seed)
+        )
         divided = _sides(ordered, side)
     splits.check_disjoint(divided, data.groups)
     if data.label:
@@ -63,8 +79,11 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
     return divided
 
 
-def leaky_windows(n_windows: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, dict[str, np.ndarray]]:
-    """Deal single windows to the sides by share, whatever clip they come from. NEVER do this but to show what it would report.
+def leaky_windows(
+    n_windows: Mapping[str, int], shares: Mapping[str, float], seed: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """Deal single windows to the sides by share, whatever clip they come from. NEVER do this but to show what
+    it would report.
 
     Parameters
     ----------
@@ -77,9 +96,15 @@ def leaky_windows(n_windows: Mapping[str, int], shares: Mapping[str, float], see
     """
     every = [(clip, number) for clip in sorted(n_windows) for number in range(n_windows[clip])]
     order = np.random.default_rng((FIXED_SEED, seed)).permutation(len(every))
-    first, second = (round(share * len(every)) for share in (shares["test"], shares["test"] + shares["validation"]))
+    first, second = (
+        round(share * len(every)) for share in (shares["test"], shares["test"] + shares["validation"])
+    )
     dealt: dict[str, dict[str, np.ndarray]] = {}
-    for side, some in (("train", order[second:]), ("validation", order[first:second]), ("test", order[:first])):
+    for side, some in (
+        ("train", order[second:]),
+        ("validation", order[first:second]),
+        ("test", order[:first]),
+    ):
         numbers: dict[str, list[int]] = {}
         for index in sorted(some):
             numbers.setdefault(every[index][0], []).append(every[index][1])
@@ -95,7 +120,10 @@ def leaky_windows(n_windows: Mapping[str, int], shares: Mapping[str, float], see
 def _drawn_sides(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) -> pd.Series:
     cluster = _clusters(table, data.groups)
     if cluster.nunique() < 3:
-        raise UserError(f"split: {cluster.nunique()} groups by {list(data.groups)} are too few for three sides: they cannot be cut")
+        raise UserError(
+            f"split: {cluster.nunique()} groups by {list(data.groups)} are too few for three sides: they"
+            " cannot be cut"
+        )
     label = _strata(table, data, protocol)
     shares = {"test": protocol.test_share, "rest": 1 - protocol.test_share}
     test_first = _deal(cluster, label, shares, np.random.default_rng(FIXED_SEED), at_least=(1, 2))
@@ -109,18 +137,27 @@ def _drawn_sides(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: i
 def _strata(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series:
     """The class of each clip, of which every side gets a like share; without stratification all are alike."""
     if protocol.stratified and not data.label:
-        raise UserError("protocol.stratified = true: it balances the classes of data.label, which is missing; name it, or set false")
+        raise UserError(
+            "protocol.stratified = true: it balances the classes of data.label, which is missing; name it, or"
+            " set false"
+        )
     return table[data.label].astype(str) if protocol.stratified else pd.Series("", index=table.index)
 
 
 def _column_sides(table: pd.DataFrame, column: str) -> pd.Series:
     if column not in table.columns:
-        raise UserError(f'protocol.column = "{column}": the clip table has no such column{nearest(column, list(table.columns))}')
+        raise UserError(
+            f'protocol.column = "{column}": the clip table has no such'
+            f" column{nearest(column, list(table.columns))}"
+        )
     side = table[column].astype(str)
     wrong = ~side.isin(SIDES)
     if wrong.any():
         unknown, clips = ", ".join(sorted(side[wrong].unique())[:5]), ", ".join(table["clip_id"][wrong][:5])
-        raise UserError(f'protocol.column = "{column}": values must be {", ".join(SIDES)}, but there are {unknown} (of {clips})')
+        raise UserError(
+            f'protocol.column = "{column}": values must be {", ".join(SIDES)}, but there are {unknown} (of'
+            f" {clips})"
+        )
     return side
 
 
@@ -128,13 +165,16 @@ def _folds(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series:
     if protocol.column:
         if protocol.column not in table.columns:
             known = list(table.columns)
-            raise UserError(f'protocol.column = "{protocol.column}": the clip table has no such column{nearest(protocol.column, known)}')
+            raise UserError(
+                f'protocol.column = "{protocol.column}": the clip table has no such'
+                f" column{nearest(protocol.column, known)}"
+            )
         return table[protocol.column]
     cluster = _clusters(table, data.groups)
     if cluster.nunique() < protocol.folds:
         raise UserError(
-            f"protocol.folds = {protocol.folds}: there are {cluster.nunique()} groups by {list(data.groups)}, fewer than folds; "
-            "take fewer folds"
+            f"protocol.folds = {protocol.folds}: there are {cluster.nunique()} groups by {list(data.groups)},"
+            " fewer than folds; take fewer folds"
         )
     label = _strata(table, data, protocol)
     shares = {f"{number:03}": 1 / protocol.folds for number in range(protocol.folds)}
@@ -144,18 +184,28 @@ def _folds(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series:
 def _rotated(table: pd.DataFrame, fold: pd.Series, seed: int, what: str) -> splits.Splits:
     if fold.isna().any():
         raise UserError(f"split: {what}: no value for {', '.join(table['clip_id'][fold.isna()][:5])}")
-    values = sorted(fold.unique(), key=lambda value: (isinstance(value, str), value))  # a CSV may mix 1 and "1a"
+    values = sorted(
+        fold.unique(), key=lambda value: (isinstance(value, str), value)
+    )  # a CSV may mix 1 and "1a"
     if len(values) < 3:
-        raise UserError(f"split: {what}: {len(values)} values, but one each for test, validation and train are needed")
+        raise UserError(
+            f"split: {what}: {len(values)} values, but one each for test, validation and train are needed"
+        )
     test, validation = values[seed % len(values)], values[(seed + 1) % len(values)]
-    side = pd.Series("train", index=table.index).mask(fold == test, "test").mask(fold == validation, "validation")
+    side = (
+        pd.Series("train", index=table.index)
+        .mask(fold == test, "test")
+        .mask(fold == validation, "validation")
+    )
     return _sides(table, side)
 
 
 def _sides(table: pd.DataFrame, side: pd.Series) -> splits.Splits:
     tables = {name: table[side == name].reset_index(drop=True) for name in SIDES}
     if empty := [name for name, rows in tables.items() if rows.empty]:
-        raise UserError(f"split: the {empty[0]} side is empty: {len(table)} clips are too few, or their groups too large")
+        raise UserError(
+            f"split: the {empty[0]} side is empty: {len(table)} clips are too few, or their groups too large"
+        )
     return splits.Splits(**tables, dropped=0)
 
 
@@ -163,7 +213,10 @@ def _sides(table: pd.DataFrame, side: pd.Series) -> splits.Splits:
 
 
 def _clusters(table: pd.DataFrame, groups: Sequence[str]) -> pd.Series:
-    """A number per clip; clips that share a value of any group column, directly or through others, have the same."""
+    """A number per clip.
+
+    Clips that share a value of any group column, directly or through others, have the same.
+    """
     parent = list(range(len(table)))
 
     def root(index: int) -> int:
@@ -181,13 +234,17 @@ def _clusters(table: pd.DataFrame, groups: Sequence[str]) -> pd.Series:
 
 
 def _deal(
-    cluster: pd.Series, label: pd.Series, shares: Mapping[str, float], random: np.random.Generator, at_least: Sequence[int] = ()
+    cluster: pd.Series,
+    label: pd.Series,
+    shares: Mapping[str, float],
+    random: np.random.Generator,
+    at_least: Sequence[int] = (),
 ) -> pd.Series:
     """Whole clusters to bins, so that every bin comes near to its share of every class.
 
-    Largest first, equal sizes in random order; each goes where it leaves the smallest sum of squared distances between what the bins
-    have of each class and what they should. A bin ends with ``at_least`` so many clusters (1), however small its share: the last ones
-    go where they are lacking.
+    Largest first, equal sizes in random order; each goes where it leaves the smallest sum of squared
+    distances between what the bins have of each class and what they should. A bin ends with ``at_least`` so
+    many clusters (1), however small its share: the last ones go where they are lacking.
     """
     counts = pd.crosstab(cluster, label)  # (clusters, classes), both sorted
     classes, names = counts.to_numpy(np.float64), list(shares)
@@ -222,17 +279,26 @@ def _check(table: pd.DataFrame, data: DataSet) -> None:
     for setting, column in [*labels, *(("groups", group) for group in data.groups)]:
         if column not in known:
             raise UserError(
-                f'data.{setting} = "{column}": the clip table has no such column{nearest(column, known)}; it has {", ".join(known)}'
+                f'data.{setting} = "{column}": the clip table has no such column{nearest(column, known)}; it'
+                f" has {', '.join(known)}"
             )
         missing = table["clip_id"][table[column].isna() | (table[column].astype(str).str.strip() == "")]
         if len(missing):
-            raise UserError(f"split: {len(missing)} clips have no {column}: {', '.join(map(str, missing[:5]))}")
+            raise UserError(
+                f"split: {len(missing)} clips have no {column}: {', '.join(map(str, missing[:5]))}"
+            )
     twice = table["clip_id"][table["clip_id"].duplicated()].unique()
     if len(twice):
-        raise UserError(f"split: every clip_id must be unique, but {', '.join(map(str, twice[:5]))} stand in the table more than once")
+        raise UserError(
+            f"split: every clip_id must be unique, but {', '.join(map(str, twice[:5]))} stand in the table"
+            " more than once"
+        )
     classes = sorted(table[data.label].astype(str).unique()) if data.label else []
     if data.label and len(classes) < 2:
-        raise UserError(f'data.label = "{data.label}": every clip has the same class ({classes[0] if classes else "none"}); two are needed')
+        raise UserError(
+            f'data.label = "{data.label}": every clip has the same class'
+            f" ({classes[0] if classes else 'none'}); two are needed"
+        )
 
 
 def _check_classes(divided: splits.Splits, label: str) -> None:
@@ -245,6 +311,6 @@ def _check_classes(divided: splits.Splits, label: str) -> None:
             classes = ", ".join(sorted(absent[label].astype(str).unique()))
             clips = ", ".join(map(str, absent["clip_id"][:5]))
             raise UserError(
-                f"split: {label} {classes} of {name} ({len(absent)} clips: {clips}) is absent from train; leave more groups to train, "
-                "or leave the class out"
+                f"split: {label} {classes} of {name} ({len(absent)} clips: {clips}) is absent from train;"
+                " leave more groups to train, or leave the class out"
             )

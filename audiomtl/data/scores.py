@@ -1,11 +1,13 @@
 """Notes: from and to MIDI files, as piano rolls, and back from what a network says of the rolls.
 
-Conventions: a note is ``(onset, offset, pitch)``: seconds, seconds, MIDI number of one of the 88 keys, 21 (A0) to 108 (C8); notes are
-sorted by these. No two notes of one pitch overlap (a roll could not tell them apart); one may begin where another ends. Column p of
-a roll is the key 21 + p. Row k is the frame centred at ``k * hop_seconds`` (as `features.frame_times`); a time belongs to the nearest
-frame, halfway to the later one.
+Conventions: a note is ``(onset, offset, pitch)``: seconds, seconds, MIDI number of one of the 88 keys, 21
+(A0) to 108 (C8); notes are sorted by these. No two notes of one pitch overlap (a roll could not tell them
+apart); one may begin where another ends. Column p of a roll is the key 21 + p. Row k is the frame centred at
+``k * hop_seconds`` (as `features.frame_times`); a time belongs to the nearest frame, halfway to the later
+one.
 
-Contents: `read_notes`, `write_notes`, `checked`, `monophonic`; `piano_roll`, `onset_roll`, `notes_from_rolls`.
+Contents: `read_notes`, `write_notes`, `checked`, `monophonic`; `piano_roll`, `onset_roll`,
+`notes_from_rolls`.
 """
 
 import warnings
@@ -38,8 +40,8 @@ def read_notes(path: str | Path, *, instrument: str | None = None) -> Notes:
 
     Raises
     ------
-    UserError : the file is missing or no MIDI, has no such track, a tempo outside its first track (where readers differ on what it
-        means), a note that never ends or has no length, and what `checked` refuses.
+    UserError : the file is missing or no MIDI, has no such track, a tempo outside its first track (where
+        readers differ on what it means), a note that never ends or has no length, and what `checked` refuses.
     """
     import mido  # what pretty_midi reads with, and takes as `mido_object`
     import pretty_midi
@@ -48,24 +50,43 @@ def read_notes(path: str | Path, *, instrument: str | None = None) -> Notes:
         raise UserError(f"{path}: no such file")
     try:
         file = mido.MidiFile(str(path))
-        pressed = sum(event.type == "note_on" and event.velocity > 0 for track in file.tracks for event in track)
-        tempi = [number for number, track in enumerate(file.tracks) if any(event.type == "set_tempo" for event in track)]
+        pressed = sum(
+            event.type == "note_on" and event.velocity > 0 for track in file.tracks for event in track
+        )
+        tempi = [
+            number
+            for number, track in enumerate(file.tracks)
+            if any(event.type == "set_tempo" for event in track)
+        ]
         names = {track.name for track in file.tracks}
         with warnings.catch_warnings():
-            # of key and time signatures outside the first track, which move no note; tempi there are refused below
+            # of key and time signatures outside the first track, which move no note; tempi there are refused
+            # below
             warnings.simplefilter("ignore", RuntimeWarning)
             score = pretty_midi.PrettyMIDI(mido_object=file)
     except Exception as error:  # mido lets through whatever its parsing raises
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(f"{path}: cannot be read as MIDI ({reason}); export it as a standard MIDI file (.mid)") from None
+        raise UserError(
+            f"{path}: cannot be read as MIDI ({reason}); export it as a standard MIDI file (.mid)"
+        ) from None
     if tempi and tempi[-1] > 0:
-        raise UserError(f"{path}: track {tempi[-1]} sets a tempo, but only the first track (0) may; export it as MIDI of type 1")
+        raise UserError(
+            f"{path}: track {tempi[-1]} sets a tempo, but only the first track (0) may; export it as MIDI of"
+            " type 1"
+        )
     if instrument is not None and instrument not in names:
-        raise UserError(f'{path}: no track is named "{instrument}"; it has {", ".join(sorted(map(repr, names)))}')
+        raise UserError(
+            f'{path}: no track is named "{instrument}"; it has {", ".join(sorted(map(repr, names)))}'
+        )
     if lost := pressed - sum(len(one.notes) for one in score.instruments):
-        raise UserError(f"{path}: {lost} of {pressed} notes never end or have no length, but every note needs one; mend them in an editor")
+        raise UserError(
+            f"{path}: {lost} of {pressed} notes never end or have no length, but every note needs one; mend"
+            " them in an editor"
+        )
     read = [one for one in score.instruments if not one.is_drum and instrument in (None, one.name)]
-    return checked(path, ((float(note.start), float(note.end), int(note.pitch)) for one in read for note in one.notes))
+    return checked(
+        path, ((float(note.start), float(note.end), int(note.pitch)) for one in read for note in one.notes)
+    )
 
 
 def write_notes(path: str | Path, instruments: Mapping[str, Iterable[Note]], *, program: int = 0) -> None:
@@ -90,7 +111,10 @@ def write_notes(path: str | Path, instruments: Mapping[str, Iterable[Note]], *, 
         track = pretty_midi.Instrument(program, name=name)
         for note in checked(f"{path}, {name}", notes):
             if round(note[1] / TICK_SECONDS) <= round(note[0] / TICK_SECONDS):
-                raise UserError(f"{path}, {name}: the note {_text(note)} must last {1000 * TICK_SECONDS} ms or more, the step of the file")
+                raise UserError(
+                    f"{path}, {name}: the note {_text(note)} must last {1000 * TICK_SECONDS} ms or more, the"
+                    " step of the file"
+                )
             track.notes.append(pretty_midi.Note(VELOCITY, note[2], note[0], note[1]))
         score.instruments.append(track)
     score.write(str(path))
@@ -106,8 +130,8 @@ def checked(place: str | Path, notes: Iterable[Note]) -> Notes:
 
     Raises
     ------
-    UserError : naming the note: an onset that is negative or not finite, an offset not after it, a pitch that is no whole number or
-        outside the keys, two notes of one pitch that overlap.
+    UserError : naming the note: an onset that is negative or not finite, an offset not after it, a pitch that
+        is no whole number or outside the keys, two notes of one pitch that overlap.
     """
     found = sorted((onset, offset, pitch) for onset, offset, pitch in notes)  # of Parquet a note is an array
     last: dict[int, Note] = {}
@@ -116,17 +140,21 @@ def checked(place: str | Path, notes: Iterable[Note]) -> Notes:
         if not 0 <= onset < float("inf"):
             raise UserError(f"{place}: the note {_text(note)} must begin at 0 s or later; move the notes")
         if not onset < offset < float("inf"):
-            raise UserError(f"{place}: the note {_text(note)} must end after it begins; leave it out, or give it a length")
+            raise UserError(
+                f"{place}: the note {_text(note)} must end after it begins; leave it out, or give it a length"
+            )
         if pitch != round(pitch):
             raise UserError(f"{place}: the note {_text(note)} must have a whole MIDI number; round its pitch")
         if not LOWEST <= pitch <= HIGHEST:
             raise UserError(
-                f"{place}: the note {_text(note)} is outside the 88 keys, {LOWEST} (A0) to {HIGHEST} (C8); transpose it by octaves"
+                f"{place}: the note {_text(note)} is outside the 88 keys, {LOWEST} (A0) to {HIGHEST} (C8);"
+                " transpose it by octaves"
             )
         before = last.get(pitch)
         if before is not None and onset < before[1] - SAME_SECONDS:
             raise UserError(
-                f"{place}: the notes {_text(before)} and {_text(note)} overlap on one key; end the first earlier, or read one track alone"
+                f"{place}: the notes {_text(before)} and {_text(note)} overlap on one key; end the first"
+                " earlier, or read one track alone"
             )
         last[pitch] = note
     return tuple((float(onset), float(offset), int(pitch)) for onset, offset, pitch in found)
@@ -142,16 +170,21 @@ def monophonic(place: str | Path, notes: Iterable[Note]) -> Notes:
     found = checked(place, notes)
     for before, note in pairwise(found):
         if note[0] < before[1] - SAME_SECONDS:
-            raise UserError(f"{place}: the notes {_text(before)} and {_text(note)} sound at once, but a melody has one note at a time")
+            raise UserError(
+                f"{place}: the notes {_text(before)} and {_text(note)} sound at once, but a melody has one"
+                " note at a time"
+            )
     return found
 
 
 def piano_roll(notes: Iterable[Note], n_frames: int, hop_seconds: float) -> np.ndarray:  # (n_frames, 88)
-    """1 while a key sounds: from the frame of the onset to before the frame of the offset, and one frame at least.
+    """1 while a key sounds: from the frame of the onset to before the frame of the offset, and one frame at
+    least.
 
-    A time belongs to the frame whose centre is nearest, halfway between two to the later one, as `features.frame_of` has it: so a note that
-    is moved by one frame gives a roll that is moved by one frame. (Python's ``round`` goes to the even frame from halfway, which makes a
-    note's length depend on where it stands; and 0.0075 s, which no float holds exactly, is halfway for it or not by accident.)
+    A time belongs to the frame whose centre is nearest, halfway between two to the later one, as
+    `features.frame_of` has it: so a note that is moved by one frame gives a roll that is moved by one frame.
+    (Python's ``round`` goes to the even frame from halfway, which makes a note's length depend on where it
+    stands; and 0.0075 s, which no float holds exactly, is halfway for it or not by accident.)
 
     Parameters
     ----------
@@ -181,13 +214,19 @@ def onset_roll(notes: Iterable[Note], n_frames: int, hop_seconds: float) -> np.n
 
 
 def notes_from_rolls(
-    onsets: np.ndarray, frames: np.ndarray, hop_seconds: float, onset_threshold: float, frame_threshold: float, shortest_seconds: float
+    onsets: np.ndarray,
+    frames: np.ndarray,
+    hop_seconds: float,
+    onset_threshold: float,
+    frame_threshold: float,
+    shortest_seconds: float,
 ) -> Notes:
-    """Notes that begin where the onset roll says so and last while the frame roll does (Hawthorne et al., "Onsets and Frames", ISMIR 2018).
+    """Notes that begin where the onset roll says so and last while the frame roll does (Hawthorne et al.,
+    "Onsets and Frames", ISMIR 2018).
 
-    A note begins where its key's onset probability rises to the threshold, whatever the frame roll says of that frame; it ends with
-    the first later frame below the threshold, with the next onset of its key, or with the rolls. Frames without an onset before
-    them are no note.
+    A note begins where its key's onset probability rises to the threshold, whatever the frame roll says of
+    that frame; it ends with the first later frame below the threshold, with the next onset of its key, or
+    with the rolls. Frames without an onset before them are no note.
 
     Parameters
     ----------
@@ -201,7 +240,10 @@ def notes_from_rolls(
     ValueError : rolls of other or unlike shapes.
     """
     if onsets.shape != frames.shape or onsets.ndim != 2 or onsets.shape[1] != KEYS:
-        raise ValueError(f"onsets and frames must have one shape (n_frames, {KEYS}), but got {onsets.shape} and {frames.shape}")
+        raise ValueError(
+            f"onsets and frames must have one shape (n_frames, {KEYS}), but got {onsets.shape} and"
+            f" {frames.shape}"
+        )
     begins = onsets >= onset_threshold
     begins[1:] &= ~begins[:-1].copy()  # the first frame of each run
     stops = (frames < frame_threshold) | begins

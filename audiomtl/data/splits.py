@@ -1,7 +1,8 @@
 """Splits by group, before anything else is done: no song, speaker or sentence stands on two sides.
 
-Conventions: a clip table is a DataFrame with one row per recording (``clip_id``, group columns, labels such as ``phones``);
-the sides are called train, validation and test. Nothing is drawn at random: a split is a function of the group values and the seed.
+Conventions: a clip table is a DataFrame with one row per recording (``clip_id``, group columns, labels such
+as ``phones``); the sides are called train, validation and test. Nothing is drawn at random: a split is a
+function of the group values and the seed.
 
 Contents: `Splits`, `by_groups`, `check_disjoint`, `check_phones`, `describe`.
 """
@@ -21,7 +22,9 @@ NAMED = 5  # how many clips an error names
 
 @dataclass(frozen=True)
 class Splits:
-    """The three sides, each a clip table with an index of its own, and the number of clips that are on none."""
+    """The three sides, each a clip table with an index of its own, and the number of clips that are on
+    none.
+    """
 
     train: pd.DataFrame
     validation: pd.DataFrame
@@ -36,8 +39,9 @@ class Splits:
 def by_groups(table: pd.DataFrame, groups: Sequence[str], protocol: Protocol, seed: int) -> Splits:
     """Split by whole values of every group column.
 
-    The sorted values of group ``i`` are turned by ``(seed % rotations) * test_values[i]``; the first ``test_values[i]`` go to test, the
-    next ``validation_values[i]`` to validation, the rest to train. A clip whose groups disagree on the side is dropped and counted.
+    The sorted values of group ``i`` are turned by ``(seed % rotations) * test_values[i]``; the first
+    ``test_values[i]`` go to test, the next ``validation_values[i]`` to validation, the rest to train. A clip
+    whose groups disagree on the side is dropped and counted.
 
     Parameters
     ----------
@@ -58,18 +62,28 @@ def by_groups(table: pd.DataFrame, groups: Sequence[str], protocol: Protocol, se
     Raises
     ------
     UserError
-        On an absent group column, a missing group value, a clip id used twice, too few values, or an empty side.
+        On an absent group column, a missing group value, a clip id used twice, too few values, or an empty
+        side.
     """
     absent = [name for name in ("clip_id", *groups) if name not in table.columns]
     if absent:
-        raise UserError(f"split: the clip table has no column {_listed(absent)}; data.groups must be among {_listed(table.columns)}")
+        raise UserError(
+            f"split: the clip table has no column {_listed(absent)}; data.groups must be among"
+            f" {_listed(table.columns)}"
+        )
     twice = table["clip_id"][table["clip_id"].duplicated()].unique()
     if len(twice):
-        raise UserError(f"split: every clip_id must be unique, but {_some(twice)} stand in the table more than once")
+        raise UserError(
+            f"split: every clip_id must be unique, but {_some(twice)} stand in the table more than once"
+        )
     side = pd.DataFrame(index=table.index)
-    for name, n_test, n_validation in zip(groups, protocol.test_values, protocol.validation_values, strict=True):
+    for name, n_test, n_validation in zip(
+        groups, protocol.test_values, protocol.validation_values, strict=True
+    ):
         if table[name].isna().any():
-            raise UserError(f"split: group {name} has no value for {_some(table['clip_id'][table[name].isna()])}")
+            raise UserError(
+                f"split: group {name} has no value for {_some(table['clip_id'][table[name].isna()])}"
+            )
         values = sorted(table[name].unique())
         if len(values) < n_test + n_validation + 1:
             raise UserError(
@@ -78,21 +92,27 @@ def by_groups(table: pd.DataFrame, groups: Sequence[str], protocol: Protocol, se
             )
         turn = (seed % protocol.rotations) * n_test % len(values)
         turned = values[turn:] + values[:turn]
-        names = ["test"] * n_test + ["validation"] * n_validation + ["train"] * (len(values) - n_test - n_validation)
+        names = (
+            ["test"] * n_test
+            + ["validation"] * n_validation
+            + ["train"] * (len(values) - n_test - n_validation)
+        )
         side[name] = table[name].map(dict(zip(turned, names, strict=True)))
     agreed = side.eq(side.iloc[:, 0], axis=0).all(axis=1)  # (clips,)
     tables = {name: table[agreed & (side.iloc[:, 0] == name)].reset_index(drop=True) for name in SIDES}
     for name, clips in tables.items():
         if clips.empty:
             raise UserError(
-                f"split: the {name} side is empty: no clip has all of {_listed(groups)} there at seed {seed} "
-                f"({int((~agreed).sum())} of {len(table)} clips dropped); change test_values, validation_values or rotations"
+                f"split: the {name} side is empty: no clip has all of {_listed(groups)} there at seed {seed}"
+                f" ({int((~agreed).sum())} of {len(table)} clips dropped); change test_values,"
+                " validation_values or rotations"
             )
     return Splits(**tables, dropped=int((~agreed).sum()))
 
 
 def check_disjoint(splits: Splits, groups: Sequence[str]) -> None:
-    """Refuse a split in which a clip, or a value of a group column, stands on two sides; for splits from anywhere.
+    """Refuse a split in which a clip, or a value of a group column, stands on two sides; for splits from
+    anywhere.
 
     Parameters
     ----------
@@ -110,14 +130,21 @@ def check_disjoint(splits: Splits, groups: Sequence[str]) -> None:
         for (one, first), (other, second) in combinations(splits.sides().items(), 2):
             for name, table in ((one, first), (other, second)):
                 if group not in table.columns:
-                    raise UserError(f"split: the {name} side has no column {group}; its columns are {_listed(table.columns)}")
+                    raise UserError(
+                        f"split: the {name} side has no column {group}; its columns are"
+                        f" {_listed(table.columns)}"
+                    )
             shared = sorted(set(first[group]) & set(second[group]))
             if shared:
-                raise UserError(f"split: {group} {_some(shared)} is both in {one} and in {other}; a {group} must stay on one side")
+                raise UserError(
+                    f"split: {group} {_some(shared)} is both in {one} and in {other}; a {group} must stay on"
+                    " one side"
+                )
 
 
 def check_phones(splits: Splits) -> None:
-    """Refuse a phone of validation or test that train never shows: it cannot be learned, and its errors say nothing.
+    """Refuse a phone of validation or test that train never shows: it cannot be learned, and its errors say
+    nothing.
 
     Raises
     ------
@@ -129,10 +156,17 @@ def check_phones(splits: Splits) -> None:
     for name in ("validation", "test"):
         table = splits.sides()[name]
         for phone in sorted(_types(table["phones"]) - known):
-            clips = [clip for clip, phones in zip(table["clip_id"], table["phones"], strict=True) if phone in phones]
+            clips = [
+                clip
+                for clip, phones in zip(table["clip_id"], table["phones"], strict=True)
+                if phone in phones
+            ]
             faults.append(f'"{phone}" of {name} ({len(clips)} clips: {_some(clips)})')
     if faults:
-        raise UserError(f"split: phones absent from train: {'; '.join(faults)}; merge them with others, or leave more values to train")
+        raise UserError(
+            f"split: phones absent from train: {'; '.join(faults)}; merge them with others, or leave more"
+            " values to train"
+        )
 
 
 def describe(splits: Splits, groups: Sequence[str]) -> dict[str, float | int]:
@@ -141,8 +175,9 @@ def describe(splits: Splits, groups: Sequence[str]) -> dict[str, float | int]:
     Returns
     -------
     dict
-        ``SIDE/clips``, ``SIDE/GROUP`` (different values of the group on that side), ``dropped``, and where the tables have a
-        column ``words`` (lists of str) ``test/unseen_words_share``: the share in [0, 1] of the different words of test that train has not.
+        ``SIDE/clips``, ``SIDE/GROUP`` (different values of the group on that side), ``dropped``, and where
+        the tables have a column ``words`` (lists of str) ``test/unseen_words_share``: the share in [0, 1] of
+        the different words of test that train has not.
     """
     numbers: dict[str, float | int] = {"dropped": splits.dropped}
     for name, table in splits.sides().items():
@@ -151,7 +186,9 @@ def describe(splits: Splits, groups: Sequence[str]) -> dict[str, float | int]:
             numbers[f"{name}/{group}"] = int(table[group].nunique())
     if "words" in splits.train.columns and "words" in splits.test.columns:
         words = _types(splits.test["words"])
-        numbers["test/unseen_words_share"] = len(words - _types(splits.train["words"])) / len(words) if words else 0.0
+        numbers["test/unseen_words_share"] = (
+            len(words - _types(splits.train["words"])) / len(words) if words else 0.0
+        )
     return numbers
 
 

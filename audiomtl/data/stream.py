@@ -15,20 +15,26 @@ from audiomtl.errors import UserError
 
 
 def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.ndarray]:
-    """The waveform of a file in blocks of ``samples`` at ``sample_rate``, mono, float32 in [-1, 1]; the last one may be shorter.
+    """The waveform of a file in blocks of ``samples`` at ``sample_rate``, mono, float32 in [-1, 1]; the last
+    one may be shorter.
 
     The blocks joined are what `audio.load` gives, to the resampler's last digits.
 
     Raises
     ------
-    UserError : the file is missing, no sound, empty, cut off, or has samples that are not finite or beyond twice full scale.
+    UserError : the file is missing, no sound, empty, cut off, or has samples that are not finite or beyond
+        twice full scale.
     """
     with audio._opened(path) as sound:
         if not sound.frames:
             raise UserError(f"{path}: the file is empty (no samples); remove it or record it again")
         rate, left = sound.samplerate, sound.frames
         sound.seekable = lambda: False  # soundfile seeks after each read, which garbles MP3
-        resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ") if rate != sample_rate else None
+        resampler = (
+            soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+            if rate != sample_rate
+            else None
+        )
         total = max(1, (2 * sound.frames * sample_rate + rate) // (2 * rate))  # as `audio.load` rounds
         waiting, given = np.empty(0, np.float32), 0
         while left:
@@ -53,5 +59,7 @@ def _read(sound: soundfile.SoundFile, count: int, path: str | Path) -> np.ndarra
     if not np.isfinite(peak):
         raise UserError(f"{path}: samples that are not finite (NaN or infinity); write the file again")
     if peak > audio.LARGEST_PEAK:
-        raise UserError(f"{path}: samples reach {peak:.6g}, but full scale is 1.0; divide them before the file is written")
+        raise UserError(
+            f"{path}: samples reach {peak:.6g}, but full scale is 1.0; divide them before the file is written"
+        )
     return some

@@ -1,8 +1,9 @@
 """Windows as views: where the windows of a clip start, in stored frames, and the frames themselves.
 
-Conventions: a clip is (n_frames, n_bands); a window is ``window_frames`` of its frames. Starts are whole frames: the exact start
-``k * hop`` in samples, rounded down to the frame grid; the time of a start is `features.frame_times` of it. Nothing is extracted
-here: another window length or hop reads the same stored frames.
+Conventions: a clip is (n_frames, n_bands); a window is ``window_frames`` of its frames. Starts are whole
+frames: the exact start ``k * hop`` in samples, rounded down to the frame grid; the time of a start is
+`features.frame_times` of it. Nothing is extracted here: another window length or hop reads the same stored
+frames.
 
 Contents: `window_frames`, `starts`, `cut`.
 """
@@ -27,12 +28,14 @@ def starts(n_frames: int, windows: Windows, features: Features) -> np.ndarray:
     Parameters
     ----------
     n_frames : frames of the clip.
-    windows : ``tail`` says what becomes of frames behind the last whole window: ``pad`` starts one more window there, which `cut`
-        fills up; ``shift`` starts it earlier, so that it ends at the end; ``drop`` leaves it out.
+    windows : ``tail`` says what becomes of frames behind the last whole window: ``pad`` starts one more
+        window there, which `cut` fills up; ``shift`` starts it earlier, so that it ends at the end; ``drop``
+        leaves it out.
 
     Returns
     -------
-    np.ndarray (n_windows,) int64, increasing. A clip shorter than one window has one window, which is filled up; with ``drop`` none.
+    np.ndarray (n_windows,) int64, increasing. A clip shorter than one window has one window, which is filled
+    up; with ``drop`` none.
     """
     length = window_frames(windows, features)
     if n_frames < length:
@@ -57,8 +60,8 @@ def cut(frames: np.ndarray, first: np.ndarray, length: int) -> np.ndarray:
     ----------
     frames : (n_frames, n_bands)
     first : (n_windows,) first frame of each.
-    length : frames of a window. What lies behind the end of the clip is filled with each band's least value in the clip: near
-        to silence for every kind of feature.
+    length : frames of a window. What lies behind the end of the clip is filled with each band's least value
+        in the clip: near to silence for every kind of feature.
 
     Returns
     -------
@@ -67,5 +70,7 @@ def cut(frames: np.ndarray, first: np.ndarray, length: int) -> np.ndarray:
     missing = int(first.max(initial=0)) + length - len(frames)
     if missing > 0:
         frames = np.concatenate([frames, np.broadcast_to(frames.min(axis=0), (missing, frames.shape[1]))])
-    views = np.lib.stride_tricks.sliding_window_view(frames, length, axis=0)  # (n_frames - length + 1, n_bands, length)
+    views = np.lib.stride_tricks.sliding_window_view(
+        frames, length, axis=0
+    )  # (n_frames - length + 1, n_bands, length)
     return views[first].transpose(0, 2, 1)

@@ -1,12 +1,15 @@
 """What a family offers, and what every family would otherwise write again.
 
-A family is a package with the modules ``settings`` (`Settings`, SCORES ...) and ``model``, whose functions `Family` describes; ``use``,
-``export`` and ``new`` are further modules of those that have them. There is nothing to inherit from and nothing to register.
+A family is a package with the modules ``settings`` (`Settings`, SCORES ...) and ``model``, whose functions
+`Family` describes; ``use``, ``export`` and ``new`` are further modules of those that have them. There is
+nothing to inherit from and nothing to register.
 
-Conventions: sides are "train", "validation" and "test". An example is one clip, with a ``clip_id``; an `Output` is an example with what the
-network says of it. Scores, tables and pictures are made from outputs, so that one walk over the network serves them all.
+Conventions: sides are "train", "validation" and "test". An example is one clip, with a ``clip_id``; an
+`Output` is an example with what the network says of it. Scores, tables and pictures are made from outputs, so
+that one walk over the network serves them all.
 
-Contents: `Family`, `Prepared`, `Fitted`, `Output`; `compiled`, `walk`, `of_each`; `margin`, `by_class`; `save`, `load`, `of_features`.
+Contents: `Family`, `Prepared`, `Fitted`, `Output`; `compiled`, `walk`, `of_each`; `margin`, `by_class`;
+`save`, `load`, `of_features`.
 """
 
 import importlib
@@ -31,7 +34,10 @@ from audiomtl.settings.named import modules
 from audiomtl.settings.saved import upgraded
 from audiomtl.settings.toml import flatten
 
-FIRST = {"features": 1, "embeddings": 1}  # versions of a use.json that names none; the profile of YAMNet then stood beside the settings
+FIRST = {
+    "features": 1,
+    "embeddings": 1,
+}  # versions of a use.json that names none; the profile of YAMNet then stood beside the settings
 S = TypeVar("S", bound=BaseModel)
 E = TypeVar("E")
 Output = tuple[Any, Any]  # an example, and what the network says of it: an array, or a mapping of arrays
@@ -71,28 +77,36 @@ class Family(Protocol):
         MissingData : a data set is not on this machine.
         """
 
-    def train(self, settings: Any, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
-        """Train one model; it comes back with the weights of its best epoch. A pure function of settings, clips and seed."""
+    def train(
+        self, settings: Any, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
+    ) -> Fitted:
+        """Train one model; it comes back with the weights of its best epoch.
+
+        A pure function of settings, clips and seed.
+        """
 
     def outputs(self, fitted: Fitted, examples: Sequence[Any]) -> list[Output]:
         """The walk over the network: each example once, with what the network says of it.
 
-        Neither the order of the examples nor which of them share a batch changes an answer by more than the last bits of a float32 sum.
+        Neither the order of the examples nor which of them share a batch changes an answer by more than the
+        last bits of a float32 sum.
         """
 
     def evaluate(self, fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
         """Scores over a whole side by name; those of labels that no clip has are left out."""
 
     def predict(self, fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame | dict[str, pd.DataFrame]:
-        """The table ``predictions``, or several by name: of clips, of windows. Each has a column clip_id, is sorted by it, and
-        ``predictions`` has one row for every clip.
+        """The table ``predictions``, or several by name: of clips, of windows. Each has a column clip_id, is
+        sorted by it, and ``predictions`` has one row for every clip.
         """
 
     def pictures(self, fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         """Draw PNG files into ``folder``."""
 
     def produces(self, settings: Any) -> tuple[str, ...]:
-        """What `predict` gives of a clip: "classes", "segments" (scores of classes over time), "phones", "notes" and "values"."""
+        """What `predict` gives of a clip: "classes", "segments" (scores of classes over time), "phones",
+        "notes" and "values".
+        """
 
     def save(self, fitted: Fitted, folder: Path) -> None:
         """Write the model and ``use.json`` into ``folder``; no pickle."""
@@ -117,7 +131,12 @@ def compiled(model: keras.Model, signature: Any = None) -> Callable[[Any], Any]:
 
 
 def walk(
-    examples: Sequence[E], size: Callable[[E], int], answers: Callable[[list[E]], Sequence[Any]], *, clips: int = 0, places: int = 0
+    examples: Sequence[E],
+    size: Callable[[E], int],
+    answers: Callable[[list[E]], Sequence[Any]],
+    *,
+    clips: int = 0,
+    places: int = 0,
 ) -> list[tuple[E, Any]]:
     """Each example once with its answer, by size and then clip_id: neighbours in a batch are of like size.
 
@@ -125,7 +144,8 @@ def walk(
     ----------
     size : frames, or windows, of an example.
     answers : a batch of examples -> the answer to each.
-    clips : examples in a batch at most. places : or frames of all of them together; no example is cut in two. One of the two is given.
+    clips : examples in a batch at most. places : or frames of all of them together; no example is cut in two.
+        One of the two is given.
     """
     ordered = sorted(examples, key=lambda one: (size(one), one.clip_id))  # type: ignore[attr-defined]
     found: list[tuple[E, Any]] = []
@@ -146,19 +166,23 @@ def _batches(examples: Sequence[E], size: Callable[[E], int], clips: int, places
         yield batch
 
 
-def of_each(outputs: Mapping[str, Any], counts: Sequence[int], flat: Sequence[str], padded: Sequence[str]) -> list[dict[str, np.ndarray]]:
+def of_each(
+    outputs: Mapping[str, Any], counts: Sequence[int], flat: Sequence[str], padded: Sequence[str]
+) -> list[dict[str, np.ndarray]]:
     """Outputs of a batch of bags, bag by bag.
 
     Parameters
     ----------
-    flat : outputs whose rows stand one behind the other, ``counts`` of them to a bag. padded : outputs (bags, longest, ...), of which the
-        first ``counts`` rows are a bag's own. Others are (bags, ...).
+    flat : outputs whose rows stand one behind the other, ``counts`` of them to a bag. padded : outputs (bags,
+        longest, ...), of which the first ``counts`` rows are a bag's own. Others are (bags, ...).
     """
     arrays = {name: np.asarray(value) for name, value in outputs.items()}
     found = []
     for number, (count, end) in enumerate(zip(counts, np.cumsum(counts), strict=True)):
         own = {name: array[number] for name, array in arrays.items() if name not in (*flat, *padded)}
-        own |= {name: arrays[name][end - count : end] for name in flat} | {name: arrays[name][number, :count] for name in padded}
+        own |= {name: arrays[name][end - count : end] for name in flat} | {
+            name: arrays[name][number, :count] for name in padded
+        }
         found.append(own)
     return found
 
@@ -179,21 +203,33 @@ def by_class(classes: Sequence[str], shares: Any) -> dict[str, float]:
 # ---------------------------------------------------------------- on disk
 
 
-def save(folder: Path, model: keras.Model | None, use: Mapping[str, Any], settings: BaseModel, versions: Mapping[str, Any]) -> None:
-    """Write ``model.keras``, and ``use.json``: ``use`` (classes, scaler ...), the settings and the ``versions`` of what computes inputs.
+def save(
+    folder: Path,
+    model: keras.Model | None,
+    use: Mapping[str, Any],
+    settings: BaseModel,
+    versions: Mapping[str, Any],
+) -> None:
+    """Write ``model.keras``, and ``use.json``: ``use`` (classes, scaler ...), the settings and the
+    ``versions`` of what computes inputs.
 
-    Versions are numbers, or a front end's profile, by name: a model that was trained on other features than this code computes would give
-    wrong answers without a word.
+    Versions are numbers, or a front end's profile, by name: a model that was trained on other features than
+    this code computes would give wrong answers without a word.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if model is not None:
         model.save(folder / "model.keras")
     kept = {**use, "settings": settings.model_dump(mode="json", exclude_none=True), "versions": versions}
-    (folder / "use.json").write_text(json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+    (folder / "use.json").write_text(
+        json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8"
+    )
 
 
-def load(folder: Path, kind: type[S], versions: Callable[[S], Mapping[str, Any]]) -> tuple[dict[str, Any], S, Any]:
-    """``use`` as `save` wrote it, also under version 0.1.0, its settings, and the model; None where there is no ``model.keras``.
+def load(
+    folder: Path, kind: type[S], versions: Callable[[S], Mapping[str, Any]]
+) -> tuple[dict[str, Any], S, Any]:
+    """``use`` as `save` wrote it, also under version 0.1.0, its settings, and the model; None where there is
+    no ``model.keras``.
 
     Raises
     ------
@@ -208,8 +244,9 @@ def load(folder: Path, kind: type[S], versions: Callable[[S], Mapping[str, Any]]
     for name, wanted in flatten(versions(settings)).items():
         if found.get(name) != wanted:
             raise UserError(
-                f"{path}: versions.{name} = {json.dumps(found.get(name))}: must be {json.dumps(wanted)}, the version of this code, "
-                "which computes other inputs than the model was trained on; train it again with `audiomtl best NAME --again`"
+                f"{path}: versions.{name} = {json.dumps(found.get(name))}: must be {json.dumps(wanted)}, the"
+                " version of this code, which computes other inputs than the model was trained on; train it"
+                " again with `audiomtl best NAME --again`"
             )
     for module in modules(kind, raw):  # a layer is known to Keras once its module is imported
         importlib.import_module(module)

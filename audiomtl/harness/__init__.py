@@ -1,4 +1,5 @@
-"""Studies, trainings, records and reports. MLflow is imported in this package alone, so that its telemetry is turned off here, in time.
+"""Studies, trainings, records and reports. MLflow is imported in this package alone, so that its telemetry is
+turned off here, in time.
 
 Child processes (trainings, ``mlflow ui``) inherit the variables. A value set by the user stays.
 """

@@ -18,7 +18,8 @@ from audiomtl.metrics import intervals
 
 
 def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) -> bool:
-    """Train every ablation on every seed and print its difference to the best runs, paired by seed, on validation.
+    """Train every ablation on every seed and print its difference to the best runs, paired by seed, on
+    validation.
 
     Returns
     -------
@@ -33,7 +34,9 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
     table = Table("ablation", main, "difference to best", "95 % interval (t, paired by seed)", "changes")
     complete = True
     for arm in ["", *sorted(file.ablations)]:
-        changes = ", ".join(f"{path} = {value}" for path, value in sorted(file.ablations.get(arm, {}).items()))
+        changes = ", ".join(
+            f"{path} = {value}" for path, value in sorted(file.ablations.get(arm, {}).items())
+        )
         if arm and is_best(file, arm):
             table.add_row(arm, "", "", "same settings as the best run", changes)
             continue
@@ -51,7 +54,9 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
 
 def core(file: ExperimentFile) -> ExperimentFile:
     """The file with its core ablations only: those with ``core = true``."""
-    return replace(file, ablations={arm: changes for arm, changes in file.ablations.items() if arm in file.core})
+    return replace(
+        file, ablations={arm: changes for arm, changes in file.ablations.items() if arm in file.core}
+    )
 
 
 def is_best(file: ExperimentFile, arm: str) -> bool:
@@ -59,7 +64,9 @@ def is_best(file: ExperimentFile, arm: str) -> bool:
     return config.scored_settings(file.arm(arm)) == config.scored_settings(file.raw)
 
 
-def differences(file: ExperimentFile, runs: Mapping[tuple[str, int], Run], arm: str) -> tuple[float, float, float, float] | None:
+def differences(
+    file: ExperimentFile, runs: Mapping[tuple[str, int], Run], arm: str
+) -> tuple[float, float, float, float] | None:
     """(mean score, mean difference to best, low, high) on validation; None when a training is missing."""
     key = f"best/validation/{main_score(file)}"
     pairs = [(runs.get((arm, seed)), runs.get(("", seed))) for seed in file.settings.seeds]

@@ -21,7 +21,9 @@ from audiomtl.settings.toml import write
 LEAST_TOLERANCE = 0.02  # for another machine
 
 
-def best(file: ExperimentFile, *, record_it: bool, again: bool, exact: bool, slots: int, threads: int) -> bool:
+def best(
+    file: ExperimentFile, *, record_it: bool, again: bool, exact: bool, slots: int, threads: int
+) -> bool:
     """Train the experiment on all its seeds and record its scores, or check them against what is recorded.
 
     Parameters
@@ -35,7 +37,10 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, exact: bool, slo
     runs = train_runs(file, [""], again=again, slots=slots, threads=threads)
     missing = [seed for seed in file.settings.seeds if ("", seed) not in runs]
     if missing:
-        console().print(f"{file.name}: no score for seeds {missing}: their trainings failed; see the tag `reason` in MLflow")
+        console().print(
+            f"{file.name}: no score for seeds {missing}: their trainings failed; see the tag `reason` in"
+            " MLflow"
+        )
         return False
     trained = [runs["", seed] for seed in file.settings.seeds]
     got, beside = scores_of(file, trained), rates_beside(trained)
@@ -47,15 +52,23 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, exact: bool, slo
         return True
     _print_scores(file, {**got, **beside})
     if not file.expected:
-        console().print(f"{file.path}: no recorded scores to check against; `audiomtl best {file.name} --record` writes [expected]")
+        console().print(
+            f"{file.path}: no recorded scores to check against; `audiomtl best {file.name} --record` writes"
+            " [expected]"
+        )
         return not exact
     if list(file.expected["recorded"]["seeds"]) != list(file.settings.seeds):
-        console().print(f"{file.path}: [expected] was recorded for other seeds; `audiomtl best {file.name} --record` records it again")
+        console().print(
+            f"{file.path}: [expected] was recorded for other seeds; `audiomtl best {file.name} --record`"
+            " records it again"
+        )
         return False
     rows = compare(file.expected, got, threads, exact=exact)
     moved = [row for row in rows if not row[-1]]
     if unrecorded := sorted(got.keys() - file.expected.keys()):
-        console().print(f"{file.path}: [expected] has no {', '.join(unrecorded)}: not checked", highlight=False)
+        console().print(
+            f"{file.path}: [expected] has no {', '.join(unrecorded)}: not checked", highlight=False
+        )
     table = Table("score", "seed", "recorded", "now", "moved by", "allowed")
     for name, seed, was, now, allowed, _ in moved:
         table.add_row(name, seed, f"{was:.6f}", f"{now:.6f}", f"{now - was:+.6f}", f"{allowed:g}")
@@ -67,8 +80,12 @@ def best(file: ExperimentFile, *, record_it: bool, again: bool, exact: bool, slo
     return not (exact and unrecorded)
 
 
-def came_back(rows: Sequence[tuple[str, str, float, float, float, bool]], origin: Mapping[str, Any], threads: int) -> str:
-    """What was seen, where every score came back: how many are equal to the bit, and what differs from where they were recorded."""
+def came_back(
+    rows: Sequence[tuple[str, str, float, float, float, bool]], origin: Mapping[str, Any], threads: int
+) -> str:
+    """What was seen, where every score came back: how many are equal to the bit, and what differs from
+    where they were recorded.
+    """
     equal = sum(was == now for _, _, was, now, _, _ in rows)
     differs = []
     if origin["machine"] != provenance.machine():
@@ -78,10 +95,19 @@ def came_back(rows: Sequence[tuple[str, str, float, float, float, bool]], origin
     where = f", recorded {' and '.join(differs)}" if differs else ""
     if equal == len(rows):
         return f"all {equal} recorded scores came back to the bit{where}"
-    return f"all {len(rows)} recorded scores came back within their tolerances, {equal} of them to the bit{where}"
+    return (
+        f"all {len(rows)} recorded scores came back within their tolerances, {equal} of them to the"
+        f" bit{where}"
+    )
 
 
-def record(file: ExperimentFile, got: Mapping[str, Sequence[float]], cpu_seconds_per_training: float, threads: int, device: str) -> None:
+def record(
+    file: ExperimentFile,
+    got: Mapping[str, Sequence[float]],
+    cpu_seconds_per_training: float,
+    threads: int,
+    device: str,
+) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it stays as it is.
 
     The tolerance for other machines is three standard deviations over the seeds, at least 0.02.
@@ -124,8 +150,8 @@ def compare(
 ) -> list[tuple[str, str, float, float, float, bool]]:
     """Rows (score, seed, recorded, now, allowed difference, came back?).
 
-    On the machine that recorded them, with as many TensorFlow threads, every seed's score must be equal, and with ``exact`` on any; else
-    within the tolerance, seed by seed.
+    On the machine that recorded them, with as many TensorFlow threads, every seed's score must be equal, and
+    with ``exact`` on any; else within the tolerance, seed by seed.
     """
     origin = expected["recorded"]
     same = exact or _same_bits(origin, threads)
@@ -143,10 +169,15 @@ def compare(
 
 
 def _print_scores(file: ExperimentFile, got: Mapping[str, Sequence[float]]) -> None:
-    table = Table("score", "mean", "95 % interval over seeds", *[f"seed {seed}" for seed in file.settings.seeds])
+    table = Table(
+        "score", "mean", "95 % interval over seeds", *[f"seed {seed}" for seed in file.settings.seeds]
+    )
     for name, values in sorted(got.items()):
         middle, low, high = intervals.t_interval(values)
         table.add_row(
-            name, f"{middle:.4f}", f"{low:.4f} to {high:.4f}" if low == low else "one seed", *[f"{value:.4f}" for value in values]
+            name,
+            f"{middle:.4f}",
+            f"{low:.4f} to {high:.4f}" if low == low else "one seed",
+            *[f"{value:.4f}" for value in values],
         )
     console().print(table)

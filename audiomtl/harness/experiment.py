@@ -51,12 +51,17 @@ def plan(file: ExperimentFile, arms: Sequence[str], threads: int, device: str) -
             hashes[key] = catalog.fingerprint(catalog.clips(settings.data))
         for seed in file.settings.seeds:
             training = provenance.training_key(raw, seed, hashes[key], threads, device)
-            planned.append(Planned(arm, raw, seed, training, provenance.scores_key(training, raw), hashes[key]))
+            planned.append(
+                Planned(arm, raw, seed, training, provenance.scores_key(training, raw), hashes[key])
+            )
     return planned
 
 
-def train_runs(file: ExperimentFile, arms: Sequence[str], *, again: bool, slots: int, threads: int) -> dict[tuple[str, int], Run]:
-    """Complete MLflow runs of some arms on every seed; what is finished already is not trained again, unless ``again``.
+def train_runs(
+    file: ExperimentFile, arms: Sequence[str], *, again: bool, slots: int, threads: int
+) -> dict[tuple[str, int], Run]:
+    """Complete MLflow runs of some arms on every seed; what is finished already is not trained again, unless
+    ``again``.
 
     Returns
     -------
@@ -68,7 +73,8 @@ def train_runs(file: ExperimentFile, arms: Sequence[str], *, again: bool, slots:
     with locked(f"experiment-{file.name}", wait=False) as mine:
         if not mine:
             raise UserError(
-                f"{file.path}: another process is already training best runs or ablations of {file.name}; wait for it to finish or stop it"
+                f"{file.path}: another process is already training best runs or ablations of {file.name};"
+                " wait for it to finish or stop it"
             )
         return _Runs(file, planned, again, slots, threads, on).run()
 
@@ -76,14 +82,22 @@ def train_runs(file: ExperimentFile, arms: Sequence[str], *, again: bool, slots:
 class _Runs:
     """One sitting of best runs or ablations."""
 
-    def __init__(self, file: ExperimentFile, planned: list[Planned], again: bool, slots: int, threads: int, device: str) -> None:
+    def __init__(
+        self, file: ExperimentFile, planned: list[Planned], again: bool, slots: int, threads: int, device: str
+    ) -> None:
         self.file, self.slots, self.threads, self.device = file, slots, threads, device
         self.tracking = Tracking()
         self.tracking.reap(file.name)
         self.found: dict[tuple[str, int], Run] = {}
         self.left: list[Planned] = []
         for one in planned:
-            run = None if again else self.tracking.finished(file.name, one.fingerprint, ("best", "ablation") if one.arm else ("best",))
+            run = (
+                None
+                if again
+                else self.tracking.finished(
+                    file.name, one.fingerprint, ("best", "ablation") if one.arm else ("best",)
+                )
+            )
             if run:
                 self.found[one.arm, one.seed] = run
             else:
@@ -96,17 +110,30 @@ class _Runs:
         total = len(self.left)
         self.progress = Progress(f"{self.file.name}", total)
         if self.found:
-            self.progress.say(f"{self.file.name}: {len(self.found)} trainings are already finished; --again repeats them")
+            self.progress.say(
+                f"{self.file.name}: {len(self.found)} trainings are already finished; --again repeats them"
+            )
         if not total:
             return self.found
         try:
             with self.progress:
-                train_all(self.next_job, self, model=self.file.raw["model"], slots=self.slots, threads=self.threads, log=server_log())
+                train_all(
+                    self.next_job,
+                    self,
+                    model=self.file.raw["model"],
+                    slots=self.slots,
+                    threads=self.threads,
+                    log=server_log(),
+                )
         except BaseException as error:
             by_hand = isinstance(error, KeyboardInterrupt)
             with deferred_signals():
                 for _, run_id in self.running.values():
-                    reason = "stopped by the user; the same command resumes it" if by_hand else f"the command failed: {error}"
+                    reason = (
+                        "stopped by the user; the same command resumes it"
+                        if by_hand
+                        else f"the command failed: {error}"
+                    )
                     self.tracking.close(run_id, "KILLED", reason)
             if by_hand:
                 self.progress.say("stopped; finished trainings are kept, and the same command resumes")
@@ -118,33 +145,63 @@ class _Runs:
             return None
         one = self.todo.pop(0)
         kind = "ablation" if one.arm else "best"
-        tags = {"kind": kind, "seed": str(one.seed), "ablation": one.arm, "data": one.data, "fingerprint": one.fingerprint}
-        tags |= {"code": provenance.code_version(one.raw), "threads": str(self.threads), "device": self.device}
+        tags = {
+            "kind": kind,
+            "seed": str(one.seed),
+            "ablation": one.arm,
+            "data": one.data,
+            "fingerprint": one.fingerprint,
+        }
+        tags |= {
+            "code": provenance.code_version(one.raw),
+            "threads": str(self.threads),
+            "device": self.device,
+        }
         with deferred_signals():
             run_id = self._interrupted(one, kind)
             if run_id:
                 self.tracking.resume(run_id)
             else:
                 shutil.rmtree(checkpoint_folder(one.training, kind), ignore_errors=True)
-                run_id = self.tracking.start(self.file.name, one.name, tags=tags, description=self._describe(one))
+                run_id = self.tracking.start(
+                    self.file.name, one.name, tags=tags, description=self._describe(one)
+                )
             self.running[one.name] = (one, run_id)
             self.tracking.log_settings(run_id, one.raw, one.seed, one.data)
         folder = staging(f"{self.file.name}-{one.arm or 'best'}-{one.seed}")
         (folder / "settings.toml").write_text(as_toml(one.raw, one.seed), encoding="utf-8")
         best = not one.arm
-        return Job(one.name, one.raw, one.seed, folder, checkpoint_folder(one.training, kind), test=best, keep_model=best)
+        return Job(
+            one.name,
+            one.raw,
+            one.seed,
+            folder,
+            checkpoint_folder(one.training, kind),
+            test=best,
+            keep_model=best,
+        )
 
     def _interrupted(self, one: Planned, kind: str) -> str:
         """The run of this training that was cut off, if there is one."""
-        filters = f"tags.fingerprint = '{one.fingerprint}' and tags.kind = '{kind}' and attributes.status = 'KILLED'"
+        filters = (
+            f"tags.fingerprint = '{one.fingerprint}' and tags.kind = '{kind}' and attributes.status ="
+            " 'KILLED'"
+        )
         runs = [run for run in self.tracking.runs(self.file.name, filters) if "outcome" not in run.data.tags]
         return runs[-1].info.run_id if runs else ""
 
     def _describe(self, one: Planned) -> str:
         if not one.arm:
-            return f"{self.file.settings.description}\n\nBest run of {self.file.name} on seed {one.seed}, scored on test."
-        changes = "\n".join(f"- {path} = {value}" for path, value in sorted(self.file.ablations[one.arm].items()))
-        return f"Ablation {one.arm} of {self.file.name} on seed {one.seed}, scored on validation:\n\n{changes}"
+            return (
+                f"{self.file.settings.description}\n\nBest run of {self.file.name} on seed {one.seed}, scored"
+                " on test."
+            )
+        changes = "\n".join(
+            f"- {path} = {value}" for path, value in sorted(self.file.ablations[one.arm].items())
+        )
+        return (
+            f"Ablation {one.arm} of {self.file.name} on seed {one.seed}, scored on validation:\n\n{changes}"
+        )
 
     def started(self, job: Job) -> None:
         self.progress.begin(job.name, config.epochs(job.settings))
@@ -163,14 +220,21 @@ class _Runs:
         if outcome.status == "complete" and outcome.result:
             main = main_score(self.file)
             side = "test" if job.test else "validation"
-            text = f"{side}/{main} {outcome.result.scores[f'{side}/{main}']:.4f} at epoch {outcome.result.best_epoch + 1}"
-            self.tracking.end(run_id, job, outcome, tags=tags, description=f"{self._describe(one)}\n\n{text}.")
+            text = (
+                f"{side}/{main} {outcome.result.scores[f'{side}/{main}']:.4f} at epoch"
+                f" {outcome.result.best_epoch + 1}"
+            )
+            self.tracking.end(
+                run_id, job, outcome, tags=tags, description=f"{self._describe(one)}\n\n{text}."
+            )
             self.found[one.arm, one.seed] = self.tracking.client.get_run(run_id)
         else:
             text = f"failed: {outcome.reason}"
             self.tracking.end(run_id, job, outcome)
         self.progress.end(job.name, f"{job.name}: {text}, {outcome.wall_seconds:.0f} s")
-        shutil.rmtree(job.checkpoint, ignore_errors=True)  # last: until here a kill costs no more than this bookkeeping
+        shutil.rmtree(
+            job.checkpoint, ignore_errors=True
+        )  # last: until here a kill costs no more than this bookkeeping
 
     def tick(self) -> None:
         self.progress.refresh()
@@ -202,7 +266,16 @@ def scores_of(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float
 
 
 def rates_beside(runs: Sequence[Run]) -> dict[str, list[float]]:
-    """Error rates that the data alone gives, one per run, such as ``test/copied_transcript_error_rate``: printed beside the scores."""
-    keys = sorted({key for run in runs for key in run.data.metrics if key.startswith("data/test/") and key.endswith("_error_rate")})
+    """Error rates that the data alone gives, one per run, such as ``test/copied_transcript_error_rate``:
+    printed beside the scores.
+    """
+    keys = sorted(
+        {
+            key
+            for run in runs
+            for key in run.data.metrics
+            if key.startswith("data/test/") and key.endswith("_error_rate")
+        }
+    )
     every = [key for key in keys if all(key in run.data.metrics for run in runs)]
     return {key.removeprefix("data/"): [run.data.metrics[key] for run in runs] for key in every}

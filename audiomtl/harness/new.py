@@ -53,7 +53,8 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
 
     Raises
     ------
-    UserError : a file is there already, the family has no template, the table cannot be read or lacks a column.
+    UserError : a file is there already, the family has no template, the table cannot be read or lacks a
+        column.
     """
     known = sorted(path.stem for path in TEMPLATES.glob("*.toml") if not path.stem.endswith("_study"))
     if model not in known:
@@ -66,12 +67,19 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
             raise UserError(f"{folder}/{name}.toml: already exists; choose another name or remove it")
     columns = list(_read(table).columns)
     if not any(source in columns for source in SOURCES):
-        raise UserError(f"{table}: needs a column {', '.join(SOURCES[:2])} or {SOURCES[2]}, but has {', '.join(columns)}")
+        raise UserError(
+            f"{table}: needs a column {', '.join(SOURCES[:2])} or {SOURCES[2]}, but has {', '.join(columns)}"
+        )
     label = label or "label"
-    chosen = [part.strip() for part in groups.split(",") if part.strip()] or [column for column in GROUPS if column in columns]
+    chosen = [part.strip() for part in groups.split(",") if part.strip()] or [
+        column for column in GROUPS if column in columns
+    ]
     for column in (label, *chosen):
         if column not in columns:
-            raise UserError(f"{table}: has no column {column}{nearest(column, columns)}; --label and --groups name columns of the table")
+            raise UserError(
+                f"{table}: has no column {column}{nearest(column, columns)}; --label and --groups name"
+                " columns of the table"
+            )
     folds = "fold" in columns
     values = {
         "NAME": name,
@@ -91,7 +99,10 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
             text = text.replace(f"@{key}@", value)
         Path(folder).mkdir(exist_ok=True)
         place = Path(folder) / f"{name}.toml"
-        place.write_text(_commented(text, Study if folder == "studies" else settings_class(tomllib.loads(text), name)), encoding="utf-8")
+        place.write_text(
+            _commented(text, Study if folder == "studies" else settings_class(tomllib.loads(text), name)),
+            encoding="utf-8",
+        )
         written.append(place)
     try:
         config.load_study(name)
@@ -109,7 +120,12 @@ def _commented(text: str, schema: Any) -> str:
         if found := re.match(r"\[(.*?)\]", line):
             table = f"{found[1]}."
         key = line.partition(" = ")[0]
-        if f"{table}{key}" in known and key not in PLAIN and "  #" not in line and not table.startswith("ablation"):
+        if (
+            f"{table}{key}" in known
+            and key not in PLAIN
+            and "  #" not in line
+            and not table.startswith("ablation")
+        ):
             line = f"{line:<{COLUMN - 1}} # {_short(known[f'{table}{key}'].field.description or '')}"
         lines.append(line)
     return "\n".join(lines) + "\n"
@@ -126,4 +142,6 @@ def _read(table: str) -> pd.DataFrame:
     try:
         return pd.read_parquet(table) if table.endswith(".parquet") else pd.read_csv(table, nrows=5)
     except Exception as error:  # pandas and pyarrow each raise their own
-        raise UserError(f"--data {table}: cannot be read as CSV or Parquet ({' '.join(str(error).split())[:120]})") from None
+        raise UserError(
+            f"--data {table}: cannot be read as CSV or Parquet ({' '.join(str(error).split())[:120]})"
+        ) from None

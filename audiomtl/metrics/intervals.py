@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-FEWEST_GROUPS = 5  # below, no interval over groups holds what it says: of nominal 95 % a bootstrap covers 0 / 49 % at 1 / 2 groups
+# below, no interval over groups holds what it says: of nominal 95 % a bootstrap covers 0 / 49 % at 1 / 2
+# groups
+FEWEST_GROUPS = 5
 BOOTSTRAP_GROUPS = 20  # from here up a bootstrap covers about what it says (93 %)
 DRAWS = 2000
 
@@ -30,7 +32,9 @@ def t_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tup
 
     array = np.asarray(values, dtype=float)
     if array.ndim != 1 or array.size == 0 or not np.all(np.isfinite(array)):
-        raise ValueError(f"values must be one dimension of at least one finite number, but got {array.tolist()}")
+        raise ValueError(
+            f"values must be one dimension of at least one finite number, but got {array.tolist()}"
+        )
     if not 0 < level < 1:
         raise ValueError(f"0 < level < 1 must hold, but got {level}: a share, not percent")
     mean, n = float(array.mean()), array.size
@@ -40,26 +44,35 @@ def t_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tup
     return mean, mean - half, mean + half
 
 
-def paired_difference(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+def paired_difference(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = 0.95
+) -> tuple[float, float, float]:
     """Mean of ``a - b`` and its `t_interval`, paired by position (the same seed on both sides)."""
     first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if first.shape != second.shape:
-        raise ValueError(f"a and b are paired by position and must have one shape, but got {first.shape} and {second.shape}")
+        raise ValueError(
+            f"a and b are paired by position and must have one shape, but got {first.shape} and"
+            f" {second.shape}"
+        )
     return t_interval(first - second, level)
 
 
 def clustered_interval(
-    values: Sequence[float] | np.ndarray, groups: Sequence[str] | np.ndarray, level: float = 0.95, seed: int = 0
+    values: Sequence[float] | np.ndarray,
+    groups: Sequence[str] | np.ndarray,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> tuple[float, float, float]:
     """Mean over clips and an interval that takes clips of one group for what they are: not independent.
 
-    Under 20 groups a t interval with G - 1 degrees of freedom and the variance of a ratio, ``G / (G - 1) * sum(e_g^2) / n^2`` with
-    ``e_g`` the sum of ``value - mean`` over group g (Cochran, Sampling Techniques, 1977, 6.3); from 20 up the quantiles of 2,000
-    bootstrap draws of whole groups (Field and Welsh, 2007).
+    Under 20 groups a t interval with G - 1 degrees of freedom and the variance of a ratio, ``G / (G - 1) *
+    sum(e_g^2) / n^2`` with ``e_g`` the sum of ``value - mean`` over group g (Cochran, Sampling Techniques,
+    1977, 6.3); from 20 up the quantiles of 2,000 bootstrap draws of whole groups (Field and Welsh, 2007).
 
     Parameters
     ----------
-    values : (n,) such as 1 for a clip that was right, 0 for one that was not ; groups : (n,) which song, speaker or source
+    values : (n,) such as 1 for a clip that was right, 0 for one that was not ; groups : (n,) which song,
+        speaker or source
     level : share of such intervals that hold the true mean ; seed : of the draws
 
     Returns
@@ -74,7 +87,9 @@ def clustered_interval(
 
     array, names = np.asarray(values, dtype=float), np.asarray(groups)
     if array.ndim != 1 or array.shape != names.shape or not array.size or not np.all(np.isfinite(array)):
-        raise ValueError(f"values must be finite and one per group name, but got shapes {array.shape} and {names.shape}")
+        raise ValueError(
+            f"values must be finite and one per group name, but got shapes {array.shape} and {names.shape}"
+        )
     if not 0 < level < 1:
         raise ValueError(f"0 < level < 1 must hold, but got {level}: a share, not percent")
     _, index = np.unique(names, return_inverse=True)

@@ -1,8 +1,8 @@
 """From a flat batch of windows to bags and back.
 
-Conventions: the windows of all bags of a batch stand one behind the other, (n_windows, n_bands, n_frames, 1): no padded window is
-ever computed, so the first step costs the same for any number of windows (`TimeDistributed` unrolls a loop over them). ``counts`` (bags,)
-says how many belong to each bag.
+Conventions: the windows of all bags of a batch stand one behind the other, (n_windows, n_bands, n_frames, 1):
+no padded window is ever computed, so the first step costs the same for any number of windows
+(`TimeDistributed` unrolls a loop over them). ``counts`` (bags,) says how many belong to each bag.
 
 Contents: `Bags`, `ToOne`.
 """
@@ -14,7 +14,9 @@ from keras import layers
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class Bags(layers.Layer):
-    """Values of all windows (n_windows, size) and counts (bags,) to bags (bags, longest, size), zeros behind the end."""
+    """Values of all windows (n_windows, size) and counts (bags,) to bags (bags, longest, size), zeros
+    behind the end.
+    """
 
     def call(self, inputs):
         values, counts = inputs

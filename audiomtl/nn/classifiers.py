@@ -1,4 +1,5 @@
-"""scikit-learn classifiers behind one interface: standardised rows of numbers in, probabilities of classes out.
+"""scikit-learn classifiers behind one interface: standardised rows of numbers in, probabilities of classes
+out.
 
 Contents: `fit_classifier`, `class_probabilities`.
 """
@@ -27,15 +28,25 @@ def fit_classifier(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed
 
     made = {
         "random_forest": lambda: RandomForestClassifier(chosen.trees, random_state=seed, n_jobs=1),
-        "svm": lambda: SVC(C=chosen.inverse_regularization, kernel=chosen.kernel, decision_function_shape="ovr", random_state=seed),
-        "logistic_regression": lambda: LogisticRegression(C=chosen.inverse_regularization, max_iter=5000, random_state=seed),
+        "svm": lambda: SVC(
+            C=chosen.inverse_regularization,
+            kernel=chosen.kernel,
+            decision_function_shape="ovr",
+            random_state=seed,
+        ),
+        "logistic_regression": lambda: LogisticRegression(
+            C=chosen.inverse_regularization, max_iter=5000, random_state=seed
+        ),
         "nearest_neighbours": lambda: KNeighborsClassifier(min(chosen.neighbours, len(rows))),
     }[chosen.name]()
     return make_pipeline(StandardScaler(), made).fit(rows, truth)
 
 
 def class_probabilities(pipeline: Any, rows: np.ndarray) -> np.ndarray:  # (clips, classes)
-    """The classifier's; of a support vector machine the softmax of its decision values, which is no calibrated probability."""
+    """The classifier's.
+
+    Of a support vector machine the softmax of its decision values, which is no calibrated probability.
+    """
     if hasattr(pipeline, "predict_proba"):
         return pipeline.predict_proba(rows)
     values = pipeline.decision_function(rows)

@@ -1,11 +1,13 @@
 """The one training loop: deterministic, stoppable, and exact after a kill.
 
-The order of the data, the learning rate and the stopping rule are pure functions of (settings, seed, epoch, past scores). A
-checkpoint holds everything else: all variables of the model (seed generators included) and of the optimizer, the best weights so
-far and the scores of every epoch. It is written whole to a temporary file, synced, and renamed, after each epoch; so a training
-that is killed at any batch and started again ends with bit-identical weights and scores.
+The order of the data, the learning rate and the stopping rule are pure functions of (settings, seed, epoch,
+past scores). A checkpoint holds everything else: all variables of the model (seed generators included) and of
+the optimizer, the best weights so far and the scores of every epoch. It is written whole to a temporary file,
+synced, and renamed, after each epoch; so a training that is killed at any batch and started again ends with
+bit-identical weights and scores.
 
-Contents: `seed_everything`, `stream`, `make_optimizer`, `learning_rate`, `Checkpoint`, `Fit`, `fit`, `TrainingFailed`.
+Contents: `seed_everything`, `stream`, `make_optimizer`, `learning_rate`, `Checkpoint`, `Fit`, `fit`,
+`TrainingFailed`.
 """
 
 import hashlib
@@ -43,13 +45,19 @@ def seed_everything(seed: int) -> None:
 
 
 def stream(seed: int, name: str) -> int:
-    """Seed, in [0, 2**31), of one random layer: two trainings' seeds draw different numbers, and so do two layers of one training."""
+    """Seed, in [0, 2**31), of one random layer: two trainings' seeds draw different numbers, and so do
+    two layers of one training.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big") >> 1
 
 
 def make_optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
     """The Keras optimizer that the settings name; its learning rate is set before every step by `fit`."""
-    clip = {name: getattr(settings, name) for name in ("clipnorm", "global_clipnorm") if getattr(settings, name) > 0}
+    clip = {
+        name: getattr(settings, name)
+        for name in ("clipnorm", "global_clipnorm")
+        if getattr(settings, name) > 0
+    }
     rate = settings.learning_rate
     if settings.name == "sgd":
         return keras.optimizers.SGD(rate, momentum=settings.momentum, nesterov=settings.nesterov, **clip)
@@ -92,19 +100,26 @@ class Checkpoint:
         """Write arrays and a JSON state in one atomic step."""
         self.folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
+        np.savez(
+            buffer, allow_pickle=False, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays
+        )
         with replacing(self.path) as file:
             file.write(buffer.getbuffer())
 
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """What was saved last, or None. A file that cannot be read is as good as none: the training starts over."""
+        """What was saved last, or None.
+
+        A file that cannot be read is as good as none: the training starts over.
+        """
         if not self.path.is_file():
             return None
         try:
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             return arrays, json.loads(arrays.pop("state").tobytes())
-        except Exception as error:  # zip, JSON and NumPy each raise their own for a file cut short by a full disk
+        except (
+            Exception
+        ) as error:  # zip, JSON and NumPy each raise their own for a file cut short by a full disk
             print(f"checkpoint {self.path} is unreadable ({error}); the training starts over", flush=True)
             return None
 
@@ -137,9 +152,11 @@ def fit(
     Parameters
     ----------
     batches : epoch -> the batches of that epoch, each a mapping of arrays; a pure function of the epoch.
-    loss : epoch -> function (model, batch) -> scalar loss of one step. The same function object means the same compiled step.
+    loss : epoch -> function (model, batch) -> scalar loss of one step. The same function object means the
+        same compiled step.
     score : epoch -> scores of the model as it is now, named as in ``training.monitor``.
-    on_epoch : called with every epoch's scores, those of epochs before a restart included; False ends the training.
+    on_epoch : called with every epoch's scores, those of epochs before a restart included; False ends the
+        training.
     checkpoint : where to go on from and save to after every epoch; None keeps nothing.
     monitor_from : first epoch that may become the best.
 
@@ -149,7 +166,9 @@ def fit(
     """
     began = time.monotonic()
     steps = _Steps(model, make_optimizer(optimizer))
-    result = Fit(best_epoch=-1, best_score=math.inf if training.monitor_direction == "minimize" else -math.inf)
+    result = Fit(
+        best_epoch=-1, best_score=math.inf if training.monitor_direction == "minimize" else -math.inf
+    )
     best = [variable.numpy() for variable in model.variables]
     step, stale, plateau_stale, reductions, before = 0, 0, 0, 0, 0.0
 
@@ -158,8 +177,17 @@ def fit(
         arrays, state = saved
         steps.restore(arrays)
         best = [arrays[f"best_{index}"] for index in range(len(model.variables))]
-        result.best_epoch, result.best_score, result.history = state["best_epoch"], state["best_score"], state["history"]
-        step, stale, plateau_stale, reductions = state["step"], state["stale"], state["plateau_stale"], state["reductions"]
+        result.best_epoch, result.best_score, result.history = (
+            state["best_epoch"],
+            state["best_score"],
+            state["history"],
+        )
+        step, stale, plateau_stale, reductions = (
+            state["step"],
+            state["stale"],
+            state["plateau_stale"],
+            state["reductions"],
+        )
         before = state["seconds"]
         for epoch, scores in enumerate(result.history):
             result.stopped |= not on_epoch(epoch, scores)
@@ -172,24 +200,34 @@ def fit(
             break
         losses, step_of = [], steps.compiled(loss(epoch))
         for batch in batches(epoch):
-            rate = learning_rate(optimizer, epoch=epoch, epochs=training.epochs, step=step, reductions=reductions)
+            rate = learning_rate(
+                optimizer, epoch=epoch, epochs=training.epochs, step=step, reductions=reductions
+            )
             value = float(step_of(batch, rate))
             if not math.isfinite(value):
                 clips = ", ".join(str(name) for name in batch.get("clip_ids", [])[:4])
                 raise TrainingFailed(
-                    f"loss is {value} at epoch {epoch}, step {step} (clips {clips} ...): lower optimizer.learning_rate or clip"
+                    f"loss is {value} at epoch {epoch}, step {step} (clips {clips} ...): lower"
+                    " optimizer.learning_rate or clip"
                 )
             losses.append(value)
             step += 1
         scores = {"train/loss": float(np.mean(losses)), "learning_rate": rate, **score(epoch)}
         watched = scores.get(training.monitor)
         if watched is None:
-            raise TrainingFailed(f'training.monitor = "{training.monitor}" is no score of this model; it has {", ".join(sorted(scores))}')
+            raise TrainingFailed(
+                f'training.monitor = "{training.monitor}" is no score of this model; it has'
+                f" {', '.join(sorted(scores))}"
+            )
         if not math.isfinite(watched):
             raise TrainingFailed(f"{training.monitor} is {watched} at epoch {epoch}")
         result.history.append(scores)
         if epoch >= monitor_from:
-            better = watched < result.best_score if training.monitor_direction == "minimize" else watched > result.best_score
+            better = (
+                watched < result.best_score
+                if training.monitor_direction == "minimize"
+                else watched > result.best_score
+            )
             stale, plateau_stale = (0, 0) if better else (stale + 1, plateau_stale + 1)
             if better:
                 result.best_epoch, result.best_score = epoch, watched
@@ -198,9 +236,21 @@ def fit(
                 reductions, plateau_stale = reductions + 1, 0
         result.seconds = before + time.monotonic() - began
         if checkpoint:
-            state = {"best_epoch": result.best_epoch, "best_score": result.best_score, "history": result.history, "step": step}
-            state |= {"stale": stale, "plateau_stale": plateau_stale, "reductions": reductions, "seconds": result.seconds}
-            checkpoint.save({**steps.arrays(), **{f"best_{index}": value for index, value in enumerate(best)}}, state)
+            state = {
+                "best_epoch": result.best_epoch,
+                "best_score": result.best_score,
+                "history": result.history,
+                "step": step,
+            }
+            state |= {
+                "stale": stale,
+                "plateau_stale": plateau_stale,
+                "reductions": reductions,
+                "seconds": result.seconds,
+            }
+            checkpoint.save(
+                {**steps.arrays(), **{f"best_{index}": value for index, value in enumerate(best)}}, state
+            )
         result.stopped = not on_epoch(epoch, scores)
 
     if result.best_epoch >= 0:
@@ -211,14 +261,18 @@ def fit(
 
 
 class _Steps:
-    """Optimizer steps of one model, compiled once per loss function, and the variables that a checkpoint must hold."""
+    """Optimizer steps of one model, compiled once per loss function, and the variables that a checkpoint
+    must hold.
+    """
 
     def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         self.model, self.optimizer = model, optimizer
         optimizer.build(model.trainable_variables)
         self._compiled: dict[Any, Callable[[Tensors, float], tf.Tensor]] = {}
 
-    def compiled(self, loss: Callable[[keras.Model, Tensors], tf.Tensor]) -> Callable[[Tensors, float], tf.Tensor]:
+    def compiled(
+        self, loss: Callable[[keras.Model, Tensors], tf.Tensor]
+    ) -> Callable[[Tensors, float], tf.Tensor]:
         if loss not in self._compiled:
             model, optimizer = self.model, self.optimizer
 
@@ -231,14 +285,18 @@ class _Steps:
 
             def step(batch: Tensors, rate: float) -> tf.Tensor:
                 optimizer.learning_rate.assign(rate)
-                return apply({name: tf.convert_to_tensor(value) for name, value in batch.items() if name != "clip_ids"})
+                return apply(
+                    {name: tf.convert_to_tensor(value) for name, value in batch.items() if name != "clip_ids"}
+                )
 
             self._compiled[loss] = step
         return self._compiled[loss]
 
     def arrays(self) -> dict[str, np.ndarray]:
         model = {f"model_{index}": variable.numpy() for index, variable in enumerate(self.model.variables)}
-        return model | {f"optimizer_{index}": variable.numpy() for index, variable in enumerate(self.optimizer.variables)}
+        return model | {
+            f"optimizer_{index}": variable.numpy() for index, variable in enumerate(self.optimizer.variables)
+        }
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         for prefix, variables in (("model", self.model.variables), ("optimizer", self.optimizer.variables)):

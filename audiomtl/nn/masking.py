@@ -1,4 +1,5 @@
-"""Padding without influence: clips are padded at their end, and what stands there is set to 0 after every layer.
+"""Padding without influence: clips are padded at their end, and what stands there is set to 0 after every
+layer.
 
 Conventions: ``lengths`` (clips,) are in frames; a place on the time axis is ``stride`` frames.
 
@@ -14,7 +15,9 @@ from keras import layers
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class Masked(layers.Layer):
-    """Set what stands behind a clip's end to 0: (clips, time, ...), lengths (clips,) in frames, ``stride`` frames to a place."""
+    """Set what stands behind a clip's end to 0: (clips, time, ...), lengths (clips,) in frames,
+    ``stride`` frames to a place.
+    """
 
     def __init__(self, stride: int, **options: Any) -> None:
         super().__init__(**options)
@@ -24,7 +27,9 @@ class Masked(layers.Layer):
     def call(self, inputs):
         x, lengths = inputs
         valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)
-        return x * tf.reshape(valid, tf.concat([tf.shape(valid), tf.ones(len(x.shape) - 2, tf.int32)], axis=0))
+        return x * tf.reshape(
+            valid, tf.concat([tf.shape(valid), tf.ones(len(x.shape) - 2, tf.int32)], axis=0)
+        )
 
     def compute_output_shape(self, shapes):
         return shapes[0]
@@ -35,7 +40,9 @@ class Masked(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class WholeSteps(layers.Layer):
-    """Fill up with zeros behind the end to whole steps: pools that pad for themselves would begin at another frame for another length."""
+    """Fill up with zeros behind the end to whole steps: pools that pad for themselves would begin at
+    another frame for another length.
+    """
 
     def __init__(self, stride: int, **options: Any) -> None:
         super().__init__(**options)
@@ -64,7 +71,9 @@ class MeanOverSteps(layers.Layer):
 
     def call(self, inputs):
         x, lengths = inputs
-        valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)[:, :, None]
+        valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)[
+            :, :, None
+        ]
         return tf.reduce_sum(x * valid, axis=1) / tf.maximum(tf.reduce_sum(valid, axis=1), 1.0)
 
     def compute_output_shape(self, shapes):

@@ -10,7 +10,11 @@ LOWEST = -1e30  # a score that a softmax turns into exactly 0
 
 
 def masked_softmax(scores: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """Softmax over axis 1 of the scores (bags, places, any) whose places are ``valid`` (bags, places, 1) bool; all 0 where none is."""
+    """Softmax over axis 1 of the scores (bags, places, any) whose places are ``valid`` (bags, places, 1)
+    bool; all 0 where none is.
+    """
     scores = tf.where(valid, scores, LOWEST)
-    shares = tf.exp(scores - tf.stop_gradient(tf.reduce_max(scores, axis=1, keepdims=True))) * tf.cast(valid, scores.dtype)
+    shares = tf.exp(scores - tf.stop_gradient(tf.reduce_max(scores, axis=1, keepdims=True))) * tf.cast(
+        valid, scores.dtype
+    )
     return shares / tf.maximum(tf.reduce_sum(shares, axis=1, keepdims=True), SMALLEST)

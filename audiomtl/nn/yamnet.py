@@ -1,12 +1,15 @@
-"""YAMNet in plain Keras 3 layers: waveform to AudioSet scores, embeddings and log-mel spectrogram, with the published weights.
+"""YAMNet in plain Keras 3 layers: waveform to AudioSet scores, embeddings and log-mel spectrogram, with the
+published weights.
 
-Source: https://github.com/tensorflow/models/tree/master/research/audioset/yamnet (Plakal and Ellis, Apache-2.0), a MobileNet v1
-(Howard et al., 2017). 16 kHz mono in [-1, 1]; magnitudes of a 400-sample periodic Hann window every 160 samples in an FFT of 512; 64 mel
-bands from 125 to 7500 Hz; log(x + 0.001); patches of 96 frames every 48. A waveform is filled up with zeros to one patch (15,600
-samples) and then to whole hops of 7,680: 5 s are 10 patches. The last ``tail_blocks`` of the 14 blocks can be built apart from the rest,
-so that what is frozen is computed once.
+Source: https://github.com/tensorflow/models/tree/master/research/audioset/yamnet (Plakal and Ellis,
+Apache-2.0), a MobileNet v1 (Howard et al., 2017). 16 kHz mono in [-1, 1]; magnitudes of a 400-sample periodic
+Hann window every 160 samples in an FFT of 512; 64 mel bands from 125 to 7500 Hz; log(x + 0.001); patches of
+96 frames every 48. A waveform is filled up with zeros to one patch (15,600 samples) and then to whole hops of
+7,680: 5 s are 10 patches. The last ``tail_blocks`` of the 14 blocks can be built apart from the rest, so that
+what is frozen is computed once.
 
-Contents: `log_mel`, `patches_of`, `yamnet`, `core`, `body`, `tail`, `read_weights`, `set_weights`, `class_names`.
+Contents: `log_mel`, `patches_of`, `yamnet`, `core`, `body`, `tail`, `read_weights`, `set_weights`,
+`class_names`.
 """
 
 import csv
@@ -31,7 +34,18 @@ PATCH_SAMPLES, PATCH_HOP_SAMPLES = 15600, PATCH_HOP * HOP
 CLASSES, SIZE = 521, 1024  # AudioSet classes; numbers of an embedding
 EPSILON = 1e-4  # of batch normalisation
 # (stride, filters) of each block: a convolution, then 13 depthwise-separable ones, all 3 x 3
-BLOCKS = ((2, 32), (1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *((1, 512),) * 5, (2, 1024), (1, 1024))
+BLOCKS = (
+    (2, 32),
+    (1, 64),
+    (2, 128),
+    (1, 128),
+    (2, 256),
+    (1, 256),
+    (2, 512),
+    *((1, 512),) * 5,
+    (2, 1024),
+    (1, 1024),
+)
 PROFILE = {
     "name": "yamnet",
     "sample_rate": SAMPLE_RATE,
@@ -68,7 +82,9 @@ def log_mel(waveform: tf.Tensor) -> tf.Tensor:
 @cache
 def _mel_matrix() -> np.ndarray:  # (257, 64): not librosa's, which differs by up to 4.4e-3
     with tf.init_scope():
-        return tf.signal.linear_to_mel_weight_matrix(BANDS, FFT // 2 + 1, SAMPLE_RATE, LOW_HZ, HIGH_HZ).numpy()
+        return tf.signal.linear_to_mel_weight_matrix(
+            BANDS, FFT // 2 + 1, SAMPLE_RATE, LOW_HZ, HIGH_HZ
+        ).numpy()
 
 
 def patches_of(frames: tf.Tensor) -> tf.Tensor:
@@ -109,8 +125,8 @@ class WaveformModel(keras.Model):
 
     def predict(self, x, *args, **options):
         raise UserError(
-            "predict cuts a waveform into batches of 32 samples: call the model itself, model(waveform) with (n_samples,) at 16 kHz, "
-            "or use `audiomtl predict EXPERIMENT FILE`"
+            "predict cuts a waveform into batches of 32 samples: call the model itself, model(waveform) with"
+            " (n_samples,) at 16 kHz, or use `audiomtl predict EXPERIMENT FILE`"
         )
 
 
@@ -123,10 +139,15 @@ def _block(x: Any, number: int) -> Any:
         return layers.ReLU(name=f"{name}_{part}_relu")(x)
 
     if number == 1:
-        return normalised(layers.Conv2D(filters, 3, stride, padding="same", use_bias=False, name=f"{name}_conv")(x), "conv")
+        return normalised(
+            layers.Conv2D(filters, 3, stride, padding="same", use_bias=False, name=f"{name}_conv")(x), "conv"
+        )
     x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(x)
     x = normalised(x, "depthwise_conv")
-    return normalised(layers.Conv2D(filters, 1, padding="same", use_bias=False, name=f"{name}_pointwise_conv")(x), "pointwise_conv")
+    return normalised(
+        layers.Conv2D(filters, 1, padding="same", use_bias=False, name=f"{name}_pointwise_conv")(x),
+        "pointwise_conv",
+    )
 
 
 def shape_before(block: int) -> tuple[int, int, int]:
@@ -149,7 +170,9 @@ def core() -> keras.Model:
 
 
 def yamnet() -> keras.Model:
-    """The whole: ``model(waveform)`` -> {"scores", "embeddings", "log_mel_spectrogram"} of one waveform (n_samples,) at 16 kHz."""
+    """The whole: ``model(waveform)`` -> {"scores", "embeddings", "log_mel_spectrogram"} of one waveform
+    (n_samples,) at 16 kHz.
+    """
     waveform = keras.Input(batch_shape=(None,), name="waveform")
     frames = LogMel(name="log_mel")(waveform)
     outputs = core()(Patches(name="patches")(frames))
@@ -157,7 +180,10 @@ def yamnet() -> keras.Model:
 
 
 def body(tail_blocks: int) -> keras.Model:
-    """Patches (n, 96, 64) -> what enters the last ``tail_blocks`` blocks, flat (n, size); of 0 blocks: the embeddings (n, 1024)."""
+    """Patches (n, 96, 64) -> what enters the last ``tail_blocks`` blocks, flat (n, size).
+
+    Of 0 blocks: the embeddings (n, 1024).
+    """
     inputs = layers.Input((PATCH_FRAMES, BANDS), name="patches")
     x = layers.Reshape((PATCH_FRAMES, BANDS, 1), name="as_picture")(inputs)
     for number in range(1, len(BLOCKS) + 1 - tail_blocks):
@@ -174,9 +200,9 @@ def body_size(tail_blocks: int) -> int:
 def tail(tail_blocks: int, weights: Mapping[str, np.ndarray], rate_share: float) -> keras.Model:
     """The last blocks as a model to fine-tune: what `body` gives (n, size) -> embeddings (n, 1024).
 
-    Convolutions are the published ones plus a trained difference; batch normalisation is frozen. An optimizer with step sizes of its own
-    (Adam and its kind) moves the kernels by ``rate_share`` times what it moves other weights; weight decay draws them back to the
-    published ones.
+    Convolutions are the published ones plus a trained difference; batch normalisation is frozen. An optimizer
+    with step sizes of its own (Adam and its kind) moves the kernels by ``rate_share`` times what it moves
+    other weights; weight decay draws them back to the published ones.
     """
     first = len(BLOCKS) + 1 - tail_blocks
     inputs = layers.Input((body_size(tail_blocks),), name="activations")
@@ -191,7 +217,9 @@ def tail(tail_blocks: int, weights: Mapping[str, np.ndarray], rate_share: float)
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class Tuned(layers.Layer):
-    """One depthwise-separable block: fixed kernels plus ``rate_share`` times trained differences, batch normalisation folded in."""
+    """One depthwise-separable block: fixed kernels plus ``rate_share`` times trained differences, batch
+    normalisation folded in.
+    """
 
     def __init__(self, number: int, rate_share: float, **options: Any) -> None:
         super().__init__(**options)
@@ -203,10 +231,16 @@ class Tuned(layers.Layer):
         self.fixed, self.change, self.scale, self.shift = {}, {}, {}, {}
         for part, kernel in shapes.items():
             channels = kernel[2] if part == "depthwise_conv" else kernel[3]
-            self.fixed[part] = self.add_weight(shape=kernel, trainable=False, initializer="zeros", name=f"{part}_fixed")
+            self.fixed[part] = self.add_weight(
+                shape=kernel, trainable=False, initializer="zeros", name=f"{part}_fixed"
+            )
             self.change[part] = self.add_weight(shape=kernel, initializer="zeros", name=f"{part}_change")
-            self.scale[part] = self.add_weight(shape=(channels,), trainable=False, initializer="ones", name=f"{part}_scale")
-            self.shift[part] = self.add_weight(shape=(channels,), trainable=False, initializer="zeros", name=f"{part}_shift")
+            self.scale[part] = self.add_weight(
+                shape=(channels,), trainable=False, initializer="ones", name=f"{part}_scale"
+            )
+            self.shift[part] = self.add_weight(
+                shape=(channels,), trainable=False, initializer="zeros", name=f"{part}_shift"
+            )
 
     def start_from(self, weights: Mapping[str, np.ndarray]) -> None:
         """Take the published kernels and batch normalisation."""
@@ -239,12 +273,18 @@ class Tuned(layers.Layer):
 
 
 def weight_shapes() -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all weights, such as ``layer2_pointwise_conv/kernel`` and ``layer2_pointwise_conv_bn/beta``."""
+    """Names and shapes of all weights, such as ``layer2_pointwise_conv/kernel`` and
+    ``layer2_pointwise_conv_bn/beta``.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
     for number, (_, filters) in enumerate(BLOCKS, start=1):
         channels = shape_before(number)[2]
         parts = {"conv": (3, 3, 1, filters)} if number == 1 else {}
-        parts |= {"depthwise_conv": (3, 3, channels, 1), "pointwise_conv": (1, 1, channels, filters)} if number > 1 else {}
+        parts |= (
+            {"depthwise_conv": (3, 3, channels, 1), "pointwise_conv": (1, 1, channels, filters)}
+            if number > 1
+            else {}
+        )
         for part, kernel in parts.items():
             name = f"layer{number}_{part}"
             shapes[f"{name}/kernel"] = kernel
@@ -256,22 +296,31 @@ def weight_shapes() -> dict[str, tuple[int, ...]]:
 def read_weights(path: Path) -> dict[str, np.ndarray]:
     """All weights by the names of `weight_shapes`, from the published ``yamnet.h5`` or ``yamnet.tflite``.
 
-    Of the TFLite file kernels of 8 bits are multiplied out, and batch normalisation, which is folded into kernels and biases, becomes a
-    shift.
+    Of the TFLite file kernels of 8 bits are multiplied out, and batch normalisation, which is folded into
+    kernels and biases, becomes a shift.
 
     Raises
     ------
-    UserError : the file cannot be read, lacks a weight, or has one of another shape: it is cut off, or of another network.
+    UserError : the file cannot be read, lacks a weight, or has one of another shape: it is cut off, or of
+        another network.
     """
     try:
         found = _read_tflite(path) if path.suffix == ".tflite" else _read_h5(path)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"{path}: cannot be read as weights ({' '.join(str(error).split())[:160]}); fetch it again") from error
+        raise UserError(
+            f"{path}: cannot be read as weights ({' '.join(str(error).split())[:160]}); fetch it again"
+        ) from error
     for name, shape in weight_shapes().items():
         if name not in found:
-            raise UserError(f"{path}: has no {name}: the weights of another network, or cut off; `audiomtl data fetch yamnet` gets them")
+            raise UserError(
+                f"{path}: has no {name}: the weights of another network, or cut off; `audiomtl data fetch"
+                " yamnet` gets them"
+            )
         if found[name].shape != shape:
-            raise UserError(f"{path}: {name} has the shape {found[name].shape}, but YAMNet's is {shape}: the weights of another network")
+            raise UserError(
+                f"{path}: {name} has the shape {found[name].shape}, but YAMNet's is {shape}: the weights of"
+                " another network"
+            )
     return {name: found[name] for name in weight_shapes()}
 
 
@@ -309,7 +358,9 @@ def _read_tflite(path: Path) -> dict[str, np.ndarray]:
         interpreter = tf.lite.Interpreter(model_content=path.read_bytes())
     for detail in interpreter.get_tensor_details():
         name, shape = detail["name"].split(";")[0], tuple(detail["shape"])
-        place = re.search(r"(layer\d+)/(conv|depthwise_conv|pointwise_conv)/(?:Conv2D|bn/FusedBatchNormV3)$", name)
+        place = re.search(
+            r"(layer\d+)/(conv|depthwise_conv|pointwise_conv)/(?:Conv2D|bn/FusedBatchNormV3)$", name
+        )
         if place and len(shape) in (1, 4) and (len(shape) == 1 or shape[0] > 1 or shape[1:3] == (3, 3)):
             of, values = f"{place[1]}_{place[2]}", _dequantised(interpreter, detail)
             if len(shape) == 1:
@@ -332,7 +383,9 @@ def _dequantised(interpreter: Any, detail: Mapping[str, Any]) -> np.ndarray:
         return values.astype(np.float32)
     shape = [1] * values.ndim
     shape[scheme["quantized_dimension"]] = -1
-    return ((values.astype(np.float32) - scheme["zero_points"].reshape(shape)) * scheme["scales"].reshape(shape)).astype(np.float32)
+    return (
+        (values.astype(np.float32) - scheme["zero_points"].reshape(shape)) * scheme["scales"].reshape(shape)
+    ).astype(np.float32)
 
 
 def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray]) -> keras.Model:
@@ -340,7 +393,9 @@ def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray]) -> keras.
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             set_weights(layer, weights)
-        for variable in layer.weights if f"{layer.name}/kernel" in weights or f"{layer.name}/beta" in weights else []:
+        for variable in (
+            layer.weights if f"{layer.name}/kernel" in weights or f"{layer.name}/beta" in weights else []
+        ):
             variable.assign(weights[f"{layer.name}/{variable.name}"])
     return model
 
@@ -350,5 +405,8 @@ def class_names(path: Path) -> tuple[str, ...]:
     with path.open(newline="", encoding="utf-8") as file:
         names = tuple(row["display_name"] for row in csv.DictReader(file))
     if len(names) != CLASSES:
-        raise UserError(f"{path}: has {len(names)} classes, but YAMNet has {CLASSES}; take the published yamnet_class_map.csv")
+        raise UserError(
+            f"{path}: has {len(names)} classes, but YAMNet has {CLASSES}; take the published"
+            " yamnet_class_map.csv"
+        )
     return names

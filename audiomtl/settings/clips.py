@@ -1,7 +1,8 @@
 """Settings of an experiment on a clip table: where the clips come from and how they are divided.
 
-A data set or corpus is one module, in which a class ``Settings`` derives from `DataSet`. A family's own settings name `DataSet` only;
-`family.settings_class` puts the class of the data set that the file names in its place.
+A data set or corpus is one module, in which a class ``Settings`` derives from `DataSet`. A family's own
+settings name `DataSet` only; `family.settings_class` puts the class of the data set that the file names in
+its place.
 
 Contents: `DataSet`, `ClipExperiment`, `LabelledExperiment`.
 """
@@ -20,11 +21,22 @@ class DataSet(Table):
     """``[data]`` as far as every data set has it."""
 
     dataset: str = Field(
-        description="Data set or corpus: a module of audiomtl/data, or with a dot in its name a module outside the project."
+        description=(
+            "Data set or corpus: a module of audiomtl/data, or with a dot in its name a module outside the"
+            " project."
+        )
     )
-    label: str = Field("", description="Column of the clip table with each clip's class. May be left out where no class is learned.")
+    label: str = Field(
+        "",
+        description=(
+            "Column of the clip table with each clip's class. May be left out where no class is learned."
+        ),
+    )
     groups: Strings = Field(
-        description="Columns of the clip table whose values never appear in more than one split, such as speaker or song."
+        description=(
+            "Columns of the clip table whose values never appear in more than one split, such as speaker or"
+            " song."
+        )
     )
 
 
@@ -37,11 +49,20 @@ class ClipExperiment(Experiment):
     @model_validator(mode="after")
     def _groups_for_the_protocol(self) -> Self:
         groups, protocol = self.data.groups, self.protocol
-        for name, values in (("test_values", protocol.test_values), ("validation_values", protocol.validation_values)):
+        for name, values in (
+            ("test_values", protocol.test_values),
+            ("validation_values", protocol.validation_values),
+        ):
             if protocol.kind == "blocks" and (not groups or len(values) != len(groups) or min(values) < 1):
-                raise ValueError(f"protocol.{name} needs one number >= 1 for each of data.groups = {list(groups)}, but got {list(values)}")
+                raise ValueError(
+                    f"protocol.{name} needs one number >= 1 for each of data.groups = {list(groups)}, but got"
+                    f" {list(values)}"
+                )
         if protocol.kind == "leave_one_out" and not groups:
-            raise ValueError("protocol.kind = leave_one_out leaves out values of the first of data.groups, but there is none")
+            raise ValueError(
+                "protocol.kind = leave_one_out leaves out values of the first of data.groups, but there is"
+                " none"
+            )
         return self
 
 

@@ -16,14 +16,22 @@ FOLDERS = ("corpora", "datasets")
 
 
 def modules(name: str) -> tuple[str, ...]:
-    """Names of the modules of which one makes, or reads, a data set: a name with a dot is a module outside the project."""
+    """Names of the modules of which one makes, or reads, a data set: a name with a dot is a module
+    outside the project.
+    """
     return (name,) if "." in name else tuple(f"audiomtl.data.{folder}.{name}" for folder in FOLDERS)
 
 
 def datasets() -> list[str]:
     """Names of the project's own data sets and corpora, sorted; no module is imported."""
-    files = [path for folder in FOLDERS for path in (Path(__file__).parents[1] / "data" / folder).glob("*.py")]
-    return sorted(path.stem for path in files if re.search(r"^class Settings\(", path.read_text(encoding="utf-8"), re.MULTILINE))
+    files = [
+        path for folder in FOLDERS for path in (Path(__file__).parents[1] / "data" / folder).glob("*.py")
+    ]
+    return sorted(
+        path.stem
+        for path in files
+        if re.search(r"^class Settings\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
 
 def dataset(name: str) -> ModuleType:
@@ -52,5 +60,8 @@ def dataset(name: str) -> ModuleType:
         )
         raise UserError(f"{setting}: {what}; {here}")
     if not (hasattr(found, "Settings") and hasattr(found, "clips")):
-        raise UserError(f"{setting}: {found.__name__} is no data set: it needs a class Settings and a function clips; {here}")
+        raise UserError(
+            f"{setting}: {found.__name__} is no data set: it needs a class Settings and a function clips;"
+            f" {here}"
+        )
     return found

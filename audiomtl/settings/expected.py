@@ -1,4 +1,5 @@
-"""``[expected]`` of an experiment file: the scores of its best runs, and where they were recorded. Written by ``audiomtl best --record``.
+"""``[expected]`` of an experiment file: the scores of its best runs, and where they were recorded. Written by
+``audiomtl best --record``.
 
 Unlike a table that a person writes it may have more keys than these.
 """
@@ -32,7 +33,9 @@ class Score(Table):
     per_seed: Annotated[tuple[float, ...], Strict(False), Field(min_length=1)] = Field(
         description="Score of each seed, in the order of recorded.seeds."
     )
-    tolerance: NotNegative = Field(description="Largest allowed difference of one seed on another machine, at least 0.")
+    tolerance: NotNegative = Field(
+        description="Largest allowed difference of one seed on another machine, at least 0."
+    )
 
 
 class Expected(Table):
@@ -46,9 +49,12 @@ class Expected(Table):
         for name, score in self.scores.items():
             if len(score.per_seed) != len(self.recorded.seeds):
                 raise ValueError(
-                    f"{name}: per_seed needs one score for each of recorded.seeds = {list(self.recorded.seeds)}, "
-                    f"but got {list(score.per_seed)}"
+                    f"{name}: per_seed needs one score for each of recorded.seeds ="
+                    f" {list(self.recorded.seeds)}, but got {list(score.per_seed)}"
                 )
             if not math.isclose(score.mean, statistics.fmean(score.per_seed), rel_tol=1e-9, abs_tol=1e-12):
-                raise ValueError(f"{name}: mean must be that of per_seed, {statistics.fmean(score.per_seed):.6g}, but got {score.mean:.6g}")
+                raise ValueError(
+                    f"{name}: mean must be that of per_seed, {statistics.fmean(score.per_seed):.6g}, but got"
+                    f" {score.mean:.6g}"
+                )
         return self

@@ -20,12 +20,20 @@ from audiomtl.settings.datasets import dataset
 from audiomtl.settings.faults import first_fault, nearest, show
 from audiomtl.settings.toml import flatten
 
-NOT_SCORED = ("description", "seeds", "study_seed", "limits", "scores")  # tables and keys that change no score
+NOT_SCORED = (
+    "description",
+    "seeds",
+    "study_seed",
+    "limits",
+    "scores",
+)  # tables and keys that change no score
 NOT_TRAINED = (*NOT_SCORED, "decoding")  # and those that change only how a trained network's answers are read
 
 
 def package_of(model: str) -> str:
-    """The package of a family: ``audiomtl.families.NAME``, or where the name has a dot the package outside the project that it names."""
+    """The package of a family: ``audiomtl.families.NAME``, or where the name has a dot the package
+    outside the project that it names.
+    """
     return model if "." in model else f"audiomtl.families.{model}"
 
 
@@ -47,28 +55,41 @@ def family(part: str, model: str) -> ModuleType:
             if not error.name or not f"{module}.".startswith(f"{error.name}."):
                 raise  # the family is there, but something that it imports is not
     if found is None:
-        hint = f"; is {model.split('.')[0]} installed, or on PYTHONPATH?" if package else nearest(model, known)
+        hint = (
+            f"; is {model.split('.')[0]} installed, or on PYTHONPATH?" if package else nearest(model, known)
+        )
         raise UserError(f"model = {show(model)}: no module {module}{hint}; families here: {', '.join(known)}")
     if part == "settings" and not (hasattr(found, "Settings") and hasattr(found, "SCORES")):
         hint = nearest(model, known)
         raise UserError(
-            f"model = {show(model)}: {module} is no family: it needs a class Settings and SCORES{hint}; families here: {', '.join(known)}"
+            f"model = {show(model)}: {module} is no family: it needs a class Settings and SCORES{hint};"
+            f" families here: {', '.join(known)}"
         )
     return found
 
 
 def settings_class(raw: Mapping[str, Any], place: str) -> Any:
-    """The class that checks an experiment: its family's settings, with those of its data set in the place of ``[data]``."""
+    """The class that checks an experiment: its family's settings, with those of its data set in the place
+    of ``[data]``.
+    """
     model = raw.get("model")
     if model is None:
-        slip = nearest("model", [key for key, value in raw.items() if not isinstance(value, dict)]).replace("did you mean", "is it")
+        slip = nearest("model", [key for key, value in raw.items() if not isinstance(value, dict)]).replace(
+            "did you mean", "is it"
+        )
         raise UserError(f'{place}: model is missing{slip}; name the family, such as model = "ctc"')
     if not isinstance(model, str):
-        raise UserError(f'{place}: model = {show(model)}: must be the name of a family in quotes, such as "ctc"')
+        raise UserError(
+            f'{place}: model = {show(model)}: must be the name of a family in quotes, such as "ctc"'
+        )
     try:
         Settings = family("settings", model).Settings
         data = raw.get("data")
-        if not isinstance(data, Mapping) or "data" not in Settings.model_fields or Settings.model_fields["data"].annotation is not DataSet:
+        if (
+            not isinstance(data, Mapping)
+            or "data" not in Settings.model_fields
+            or Settings.model_fields["data"].annotation is not DataSet
+        ):
             return Settings
         return _with_data(Settings, _data_class(data))
     except UserError as error:
@@ -79,21 +100,33 @@ def _data_class(data: Mapping[str, Any]) -> type[DataSet]:
     """The class of a data set's settings."""
     name = data.get("dataset")
     if name is None:
-        slip = nearest("dataset", [key for key in data if key != "dataset"]).replace("did you mean ", "is it data.")
+        slip = nearest("dataset", [key for key in data if key != "dataset"]).replace(
+            "did you mean ", "is it data."
+        )
         raise UserError(f'data.dataset is missing{slip}; name the data set, such as dataset = "manifest"')
     if not isinstance(name, str):
-        raise UserError(f'data.dataset = {show(name)}: must be the name of a data set in quotes, such as "manifest"')
+        raise UserError(
+            f'data.dataset = {show(name)}: must be the name of a data set in quotes, such as "manifest"'
+        )
     return dataset(name).Settings
 
 
 @cache
 def _with_data(Settings: type[BaseModel], Data: type[DataSet]) -> Any:
     field = copy(Settings.model_fields["data"])
-    return create_model(Settings.__name__, __base__=Settings, __module__=Settings.__module__, __doc__=Settings.__doc__, data=(Data, field))
+    return create_model(
+        Settings.__name__,
+        __base__=Settings,
+        __module__=Settings.__module__,
+        __doc__=Settings.__doc__,
+        data=(Data, field),
+    )
 
 
 def settings_of(raw: Mapping[str, Any], place: str) -> Any:
-    """Typed settings from a raw table; ``place`` (file, ablation, trial) begins the message of a `UserError`."""
+    """Typed settings from a raw table; ``place`` (file, ablation, trial) begins the message of a
+    `UserError`.
+    """
     Settings = settings_class(raw, place)
     try:
         return Settings.model_validate(raw)
@@ -102,7 +135,9 @@ def settings_of(raw: Mapping[str, Any], place: str) -> Any:
 
 
 def scores(raw: Mapping[str, Any]) -> dict[str, str]:
-    """{score: direction} that is recorded and reported, the deciding one first: the file's own table ``scores``, or the family's."""
+    """{score: direction} that is recorded and reported, the deciding one first: the file's own table
+    ``scores``, or the family's.
+    """
     return dict(raw["scores"] if "scores" in raw else family("settings", raw["model"]).SCORES)
 
 

@@ -1,4 +1,5 @@
-"""What is wrong with a table, in plain words: pydantic's errors as one line of path, value, rule and nearest right name.
+"""What is wrong with a table, in plain words: pydantic's errors as one line of path, value, rule and nearest
+right name.
 
 A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); items of lists are ``seeds[0]``.
 
@@ -44,13 +45,19 @@ def first_fault(error: ValidationError, schema: Any) -> str:
     ----------
     schema : the class that refused the table.
     """
-    faults: dict[str, tuple[dict[str, Any], Any]] = {}  # path -> (error, class of the table it stands in); a later one is the wider rule
+    faults: dict[
+        str, tuple[dict[str, Any], Any]
+    ] = {}  # path -> (error, class of the table it stands in); a later one is the wider rule
     for one in error.errors():
         parts, table = _trace(one["loc"], schema)
         if one["type"] == "needed":
             parts = [*parts, one["ctx"]["path"]]
         faults[_join(parts)] = (dict(one), table)
-    inner = [path for path in faults if faults[path][0]["type"] != "too_short" or not any(p.startswith(f"{path}[") for p in faults)]
+    inner = [
+        path
+        for path in faults
+        if faults[path][0]["type"] != "too_short" or not any(p.startswith(f"{path}[") for p in faults)
+    ]
     unknown = [path for path in inner if faults[path][0]["type"] == "extra_forbidden"]
     path = (unknown or inner)[0]
     # a misspelt name is missing under its right name, too: that is one fault
@@ -84,7 +91,9 @@ def _words(path: str, fault: dict[str, Any], table: Any, schema: Any) -> str:
 
 
 def _instead(path: str, table: Any, schema: Any) -> str:
-    """The right name for an unknown one: much the same in its table, the same in another table, somewhat the same in its table."""
+    """The right name for an unknown one: much the same in its table, the same in another table, somewhat
+    the same in its table.
+    """
     parent, _, key = path.rpartition(".")
     names = {name: f"{parent}.{name}".removeprefix(".") for name in table.model_fields}
     elsewhere = [name for name in _leaves(schema) if name.rpartition(".")[2] == key]
@@ -98,7 +107,9 @@ def _instead(path: str, table: Any, schema: Any) -> str:
 
 
 def _trace(loc: tuple[int | str, ...], schema: Any) -> tuple[list[int | str], Any]:
-    """Parts of a setting path without the names of types that pydantic puts between, and the class of the table that holds the last."""
+    """Parts of a setting path without the names of types that pydantic puts between, and the class of the
+    table that holds the last.
+    """
     parts: list[int | str] = []
     here, table = schema, schema
     for part in loc:

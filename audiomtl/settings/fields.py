@@ -1,4 +1,7 @@
-"""The settings that a class of settings has, one by one. Contents: `Setting`, `settings_in`, `known_paths`, `NAME`."""
+"""The settings that a class of settings has, one by one.
+
+Contents: `Setting`, `settings_in`, `known_paths`, `NAME`.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +19,8 @@ NAME = "NAME"  # stands in a path for the name of a table that the file chooses,
 class Setting:
     """One setting: its path, the field that describes it, and when it is used.
 
-    ``conditions`` name settings by their whole paths; one of them must hold. Without any the setting is always used.
+    ``conditions`` name settings by their whole paths; one of them must hold. Without any the setting is
+    always used.
     """
 
     path: str
@@ -37,7 +41,10 @@ class Setting:
 
 
 def settings_in(schema: Any, raw: Mapping[str, Any] | None = None, prefix: str = "") -> Iterator[Setting]:
-    """Every setting of a class of settings, in its order; of a table of tables (``[heads.NAME]``) those of every table in ``raw``."""
+    """Every setting of a class of settings, in its order.
+
+    Of a table of tables (``[heads.NAME]``) those of every table in ``raw``.
+    """
     for name, field in schema.model_fields.items():
         annotation, path = plain(field.annotation), f"{prefix}{name}"
         if isinstance(annotation, type) and issubclass(annotation, Table):
@@ -78,7 +85,10 @@ def _inner(raw: Mapping[str, Any] | None, name: str) -> Mapping[str, Any] | None
 
 def _resolved(field: FieldInfo, schema: Any, prefix: str) -> tuple[Condition, ...]:
     return tuple(
-        {f"{prefix}{path}" if path in schema.model_fields else path: wanted for path, wanted in condition.items()}
+        {
+            f"{prefix}{path}" if path in schema.model_fields else path: wanted
+            for path, wanted in condition.items()
+        }
         for condition in conditions_of(field)
     )
 

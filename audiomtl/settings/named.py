@@ -1,4 +1,5 @@
-"""Settings that name a module: a kind of head, a join, a pooling, a scaling ..., each one file of a package and found by the file's name.
+"""Settings that name a module: a kind of head, a join, a pooling, a scaling ..., each one file of a package
+and found by the file's name.
 
 So a variant is added by adding a file. The package is listed, never imported: checking settings stays light.
 
@@ -17,14 +18,20 @@ PROJECT = Path(__file__).parents[1]  # the folder of the package audiomtl
 
 
 def names(package: str) -> list[str]:
-    """Names of the modules in a package of audiomtl, sorted; those that begin with an underscore belong to the package itself."""
+    """Names of the modules in a package of audiomtl, sorted.
+
+    Those that begin with an underscore belong to the package itself.
+    """
     folder = PROJECT.joinpath(*package.split(".")[1:])
     return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
 @dataclass(frozen=True)
 class FileIn:
-    """``Annotated[str, FileIn("audiomtl.nn.pooling")]``: the name of a module in a package; any other is refused with those that exist."""
+    """``Annotated[str, FileIn("audiomtl.nn.pooling")]``: the name of a module in a package.
+
+    Any other is refused with those that exist.
+    """
 
     package: str
 
@@ -35,12 +42,15 @@ class FileIn:
     def __get_pydantic_core_schema__(self, *_: Any) -> CoreSchema:
         return core_schema.literal_schema(self.choices)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         return {"type": "string", "enum": self.choices}
 
 
 def modules(schema: Any, raw: Mapping[str, Any]) -> list[str]:
-    """Dotted names of the modules that a table of settings names, sorted: what a training looks up and no import statement shows.
+    """Dotted names of the modules that a table of settings names, sorted: what a training looks up and no
+    import statement shows.
 
     Parameters
     ----------

@@ -8,23 +8,29 @@ from audiomtl.settings.table import Count, Integers, Share, Table, used_when
 
 
 class Protocol(Table):
-    """How clips are divided. One flat table: keys that the kind does not use are allowed and have no effect.
+    """How clips are divided. One flat table: keys that the kind does not use may be left out.
 
     ============= ============================================================================================
-    split         shares of the clips, by whole groups: test is the same for every seed, the rest is drawn anew for each; or a column
-                  that names sides
-    folds         seed s tests on fold s mod k, the next fold validates: the nested cross-validation of k seeds
+    split         shares of the clips, by whole groups: test is the same for every seed, the rest is drawn
+                  anew for each; or a column that names sides
+    folds         seed s tests on fold s mod k, the next fold validates: nested cross-validation of k seeds
     blocks        whole values of several group columns, crossed; off the diagonal is dropped
     leave_one_out seed s tests on value s mod n of the first group column, the next value validates
     ============= ============================================================================================
     """
 
     kind: Literal["split", "folds", "blocks", "leave_one_out"] = Field(
-        description="How clips are divided: by shares or a column of sides, by folds, by blocks of several groups, or by a group value."
+        description=(
+            "How clips are divided: by shares or a column of sides, by folds, by blocks of several groups, or"
+            " by a group value."
+        )
     )
     column: str = used_when(
         {"kind": ("split", "folds")},
-        description='Column of "train", "validation", "test" (split) or of fold names (folds); "" lets the project draw the sides.',
+        description=(
+            'Column of "train", "validation", "test" (split) or of fold names (folds); "" lets the project'
+            " draw the sides."
+        ),
     )
     test_share: Share = used_when(
         {"kind": "split", "column": ""},
@@ -32,27 +38,42 @@ class Protocol(Table):
         description="Fraction of the clips for test, above 0; the same for every seed.",
     )
     validation_share: Share = used_when(
-        {"kind": "split", "column": ""}, {"leaky": True}, description="Fraction of the clips for validation, above 0; drawn for each seed."
+        {"kind": "split", "column": ""},
+        {"leaky": True},
+        description="Fraction of the clips for validation, above 0; drawn for each seed.",
     )
     stratified: bool = used_when(
-        {"kind": ("split", "folds"), "column": ""}, description="Whether every side gets about the same share of each class of data.label."
+        {"kind": ("split", "folds"), "column": ""},
+        description="Whether every side gets about the same share of each class of data.label.",
     )
-    folds: Annotated[int, Field(ge=3)] = used_when({"kind": "folds", "column": ""}, description="Number of folds to draw.")
+    folds: Annotated[int, Field(ge=3)] = used_when(
+        {"kind": "folds", "column": ""}, description="Number of folds to draw."
+    )
     test_values: Integers = used_when(
-        {"kind": "blocks"}, description="Number of values held out for test, one number for each column of data.groups."
+        {"kind": "blocks"},
+        description="Number of values held out for test, one number for each column of data.groups.",
     )
     validation_values: Integers = used_when(
-        {"kind": "blocks"}, description="Number of values held out for validation, one number for each column of data.groups."
+        {"kind": "blocks"},
+        description="Number of values held out for validation, one number for each column of data.groups.",
     )
     rotations: Count = used_when(
         {"kind": "blocks"},
-        description="Number of test blocks; seed s tests on block s mod rotations, so 1 gives every seed the same split.",
+        description=(
+            "Number of test blocks; seed s tests on block s mod rotations, so 1 gives every seed the same"
+            " split."
+        ),
     )
-    leaky: bool = used_when(description="False in families whose examples are whole clips; see the family mil.")
+    leaky: bool = used_when(
+        description="False in families whose examples are whole clips; see the family mil."
+    )
 
     @model_validator(mode="after")
     def _something_to_train_on(self) -> Self:
         shares = (self.test_share, self.validation_share)
         if self.kind == "split" and not self.column and (min(shares) <= 0 or sum(shares) >= 1):
-            raise ValueError(f"test_share and validation_share must be above 0 and their sum below 1, but got {shares[0]} and {shares[1]}")
+            raise ValueError(
+                f"test_share and validation_share must be above 0 and their sum below 1, but got {shares[0]}"
+                f" and {shares[1]}"
+            )
         return self

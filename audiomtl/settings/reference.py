@@ -48,10 +48,19 @@ def rows(name: str) -> list[Row]:
     elif name in families() or "." in name:
         found = list(settings_in(family("settings", name).Settings))
     else:
-        raise UserError(f"{name}: no such family or data set{nearest(name, names())}; there are {', '.join(names())}")
+        raise UserError(
+            f"{name}: no such family or data set{nearest(name, names())}; there are {', '.join(names())}"
+        )
     absent = {one.path for one in found if one.never}  # no kind of this family has them
-    found = [replace(one, conditions=tuple(each for each in one.conditions if not absent & each.keys())) for one in found]
-    return [Row(one.path, type_of(one), when(one), one.field.description or "") for one in found if one.path not in absent]
+    found = [
+        replace(one, conditions=tuple(each for each in one.conditions if not absent & each.keys()))
+        for one in found
+    ]
+    return [
+        Row(one.path, type_of(one), when(one), one.field.description or "")
+        for one in found
+        if one.path not in absent
+    ]
 
 
 def as_table(name: str, width: int) -> str:
@@ -59,25 +68,38 @@ def as_table(name: str, width: int) -> str:
     found = [HEADS, *rows(name)]
     path = min(max(len(row[0]) for row in found), 34)
     if width < NARROW:
-        texts = [(row[0], row[3] if row is HEADS else " ".join(filter(None, [row[3], _bracketed(row)]))) for row in found]
+        texts = [
+            (row[0], row[3] if row is HEADS else " ".join(filter(None, [row[3], _bracketed(row)])))
+            for row in found
+        ]
         return _columns(texts, [path, max(width - path - 2, 20)])
     kinds, conditions = 26, 26
     return _columns(found, [path, kinds, conditions, width - path - kinds - conditions - 6])
 
 
 def as_markdown() -> str:
-    """The reference of all settings: first those that families share, then those of each family, the data sets, and studies."""
+    """The reference of all settings: first those that families share, then those of each family, the data
+    sets, and studies.
+    """
     own = {name: rows(name) for name in families()}
     count = Counter(row for found in own.values() for row in found)
     shared = [row for row in dict.fromkeys(row for found in own.values() for row in found) if count[row] > 1]
     parts = [
-        "# All settings\n\nWritten by `audiomtl settings --markdown`. "
-        "A setting that the chosen kinds do not use may be left out of the file; "
-        "one that they use must be in it, unless its description names a default.",
+        (
+            "# All settings\n\nWritten by `audiomtl settings --markdown`. "
+            "A setting that the chosen kinds do not use may be left out of the file; "
+            "one that they use must be in it, unless its description names a default."
+        ),
         _section("Settings that families share", [row for row in shared if not row.path.startswith("data.")]),
-        *(_section(f"Family {name}", [row for row in found if count[row] == 1]) for name, found in own.items()),
+        *(
+            _section(f"Family {name}", [row for row in found if count[row] == 1])
+            for name, found in own.items()
+        ),
         _section("Every data set", [row for row in shared if row.path.startswith("data.")]),
-        *(_section(f"Data set {name}", [row for row in rows(name) if row not in shared]) for name in datasets()),
+        *(
+            _section(f"Data set {name}", [row for row in rows(name) if row not in shared])
+            for name in datasets()
+        ),
         _section("Studies", rows(STUDY)),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -136,7 +158,13 @@ def _range(metadata: Iterable[Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
+    return (
+        ("true" if value else "false")
+        if isinstance(value, bool)
+        else f'"{value}"'
+        if isinstance(value, str)
+        else str(value)
+    )
 
 
 def _bracketed(row: Sequence[str]) -> str:
@@ -146,9 +174,15 @@ def _bracketed(row: Sequence[str]) -> str:
 def _columns(table: Sequence[Sequence[str]], widths: Sequence[int]) -> str:
     lines = []
     for row in table:
-        cells = [textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
+            for cell, width in zip(row, widths, strict=True)
+        ]
         for number in range(max(map(len, cells))):
-            parts = [(cell[number] if number < len(cell) else "").ljust(width) for cell, width in zip(cells, widths, strict=True)]
+            parts = [
+                (cell[number] if number < len(cell) else "").ljust(width)
+                for cell, width in zip(cells, widths, strict=True)
+            ]
             lines.append("  ".join(parts).rstrip())
     return "\n".join(lines)
 

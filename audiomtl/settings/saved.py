@@ -9,8 +9,8 @@ BLOCKS = ("test_values", "validation_values", "rotations")
 def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a saved model as this version names them.
 
-    In version 0.1.0 an experiment of the CTC family named its blocks in ``[data]`` and had no table ``[protocol]``; the corpus of German
-    sentences took from them which speakers and sentences it pairs.
+    In version 0.1.0 an experiment of the CTC family named its blocks in ``[data]`` and had no table
+    ``[protocol]``; the corpus of German sentences took from them which speakers and sentences it pairs.
     """
     new = dict(raw)
     data = dict(raw.get("data", {}))

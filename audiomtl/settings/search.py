@@ -1,4 +1,5 @@
-"""The search of a study file against the experiment that it sweeps: every path, range, choice and score, before anything is trained.
+"""The search of a study file against the experiment that it sweeps: every path, range, choice and score,
+before anything is trained.
 
 Contents: `dimensions`, `check_search`, `check_judges`, `ordered`.
 """
@@ -23,7 +24,9 @@ MOST_TRIED = 1000  # combinations of other swept settings that might make a valu
 
 
 def dimensions(table: Mapping[str, Any], place: str, prefix: str = "") -> dict[str, Any]:
-    """``optimizer.clipnorm = { choices = ... }`` reads as nested tables: back to setting paths, also inside ``when``."""
+    """``optimizer.clipnorm = { choices = ... }`` reads as nested tables: back to setting paths, also
+    inside ``when``.
+    """
     found: dict[str, Any] = {}
     for key, value in table.items():
         path = f"{prefix}{key}"
@@ -39,13 +42,23 @@ def dimensions(table: Mapping[str, Any], place: str, prefix: str = "") -> dict[s
 
 
 def _holds_paths(table: Mapping[str, Any]) -> bool:
-    """Whether a table of the search is a part of setting paths rather than a range: a table stands in it, or no word of a range."""
-    words = [word for key in table for word in difflib.get_close_matches(key, Dimension.model_fields, n=1, cutoff=0.6)]
-    return any(isinstance(value, dict) and key != "when" for key, value in table.items()) or bool(table and not words)
+    """Whether a table of the search is a part of setting paths rather than a range: a table stands in it,
+    or no word of a range.
+    """
+    words = [
+        word
+        for key in table
+        for word in difflib.get_close_matches(key, Dimension.model_fields, n=1, cutoff=0.6)
+    ]
+    return any(isinstance(value, dict) and key != "when" for key, value in table.items()) or bool(
+        table and not words
+    )
 
 
 def check_search(study: Study, raw: Mapping[str, Any], file: str) -> None:
-    """Every swept path exists, every end of a range and every choice is allowed, trial 0 lies inside, and no trial lacks a setting."""
+    """Every swept path exists, every end of a range and every choice is allowed, trial 0 lies inside, and
+    no trial lacks a setting.
+    """
     search, own = study.search, flatten(raw)
     known = known_paths(settings_class(raw, file), raw)
     for path, dimension in search.items():
@@ -63,16 +76,26 @@ def check_search(study: Study, raw: Mapping[str, Any], file: str) -> None:
         for other, wanted in dimension.when.items():
             for value in wanted:
                 _check_value(study, raw, other, value, f"{place}: when.{other}")
-            possible = [value for value in wanted if (search[other].holds(value) if other in search else value == own.get(other))]
+            possible = [
+                value
+                for value in wanted
+                if (search[other].holds(value) if other in search else value == own.get(other))
+            ]
             if not possible:
-                fixed = f"it is {show(own[other])} and is not swept" if other in own else "it is neither in the experiment nor swept"
+                fixed = (
+                    f"it is {show(own[other])} and is not swept"
+                    if other in own
+                    else "it is neither in the experiment nor swept"
+                )
                 why = f"it is swept over {search[other].space}" if other in search else fixed
                 raise UserError(f"{place}: when.{other} = {show(wanted)}: is never true: {why}")
         _check_space(study, raw, known[path], dimension, place)
     _check_needs(study, raw, known, file)
 
 
-def _check_space(study: Study, raw: Mapping[str, Any], setting: Setting, dimension: Dimension, place: str) -> None:
+def _check_space(
+    study: Study, raw: Mapping[str, Any], setting: Setting, dimension: Dimension, place: str
+) -> None:
     """The values of one swept setting against its schema and against trial 0."""
     own, path = flatten(raw), setting.path
     if dimension.choices is not None:
@@ -81,20 +104,27 @@ def _check_space(study: Study, raw: Mapping[str, Any], setting: Setting, dimensi
     else:
         number = type(own[path]) if path in own else setting.number
         if number not in (int, float):
-            raise UserError(f"{place}: {path}{f' = {show(own[path])}' if path in own else ''} is no number: sweep it over choices")
+            raise UserError(
+                f"{place}: {path}{f' = {show(own[path])}' if path in own else ''} is no number: sweep it over"
+                " choices"
+            )
         if number is float and dimension.whole:
             ends = f"low = {dimension.low}.0, high = {dimension.high}.0"
-            raise UserError(f"{place}: {path} is no whole number, but the range {dimension.space} is: write {ends}")
+            raise UserError(
+                f"{place}: {path} is no whole number, but the range {dimension.space} is: write {ends}"
+            )
         for name, end in zip(("low", "high"), dimension.samples, strict=True):
             _check_value(study, raw, path, end, f"{place}: {name}")
     swept_in_trial_0 = all(own.get(other) in wanted for other, wanted in dimension.when.items())
     if swept_in_trial_0 and path not in own:
         raise UserError(
-            f"{place}: trial 0 is the experiment itself, which has no {path}: add it, or sweep it only where it is used{_remedy(setting)}"
+            f"{place}: trial 0 is the experiment itself, which has no {path}: add it, or sweep it only where"
+            f" it is used{_remedy(setting)}"
         )
     if swept_in_trial_0 and not dimension.holds(own[path]):
         raise UserError(
-            f"{place}: trial 0 is the experiment itself, but its {path} = {show(own[path])} is outside {dimension.space}: widen the search"
+            f"{place}: trial 0 is the experiment itself, but its {path} = {show(own[path])} is outside"
+            f" {dimension.space}: widen the search"
         )
 
 
@@ -102,8 +132,14 @@ def _remedy(setting: Setting) -> str:
     """The ``when`` of a setting that only some kinds use."""
     for condition in setting.conditions:
         if all(wanted != ABOVE_0 for wanted in condition.values()):
-            when = {path: list(wanted) if isinstance(wanted, tuple) else [wanted] for path, wanted in condition.items()}
-            return f", when = {{ {', '.join(f'{show(path)} = {show(values)}' for path, values in when.items())} }}"
+            when = {
+                path: list(wanted) if isinstance(wanted, tuple) else [wanted]
+                for path, wanted in condition.items()
+            }
+            return (
+                ", when = {"
+                f" {', '.join(f'{show(path)} = {show(values)}' for path, values in when.items())} }}"
+            )
     return ""
 
 
@@ -124,7 +160,10 @@ def _check_needs(study: Study, raw: Mapping[str, Any], known: Mapping[str, Setti
         fault = _fault(Settings, trial)
         if fault is not None and any(one["type"] == "needed" for one in fault.errors()):
             kind = ", ".join(f"{path} = {show(values[path])}" for path in switches if path in values)
-            raise UserError(f"{file}: search: a trial with {kind} would lack a setting: {first_fault(fault, Settings)}, or sweep it")
+            raise UserError(
+                f"{file}: search: a trial with {kind} would lack a setting: {first_fault(fault, Settings)},"
+                " or sweep it"
+            )
 
 
 def _check_value(study: Study, raw: Mapping[str, Any], path: str, value: Any, place: str) -> None:
@@ -135,15 +174,25 @@ def _check_value(study: Study, raw: Mapping[str, Any], path: str, value: Any, pl
     raw = override(raw, {**_conditions(study.search, raw, path), path: value})
     Settings = settings_class(raw, place)
     fault = _fault(Settings, raw)
-    if fault is None or all(one["type"] == "needed" for one in fault.errors()):  # which `_check_needs` looks at
+    if fault is None or all(
+        one["type"] == "needed" for one in fault.errors()
+    ):  # which `_check_needs` looks at
         return
     tables = fault_paths(fault, Settings)
-    others = [other for other in study.search if other != path and any(_inside(other, table) for table in tables)]
+    others = [
+        other for other in study.search if other != path and any(_inside(other, table) for table in tables)
+    ]
     if others and all(_inside(path, table) for table in tables):
         wanted = study.search[path].when if path in study.search else {}
-        samples = [[one for one in study.search[other].samples if one in wanted.get(other, [one])] for other in others]
+        samples = [
+            [one for one in study.search[other].samples if one in wanted.get(other, [one])]
+            for other in others
+        ]
         trials = product(*samples)
-        if any(_fault(Settings, override(raw, dict(zip(others, trial, strict=True)))) is None for trial in islice(trials, MOST_TRIED)):
+        if any(
+            _fault(Settings, override(raw, dict(zip(others, trial, strict=True)))) is None
+            for trial in islice(trials, MOST_TRIED)
+        ):
             return
     text = first_fault(fault, Settings).removeprefix(f"{path} = {show(value)}: ")
     raise UserError(f"{place} = {show(value)}: {text}")
@@ -174,18 +223,30 @@ def _conditions(search: Mapping[str, Dimension], raw: Mapping[str, Any], path: s
 
 
 def check_judges(study: Study, raw: Mapping[str, Any], file: str) -> None:
-    """The scores that judge and prune exist, are sought in the right direction, and are no losses that cannot be compared."""
+    """The scores that judge and prune exist, are sought in the right direction, and are no losses that
+    cannot be compared.
+    """
     settings = family("settings", raw["model"])
-    known = {f"validation/{name}": direction for name, direction in {**scores(raw), "loss": "minimize"}.items()}
-    swept = sorted(path for path in study.search if any(fnmatch(path, pattern) for pattern in getattr(settings, "LOSS_PATHS", ())))
+    known = {
+        f"validation/{name}": direction for name, direction in {**scores(raw), "loss": "minimize"}.items()
+    }
+    swept = sorted(
+        path
+        for path in study.search
+        if any(fnmatch(path, pattern) for pattern in getattr(settings, "LOSS_PATHS", ()))
+    )
     for (name, score), (direction, sought) in study.judges():
         if score not in known:
-            raise UserError(f'{file}: {name} = "{score}": no such score{nearest(score, known)}; {raw["model"]} has {", ".join(known)}')
+            raise UserError(
+                f'{file}: {name} = "{score}": no such score{nearest(score, known)}; {raw["model"]} has'
+                f" {', '.join(known)}"
+            )
         if sought != known[score]:
             raise UserError(f'{file}: {direction} = "{sought}": {score} must be {known[score]}d')
         if swept and score.endswith("loss"):
             raise UserError(
-                f'{file}: {name} = "{score}": losses are not comparable while {swept[0]} is swept: judge by a score that is no loss'
+                f'{file}: {name} = "{score}": losses are not comparable while {swept[0]} is swept: judge by a'
+                " score that is no loss"
             )
 
 
@@ -200,7 +261,8 @@ def ordered(search: Mapping[str, Dimension], place: str = "search") -> list[str]
             while circle.count(circle[-1]) < 2:
                 circle.append(next(other for other in search[circle[-1]].when if other in left))
             raise UserError(
-                f"{place}: search.{circle[-1]}: its `when` goes round in a circle: {' needs '.join(circle[circle.index(circle[-1]) :])}"
+                f"{place}: search.{circle[-1]}: its `when` goes round in a circle:"
+                f" {' needs '.join(circle[circle.index(circle[-1]) :])}"
             )
         done += ready
         left = [path for path in left if path not in ready]

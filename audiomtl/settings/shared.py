@@ -14,38 +14,66 @@ Scaling = Annotated[str, FileIn("audiomtl.data.scaling")]
 
 
 class Features(Table):
-    """What is computed from a waveform, frame by frame; ``scaling`` is applied to the stored frames, later."""
+    """What is computed from a waveform, frame by frame; ``scaling`` is applied to the stored frames,
+    later.
+    """
 
     kind: Literal["log_stft", "log_mel", "mfcc"] = Field(
-        description="Representation of the sound: log power spectrum (log_stft), log mel bands (log_mel), or cepstral coefficients (mfcc)."
+        description=(
+            "Representation of the sound: log power spectrum (log_stft), log mel bands (log_mel), or cepstral"
+            " coefficients (mfcc)."
+        )
     )
     sample_rate: Count = Field(description="Sample rate in Hz; recordings of other rates are resampled.")
-    window_seconds: Positive = Field(description="Length of the Hann window, in seconds; at most n_fft / sample_rate.")
-    hop_seconds: Positive = Field(description="Distance between the centres of neighbouring frames, in seconds.")
-    n_fft: Count = Field(description="Length of the Fourier transform, in samples; log_stft has n_fft / 2 + 1 bands.")
-    bands: Count = used_when({"kind": ("log_mel", "mfcc")}, description="Number of mel bands.")
-    coefficients: Count = used_when({"kind": "mfcc"}, description="Number of cepstral coefficients to keep, at most bands.")
-    low_hz: NotNegative = used_when({"kind": ("log_mel", "mfcc")}, description="Lower edge of the lowest mel band, in Hz.")
-    high_hz: Positive = used_when(
-        {"kind": ("log_mel", "mfcc")}, description="Upper edge of the highest mel band, in Hz; at most half the sample rate."
+    window_seconds: Positive = Field(
+        description="Length of the Hann window, in seconds; at most n_fft / sample_rate."
     )
-    floor_db: float = Field(description="Smallest power, in dB relative to 1.0; smaller values are raised to it.")
+    hop_seconds: Positive = Field(
+        description="Distance between the centres of neighbouring frames, in seconds."
+    )
+    n_fft: Count = Field(
+        description="Length of the Fourier transform, in samples; log_stft has n_fft / 2 + 1 bands."
+    )
+    bands: Count = used_when({"kind": ("log_mel", "mfcc")}, description="Number of mel bands.")
+    coefficients: Count = used_when(
+        {"kind": "mfcc"}, description="Number of cepstral coefficients to keep, at most bands."
+    )
+    low_hz: NotNegative = used_when(
+        {"kind": ("log_mel", "mfcc")}, description="Lower edge of the lowest mel band, in Hz."
+    )
+    high_hz: Positive = used_when(
+        {"kind": ("log_mel", "mfcc")},
+        description="Upper edge of the highest mel band, in Hz; at most half the sample rate.",
+    )
+    floor_db: float = Field(
+        description="Smallest power, in dB relative to 1.0; smaller values are raised to it."
+    )
     scaling: Scaling = Field(
-        description="How features are scaled: not at all, per clip (minmax to [-1, 1], minmax_01, standard_clip), or by the train side."
+        description=(
+            "How features are scaled: not at all, per clip (minmax to [-1, 1], minmax_01, standard_clip), or"
+            " by the train side."
+        )
     )
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
         if self.window_samples > self.n_fft:
             raise ValueError(
-                f"window_seconds <= n_fft / sample_rate must hold, but got window_seconds={self.window_seconds}, n_fft={self.n_fft}"
+                "window_seconds <= n_fft / sample_rate must hold, but got"
+                f" window_seconds={self.window_seconds}, n_fft={self.n_fft}"
             )
         if self.hop_samples < 1:
             raise ValueError(f"hop_seconds must be at least one sample, but got {self.hop_seconds}")
         if self.kind != "log_stft" and not self.low_hz < self.high_hz <= self.sample_rate / 2:
-            raise ValueError(f"low_hz < high_hz <= sample_rate / 2 must hold, but got low_hz={self.low_hz}, high_hz={self.high_hz}")
+            raise ValueError(
+                f"low_hz < high_hz <= sample_rate / 2 must hold, but got low_hz={self.low_hz},"
+                f" high_hz={self.high_hz}"
+            )
         if self.kind == "mfcc" and self.coefficients > self.bands:
-            raise ValueError(f"coefficients <= bands must hold, but got coefficients={self.coefficients}, bands={self.bands}")
+            raise ValueError(
+                f"coefficients <= bands must hold, but got coefficients={self.coefficients},"
+                f" bands={self.bands}"
+            )
         return self
 
     @property
@@ -80,62 +108,98 @@ class Features(Table):
 
 
 class Optimizer(Table):
-    """One flat table: keys that the named optimizer does not use are allowed and have no effect."""
+    """One flat table: keys that the named optimizer does not use may be left out."""
 
     name: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(description="Optimizer, as in Keras.")
     learning_rate: Positive = Field(description="Learning rate at the start, above 0.")
     momentum: Share = used_when({"name": ("sgd", "rmsprop")}, description="Momentum, in [0, 1).")
     nesterov: bool = used_when({"name": "sgd"}, description="Whether the momentum is Nesterov's.")
-    weight_decay: NotNegative = used_when({"name": "adamw"}, description="Decoupled weight decay, at least 0.")
-    decay: NotNegative = Field(description="Decay of the learning rate per step: learning_rate / (1 + decay * step); 0 turns it off.")
-    clipnorm: NotNegative = Field(description="Largest norm of the gradient of a single variable; 0 turns clipping off.")
-    global_clipnorm: NotNegative = Field(description="Largest norm of the whole gradient; 0 turns clipping off. Excludes clipnorm.")
+    weight_decay: NotNegative = used_when(
+        {"name": "adamw"}, description="Decoupled weight decay, at least 0."
+    )
+    decay: NotNegative = Field(
+        description="Decay of the learning rate per step: learning_rate / (1 + decay * step); 0 turns it off."
+    )
+    clipnorm: NotNegative = Field(
+        description="Largest norm of the gradient of a single variable; 0 turns clipping off."
+    )
+    global_clipnorm: NotNegative = Field(
+        description="Largest norm of the whole gradient; 0 turns clipping off. Excludes clipnorm."
+    )
     schedule: Literal["constant", "cosine", "plateau"] = Field(
-        description="Learning rate over the epochs: constant, falling along a cosine, or reduced when the monitored score stops improving."
+        description=(
+            "Learning rate over the epochs: constant, falling along a cosine, or reduced when the monitored"
+            " score stops improving."
+        )
     )
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = used_when(
-        {"schedule": "plateau"}, description="Factor by which the learning rate is multiplied on a plateau, in (0, 1)."
+        {"schedule": "plateau"},
+        description="Factor by which the learning rate is multiplied on a plateau, in (0, 1).",
     )
     plateau_patience: Count = used_when(
-        {"schedule": "plateau"}, description="Epochs without a better monitored score before the learning rate is reduced."
+        {"schedule": "plateau"},
+        description="Epochs without a better monitored score before the learning rate is reduced.",
     )
 
     @model_validator(mode="after")
     def _one_clipping(self) -> Self:
         if self.clipnorm and self.global_clipnorm:
-            raise ValueError(f"only one of clipnorm and global_clipnorm may be above 0, but got {self.clipnorm} and {self.global_clipnorm}")
+            raise ValueError(
+                f"only one of clipnorm and global_clipnorm may be above 0, but got {self.clipnorm} and"
+                f" {self.global_clipnorm}"
+            )
         return self
 
 
 class Training(Table):
     epochs: Count = Field(description="Number of passes over the train side.")
     batch_size: Count = Field(description="Clips per optimizer step.")
-    monitor: str = Field(description='Validation score that names the best epoch, whose weights are kept, such as "validation/loss".')
-    monitor_direction: Literal["minimize", "maximize"] = Field(description="Whether the monitored score is to be minimized or maximized.")
+    monitor: str = Field(
+        description=(
+            'Validation score that names the best epoch, whose weights are kept, such as "validation/loss".'
+        )
+    )
+    monitor_direction: Literal["minimize", "maximize"] = Field(
+        description="Whether the monitored score is to be minimized or maximized."
+    )
     patience: Annotated[int, Field(ge=0)] = Field(
-        description="Epochs without a better monitored score before the training ends early; 0 never ends it early."
+        description=(
+            "Epochs without a better monitored score before the training ends early; 0 never ends it early."
+        )
     )
 
     @model_validator(mode="after")
     def _monitor_is_validation(self) -> Self:
         if not self.monitor.startswith("validation/"):
-            raise ValueError(f'monitor must be a validation score such as "validation/loss", but got "{self.monitor}"')
+            raise ValueError(
+                f'monitor must be a validation score such as "validation/loss", but got "{self.monitor}"'
+            )
         return self
 
 
 class Limits(Table):
     """What one training may take before it is ended; no part of what is trained."""
 
-    seconds: Positive = Field(description="Longest duration of one training, in seconds; a longer one is stopped and counts as failed.")
+    seconds: Positive = Field(
+        description=(
+            "Longest duration of one training, in seconds; a longer one is stopped and counts as failed."
+        )
+    )
     memory_megabytes: Count = Field(
-        description="Largest memory of one training, in megabytes; a larger one is stopped and counts as failed."
+        description=(
+            "Largest memory of one training, in megabytes; a larger one is stopped and counts as failed."
+        )
     )
 
 
 class Experiment(Table):
     """Keys at the top of every experiment file."""
 
-    model: str = Field(description="Family: a folder of audiomtl/families, or with a dot in its name a package outside the project.")
+    model: str = Field(
+        description=(
+            "Family: a folder of audiomtl/families, or with a dot in its name a package outside the project."
+        )
+    )
     description: str = Field(description="What the experiment is, in one sentence.")
     seeds: Annotated[tuple[int, ...], Strict(False), Field(min_length=1)] = Field(
         description="Seeds of the trainings whose scores are reported; all different."
@@ -147,6 +211,7 @@ class Experiment(Table):
     def _choose_and_report_apart(self) -> Self:
         if self.study_seed in self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(
-                f"study_seed must be none of seeds, and seeds must differ, but got study_seed={self.study_seed}, seeds={list(self.seeds)}"
+                "study_seed must be none of seeds, and seeds must differ, but got"
+                f" study_seed={self.study_seed}, seeds={list(self.seeds)}"
             )
         return self

@@ -1,7 +1,8 @@
 """Settings of a study: one search space and one budget over one experiment.
 
-Unlike an experiment file, a study file has a few optional keys (``ablation``, ``log``, ``step``, ``when``): absent means off. It is judged
-either by one score, ``metric`` and ``direction``, or by several at once, the lists ``metrics`` and ``directions``.
+Unlike an experiment file, a study file has a few optional keys (``ablation``, ``log``, ``step``, ``when``):
+absent means off. It is judged either by one score, ``metric`` and ``direction``, or by several at once, the
+lists ``metrics`` and ``directions``.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -14,18 +15,27 @@ Number = int | float
 
 
 class Dimension(Table):
-    """One swept setting: ``{ low, high, log, step }`` or ``{ choices }``; ``when`` makes it conditional on other settings.
+    """One swept setting: ``{ low, high, log, step }`` or ``{ choices }``; ``when`` makes it conditional on
+    other settings.
 
     Whole numbers for ``low`` and ``high`` sweep whole numbers. Choices may be lists.
     """
 
     low: Number | None = Field(None, description="Lower end of the range.")
     high: Number | None = Field(None, description="Upper end of the range.")
-    log: bool = Field(False, description="Whether the range is sampled logarithmically; needs low > 0. Default false.")
-    step: Number | None = Field(None, description="Distance between sampled values; high must be low and a number of steps. Default: none.")
+    log: bool = Field(
+        False, description="Whether the range is sampled logarithmically; needs low > 0. Default false."
+    )
+    step: Number | None = Field(
+        None,
+        description="Distance between sampled values; high must be low and a number of steps. Default: none.",
+    )
     choices: list[Any] | None = Field(None, description="Values to choose from, instead of a range.")
     when: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
-        {}, description="Setting paths and lists of their values under which this setting is swept. Default: always."
+        {},
+        description=(
+            "Setting paths and lists of their values under which this setting is swept. Default: always."
+        ),
     )
 
     @model_validator(mode="after")
@@ -45,7 +55,9 @@ class Dimension(Table):
         if self.step is not None and self.step <= 0:
             raise ValueError(f"step must be above 0, but got step={self.step}")
         if self.step is not None and not _whole((self.high - self.low) / self.step):
-            raise ValueError(f"high must be low and some steps, but got low={self.low}, high={self.high}, step={self.step}")
+            raise ValueError(
+                f"high must be low and some steps, but got low={self.low}, high={self.high}, step={self.step}"
+            )
         return self
 
     @property
@@ -73,9 +85,15 @@ class Dimension(Table):
         if self.choices is not None:
             return value in self.choices
         assert self.low is not None and self.high is not None
-        if isinstance(value, bool) or not isinstance(value, int | float) or (self.whole and not isinstance(value, int)):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or (self.whole and not isinstance(value, int))
+        ):
             return False
-        return self.low <= value <= self.high and (self.step is None or _whole((value - self.low) / self.step))
+        return self.low <= value <= self.high and (
+            self.step is None or _whole((value - self.low) / self.step)
+        )
 
 
 Direction = Literal["minimize", "maximize"]
@@ -84,48 +102,67 @@ Direction = Literal["minimize", "maximize"]
 class Study(Table):
     """One study file.
 
-    Trials are stopped early by asynchronous successive halving on the one score ``prune_on``, also where several metrics judge. There a
-    trial goes on as well, whatever its ``prune_on``, as long as no other one that came to the same epoch beats it in every metric: it may
-    belong to the Pareto front.
+    Trials are stopped early by asynchronous successive halving on the one score ``prune_on``, also where
+    several metrics judge. There a trial goes on as well, whatever its ``prune_on``, as long as no other one
+    that came to the same epoch beats it in every metric: it may belong to the Pareto front.
     """
 
     experiment: str = Field(description="Experiment that is swept: a file in experiments/, without .toml.")
-    ablation: str = Field("", description="Ablation of the experiment that is swept in its place. Default: none.")
+    ablation: str = Field(
+        "", description="Ablation of the experiment that is swept in its place. Default: none."
+    )
     description: str = Field(description="What the study asks, in one sentence.")
     metric: str | None = Field(None, description="Validation score at the best epoch that judges a trial.")
     direction: Direction | None = Field(None, description="Whether metric is to be minimized or maximized.")
-    metrics: list[str] | None = Field(None, description="Several scores in place of metric; the result is a Pareto front.")
+    metrics: list[str] | None = Field(
+        None, description="Several scores in place of metric; the result is a Pareto front."
+    )
     directions: list[Direction] | None = Field(None, description="Direction of each of metrics.")
     prune_on: str = Field(description="Score of each epoch by which successive halving stops trials early.")
     prune_direction: Direction = Field(description="Whether prune_on is to be minimized or maximized.")
     prune_after_epochs: Count = Field(description="Number of epochs before which no trial is stopped.")
     trials: Count = Field(description="Total number of trials, over all restarts.")
     sampler_seed: int = Field(description="Seed of the sampler.")
-    search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(description="Setting paths and their ranges or choices.")
+    search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(
+        description="Setting paths and their ranges or choices."
+    )
 
     @model_validator(mode="after")
     def _one_metric_or_several(self) -> Self:
         one, several = (self.metric, self.direction), (self.metrics, self.directions)
         if one == several == (None, None):
-            raise ValueError("metric is missing: give metric and direction, or the lists metrics and directions")
+            raise ValueError(
+                "metric is missing: give metric and direction, or the lists metrics and directions"
+            )
         if one != (None, None) and several != (None, None):
-            raise ValueError("metric and metrics exclude each other: give metric and direction, or the lists metrics and directions")
+            raise ValueError(
+                "metric and metrics exclude each other: give metric and direction, or the lists metrics and"
+                " directions"
+            )
         for name, direction in (("metric", "direction"), ("metrics", "directions")):
             if (getattr(self, name) is None) != (getattr(self, direction) is None):
                 given, lacking = (direction, name) if getattr(self, name) is None else (name, direction)
                 raise ValueError(f"{lacking} is missing: {given} needs it")
         if self.metrics is not None and self.directions is not None:
             if len(self.metrics) < 2 or len(set(self.metrics)) < len(self.metrics):
-                raise ValueError(f"metrics must be two or more different scores, but got {self.metrics}; one score alone is a metric")
+                raise ValueError(
+                    f"metrics must be two or more different scores, but got {self.metrics}; one score alone"
+                    " is a metric"
+                )
             if len(self.directions) != len(self.metrics):
-                raise ValueError(f"directions must be one for each of the {len(self.metrics)} metrics, but got {len(self.directions)}")
+                raise ValueError(
+                    f"directions must be one for each of the {len(self.metrics)} metrics, but got"
+                    f" {len(self.directions)}"
+                )
         return self
 
     @model_validator(mode="after")
     def _judged_on_validation(self) -> Self:
         for (name, score), _ in self.judges():
             if not score.startswith("validation/"):
-                raise ValueError(f'{name} must be a validation score such as "validation/loss", but got "{score}"')
+                raise ValueError(
+                    f'{name} must be a validation score such as "validation/loss", but got "{score}"'
+                )
         return self
 
     @property
@@ -136,18 +173,24 @@ class Study(Table):
         return dict(zip(self.metrics or (), self.directions or (), strict=True))
 
     def judges(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-        """Every score that judges or prunes: (its setting path, score), (setting path of its direction, direction)."""
+        """Every score that judges or prunes: (its setting path, score), (setting path of its direction,
+        direction).
+        """
         several = self.metrics is not None
         named = [
-            ((f"metrics[{index}]", score), (f"directions[{index}]", direction))
-            if several
-            else (("metric", score), ("direction", direction))
+            (
+                ((f"metrics[{index}]", score), (f"directions[{index}]", direction))
+                if several
+                else (("metric", score), ("direction", direction))
+            )
             for index, (score, direction) in enumerate(self.objectives.items())
         ]
         return [*named, (("prune_on", self.prune_on), ("prune_direction", self.prune_direction))]
 
     def told(self, *less: str) -> dict[str, Any]:
-        """The file's content as plain values, without the form of judging that it does not use and without the keys in ``less``."""
+        """The file's content as plain values, without the form of judging that it does not use and
+        without the keys in ``less``.
+        """
         unused = {"metric", "direction"} if self.metrics is not None else {"metrics", "directions"}
         return self.model_dump(exclude={*less, *unused})
 

@@ -1,11 +1,12 @@
 """The base of every settings table, the types of its fields, and fields that only some kinds use.
 
-Conventions: every table is frozen, forbids unknown keys and converts nothing ("1" is no number). A key that the chosen kinds use has no
-default, so that a file is the whole record; one that they do not use may be left out, and is None then. Units stand in the names:
-``_seconds``, ``_hz``, ``_db``. A count of samples or frames says so.
+Conventions: every table is frozen, forbids unknown keys and converts nothing ("1" is no number). A key that
+the chosen kinds use has no default, so that a file is the whole record; one that they do not use may be left
+out, and is None then. Units stand in the names: ``_seconds``, ``_hz``, ``_db``. A count of samples or frames
+says so.
 
-Contents: `Table`, `used_when`, `conditions_of`, `uses`, `used_values`, `ABOVE_0`; the types `Strings`, `Integers`, `Count`, `Positive`,
-`NotNegative`, `Share`.
+Contents: `Table`, `used_when`, `conditions_of`, `uses`, `used_values`, `ABOVE_0`; the types `Strings`,
+`Integers`, `Count`, `Positive`, `NotNegative`, `Share`.
 """
 
 import json
@@ -33,8 +34,9 @@ def used_when(*conditions: Condition, description: str) -> Any:
 
     Parameters
     ----------
-    conditions : each ``{setting: value}`` or ``{setting: (value, value)}``; all settings in one must have such a value. A setting is one of
-        the field's own table (``"name"``), or with its whole path one of another (``"head.kind"``).
+    conditions : each ``{setting: value}`` or ``{setting: (value, value)}``; all settings in one must have
+        such a value. A setting is one of the field's own table (``"name"``), or with its whole path one of
+        another (``"head.kind"``).
     """
     return Field(None, description=description, json_schema_extra={"used_when": list(conditions)})  # type: ignore[arg-type]
 
@@ -53,7 +55,9 @@ def uses(table: BaseModel, name: str, whole: BaseModel) -> str:
     whole : the settings of which the table is a part.
     """
     for condition in conditions_of(type(table).model_fields[name]):
-        values = {path: _value(table if path in type(table).model_fields else whole, path) for path in condition}
+        values = {
+            path: _value(table if path in type(table).model_fields else whole, path) for path in condition
+        }
         if all(_meets(values[path], wanted) for path, wanted in condition.items()):
             return ", ".join(f"{path} = {json.dumps(value)}" for path, value in values.items())
     return ""
@@ -80,7 +84,9 @@ class Table(BaseModel):
     def _used_keys_are_given(self) -> Self:
         for path, table, name in _fields(self):
             if getattr(table, name) is None and (reason := uses(table, name, self)):
-                raise PydanticCustomError("needed", "it is needed with {reason}", {"path": path, "reason": reason})
+                raise PydanticCustomError(
+                    "needed", "it is needed with {reason}", {"path": path, "reason": reason}
+                )
         return self
 
 
@@ -89,7 +95,11 @@ def _fields(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, BaseModel
     for name in type(table).model_fields:
         yield f"{prefix}{name}", table, name
         value = getattr(table, name)
-        tables = {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
+        tables = (
+            {f"{name}.{key}": inner for key, inner in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
         for place, inner in tables.items():
             if isinstance(inner, Table):
                 yield from _fields(inner, f"{prefix}{place}.")

@@ -1,4 +1,5 @@
-"""TOML text to plain tables and back: read, flatten to setting paths, override by path, edit in place with everything else kept.
+"""TOML text to plain tables and back: read, flatten to setting paths, override by path, edit in place with
+everything else kept.
 
 Contents: `read`, `write`, `flatten`, `override`, `edit`, `as_toml`, `toml_value`.
 """
@@ -21,19 +22,24 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    UserError : not readable, not UTF-8, a byte order mark, not valid TOML (with line and column), a number that is not finite.
+    UserError : not readable, not UTF-8, a byte order mark, not valid TOML (with line and column), a number
+        that is not finite.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if data.startswith(b"\xef\xbb\xbf"):
-        raise UserError(f"{path}: line 1, column 1: starts with a byte order mark: save the file as UTF-8 without one")
+        raise UserError(
+            f"{path}: line 1, column 1: starts with a byte order mark: save the file as UTF-8 without one"
+        )
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}: line {line}: byte 0x{data[error.start]:02x} is not UTF-8: save the file as UTF-8") from None
+        raise UserError(
+            f"{path}: line {line}: byte 0x{data[error.start]:02x} is not UTF-8: save the file as UTF-8"
+        ) from None
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -51,11 +57,20 @@ def _syntax(message: str, text: str) -> str:
         return f"not valid TOML: {message}"
     what, line, column = found.groups()
     what = re.sub(r"Cannot overwrite a value", "this key is given twice", what)
-    what = re.sub(r"Cannot declare \((.*?),?\) twice", lambda table: f"the table {table[1].replace(chr(39), '')} is given twice", what)
-    what = what.replace("Invalid value", "no value that TOML knows: text needs quotes, true and false are lower case")
+    what = re.sub(
+        r"Cannot declare \((.*?),?\) twice",
+        lambda table: f"the table {table[1].replace(chr(39), '')} is given twice",
+        what,
+    )
+    what = what.replace(
+        "Invalid value", "no value that TOML knows: text needs quotes, true and false are lower case"
+    )
     if not line:
         return f"end of the file: not valid TOML: {what}"
-    return f"line {line}, column {column}: not valid TOML: {what}: {show(text.splitlines()[int(line) - 1].strip())}"
+    return (
+        f"line {line}, column {column}: not valid TOML: {what}:"
+        f" {show(text.splitlines()[int(line) - 1].strip())}"
+    )
 
 
 def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
@@ -101,8 +116,8 @@ def edit(text: str, values: Mapping[str, Any], table: str = "") -> str:
 
     Parameters
     ----------
-    table : setting paths are read in this table (``ablation.adam``) and, where they are not there yet, added to it as dotted keys, one
-        per line; ``""`` stands for the settings themselves.
+    table : setting paths are read in this table (``ablation.adam``) and, where they are not there yet, added
+        to it as dotted keys, one per line; ``""`` stands for the settings themselves.
 
     Raises
     ------
@@ -111,10 +126,15 @@ def edit(text: str, values: Mapping[str, Any], table: str = "") -> str:
     prefix = f"{table}." if table else ""
     for path, value in sorted(values.items()):
         wanted = override(tomllib.loads(text), {f"{prefix}{path}": value})
-        candidates = (one for make in (_replaced, _inserted) for one in make(text, prefix + path, value, len(prefix)))
+        candidates = (
+            one for make in (_replaced, _inserted) for one in make(text, prefix + path, value, len(prefix))
+        )
         new = next((one for one in candidates if _reads_as(one, wanted)), None)
         if new is None:
-            raise UserError(f"{prefix}{path} = {toml_value(value)}: found no place for this line: write it into the file by hand")
+            raise UserError(
+                f"{prefix}{path} = {toml_value(value)}: found no place for this line: write it into the file"
+                " by hand"
+            )
         text = new
     return text
 
@@ -144,18 +164,34 @@ def _replaced(text: str, path: str, value: Any, _: int) -> Iterator[str]:
 
 
 def _inserted(text: str, path: str, value: Any, least: int) -> Iterator[str]:
-    """The text with ``path`` as a new line, the best place first: below its siblings, else last in its table, innermost table first."""
+    """The text with ``path`` as a new line, the best place first: below its siblings, else last in its
+    table, innermost table first.
+    """
     lines = text.splitlines(keepends=True)
     end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
-    headers = [index for index, line in enumerate(lines) if re.fullmatch(r"\s*\[[^,]*\]\s*(#.*)?", line.rstrip())]
+    headers = [
+        index for index, line in enumerate(lines) if re.fullmatch(r"\s*\[[^,]*\]\s*(#.*)?", line.rstrip())
+    ]
     parts = path.split(".")
     for split in range(len(parts) - 1, -1, -1):
         wanted, key = ".".join(parts[:split]), ".".join(parts[split:])
-        starts = [index for index in headers if re.fullmatch(rf"\s*\[\s*{re.escape(wanted)}\s*\]\s*(#.*)?", lines[index].rstrip())]
+        starts = [
+            index
+            for index in headers
+            if re.fullmatch(rf"\s*\[\s*{re.escape(wanted)}\s*\]\s*(#.*)?", lines[index].rstrip())
+        ]
         for start in starts if wanted else [-1]:
             stop = next((index for index in headers if index > start), len(lines))
-            body = [index for index in range(start + 1, stop) if lines[index].strip() and not lines[index].lstrip().startswith("#")]
-            siblings = [index for index in body if "." in key and lines[index].lstrip().startswith(f"{key.rpartition('.')[0]}.")]
+            body = [
+                index
+                for index in range(start + 1, stop)
+                if lines[index].strip() and not lines[index].lstrip().startswith("#")
+            ]
+            siblings = [
+                index
+                for index in body
+                if "." in key and lines[index].lstrip().startswith(f"{key.rpartition('.')[0]}.")
+            ]
             for place in (*siblings[-1:], *body[-1:], start):
                 before = lines[: place + 1]
                 if before and not before[-1].endswith("\n"):
@@ -179,7 +215,10 @@ def toml_value(value: Any) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file in one step: it is the old or the new one, never half of either; line ends stay as they are in ``text``."""
+    """Replace a file in one step: it is the old or the new one, never half of either.
+
+    Line ends stay as they are in ``text``.
+    """
     with replacing(path, sync=False) as file:
         file.write(text.encode("utf-8"))
 

@@ -1,4 +1,5 @@
-"""What `mlflow models serve` runs: the exported SavedModel, asked with one waveform. It needs tensorflow and numpy, not audiomtl.
+"""What `mlflow models serve` runs: the exported SavedModel, asked with one waveform. It needs tensorflow and
+numpy, not audiomtl.
 
 Request: {"inputs": [0.0, 0.1, ...]}, samples of one mono waveform at 16 kHz in [-1, 1], 0.1 to 60 s.
 Answer: {"predictions": {"classifier": [probabilities], "class_names": [names], "predicted": name}}
@@ -20,7 +21,11 @@ class WaveformClassifier(PythonModel):
     def predict(self, context, model_input, params=None):
         waveform = tf.constant(np.asarray(model_input, np.float32).reshape(-1))
         probabilities = self.model.signatures["serving_default"](waveform=waveform)["classifier"].numpy()
-        return {"classifier": probabilities.tolist(), "class_names": self.names, "predicted": self.names[int(probabilities.argmax())]}
+        return {
+            "classifier": probabilities.tolist(),
+            "class_names": self.names,
+            "predicted": self.names[int(probabilities.argmax())],
+        }
 
 
 mlflow.models.set_model(WaveformClassifier())

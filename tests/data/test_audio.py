@@ -26,7 +26,9 @@ FORMATS = [  # suffix, subtype, largest error
 
 
 @pytest.mark.parametrize(("suffix", "subtype", "error"), FORMATS)
-def test_load_reads_every_format(tmp_path: Path, sine_440: np.ndarray, suffix: str, subtype: str, error: float) -> None:
+def test_load_reads_every_format(
+    tmp_path: Path, sine_440: np.ndarray, suffix: str, subtype: str, error: float
+) -> None:
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, sine_440, RATE, subtype=subtype)
     y = audio.load(path, sample_rate=RATE)
@@ -36,8 +38,12 @@ def test_load_reads_every_format(tmp_path: Path, sine_440: np.ndarray, suffix: s
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), [row[:2] for row in FORMATS])
-@pytest.mark.parametrize("start", [1, 4800, 60000])  # at 60000 plain seeking gives wrong samples in OGG and in MP3
-def test_part_of_a_file_is_the_slice_of_the_whole(tmp_path: Path, chirp: np.ndarray, suffix: str, subtype: str, start: int) -> None:
+@pytest.mark.parametrize(
+    "start", [1, 4800, 60000]
+)  # at 60000 plain seeking gives wrong samples in OGG and in MP3
+def test_part_of_a_file_is_the_slice_of_the_whole(
+    tmp_path: Path, chirp: np.ndarray, suffix: str, subtype: str, start: int
+) -> None:
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, np.tile(chirp, 5), RATE, subtype=subtype)
     whole = audio.load(path, sample_rate=None)
@@ -47,7 +53,9 @@ def test_part_of_a_file_is_the_slice_of_the_whole(tmp_path: Path, chirp: np.ndar
     assert np.array_equal(audio.load(path, sample_rate=None, duration_seconds=9.0), whole)
 
 
-def test_part_of_a_file_decodes_no_more_than_the_part(tmp_path: Path, chirp: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_part_of_a_file_decodes_no_more_than_the_part(
+    tmp_path: Path, chirp: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     decoded = []
 
     class Counting(soundfile.SoundFile):
@@ -79,9 +87,17 @@ def test_resampled_sine_is_the_sine_at_the_new_rate(tmp_path: Path, rate: int) -
 
 @pytest.mark.parametrize(
     ("samples", "rate", "new_rate", "expected"),
-    [(44101, 44100, 16000, 16000), (44102, 44100, 16000, 16001), (5, 16000, 44100, 14), (3, 16000, 8000, 2), (1, 44100, 16000, 1)],
+    [
+        (44101, 44100, 16000, 16000),
+        (44102, 44100, 16000, 16001),
+        (5, 16000, 44100, 14),
+        (3, 16000, 8000, 2),
+        (1, 44100, 16000, 1),
+    ],
 )
-def test_length_after_resampling_is_rounded_half_up(tmp_path: Path, samples: int, rate: int, new_rate: int, expected: int) -> None:
+def test_length_after_resampling_is_rounded_half_up(
+    tmp_path: Path, samples: int, rate: int, new_rate: int, expected: int
+) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(samples), rate)
     assert len(audio.load(tmp_path / "a.wav", sample_rate=new_rate)) == expected
 
@@ -94,7 +110,9 @@ def test_full_scale_is_kept_and_overshoot_clipped(tmp_path: Path) -> None:
     assert np.abs(audio.load(tmp_path / "b.wav", sample_rate=RATE)).max() == 1.0
 
 
-def test_save_and_load_return_the_nearest_16_bit_value_and_the_same_bytes(tmp_path: Path, noise: np.ndarray) -> None:
+def test_save_and_load_return_the_nearest_16_bit_value_and_the_same_bytes(
+    tmp_path: Path, noise: np.ndarray
+) -> None:
     y = np.concatenate([noise, np.array([1.0, -1.0, 0.0], dtype=np.float32)])
     audio.save(tmp_path / "a.wav", y, sample_rate=RATE)
     audio.save(tmp_path / "b.wav", y, sample_rate=RATE)
@@ -148,7 +166,9 @@ def _damaged(folder: Path, what: str) -> Path:
         ("second", {"sample_rate": 0}, "at least 1 Hz"),
     ],
 )
-def test_load_refuses_in_one_line_that_names_the_file(tmp_path: Path, what: str, arguments: dict, text: str) -> None:
+def test_load_refuses_in_one_line_that_names_the_file(
+    tmp_path: Path, what: str, arguments: dict, text: str
+) -> None:
     path = _damaged(tmp_path, what)
     with pytest.raises(UserError) as error:
         audio.load(path, **{"sample_rate": RATE, **arguments})

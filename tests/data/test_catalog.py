@@ -21,7 +21,14 @@ def table(folder: Path) -> pd.DataFrame:
         paths = {kind: str(folder / f"{kind}_{number}.wav") for kind in ("mix", "vocals", "bass", "drums")}
         stems = [paths["bass"], paths["drums"]]
         rows.append(
-            {"clip_id": f"c{number}", "path": paths["mix"], "vocals_path": paths["vocals"], "stems": stems, "label": "a", "age": 3.0}
+            {
+                "clip_id": f"c{number}",
+                "path": paths["mix"],
+                "vocals_path": paths["vocals"],
+                "stems": stems,
+                "label": "a",
+                "age": 3.0,
+            }
         )
     return pd.DataFrame(rows)
 

@@ -1,4 +1,6 @@
-"""EmoDB: a made-up data set in the published layout for every odd case, and the real one where `AUDIOMTL_DATA` has it."""
+"""EmoDB: a made-up data set in the published layout for every odd case, and the real one where
+`AUDIOMTL_DATA` has it.
+"""
 
 import os
 from itertools import pairwise
@@ -25,9 +27,17 @@ def add_clip(root: Path, stem: str, labels: str, *, ending: str = "xx", header: 
     """One second of a 220 Hz tone and its label file; `labels` is "0.1 t, 0.2 !t" (colour -1 is put in)."""
     for name in ("wav", "lablaut"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    soundfile.write(root / "wav" / f"{stem}.wav", 0.1 * np.sin(2 * np.pi * 220 * np.arange(16000) / 16000), 16000)
-    lines = [f"    {time}   -1 {label}" for time, _, label in (entry.lstrip(" ").partition(" ") for entry in labels.split(",")) if time]
-    (root / "lablaut" / f"{stem}{ending}.lablaut").write_text(header + "\n".join(lines) + "\n", encoding="latin-1")
+    soundfile.write(
+        root / "wav" / f"{stem}.wav", 0.1 * np.sin(2 * np.pi * 220 * np.arange(16000) / 16000), 16000
+    )
+    lines = [
+        f"    {time}   -1 {label}"
+        for time, _, label in (entry.lstrip(" ").partition(" ") for entry in labels.split(","))
+        if time
+    ]
+    (root / "lablaut" / f"{stem}{ending}.lablaut").write_text(
+        header + "\n".join(lines) + "\n", encoding="latin-1"
+    )
 
 
 def segments(root: Path, labels: str) -> list[tuple[str, float, float]]:
@@ -75,13 +85,19 @@ def test_columns_groups_and_order(tmp_path):
 
 
 def test_colour_125_and_a_tab_after_the_colour_are_read(tmp_path):
-    add_clip(tmp_path, "03a01Fa", "0.9 .", header=HEADER + "  0.1  125 a\t+na\n  0.2   -1\t-tie\n  0.3 125 s\n")
+    add_clip(
+        tmp_path, "03a01Fa", "0.9 .", header=HEADER + "  0.1  125 a\t+na\n  0.2   -1\t-tie\n  0.3 125 s\n"
+    )
     assert emodb.clips(SETTINGS, tmp_path).phones[0] == ["_", "a", "s", "_"]
 
 
 def test_absent_data_names_folder_content_and_source(tmp_path):
     with pytest.raises(
-        MissingData, match=r"emodb: put its folders wav/ .* and lablaut/ .* there; published at http://emodb\.bilderbar\.info"
+        MissingData,
+        match=(
+            r"emodb: put its folders wav/ .* and lablaut/ .* there; published at"
+            r" http://emodb\.bilderbar\.info"
+        ),
     ):
         emodb.clips(SETTINGS, tmp_path)
 
@@ -106,7 +122,11 @@ def test_every_broken_clip_is_listed_at_once(tmp_path):
     with pytest.raises(UserError) as caught:
         emodb.clips(SETTINGS, tmp_path)
     message = str(caught.value)
-    assert "\n" not in message and "10 clips" in message and "03a01Fa" not in message.split("published: ")[1].split("strange")[0]
+    assert (
+        "\n" not in message
+        and "10 clips" in message
+        and "03a01Fa" not in message.split("published: ")[1].split("strange")[0]
+    )
     for reason in (
         "lablaut/03a01Naxx.lablaut line 7: unknown label 'qq'",
         "lablaut/03a01Nbxx.lablaut: the last label, and no other, must be '.'",
@@ -144,14 +164,24 @@ def test_the_mapping_is_closed():
 def table(*rows: tuple[str, str, str]) -> pd.DataFrame:
     """Clips (speaker, sentence, phones as one word; "_" is the pause)."""
     return pd.DataFrame(
-        [{"clip_id": f"{i}", "speaker": s, "sentence": t, "phones": list(p)} for i, (s, t, p) in enumerate(rows)],
+        [
+            {"clip_id": f"{i}", "speaker": s, "sentence": t, "phones": list(p)}
+            for i, (s, t, p) in enumerate(rows)
+        ],
         columns=["clip_id", "speaker", "sentence", "phones"],
     )
 
 
 def test_copy_baseline_averages_the_other_speakers():
-    clips = table(("03", "a", "_abcd_"), ("03", "a", "abcdef"), ("08", "a", "ab_cd"), ("09", "a", "abxy"), ("09", "b", "zzzz"))
-    # clip 0 against "abcd" (0 edits) and "abxy" (2): mean 1 of 4 phones; its speaker's other clip and the other sentence count for nothing
+    clips = table(
+        ("03", "a", "_abcd_"),
+        ("03", "a", "abcdef"),
+        ("08", "a", "ab_cd"),
+        ("09", "a", "abxy"),
+        ("09", "b", "zzzz"),
+    )
+    # clip 0 against "abcd" (0 edits) and "abxy" (2): mean 1 of 4 phones; its speaker's other clip and the
+    # other sentence count for nothing
     assert emodb.copy_baseline(clips, clips.iloc[:1]) == pytest.approx(1 / 4)
     # clip 2 against "abcd" (0), "abcdef" (2), "abxy" (2): 4/3 of 4 phones
     assert emodb.copy_baseline(clips, clips.iloc[[0, 2]]) == pytest.approx((1 + 4 / 3) / 8)
@@ -174,7 +204,9 @@ def real() -> Path:
 def test_real_clips_are_whole(real):
     clips = emodb.clips(SETTINGS, real)
     assert len(clips) >= 242 and clips.clip_id.is_unique and clips.clip_id.is_monotonic_increasing
-    for clip, seconds, phones, starts, ends in clips[["clip_id", "seconds", "phones", "starts", "ends"]].to_numpy():
+    for clip, seconds, phones, starts, ends in clips[
+        ["clip_id", "seconds", "phones", "starts", "ends"]
+    ].to_numpy():
         assert len(phones) == len(starts) == len(ends) > 5
         assert starts[0] == 0 and ends[-1] == seconds and starts[1:] == ends[:-1]
         assert all(a < b for a, b in pairwise([*starts, seconds])), clip
@@ -185,18 +217,35 @@ def test_real_clips_are_whole(real):
 def test_real_onsets_of_one_clip(real):
     clip = emodb.clips(SETTINGS, real).set_index("clip_id").loc["03a01Fa"]
     assert " ".join(clip.phones) == "_ t E l a p m l i t a f d I m aI s S X a N k _"
-    assert clip.starts[:9] == [0.0, 0.080109, 0.14437, 0.244223, 0.348031, 0.427091, 0.55166, 0.602575, 0.698978]
+    assert clip.starts[:9] == [
+        0.0,
+        0.080109,
+        0.14437,
+        0.244223,
+        0.348031,
+        0.427091,
+        0.55166,
+        0.602575,
+        0.698978,
+    ]
     assert clip.ends[-2:] == [1.84139, 1.89825]
 
 
 def test_real_times_are_onsets(real):
-    """Open vowels are far louder than voiceless stops, and the sound before the first label is silence; no other reading does that."""
+    """Open vowels are far louder than voiceless stops, and the sound before the first label is silence.
+
+    No other reading does that.
+    """
     power: dict[str, list[float]] = {"a": [], "k": [], "_": []}
-    for path, phones, starts, ends in emodb.clips(SETTINGS, real).head(40)[["path", "phones", "starts", "ends"]].to_numpy():
+    for path, phones, starts, ends in (
+        emodb.clips(SETTINGS, real).head(40)[["path", "phones", "starts", "ends"]].to_numpy()
+    ):
         y, rate = soundfile.read(path)
         for phone, start, end in zip(phones, starts, ends, strict=True):
             if phone in power and (phone != "_" or start == 0):
-                power[phone].append(10 * np.log10(np.mean(y[int(start * rate) : int(end * rate)] ** 2) + 1e-10))
+                power[phone].append(
+                    10 * np.log10(np.mean(y[int(start * rate) : int(end * rate)] ** 2) + 1e-10)
+                )
     assert np.median(power["a"]) > np.median(power["k"]) + 8
     assert np.median(power["k"]) > np.median(power["_"]) + 8
 
@@ -219,7 +268,11 @@ def test_real_copy_baseline_is_low(real):
 def test_ctc_emodb_is_chosen_on_clips_that_no_seed_tests(real: Path) -> None:
     settings = config.load_experiment(EXPERIMENT).settings
     table = emodb.clips(settings.data, real)
-    chosen_on = set(protocols.divide(table, settings.data, settings.protocol, settings.study_seed).validation["clip_id"])
+    chosen_on = set(
+        protocols.divide(table, settings.data, settings.protocol, settings.study_seed).validation["clip_id"]
+    )
     assert len(chosen_on) >= 5
     for seed in settings.seeds:
-        assert not chosen_on & set(protocols.divide(table, settings.data, settings.protocol, seed).test["clip_id"])
+        assert not chosen_on & set(
+            protocols.divide(table, settings.data, settings.protocol, seed).test["clip_id"]
+        )

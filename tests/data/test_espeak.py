@@ -10,12 +10,28 @@ from audiomtl.data.corpora import espeak
 from audiomtl.data.corpora.espeak import SAMPLE_RATE, Voice, speak
 from audiomtl.errors import UserError
 
-MAN, WOMAN = Voice("de+m3", 40, 50, 150), Voice("de+f2", 50, 60, 180)  # f2 has breath, which is random in espeak-ng
+MAN, WOMAN = (
+    Voice("de+m3", 40, 50, 150),
+    Voice("de+f2", 50, 60, 180),
+)  # f2 has breath, which is random in espeak-ng
 
 
 def test_phones_have_increasing_samples_inside_the_sound():
     (utterance,) = speak([(MAN, "Der Hund schläft.")])
-    assert [name.strip("ˈˌ") for name in utterance.phones if name] == ["d", "ɛ", "ɾ", "h", "ʊ", "n", "t", "ʃ", "l", "ɛ", "f", "t"]
+    assert [name.strip("ˈˌ") for name in utterance.phones if name] == [
+        "d",
+        "ɛ",
+        "ɾ",
+        "h",
+        "ʊ",
+        "n",
+        "t",
+        "ʃ",
+        "l",
+        "ɛ",
+        "f",
+        "t",
+    ]
     assert (np.diff(utterance.starts) >= 0).all()
     assert 0.5 * SAMPLE_RATE < utterance.starts[-1] <= len(utterance.samples) < 3 * SAMPLE_RATE
     assert utterance.samples.dtype == np.int16 and np.abs(utterance.samples.astype(int)).max() > 1000
@@ -24,7 +40,9 @@ def test_phones_have_increasing_samples_inside_the_sound():
 def test_an_utterance_is_the_same_whatever_was_spoken_before():
     wanted = (WOMAN, "Das Kind lacht leise.")
     alone = next(speak([wanted]))
-    others = list(speak([(MAN, "Der Mann singt."), wanted, (Voice("de+Andy", 90, 9, 300), "Morgen!"), wanted]))
+    others = list(
+        speak([(MAN, "Der Mann singt."), wanted, (Voice("de+Andy", 90, 9, 300), "Morgen!"), wanted])
+    )
     for utterance in (others[1], others[3]):
         assert np.array_equal(utterance.samples, alone.samples)
         assert (utterance.phones, utterance.starts) == (alone.phones, alone.starts)

@@ -48,8 +48,21 @@ def test_stored_librosa_output_comes_back(kind: str, name: str, request: pytest.
 @pytest.mark.parametrize(
     "changes",
     [
-        {"sample_rate": 22050, "n_fft": 1024, "window_seconds": 0.0464, "hop_seconds": 0.0116, "bands": 64, "high_hz": 11025.0},
-        {"window_seconds": 0.032, "hop_seconds": 0.050, "low_hz": 125.0, "high_hz": 7500.0, "floor_db": -60.0},  # gaps between the windows
+        {
+            "sample_rate": 22050,
+            "n_fft": 1024,
+            "window_seconds": 0.0464,
+            "hop_seconds": 0.0116,
+            "bands": 64,
+            "high_hz": 11025.0,
+        },
+        {
+            "window_seconds": 0.032,
+            "hop_seconds": 0.050,
+            "low_hz": 125.0,
+            "high_hz": 7500.0,
+            "floor_db": -60.0,
+        },  # gaps between the windows
         {"n_fft": 511, "window_seconds": 0.02, "bands": 17},  # odd; a group of bands of its own
     ],
     ids=["22050 Hz", "wide hop", "odd"],
@@ -79,9 +92,16 @@ def test_librosa_agrees_now(kind: str, changes: dict, sound: np.ndarray) -> None
 
 @pytest.mark.parametrize(
     ("sample_rate", "n_fft", "bands", "low_hz", "high_hz"),
-    [(16000, 512, 40, 0.0, 8000.0), (44100, 2048, 128, 0.0, 22050.0), (16000, 1024, 64, 125.0, 7500.0), (16000, 512, 12, 1200.0, 8000.0)],
+    [
+        (16000, 512, 40, 0.0, 8000.0),
+        (44100, 2048, 128, 0.0, 22050.0),
+        (16000, 1024, 64, 125.0, 7500.0),
+        (16000, 512, 12, 1200.0, 8000.0),
+    ],
 )
-def test_mel_matrix_is_librosas(sample_rate: int, n_fft: int, bands: int, low_hz: float, high_hz: float) -> None:
+def test_mel_matrix_is_librosas(
+    sample_rate: int, n_fft: int, bands: int, low_hz: float, high_hz: float
+) -> None:
     expected = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=bands, fmin=low_hz, fmax=high_hz)
     assert np.abs(features.mel_matrix(sample_rate, n_fft, bands, low_hz, high_hz) - expected).max() < 1e-7
 
@@ -101,7 +121,9 @@ def test_a_louder_neighbour_changes_no_frame(sine_440: np.ndarray) -> None:
     settings = _settings()
     alone = features.extract(quiet, settings)
     followed = features.extract(np.concatenate([quiet, 1000 * quiet]), settings)
-    assert np.abs(followed[:98] - alone[:98]).max() < 1e-3  # dB; librosa's default top_db of 80 would raise the floor
+    assert (
+        np.abs(followed[:98] - alone[:98]).max() < 1e-3
+    )  # dB; librosa's default top_db of 80 would raise the floor
 
 
 def test_frame_t_is_centred_at_t_hops() -> None:
@@ -119,7 +141,9 @@ def test_silence_is_the_floor(silence: np.ndarray) -> None:
     assert cepstrum[0, 0] == pytest.approx(-70.0 * np.sqrt(40)) and np.abs(cepstrum[:, 1:]).max() < 1e-3
 
 
-@pytest.mark.parametrize("samples", [1, 159, 160, 161, 20481])  # 20481 / 160 = 128.006: one frame beyond a block of 128
+@pytest.mark.parametrize(
+    "samples", [1, 159, 160, 161, 20481]
+)  # 20481 / 160 = 128.006: one frame beyond a block of 128
 def test_every_length_gives_its_frames(samples: int) -> None:
     settings = _settings()
     extracted = features.extract(np.full(samples, 0.1, dtype=np.float32), settings)
@@ -134,14 +158,19 @@ def test_float64_and_strided_waveforms_give_the_same(noise: np.ndarray) -> None:
 
 
 def test_times_and_frames_are_inverse() -> None:
-    settings = _settings(sample_rate=22050, hop_seconds=0.0116, n_fft=1024, high_hz=11025.0)  # 256 samples, not 255.78
+    settings = _settings(
+        sample_rate=22050, hop_seconds=0.0116, n_fft=1024, high_hz=11025.0
+    )  # 256 samples, not 255.78
     times = features.frame_times(5000, settings)
     assert times[1] == 256 / 22050
     assert np.array_equal(features.frame_of(times, settings), np.arange(5000))
     assert np.array_equal(features.frame_of(times + 0.4 * times[1], settings), np.arange(5000))
 
 
-@pytest.mark.parametrize(("seconds", "frame"), [(0.0, 0), (0.0049, 0), (0.005, 1), (0.0149, 1), (0.015, 2), (0.025, 3), (1.005, 101)])
+@pytest.mark.parametrize(
+    ("seconds", "frame"),
+    [(0.0, 0), (0.0049, 0), (0.005, 1), (0.0149, 1), (0.015, 2), (0.025, 3), (1.005, 101)],
+)
 def test_halfway_is_the_later_frame(seconds: float, frame: int) -> None:
     assert features.frame_of(seconds, _settings()) == frame
 
@@ -151,12 +180,24 @@ def test_bands_without_bins_are_refused(noise: np.ndarray) -> None:
         features.extract(noise, _settings(bands=128, n_fft=256, window_seconds=0.016))
 
 
-@pytest.mark.parametrize("y", [np.zeros(0, np.float32), np.zeros((10, 2), np.float32), np.zeros(10, np.int16)], ids=["empty", "2-D", "int"])
+@pytest.mark.parametrize(
+    "y",
+    [np.zeros(0, np.float32), np.zeros((10, 2), np.float32), np.zeros(10, np.int16)],
+    ids=["empty", "2-D", "int"],
+)
 def test_what_is_no_waveform_is_refused(y: np.ndarray) -> None:
     with pytest.raises(ValueError, match="a waveform of shape"):
         features.extract(y, _settings())
 
 
 def test_import_takes_neither_librosa_nor_tensorflow() -> None:
-    code = "import sys, audiomtl.data.store, audiomtl.data.scaling; print({'librosa', 'numba', 'tensorflow', 'pandas'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+    code = (
+        "import sys, audiomtl.data.store, audiomtl.data.scaling; print({'librosa', 'numba', 'tensorflow',"
+        " 'pandas'} & set(sys.modules))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "set()"
+    )

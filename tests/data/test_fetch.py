@@ -22,7 +22,9 @@ def server(tmp_path):
         def log_message(self, *arguments) -> None:
             asked.append(self.path)
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))) as running:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
+    ) as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{running.server_port}/", folder, asked
@@ -32,7 +34,11 @@ def server(tmp_path):
 @pytest.fixture
 def published(monkeypatch) -> bytes:
     content = b"weights" * 1000
-    monkeypatch.setattr(fetch, "PUBLISHED", {"yamnet": ("http://127.0.0.1:9/", {"yamnet.h5": hashlib.sha256(content).hexdigest()})})
+    monkeypatch.setattr(
+        fetch,
+        "PUBLISHED",
+        {"yamnet": ("http://127.0.0.1:9/", {"yamnet.h5": hashlib.sha256(content).hexdigest()})},
+    )
     return content
 
 
@@ -67,7 +73,9 @@ def test_no_file_no_server_no_name(server, published, tmp_path) -> None:
     address, _, _ = server
     with pytest.raises(UserError, match=r"could not be fetched \(HTTPError\)"):
         fetch.fetch("yamnet", tmp_path, address)
-    with pytest.raises(UserError, match=r"could not be fetched \(ConnectionError\); without a network copy it to"):
+    with pytest.raises(
+        UserError, match=r"could not be fetched \(ConnectionError\); without a network copy it to"
+    ):
         fetch.fetch("yamnet", tmp_path)
     with pytest.raises(UserError, match="fetch yamnt: nothing of that name"):
         fetch.fetch("yamnt", tmp_path)

@@ -53,7 +53,18 @@ def made(tmp_path_factory):
 
 def test_table_is_sorted_whole_and_absolute(made):
     folder, table = made
-    assert list(table.columns) == ["clip_id", "path", "speaker", "sentence", "text", "seconds", "phones", "starts", "ends", "words"]
+    assert list(table.columns) == [
+        "clip_id",
+        "path",
+        "speaker",
+        "sentence",
+        "text",
+        "seconds",
+        "phones",
+        "starts",
+        "ends",
+        "words",
+    ]
     assert len(table) == 60 and table["clip_id"].is_monotonic_increasing and table["clip_id"].is_unique
     assert list(table.index) == list(range(60))
     assert all(Path(path).is_absolute() and Path(path).parent.parent == folder for path in table["path"])
@@ -89,7 +100,9 @@ def test_times_fit_the_sound(made):
             y = y / np.sqrt(np.mean(y**2))
             for phone, start, end in zip(row.phones, row.starts, row.ends, strict=True):
                 if phone == "_":
-                    start, end = (max(start, end - 0.04), end) if start == 0 else (start, min(end, start + 0.04))
+                    start, end = (
+                        (max(start, end - 0.04), end) if start == 0 else (start, min(end, start + 0.04))
+                    )
                 part = y[max(0, round((start + shift) * 16000)) : round((end + shift) * 16000)]
                 if len(part) < 160:
                     continue
@@ -97,8 +110,12 @@ def test_times_fit_the_sound(made):
                     levels[phone == "_"].append(10 * np.log10(np.mean(part**2) + 1e-9))
                 if phone in ("s", "ʃ", "a", "aː", "aɪ", "ɔ", "ə"):
                     power = np.abs(np.fft.rfft(part)) ** 2
-                    centroids[phone in "sʃ"].append(np.sum(power * np.fft.rfftfreq(len(part), 1 / 16000)) / np.sum(power))
-        return np.mean(levels[False]) - np.mean(levels[True]), np.median(centroids[True]) - np.median(centroids[False])
+                    centroids[phone in "sʃ"].append(
+                        np.sum(power * np.fft.rfftfreq(len(part), 1 / 16000)) / np.sum(power)
+                    )
+        return np.mean(levels[False]) - np.mean(levels[True]), np.median(centroids[True]) - np.median(
+            centroids[False]
+        )
 
     level, centroid = contrast(0.0)
     assert level > 10 and centroid > 1500
@@ -113,8 +130,13 @@ def test_times_fit_the_sound(made):
 def test_same_bytes_in_another_folder_directory_and_process(made, tmp_path):
     code = "import sys; from pathlib import Path; from audiomtl.data.corpora import german_speech; "
     code += "german_speech.clips(german_speech.Settings.model_validate_json(sys.argv[1]), Path('made'))"
-    environment = os.environ | {"PYTHONHASHSEED": "5", "PYTHONPATH": str(Path(german_speech.__file__).parents[3])}
-    subprocess.run([sys.executable, "-c", code, settings().model_dump_json()], cwd=tmp_path, env=environment, check=True)
+    environment = os.environ | {
+        "PYTHONHASHSEED": "5",
+        "PYTHONPATH": str(Path(german_speech.__file__).parents[3]),
+    }
+    subprocess.run(
+        [sys.executable, "-c", code, settings().model_dump_json()], cwd=tmp_path, env=environment, check=True
+    )
     assert checksums(tmp_path / "made") == checksums(made[0])
     assert len(checksums(made[0])) == 61
 
@@ -124,7 +146,10 @@ def test_a_clip_is_the_same_in_a_larger_corpus(made, tmp_path):
     common = sorted(set(table["clip_id"]) & set(made[1]["clip_id"]))
     assert len(common) > 10
     for clip in common[:10]:
-        assert next(tmp_path.rglob(f"{clip}.wav")).read_bytes() == next(made[0].rglob(f"{clip}.wav")).read_bytes()
+        assert (
+            next(tmp_path.rglob(f"{clip}.wav")).read_bytes()
+            == next(made[0].rglob(f"{clip}.wav")).read_bytes()
+        )
 
 
 def test_the_index_names_what_the_files_hold(made):
@@ -179,7 +204,9 @@ def sides(indices: np.ndarray, test: int, validation: int) -> np.ndarray:
 
 
 def test_92_percent_on_the_diagonal_20_12_60_and_even():
-    data = settings(speakers=14, sentences=300, clips=800, held_out_speakers=[3, 2], held_out_sentences=[60, 60])
+    data = settings(
+        speakers=14, sentences=300, clips=800, held_out_speakers=[3, 2], held_out_sentences=[60, 60]
+    )
     chosen = german_speech.pairs(data)
     assert chosen.shape == (800, 2) and len(set(map(tuple, chosen.tolist()))) == 800
     speaker_side, sentence_side = sides(chosen[:, 0], 3, 2), sides(chosen[:, 1], 60, 60)
@@ -192,7 +219,9 @@ def test_92_percent_on_the_diagonal_20_12_60_and_even():
 
 
 def test_full_sides_overflow_to_the_others_and_then_off_the_diagonal():
-    data = settings(speakers=14, sentences=100, clips=800, held_out_speakers=[3, 2], held_out_sentences=[20, 20])
+    data = settings(
+        speakers=14, sentences=100, clips=800, held_out_speakers=[3, 2], held_out_sentences=[20, 20]
+    )
     chosen = german_speech.pairs(data)
     speaker_side = sides(chosen[:, 0], 3, 2)
     assert np.bincount(speaker_side[speaker_side == sides(chosen[:, 1], 20, 20)]).tolist() == [60, 40, 540]
@@ -204,7 +233,9 @@ def test_otherwise_pairs_are_uniform():
     assert len(set(map(tuple, chosen.tolist()))) == 240
     assert np.array_equal(chosen, sorted(chosen.tolist()))
     assert np.bincount(chosen[:, 0]).min() > 15 and chosen.max(axis=0).tolist() == [7, 59]
-    assert 0.25 < np.mean(sides(chosen[:, 0], 2, 1) == sides(chosen[:, 1], 12, 12)) < 0.65  # independent sides: 0.45
+    assert (
+        0.25 < np.mean(sides(chosen[:, 0], 2, 1) == sides(chosen[:, 1], 12, 12)) < 0.65
+    )  # independent sides: 0.45
 
 
 def test_every_pair_can_be_spoken():
@@ -229,7 +260,10 @@ def test_settings_that_cannot_be_met_are_refused(changes, words, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"held_out_speakers": [7, 1]}, "held_out_speakers must be two numbers >= 1, .* whose sum is below speakers = 8, but got .7, 1."),
+        (
+            {"held_out_speakers": [7, 1]},
+            "held_out_speakers must be two numbers >= 1, .* whose sum is below speakers = 8, but got .7, 1.",
+        ),
         ({"held_out_sentences": []}, "held_out_sentences must be two numbers"),
         ({"held_out_speakers": []}, "held_out_speakers must be two numbers"),
         ({"held_out_sentences": [12]}, "held_out_sentences must be two numbers"),
@@ -256,9 +290,15 @@ def test_unknown_phone_is_named():
 
 def test_gaps_are_pauses_when_long_and_empty_phones_vanish():
     utterance = espeak.Utterance(
-        np.zeros(9000, np.int16), ("", "ˈɾ", "", "ɑː", "t", "l̩", "", "s", "", ""), (0, 1010, 1500, 1600, 1900, 1900, 2500, 4000, 5000, 6000)
+        np.zeros(9000, np.int16),
+        ("", "ˈɾ", "", "ɑː", "t", "l̩", "", "s", "", ""),
+        (0, 1010, 1500, 1600, 1900, 1900, 2500, 4000, 5000, 6000),
     )
-    assert german_speech.timed_phones(utterance) == (["ʁ", "aː", "l", "_", "s"], [1010, 1600, 1900, 2500, 4000], 5000)
+    assert german_speech.timed_phones(utterance) == (
+        ["ʁ", "aː", "l", "_", "s"],
+        [1010, 1600, 1900, 2500, 4000],
+        5000,
+    )
 
 
 # The grammar
@@ -288,8 +328,12 @@ def test_own_words_are_in_one_block_alone(grammar):
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.8, 1.0])
 def test_share_of_own_words_is_the_setting(share):
     made = german_grammar.sentences(300, blocks=5, own_words_share=share, seed=3)
-    stems = {word.split("_")[-1]: name for name, words in german_grammar._classes().items() for word, _ in words}
-    content = sum(any(word == stem or word.startswith(stem) for stem in stems) for s in made for word in s.words)
+    stems = {
+        word.split("_")[-1]: name for name, words in german_grammar._classes().items() for word, _ in words
+    }
+    content = sum(
+        any(word == stem or word.startswith(stem) for stem in stems) for s in made for word in s.words
+    )
     assert sum(len(s.own_words) for s in made) / content == pytest.approx(share, abs=0.05)
 
 
@@ -316,14 +360,22 @@ def test_every_block_has_a_word_of_every_anchor_line(grammar):
             [("transitive", ("mag", "")), ("adjective", ("alt", "")), ("thing", ("Hut", "m"))],
             {"den alten", "diesen alten", "einen alten", "meinen alten"},
         ),
-        ([("adjective", ("alt", "")), ("subject", ("Kind", "n"))], {"das alte", "dieses alte", "ein altes", "mein altes"}),
-        ([("adjective", ("alt", "")), ("thing", ("Uhr", "f"))], {"die alte", "diese alte", "eine alte", "meine alte"}),
+        (
+            [("adjective", ("alt", "")), ("subject", ("Kind", "n"))],
+            {"das alte", "dieses alte", "ein altes", "mein altes"},
+        ),
+        (
+            [("adjective", ("alt", "")), ("thing", ("Uhr", "f"))],
+            {"die alte", "diese alte", "eine alte", "meine alte"},
+        ),
     ],
 )
 def test_articles_and_adjectives_agree(slots, wanted):
     found = set()
     for seed in range(60):
-        words, own = german_grammar._phrase([(name, word, name == "adjective") for name, word in slots], np.random.default_rng(seed))
+        words, own = german_grammar._phrase(
+            [(name, word, name == "adjective") for name, word in slots], np.random.default_rng(seed)
+        )
         i = next(i for i, word in enumerate(words) if word.startswith("alt"))
         found.add(f"{words[i - 1]} {words[i]}")
         assert own == [words[i]]
@@ -354,7 +406,9 @@ def test_noise_is_within_5_db_of_the_ratio():
     y = np.sin(np.arange(20011) / 5)  # a length with large prime factors
     ratios = []
     for seed in range(40):
-        noisy = room.add_noise(y, 12.0, spoken=slice(2000, 18000), sample_rate=16000, generator=np.random.default_rng(seed))
+        noisy = room.add_noise(
+            y, 12.0, spoken=slice(2000, 18000), sample_rate=16000, generator=np.random.default_rng(seed)
+        )
         noise = (noisy - y)[2000:18000]
         ratios.append(10 * np.log10(0.5 / np.mean(noise**2)))
     assert 6.9 < min(ratios) < 9 and 15 < max(ratios) < 17.1
@@ -363,6 +417,10 @@ def test_noise_is_within_5_db_of_the_ratio():
 def test_strength_changes_leave_the_draws_as_they_were():
     y = np.sin(np.arange(16000) / 5)
     noises = [
-        room.add_noise(y, ratio, spoken=slice(0, 16000), sample_rate=16000, generator=np.random.default_rng(3)) - y for ratio in (0.0, 20.0)
+        room.add_noise(
+            y, ratio, spoken=slice(0, 16000), sample_rate=16000, generator=np.random.default_rng(3)
+        )
+        - y
+        for ratio in (0.0, 20.0)
     ]
     np.testing.assert_allclose(noises[0] / 10, noises[1], atol=1e-9)

@@ -26,7 +26,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def settings(**changes) -> Manifest:
-    values = {"dataset": "manifest", "table": "mine/clips.csv", "label": "genre", "groups": ["artist"], "on_bad": "error"}
+    values = {
+        "dataset": "manifest",
+        "table": "mine/clips.csv",
+        "label": "genre",
+        "groups": ["artist"],
+        "on_bad": "error",
+    }
     return Manifest(**{**values, **changes})
 
 
@@ -36,7 +42,12 @@ def write(rows: dict, name: str = "mine/clips.csv") -> None:
 
 
 def good() -> dict:
-    return {"path": [f"{number}.wav" for number in (3, 0, 1)], "genre": ["rock", "jazz", "rock"], "artist": list("aab"), "year": [1, 2, 3]}
+    return {
+        "path": [f"{number}.wav" for number in (3, 0, 1)],
+        "genre": ["rock", "jazz", "rock"],
+        "artist": list("aab"),
+        "year": [1, 2, 3],
+    }
 
 
 @pytest.mark.parametrize("name", ["mine/clips.csv", "mine/clips.parquet"])
@@ -54,7 +65,18 @@ def bad() -> dict:
     y, rate = soundfile.read("mine/4.wav")
     soundfile.write("mine/cut.flac", y, rate)
     Path("mine/cut.flac").write_bytes(Path("mine/cut.flac").read_bytes()[:4000])
-    paths = ["0.wav", "1.wav", "gone.wav", "broken.mp3", "1.wav", "copy.wav", "2.wav", None, "3.wav", "cut.flac"]
+    paths = [
+        "0.wav",
+        "1.wav",
+        "gone.wav",
+        "broken.mp3",
+        "1.wav",
+        "copy.wav",
+        "2.wav",
+        None,
+        "3.wav",
+        "cut.flac",
+    ]
     genres = ["rock", "jazz", "rock", "rock", "rock", "rock", None, "rock", "jazz", "rock"]
     ids = ["a", "b", "c", "d", "e", "f", "g", "h", "a", "i"]
     return {"clip_id": ids, "path": paths, "genre": genres, "artist": list("abcdefghij")}
@@ -105,7 +127,9 @@ def test_arrays_are_clips_too(folder):
     (folder / "mine" / "text.npy").write_text("no array")
     (folder / "mine" / "empty.npy").write_bytes(b"")
     (folder / "mine" / "zip.npy").write_bytes(b"PK\x03\x04 no zip file")
-    (folder / "mine" / "header.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '<f4', 'shape': (3,".ljust(118))
+    (folder / "mine" / "header.npy").write_bytes(
+        b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '<f4', 'shape': (3,".ljust(118)
+    )
     broken = ["flat", "nan", "complex", "objects", "text", "empty", "zip", "header"]
     names = ["0.npy", "1.npy", "2.npy", "many.npz", *(f"{name}.npy" for name in broken)]
     write({"embedding_path": names, "genre": list("rjrjrj" * 2), "artist": list("abcdefghijkl")})
@@ -124,17 +148,27 @@ def test_the_key_of_the_data_does_not_depend_on_where_it_is(folder, tmp_path_fac
     assert catalog.fingerprint(manifest.clips(settings(), other)) == first
 
 
-@pytest.mark.parametrize("ids, classes", [(["007", "08", "1e3"], ["01", "2", "2"]), (["NA", "nan", "null"], ["None", "n/a", "NULL"])])
+@pytest.mark.parametrize(
+    "ids, classes",
+    [(["007", "08", "1e3"], ["01", "2", "2"]), (["NA", "nan", "null"], ["None", "n/a", "NULL"])],
+)
 def test_ids_and_classes_are_text_and_no_word_is_a_missing_value(folder, ids, classes):
     """`pandas` alone makes 7 of the id 007, and of the class None a missing value."""
-    write({"clip_id": ids, "path": ["0.wav", "1.wav", "2.wav"], "genre": classes, "artist": ["NA", "null", "x"]})
+    write(
+        {"clip_id": ids, "path": ["0.wav", "1.wav", "2.wav"], "genre": classes, "artist": ["NA", "null", "x"]}
+    )
     table = manifest.clips(settings(), folder)
-    assert table["clip_id"].tolist() == ids and table["genre"].tolist() == classes and table["artist"].tolist() == ["NA", "null", "x"]
+    assert (
+        table["clip_id"].tolist() == ids
+        and table["genre"].tolist() == classes
+        and table["artist"].tolist() == ["NA", "null", "x"]
+    )
 
 
 @pytest.mark.parametrize("name", ["mine/clips.csv", "mine/clips.parquet"])
 @pytest.mark.parametrize(
-    "column, reason", [("path", "no file is named"), ("genre", "no genre"), ("artist", "no artist"), ("clip_id", "no clip_id")]
+    "column, reason",
+    [("path", "no file is named"), ("genre", "no genre"), ("artist", "no artist"), ("clip_id", "no clip_id")],
 )
 @pytest.mark.parametrize("value", ["", " ", None])
 def test_an_empty_cell_is_a_fault_of_its_row(folder, name, column, reason, value):
@@ -148,7 +182,9 @@ def test_an_empty_cell_is_a_fault_of_its_row(folder, name, column, reason, value
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
 def test_a_recording_without_its_end_is_unreadable(folder, suffix):
     soundfile.write(f"mine/whole.{suffix}", 0.1 * np.random.default_rng(9).standard_normal(24000), 8000)
-    Path(f"mine/cut.{suffix}").write_bytes(Path(f"mine/whole.{suffix}").read_bytes()[: 30000 if suffix == "wav" else 9000])
+    Path(f"mine/cut.{suffix}").write_bytes(
+        Path(f"mine/whole.{suffix}").read_bytes()[: 30000 if suffix == "wav" else 9000]
+    )
     write({"path": [f"whole.{suffix}", f"cut.{suffix}"], "genre": ["a", "b"], "artist": ["a", "b"]})
     table = manifest.clips(settings(on_bad="skip"), folder)
     # the header of a WAV is believed only as far as the file goes: libsndfile reads a shorter recording
@@ -159,20 +195,35 @@ def test_a_recording_without_its_end_is_unreadable(folder, suffix):
 def test_absolute_paths_in_the_folder_of_the_table_give_the_ids_of_relative_ones(folder):
     (folder / "mine" / "more").mkdir()
     (folder / "mine" / "0.wav").rename(folder / "mine" / "more" / "a.b.wav")
-    write({"path": [str(folder / "mine" / "more" / "a.b.wav"), "1.wav"], "genre": ["a", "b"], "artist": ["a", "b"]})
+    write(
+        {
+            "path": [str(folder / "mine" / "more" / "a.b.wav"), "1.wav"],
+            "genre": ["a", "b"],
+            "artist": ["a", "b"],
+        }
+    )
     assert manifest.clips(settings(), folder)["clip_id"].tolist() == ["1", "more/a.b"]
 
 
 def test_two_recordings_with_the_same_stem_are_two_songs_with_one_id(folder):
     soundfile.write("mine/0.flac", np.full(8000, 0.1), 8000)
     write({"path": ["0.wav", "0.flac", "."], "genre": ["a", "b", "a"], "artist": ["a", "b", "c"]})
-    with pytest.raises(UserError, match=r"2 of 3 rows are bad: row 2: clip_id 0 is another file's, of row 1; row 3: .*mine: no such file"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"2 of 3 rows are bad: row 2: clip_id 0 is another file's, of row 1; row 3: .*mine: no such file"
+        ),
+    ):
         manifest.clips(settings(), folder)
 
 
 def test_only_ten_of_many_faults_are_named(folder):
-    write({"path": [f"gone{number:02}.wav" for number in range(15)], "genre": ["a"] * 15, "artist": ["a"] * 15})
-    with pytest.raises(UserError, match=r"15 of 15 rows are bad: row 1: .*gone09.wav: no such file; and 5 more; mend them"):
+    write(
+        {"path": [f"gone{number:02}.wav" for number in range(15)], "genre": ["a"] * 15, "artist": ["a"] * 15}
+    )
+    with pytest.raises(
+        UserError, match=r"15 of 15 rows are bad: row 1: .*gone09.wav: no such file; and 5 more; mend them"
+    ):
         manifest.clips(settings(), folder)
 
 
@@ -180,9 +231,19 @@ def test_only_ten_of_many_faults_are_named(folder):
     "rows, changes, error, message",
     [
         (good(), {"table": "none.csv"}, MissingData, r'data.table = "none.csv": no such file'),
-        (good(), {"label": "genres"}, UserError, r'data.label = "genres": no such column; did you mean genre'),
+        (
+            good(),
+            {"label": "genres"},
+            UserError,
+            r'data.label = "genres": no such column; did you mean genre',
+        ),
         (good(), {"groups": ["singer"]}, UserError, r'data.groups = "singer": no such column'),
-        ({"file": ["a"], "genre": ["b"]}, {}, UserError, "needs a column path, array_path or embedding_path, but has file, genre"),
+        (
+            {"file": ["a"], "genre": ["b"]},
+            {},
+            UserError,
+            "needs a column path, array_path or embedding_path, but has file, genre",
+        ),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(folder, rows, changes, error, message):
@@ -206,11 +267,19 @@ def save_clips(folder: Path, **changes) -> None:
 
 def test_rows_of_one_file_of_arrays_are_clips(folder):
     save_clips(folder)
-    write({"array_path": ["clips.npz"] * 3, "array_row": [2, 0, 3], "genre": list("rjr"), "artist": list("abc")})
+    write(
+        {"array_path": ["clips.npz"] * 3, "array_row": [2, 0, 3], "genre": list("rjr"), "artist": list("abc")}
+    )
     table = manifest.clips(settings(), folder)
-    assert table["clip_id"].tolist() == ["clips/0", "clips/2", "clips/3"] and table["array_row"].tolist() == [0, 2, 3]
+    assert table["clip_id"].tolist() == ["clips/0", "clips/2", "clips/3"] and table["array_row"].tolist() == [
+        0,
+        2,
+        3,
+    ]
     found = manifest.arrays(table["path"][0])
-    assert list(found) == ["audio", "text", "mel", "score"] and found["text"][2].tolist() == list(range(20, 30))
+    assert list(found) == ["audio", "text", "mel", "score"] and found["text"][2].tolist() == list(
+        range(20, 30)
+    )
 
 
 def test_rows_that_a_file_of_arrays_does_not_have_are_refused(folder):
@@ -220,7 +289,11 @@ def test_rows_that_a_file_of_arrays_does_not_have_are_refused(folder):
     names = ["clips.npz"] * 5 + ["unlike.npz"]
     write({"array_path": names, "array_row": rows, "genre": list("rjrjrj"), "artist": list("abcdef")})
     kept = manifest.clips(settings(on_bad="skip"), folder)
-    assert kept["clip_id"].tolist() == ["clips/0"] and kept["array_row"].tolist() == [0] and kept["array_row"].dtype.kind == "i"
+    assert (
+        kept["clip_id"].tolist() == ["clips/0"]
+        and kept["array_row"].tolist() == [0]
+        and kept["array_row"].dtype.kind == "i"
+    )
     with pytest.raises(UserError) as error:
         manifest.clips(settings(), folder)
     text = str(error.value)

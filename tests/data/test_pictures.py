@@ -1,4 +1,7 @@
-"""Pictures with questions: bytes from settings, objects where the table says, sources and folds apart; one input alone decides nothing."""
+"""Pictures with questions: bytes from settings, objects where the table says, sources and folds apart.
+
+One input alone decides nothing.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -15,7 +18,14 @@ from audiomtl.errors import UserError
 
 
 def settings(**changes) -> Pictures:
-    values = {"dataset": "pictures", "label": "corner", "groups": ["source"], "corpus_seed": 1, "sources": 20, "takes": 10}
+    values = {
+        "dataset": "pictures",
+        "label": "corner",
+        "groups": ["source"],
+        "corpus_seed": 1,
+        "sources": 20,
+        "takes": 10,
+    }
     return Pictures(**{**values, "objects": 2, "noise": 0.05, "shape_share": 0.5, **changes})
 
 
@@ -30,7 +40,16 @@ def objects(row) -> list[tuple[str, str, str]]:
 
 
 def test_the_table_says_what_was_made(table) -> None:
-    assert list(table.columns) == ["clip_id", "path", "caption", "corner", "asked", "objects", "source", "fold"]
+    assert list(table.columns) == [
+        "clip_id",
+        "path",
+        "caption",
+        "corner",
+        "asked",
+        "objects",
+        "source",
+        "fold",
+    ]
     assert len(table) == 200 and table["clip_id"].is_unique and set(table["corner"]) == set(pictures.CORNERS)
     assert 0.3 < (table["asked"] == "shape").mean() < 0.7
     for row in table.itertuples():
@@ -64,7 +83,9 @@ def test_the_caption_asks_for_the_object_in_the_corner(table) -> None:
 
 
 def test_neither_the_picture_nor_the_caption_alone_decides(tmp_path) -> None:
-    """The best guess from the captions, and that from what stands in which corner, on the clips that they were counted on."""
+    """The best guess from the captions, and that from what stands in which corner, on the clips that they
+    were counted on.
+    """
     table = pictures.clips(settings(sources=50, takes=20), tmp_path)
     named = table["caption"].str.findall("|".join([*pictures.COLOURS, *pictures.SHAPES])).map(tuple)
     counts = table.groupby([named, "corner"]).size().groupby(level=0)
@@ -76,19 +97,29 @@ def test_neither_the_picture_nor_the_caption_alone_decides(tmp_path) -> None:
 
 
 def test_no_source_in_two_folds_and_every_class_in_each(table) -> None:
-    assert (table.groupby("source")["fold"].nunique() == 1).all() and sorted(table["fold"].unique()) == [1, 2, 3, 4, 5]
+    assert (table.groupby("source")["fold"].nunique() == 1).all() and sorted(table["fold"].unique()) == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
     assert (table.groupby("fold")["corner"].nunique() == 4).all()
 
 
 def test_the_same_settings_give_the_same_bytes_and_others_others(table, tmp_path) -> None:
     again = pictures.clips(settings(), tmp_path)
     assert again.drop(columns="path").equals(table.drop(columns="path"))
-    assert [Path(path).read_bytes() for path in again["path"]] == [Path(path).read_bytes() for path in table["path"]]
+    assert [Path(path).read_bytes() for path in again["path"]] == [
+        Path(path).read_bytes() for path in table["path"]
+    ]
     assert catalog.fingerprint(again) == catalog.fingerprint(table)
     other = pictures.clips(settings(noise=0.06), tmp_path)
     assert Path(other["path"][0]).read_bytes() != Path(again["path"][0]).read_bytes()
     assert catalog.fingerprint(other) != catalog.fingerprint(again)
-    assert pictures.clips(settings(groups=[]), tmp_path)["path"].equals(again["path"])  # label and groups make no other corpus
+    assert pictures.clips(settings(groups=[]), tmp_path)["path"].equals(
+        again["path"]
+    )  # label and groups make no other corpus
 
 
 def test_a_damaged_corpus_is_made_again_and_a_whole_one_only_read(tmp_path, monkeypatch) -> None:
@@ -103,5 +134,7 @@ def test_a_damaged_corpus_is_made_again_and_a_whole_one_only_read(tmp_path, monk
 
 
 def test_a_label_that_is_none_is_refused(tmp_path) -> None:
-    with pytest.raises(UserError, match=r'data\.label = "corners": the pictures have corner, asked; did you mean corner\?'):
+    with pytest.raises(
+        UserError, match=r'data\.label = "corners": the pictures have corner, asked; did you mean corner\?'
+    ):
         pictures.clips(settings(label="corners"), tmp_path)

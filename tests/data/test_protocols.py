@@ -20,7 +20,15 @@ PROJECT = Path(__file__).parents[2]
 
 
 def protocol(kind: str = "split", **changes) -> Protocol:
-    values = {"test_share": 0.2, "validation_share": 0.2, "stratified": True, "column": "", "folds": 5, "rotations": 1, "leaky": False}
+    values = {
+        "test_share": 0.2,
+        "validation_share": 0.2,
+        "stratified": True,
+        "column": "",
+        "folds": 5,
+        "rotations": 1,
+        "leaky": False,
+    }
     return Protocol(**{"kind": kind, **values, "test_values": [1], "validation_values": [1], **changes})
 
 
@@ -32,7 +40,9 @@ def random_table(seed: int, clips: int = 120, artists: int = 30, albums: int = 6
     """Clips with an artist, an album (sometimes shared by two artists), a style and a fold by artist."""
     rng = np.random.default_rng(seed)
     artist = rng.integers(0, artists, clips)
-    album = np.where(rng.random(clips) < 0.05, rng.integers(0, albums, clips), artist * 2 + rng.integers(0, 2, clips))
+    album = np.where(
+        rng.random(clips) < 0.05, rng.integers(0, albums, clips), artist * 2 + rng.integers(0, 2, clips)
+    )
     return pd.DataFrame(
         {
             "clip_id": [f"clip_{number:03}" for number in range(clips)],
@@ -63,7 +73,9 @@ KINDS = [
 def test_whole_groups_every_clip_once_and_any_order_of_rows(kind, changes, groups, seed):
     table = random_table(seed)
     if kind == "leave_one_out":
-        table["style"] = np.where(np.arange(len(table)) % 2, "jazz", "rock")  # no class may hang on one artist
+        table["style"] = np.where(
+            np.arange(len(table)) % 2, "jazz", "rock"
+        )  # no class may hang on one artist
     divided = protocols.divide(table, labelled(groups), protocol(kind, **changes), seed)
     sides = divided.sides()
     ids = [clip for rows in sides.values() for clip in rows["clip_id"]]
@@ -71,14 +83,18 @@ def test_whole_groups_every_clip_once_and_any_order_of_rows(kind, changes, group
     for group in groups:
         values = [set(rows[group]) for rows in sides.values()]
         assert not (values[0] & values[1] or values[0] & values[2] or values[1] & values[2])
-    shuffled = protocols.divide(table.sample(frac=1, random_state=seed + 1), labelled(groups), protocol(kind, **changes), seed)
+    shuffled = protocols.divide(
+        table.sample(frac=1, random_state=seed + 1), labelled(groups), protocol(kind, **changes), seed
+    )
     for name, rows in sides.items():
         assert set(rows["clip_id"]) == set(shuffled.sides()[name]["clip_id"])
 
 
 @settings(derandomize=True, deadline=None, max_examples=250, database=None)
 @given(
-    rows=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 14), st.sampled_from("ab")), min_size=1, max_size=40),
+    rows=st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 14), st.sampled_from("ab")), min_size=1, max_size=40
+    ),
     kind=st.sampled_from(["split", "folds", "leave_one_out", "blocks"]),
     groups=st.sampled_from([("artist",), ("artist", "album")]),
     stratified=st.booleans(),
@@ -86,11 +102,21 @@ def test_whole_groups_every_clip_once_and_any_order_of_rows(kind, changes, group
     folds=st.integers(3, 5),
     seed=st.integers(0, 20),
 )
-def test_whatever_the_table_groups_stay_whole_or_it_is_refused(rows, kind, groups, stratified, shares, folds, seed):
+def test_whatever_the_table_groups_stay_whole_or_it_is_refused(
+    rows, kind, groups, stratified, shares, folds, seed
+):
     table = pd.DataFrame(rows, columns=["artist", "album", "style"])
     table.insert(0, "clip_id", [f"c{number}" for number in range(len(rows))])
     ones = {"test_values": [1] * len(groups), "validation_values": [1] * len(groups)}
-    chosen = protocol(kind, stratified=stratified, test_share=shares[0], validation_share=shares[1], folds=folds, rotations=3, **ones)
+    chosen = protocol(
+        kind,
+        stratified=stratified,
+        test_share=shares[0],
+        validation_share=shares[1],
+        folds=folds,
+        rotations=3,
+        **ones,
+    )
     try:
         divided = protocols.divide(table, labelled(groups), chosen, seed)
     except UserError as refused:
@@ -98,7 +124,9 @@ def test_whatever_the_table_groups_stay_whole_or_it_is_refused(rows, kind, group
         return
     sides = divided.sides()
     ids = [clip for one in sides.values() for clip in one["clip_id"]]
-    assert len(ids) == len(set(ids)) == len(rows) - divided.dropped and all(len(one) for one in sides.values())
+    assert len(ids) == len(set(ids)) == len(rows) - divided.dropped and all(
+        len(one) for one in sides.values()
+    )
     assert kind == "blocks" or divided.dropped == 0
     for group in groups:
         values = [set(one[group]) for one in sides.values()]
@@ -112,7 +140,9 @@ def test_whatever_the_table_groups_stay_whole_or_it_is_refused(rows, kind, group
 def test_three_groups_are_enough_for_three_sides_whatever_the_shares(kind, test, validation):
     table = random_table(6, clips=60, artists=3)
     chosen = protocol(kind, test_share=test, validation_share=validation, folds=3)
-    assert [rows["artist"].nunique() for rows in protocols.divide(table, labelled(), chosen, 1).sides().values()] == [1, 1, 1]
+    assert [
+        rows["artist"].nunique() for rows in protocols.divide(table, labelled(), chosen, 1).sides().values()
+    ] == [1, 1, 1]
 
 
 def test_clips_that_hang_together_through_others_are_one_cluster():
@@ -129,10 +159,15 @@ def test_clips_that_hang_together_through_others_are_one_cluster():
 
 def test_one_large_group_leaves_the_shares_as_asked():
     artist = ["large"] * 60 + [f"small_{number}" for number in range(60)]
-    table = pd.DataFrame({"clip_id": [f"c{number:03}" for number in range(120)], "artist": artist, "style": ["a", "b"] * 60})
+    table = pd.DataFrame(
+        {"clip_id": [f"c{number:03}" for number in range(120)], "artist": artist, "style": ["a", "b"] * 60}
+    )
     for seed in range(3):
         sides = protocols.divide(table, labelled(), protocol(), seed).sides()
-        assert all(abs(len(sides[name]) - count) <= 2 for name, count in (("test", 24), ("validation", 24), ("train", 72)))
+        assert all(
+            abs(len(sides[name]) - count) <= 2
+            for name, count in (("test", 24), ("validation", 24), ("train", 72))
+        )
 
 
 def test_folds_that_the_project_makes_are_alike_in_size_and_classes():
@@ -147,17 +182,26 @@ def test_folds_that_the_project_makes_are_alike_in_size_and_classes():
 def test_without_stratified_classes_have_no_say():
     table = random_table(8)
     other = table.assign(
-        style=table["style"].map({"blues": "jazz", "jazz": "rock", "rock": "blues"}).sample(frac=1, random_state=0).to_numpy()
+        style=table["style"]
+        .map({"blues": "jazz", "jazz": "rock", "rock": "blues"})
+        .sample(frac=1, random_state=0)
+        .to_numpy()
     )
     for stratified in (False, True):
-        one, two = (protocols.divide(rows, labelled(), protocol(stratified=stratified), 0) for rows in (table, other))
+        one, two = (
+            protocols.divide(rows, labelled(), protocol(stratified=stratified), 0) for rows in (table, other)
+        )
         assert (one.test["clip_id"].tolist() == two.test["clip_id"].tolist()) != stratified
 
 
 def test_folds_of_a_column_may_be_numbers_and_words():
     table = random_table(9).assign(fold=lambda t: t["fold"].map({0: 10, 1: 9, 2: "1a", 3: "1b"}))
     tested = [
-        protocols.divide(table, labelled(), protocol("folds", column="fold"), seed).test["fold"].unique().tolist() for seed in range(4)
+        protocols.divide(table, labelled(), protocol("folds", column="fold"), seed)
+        .test["fold"]
+        .unique()
+        .tolist()
+        for seed in range(4)
     ]
     assert tested == [[9], [10], ["1a"], ["1b"]]
 
@@ -181,7 +225,9 @@ def test_the_test_side_is_the_same_for_every_seed_and_the_validation_side_is_not
 @pytest.mark.parametrize("changes", [{}, {"column": "fold"}])
 def test_folds_test_every_clip_once_over_their_seeds(changes):
     table, count = random_table(2), 4 if changes else 5
-    divided = [protocols.divide(table, labelled(), protocol("folds", **changes), seed) for seed in range(count)]
+    divided = [
+        protocols.divide(table, labelled(), protocol("folds", **changes), seed) for seed in range(count)
+    ]
     assert sorted(clip for one in divided for clip in one.test["clip_id"]) == sorted(table["clip_id"])
     for one, following in zip(divided, divided[1:] + divided[:1], strict=True):
         assert set(one.validation["clip_id"]) == set(following.test["clip_id"])
@@ -191,11 +237,15 @@ def test_leave_one_out_tests_one_value():
     table = random_table(3).assign(style=lambda t: np.where(np.arange(len(t)) % 2, "a", "b"))
     values = sorted(table["artist"].unique())
     for seed in (0, 7, len(values)):
-        assert set(protocols.divide(table, labelled(), protocol("leave_one_out"), seed).test["artist"]) == {values[seed % len(values)]}
+        assert set(protocols.divide(table, labelled(), protocol("leave_one_out"), seed).test["artist"]) == {
+            values[seed % len(values)]
+        }
 
 
 def test_a_column_names_the_sides():
-    table = random_table(4).assign(side=lambda t: t["fold"].map({0: "test", 1: "validation", 2: "train", 3: "train"}))
+    table = random_table(4).assign(
+        side=lambda t: t["fold"].map({0: "test", 1: "validation", 2: "train", 3: "train"})
+    )
     divided = protocols.divide(table, labelled(), protocol(column="side"), 0)
     assert set(divided.test["fold"]) == {0} and set(divided.train["fold"]) == {2, 3}
 
@@ -203,28 +253,83 @@ def test_a_column_names_the_sides():
 @pytest.mark.parametrize(
     "change, data, settings, message",
     [
-        ({}, labelled(label="stile"), protocol(), r'data.label = "stile": the clip table has no such column; did you mean style'),
+        (
+            {},
+            labelled(label="stile"),
+            protocol(),
+            r'data.label = "stile": the clip table has no such column; did you mean style',
+        ),
         ({}, labelled(("singer",)), protocol(), r'data.groups = "singer"'),
         ({"style": "jazz"}, labelled(), protocol(), "every clip has the same class"),
         ({"clip_id": "a"}, labelled(), protocol(), "clip_id must be unique, but a stand"),
         ({"style": None}, labelled(), protocol(), "120 clips have no style: clip_000"),
-        ({"style": ["jazz", " ", ""] + ["rock"] * 117}, labelled(), protocol(), "2 clips have no style: clip_001, clip_002"),
+        (
+            {"style": ["jazz", " ", ""] + ["rock"] * 117},
+            labelled(),
+            protocol(),
+            "2 clips have no style: clip_001, clip_002",
+        ),
         ({"artist": ["x"] * 119 + [None]}, labelled(), protocol(), "1 clips have no artist: clip_119"),
-        ({"fold": ["train"] * 118 + ["dev", None]}, labelled(), protocol(column="fold"), "there are None, dev .of clip_118, clip_119"),
-        ({"fold": ["train"] * 119 + ["test"]}, labelled(()), protocol(column="fold"), "the validation side is empty"),
-        ({"fold": [1.0] * 60 + [2.0] * 59 + [None]}, labelled(()), protocol("folds", column="fold"), "no value for clip_119"),
-        ({}, labelled(()), protocol("leave_one_out"), "leave_one_out leaves out values of the first of data.groups"),
-        ({}, labelled(()), protocol("blocks", test_values=[], validation_values=[]), "blocks need one number"),
-        ({}, labelled(), protocol("blocks", test_values=[1, 1]), r"protocol.test_values = \[1, 1\]: blocks need one number >= 1"),
-        ({}, labelled(), protocol("blocks", validation_values=[0]), r"protocol.validation_values = \[0\]: blocks need"),
-        ({"artist": [f"{number % 2}" for number in range(120)]}, labelled(), protocol("leave_one_out"), "2 values, but one each"),
+        (
+            {"fold": ["train"] * 118 + ["dev", None]},
+            labelled(),
+            protocol(column="fold"),
+            "there are None, dev .of clip_118, clip_119",
+        ),
+        (
+            {"fold": ["train"] * 119 + ["test"]},
+            labelled(()),
+            protocol(column="fold"),
+            "the validation side is empty",
+        ),
+        (
+            {"fold": [1.0] * 60 + [2.0] * 59 + [None]},
+            labelled(()),
+            protocol("folds", column="fold"),
+            "no value for clip_119",
+        ),
+        (
+            {},
+            labelled(()),
+            protocol("leave_one_out"),
+            "leave_one_out leaves out values of the first of data.groups",
+        ),
+        (
+            {},
+            labelled(()),
+            protocol("blocks", test_values=[], validation_values=[]),
+            "blocks need one number",
+        ),
+        (
+            {},
+            labelled(),
+            protocol("blocks", test_values=[1, 1]),
+            r"protocol.test_values = \[1, 1\]: blocks need one number >= 1",
+        ),
+        (
+            {},
+            labelled(),
+            protocol("blocks", validation_values=[0]),
+            r"protocol.validation_values = \[0\]: blocks need",
+        ),
+        (
+            {"artist": [f"{number % 2}" for number in range(120)]},
+            labelled(),
+            protocol("leave_one_out"),
+            "2 values, but one each",
+        ),
         ({"artist": "one"}, labelled(), protocol(), "1 groups by"),
         ({"artist": "one"}, labelled(), protocol("folds"), "fewer than folds"),
         ({}, labelled(), protocol("folds", column="fol"), r'protocol.column = "fol".*did you mean fold'),
         ({}, labelled(), protocol("split", column="fold"), "values must be train, validation, test"),
         ({"fold": range(120)}, labelled(), protocol("folds", column="fold"), "artist artist_.* is both in"),
         ({"fold": 1}, labelled(), protocol("folds", column="fold"), "1 values, but one each"),
-        ({"style": ["only"] + ["jazz", "rock"] * 59 + ["rock"]}, labelled(()), protocol("folds", column="fold"), None),
+        (
+            {"style": ["only"] + ["jazz", "rock"] * 59 + ["rock"]},
+            labelled(()),
+            protocol("folds", column="fold"),
+            None,
+        ),
     ],
 )
 def test_what_cannot_be_divided_is_refused_with_a_line(change, data, settings, message):
@@ -246,8 +351,15 @@ def test_a_table_without_ids_is_refused():
 def test_leaky_windows_deal_every_window_once_and_cut_through_clips(seed):
     counts = {f"clip_{number}": 5 + number % 7 for number in range(30)}
     dealt = protocols.leaky_windows(counts, {"test": 0.3, "validation": 0.2}, seed)
-    every = [(clip, int(number)) for clips in dealt.values() for clip, numbers in clips.items() for number in numbers]
-    assert sorted(every) == sorted((clip, number) for clip, count in counts.items() for number in range(count))
+    every = [
+        (clip, int(number))
+        for clips in dealt.values()
+        for clip, numbers in clips.items()
+        for number in numbers
+    ]
+    assert sorted(every) == sorted(
+        (clip, number) for clip, count in counts.items() for number in range(count)
+    )
     assert len(dealt["train"].keys() & dealt["test"].keys()) > 15
     sizes = {side: sum(map(len, clips.values())) / sum(counts.values()) for side, clips in dealt.items()}
     assert sizes == pytest.approx({"test": 0.3, "validation": 0.2, "train": 0.5}, abs=0.01)
@@ -264,8 +376,12 @@ def test_too_few_leaky_windows_are_refused():
 # ---------------------------------------------------------------- CTC's blocks
 
 
-def sides_of_0_1_0(table: pd.DataFrame, groups: dict[str, tuple[int, int]], rotations: int, seed: int) -> dict[str, list[str]]:
-    """Clip ids of each side as version 0.1.0 divided for the CTC family, whose ``[data]`` named the blocks: its formula, written anew."""
+def sides_of_0_1_0(
+    table: pd.DataFrame, groups: dict[str, tuple[int, int]], rotations: int, seed: int
+) -> dict[str, list[str]]:
+    """Clip ids of each side as version 0.1.0 divided for the CTC family, whose ``[data]`` named the
+    blocks: its formula, written anew.
+    """
     sides: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     turned = {}
     for group, (n_test, _) in groups.items():
@@ -275,7 +391,13 @@ def sides_of_0_1_0(table: pd.DataFrame, groups: dict[str, tuple[int, int]], rota
     for row in table.to_dict("records"):
         places = {group: turned[group].index(row[group]) for group in groups}
         of = {
-            "test" if places[group] < n_test else "validation" if places[group] < n_test + n_validation else "train"
+            (
+                "test"
+                if places[group] < n_test
+                else "validation"
+                if places[group] < n_test + n_validation
+                else "train"
+            )
             for group, (n_test, n_validation) in groups.items()
         }
         if len(of) == 1:
@@ -286,16 +408,32 @@ def sides_of_0_1_0(table: pd.DataFrame, groups: dict[str, tuple[int, int]], rota
 @pytest.mark.parametrize(
     ("name", "groups", "rotations", "sizes"),
     [
-        ("ctc_german", {"speaker": (3, 2), "sentence": (60, 60)}, 1, {"train": 432, "validation": 86, "test": 144}),
-        ("quickstart", {"speaker": (3, 2), "sentence": (20, 20)}, 1, {"train": 196, "validation": 38, "test": 60}),
+        (
+            "ctc_german",
+            {"speaker": (3, 2), "sentence": (60, 60)},
+            1,
+            {"train": 432, "validation": 86, "test": 144},
+        ),
+        (
+            "quickstart",
+            {"speaker": (3, 2), "sentence": (20, 20)},
+            1,
+            {"train": 196, "validation": 38, "test": 60},
+        ),
         ("ctc_emodb", {"speaker": (2, 2), "sentence": (2, 1)}, 4, None),
     ],
 )
 def test_the_sides_of_ctc_are_those_that_its_own_split_made(name, groups, rotations, sizes):
     settings = config.load_experiment(str(PROJECT / "experiments" / f"{name}.toml")).settings
     if settings.data.dataset == "german_speech":  # the pairs that are spoken; no need to speak them
-        pairs = [(f"s{speaker:02d}", f"t{sentence:03d}") for speaker, sentence in german_speech.pairs(settings.data)]
-        table = pd.DataFrame([(f"{speaker}_{sentence}", speaker, sentence) for speaker, sentence in pairs], columns=["clip_id", *groups])
+        pairs = [
+            (f"s{speaker:02d}", f"t{sentence:03d}")
+            for speaker, sentence in german_speech.pairs(settings.data)
+        ]
+        table = pd.DataFrame(
+            [(f"{speaker}_{sentence}", speaker, sentence) for speaker, sentence in pairs],
+            columns=["clip_id", *groups],
+        )
     else:
         try:
             table = emodb.clips(settings.data, catalog.data_folder())
@@ -312,8 +450,13 @@ def test_the_sides_of_ctc_are_those_that_its_own_split_made(name, groups, rotati
 def test_clips_without_a_label_are_divided_as_well(kind):
     data = labelled(label="")
     for seed in range(3):
-        divided = protocols.divide(random_table(3).drop(columns="style"), data, protocol(kind, stratified=False), seed)
+        divided = protocols.divide(
+            random_table(3).drop(columns="style"), data, protocol(kind, stratified=False), seed
+        )
         assert sum(map(len, divided.sides().values())) == 120
     if kind != "leave_one_out":
-        with pytest.raises(UserError, match=r"protocol.stratified = true: it balances the classes of data.label, which is missing"):
+        with pytest.raises(
+            UserError,
+            match=r"protocol.stratified = true: it balances the classes of data.label, which is missing",
+        ):
             protocols.divide(random_table(3), data, protocol(kind), 0)

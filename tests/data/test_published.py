@@ -26,7 +26,14 @@ def real(name: str) -> Path:
 
 
 def protocol(kind: str, column: str) -> Protocol:
-    values = {"test_share": 0.2, "validation_share": 0.2, "stratified": True, "folds": 5, "rotations": 1, "leaky": False}
+    values = {
+        "test_share": 0.2,
+        "validation_share": 0.2,
+        "stratified": True,
+        "folds": 5,
+        "rotations": 1,
+        "leaky": False,
+    }
     return Protocol(**{"kind": kind, "column": column, **values, "test_values": [], "validation_values": []})
 
 
@@ -40,10 +47,17 @@ def esc_settings(*classes: str) -> Esc50:
 
 
 def esc_layout(root: Path, suffix: str = ".wav", absent: int = 0) -> Path:
-    rows = [(f"{fold}-{fold}00{number}-A-{number}", fold, number, ("dog", "rain")[number]) for fold in (1, 2, 3) for number in (0, 1)]
+    rows = [
+        (f"{fold}-{fold}00{number}-A-{number}", fold, number, ("dog", "rain")[number])
+        for fold in (1, 2, 3)
+        for number in (0, 1)
+    ]
     (root / "meta").mkdir(parents=True)
     table = pd.DataFrame(
-        [(f"{stem}.wav", fold, target, name, True, stem.split("-")[1], "A") for stem, fold, target, name in rows],
+        [
+            (f"{stem}.wav", fold, target, name, True, stem.split("-")[1], "A")
+            for stem, fold, target, name in rows
+        ],
         columns=["filename", "fold", "target", "category", "esc10", "src_file", "take"],
     )
     table.to_csv(root / "meta" / "esc50.csv", index=False)
@@ -58,8 +72,23 @@ def test_esc50_is_found_in_its_layouts(tmp_path, suffix, name):
     esc_layout(tmp_path / name, suffix)
     table = esc50.clips(esc_settings(), tmp_path)
     assert len(table) == 6 and table["clip_id"].is_monotonic_increasing
-    assert table["src_file"].tolist()[0] == "1000" and table["fold"].dtype.kind == "i" and table.attrs["left_out"] == {}
-    assert list(table.columns) == ["clip_id", "path", "seconds", "category", "fold", "side", "src_file", "target", "take", "esc10"]
+    assert (
+        table["src_file"].tolist()[0] == "1000"
+        and table["fold"].dtype.kind == "i"
+        and table.attrs["left_out"] == {}
+    )
+    assert list(table.columns) == [
+        "clip_id",
+        "path",
+        "seconds",
+        "category",
+        "fold",
+        "side",
+        "src_file",
+        "target",
+        "take",
+        "esc10",
+    ]
     assert set(esc50.clips(esc_settings("rain"), tmp_path)["category"]) == {"rain"}
 
 
@@ -82,7 +111,9 @@ def test_esc50_names_a_broken_recording_and_a_column_that_its_list_lacks(tmp_pat
     broken.write_bytes(b"no sound")
     with pytest.raises(UserError, match=r"1-1000-A-0.wav: cannot be read as sound"):
         esc50.clips(esc_settings(), tmp_path)
-    pd.read_csv(root / "meta" / "esc50.csv").drop(columns=["fold", "take"]).to_csv(root / "meta" / "esc50.csv", index=False)
+    pd.read_csv(root / "meta" / "esc50.csv").drop(columns=["fold", "take"]).to_csv(
+        root / "meta" / "esc50.csv", index=False
+    )
     with pytest.raises(UserError, match="has no column fold, take"):
         esc50.clips(esc_settings(), tmp_path)
 
@@ -105,7 +136,9 @@ def test_a_source_in_two_folds_is_refused(tmp_path):
 
 
 def test_real_jamendolyrics_leaves_out_what_is_absent_and_says_so(capsys):
-    table = jamendolyrics.clips(JamendoLyrics(dataset="jamendolyrics", label="genre", groups=["artist"]), real("jamendolyrics"))
+    table = jamendolyrics.clips(
+        JamendoLyrics(dataset="jamendolyrics", label="genre", groups=["artist"]), real("jamendolyrics")
+    )
     assert len(table) == 7 and table.attrs["left_out"] == {"missing": 72}
     assert "72 of 79 songs are left out" in capsys.readouterr().out
     assert table["seconds"].between(140, 200).all()
@@ -121,13 +154,19 @@ def jamendo_layout(root: Path, words: int = 2) -> None:
         ("C.mp3", "Three", "C", "Pop", "French"),
     ]
     root.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows, columns=["Filepath", "Artist", "Title", "Genre", "Language"]).to_csv(root / "JamendoLyrics.csv", index=False)
+    pd.DataFrame(rows, columns=["Filepath", "Artist", "Title", "Genre", "Language"]).to_csv(
+        root / "JamendoLyrics.csv", index=False
+    )
     for name, *_ in rows[:2]:
         sound(root / "mp3" / name, 3)
     for name in ("annotations/words", "lyrics"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    (root / "annotations" / "words" / "One_-_Ä.csv").write_text("word_start,word_end,line_end\n0.5,0.75,\n1.0,1.5,1.5\n")
-    (root / "lyrics" / "One_-_Ä.words.txt").write_text("\n".join(["schöne", "Wörter", "mehr"][:words]) + "\n", encoding="utf-8")
+    (root / "annotations" / "words" / "One_-_Ä.csv").write_text(
+        "word_start,word_end,line_end\n0.5,0.75,\n1.0,1.5,1.5\n"
+    )
+    (root / "lyrics" / "One_-_Ä.words.txt").write_text(
+        "\n".join(["schöne", "Wörter", "mehr"][:words]) + "\n", encoding="utf-8"
+    )
 
 
 def test_jamendolyrics_pairs_words_with_times(tmp_path, capsys):
@@ -139,7 +178,10 @@ def test_jamendolyrics_pairs_words_with_times(tmp_path, capsys):
         ["Two_-_B", "Rap", "English", "Two", "B"],
     ]
     assert table["words"].tolist() == [["schöne", "Wörter"], []]
-    assert table["word_starts"].tolist() == [[0.5, 1.0], []] and table["word_ends"].tolist() == [[0.75, 1.5], []]
+    assert table["word_starts"].tolist() == [[0.5, 1.0], []] and table["word_ends"].tolist() == [
+        [0.75, 1.5],
+        [],
+    ]
     assert table.attrs["left_out"] == {"missing": 1} and capsys.readouterr().out.count("\n") == 1
     jamendo_layout(tmp_path / "jamendolyrics", words=3)
     with pytest.raises(UserError, match=r"times of 2 words, but One_-_Ä.words.txt has 3"):
@@ -165,9 +207,16 @@ def test_gtzan_is_read_with_and_without_its_lists(tmp_path, capsys):
             sound(tmp_path / "gtzan" / "genres" / genre / f"{genre}.{number:05}.wav")
     (tmp_path / "gtzan" / "genres" / "jazz" / "jazz.00054.wav").write_bytes(b"broken")
     table = gtzan.clips(gtzan_settings(), tmp_path)
-    assert len(table) == 6 and set(table["genre"]) == {"blues", "jazz"} and table.attrs["left_out"] == {"unreadable": 1}
+    assert (
+        len(table) == 6
+        and set(table["genre"]) == {"blues", "jazz"}
+        and table.attrs["left_out"] == {"unreadable": 1}
+    )
     assert capsys.readouterr().out == "GTZAN: 1 clips are left out, unreadable: jazz.00054\n"
-    with pytest.raises(MissingData, match=r"train_filtered.txt is absent; put train_filtered.txt, valid_filtered.txt, test_filtered.txt"):
+    with pytest.raises(
+        MissingData,
+        match=r"train_filtered.txt is absent; put train_filtered.txt, valid_filtered.txt, test_filtered.txt",
+    ):
         gtzan.clips(gtzan_settings(True), tmp_path)
     for number, name in enumerate(("train", "valid", "test")):
         lines = [f"{genre}/{genre}.{number:05}.wav" for genre in ("blues", "jazz")]
@@ -176,7 +225,10 @@ def test_gtzan_is_read_with_and_without_its_lists(tmp_path, capsys):
     divided = protocols.divide(table, gtzan_settings(True), protocol("split", "side"), 0)
     assert [len(rows) for rows in divided.sides().values()] == [2, 2, 2]
     sound(tmp_path / "gtzan" / "genres" / "jazz" / "jazz.00060.wav")  # in no list
-    assert len(gtzan.clips(gtzan_settings(), tmp_path)) == 7 and len(gtzan.clips(gtzan_settings(True), tmp_path)) == 6
+    assert (
+        len(gtzan.clips(gtzan_settings(), tmp_path)) == 7
+        and len(gtzan.clips(gtzan_settings(True), tmp_path)) == 6
+    )
     test = tmp_path / "gtzan" / "test_filtered.txt"
     test.write_text(test.read_text() + "\njazz/jazz.00099.wav\njazz/jazz.00054.wav\n")
     table = gtzan.clips(gtzan_settings(True), tmp_path)

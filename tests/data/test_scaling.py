@@ -17,7 +17,10 @@ KINDS = names("audiomtl.data.scaling")
 def clips() -> list[np.ndarray]:
     """Five clips of 30 to 70 frames and 6 bands, in dB, each band and clip with a level of its own."""
     random = np.random.default_rng(0)
-    return [(random.normal(-70 + 5 * i, 3 + i, (30 + 10 * i, 6)) + 10 * np.arange(6)).astype(np.float32) for i in range(5)]
+    return [
+        (random.normal(-70 + 5 * i, 3 + i, (30 + 10 * i, 6)) + 10 * np.arange(6)).astype(np.float32)
+        for i in range(5)
+    ]
 
 
 def _all(clips: list[np.ndarray], kind: Scaling) -> np.ndarray:
@@ -26,7 +29,9 @@ def _all(clips: list[np.ndarray], kind: Scaling) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("kind", "low", "high"), [("minmax", -1.0, 1.0), ("minmax_01", 0.0, 1.0)])
-def test_minmax_takes_each_clip_to_the_whole_range(clips: list[np.ndarray], kind: Scaling, low: float, high: float) -> None:
+def test_minmax_takes_each_clip_to_the_whole_range(
+    clips: list[np.ndarray], kind: Scaling, low: float, high: float
+) -> None:
     scaler = scaling.fit(clips, kind)
     for clip in clips:
         scaled = scaling.apply(clip, scaler)
@@ -54,7 +59,9 @@ def test_per_band_train_has_mean_0_deviation_1_in_each_band(clips: list[np.ndarr
 
 
 @pytest.mark.parametrize(("kind", "axis"), [("standard_train", None), ("per_band_train", 0)])
-def test_one_pass_gives_the_statistics_of_the_whole(clips: list[np.ndarray], kind: Scaling, axis: int | None) -> None:
+def test_one_pass_gives_the_statistics_of_the_whole(
+    clips: list[np.ndarray], kind: Scaling, axis: int | None
+) -> None:
     whole = np.concatenate(clips).astype(np.float64)
     scaler = scaling.fit((clip for clip in clips), kind)  # a generator: read once, never gathered
     assert np.allclose(scaler.mean, whole.mean(axis=axis), rtol=1e-12)
@@ -104,7 +111,11 @@ def test_apply_leaves_its_input_and_takes_read_only_frames(clips: list[np.ndarra
 def test_a_saved_scaler_scales_to_the_same_bits(clips: list[np.ndarray], kind: Scaling) -> None:
     scaler = scaling.fit(clips, kind)
     again = scaling.from_json(scaling.to_json(scaler))
-    assert again.kind == kind and np.array_equal(again.mean, scaler.mean) and np.array_equal(again.deviation, scaler.deviation)
+    assert (
+        again.kind == kind
+        and np.array_equal(again.mean, scaler.mean)
+        and np.array_equal(again.deviation, scaler.deviation)
+    )
     assert np.array_equal(scaling.apply(clips[1], again), scaling.apply(clips[1], scaler))
 
 
@@ -129,7 +140,11 @@ def test_a_scaler_cannot_be_changed(clips: list[np.ndarray]) -> None:
     ("clips", "kind", "text"),
     [
         ([], "standard_train", "needs at least one train clip"),
-        ([np.zeros((3, 2)), np.zeros((3, 4))], "per_band_train", "train clip 1 has 4 bands, those before it have 2"),
+        (
+            [np.zeros((3, 2)), np.zeros((3, 4))],
+            "per_band_train",
+            "train clip 1 has 4 bands, those before it have 2",
+        ),
         ([np.full((3, 2), np.nan)], "standard_train", "train clip 0 has features that are not finite"),
         ([np.zeros((3, 2))], "max", "must be one of .*minmax.*none.*but got max"),
     ],

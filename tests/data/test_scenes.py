@@ -15,7 +15,14 @@ POOLED = scenes._make  # before the fixture below replaces it
 
 
 def settings(**changes) -> Scenes:
-    values = {"dataset": "scenes", "label": "event", "groups": ["source"], "corpus_seed": 1, "sources": 5, "takes": 2}
+    values = {
+        "dataset": "scenes",
+        "label": "event",
+        "groups": ["source"],
+        "corpus_seed": 1,
+        "sources": 5,
+        "takes": 2,
+    }
     return Scenes(**{**values, "signal_to_noise_db": 3.0, "reverberation_seconds": 0.3, **changes})
 
 
@@ -24,7 +31,12 @@ def in_this_process():
     """Scenes without a pool; small corpora do not pay for one."""
 
     def make(data, folder):
-        jobs = [(name, source, take) for name in sorted(scenes.EVENTS) for source in range(data.sources) for take in range(data.takes)]
+        jobs = [
+            (name, source, take)
+            for name in sorted(scenes.EVENTS)
+            for source in range(data.sources)
+            for take in range(data.takes)
+        ]
         yield from map(partial(scenes._clip, data, folder), jobs)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -38,24 +50,49 @@ def table(tmp_path_factory) -> pd.DataFrame:
 
 
 def test_the_table_says_what_was_made(table) -> None:
-    assert list(table.columns) == ["clip_id", "path", "seconds", "event", "source", "fold", "background", "passages"]
-    assert len(table) == 12 * 5 * 2 and table["clip_id"].is_unique and sorted(table["event"].unique()) == sorted(scenes.EVENTS)
+    assert list(table.columns) == [
+        "clip_id",
+        "path",
+        "seconds",
+        "event",
+        "source",
+        "fold",
+        "background",
+        "passages",
+    ]
+    assert (
+        len(table) == 12 * 5 * 2
+        and table["clip_id"].is_unique
+        and sorted(table["event"].unique()) == sorted(scenes.EVENTS)
+    )
     for row in table.itertuples():
         y, rate = soundfile.read(row.path)
         assert rate == 16000 and len(y) == 80000 and row.seconds == 5 and 0.5 < np.abs(y).max() < 1
         edges = [edge for span in row.passages for edge in span]
-        assert 1 <= len(row.passages) <= 3 and edges == sorted(set(edges)) and edges[0] >= 0 and edges[-1] <= 5.0
+        assert (
+            1 <= len(row.passages) <= 3 and edges == sorted(set(edges)) and edges[0] >= 0 and edges[-1] <= 5.0
+        )
 
 
 def test_no_source_in_two_folds_and_every_class_in_each(table) -> None:
-    assert (table.groupby("source")["fold"].nunique() == 1).all() and (table.groupby("source")["event"].nunique() == 1).all()
-    assert (table.groupby("fold")["event"].nunique() == 12).all() and sorted(table["fold"].unique()) == [1, 2, 3, 4, 5]
+    assert (table.groupby("source")["fold"].nunique() == 1).all() and (
+        table.groupby("source")["event"].nunique() == 1
+    ).all()
+    assert (table.groupby("fold")["event"].nunique() == 12).all() and sorted(table["fold"].unique()) == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 def test_the_same_settings_give_the_same_bytes_and_others_others(table, tmp_path) -> None:
     again = scenes.clips(settings(), tmp_path)
     assert again.drop(columns="path").equals(table.drop(columns="path"))
-    assert [Path(path).read_bytes() for path in again["path"]] == [Path(path).read_bytes() for path in table["path"]]
+    assert [Path(path).read_bytes() for path in again["path"]] == [
+        Path(path).read_bytes() for path in table["path"]
+    ]
     other = scenes.clips(settings(signal_to_noise_db=4.0), tmp_path)
     assert Path(other["path"][0]).parent != Path(again["path"][0]).parent
     assert Path(other["path"][0]).read_bytes() != Path(again["path"][0]).read_bytes()
@@ -103,12 +140,19 @@ def test_a_clip_has_events_of_its_class_only_and_a_source_has_habits(tmp_path, m
     for name in scenes.EVENTS:
         for source in range(6):
             heard.clear()
-            rows = [scenes._clip(settings(reverberation_seconds=0.0), tmp_path, (name, source, take)) for take in range(2)]
-            assert {one for one, _ in heard} == {name} and len(heard) == sum(len(row["passages"]) for row in rows)
+            rows = [
+                scenes._clip(settings(reverberation_seconds=0.0), tmp_path, (name, source, take))
+                for take in range(2)
+            ]
+            assert {one for one, _ in heard} == {name} and len(heard) == sum(
+                len(row["passages"]) for row in rows
+            )
             of_source[name, source] = [list(of.values()) for _, of in heard]
     within = np.mean([np.std(habits, axis=0) for habits in of_source.values()])
     means = np.array([np.mean(habits, axis=0) for habits in of_source.values()])  # (72 sources, 3 habits)
-    assert within < 0.05 and means.std(axis=0).min() > 0.2  # jitter is 0.03; the deviation of a uniform number is 0.29
+    assert (
+        within < 0.05 and means.std(axis=0).min() > 0.2
+    )  # jitter is 0.03; the deviation of a uniform number is 0.29
 
 
 def test_reverberation_sounds_on_after_the_events(tmp_path) -> None:

@@ -18,8 +18,18 @@ from audiomtl.errors import UserError
 
 
 def settings(**changes) -> Songs:
-    values = {"dataset": "songs", "label": "style", "groups": ["artist"], "corpus_seed": 1, "songs": 8, "styles": 4, "artists": 2}
-    return Songs(**{**values, "shortest_seconds": 12.0, "longest_seconds": 16.0, "style_share": 0.4, **changes})
+    values = {
+        "dataset": "songs",
+        "label": "style",
+        "groups": ["artist"],
+        "corpus_seed": 1,
+        "songs": 8,
+        "styles": 4,
+        "artists": 2,
+    }
+    return Songs(
+        **{**values, "shortest_seconds": 12.0, "longest_seconds": 16.0, "style_share": 0.4, **changes}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +53,19 @@ def test_the_table_says_what_was_made(table):
         edges = [edge for span in row.passages for edge in span]
         assert edges == sorted(set(edges)) and edges[0] >= 0 and edges[-1] <= row.seconds + 1e-3
         carried, bars = sum(end - start for start, end in row.passages) / bar, row.seconds / bar
-        assert carried == pytest.approx(max(2, round(0.4 * round(bars))), abs=0.01)  # the first four styles have bars of four beats
-    assert list(table.columns) == ["clip_id", "path", "seconds", "style", "artist", "tempo", "key", "passages"]
+        assert carried == pytest.approx(
+            max(2, round(0.4 * round(bars))), abs=0.01
+        )  # the first four styles have bars of four beats
+    assert list(table.columns) == [
+        "clip_id",
+        "path",
+        "seconds",
+        "style",
+        "artist",
+        "tempo",
+        "key",
+        "passages",
+    ]
 
 
 def test_styles_are_even_and_every_artist_plays_several(table):
@@ -65,7 +86,10 @@ def test_a_corpus_of_full_size_is_even_too(styles, tmp_path, monkeypatch):
 
 def test_an_artist_is_the_same_in_any_corpus_of_the_seed_and_like_no_other():
     artists = [songs.artist_of(settings(), number) for number in range(12)]
-    assert artists == [songs.artist_of(settings(songs=20, styles=8, artists=12, style_share=0.9), number) for number in range(12)]
+    assert artists == [
+        songs.artist_of(settings(songs=20, styles=8, artists=12, style_share=0.9), number)
+        for number in range(12)
+    ]
     assert artists[0] != songs.artist_of(settings(corpus_seed=2), 0)
     for part in ("bass", "chords", "lead", "levels", "tempo", "tilt"):
         assert len({getattr(artist, part) for artist in artists}) == 12
@@ -81,7 +105,10 @@ def test_the_same_settings_give_the_same_bytes_in_any_place_and_process(table, t
         "    songs.clips(settings(), Path(sys.argv[1]))\n"
     )
     (tmp_path / "make.py").write_text(code)
-    environment = os.environ | {"PYTHONHASHSEED": "5", "PYTHONPATH": f"{Path(songs.__file__).parents[3]}:{Path(__file__).parent}"}
+    environment = os.environ | {
+        "PYTHONHASHSEED": "5",
+        "PYTHONPATH": f"{Path(songs.__file__).parents[3]}:{Path(__file__).parent}",
+    }
     command = [sys.executable, "make.py", str(tmp_path / "again"), str(Path(__file__).parent)]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     [again] = (tmp_path / "again").glob("songs-*")
@@ -113,7 +140,16 @@ def in_this_process(monkeypatch) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "damage", ["none", "a song cut short", "a song is missing", "no index", "only the index", "a torn index", "a row is lost"]
+    "damage",
+    [
+        "none",
+        "a song cut short",
+        "a song is missing",
+        "no index",
+        "only the index",
+        "a torn index",
+        "a row is lost",
+    ],
 )
 def test_a_damaged_corpus_is_made_again_and_a_whole_one_only_read(damage, tmp_path, monkeypatch):
     numbers = in_this_process(monkeypatch)
@@ -157,7 +193,9 @@ def test_a_making_that_was_cut_off_leaves_no_corpus_and_is_made_whole(tmp_path, 
     (left / "song_0000.wav").write_bytes(b"RIFF")
     made = songs.clips(settings(songs=3), tmp_path)
     assert made.drop(columns="path").equals(kept.drop(columns="path")) and len(whole) == 3 + 1 + 3
-    assert [Path(path).read_bytes() for path in made["path"]] == [Path(path).read_bytes() for path in kept["path"]]
+    assert [Path(path).read_bytes() for path in made["path"]] == [
+        Path(path).read_bytes() for path in kept["path"]
+    ]
 
 
 @pytest.mark.parametrize("share", [0.2, 0.4, 0.9, 1.0])
@@ -175,15 +213,21 @@ FOUR_BEATS = sorted(name for name, style in songs.STYLES.items() if style.beats 
 
 @pytest.fixture(scope="module")
 def alike() -> dict[str, np.ndarray]:
-    """One artist's song in each style, drawn alike: bars 0 to 2 are neutral, 3 and 4 carry the style, each normalised by bars 0 to 2."""
+    """One artist's song in each style, drawn alike: bars 0 to 2 are neutral, 3 and 4 carry the style,
+    each normalised by bars 0 to 2.
+    """
     artist, bar = replace(songs.artist_of(settings(), 0), noise_db=-300.0), 4 * 60 * 22050 / 120
     made = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(songs, "structure", lambda bars, *_: np.isin(np.arange(bars), [3, 4]))
         for style in FOUR_BEATS:
-            y, passages = songs.render(artist, style, 12.0, 120.0, 50, 0.4, np.random.default_rng(3), styles=FOUR_BEATS)
+            y, passages = songs.render(
+                artist, style, 12.0, 120.0, 50, 0.4, np.random.default_rng(3), styles=FOUR_BEATS
+            )
             assert passages == [(6.0, 10.0)]  # bars of 2 s
-            made[style] = y / np.abs(y[: int(3 * bar) - 550]).max()  # the loudest sample of a song depends on its style
+            made[style] = (
+                y / np.abs(y[: int(3 * bar) - 550]).max()
+            )  # the loudest sample of a song depends on its style
     return made
 
 
@@ -205,7 +249,11 @@ def test_patterns_fit_their_bars():
 
 
 @pytest.mark.parametrize(
-    "changes, message", [({"artists": 9}, "artists <= songs = 8 must hold"), ({"label": "genre"}, 'songs are labelled by "style"')]
+    "changes, message",
+    [
+        ({"artists": 9}, "artists <= songs = 8 must hold"),
+        ({"label": "genre"}, 'songs are labelled by "style"'),
+    ],
 )
 def test_settings_that_cannot_be_met_are_refused(changes, message, tmp_path):
     with pytest.raises(UserError, match=message):

@@ -17,16 +17,31 @@ def grid(speakers: int, sentences: int) -> pd.DataFrame:
     """One clip of every speaker and sentence, phones and words from the sentence."""
     pairs = [(f"s{a}", f"t{b}") for a in range(speakers) for b in range(sentences)]
     return pd.DataFrame(
-        [{"clip_id": s + t, "speaker": s, "sentence": t, "phones": ["_", "a"], "words": ["the", t]} for s, t in pairs],
+        [
+            {"clip_id": s + t, "speaker": s, "sentence": t, "phones": ["_", "a"], "words": ["the", t]}
+            for s, t in pairs
+        ],
     )
 
 
 def grouped(
-    test: tuple[int, ...], validation: tuple[int, ...], rotations: int = 1, groups: tuple[str, ...] = ("speaker", "sentence")
+    test: tuple[int, ...],
+    validation: tuple[int, ...],
+    rotations: int = 1,
+    groups: tuple[str, ...] = ("speaker", "sentence"),
 ) -> Blocks:
     """Groups, and a protocol of as many numbers."""
-    others = {"test_share": 0.2, "validation_share": 0.2, "stratified": False, "column": "", "folds": 3, "leaky": False}
-    return groups[: len(test)], Protocol(kind="blocks", test_values=test, validation_values=validation, rotations=rotations, **others)
+    others = {
+        "test_share": 0.2,
+        "validation_share": 0.2,
+        "stratified": False,
+        "column": "",
+        "folds": 3,
+        "leaky": False,
+    }
+    return groups[: len(test)], Protocol(
+        kind="blocks", test_values=test, validation_values=validation, rotations=rotations, **others
+    )
 
 
 def by_groups(table: pd.DataFrame, blocks: Blocks, seed: int) -> Splits:
@@ -78,7 +93,11 @@ def test_no_group_value_is_on_two_sides_and_no_clip_is_lost(rows, test, validati
 @given(test=st.integers(1, 3), rotations=st.integers(3, 6))
 def test_rotations_that_fill_the_values_test_each_exactly_once(test, rotations):
     table = grid(test * rotations, 1)
-    tested = [s for seed in range(rotations) for s in by_groups(table, grouped((test,), (1,), rotations), seed).test.speaker]
+    tested = [
+        s
+        for seed in range(rotations)
+        for s in by_groups(table, grouped((test,), (1,), rotations), seed).test.speaker
+    ]
     assert sorted(tested) == sorted(table.speaker)
 
 
@@ -86,7 +105,9 @@ def test_the_order_of_rows_changes_no_side():
     table, data = grid(5, 5), grouped((1, 1), (1, 1), 5)
     shuffled = table.sample(frac=1.0, random_state=0).reset_index(drop=True)
     for seed in range(5):
-        assert sorted(by_groups(table, data, seed).test.clip_id) == sorted(by_groups(shuffled, data, seed).test.clip_id)
+        assert sorted(by_groups(table, data, seed).test.clip_id) == sorted(
+            by_groups(shuffled, data, seed).test.clip_id
+        )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +131,10 @@ def test_tables_that_cannot_be_split_are_refused(table, data, message):
 @pytest.mark.parametrize(
     ("sides", "message"),
     [
-        (([0, 1], [4], [2, 3]), "speaker s0 is both in train and in test"),  # a fold column by sentence: s0 says t0..t3
+        (
+            ([0, 1], [4], [2, 3]),
+            "speaker s0 is both in train and in test",
+        ),  # a fold column by sentence: s0 says t0..t3
         (([0, 1], [2], [5]), "speaker s0 is both in train and in validation"),
         (([0], [5], [6]), "speaker s1 is both in validation and in test"),
         (([0, 1], [4], [0]), "clip_id s0t0 is both in train and in test"),
@@ -136,7 +160,10 @@ def test_phones_absent_from_train_are_refused_with_side_count_and_clips():
     check_phones(split(clips[:2], clips[:1], clips[1:2]))
     with pytest.raises(UserError) as caught:
         check_phones(split(clips[:2], clips[2:3], clips[3:]))
-    assert '"x" of validation (1 clips: s2t0); "y" of test (7 clips: s3t0, s4t0, s5t0, s6t0, s7t0 and 2 more)' in str(caught.value)
+    assert (
+        '"x" of validation (1 clips: s2t0); "y" of test (7 clips: s3t0, s4t0, s5t0, s6t0, s7t0 and 2 more)'
+        in str(caught.value)
+    )
 
 
 def test_describe_counts_clips_values_and_unseen_words():

@@ -53,7 +53,9 @@ def _entries(folder: Path) -> list[Path]:
     return sorted((folder / "store").iterdir())
 
 
-def test_features_come_in_the_order_of_the_paths_and_are_computed_once(tmp_path: Path, paths: list[str]) -> None:
+def test_features_come_in_the_order_of_the_paths_and_are_computed_once(
+    tmp_path: Path, paths: list[str]
+) -> None:
     kept = FeatureStore(tmp_path / "store")
     for _ in range(2):
         for path, frames in zip(paths, kept.features(paths, SETTINGS), strict=True):
@@ -85,14 +87,18 @@ def test_the_sound_is_what_counts_not_its_name(tmp_path: Path, paths: list[str])
         ({"kind": "log_stft"}, 1),
     ],
 )
-def test_other_settings_are_other_entries_but_for_scaling(tmp_path: Path, paths: list[str], changes: dict, extracted: int) -> None:
+def test_other_settings_are_other_entries_but_for_scaling(
+    tmp_path: Path, paths: list[str], changes: dict, extracted: int
+) -> None:
     FeatureStore(tmp_path / "store").features(paths[:1], SETTINGS)
     kept = FeatureStore(tmp_path / "store")
     changed = Features(**{**SETTINGS.model_dump(), **changes})
     assert kept.features(paths[:1], changed)[0].shape[1] == changed.n_bands and kept.extracted == extracted
 
 
-def test_features_of_other_code_are_another_entry(tmp_path: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_of_other_code_are_another_entry(
+    tmp_path: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = FeatureStore(tmp_path / "store")
     kept.features(paths[:1], SETTINGS)
     monkeypatch.setattr(definitions, "key", lambda roots: f"other code of {', '.join(roots)}")
@@ -178,7 +184,9 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     assert peaks[1] < 1.2 * peaks[0]  # 20 clips against 3; a clip's features are 32 kB, its samples 256 kB
 
 
-def test_a_crash_while_writing_leaves_no_entry(tmp_path: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_while_writing_leaves_no_entry(
+    tmp_path: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -220,7 +228,9 @@ print(json.dumps([digest.hexdigest(), kept.extracted, kept.rebuilt]))
 
 def _child(folder: Path, paths: list[str], name: str, *, limit: int = 0) -> subprocess.Popen:
     task = json.dumps([str(folder), SETTINGS.model_dump(), paths, limit])
-    return subprocess.Popen([sys.executable, "-c", CHILD, task, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, task, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_two_processes_at_once_on_one_store(tmp_path: Path) -> None:
@@ -234,7 +244,9 @@ def test_two_processes_at_once_on_one_store(tmp_path: Path) -> None:
     assert [child.returncode for child in children] == [0, 0], outputs
     results = [json.loads(out) for out, _ in outputs]
     kept = FeatureStore(tmp_path / "store")
-    expected = hashlib.sha256(b"".join(frames.tobytes() for frames in kept.features(paths, SETTINGS))).hexdigest()
+    expected = hashlib.sha256(
+        b"".join(frames.tobytes() for frames in kept.features(paths, SETTINGS))
+    ).hexdigest()
     assert [result[0] for result in results] == [expected, expected]
     assert kept.extracted == 0 and len(_entries(tmp_path)) == 20  # no temporary file is left
     assert sum(result[1] for result in results) >= 20

@@ -10,8 +10,16 @@ from audiomtl.data import audio
 from audiomtl.data.stream import blocks
 from audiomtl.errors import UserError
 
-FORMATS = [("mono.wav", 16000, 1, "PCM_16"), ("stereo.wav", 44100, 2, "PCM_16"), ("eight_bits.wav", 8000, 1, "PCM_U8")]
-FORMATS += [("fast.flac", 96000, 2, "PCM_24"), ("lossy.ogg", 22050, 1, "VORBIS"), ("lossy.mp3", 44100, 2, "MPEG_LAYER_III")]
+FORMATS = [
+    ("mono.wav", 16000, 1, "PCM_16"),
+    ("stereo.wav", 44100, 2, "PCM_16"),
+    ("eight_bits.wav", 8000, 1, "PCM_U8"),
+]
+FORMATS += [
+    ("fast.flac", 96000, 2, "PCM_24"),
+    ("lossy.ogg", 22050, 1, "VORBIS"),
+    ("lossy.mp3", 44100, 2, "MPEG_LAYER_III"),
+]
 
 
 def written(folder: Path, name: str, rate: int, channels: int, subtype: str, seconds: float = 3.3) -> Path:

@@ -50,7 +50,9 @@ def test_windows_lie_on_the_grid_and_cover_what_the_tail_says(n_frames, hop_shar
     if n_frames < length:
         assert first.tolist() == ([] if tail == "drop" else [0])
         return
-    whole = [math.floor(k * hop + 1e-6) for k in range(n_frames) if math.floor(k * hop + 1e-6) + length <= n_frames]
+    whole = [
+        math.floor(k * hop + 1e-6) for k in range(n_frames) if math.floor(k * hop + 1e-6) + length <= n_frames
+    ]
     assert first[: len(whole)].tolist() == whole
     if tail != "pad":
         assert first[-1] + length <= n_frames
@@ -97,4 +99,6 @@ def test_a_window_of_stored_frames_is_what_its_sound_would_have_given():
     first = windows.starts(len(whole), settings(), ANSWER)[2]
     alone = features.extract(y[first * 512 : first * 512 + 5 * 22050], ANSWER)
     inside = slice(2, -2)  # the frames at a window's edges see its ends
-    np.testing.assert_allclose(windows.cut(whole, np.array([first]), 216)[0][inside], alone[inside], atol=1e-3)
+    np.testing.assert_allclose(
+        windows.cut(whole, np.array([first]), 216)[0][inside], alone[inside], atol=1e-3
+    )

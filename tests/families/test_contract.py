@@ -1,4 +1,5 @@
-"""What holds for every family (`audiomtl.families.contract`): one tiny training of each, and the same questions to all.
+"""What holds for every family (`audiomtl.families.contract`): one tiny training of each, and the same
+questions to all.
 
 A new family needs a line in `CASES`; `test_every_family_has_a_case` says so.
 """
@@ -20,12 +21,18 @@ from audiomtl.nn.fit import seed_everything
 from tests.small_multitask import HEAD
 from tests.surroundings.families import digest, raw_settings, sounds
 
-# a network of more outputs is compiled into a graph whose operations TensorFlow may fuse otherwise when it is loaded: weights are equal to
-# the bit, answers to the last bits of a float32
+# a network of more outputs is compiled into a graph whose operations TensorFlow may fuse otherwise when it is
+# loaded: weights are equal to the bit, answers to the last bits of a float32
 MOST_EQUAL = 3
-CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # float32 sums in another order: a batch of another shape is another matrix product
+CLOSE = {
+    "rtol": 1e-5,
+    "atol": 1e-6,
+}  # float32 sums in another order: a batch of another shape is another matrix product
 COLUMNS = {"alignment": "phones", "value": "age", "mel": "path"}
-EVERY_HEAD = {kind: {**HEAD, "kind": kind, "column": COLUMNS.get(kind, ""), "train_only": False} for kind in heads.kinds()}
+EVERY_HEAD = {
+    kind: {**HEAD, "kind": kind, "column": COLUMNS.get(kind, ""), "train_only": False}
+    for kind in heads.kinds()
+}
 CASES: dict[str, dict[str, Any]] = {
     "baseline": {},
     "ctc": {"network__objective": "ctc"},
@@ -72,13 +79,20 @@ def case_of(tmp_path_factory) -> Callable[[str], Case]:
             changes = dict(CASES[name])
             tables = {key: changes.pop(key) for key in ("heads", "coupling", "scores") if key in changes}
             raw = raw_settings(family, clips, **changes) | tables
-            raw = raw if family == "baseline" else config.override(raw, {"training.epochs": 2})  # of frames, then of CTC
+            raw = (
+                raw if family == "baseline" else config.override(raw, {"training.epochs": 2})
+            )  # of frames, then of CTC
             model, settings = config.family("model", family), config.settings_of(raw, name)
             seed_everything(1)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("AUDIOMTL_CACHE", str(folder / "cache"))
                 prepared = model.prepare(settings, 1)
-            made[name] = Case(model, settings, prepared, model.train(settings, prepared, 1, lambda epoch, scores: True, None))
+            made[name] = Case(
+                model,
+                settings,
+                prepared,
+                model.train(settings, prepared, 1, lambda epoch, scores: True, None),
+            )
         return made[name]
 
     return of
@@ -104,9 +118,15 @@ def test_every_family_has_a_case() -> None:
 
 def test_a_family_offers_the_functions_of_the_contract(case) -> None:
     wanted = [name for name in vars(contract.Family) if not name.startswith("_")]
-    assert len(wanted) == 9 and [name for name in wanted if not callable(getattr(case.model, name, None))] == []
+    assert (
+        len(wanted) == 9 and [name for name in wanted if not callable(getattr(case.model, name, None))] == []
+    )
     assert isinstance(case.prepared, contract.Prepared) and isinstance(case.fitted, contract.Fitted)
-    assert case.fitted.parameters > 0 and case.fitted.fit is not None and set(case.prepared.examples) == {"train", "validation", "test"}
+    assert (
+        case.fitted.parameters > 0
+        and case.fitted.fit is not None
+        and set(case.prepared.examples) == {"train", "validation", "test"}
+    )
 
 
 def test_what_is_loaded_is_what_was_saved_to_the_bit(case, tmp_path) -> None:
@@ -130,11 +150,15 @@ def test_what_is_loaded_is_what_was_saved_to_the_bit(case, tmp_path) -> None:
 def test_neighbours_and_padding_change_no_answer(case) -> None:
     """A clip alone, without padding, and in a batch of clips that are longer."""
     together = {one.clip_id: answer for one, answer in case.outputs()}
-    assert len({len(getattr(one, "frames", range(1))) for one in case.examples}) > 1 or not hasattr(case.examples[0], "frames")
+    assert len({len(getattr(one, "frames", range(1))) for one in case.examples}) > 1 or not hasattr(
+        case.examples[0], "frames"
+    )
     for one in case.examples:
         [(_, alone)] = case.outputs([one])
         for name, array in arrays(alone).items():
-            np.testing.assert_allclose(array, arrays(together[one.clip_id])[name], **CLOSE, err_msg=f"{one.clip_id} {name}")
+            np.testing.assert_allclose(
+                array, arrays(together[one.clip_id])[name], **CLOSE, err_msg=f"{one.clip_id} {name}"
+            )
 
 
 def test_each_clip_is_in_the_tables_once_and_sorted(case) -> None:
@@ -149,9 +173,15 @@ def test_each_clip_is_in_the_tables_once_and_sorted(case) -> None:
 
 
 GIVES: dict[str, Callable[[dict[str, pd.DataFrame]], bool]] = {
-    "classes": lambda made: any(made["predictions"].filter(regex=r"predicted$").dtypes.map(str).isin(["object", "str"])),
-    "segments": lambda made: any("start_seconds" in made[name] and "label" not in made[name] for name in {*made} - {"predictions"}),
-    "phones": lambda made: "predicted_starts" in made["predictions"] or bool(set(labels(made)) & {"a", "b", "c"}),
+    "classes": lambda made: any(
+        made["predictions"].filter(regex=r"predicted$").dtypes.map(str).isin(["object", "str"])
+    ),
+    "segments": lambda made: any(
+        "start_seconds" in made[name] and "label" not in made[name] for name in {*made} - {"predictions"}
+    ),
+    "phones": lambda made: (
+        "predicted_starts" in made["predictions"] or bool(set(labels(made)) & {"a", "b", "c"})
+    ),
     "notes": lambda made: "events" in made,  # a network that has learned nothing may find no note
     "values": lambda made: any(made["predictions"].filter(regex=r"predicted$").dtypes.map(str) == "float64"),
 }
@@ -176,7 +206,9 @@ def without_labels(one: Any) -> Any:
     fields = {"passages": None, "frame_labels": np.zeros(0, np.int32)}
     changes = {name: value for name, value in fields.items() if hasattr(one, name)}
     if hasattr(one, "targets"):
-        row = {name: value if name in ("clip_id", "path", "kind") else None for name, value in one.row.items()}
+        row = {
+            name: value if name in ("clip_id", "path", "kind") else None for name, value in one.row.items()
+        }
         changes |= {"targets": dict.fromkeys(one.targets), "row": row}
         changes |= {"text": one.text[:1]} if one.text is not None else {}
     if hasattr(one, "values"):
@@ -189,7 +221,10 @@ def test_absent_labels_do_no_harm(case, many, tmp_path) -> None:
     """Nothing is known of one clip, or of any: what is left is scored, and every clip has its answer."""
     if case.model.__name__.endswith("ctc.model") and case.settings.network.objective == "frames":
         pytest.skip("a network that learns phone times needs them")
-    examples = [without_labels(one) if many == "all" or number == 0 else one for number, one in enumerate(case.examples)]
+    examples = [
+        without_labels(one) if many == "all" or number == 0 else one
+        for number, one in enumerate(case.examples)
+    ]
     found = case.outputs(examples)
     scores = case.model.evaluate(case.fitted, found)
     assert scores and all(np.isfinite(value) for value in scores.values())

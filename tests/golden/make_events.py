@@ -1,11 +1,12 @@
-"""Make ``events.json``: what sed_eval and sed_scores_eval answered before `audiomtl.metrics.events` did without them.
+"""Make ``events.json``: what sed_eval and sed_scores_eval answered before `audiomtl.metrics.events` did
+without them.
 
     pip install sed_eval==0.2.1 dcase_util==0.2.20 sed_scores_eval==0.0.4    # a compiler is needed; into an environment of their own
     python tests/golden/make_events.py
 
-Run once; the file is committed. Contents of the file: ``events``, cases with ``truth``, ``predicted``, ``offset_share`` and
-``segment_seconds``; ``psds``, cases with ``truth``, ``options``, and for each clip ``edges`` of its steps, ``seconds`` and ``scores``
-by class; in both the answer under ``expected``.
+Run once; the file is committed. Contents of the file: ``events``, cases with ``truth``, ``predicted``,
+``offset_share`` and ``segment_seconds``; ``psds``, cases with ``truth``, ``options``, and for each clip
+``edges`` of its steps, ``seconds`` and ``scores`` by class; in both the answer under ``expected``.
 """
 
 import json
@@ -24,7 +25,12 @@ def old_counts(metric: Any, truth: list, predicted: list) -> dict[str, float]:
     for clip in sorted({event[0] for event in [*truth, *predicted]}):
         sides = [
             [
-                {"file": clip, "event_onset": float(onset), "event_offset": float(offset), "event_label": label}
+                {
+                    "file": clip,
+                    "event_onset": float(onset),
+                    "event_offset": float(offset),
+                    "event_label": label,
+                }
                 for name, onset, offset, label in side
                 if name == clip
             ]
@@ -36,7 +42,10 @@ def old_counts(metric: Any, truth: list, predicted: list) -> dict[str, float]:
         "f1": 2 * total["Ntp"] / (total["Nref"] + total["Nsys"]),
         "precision": total["Ntp"] / max(total["Nsys"], 1),
         "recall": total["Ntp"] / total["Nref"],
-        "macro_f1": sum(2 * one["Ntp"] / (one["Nref"] + one["Nsys"]) for one in metric.class_wise.values()) / len(metric.class_wise),
+        "macro_f1": (
+            sum(2 * one["Ntp"] / (one["Nref"] + one["Nsys"]) for one in metric.class_wise.values())
+            / len(metric.class_wise)
+        ),
         "error_rate": metric.overall_error_rate()["error_rate"],
     }
 
@@ -61,7 +70,8 @@ def old_psds(case: dict) -> float:
 
     clips = case["clips"]
     tables = {
-        name: pd.DataFrame({"onset": clip["edges"][:-1], "offset": clip["edges"][1:], **clip["scores"]}) for name, clip in clips.items()
+        name: pd.DataFrame({"onset": clip["edges"][:-1], "offset": clip["edges"][1:], **clip["scores"]})
+        for name, clip in clips.items()
     }
     truth: dict[str, list] = {clip: [] for clip in sorted(clips)}
     for clip, onset, offset, label in case["truth"]:
@@ -74,7 +84,10 @@ def old_psds(case: dict) -> float:
 
 
 def random_events(rng: np.random.Generator, *, clips: int, labels: int, grid: float) -> dict:
-    """Events that overlap at will, and predictions which move, rename, drop or add some; times are multiples of ``grid`` seconds."""
+    """Events that overlap at will, and predictions which move, rename, drop or add some.
+
+    Times are multiples of ``grid`` seconds.
+    """
     truth, predicted = [], []
 
     def snapped(value: float) -> float:
@@ -82,21 +95,51 @@ def random_events(rng: np.random.Generator, *, clips: int, labels: int, grid: fl
 
     for clip in range(clips):
         for _ in range(rng.integers(0, 9) + (clip == 0)):
-            onset, length, label = snapped(rng.uniform(0, 9)), snapped(rng.uniform(grid, 3)) + grid, rng.integers(labels)
+            onset, length, label = (
+                snapped(rng.uniform(0, 9)),
+                snapped(rng.uniform(grid, 3)) + grid,
+                rng.integers(labels),
+            )
             truth.append([f"clip{clip}", onset, onset + length, LABELS[label]])
             for _ in range(rng.choice([0, 1, 1, 1, 1, 2])):
                 moved = max(onset + snapped(rng.normal(0, 0.15)), 0.0)
                 end = max(onset + length + snapped(rng.normal(0, 0.25)), moved + grid)
-                predicted.append([f"clip{clip}", moved, end, LABELS[rng.integers(labels) if rng.random() < 0.2 else label]])
+                predicted.append(
+                    [f"clip{clip}", moved, end, LABELS[rng.integers(labels) if rng.random() < 0.2 else label]]
+                )
         for _ in range(rng.choice([0, 0, 1, 2])):
             onset = snapped(rng.uniform(0, 9))
-            predicted.append([f"clip{clip}", onset, onset + grid + snapped(rng.uniform(0, 2)), LABELS[rng.integers(labels)]])
+            predicted.append(
+                [
+                    f"clip{clip}",
+                    onset,
+                    onset + grid + snapped(rng.uniform(0, 2)),
+                    LABELS[rng.integers(labels)],
+                ]
+            )
     share, segment = rng.choice([0.2, 0.2, 0.5]), rng.choice([1.0, 1.0, 0.1, 0.25, 0.3])
-    return {"truth": truth, "predicted": predicted, "offset_share": float(share), "segment_seconds": float(segment)}
+    return {
+        "truth": truth,
+        "predicted": predicted,
+        "offset_share": float(share),
+        "segment_seconds": float(segment),
+    }
 
 
-def random_psds(rng: np.random.Generator, *, clips: int, labels: int, steps: int, step: float, decimals: int, options: dict) -> dict:
-    """Noisy scores which are higher where events are; few ``decimals`` make ties, a step from a clip to the next differs."""
+def random_psds(
+    rng: np.random.Generator,
+    *,
+    clips: int,
+    labels: int,
+    steps: int,
+    step: float,
+    decimals: int,
+    options: dict,
+) -> dict:
+    """Noisy scores which are higher where events are.
+
+    Few ``decimals`` make ties, a step from a clip to the next differs.
+    """
     names, truth, tables = LABELS[:labels], [], {}
     for clip in range(clips):
         edges = (step * np.arange(steps + clip % 3 + 1)).tolist()
@@ -106,23 +149,42 @@ def random_psds(rng: np.random.Generator, *, clips: int, labels: int, steps: int
                 onset = rng.uniform(0, edges[-1] * 0.8)
                 onset = float(rng.choice([round(onset / step) * step, onset]))
                 offset = float(onset + rng.choice([step * rng.integers(1, 9), rng.uniform(0.1, 8 * step)]))
-                if any(one[0] == f"clip{clip}" and one[3] == name and one[1] <= offset and onset <= one[2] for one in truth):
+                if any(
+                    one[0] == f"clip{clip}" and one[3] == name and one[1] <= offset and onset <= one[2]
+                    for one in truth
+                ):
                     continue  # events of one class may not touch
                 truth.append([f"clip{clip}", onset, offset, name])
-                inside = (np.array(edges[1:]) > onset + rng.normal(0, step)) & (np.array(edges[:-1]) < offset + rng.normal(0, step))
+                inside = (np.array(edges[1:]) > onset + rng.normal(0, step)) & (
+                    np.array(edges[:-1]) < offset + rng.normal(0, step)
+                )
                 scores[name] += np.where(inside, rng.uniform(0, 4), 0)
                 confused = rng.choice(names)
                 scores[confused] = scores[confused] + np.where(inside, rng.uniform(0, 2), 0)
         tables[f"clip{clip}"] = {
             "edges": edges,
             "seconds": float(edges[-1]),
-            "scores": {name: np.round(1 / (1 + np.exp(-row)), decimals).tolist() for name, row in scores.items()},
+            "scores": {
+                name: np.round(1 / (1 + np.exp(-row)), decimals).tolist() for name, row in scores.items()
+            },
         }
     return {"truth": truth, "clips": tables, "options": options}
 
 
-SCENARIO_1 = {"dtc_threshold": 0.7, "gtc_threshold": 0.7, "cttc_threshold": None, "alpha_ct": 0.0, "alpha_st": 1.0, "max_efpr": 100.0}
-SCENARIO_2 = SCENARIO_1 | {"dtc_threshold": 0.1, "gtc_threshold": 0.1, "cttc_threshold": 0.3, "alpha_ct": 0.5}  # DCASE 2021 task 4
+SCENARIO_1 = {
+    "dtc_threshold": 0.7,
+    "gtc_threshold": 0.7,
+    "cttc_threshold": None,
+    "alpha_ct": 0.0,
+    "alpha_st": 1.0,
+    "max_efpr": 100.0,
+}
+SCENARIO_2 = SCENARIO_1 | {
+    "dtc_threshold": 0.1,
+    "gtc_threshold": 0.1,
+    "cttc_threshold": 0.3,
+    "alpha_ct": 0.5,
+}  # DCASE 2021 task 4
 OPTIONS = [
     SCENARIO_1,
     SCENARIO_2,
@@ -145,14 +207,26 @@ def event_cases() -> dict[str, dict]:
         "all right": (two, two),
         "one true event, missed": (two[:1], []),
         "only in a clip without events": (two, [["c", 0.0, 1.0, "dog"], ["c", 0.0, 1.0, "cow"]]),
-        "onset at its collar": (two, [["a", 0.2, 1.0, "dog"], ["a", 2.2, 4.0, "cat"], ["b", 0.20000000000000007, 1.0, "dog"]]),
+        "onset at its collar": (
+            two,
+            [["a", 0.2, 1.0, "dog"], ["a", 2.2, 4.0, "cat"], ["b", 0.20000000000000007, 1.0, "dog"]],
+        ),
         "onset at its collar by a sum": (
             [["a", 0.1, 1.0, "dog"], ["a", 0.7, 1.9, "cat"]],
             [["a", 0.3, 1.0, "dog"], ["a", 0.9, 1.9, "cat"]],
         ),
-        "offset at its collar": (two, [["a", 0.0, 1.2, "dog"], ["a", 2.0, 4.4, "cat"], ["b", 0.0, 0.8, "dog"]]),
-        "offset beyond its collar": (two, [["a", 0.0, 1.2000000000000002, "dog"], ["a", 2.0, 4.400000000000001, "cat"]]),
-        "substituted": (two, [["a", 0.0, 1.0, "cat"], ["a", 2.0, 4.0, "dog"], ["b", 0.1, 1.0, "owl"], ["b", 0.0, 1.0, "rat"]]),
+        "offset at its collar": (
+            two,
+            [["a", 0.0, 1.2, "dog"], ["a", 2.0, 4.4, "cat"], ["b", 0.0, 0.8, "dog"]],
+        ),
+        "offset beyond its collar": (
+            two,
+            [["a", 0.0, 1.2000000000000002, "dog"], ["a", 2.0, 4.400000000000001, "cat"]],
+        ),
+        "substituted": (
+            two,
+            [["a", 0.0, 1.0, "cat"], ["a", 2.0, 4.0, "dog"], ["b", 0.1, 1.0, "owl"], ["b", 0.0, 1.0, "rat"]],
+        ),
         "a prediction makes up for one event only": (
             [["a", 0.0, 1.0, "dog"], ["a", 0.1, 1.1, "cat"], ["a", 0.05, 1.0, "owl"]],
             [["a", 0.0, 1.0, "rat"], ["a", 0.1, 1.0, "owl"]],
@@ -173,9 +247,15 @@ def event_cases() -> dict[str, dict]:
             [["a", 0.0, 9.5, "dog"], ["a", 0.5, 3.0, "dog"]],
             [["a", 0.0, 0.5, "dog"], ["a", 0.2, 0.9, "dog"]],
         ),
-        "shorter than a segment": ([["a", 0.4, 0.40001, "dog"]], [["a", 0.5, 0.50001, "dog"], ["a", 0.5, 0.6, "cat"]]),
+        "shorter than a segment": (
+            [["a", 0.4, 0.40001, "dog"]],
+            [["a", 0.5, 0.50001, "dog"], ["a", 0.5, 0.6, "cat"]],
+        ),
     }
-    cases = {name: {"truth": a, "predicted": b, "offset_share": 0.2, "segment_seconds": 1.0} for name, (a, b) in sides.items()}
+    cases = {
+        name: {"truth": a, "predicted": b, "offset_share": 0.2, "segment_seconds": 1.0}
+        for name, (a, b) in sides.items()
+    }
     for seed in range(20):
         rng = np.random.default_rng(seed)
         grid = (0.05, 0.1, 1e-3, 0.25)[seed % 4]
@@ -186,9 +266,17 @@ def event_cases() -> dict[str, dict]:
 def psds_cases() -> dict[str, dict]:
     """Edge cases by name, then random ones under every set of options."""
 
-    def case(truth: list, scores: dict[str, dict[str, list[float]]], step: float = 1.0, **options: Any) -> dict:
-        edges = {clip: (step * np.arange(len(next(iter(rows.values()))) + 1)).tolist() for clip, rows in scores.items()}
-        clips = {clip: {"edges": edges[clip], "seconds": edges[clip][-1], "scores": rows} for clip, rows in scores.items()}
+    def case(
+        truth: list, scores: dict[str, dict[str, list[float]]], step: float = 1.0, **options: Any
+    ) -> dict:
+        edges = {
+            clip: (step * np.arange(len(next(iter(rows.values()))) + 1)).tolist()
+            for clip, rows in scores.items()
+        }
+        clips = {
+            clip: {"edges": edges[clip], "seconds": edges[clip][-1], "scores": rows}
+            for clip, rows in scores.items()
+        }
         return {"truth": truth, "clips": clips, "options": SCENARIO_1 | {"max_efpr": 1000.0} | options}
 
     dog, silent = ["a", 0.0, 2.0, "dog"], [0.0] * 30
@@ -197,13 +285,20 @@ def psds_cases() -> dict[str, dict]:
         "one score for all": case([dog], {"a": {"dog": [0.5] * 8}}, dtc_threshold=0.2),
         "a tie of right and wrong": case([dog], {"a": {"dog": [0.5, 0.5, 0.1, 0.5, *silent]}}),
         "the event in two pieces": case(
-            [dog, ["a", 4.0, 9.0, "dog"]], {"a": {"dog": [0.9, 0.9, 0.1, 0.1, 0.8, 0.2, 0.7, 0.7, 0.7, *silent]}}
+            [dog, ["a", 4.0, 9.0, "dog"]],
+            {"a": {"dog": [0.9, 0.9, 0.1, 0.1, 0.8, 0.2, 0.7, 0.7, 0.7, *silent]}},
         ),
         "shares met exactly, but for rounding": case(
             [["a", 0.2, 0.9, "dog"]], {"a": {"dog": [0.1] * 2 + [0.9] * 10 + [0.1] * 8 + silent}}, step=0.1
         ),
-        "same-class events nearly touch": case([dog, ["a", 2.000001, 3.0, "dog"]], {"a": {"dog": [0.9, 0.8, 0.7, 0.1, 0.2, *silent]}}),
-        "a class never heard": case([dog, ["a", 5.0, 7.0, "cat"]], {"a": {"cat": [0.0] * 32, "dog": [0.9, 0.9, *silent]}}, alpha_st=0.5),
+        "same-class events nearly touch": case(
+            [dog, ["a", 2.000001, 3.0, "dog"]], {"a": {"dog": [0.9, 0.8, 0.7, 0.1, 0.2, *silent]}}
+        ),
+        "a class never heard": case(
+            [dog, ["a", 5.0, 7.0, "cat"]],
+            {"a": {"cat": [0.0] * 32, "dog": [0.9, 0.9, *silent]}},
+            alpha_st=0.5,
+        ),
         "cross triggers": case(
             [dog, ["a", 5.0, 7.0, "cat"], ["a", 9.0, 10.0, "owl"]],
             {
@@ -217,9 +312,15 @@ def psds_cases() -> dict[str, dict]:
             alpha_ct=0.5,
             alpha_st=0.0,
         ),
-        "never at all (minus infinity)": case([dog], {"a": {"dog": [0.9, 0.4, inf, inf, 0.7, inf, 0.7, inf]}}, max_efpr=1e4),
-        "minus infinity is below every threshold": case([dog], {"a": {"dog": [inf] * 6 + [0.3, inf]}}, dtc_threshold=0.2, max_efpr=1e4),
-        "more than two scores at each step": case([dog], {"b": {"dog": [3.0, 2.0, 1.0]}, "a": {"dog": [2.0, 3.0, -1.0]}}, max_efpr=1e4),
+        "never at all (minus infinity)": case(
+            [dog], {"a": {"dog": [0.9, 0.4, inf, inf, 0.7, inf, 0.7, inf]}}, max_efpr=1e4
+        ),
+        "minus infinity is below every threshold": case(
+            [dog], {"a": {"dog": [inf] * 6 + [0.3, inf]}}, dtc_threshold=0.2, max_efpr=1e4
+        ),
+        "more than two scores at each step": case(
+            [dog], {"b": {"dog": [3.0, 2.0, 1.0]}, "a": {"dog": [2.0, 3.0, -1.0]}}, max_efpr=1e4
+        ),
     }
     for seed, options in enumerate([*OPTIONS, *OPTIONS, *OPTIONS]):
         made = random_psds(
@@ -233,7 +334,10 @@ def psds_cases() -> dict[str, dict]:
         )
         if seed >= len(OPTIONS):  # a curve that ends after some false positives, however short the clips
             total = sum(clip["seconds"] for clip in made["clips"].values())
-            made["options"] = options | {"max_efpr": (2 + seed % 7) * 3600 / total, "alpha_st": min(options["alpha_st"], 0.3)}
+            made["options"] = options | {
+                "max_efpr": (2 + seed % 7) * 3600 / total,
+                "alpha_st": min(options["alpha_st"], 0.3),
+            }
         cases[f"random {seed}"] = made
     return cases
 

@@ -1,8 +1,10 @@
-"""Make ``features.npz``: what librosa computes from the sounds of ``conftest.py``. Run it once; the file is committed.
+"""Make ``features.npz``: what librosa computes from the sounds of ``conftest.py``. Run it once; the file is
+committed.
 
     python tests/golden/make_features.py
 
-Contents of the file: ``KIND/SOUND`` (n_frames, n_bands) float32, and ``KIND`` the settings they were made with, as JSON.
+Contents of the file: ``KIND/SOUND`` (n_frames, n_bands) float32, and ``KIND`` the settings they were made
+with, as JSON.
 """
 
 import sys
@@ -38,10 +40,20 @@ def librosa_features(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_fra
     if settings.kind == "log_stft":
         return librosa.power_to_db(power, ref=1.0, amin=floor, top_db=None).T
     mel = librosa.feature.melspectrogram(
-        S=power, sr=settings.sample_rate, n_mels=settings.bands, fmin=settings.low_hz, fmax=settings.high_hz, htk=False, norm="slaney"
+        S=power,
+        sr=settings.sample_rate,
+        n_mels=settings.bands,
+        fmin=settings.low_hz,
+        fmax=settings.high_hz,
+        htk=False,
+        norm="slaney",
     )
     decibels = librosa.power_to_db(mel, ref=1.0, amin=floor, top_db=None)
-    return decibels.T if settings.kind == "log_mel" else librosa.feature.mfcc(S=decibels, n_mfcc=settings.coefficients).T
+    return (
+        decibels.T
+        if settings.kind == "log_mel"
+        else librosa.feature.mfcc(S=decibels, n_mfcc=settings.coefficients).T
+    )
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 """Make ``saved_models.zip``: a model of every family as version 0.1.0 saved it, with what it answered.
 
-Written once, with the code of that version (commit 1a3e8de) and a checkout of this one, which has the tiny sounds:
+Written once, with the code of that version (commit 1a3e8de) and a checkout of this one, which has the tiny
+sounds:
 
     PYTHONPATH=CHECKOUT_OF_0.1.0 python tests/golden/make_saved_models.py CHECKOUT_OF_0.1.0
 
-Of each family: what `save` wrote, and ``answers.npz`` with the arrays that its forward pass was given (``in_NAME``) and gave
-(``out_NAME``).
+Of each family: what `save` wrote, and ``answers.npz`` with the arrays that its forward pass was given
+(``in_NAME``) and gave (``out_NAME``).
 """
 
 import importlib.util
@@ -24,7 +25,14 @@ import numpy as np
 HERE = Path(__file__).parent
 CLIPS = 2  # that each model answers
 GRID = 32  # weights are rounded to whole numbers of 1 / GRID, so that they can be compressed
-HEAD = {"column": "", "weight": 1.0, "train_only": False, "labelled_share": 1.0, "item_weight": "", "threshold": 0.5}
+HEAD = {
+    "column": "",
+    "weight": 1.0,
+    "train_only": False,
+    "labelled_share": 1.0,
+    "item_weight": "",
+    "threshold": 0.5,
+}
 HEADS = {
     "text": {"kind": "alignment"},
     "phones": {"kind": "phones"},
@@ -39,29 +47,58 @@ HEADS = {
 
 def named(value: Any) -> dict[str, np.ndarray]:
     """Arrays by name: of a mapping, a list, or one."""
-    items = value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list | tuple) else [value])
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value if isinstance(value, list | tuple) else [value])
+    )
     return {str(name): np.asarray(array) for name, array in items}
 
 
 def raws(families: Any, clips: Path) -> dict[str, dict[str, Any]]:
     """Settings by name; the first word is the family."""
-    multitask = {"heads": {name: HEAD | head for name, head in HEADS.items()}, "coupling": {}, "scores": {"loss": "minimize"}}
+    multitask = {
+        "heads": {name: HEAD | head for name, head in HEADS.items()},
+        "coupling": {},
+        "scores": {"loss": "minimize"},
+    }
     few = multitask | {"heads": {name: multitask["heads"][name] for name in ("event", "activity")}}
-    given = {"inputs__text": "phones", "inputs__allow_leak": True, "features__bands": 8, "balancing__method": "fixed"}
+    given = {
+        "inputs__text": "phones",
+        "inputs__allow_leak": True,
+        "features__bands": 8,
+        "balancing__method": "fixed",
+    }
     found = {
         "baseline": families.raw_settings("baseline", clips),
         "ctc": families.raw_settings("ctc", clips),
-        "mil": families.raw_settings("mil", clips, pooling__name="attention", pooling__units=4, network__hidden=8),
+        "mil": families.raw_settings(
+            "mil", clips, pooling__name="attention", pooling__units=4, network__hidden=8
+        ),
         "mil mean": families.raw_settings("mil", clips, pooling__name="mean", network__hidden=8),
-        "multitask harmonic": families.raw_settings("multitask", clips, encoder__units=4, **given) | multitask,
-        "multitask transformer": families.raw_settings("multitask", clips, encoder__kind="transformer", features__bands=8) | few,
-        "transfer": families.raw_settings("transfer", clips, extractor__kind="statistics", features__bands=8, head__hidden=[4]),
-        "transfer svm": families.raw_settings("transfer", clips, extractor__kind="statistics", features__bands=8, head__kind="svm"),
+        "multitask harmonic": (
+            families.raw_settings("multitask", clips, encoder__units=4, **given) | multitask
+        ),
+        "multitask transformer": (
+            families.raw_settings("multitask", clips, encoder__kind="transformer", features__bands=8) | few
+        ),
+        "transfer": families.raw_settings(
+            "transfer", clips, extractor__kind="statistics", features__bands=8, head__hidden=[4]
+        ),
+        "transfer svm": families.raw_settings(
+            "transfer", clips, extractor__kind="statistics", features__bands=8, head__kind="svm"
+        ),
     }
     for kind in ("concatenation", "aligned", "film", "cross_attention"):
         raw = families.raw_settings("fusion", clips, join__kind=kind, join__by="sound", features__bands=8)
         picture = raw["modalities"]["picture"]
-        raw["modalities"]["score"] = picture | {"kind": "score", "column": "notes", "encoder": "keys", "pool": 2, "pooling": "attention"}
+        raw["modalities"]["score"] = picture | {
+            "kind": "score",
+            "column": "notes",
+            "encoder": "keys",
+            "pool": 2,
+            "pooling": "attention",
+        }
         raw["modalities"]["sound"] |= {"pool": 2}
         found[f"fusion {kind}"] = raw
     return found
@@ -83,13 +120,19 @@ def main(old: Path) -> None:
     def with_notes(data: Any) -> Any:
         table = read(data)
         if "notes" in table and data.dataset == "manifest":
-            table["notes"] = [tuple((float(start), float(end), int(pitch)) for start, end, pitch in notes) for notes in table["notes"]]
+            table["notes"] = [
+                tuple((float(start), float(end), int(pitch)) for start, end, pitch in notes)
+                for notes in table["notes"]
+            ]
         return table
 
     catalog.clips = with_notes
     for name, raw in raws(families, clips).items():
         raw = config.override(raw, {"training.epochs": 1}) if "training" in raw else raw
-        model, settings = importlib.import_module(f"audiomtl.models.{name.split(' ')[0]}"), config.settings_of(raw, name)
+        model, settings = (
+            importlib.import_module(f"audiomtl.models.{name.split(' ')[0]}"),
+            config.settings_of(raw, name),
+        )
         seed_everything(1)
         prepared = model.prepare(settings, 1)
         fitted = model.train(settings, prepared, 1, lambda epoch, scores: True, None)
@@ -118,7 +161,9 @@ def main(old: Path) -> None:
         for path in sorted((folder / "models").rglob("*")):
             if path.is_file():
                 archive.writestr(
-                    zipfile.ZipInfo(str(path.relative_to(folder / "models")), (2026, 1, 1, 0, 0, 0)), small(path), zipfile.ZIP_DEFLATED
+                    zipfile.ZipInfo(str(path.relative_to(folder / "models")), (2026, 1, 1, 0, 0, 0)),
+                    small(path),
+                    zipfile.ZIP_DEFLATED,
                 )
     shutil.rmtree(folder)
 

@@ -11,7 +11,9 @@ import pytest
 
 LAB = Path(__file__).parents[1] / "lab"
 PATIENCE = 1800.0  # seconds until what hangs is given up: no measure, a loaded machine must not come near it
-CODE = os.pathsep.join([str(LAB), str(LAB.parents[1])])  # the package beside these tests, wherever the environment has one installed
+CODE = os.pathsep.join(
+    [str(LAB), str(LAB.parents[1])]
+)  # the package beside these tests, wherever the environment has one installed
 
 
 class Project:
@@ -69,8 +71,13 @@ class Project:
         return process
 
     def run_killed(self, patch: str, *arguments: str) -> None:
-        """The command with its worker killed (SIGKILL) inside: ``patch`` is Python that calls ``die()`` where it should happen."""
-        code = f"import os, signal\ndef die(): os.killpg(0, signal.SIGKILL)\n{patch}\nfrom audiomtl import cli\ncli.main()"
+        """The command with its worker killed (SIGKILL) inside: ``patch`` is Python that calls ``die()``
+        where it should happen.
+        """
+        code = (
+            f"import os, signal\ndef die(): os.killpg(0, signal.SIGKILL)\n{patch}\nfrom audiomtl import"
+            " cli\ncli.main()"
+        )
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=self.folder,
@@ -91,7 +98,10 @@ class Project:
 
     def summary(self) -> list[tuple]:
         """What must be equal in two runs of a study."""
-        return [(trial.number, trial.state.name, trial.params, trial.value, trial.intermediate_values) for trial in self.trials()]
+        return [
+            (trial.number, trial.state.name, trial.params, trial.value, trial.intermediate_values)
+            for trial in self.trials()
+        ]
 
     def tracking(self):
         """Its MLflow store."""

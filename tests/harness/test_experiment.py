@@ -30,7 +30,13 @@ def test_best_runs_are_recorded_checked_and_reported_when_they_move(project) -> 
     assert len(runs) == 4
     assert sorted(run.data.tags["test_looks"] for run in runs) == ["1", "2", "3", "4"]
     files = {file.path for file in project.tracking().client.list_artifacts(runs[0].info.run_id)}
-    assert {"settings.toml", "predictions_validation.parquet", "predictions_test.parquet", "learning_curves.png", "model"} <= files
+    assert {
+        "settings.toml",
+        "predictions_validation.parquet",
+        "predictions_test.parquet",
+        "learning_curves.png",
+        "model",
+    } <= files
 
     score = document["expected"]["test/error_rate"]
     value, mean = score["per_seed"][0], score["mean"]
@@ -49,7 +55,9 @@ def test_best_runs_are_recorded_checked_and_reported_when_they_move(project) -> 
 
 def test_promotion_edits_the_swept_lines_only_and_removes_expected(project) -> None:
     path = project.folder / "experiments" / "tiny.toml"
-    project.edit("experiments", "learning_rate = 0.05", "learning_rate = 0.001")  # a start that is easy to beat
+    project.edit(
+        "experiments", "learning_rate = 0.05", "learning_rate = 0.001"
+    )  # a start that is easy to beat
     project.edit("studies", 'metric = "validation/error_rate"', 'metric = "validation/loss"')
     path.write_text(path.read_text() + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\n')
     project.run("study", "tiny", "--slots", "1")
@@ -63,7 +71,9 @@ def test_promotion_edits_the_swept_lines_only_and_removes_expected(project) -> N
     number, _, values = best_trial(config.load_study("tiny"))
     assert number != 0 and f"trial {number}" in output
     assert {path: config.flatten(raw)[path] for path in values} == values
-    changed = [(old, new) for old, new in zip(before.splitlines(), after.splitlines(), strict=False) if old != new]
+    changed = [
+        (old, new) for old, new in zip(before.splitlines(), after.splitlines(), strict=False) if old != new
+    ]
     assert all(old.split(" = ")[0] in {"units", "learning_rate"} for old, _ in changed)
     assert "expected" not in raw
 
@@ -80,7 +90,9 @@ def test_promotion_edits_the_swept_lines_only_and_removes_expected(project) -> N
         (float("nan"), "other", 1, 1),
     ],
 )
-def test_scores_come_back_exactly_here_and_within_the_tolerance_elsewhere(now: float, machine: str, threads: int, moved: int) -> None:
+def test_scores_come_back_exactly_here_and_within_the_tolerance_elsewhere(
+    now: float, machine: str, threads: int, moved: int
+) -> None:
     origin = {"machine": provenance.machine() if machine == "same" else "another", "threads": 1, "seeds": [1]}
     expected = {"recorded": origin, "test/error_rate": {"mean": 0.3, "per_seed": [0.3], "tolerance": 0.02}}
     rows = best.compare(expected, {"test/error_rate": [now]}, threads)
@@ -88,34 +100,61 @@ def test_scores_come_back_exactly_here_and_within_the_tolerance_elsewhere(now: f
 
 
 def test_a_score_that_is_gone_has_moved() -> None:
-    expected = {"recorded": {"machine": "x", "seeds": [1, 2]}, "test/error_rate": {"mean": 0.3, "per_seed": [0.3, 0.3], "tolerance": 0.02}}
+    expected = {
+        "recorded": {"machine": "x", "seeds": [1, 2]},
+        "test/error_rate": {"mean": 0.3, "per_seed": [0.3, 0.3], "tolerance": 0.02},
+    }
     assert not any(row[-1] for row in best.compare(expected, {}, 1))
 
 
 ELSEWHERE = {"machine": "AMD EPYC (c4c15c413287)", "threads": 1, "seeds": [1, 2]}
-EXPECTED = {"recorded": ELSEWHERE, "test/error_rate": {"mean": 0.35, "per_seed": [0.3, 0.4], "tolerance": 0.02}}
+EXPECTED = {
+    "recorded": ELSEWHERE,
+    "test/error_rate": {"mean": 0.35, "per_seed": [0.3, 0.4], "tolerance": 0.02},
+}
 
 
 @pytest.mark.parametrize(
     ("now", "threads", "moved", "text"),
     [
-        ([0.3, 0.4], 1, 0, "all 2 recorded scores came back to the bit, recorded on another processor (AMD EPYC (c4c15c413287))"),
+        (
+            [0.3, 0.4],
+            1,
+            0,
+            (
+                "all 2 recorded scores came back to the bit, recorded on another processor (AMD EPYC"
+                " (c4c15c413287))"
+            ),
+        ),
         (
             [0.3, math.nextafter(0.4, 1)],
             1,
             1,
             "all 2 recorded scores came back within their tolerances, 1 of them to the bit, recorded on an",
         ),
-        ([0.31, 0.41], 1, 2, "all 2 recorded scores came back within their tolerances, 0 of them to the bit, recorded on another"),
+        (
+            [0.31, 0.41],
+            1,
+            2,
+            (
+                "all 2 recorded scores came back within their tolerances, 0 of them to the bit, recorded on"
+                " another"
+            ),
+        ),
         (
             [0.3, 0.4],
             2,
             0,
-            "to the bit, recorded on another processor (AMD EPYC (c4c15c413287)) and with 1 TensorFlow threads instead of 2",
+            (
+                "to the bit, recorded on another processor (AMD EPYC (c4c15c413287)) and with 1 TensorFlow"
+                " threads instead of 2"
+            ),
         ),
     ],
 )
-def test_exact_demands_equal_bits_on_any_machine_and_without_it_what_was_seen_is_said(now, threads, moved, text) -> None:
+def test_exact_demands_equal_bits_on_any_machine_and_without_it_what_was_seen_is_said(
+    now, threads, moved, text
+) -> None:
     exact = best.compare(EXPECTED, {"test/error_rate": now}, threads, exact=True)
     assert sum(not row[-1] for row in exact) == moved and {row[4] for row in exact} == {0.0}
     rows = best.compare(EXPECTED, {"test/error_rate": now}, threads)
@@ -138,7 +177,9 @@ def test_the_command_demands_equal_bits_with_exact(project) -> None:
     assert "expected.test/error_rate: mean must be that of per_seed" in project.run("best", "tiny", code=2)
     score["mean"] = sum(score["per_seed"]) / len(score["per_seed"])
     path.write_text(tomlkit.dumps(document))
-    assert "all 4 recorded scores came back within their tolerances, 3 of them to the bit" in project.run("best", "tiny")
+    assert "all 4 recorded scores came back within their tolerances, 3 of them to the bit" in project.run(
+        "best", "tiny"
+    )
     assert "1 of 4 scores did not come back" in project.run("best", "tiny", "--exact", code=1)
     del document["expected"]["test/error_rate"]
     path.write_text(tomlkit.dumps(document))

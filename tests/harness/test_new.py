@@ -24,16 +24,34 @@ def table(columns: str, name: str = "my.csv") -> str:
     "columns, groups, expected",
     [
         ("path,label", "", {"groups": [], "kind": "split", "column": "", "window": "answer"}),
-        ("path,label,artist,mood", "", {"groups": ["artist"], "kind": "split", "column": "", "window": "answer"}),
-        ("path,label,artist,mood", "mood, artist", {"groups": ["mood", "artist"], "kind": "split", "column": "", "window": "answer"}),
-        ("path,label,song,fold", "", {"groups": ["song"], "kind": "folds", "column": "fold", "window": "answer"}),
+        (
+            "path,label,artist,mood",
+            "",
+            {"groups": ["artist"], "kind": "split", "column": "", "window": "answer"},
+        ),
+        (
+            "path,label,artist,mood",
+            "mood, artist",
+            {"groups": ["mood", "artist"], "kind": "split", "column": "", "window": "answer"},
+        ),
+        (
+            "path,label,song,fold",
+            "",
+            {"groups": ["song"], "kind": "folds", "column": "fold", "window": "answer"},
+        ),
         ("embedding_path,label", "", {"groups": [], "kind": "split", "column": "", "window": "embedding"}),
     ],
 )
 def test_files_are_valid_and_fit_the_table(columns, groups, expected):
     experiment, study = new.write("mine", model="mil", table=table(columns), groups=groups)
     raw = config.load_study("mine").raw
-    assert raw["data"] == {"dataset": "manifest", "table": "my.csv", "label": "label", "groups": expected["groups"], "on_bad": "error"}
+    assert raw["data"] == {
+        "dataset": "manifest",
+        "table": "my.csv",
+        "label": "label",
+        "groups": expected["groups"],
+        "on_bad": "error",
+    }
     assert [raw["protocol"]["kind"], raw["protocol"]["column"], raw["network"]["window"]] == [
         expected["kind"],
         expected["column"],
@@ -42,7 +60,9 @@ def test_files_are_valid_and_fit_the_table(columns, groups, expected):
     assert "@" not in experiment.read_text() + study.read_text()
 
 
-@pytest.mark.parametrize(("columns", "kind", "arms"), [("path,label,artist", "yamnet", 3), ("embedding_path,label", "stored", 2)])
+@pytest.mark.parametrize(
+    ("columns", "kind", "arms"), [("path,label,artist", "yamnet", 3), ("embedding_path,label", "stored", 2)]
+)
 def test_a_transfer_experiment_fits_the_table(columns, kind, arms):
     experiment, study = new.write("mine", model="transfer", table=table(columns))
     file = config.load_experiment("mine")

@@ -40,7 +40,9 @@ def test_event_based_counts_are_summed_over_the_clips():
 
 def test_segment_based_by_hand():
     # truth a: dog in segment 0, cat in 2 and 3; b: dog in 0. Said: a: dog in 0 and 1, cat in 2; b: cat in 0
-    scores = events.segment_based(TRUTH, [("a", 0.0, 1.5, "dog"), ("a", 2.1, 3.0, "cat"), ("b", 0.0, 0.5, "cat")])
+    scores = events.segment_based(
+        TRUTH, [("a", 0.0, 1.5, "dog"), ("a", 2.1, 3.0, "cat"), ("b", 0.0, 0.5, "cat")]
+    )
     assert scores == pytest.approx(
         {
             "segment_precision": 2 / 4,
@@ -79,7 +81,8 @@ def test_psds_by_hand():
     truth = [("a", 0.0, 2.0, "dog"), ("b", 0.0, 2.0, "dog")]
     both = {clip: steps(dog=[0.9, 0.9, *silent[2:]]) for clip in seconds}
     assert events.psds(both, truth, seconds) == pytest.approx(1)
-    # at 0.9 half of the dogs and no false positive, at 0.5 all of them and one, 50 an hour: half at 1/2, half at 1
+    # at 0.9 half of the dogs and no false positive, at 0.5 all of them and one, 50 an hour: half at 1/2, half
+    # at 1
     late = {"a": steps(dog=[0.9, 0.9, *silent[2:]]), "b": steps(dog=[0.5, 0.5, 0.0, 0.0, 0.5, *silent[5:]])}
     assert events.psds(late, truth, seconds) == pytest.approx((0.5 + 1.0) / 2)
     # a curve that ends before 50 an hour sees the first half only
@@ -154,8 +157,14 @@ def test_psds_refuses_options_that_do_not_fit(options, message):
     [
         (steps(cat=[0.5, 0.5]), "needs the columns onset, offset and the same classes"),
         (steps(dog=[]), "at least one step"),
-        (pd.DataFrame({"onset": [0.0, 2.0], "offset": [1.0, 3.0], "dog": [0.5, 0.5]}), "without length or with gaps"),
-        (pd.DataFrame({"onset": [0.0, 1.0], "offset": [1.0, 1.0], "dog": [0.5, 0.5]}), "without length or with gaps"),
+        (
+            pd.DataFrame({"onset": [0.0, 2.0], "offset": [1.0, 3.0], "dog": [0.5, 0.5]}),
+            "without length or with gaps",
+        ),
+        (
+            pd.DataFrame({"onset": [0.0, 1.0], "offset": [1.0, 1.0], "dog": [0.5, 0.5]}),
+            "without length or with gaps",
+        ),
     ],
 )
 def test_psds_refuses_tables_that_do_not_fit(second, message):
@@ -195,4 +204,9 @@ def test_psds_refuses_what_does_not_fit(truth, seconds, message):
 def test_import_is_light():
     code = "import sys; from audiomtl.metrics import alignment, events, notes; "
     code += "print([m for m in ('mir_eval', 'pandas', 'scipy', 'tensorflow') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

@@ -11,7 +11,9 @@ from audiomtl.metrics import intervals, labels, sequences
 
 
 def random_set(seed: int, clips: int = 40) -> tuple[list[list[str]], list[list[str]]]:
-    """Sequences of phones of more than one letter, and the same with about a third of the symbols changed, lost or doubled."""
+    """Sequences of phones of more than one letter, and the same with about a third of the symbols
+    changed, lost or doubled.
+    """
     rng = np.random.default_rng(seed)
     phones = ["a:", "tS", "n", "@", "_", "OY"]
     truth = [list(rng.choice(phones, rng.integers(1, 15))) for _ in range(clips)]
@@ -19,7 +21,9 @@ def random_set(seed: int, clips: int = 40) -> tuple[list[list[str]], list[list[s
     for sequence in truth:
         guess = []
         for phone in sequence:
-            guess += {0: [], 1: [str(rng.choice(phones))], 2: [phone, phone]}.get(int(rng.integers(9)), [phone])
+            guess += {0: [], 1: [str(rng.choice(phones))], 2: [phone, phone]}.get(
+                int(rng.integers(9)), [phone]
+            )
         predicted.append([str(phone) for phone in guess])
     return [[str(phone) for phone in sequence] for sequence in truth], predicted
 
@@ -27,7 +31,9 @@ def random_set(seed: int, clips: int = 40) -> tuple[list[list[str]], list[list[s
 @pytest.mark.parametrize("seed", range(5))
 def test_error_rate_is_that_of_jiwer_over_the_whole_set(seed):
     truth, predicted = random_set(seed)
-    output = jiwer.process_words([" ".join(sequence) for sequence in truth], [" ".join(sequence) for sequence in predicted])
+    output = jiwer.process_words(
+        [" ".join(sequence) for sequence in truth], [" ".join(sequence) for sequence in predicted]
+    )
     assert sequences.error_rate(truth, predicted) == pytest.approx(output.wer, abs=1e-12)
     counts = sequences.edit_counts(truth, predicted)
     assert (counts["substitutions"], counts["deletions"], counts["insertions"]) == (
@@ -49,7 +55,11 @@ def test_error_rate_of_strings_is_the_character_error_rate_of_jiwer():
         ([["a", "b"]], [["a", "b"]], 0.0),
         ([["a", "b"]], [[]], 1.0),
         ([["a"]], [["b", "c", "d"]], 3.0),
-        ([["a"], ["a", "b", "c"]], [["b"], ["a", "b", "c"]], 0.25),  # of the set; the mean over clips would be 0.5
+        (
+            [["a"], ["a", "b", "c"]],
+            [["b"], ["a", "b", "c"]],
+            0.25,
+        ),  # of the set; the mean over clips would be 0.5
         ([[], ["a", "b"]], [["c"], ["a", "b"]], 0.5),  # an empty reference: its predictions are insertions
         ([["tS"]], [["t", "S"]], 2.0),  # a phone is one symbol, whatever its letters
     ],
@@ -82,10 +92,16 @@ def test_alignment_confusion_by_hand():
 @pytest.mark.parametrize("seed", range(3))
 def test_alignment_confusion_adds_up_to_the_edit_counts(seed):
     truth, predicted = random_set(seed)
-    confusion, counts = sequences.alignment_confusion(truth, predicted), sequences.edit_counts(truth, predicted)
+    confusion, counts = (
+        sequences.alignment_confusion(truth, predicted),
+        sequences.edit_counts(truth, predicted),
+    )
     assert sum(count for (true, _), count in confusion.items() if true) == counts["reference_length"]
     assert sum(count for (_, guess), count in confusion.items() if guess) == sum(map(len, predicted))
-    assert sum(count for (true, guess), count in confusion.items() if true and guess and true != guess) == counts["substitutions"]
+    assert (
+        sum(count for (true, guess), count in confusion.items() if true and guess and true != guess)
+        == counts["substitutions"]
+    )
     assert sum(count for (_, guess), count in confusion.items() if not guess) == counts["deletions"]
     assert sum(count for (true, _), count in confusion.items() if not true) == counts["insertions"]
 
@@ -100,7 +116,9 @@ def test_t_interval_is_that_of_scipy(level):
     values = [0.081, 0.085, 0.080, 0.086, 0.083]
     mean, low, high = intervals.t_interval(values, level)
     assert mean == pytest.approx(np.mean(values), abs=1e-15)
-    assert (low, high) == pytest.approx(stats.t.interval(level, 4, loc=np.mean(values), scale=stats.sem(values)), abs=1e-12)
+    assert (low, high) == pytest.approx(
+        stats.t.interval(level, 4, loc=np.mean(values), scale=stats.sem(values)), abs=1e-12
+    )
 
 
 def test_t_interval_of_one_value_knows_no_spread():
@@ -121,7 +139,10 @@ def test_paired_difference_is_of_a_less_b_by_position(level):
     [
         (lambda: sequences.error_rate([["a"]], []), "equally many, but got 1 and 0"),
         (lambda: sequences.error_rate([[], []], [["a"], []]), "its 2 sequences are all empty"),
-        (lambda: sequences.error_rate("abc", "abc"), "truth must be a set of sequences, but got the single str 'abc'"),
+        (
+            lambda: sequences.error_rate("abc", "abc"),
+            "truth must be a set of sequences, but got the single str 'abc'",
+        ),
         (lambda: sequences.alignment_confusion([["a"], [""]], [["a"], ["a"]]), "sequence 1 has one"),
         (lambda: labels.accuracy([1, 2], [1]), r"one shape, but got \(2,\) and \(1,\)"),
         (lambda: labels.accuracy([], []), "at least one entry"),
@@ -129,7 +150,10 @@ def test_paired_difference_is_of_a_less_b_by_position(level):
         (lambda: intervals.t_interval([0.1, float("nan")]), "at least one finite number"),
         (lambda: intervals.t_interval([0.1, 0.2], 95), "0 < level < 1 must hold, but got 95"),
         (lambda: intervals.paired_difference([0.1, 0.2], [0.1]), "paired by position"),
-        (lambda: intervals.clustered_interval(np.ones(8), list("aabbccdd")), "4 groups are too few, 5 are needed"),
+        (
+            lambda: intervals.clustered_interval(np.ones(8), list("aabbccdd")),
+            "4 groups are too few, 5 are needed",
+        ),
         (lambda: intervals.clustered_interval(np.ones(3), list("ab")), r"shapes \(3,\) and \(2,\)"),
         (lambda: labels.roc_auc([1, 1], [0.1, 0.2]), "a positive and a negative"),
         (lambda: labels.average_precision([0, 0], [0.1, 0.2]), "at least one positive"),
@@ -141,7 +165,10 @@ def test_paired_difference_is_of_a_less_b_by_position(level):
         (lambda: labels.balanced_accuracy([], []), "at least one entry"),
         (lambda: labels.macro_f1(["a"], ["a", "b"]), r"one shape, but got \(1,\) and \(2,\)"),
         (lambda: labels.confusion(["a"], []), "equally many, but got 1 and 0"),
-        (lambda: intervals.clustered_interval(np.ones(5), list("abcde"), 95), "0 < level < 1 must hold, but got 95"),
+        (
+            lambda: intervals.clustered_interval(np.ones(5), list("abcde"), 95),
+            "0 < level < 1 must hold, but got 95",
+        ),
     ],
 )
 def test_input_without_a_score_is_refused_with_value_and_rule(call, message):
@@ -155,10 +182,16 @@ def test_scores_of_labels_and_rankings_are_those_of_scikit_learn(seed):
 
     rng = np.random.default_rng(seed)
     truth, predicted = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
-    assert labels.balanced_accuracy(truth, predicted) == pytest.approx(reference.balanced_accuracy_score(truth, predicted))
-    assert labels.macro_f1(truth, predicted) == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
+    assert labels.balanced_accuracy(truth, predicted) == pytest.approx(
+        reference.balanced_accuracy_score(truth, predicted)
+    )
+    assert labels.macro_f1(truth, predicted) == pytest.approx(
+        reference.f1_score(truth, predicted, average="macro")
+    )
     right, scores = rng.integers(0, 2, 40), rng.integers(0, 6, 40) / 7  # many ties
-    assert labels.average_precision(right, scores) == pytest.approx(reference.average_precision_score(right, scores))
+    assert labels.average_precision(right, scores) == pytest.approx(
+        reference.average_precision_score(right, scores)
+    )
     assert labels.roc_auc(right, scores) == pytest.approx(reference.roc_auc_score(right, scores))
     assert labels.average_precision(right, right) == labels.roc_auc(right, right) == 1
 
@@ -175,16 +208,24 @@ def test_labels_may_be_text_and_a_class_that_is_never_said_or_never_true_counts(
 
 
 def clustered(rng, groups: int, sets: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sets of 0/1 clips, 12 per group, whose share of ones differs from group to group around 0.5; group names."""
+    """Sets of 0/1 clips, 12 per group, whose share of ones differs from group to group around 0.5.
+
+    Group names.
+    """
     level = np.clip(0.5 + 0.2 * rng.standard_normal((sets, groups, 1)), 0, 1)
-    return (rng.random((sets, groups, 12)) < level).reshape(sets, -1).astype(float), np.repeat(np.arange(groups), 12)
+    return (rng.random((sets, groups, 12)) < level).reshape(sets, -1).astype(float), np.repeat(
+        np.arange(groups), 12
+    )
 
 
 @pytest.mark.parametrize("groups, least", [(5, 0.90), (10, 0.91), (25, 0.89)])
 def test_intervals_over_groups_hold_the_truth_about_as_often_as_they_say(groups, least, monkeypatch):
     monkeypatch.setattr(intervals, "DRAWS", 300)
     sets, names = clustered(np.random.default_rng(0), groups, 400)
-    held = [low <= 0.5 <= high for low, high in (intervals.clustered_interval(values, names)[1:] for values in sets)]
+    held = [
+        low <= 0.5 <= high
+        for low, high in (intervals.clustered_interval(values, names)[1:] for values in sets)
+    ]
     alone = [low <= 0.5 <= high for low, high in (intervals.t_interval(values)[1:] for values in sets)]
     assert least <= np.mean(held) <= 0.99
     assert np.mean(alone) < 0.85  # what comes of taking clips of one group for independent
@@ -204,13 +245,17 @@ def test_intervals_over_groups_are_about_the_mean_over_clips_and_repeatable(grou
     mean, low, high = intervals.clustered_interval(values, names, seed=3)
     order = rng.permutation(len(names))
     assert low < mean < high and mean == pytest.approx(values.mean())
-    assert intervals.clustered_interval(values[order], names[order], seed=3) == pytest.approx((mean, low, high), abs=1e-12)
+    assert intervals.clustered_interval(values[order], names[order], seed=3) == pytest.approx(
+        (mean, low, high), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("groups", [8, 30])
 def test_a_large_group_weighs_by_its_clips(groups):
     sizes = np.where(np.arange(groups) % 2, 2, 18)  # all right in the large groups, all wrong in the small
-    mean, low, high = intervals.clustered_interval(np.repeat(sizes > 2, sizes), np.repeat(np.arange(groups), sizes))
+    mean, low, high = intervals.clustered_interval(
+        np.repeat(sizes > 2, sizes), np.repeat(np.arange(groups), sizes)
+    )
     assert mean == 0.9
     assert 0.6 < low < 0.9 < high  # the mean of the groups' means is 0.5
 
@@ -219,5 +264,13 @@ def test_import_is_light():
     import subprocess
 
     code = "import sys; from audiomtl.metrics import intervals, labels, sequences; "
-    code += "print([m for m in ('tensorflow', 'scipy', 'jiwer', 'rapidfuzz', 'pandas', 'sklearn') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code += (
+        "print([m for m in ('tensorflow', 'scipy', 'jiwer', 'rapidfuzz', 'pandas', 'sklearn') if m in"
+        " sys.modules])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

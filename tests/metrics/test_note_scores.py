@@ -13,7 +13,12 @@ A, B = (0.0, 1.0, 60), (1.0, 2.0, 62)
     [  # (precision, recall) each
         ([A, B], [A, B], (1, 1), (1, 1)),
         ([A, B], [B, A], (1, 1), (1, 1)),
-        ([A, B], [(0.04, 1.0, 60), (1.06, 2.0, 62)], (1 / 2, 1 / 2), (1 / 2, 1 / 2)),  # 40 ms late is right, 60 ms is not
+        (
+            [A, B],
+            [(0.04, 1.0, 60), (1.06, 2.0, 62)],
+            (1 / 2, 1 / 2),
+            (1 / 2, 1 / 2),
+        ),  # 40 ms late is right, 60 ms is not
         ([A, B], [(0.0, 1.0, 60.4), (1.0, 2.0, 62.6)], (1 / 2, 1 / 2), (1 / 2, 1 / 2)),  # 40 and 60 cents
         ([A, B], [(0.0, 1.19, 60), (1.0, 2.21, 62)], (1, 1), (1 / 2, 1 / 2)),  # 20 % of a second is 200 ms
         ([(0.0, 0.1, 60)], [(0.0, 0.145, 60)], (1, 1), (1, 1)),  # 20 % would be 20 ms, 50 ms is more
@@ -27,7 +32,9 @@ def test_notes_of_one_clip(truth, predicted, onset, offset):
     for name, (precision, recall) in (("onset", onset), ("offset", offset)):
         f1 = 2 * precision * recall / (precision + recall) if precision else 0
         expected = (precision, recall, f1)
-        assert tuple(scores[f"{name}_{kind}"] for kind in ("precision", "recall", "f1")) == pytest.approx(expected, abs=1e-12)
+        assert tuple(scores[f"{name}_{kind}"] for kind in ("precision", "recall", "f1")) == pytest.approx(
+            expected, abs=1e-12
+        )
 
 
 def test_clips_count_alike_and_silent_ones_not_at_all():
@@ -57,7 +64,12 @@ def test_melody_by_hand():
     heard = [60.4, 60.6, 72.0, -1.0, 0.0, 55.0]
     scores = notes.melody(truth, heard)
     assert scores == pytest.approx(
-        {"overall_accuracy": 2 / 6, "raw_pitch_accuracy": 1 / 4, "voicing_recall": 3 / 4, "voicing_false_alarm": 1 / 2}
+        {
+            "overall_accuracy": 2 / 6,
+            "raw_pitch_accuracy": 1 / 4,
+            "voicing_recall": 3 / 4,
+            "voicing_false_alarm": 1 / 2,
+        }
     )
 
 

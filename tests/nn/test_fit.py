@@ -21,15 +21,26 @@ OPTIMIZER = Optimizer(
     plateau_factor=0.5,
     plateau_patience=1,
 )
-TRAINING = Training(epochs=4, batch_size=4, monitor="validation/loss", monitor_direction="minimize", patience=0)
+TRAINING = Training(
+    epochs=4, batch_size=4, monitor="validation/loss", monitor_direction="minimize", patience=0
+)
 
 
 def _fit(
-    *, scores=None, on_epoch=lambda epoch, scores: True, checkpoint=None, training=TRAINING, optimizer=OPTIMIZER, scale=1.0, **options
+    *,
+    scores=None,
+    on_epoch=lambda epoch, scores: True,
+    checkpoint=None,
+    training=TRAINING,
+    optimizer=OPTIMIZER,
+    scale=1.0,
+    **options,
 ):
     """Train one weight towards 1; returns the model and the fit."""
     fitting.seed_everything(0)
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    model = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")]
+    )
     seen = []
 
     def batches(epoch: int):
@@ -80,7 +91,10 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_names_the_step() -> Non
 
 
 def test_a_monitor_that_the_model_lacks_is_named() -> None:
-    with pytest.raises(fitting.TrainingFailed, match=r'"validation/other" is no score of this model; it has .*validation/loss'):
+    with pytest.raises(
+        fitting.TrainingFailed,
+        match=r'"validation/other" is no score of this model; it has .*validation/loss',
+    ):
         _fit(training=TRAINING.model_copy(update={"monitor": "validation/other"}))
 
 
@@ -103,7 +117,10 @@ def test_a_training_that_was_cut_off_goes_on_exactly(tmp_path, stop_after: int) 
         _fit(scores=scores, optimizer=optimizer, checkpoint=checkpoint, on_epoch=leave)
     epochs = []
     again, result, _ = _fit(
-        scores=scores, optimizer=optimizer, checkpoint=checkpoint, on_epoch=lambda epoch, scores: epochs.append(epoch) or True
+        scores=scores,
+        optimizer=optimizer,
+        checkpoint=checkpoint,
+        on_epoch=lambda epoch, scores: epochs.append(epoch) or True,
     )
     assert epochs == [0, 1, 2, 3]  # what was done before is told again
     assert result.history == expected.history and result.best_epoch == expected.best_epoch
@@ -124,17 +141,27 @@ def test_a_checkpoint_that_cannot_be_read_starts_over(tmp_path, capsys) -> None:
     [
         ({}, {"epoch": 3, "step": 30, "reductions": 2}, 0.1),
         ({"decay": 0.1}, {"epoch": 0, "step": 10, "reductions": 0}, 0.1 / (1 + 0.1 * 10)),
-        ({"schedule": "cosine"}, {"epoch": 5, "step": 0, "reductions": 0}, 0.05),  # half way: (1 + cos(pi / 2)) / 2
+        (
+            {"schedule": "cosine"},
+            {"epoch": 5, "step": 0, "reductions": 0},
+            0.05,
+        ),  # half way: (1 + cos(pi / 2)) / 2
         ({"schedule": "plateau"}, {"epoch": 0, "step": 0, "reductions": 2}, 0.1 * 0.5**2),
     ],
 )
 def test_learning_rates(changes: dict, place: dict, rate: float) -> None:
-    assert fitting.learning_rate(OPTIMIZER.model_copy(update=changes), epochs=10, **place) == pytest.approx(rate)
+    assert fitting.learning_rate(OPTIMIZER.model_copy(update=changes), epochs=10, **place) == pytest.approx(
+        rate
+    )
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW"), ("rmsprop", "RMSprop")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW"), ("rmsprop", "RMSprop")]
+)
 def test_optimizers_are_made_as_named_and_clipped(name: str, kind: str) -> None:
     made = fitting.make_optimizer(OPTIMIZER.model_copy(update={"name": name}))
     assert type(made).__name__ == kind and made.clipnorm == 1.0
-    off = fitting.make_optimizer(OPTIMIZER.model_copy(update={"name": name, "clipnorm": 0.0, "global_clipnorm": 2.0}))
+    off = fitting.make_optimizer(
+        OPTIMIZER.model_copy(update={"name": name, "clipnorm": 0.0, "global_clipnorm": 2.0})
+    )
     assert off.clipnorm is None and off.global_clipnorm == 2.0

@@ -14,7 +14,15 @@ CLASSES, SIZE = 3, 5
 
 
 def settings(name: str, **changes) -> Settings:
-    values = {"name": name, "evaluation": "same", "quantile": 0.75, "sharpness": 5.0, "top_k": 3, "units": 6, "heads": 2}
+    values = {
+        "name": name,
+        "evaluation": "same",
+        "quantile": 0.75,
+        "sharpness": 5.0,
+        "top_k": 3,
+        "units": 6,
+        "heads": 2,
+    }
     return Settings(**{**values, "autopool_limit": 0.0, "autopool_penalty": 0.0, **changes})
 
 
@@ -36,7 +44,9 @@ def bags(counts, windows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def outcome(layer, probabilities, features, counts) -> list[np.ndarray]:
-    """pooled, weights, and the gradients of a mixed sum of pooled with respect to probabilities and features."""
+    """pooled, weights, and the gradients of a mixed sum of pooled with respect to probabilities and
+    features.
+    """
     p, f = tf.constant(probabilities), tf.constant(features)
     with tf.GradientTape() as tape:
         tape.watch([p, f])
@@ -78,7 +88,9 @@ def test_a_mask_that_is_ignored_is_noticed(name, monkeypatch):
     layer, counts = layer_of(name), np.array([4, 1, 6])
     probabilities, features = (np.nan_to_num(one, nan=0.9) for one in bags(counts, 6))
     right = outcome(layer, probabilities, features, counts)
-    monkeypatch.setattr(pooling, "valid_windows", lambda counts, windows: tf.ones((tf.shape(counts)[0], windows), bool))
+    monkeypatch.setattr(
+        pooling, "valid_windows", lambda counts, windows: tf.ones((tf.shape(counts)[0], windows), bool)
+    )
     wrong = outcome(layer, padded(probabilities, 7, 0.9), padded(features, 7, 0.9), counts)
     assert np.abs(wrong[0] - right[0]).max() > 1e-3
 
@@ -88,7 +100,10 @@ def test_order_matters_to_the_lstm_only(name):
     layer, counts = layer_of(name), np.array([6, 6])
     probabilities, features = bags(counts, 6)
     order = np.array([3, 0, 5, 1, 4, 2])
-    first, turned = outcome(layer, probabilities, features, counts), outcome(layer, probabilities[:, order], features[:, order], counts)
+    first, turned = (
+        outcome(layer, probabilities, features, counts),
+        outcome(layer, probabilities[:, order], features[:, order], counts),
+    )
     if name == "lstm":
         assert np.abs(first[0] - turned[0]).max() > 1e-5
     else:
@@ -144,7 +159,12 @@ def test_limits(name, changes, expected):
     counts = np.array([5, 3])
     probabilities, features = bags(counts, 5)
     pooled, *_ = outcome(layer_of(name, **changes), probabilities, features, counts)
-    by = {"mean": np.nanmean, "max": np.nanmax, "median": np.nanmedian, "quantile": lambda p, axis: np.nanquantile(p, 0.75, axis=axis)}
+    by = {
+        "mean": np.nanmean,
+        "max": np.nanmax,
+        "median": np.nanmedian,
+        "quantile": lambda p, axis: np.nanquantile(p, 0.75, axis=axis),
+    }
     np.testing.assert_allclose(pooled, by[expected](probabilities, axis=1), atol=1e-4)
 
 
@@ -154,7 +174,9 @@ def test_autopool_goes_from_mean_to_max(alpha, expected):
     probabilities, features = bags(counts, 5)
     layer = layer_of("autopool")
     layer.alpha.assign(np.full(CLASSES, alpha))
-    np.testing.assert_allclose(outcome(layer, probabilities, features, counts)[0], expected(probabilities, axis=1), atol=1e-4)
+    np.testing.assert_allclose(
+        outcome(layer, probabilities, features, counts)[0], expected(probabilities, axis=1), atol=1e-4
+    )
 
 
 def test_autopool_learns_an_alpha_per_class_within_its_limit_and_pays_its_penalty():
@@ -163,7 +185,9 @@ def test_autopool_learns_an_alpha_per_class_within_its_limit_and_pays_its_penalt
     probabilities, features = map(tf.constant, bags(counts, 5))
     optimizer = keras.optimizers.SGD(50.0)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(layer([probabilities, features, tf.constant(counts)])[0] * tf.constant([1.0, -1.0, -2.0]))
+        loss = tf.reduce_sum(
+            layer([probabilities, features, tf.constant(counts)])[0] * tf.constant([1.0, -1.0, -2.0])
+        )
     optimizer.apply(tape.gradient(loss, layer.trainable_variables), layer.trainable_variables)
     alpha = layer.alpha.numpy()
     assert np.all(np.abs(alpha) <= 1.5) and len(set(alpha.tolist())) > 1 and np.any(np.abs(alpha) == 1.5)
@@ -173,7 +197,9 @@ def test_attention_is_its_formula():
     layer, counts = layer_of("gated_attention"), np.array([4])
     probabilities, features = bags(counts, 4)
     hidden, gate, score = (one.get_weights() for one in (layer.hidden, layer.gate, layer.score))
-    scores = (np.tanh(features[0] @ hidden[0] + hidden[1]) / (1 + np.exp(-(features[0] @ gate[0] + gate[1])))) @ score[0]
+    scores = (
+        np.tanh(features[0] @ hidden[0] + hidden[1]) / (1 + np.exp(-(features[0] @ gate[0] + gate[1])))
+    ) @ score[0]
     shares = np.exp(scores) / np.exp(scores).sum()
     pooled, weights, *_ = outcome(layer, probabilities, features, counts)
     np.testing.assert_allclose(pooled[0], (shares * probabilities[0]).sum(axis=0), atol=1e-5)
@@ -183,8 +209,14 @@ def test_attention_is_its_formula():
 def test_noisy_or_and_linear_softmax_by_hand():
     p = np.array([[[0.5, 0.1, 0.4], [0.2, 0.6, 0.2]]], np.float32)
     f, counts = np.zeros((1, 2, SIZE), np.float32), np.array([2])
-    np.testing.assert_allclose(outcome(layer_of("noisy_or"), p, f, counts)[0][0], [0.6, 0.64, 0.52], atol=1e-5)
-    np.testing.assert_allclose(outcome(layer_of("linear_softmax"), p, f, counts)[0][0], [0.29 / 0.7, 0.37 / 0.7, 0.2 / 0.6], atol=1e-5)
+    np.testing.assert_allclose(
+        outcome(layer_of("noisy_or"), p, f, counts)[0][0], [0.6, 0.64, 0.52], atol=1e-5
+    )
+    np.testing.assert_allclose(
+        outcome(layer_of("linear_softmax"), p, f, counts)[0][0],
+        [0.29 / 0.7, 0.37 / 0.7, 0.2 / 0.6],
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -200,8 +232,16 @@ def test_a_reloaded_layer_gives_the_same(name, tmp_path):
 
 
 def test_majority_vote_counts_windows_and_breaks_ties_by_the_mean():
-    p = np.array([[[0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [np.nan] * 3], [[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.4, 0.6, 0.0]]])
+    p = np.array(
+        [
+            [[0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [np.nan] * 3],
+            [[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.4, 0.6, 0.0]],
+        ]
+    )
     pooled = pooling.majority_vote(p, np.array([2, 3]))
-    assert pooled.argmax(axis=1).tolist() == [1, 1]  # a tie for the first, two votes of three against a greater mean
+    assert pooled.argmax(axis=1).tolist() == [
+        1,
+        1,
+    ]  # a tie for the first, two votes of three against a greater mean
     np.testing.assert_allclose(pooled.sum(axis=1), 1)
     np.testing.assert_allclose(pooling.majority_vote(p, np.array([0, 3]))[0], 1 / 3)

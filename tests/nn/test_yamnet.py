@@ -1,4 +1,6 @@
-"""YAMNet against its published definition, and its published weights against themselves in another runtime."""
+"""YAMNet against its published definition, and its published weights against themselves in another
+runtime.
+"""
 
 import os
 from pathlib import Path
@@ -16,8 +18,12 @@ from tests.nn import yamnet_weights
 
 DATA = Path(os.environ.get("AUDIOMTL_DATA", "data"))
 PUBLISHED = DATA / "yamnet" / "yamnet.tflite"
-needs_published = pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"{PUBLISHED} is absent: set AUDIOMTL_DATA")
-needs_sounds = pytest.mark.skipif(not (DATA / "ESC-50" / "audio").is_dir(), reason="ESC-50 is absent: set AUDIOMTL_DATA")
+needs_published = pytest.mark.skipif(
+    not PUBLISHED.is_file(), reason=f"{PUBLISHED} is absent: set AUDIOMTL_DATA"
+)
+needs_sounds = pytest.mark.skipif(
+    not (DATA / "ESC-50" / "audio").is_dir(), reason="ESC-50 is absent: set AUDIOMTL_DATA"
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,10 @@ def by_the_book(y: np.ndarray) -> np.ndarray:  # (n_frames, 64)
     mel = lambda hz: 1127 * np.log(1 + np.asarray(hz) / 700)  # noqa: E731
     edges = np.linspace(mel(125), mel(7500), 66)
     bins = mel(np.linspace(0, 8000, 257)[1:])[:, None]  # the constant term belongs to no band
-    rising, falling = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    rising, falling = (
+        (bins - edges[:-2]) / (edges[1:-1] - edges[:-2]),
+        (edges[2:] - bins) / (edges[2:] - edges[1:-1]),
+    )
     matrix = np.concatenate([np.zeros((1, 64)), np.maximum(0, np.minimum(rising, falling))])
     return np.log(magnitude @ matrix + 0.001)
 
@@ -53,14 +62,18 @@ def test_parameters_and_shapes_of_five_seconds(whole) -> None:
     assert outputs["log_mel_spectrogram"].shape == (96 + 9 * 48, 64)
 
 
-@pytest.mark.parametrize(("samples", "patches"), [(1, 1), (15600, 1), (15601, 2), (23280, 2), (23281, 3), (80000, 10)])
+@pytest.mark.parametrize(
+    ("samples", "patches"), [(1, 1), (15600, 1), (15601, 2), (23280, 2), (23281, 3), (80000, 10)]
+)
 def test_a_waveform_is_filled_up_to_whole_hops(samples, patches) -> None:
     frames = yamnet.log_mel(yamnet.padded(tf.ones(samples)))
     assert yamnet.patches_of(frames).shape == (patches, 96, 64)
 
 
 def test_the_front_end_is_the_published_one(sound) -> None:
-    """In magnitudes, to 1e-5 of the loudest band: single precision leaves more than that in the logarithm of a band near silence."""
+    """In magnitudes, to 1e-5 of the loudest band: single precision leaves more than that in the logarithm
+    of a band near silence.
+    """
     magnitudes = np.exp(yamnet.log_mel(yamnet.padded(tf.constant(sound))).numpy())
     expected = np.exp(by_the_book(sound))
     assert magnitudes.shape == expected.shape
@@ -117,7 +130,10 @@ def test_kernels_of_the_tail_move_by_their_share_of_the_rate(file) -> None:
             loss = tf.reduce_sum(model(tf.ones((2, yamnet.body_size(1)))) ** 2)
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         moved[share] = np.abs(layer.kernel("pointwise_conv").numpy() - before).max()
-        assert {variable.name for variable in model.trainable_variables} == {"depthwise_conv_change", "pointwise_conv_change"}
+        assert {variable.name for variable in model.trainable_variables} == {
+            "depthwise_conv_change",
+            "pointwise_conv_change",
+        }
     assert moved[1.0] == pytest.approx(0.01, rel=1e-3) and moved[0.1] == pytest.approx(0.001, rel=1e-3)
 
 
@@ -146,13 +162,17 @@ def test_a_weight_of_another_shape_is_named(file, tmp_path) -> None:
     with h5py.File(other, "a") as changed:
         del changed["dense/dense/kernel:0"]
         changed["dense/dense/kernel:0"] = np.zeros((1024, 50), np.float32)
-    with pytest.raises(UserError, match=r"scores/kernel has the shape \(1024, 50\), but YAMNet's is \(1024, 521\)"):
+    with pytest.raises(
+        UserError, match=r"scores/kernel has the shape \(1024, 50\), but YAMNet's is \(1024, 521\)"
+    ):
         yamnet.read_weights(other)
 
 
 @needs_published
 def test_the_published_files_agree_where_both_are_in_floats() -> None:
-    """Layers 1 to 6 of the float HDF5 file, batch normalisation multiplied in, are the TFLite file's to within its 8 bits."""
+    """Layers 1 to 6 of the float HDF5 file, batch normalisation multiplied in, are the TFLite file's to
+    within its 8 bits.
+    """
     found = yamnet._read_h5(PUBLISHED.with_name("yamnet_256_f32.h5"))
     folded = yamnet.read_weights(PUBLISHED)
     kernels = sorted(name for name in found if name.endswith("/kernel"))
@@ -168,7 +188,9 @@ def test_the_published_files_agree_where_both_are_in_floats() -> None:
 
 
 def rounded(x: np.ndarray | tf.Tensor) -> tf.Tensor:
-    """To 8 bits and back, one range for each item: what TFLite does to the inputs of layers whose weights have 8 bits."""
+    """To 8 bits and back, one range for each item: what TFLite does to the inputs of layers whose weights
+    have 8 bits.
+    """
     axes = tuple(range(1, len(x.shape)))
     low, high = tf.minimum(tf.reduce_min(x, axes, True), 0), tf.maximum(tf.reduce_max(x, axes, True), 0)
     step = tf.maximum((high - low) / 255, 1e-12)
@@ -181,12 +203,14 @@ def rounded(x: np.ndarray | tf.Tensor) -> tf.Tensor:
 @needs_published
 @needs_sounds
 def test_the_published_tflite_model_says_the_same() -> None:
-    """Its weights and inputs are rounded to 8 bits, ours are not: with the rounding done in our layers, both say the same.
+    """Its weights and inputs are rounded to 8 bits, ours are not: with the rounding done in our layers, both
+    say the same.
 
     Without it (print: -s) our scores and its differ about as much as its own two runtimes do.
     """
     interpreter = tf.lite.Interpreter(
-        str(PUBLISHED), experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        str(PUBLISHED),
+        experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     interpreter.allocate_tensors()
     windows = []
@@ -202,21 +226,38 @@ def test_the_published_tflite_model_says_the_same() -> None:
 
     core = yamnet.set_weights(yamnet.core(), yamnet.read_weights(PUBLISHED))
     details = interpreter.get_tensor_details()
-    mel = next(one for one in details if one["name"].split(";")[0].endswith("MatMul/MatMul") and tuple(one["shape"]) == (64, 257))
+    mel = next(
+        one
+        for one in details
+        if one["name"].split(";")[0].endswith("MatMul/MatMul") and tuple(one["shape"]) == (64, 257)
+    )
     spectra = tf.abs(tf.signal.stft(np.stack(windows), 400, 160, 512))
-    x = tf.math.log(tf.reshape(rounded(tf.reshape(spectra, (-1, 257))) @ yamnet._dequantised(interpreter, mel).T, (-1, 96, 64)) + 0.001)
+    x = tf.math.log(
+        tf.reshape(
+            rounded(tf.reshape(spectra, (-1, 257))) @ yamnet._dequantised(interpreter, mel).T, (-1, 96, 64)
+        )
+        + 0.001
+    )
     floats = core(tf.stack([yamnet.log_mel(window) for window in windows]))["scores"].numpy()
     for layer in core.layers[1:]:
-        number = int(layer.name.split("_")[0].removeprefix("layer") or 0) if layer.name.startswith("layer") else 0
-        eight_bits = (number > 3 and layer.name.endswith("depthwise_conv")) or layer.name.endswith("pointwise_conv")
+        number = (
+            int(layer.name.split("_")[0].removeprefix("layer") or 0) if layer.name.startswith("layer") else 0
+        )
+        eight_bits = (number > 3 and layer.name.endswith("depthwise_conv")) or layer.name.endswith(
+            "pointwise_conv"
+        )
         x = layer(rounded(x) if eight_bits or layer.name == "scores" else x)
     ours = x.numpy()
 
     agreement = {}
     for name, scores in (("8 bits", ours), ("floats", floats)):
-        agreement[name] = (scores.argmax(1) == theirs.argmax(1)).mean(), np.corrcoef(scores.ravel(), theirs.ravel())[0, 1]
+        agreement[name] = (
+            (scores.argmax(1) == theirs.argmax(1)).mean(),
+            np.corrcoef(scores.ravel(), theirs.ravel())[0, 1],
+        )
     print(f"{len(windows)} windows, (same top class, correlation): {agreement}")
-    # TFLite's own kernels differ by processor: 0.96 to 0.97 on an AMD EPYC, 0.93 on an Intel Xeon with AMX; its two runtimes agree on 0.895
+    # TFLite's own kernels differ by processor: 0.96 to 0.97 on an AMD EPYC, 0.93 on an Intel Xeon with AMX;
+    # its two runtimes agree on 0.895
     assert agreement["8 bits"][0] >= 0.9 and agreement["8 bits"][1] >= 0.99
     assert agreement["floats"][0] >= 0.75 and agreement["floats"][1] >= 0.90
 

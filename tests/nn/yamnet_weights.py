@@ -21,5 +21,11 @@ def write(path: Path, seed: int = 0) -> Path:
                 place = f"{of}/{of}/{'depthwise_' if part == 'depthwise_conv' and weight == 'kernel' else ''}{weight}:0"
             scale = np.sqrt(2 / np.prod(shape[:-1])) if weight == "kernel" and shape[-1] > 1 else 0.4
             values = random.normal(0, scale, shape)
-            file[place] = np.float32(np.abs(values) + 0.5 if weight == "moving_variance" else 0.1 * values if len(shape) == 1 else values)
+            file[place] = np.float32(
+                np.abs(values) + 0.5
+                if weight == "moving_variance"
+                else 0.1 * values
+                if len(shape) == 1
+                else values
+            )
     return path

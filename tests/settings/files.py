@@ -12,7 +12,10 @@ from audiomtl import cli
 
 PROJECT = Path(__file__).parents[2]
 SHIPPED = (PROJECT / "experiments" / "quickstart.toml").read_text(encoding="utf-8")
-EXPERIMENT = re.split(r"^\[(?:ablation|expected)", SHIPPED, flags=re.MULTILINE)[0] + '[ablation.unscaled]\nfeatures.scaling = "none"\n'
+EXPERIMENT = (
+    re.split(r"^\[(?:ablation|expected)", SHIPPED, flags=re.MULTILINE)[0]
+    + '[ablation.unscaled]\nfeatures.scaling = "none"\n'
+)
 STUDY = """\
 experiment = "one"
 description = "A study."
@@ -58,7 +61,9 @@ def drop(path: str) -> Edit:
 def add(table: str, line: str) -> Edit:
     """A new line at the beginning of a table; at the top for ``""``."""
     return lambda text: (
-        re.sub(rf"(?m)^\[{re.escape(table)}\].*\n", lambda found: found[0] + line + "\n", text) if table else f"{line}\n{text}"
+        re.sub(rf"(?m)^\[{re.escape(table)}\].*\n", lambda found: found[0] + line + "\n", text)
+        if table
+        else f"{line}\n{text}"
     )
 
 
@@ -83,7 +88,9 @@ def whole(path: str, of: str, to: str) -> Edit:
     return lambda text: text.replace(of, to, 1)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command."""
     monkeypatch.setattr(sys, "argv", ["audiomtl", *words])
     with pytest.raises(SystemExit) as end:
@@ -96,7 +103,10 @@ def several(metrics: str, directions: str, *more: Edit) -> Edit:
     """The study judged by several scores in place of its one; "" leaves a list out."""
 
     def edit(text: str) -> str:
-        lines = [f"metrics = {metrics}" if metrics else "", f"directions = {directions}" if directions else ""]
+        lines = [
+            f"metrics = {metrics}" if metrics else "",
+            f"directions = {directions}" if directions else "",
+        ]
         for one in (drop("metric"), drop("direction"), add("", "\n".join(lines)), *more):
             text = one(text)
         return text
@@ -117,5 +127,13 @@ def check_slip(path: Path, edit: Edit, part: str, monkeypatch: Any, capsys: Any)
     assert part in err
     assert err.startswith(f"audiomtl: {path.parent.name}/one.toml: ")  # the file comes first
     assert err.count("\n") == 1 and err.endswith("\n") and len(err) < 400
-    for strange in ("Traceback", "pydantic", "Input should", "valid dictionary", "tuple", "NoneType", "german_speech."):
+    for strange in (
+        "Traceback",
+        "pydantic",
+        "Input should",
+        "valid dictionary",
+        "tuple",
+        "NoneType",
+        "german_speech.",
+    ):
         assert strange not in err

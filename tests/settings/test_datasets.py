@@ -1,4 +1,6 @@
-"""Data sets are found by name, outside the project as well, and bring the settings of ``[data]`` with them."""
+"""Data sets are found by name, outside the project as well, and bring the settings of ``[data]`` with
+them.
+"""
 
 import re
 import tomllib
@@ -44,12 +46,21 @@ def test_every_data_set_of_the_project_is_one_module_with_settings_and_clips():
 @pytest.mark.parametrize("path", sorted((PROJECT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
 def test_a_data_set_outside_the_project_serves_every_family(path, lab):
     raw = config.load_experiment(str(path)).raw
-    raw["data"] = {"dataset": "birdlab.birds", "label": "species", "groups": raw["data"]["groups"], "months": 3}
+    raw["data"] = {
+        "dataset": "birdlab.birds",
+        "label": "species",
+        "groups": raw["data"]["groups"],
+        "months": 3,
+    }
     settings = config.settings_of(raw, "here")
-    assert settings.data.months == 3 and isinstance(settings, config.family("settings", raw["model"]).Settings)
+    assert settings.data.months == 3 and isinstance(
+        settings, config.family("settings", raw["model"]).Settings
+    )
     assert list(catalog.clips(settings.data)["clip_id"]) == ["3"]
     assert type(settings) is type(config.settings_of(raw, "here"))  # made once
-    with pytest.raises(UserError, match=r'^here: data.month = "x": no such setting; did you mean data.months\?$'):
+    with pytest.raises(
+        UserError, match=r'^here: data.month = "x": no such setting; did you mean data.months\?$'
+    ):
         config.settings_of(config.override(raw, {"data.month": "x"}), "here")
 
 
@@ -63,5 +74,7 @@ def test_a_bug_in_a_data_set_is_no_slip_in_the_file(lab):
 def test_a_label_is_needed_where_classes_are_learned(name):
     raw = config.load_experiment(str(PROJECT / "experiments" / f"{name}.toml")).raw
     raw["data"].pop("label")
-    with pytest.raises(UserError, match=re.escape("here: data.label is missing: it names the column of classes; add it")):
+    with pytest.raises(
+        UserError, match=re.escape("here: data.label is missing: it names the column of classes; add it")
+    ):
         config.settings_of(raw, "here")

@@ -1,4 +1,7 @@
-"""Every setting is described; what the chosen kinds do not use may be left out, what they use may not; `audiomtl settings` lists all."""
+"""Every setting is described.
+
+What the chosen kinds do not use may be left out, what they use may not; `audiomtl settings` lists all.
+"""
 
 import re
 from pathlib import Path
@@ -50,7 +53,9 @@ def test_every_setting_has_a_description(owner):
 
 
 def test_all_tables_are_looked_at():
-    assert {"Head", "Coupling", "Balancing", "Protocol", "Limits"} <= {table.__name__ for table in tables(OWNERS["multitask"])}
+    assert {"Head", "Coupling", "Balancing", "Protocol", "Limits"} <= {
+        table.__name__ for table in tables(OWNERS["multitask"])
+    }
     assert {"Dimension"} <= {table.__name__ for table in tables(Study)}
 
 
@@ -67,20 +72,56 @@ def test_a_key_that_the_kind_does_not_use_may_be_left_out_or_stand():
 @pytest.mark.parametrize(
     ("experiment", "changes", "message"),
     [
-        ("multitask_timit", {"optimizer.name": "sgd"}, 'optimizer.momentum is missing: it is needed with name = "sgd"; add it'),
-        ("multitask_timit", {"features.kind": "mfcc"}, 'features.coefficients is missing: it is needed with kind = "mfcc"; add it'),
-        ("multitask_timit", {"encoder.kind": "harmonic"}, 'encoder.shift_bands is missing: it is needed with kind = "harmonic"; add it'),
+        (
+            "multitask_timit",
+            {"optimizer.name": "sgd"},
+            'optimizer.momentum is missing: it is needed with name = "sgd"; add it',
+        ),
+        (
+            "multitask_timit",
+            {"features.kind": "mfcc"},
+            'features.coefficients is missing: it is needed with kind = "mfcc"; add it',
+        ),
+        (
+            "multitask_timit",
+            {"encoder.kind": "harmonic"},
+            'encoder.shift_bands is missing: it is needed with kind = "harmonic"; add it',
+        ),
         (
             "ctc_german",
             {"network.convolution_filters": 8},
             "network.convolution_frames is missing: it is needed with convol",
         ),
-        ("mil_songs", {"protocol.leaky": True}, "protocol.test_share is missing: it is needed with leaky = true; add it"),
-        ("mil_songs", {"protocol.kind": "split"}, 'protocol.column is missing: it is needed with kind = "split"; add it'),
-        ("transfer_dog_cat", {"fine_tune.blocks": 1}, "fine_tune.rate_share is missing: it is needed with blocks = 1; add it"),
-        ("transfer_esc10_logistic", {"head.kind": "dense"}, 'head.hidden is missing: it is needed with kind = "dense"; add it'),
-        ("transfer_esc10_logistic", {"extractor.kind": "statistics"}, 'extractor.patch_seconds is missing: it is needed with kind = "stat'),
-        ("fusion_pictures", {"join.kind": "weighted"}, 'join.learn_weights is missing: it is needed with kind = "weighted"'),
+        (
+            "mil_songs",
+            {"protocol.leaky": True},
+            "protocol.test_share is missing: it is needed with leaky = true; add it",
+        ),
+        (
+            "mil_songs",
+            {"protocol.kind": "split"},
+            'protocol.column is missing: it is needed with kind = "split"; add it',
+        ),
+        (
+            "transfer_dog_cat",
+            {"fine_tune.blocks": 1},
+            "fine_tune.rate_share is missing: it is needed with blocks = 1; add it",
+        ),
+        (
+            "transfer_esc10_logistic",
+            {"head.kind": "dense"},
+            'head.hidden is missing: it is needed with kind = "dense"; add it',
+        ),
+        (
+            "transfer_esc10_logistic",
+            {"extractor.kind": "statistics"},
+            'extractor.patch_seconds is missing: it is needed with kind = "stat',
+        ),
+        (
+            "fusion_pictures",
+            {"join.kind": "weighted"},
+            'join.learn_weights is missing: it is needed with kind = "weighted"',
+        ),
         (
             "fusion_pictures",
             {"join.kind": "weighted", "join.learn_weights": True},
@@ -91,7 +132,10 @@ def test_a_key_that_the_kind_does_not_use_may_be_left_out_or_stand():
 def test_a_key_that_is_used_and_missing_is_refused_in_one_line(experiment, changes, message):
     raw = config.load_experiment(str(PROJECT / "experiments" / f"{experiment}.toml")).raw
     if experiment == "mil_songs":
-        raw["protocol"] = {key: raw["protocol"][key] for key in ("kind", "leaky", "test_values", "validation_values", "rotations")}
+        raw["protocol"] = {
+            key: raw["protocol"][key]
+            for key in ("kind", "leaky", "test_values", "validation_values", "rotations")
+        }
     with pytest.raises(UserError, match=f"^here: {re.escape(message)}") as caught:
         config.settings_of(config.override(raw, changes), "here")
     assert "\n" not in str(caught.value)
@@ -105,7 +149,9 @@ def test_whole_tables_that_no_kind_uses_may_be_left_out():
 def test_features_of_a_kind_are_the_same_whatever_stands_unused(monkeypatch):
     raw = config.load_experiment(str(PROJECT / "experiments" / "ctc_german.toml")).raw["features"]
     assert raw["kind"] == "log_stft" and "bands" not in raw
-    assert used_values(Features.model_validate(raw)) == used_values(Features.model_validate(raw | {"bands": 80, "low_hz": 60.0}))
+    assert used_values(Features.model_validate(raw)) == used_values(
+        Features.model_validate(raw | {"bands": 80, "low_hz": 60.0})
+    )
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
@@ -113,9 +159,16 @@ def test_a_shipped_file_has_no_key_that_nothing_in_it_or_in_its_studies_uses(pat
     """Neither its own kinds, nor those of an ablation, nor of a trial."""
     file = config.load_experiment(str(path))
     known = known_paths(settings_class(file.raw, "here"), file.raw)
-    switches = {other for setting in known.values() for condition in setting.conditions for other in condition}
+    switches = {
+        other for setting in known.values() for condition in setting.conditions for other in condition
+    }
     studies = [file_.read_text(encoding="utf-8") for file_ in (PROJECT / "studies").glob("*.toml")]
-    swept = {name for name in switches for text in studies if f'experiment = "{path.stem}"' in text and f"\n{name} = " in text}
+    swept = {
+        name
+        for name in switches
+        for text in studies
+        if f'experiment = "{path.stem}"' in text and f"\n{name} = " in text
+    }
     for name in config.flatten(file.raw):
         if not known[name].conditions:
             continue
@@ -123,7 +176,10 @@ def test_a_shipped_file_has_no_key_that_nothing_in_it_or_in_its_studies_uses(pat
         for arm in ["", *file.ablations]:
             flat = config.flatten(config.settings_of(file.arm(arm), "here").model_dump(mode="json"))
             for condition in known[name].conditions:
-                used |= all(holds(flat.get(other), wanted) or (other in swept and not arm) for other, wanted in condition.items())
+                used |= all(
+                    holds(flat.get(other), wanted) or (other in swept and not arm)
+                    for other, wanted in condition.items()
+                )
         assert used, f"{path}: {name} is used by nothing: remove it"
 
 
@@ -155,7 +211,12 @@ def test_the_list_says_type_range_and_use(monkeypatch, capsys):
     code, out, err = run(monkeypatch, capsys, "settings", "ctc")
     assert (code, err) == (0, "")
     line = next(line for line in out.splitlines() if line.startswith("optimizer.momentum"))
-    assert re.split(r"  +", line) == ["optimizer.momentum", "number >= 0, < 1", 'name = "sgd" or "rmsprop"', "Momentum, in [0, 1)."]
+    assert re.split(r"  +", line) == [
+        "optimizer.momentum",
+        "number >= 0, < 1",
+        'name = "sgd" or "rmsprop"',
+        "Momentum, in [0, 1).",
+    ]
 
 
 def test_the_reference_has_every_setting_once(monkeypatch, capsys):
@@ -169,12 +230,16 @@ def test_the_reference_has_every_setting_once(monkeypatch, capsys):
 
 def test_the_reference_in_the_docs_is_that_of_the_code():
     path = PROJECT / "docs" / "reference" / "all-settings.md"
-    assert path.read_text(encoding="utf-8") == reference.as_markdown() + "\n", f"run: audiomtl settings --markdown > {path}"
+    assert path.read_text(encoding="utf-8") == reference.as_markdown() + "\n", (
+        f"run: audiomtl settings --markdown > {path}"
+    )
 
 
 def test_an_unknown_name_is_one_line(monkeypatch, capsys):
     code, _, err = run(monkeypatch, capsys, "settings", "mill")
-    assert code == 2 and err.startswith("audiomtl: mill: no such family or data set; did you mean mil?; there are baseline, ctc")
+    assert code == 2 and err.startswith(
+        "audiomtl: mill: no such family or data set; did you mean mil?; there are baseline, ctc"
+    )
     assert err.count("\n") == 1
 
 
@@ -230,32 +295,48 @@ def test_a_study_sweeps_what_only_its_kinds_use(sweep):
     [
         (
             'pooling.name = { choices = ["mean", "attention"] }\n',
-            'search: a trial with pooling.name = "attention" would lack a setting: pooling.units is missing: it is needed with name',
+            (
+                'search: a trial with pooling.name = "attention" would lack a setting: pooling.units is'
+                " missing: it is needed with name"
+            ),
         ),
         (  # the condition leaves one of the kinds out
             'pooling.name = { choices = ["mean", "attention", "lstm"] }\n' + WHEN,
             'search: a trial with pooling.name = "lstm" would lack a setting: pooling.units is missing',
         ),
         (  # a condition on something else: gated only
-            'pooling.name = { choices = ["mean", "attention"] }\nnetwork.loss = { choices = ["clip", "window"] }\n'
-            'pooling.units = { low = 8, high = 64, when = { "pooling.name" = ["attention"], "network.loss" = ["clip"] } }\n',
+            (
+                'pooling.name = { choices = ["mean", "attention"] }\nnetwork.loss = { choices = ["clip",'
+                ' "window"] }\npooling.units = { low = 8, high = 64, when = { "pooling.name" = ["attention"],'
+                ' "network.loss" = ["clip"] } }\n'
+            ),
             "would lack a setting: pooling.units is missing",
         ),
         (
             'pooling.name = { choices = ["mean", "attention"] }\n' + UNITS,
-            "trial 0 is the experiment itself, which has no pooling.units: add it, or sweep it only where it is used, "
-            'when = { "pooling.name" = ["attention", "gated_attention", "lstm"] }',
+            (
+                "trial 0 is the experiment itself, which has no pooling.units: add it, or sweep it only where"
+                ' it is used, when = { "pooling.name" = ["attention", "gated_attention", "lstm"] }'
+            ),
         ),
         (
-            'pooling.name = { choices = ["mean", "attention"] }\npooling.units = { low = 8.5, high = 64.0, when = { "pooling.name" = '
-            '["attention"] } }\n',
+            (
+                'pooling.name = { choices = ["mean", "attention"] }\npooling.units = { low = 8.5, high ='
+                ' 64.0, when = { "pooling.name" = ["attention"] } }\n'
+            ),
             "search.pooling.units: low = 8.5: ",
         ),
         (
             'pooling.units = { low = 8, high = 64, when = { "pooling.heads" = [4] } }\n',
-            "search.pooling.units: when.pooling.heads = [4]: is never true: it is neither in the experiment nor swept",
+            (
+                "search.pooling.units: when.pooling.heads = [4]: is never true: it is neither in the"
+                " experiment nor swept"
+            ),
         ),
-        ("pooling.unit = { low = 8, high = 64 }\n", "search.pooling.unit: no such setting; did you mean pooling.units?"),
+        (
+            "pooling.unit = { low = 8, high = 64 }\n",
+            "search.pooling.unit: no such setting; did you mean pooling.units?",
+        ),
     ],
 )
 def test_a_study_with_a_trial_that_would_lack_a_setting_is_refused(search, message, sweep):
@@ -267,13 +348,22 @@ def test_an_ablation_may_name_a_setting_that_the_file_leaves_out(sweep):
     sweep('pooling.name = { choices = ["mean", "max"] }\n')
     path = Path("experiments/mil.toml")
     text = path.read_text(encoding="utf-8")
-    path.write_text(text + '[ablation.attention]\npooling.name = "attention"\npooling.units = 8\n', encoding="utf-8")
+    path.write_text(
+        text + '[ablation.attention]\npooling.name = "attention"\npooling.units = 8\n', encoding="utf-8"
+    )
     assert config.settings_of(config.load_experiment("mil").arm("attention"), "here").pooling.units == 8
-    path.write_text(text + '[ablation.attention]\npooling.name = "attention"\npooling.unit = 8\n', encoding="utf-8")
-    with pytest.raises(UserError, match=r"ablation.attention.pooling.unit = 8: no such setting; did you mean pooling.units\?"):
+    path.write_text(
+        text + '[ablation.attention]\npooling.name = "attention"\npooling.unit = 8\n', encoding="utf-8"
+    )
+    with pytest.raises(
+        UserError, match=r"ablation.attention.pooling.unit = 8: no such setting; did you mean pooling.units\?"
+    ):
         config.load_experiment("mil")
     path.write_text(text + '[ablation.attention]\npooling.name = "attention"\n', encoding="utf-8")
-    with pytest.raises(UserError, match=r'ablation\.attention: pooling\.units is missing: it is needed with name = "attention"; add it'):
+    with pytest.raises(
+        UserError,
+        match=r'ablation\.attention: pooling\.units is missing: it is needed with name = "attention"; add it',
+    ):
         config.load_experiment("mil")
 
 
@@ -284,7 +374,9 @@ def test_promoting_adds_a_setting_that_the_file_left_out(sweep):
     path, changed = promote(file, {"pooling.name": "attention", "pooling.units": 16})
     assert changed == {"pooling.name": ("mean", "attention"), "pooling.units": (None, 16)}
     assert config.load_experiment("mil").settings.pooling.units == 16
-    assert '[pooling]\nname = "attention"\nevaluation = "same"\nunits = 16\n' in path.read_text(encoding="utf-8")
+    assert '[pooling]\nname = "attention"\nevaluation = "same"\nunits = 16\n' in path.read_text(
+        encoding="utf-8"
+    )
     assert config.load_study("mil").identity == file.identity
 
 

@@ -30,7 +30,14 @@ def test_a_ctc_model_of_0_1_0_keeps_its_settings(name):
 @pytest.mark.parametrize(
     ("changes", "held_out"),
     [
-        ({"data.groups": ["sentence", "speaker"], "data.test_values": [60, 3], "data.validation_values": [60, 2]}, [(3, 2), (60, 60)]),
+        (
+            {
+                "data.groups": ["sentence", "speaker"],
+                "data.test_values": [60, 3],
+                "data.validation_values": [60, 2],
+            },
+            [(3, 2), (60, 60)],
+        ),
         ({"data.rotations": 5}, [(), ()]),
         ({"data.groups": ["speaker"], "data.test_values": [3], "data.validation_values": [2]}, [(), ()]),
     ],

@@ -9,7 +9,19 @@ import pytest
 from audiomtl import config
 from audiomtl.errors import UserError
 from audiomtl.settings.study import Dimension
-from tests.settings.files import BOTH, EXPERIMENT, PROJECT, STUDY, Edit, add, append, put, search, several, whole
+from tests.settings.files import (
+    BOTH,
+    EXPERIMENT,
+    PROJECT,
+    STUDY,
+    Edit,
+    add,
+    append,
+    put,
+    search,
+    several,
+    whole,
+)
 
 # ---------------------------------------------------------------- what is allowed
 
@@ -17,11 +29,17 @@ from tests.settings.files import BOTH, EXPERIMENT, PROJECT, STUDY, Edit, add, ap
 @pytest.mark.parametrize(
     "edit",
     [
-        search("network.units", "{ choices = [[64], [32, 32]] }", lambda text: text.replace("[search]", "[search]  # lists")),
+        search(
+            "network.units",
+            "{ choices = [[64], [32, 32]] }",
+            lambda text: text.replace("[search]", "[search]  # lists"),
+        ),
         search("training.epochs", "{ low = 2, high = 1000, log = true }"),
         search("training.epochs", "{ low = 2, high = 1002, step = 2 }"),
         search("optimizer.clipnorm", "{ choices = [0, 5] }"),  # whole numbers are numbers
-        search("optimizer.momentum", "{ low = 0.0, high = 0.95, when = { optimizer.name = ['sgd'] } }"),  # dotted, without quotes
+        search(
+            "optimizer.momentum", "{ low = 0.0, high = 0.95, when = { optimizer.name = ['sgd'] } }"
+        ),  # dotted, without quotes
         search("features.scaling", '{ choices = ["none", "minmax"] }', put("metric", '"validation/loss"')),
         search(
             "features.scaling",
@@ -30,10 +48,13 @@ from tests.settings.files import BOTH, EXPERIMENT, PROJECT, STUDY, Edit, add, ap
             put("direction", '"maximize"'),
         ),
         search(  # an end that another swept setting of the table sets right
-            "features.high_hz", "{ low = 40.0, high = 8000.0 }", append("features.low_hz = { low = 20.0, high = 5000.0 }\n")
+            "features.high_hz",
+            "{ low = 40.0, high = 8000.0 }",
+            append("features.low_hz = { low = 20.0, high = 5000.0 }\n"),
         ),
         search(  # outside its range, but trial 0 does not use it
-            "optimizer.weight_decay", '{ low = 1e-5, high = 1e-2, log = true, when = { "optimizer.name" = ["adam"] } }'
+            "optimizer.weight_decay",
+            '{ low = 1e-5, high = 1e-2, log = true, when = { "optimizer.name" = ["adam"] } }',
         ),
         search(  # allowed only together with its condition
             "optimizer.global_clipnorm",
@@ -98,7 +119,10 @@ SAME_STUDY: dict[str, tuple[str, Edit]] = {
     "another ablation": ("experiments", append("[ablation.more]\nnetwork.dropout = 0.0\n")),
     "5 for 5.0": ("experiments", put("optimizer.clipnorm", "5")),
     "a comment": ("studies", append("# a comment\n")),
-    "order of lines": ("studies", lambda text: text.replace("trials = 8\n", "").replace("[search]", "trials = 8\n[search]")),
+    "order of lines": (
+        "studies",
+        lambda text: text.replace("trials = 8\n", "").replace("[search]", "trials = 8\n[search]"),
+    ),
 }
 OTHER_STUDY: dict[str, tuple[str, Edit]] = {
     "metric": ("studies", put("metric", '"validation/loss"')),
@@ -106,7 +130,9 @@ OTHER_STUDY: dict[str, tuple[str, Edit]] = {
     "prune_on": ("studies", put("prune_on", '"validation/phone_error_rate"')),
     "direction": (
         "studies",
-        lambda text: text.replace("phone_error_rate", "frame_accuracy").replace('n = "minimize"', 'n = "maximize"', 1),
+        lambda text: text.replace("phone_error_rate", "frame_accuracy").replace(
+            'n = "minimize"', 'n = "maximize"', 1
+        ),
     ),
     "prune_after_epochs": ("studies", put("prune_after_epochs", "4")),
     "sampler_seed": ("studies", put("sampler_seed", "2")),
@@ -139,7 +165,10 @@ def test_the_identity_of_a_study(change, project):
 
 
 def test_the_identity_of_a_study_with_several_metrics_is_in_their_order(project):
-    path, text = project / "studies" / "one.toml", (project / "studies" / "one.toml").read_text(encoding="utf-8")
+    path, text = (
+        project / "studies" / "one.toml",
+        (project / "studies" / "one.toml").read_text(encoding="utf-8"),
+    )
     found = []
     for metrics, directions in (
         (BOTH, '["minimize", "maximize"]'),
@@ -156,7 +185,9 @@ def test_the_identity_of_a_study_with_several_metrics_is_in_their_order(project)
 
 
 def test_a_second_form_of_judging_left_the_studies_of_the_first_as_they_were(project):
-    """Keys that a study does not use are not in its identity: its trials were recorded before there were any."""
+    """Keys that a study does not use are not in its identity: its trials were recorded before there were
+    any.
+    """
     told = config.load_study("one").study.told("trials", "description", "experiment")
     assert sorted(told) == [
         "ablation",
@@ -171,12 +202,17 @@ def test_a_second_form_of_judging_left_the_studies_of_the_first_as_they_were(pro
 
 
 def test_every_untold_setting_counts_in_the_identity(project):
-    """Whatever the family's schema has: only swept settings and those that train nothing leave a study as it is."""
+    """Whatever the family's schema has: only swept settings and those that train nothing leave a study as
+    it is.
+    """
     file = config.load_study("one")
     for path, value in config.flatten(file.raw).items():
         raw = config.override(file.raw, {path: "changed" if value != "changed" else "again"})
         other = config.StudyFile(
-            file.name, file.path, file.study, config.ExperimentFile("one", file.path, raw, file.experiment.settings, {})
+            file.name,
+            file.path,
+            file.study,
+            config.ExperimentFile("one", file.path, raw, file.experiment.settings, {}),
         )
         free = path in file.study.search or path in ("description", "seeds") or path.startswith("limits.")
         assert (other.identity == file.identity) is free, path
@@ -216,16 +252,23 @@ def test_a_table_of_scores_decides_what_is_reported(scenes):
     first = next(iter(file.experiment.settings.scores))
     other = scenes(add("scores", 'activity_loss = "minimize"'))
     assert next(iter(config.scores(other.raw))) == "activity_loss" != first
-    assert config.scores({"model": "ctc"}) == config.family("settings", "ctc").SCORES  # the family's, where the file names none
+    assert (
+        config.scores({"model": "ctc"}) == config.family("settings", "ctc").SCORES
+    )  # the family's, where the file names none
 
 
 def test_a_table_of_scores_is_no_part_of_what_is_trained(scenes):
     """The same trainings and the same study, whatever is reported of them."""
     file, other = scenes(), scenes(add("scores", 'activity_loss = "minimize"'))
-    assert config.scored_settings(file.raw) == config.trained_settings(other.raw) and file.identity == other.identity
+    assert (
+        config.scored_settings(file.raw) == config.trained_settings(other.raw)
+        and file.identity == other.identity
+    )
     assert not [path for path in config.scored_settings(file.raw) if path.startswith("scores")]
     assert "heads.event.weight" in config.scored_settings(file.raw)
-    with pytest.raises(UserError, match=r"scores\.event_accuracy changes nothing in a training: remove it from the search"):
+    with pytest.raises(
+        UserError, match=r"scores\.event_accuracy changes nothing in a training: remove it from the search"
+    ):
         scenes(study=append('scores.event_accuracy = { choices = ["maximize", "minimize"] }\n'))
 
 

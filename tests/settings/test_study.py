@@ -11,7 +11,10 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     "missing key": (drop("sampler_seed"), "sampler_seed is missing; add it"),
     "no trials": (put("trials", "0"), "trials = 0: must be at least 1"),
     "empty search": (lambda text: text.split("[search]")[0] + "[search]\n", "search: needs at least 1"),
-    "search that is no table": (lambda text: "search = 3\n" + text.split("[search]")[0], "search = 3: must be a table"),
+    "search that is no table": (
+        lambda text: "search = 3\n" + text.split("[search]")[0],
+        "search = 3: must be a table",
+    ),
     "absent experiment": (
         put("experiment", '"ome"'),
         'studies/one.toml: experiment = "ome": experiments/ome.toml: no such file; did you mean one?',
@@ -30,13 +33,22 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
         "search.network.dropout.lo = 0.0: no such setting; did you mean search.network.dropout.low?",
     ),
     "a number": (search("network.dropout", "0.3"), "search.network.dropout = 0.3: must be a table"),
-    "an empty table": (search("network.dropout", "{}"), "search.network.dropout: needs low and high, or choices"),
+    "an empty table": (
+        search("network.dropout", "{}"),
+        "search.network.dropout: needs low and high, or choices",
+    ),
     "only when": (
         search("network.dropout", '{ when = { "optimizer.name" = ["sgd"] } }'),
         "search.network.dropout: needs low and high, or choices",
     ),
-    "text for low": (search("network.dropout", '{ low = "0", high = 0.5 }'), 'search.network.dropout.low = "0": must be a number'),
-    "true for high": (search("network.dropout", "{ low = 0, high = true }"), "search.network.dropout.high = true: must be a number"),
+    "text for low": (
+        search("network.dropout", '{ low = "0", high = 0.5 }'),
+        'search.network.dropout.low = "0": must be a number',
+    ),
+    "true for high": (
+        search("network.dropout", "{ low = 0, high = true }"),
+        "search.network.dropout.high = true: must be a number",
+    ),
     "one for log": (
         search("network.dropout", "{ low = 0.1, high = 0.2, log = 1 }"),
         "search.network.dropout.log = 1: must be true or false",
@@ -50,19 +62,43 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
         "search.network.dropout: low < high must hold, but got low=0.5, high=0.1",
     ),
     "low is high": (search("network.dropout", "{ low = 0.5, high = 0.5 }"), "low < high must hold"),
-    "inf": (search("network.dropout", "{ low = 0.0, high = inf }"), "search.network.dropout.high = inf: must be a finite number"),
+    "inf": (
+        search("network.dropout", "{ low = 0.0, high = inf }"),
+        "search.network.dropout.high = inf: must be a finite number",
+    ),
     "nan among choices": (
         search("network.dropout", "{ choices = [0.1, nan] }"),
         "search.network.dropout.choices[1] = nan: must be a finite number",
     ),
-    "log from zero": (search("network.dropout", "{ low = 0.0, high = 0.5, log = true }"), "log needs low > 0 and no step, but got low=0.0"),
-    "log with step": (search("network.dropout", "{ low = 0.1, high = 0.5, log = true, step = 0.1 }"), "log needs low > 0 and no step"),
-    "step of zero": (search("network.dropout", "{ low = 0.1, high = 0.5, step = 0.0 }"), "step must be above 0"),
-    "step that misses high": (search("network.dropout", "{ low = 0.1, high = 0.5, step = 0.3 }"), "high must be low and some steps"),
+    "log from zero": (
+        search("network.dropout", "{ low = 0.0, high = 0.5, log = true }"),
+        "log needs low > 0 and no step, but got low=0.0",
+    ),
+    "log with step": (
+        search("network.dropout", "{ low = 0.1, high = 0.5, log = true, step = 0.1 }"),
+        "log needs low > 0 and no step",
+    ),
+    "step of zero": (
+        search("network.dropout", "{ low = 0.1, high = 0.5, step = 0.0 }"),
+        "step must be above 0",
+    ),
+    "step that misses high": (
+        search("network.dropout", "{ low = 0.1, high = 0.5, step = 0.3 }"),
+        "high must be low and some steps",
+    ),
     "low and choices": (search("network.dropout", "{ low = 0.1, choices = [0.1] }"), "choices stand alone"),
-    "no choices": (search("network.dropout", "{ choices = [] }"), "choices must be one or more different values"),
-    "a choice twice": (search("network.cell", '{ choices = ["gru", "lstm", "gru"] }'), "choices must be one or more different values"),
-    "a list twice": (search("network.units", "{ choices = [[64], [64]] }"), "choices must be one or more different values"),
+    "no choices": (
+        search("network.dropout", "{ choices = [] }"),
+        "choices must be one or more different values",
+    ),
+    "a choice twice": (
+        search("network.cell", '{ choices = ["gru", "lstm", "gru"] }'),
+        "choices must be one or more different values",
+    ),
+    "a list twice": (
+        search("network.units", "{ choices = [[64], [64]] }"),
+        "choices must be one or more different values",
+    ),
     "a wrong choice": (
         search("network.cell", '{ choices = ["lstm", "rnn"] }'),
         'search.network.cell: choices = "rnn": must be one of "lstm", "gru"',
@@ -71,35 +107,66 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
         search("network.units", '{ choices = [[64], ["a"]] }'),
         'search.network.units: choices = ["a"]: network.units[0] = "a": must be a whole number',
     ),
-    "high refused": (search("network.dropout", "{ low = 0.0, high = 1.5 }"), "search.network.dropout: high = 1.5: must be less than 1"),
-    "low refused": (search("network.dropout", "{ low = -0.5, high = 0.5 }"), "search.network.dropout: low = -0.5: must be at least 0"),
+    "high refused": (
+        search("network.dropout", "{ low = 0.0, high = 1.5 }"),
+        "search.network.dropout: high = 1.5: must be less than 1",
+    ),
+    "low refused": (
+        search("network.dropout", "{ low = -0.5, high = 0.5 }"),
+        "search.network.dropout: low = -0.5: must be at least 0",
+    ),
     "decimals for a whole number": (
         search("training.epochs", "{ low = 1, high = 40.5 }"),
         "search.training.epochs: low = 1.0: must be a whole number",
     ),
-    "half steps for a whole number": (search("training.epochs", "{ low = 1, high = 40, step = 0.5 }"), "low = 1.0: must be a whole number"),
+    "half steps for a whole number": (
+        search("training.epochs", "{ low = 1, high = 40, step = 0.5 }"),
+        "low = 1.0: must be a whole number",
+    ),
     "whole numbers for a decimal": (
         search("features.low_hz", "{ low = 20, high = 200 }"),
         "features.low_hz is no whole number, but the range [20, 200] is: write low = 20.0, high = 200.0",
     ),
-    "a range of words": (search("network.cell", "{ low = 0, high = 1 }"), 'network.cell = "lstm" is no number: sweep it over choices'),
+    "a range of words": (
+        search("network.cell", "{ low = 0, high = 1 }"),
+        'network.cell = "lstm" is no number: sweep it over choices',
+    ),
     "a rule of the table": (
         search("features.high_hz", "{ low = 7000.0, high = 9000.0 }"),
         "search.features.high_hz: high = 9000.0: features: low_hz < high_hz",
     ),
     "trial 0 outside a range": (
         search("network.dropout", "{ low = 0.9, high = 0.95 }"),
-        "search.network.dropout: trial 0 is the experiment itself, but its network.dropout = 0.1 is outside [0.9, 0.95]: widen the search",
+        (
+            "search.network.dropout: trial 0 is the experiment itself, but its network.dropout = 0.1 is"
+            " outside [0.9, 0.95]: widen the search"
+        ),
     ),
     "trial 0 outside choices": (
-        search("optimizer.name", '{ choices = ["adam", "rmsprop"] }', lambda text: re.sub("(?m)^optimizer.momentum.*\n", "", text)),
+        search(
+            "optimizer.name",
+            '{ choices = ["adam", "rmsprop"] }',
+            lambda text: re.sub("(?m)^optimizer.momentum.*\n", "", text),
+        ),
         'optimizer.name = "sgd" is outside choices',
     ),
-    "trial 0 between steps": (search("training.epochs", "{ low = 1, high = 1001, step = 100 }"), "is outside [1, 1001] in steps of 100"),
-    "seeds": (search("seeds", "{ choices = [[1, 2]] }"), "search.seeds: seeds changes nothing in a training: remove it from the search"),
-    "limits": (search("limits.seconds", "{ low = 1.0, high = 900.0 }"), "limits.seconds changes nothing in a training"),
+    "trial 0 between steps": (
+        search("training.epochs", "{ low = 1, high = 1001, step = 100 }"),
+        "is outside [1, 1001] in steps of 100",
+    ),
+    "seeds": (
+        search("seeds", "{ choices = [[1, 2]] }"),
+        "search.seeds: seeds changes nothing in a training: remove it from the search",
+    ),
+    "limits": (
+        search("limits.seconds", "{ low = 1.0, high = 900.0 }"),
+        "limits.seconds changes nothing in a training",
+    ),
     "the family": (search("model", '{ choices = ["ctc"] }'), "search.model: the family cannot be swept"),
-    "the data set": (search("data.dataset", '{ choices = ["german_speech", "emodb"] }'), 'search.data.dataset: choices = "emodb": data.'),
+    "the data set": (
+        search("data.dataset", '{ choices = ["german_speech", "emodb"] }'),
+        'search.data.dataset: choices = "emodb": data.',
+    ),
     "when on an unknown path": (
         search("network.dropout", '{ low = 0.0, high = 0.5, when = { "network.cel" = ["lstm"] } }'),
         "search.network.dropout: when.network.cel: no such setting; did you mean network.cell?",
@@ -138,7 +205,10 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
             '{ choices = ["lstm", "gru"], when = { "network.dropout" = [0.1] } }',
             append('network.dropout = { low = 0.0, high = 0.5, when = { "network.cell" = ["lstm"] } }\n'),
         ),
-        "search.network.cell: its `when` goes round in a circle: network.cell needs network.dropout needs network.cell",
+        (
+            "search.network.cell: its `when` goes round in a circle: network.cell needs network.dropout needs"
+            " network.cell"
+        ),
     ),
     "a refused end under when": (
         search(
@@ -154,13 +224,19 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
             '{ choices = [1, 2], when = { "network.convolution_filters" = [0] } }',
             append("network.convolution_filters = { choices = [64, 0] }\n"),
         ),
-        "search.network.time_reduction: choices = 2: network: time_reduction is the stride of the convolution",
+        (
+            "search.network.time_reduction: choices = 2: network: time_reduction is the stride of the"
+            " convolution"
+        ),
     ),
     "a path twice": (
         append('"optimizer.name" = { choices = ["sgd"] }\n'),
         "search.optimizer.name: is given twice, with and without quotes",
     ),
-    "judged on train": (put("metric", '"train/loss"'), 'metric must be a validation score such as "validation/loss", but got "train/loss"'),
+    "judged on train": (
+        put("metric", '"train/loss"'),
+        'metric must be a validation score such as "validation/loss", but got "train/loss"',
+    ),
     "judged on test": (put("prune_on", '"test/loss"'), "prune_on must be a validation score"),
     "no metric at all": (
         lambda text: drop("direction")(drop("metric")(text)),
@@ -168,23 +244,41 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "one metric and several": (
         add("", f'metrics = {BOTH}\ndirections = ["minimize", "maximize"]'),
-        "metric and metrics exclude each other: give metric and direction, or the lists metrics and directions",
+        (
+            "metric and metrics exclude each other: give metric and direction, or the lists metrics and"
+            " directions"
+        ),
     ),
-    "a metric and directions": (add("", 'directions = ["minimize", "maximize"]'), "metric and metrics exclude each other"),
+    "a metric and directions": (
+        add("", 'directions = ["minimize", "maximize"]'),
+        "metric and metrics exclude each other",
+    ),
     "a metric without its direction": (drop("direction"), "direction is missing: metric needs it"),
     "metrics without directions": (several(BOTH, ""), "directions is missing: metrics needs it"),
-    "directions without metrics": (several("", '["minimize", "maximize"]'), "metrics is missing: directions needs it"),
-    "one of several": (several('["validation/frame_accuracy"]', '["maximize"]'), "metrics must be two or more different scores"),
+    "directions without metrics": (
+        several("", '["minimize", "maximize"]'),
+        "metrics is missing: directions needs it",
+    ),
+    "one of several": (
+        several('["validation/frame_accuracy"]', '["maximize"]'),
+        "metrics must be two or more different scores",
+    ),
     "twice the same": (
         several('["validation/frame_accuracy", "validation/frame_accuracy"]', '["maximize", "maximize"]'),
         "metrics must be two or more different scores",
     ),
-    "fewer directions": (several(BOTH, '["minimize"]'), "directions must be one for each of the 2 metrics, but got 1"),
+    "fewer directions": (
+        several(BOTH, '["minimize"]'),
+        "directions must be one for each of the 2 metrics, but got 1",
+    ),
     "a wrong direction of several": (
         several(BOTH, '["minimize", "minimize"]'),
         'directions[1] = "minimize": validation/frame_accuracy must be maximized',
     ),
-    "a wrong word of several": (several(BOTH, '["minimize", "max"]'), 'directions[1] = "max": must be one of "minimize", "maximize"'),
+    "a wrong word of several": (
+        several(BOTH, '["minimize", "max"]'),
+        'directions[1] = "max": must be one of "minimize", "maximize"',
+    ),
     "one of several on test": (
         several('["validation/phone_error_rate", "test/frame_accuracy"]', '["minimize", "maximize"]'),
         'metrics[1] must be a validation score such as "validation/loss", but got "test/frame_accuracy"',
@@ -205,8 +299,14 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
         ),
         'metrics[1] = "validation/loss": losses are not comparable while network.objective is swept',
     ),
-    "no such score": (put("metric", '"validation/phone_eror_rate"'), "no such score; did you mean validation/phone_error_rate?"),
-    "wrong direction": (put("direction", '"maximize"'), 'direction = "maximize": validation/phone_error_rate must be minimized'),
+    "no such score": (
+        put("metric", '"validation/phone_eror_rate"'),
+        "no such score; did you mean validation/phone_error_rate?",
+    ),
+    "wrong direction": (
+        put("direction", '"maximize"'),
+        'direction = "maximize": validation/phone_error_rate must be minimized',
+    ),
     "wrong word": (
         put("prune_direction", '"min"'),
         'prune_direction = "min": must be one of "minimize", "maximize"; did you mean minimize?',

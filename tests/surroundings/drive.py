@@ -1,8 +1,10 @@
-"""A worker of its own for the tests: ``python -m tests.surroundings.drive PLAN.json`` trains what the plan lists, through `train_all`.
+"""A worker of its own for the tests: ``python -m tests.surroundings.drive PLAN.json`` trains what the plan
+lists, through `train_all`.
 
-The plan: ``{"log": path, "rounds": [{"slots": n, "jobs": [{"name", "raw", "seed", "folder", "dies"}, ...]}, ...]}``, ``dies`` being null or
-``[epoch, step]``: at that step of that epoch the child kills itself with SIGKILL, and its training is started again from its checkpoint.
-Beside the plan it writes ``PLAN.found.json``: name -> reasons of failures, epochs as they were told, scores, facts, digest.
+The plan: ``{"log": path, "rounds": [{"slots": n, "jobs": [{"name", "raw", "seed", "folder", "dies"}, ...]},
+...]}``, ``dies`` being null or ``[epoch, step]``: at that step of that epoch the child kills itself with
+SIGKILL, and its training is started again from its checkpoint. Beside the plan it writes ``PLAN.found.json``:
+name -> reasons of failures, epochs as they were told, scores, facts, digest.
 
 Contents: `Dying`, `Recorder`.
 """
@@ -69,7 +71,12 @@ class Recorder:
             mine["reasons"].append(outcome.reason)
             if isinstance(job, Dying):
                 mine["checkpoint"] = (job.checkpoint / "epoch.npz").is_file()
-                self.todo.insert(0, Job(job.name, job.settings, job.seed, job.folder, job.checkpoint, job.test, job.keep_model))
+                self.todo.insert(
+                    0,
+                    Job(
+                        job.name, job.settings, job.seed, job.folder, job.checkpoint, job.test, job.keep_model
+                    ),
+                )
             return
         mine |= {
             "cpu_seconds": outcome.result.cpu_seconds,
@@ -87,6 +94,13 @@ if __name__ == "__main__":
     found: dict[str, Any] = {}
     for some in plan["rounds"]:
         recorder = Recorder(some["jobs"])
-        train_all(recorder.next_job, recorder, model="transfer", slots=some["slots"], threads=1, log=Path(plan["log"]))
+        train_all(
+            recorder.next_job,
+            recorder,
+            model="transfer",
+            slots=some["slots"],
+            threads=1,
+            log=Path(plan["log"]),
+        )
         found |= recorder.found
     Path(sys.argv[1]).with_suffix(".found.json").write_text(json.dumps(found), encoding="utf-8")

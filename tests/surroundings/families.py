@@ -1,4 +1,5 @@
-"""A tiny experiment of every family on thirty sounds of a second: settings, clips, and what must be equal bit for bit.
+"""A tiny experiment of every family on thirty sounds of a second: settings, clips, and what must be equal bit
+for bit.
 
 Contents: `sounds`, `raw_settings`, `FAMILIES`, `digest`.
 """
@@ -26,7 +27,9 @@ FAMILIES = ("baseline", "ctc", "fusion", "mil", "multitask", "transfer")
 
 
 def sounds(folder: Path) -> Path:
-    """Write clips (a tone somewhere in noise), their table ``clips.parquet`` and weights of a YAMNet that has learned nothing."""
+    """Write clips (a tone somewhere in noise), their table ``clips.parquet`` and weights of a YAMNet that
+    has learned nothing.
+    """
     folder.mkdir(parents=True)
     rows = []
     for number in range(CLIPS):
@@ -51,20 +54,44 @@ def sounds(folder: Path) -> Path:
 
 
 def raw_settings(family: str, folder: Path, **changes: Any) -> dict[str, Any]:
-    """Settings of a family on the sounds in ``folder``, every source of chance switched on; ``a__b`` is the setting path a.b."""
+    """Settings of a family on the sounds in ``folder``, every source of chance switched on.
+
+    ``a__b`` is the setting path a.b.
+    """
     raw = whole_settings(SHIPPED[family])
     if family != "ctc":
-        raw["data"] = {"dataset": "manifest", "table": str(folder / "clips.parquet"), "on_bad": "error", "label": "kind"}
+        raw["data"] = {
+            "dataset": "manifest",
+            "table": str(folder / "clips.parquet"),
+            "on_bad": "error",
+            "label": "kind",
+        }
         raw["data"]["groups"] = ["source"]
         raw["protocol"] |= {"kind": "folds", "column": "fold"}
     if family == "fusion":
         raw["modalities"] = {
-            name: raw["modalities"]["picture"] | {"kind": kind, "column": column, "size": 8, "filters": [4], "pooling": "mean"}
-            for name, kind, column in (("picture", "image", "picture"), ("sound", "audio", "path"), ("words", "text", "words"))
+            name: (
+                raw["modalities"]["picture"]
+                | {
+                    "kind": kind,
+                    "column": column,
+                    "size": 8,
+                    "filters": [4],
+                    "pooling": "mean",
+                }
+            )
+            for name, kind, column in (
+                ("picture", "image", "picture"),
+                ("sound", "audio", "path"),
+                ("words", "text", "words"),
+            )
         }
     if family == "transfer":
         raw["extractor"]["weights"] = str(folder / "yamnet.h5")
-    return config.override(raw, COMMON[family] | TINY[family] | {path.replace("__", "."): value for path, value in changes.items()})
+    return config.override(
+        raw,
+        COMMON[family] | TINY[family] | {path.replace("__", "."): value for path, value in changes.items()},
+    )
 
 
 SHIPPED = {
@@ -159,13 +186,23 @@ TINY: dict[str, dict[str, Any]] = {
 
 
 def digest(folder: Path) -> str:
-    """Of every array in a folder: a saved model (``model.keras``, ``train.npz``), the last checkpoint (``epoch.npz``)."""
+    """Of every array in a folder: a saved model (``model.keras``, ``train.npz``), the last checkpoint
+    (``epoch.npz``).
+    """
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*.npz")):
         with np.load(path, allow_pickle=False) as stored:
             for name in sorted(set(stored.files) - {"state"}):  # which tells the seconds
                 total.update(stored[name].tobytes())
     for path in sorted(folder.rglob("*.keras")):
-        with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as stored, h5py.File(stored) as file:
-            file.visititems(lambda name, item: total.update(item[()].tobytes()) if isinstance(item, h5py.Dataset) else None)
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open("model.weights.h5") as stored,
+            h5py.File(stored) as file,
+        ):
+            file.visititems(
+                lambda name, item: (
+                    total.update(item[()].tobytes()) if isinstance(item, h5py.Dataset) else None
+                )
+            )
     return total.hexdigest()

@@ -1,7 +1,8 @@
-"""A training that is killed in the middle of an epoch, and again when a checkpoint is written, ends with the bits of one that was not.
+"""A training that is killed in the middle of an epoch, and again when a checkpoint is written, ends with the
+bits of one that was not.
 
-Here the kills are exceptions in this process, so that every method that keeps a state of its own is seen; `test_surroundings` kills real
-children of every family.
+Here the kills are exceptions in this process, so that every method that keeps a state of its own is seen;
+`test_surroundings` kills real children of every family.
 """
 
 from pathlib import Path
@@ -20,22 +21,48 @@ pytestmark = pytest.mark.slow
 FINE_TUNED = {"fine_tune__blocks": 1, "fine_tune__from_epoch": 1, "fine_tune__rate_share": 0.5}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"balancing {method}": ("multitask", {"balancing__method": method}) for method in methods()},
-    "balancing pcgrad": ("multitask", {"balancing__method": "pcgrad", "coupling__agreement__weight": 0.5}),  # of three: their order counts
-    "labels for some clips": ("multitask", {"heads__activity__labelled_share": 0.5, "coupling__agreement__weight": 0.5}),
+    "balancing pcgrad": (
+        "multitask",
+        {"balancing__method": "pcgrad", "coupling__agreement__weight": 0.5},
+    ),  # of three: their order counts
+    "labels for some clips": (
+        "multitask",
+        {"heads__activity__labelled_share": 0.5, "coupling__agreement__weight": 0.5},
+    ),
     "transformer": ("multitask", {"encoder__kind": "transformer"}),
     "noise and shifted bands": ("multitask", {"encoder__kind": "harmonic", "encoder__pool_frames": [2, 2]}),
     "mixup": ("transfer", {"head__hidden": []}),
     "mixup of patches": ("transfer", {"head__loss": "patch"}),
     "fine-tuning": ("transfer", FINE_TUNED),
-    "fine-tuning with mixup": ("transfer", FINE_TUNED | {"head__mixup_alpha": 0.4, "fine_tune__from_epoch": 0}),
+    "fine-tuning with mixup": (
+        "transfer",
+        FINE_TUNED | {"head__mixup_alpha": 0.4, "fine_tune__from_epoch": 0},
+    ),
     "modality dropout": ("fusion", {}),
     "weighted join": ("fusion", {"join__kind": "weighted", "modality_dropout": 0.5}),
     "drawn windows": ("mil", {}),
-    "schedule plateau": ("mil", {"training__monitor_direction": "maximize"}),  # of a loss that falls: the rate is reduced every epoch
+    "schedule plateau": (
+        "mil",
+        {"training__monitor_direction": "maximize"},
+    ),  # of a loss that falls: the rate is reduced every epoch
     "schedule constant": ("mil", {"optimizer__schedule": "constant", "optimizer__decay": 0.1}),
-    "schedule cosine": ("mil", {"optimizer__schedule": "cosine", "optimizer__name": "adamw", "optimizer__weight_decay": 0.1}),
-    "sgd": ("mil", {"optimizer__name": "sgd", "optimizer__momentum": 0.9, "optimizer__nesterov": True, "optimizer__clipnorm": 1.0}),
-    "rmsprop": ("mil", {"optimizer__name": "rmsprop", "optimizer__momentum": 0.9, "optimizer__global_clipnorm": 1.0}),
+    "schedule cosine": (
+        "mil",
+        {"optimizer__schedule": "cosine", "optimizer__name": "adamw", "optimizer__weight_decay": 0.1},
+    ),
+    "sgd": (
+        "mil",
+        {
+            "optimizer__name": "sgd",
+            "optimizer__momentum": 0.9,
+            "optimizer__nesterov": True,
+            "optimizer__clipnorm": 1.0,
+        },
+    ),
+    "rmsprop": (
+        "mil",
+        {"optimizer__name": "rmsprop", "optimizer__momentum": 0.9, "optimizer__global_clipnorm": 1.0},
+    ),
 }
 
 
@@ -111,4 +138,7 @@ def test_a_killed_training_ends_with_the_same_bits(clips, name, tmp_path) -> Non
     for one, other in zip(whole.model.variables, again.model.variables, strict=True):
         assert np.array_equal(one.numpy(), other.numpy()), one.path
     kept, expected = arrays(tmp_path / "cut"), arrays(tmp_path / "whole")
-    assert kept.keys() == expected.keys() and [key for key in kept if not np.array_equal(kept[key], expected[key])] == []
+    assert (
+        kept.keys() == expected.keys()
+        and [key for key in kept if not np.array_equal(kept[key], expected[key])] == []
+    )

@@ -1,4 +1,6 @@
-"""Every family, whatever the surroundings: same scores, epoch by epoch, and same weights, bit for bit, from real child processes."""
+"""Every family, whatever the surroundings: same scores, epoch by epoch, and same weights, bit for bit,
+from real child processes.
+"""
 
 import json
 import os
@@ -17,7 +19,13 @@ DIES = [1, 1]  # in the second step of the second epoch
 
 def job(name: str, family: str, folder: Path, clips: Path, dies: list[int] | None = None) -> dict[str, Any]:
     raw = raw_settings(family, clips)
-    return {"name": f"{name} {family}", "raw": raw, "seed": 1, "folder": str(folder / name / family), "dies": dies}
+    return {
+        "name": f"{name} {family}",
+        "raw": raw,
+        "seed": 1,
+        "folder": str(folder / name / family),
+        "dies": dies,
+    }
 
 
 def driven(folder: Path, rounds: list[dict[str, Any]], **environment: str) -> dict[str, Any]:
@@ -33,15 +41,24 @@ def driven(folder: Path, rounds: list[dict[str, Any]], **environment: str) -> di
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory) -> dict[str, Any]:
-    """Every family cold and alone; then warm, beside others and killed; and elsewhere, cold, beside others, in another order."""
+    """Every family cold and alone.
+
+    Then warm, beside others and killed; and elsewhere, cold, beside others, in another order.
+    """
     folder = tmp_path_factory.mktemp("surroundings")
     clips, here, there = sounds(folder / "sounds"), folder / "here", folder / "there"
     alone = [job("cold", family, here, clips) for family in FAMILIES]
-    beside = [job("warm", family, here, clips, None if family == "baseline" else DIES) for family in FAMILIES]  # it has no epochs
+    beside = [
+        job("warm", family, here, clips, None if family == "baseline" else DIES) for family in FAMILIES
+    ]  # it has no epochs
     other = [job("elsewhere", family, there, clips) for family in reversed(FAMILIES)]
     rounds = [{"slots": 1, "jobs": alone}, {"slots": 2, "jobs": beside}]
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2")  # as a cluster sets them
-    return driven(here, rounds, PYTHONHASHSEED="0") | driven(there, [{"slots": 2, "jobs": other}], PYTHONHASHSEED="1", **threads)
+    threads = dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2"
+    )  # as a cluster sets them
+    return driven(here, rounds, PYTHONHASHSEED="0") | driven(
+        there, [{"slots": 2, "jobs": other}], PYTHONHASHSEED="1", **threads
+    )
 
 
 def epochs(told: list[Any]) -> list[Any]:
@@ -61,6 +78,11 @@ def test_the_bits_are_the_same(found, family, name) -> None:
     assert mine["facts"] == expected["facts"] and mine["digest"] == expected["digest"]
     if name == "warm" and family != "baseline":
         assert len(mine["reasons"]) == 1 and "killed by SIGKILL" in mine["reasons"][0] and mine["checkpoint"]
-        assert [number for number, _ in mine["epochs"]] == [0, 0, 1, 2]  # the first epoch was told again, not trained again
+        assert [number for number, _ in mine["epochs"]] == [
+            0,
+            0,
+            1,
+            2,
+        ]  # the first epoch was told again, not trained again
     else:
         assert mine["reasons"] == []

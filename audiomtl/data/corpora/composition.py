@@ -1,4 +1,5 @@
-"""Phrases to be sung over a piano: melody and text, the notes as written and as this singer sings them, and the piano's.
+"""Phrases to be sung over a piano: melody and text, the notes as written and as this singer sings them, and
+the piano's.
 
 Conventions as in `singing`: a note is (onset, offset, MIDI pitch), seconds from the clip's start.
 
@@ -74,16 +75,26 @@ def compose(
                 place = _step(place, scale, random)
                 if held > 1 and len(score) > first and scale[place] == score[-1][2]:
                     place += 1 if place + 1 < len(scale) else -1  # a held syllable moves
-                score.append((SILENCE_SECONDS + position * beat, SILENCE_SECONDS + (position + beats) * beat, scale[place]))
+                score.append(
+                    (
+                        SILENCE_SECONDS + position * beat,
+                        SILENCE_SECONDS + (position + beats) * beat,
+                        scale[place],
+                    )
+                )
                 position += beats
             syllables.append(Sung(part, len(chosen) - 1, first, len(score)))
         if random.random() < REST:
             position += 0.5
     seconds = 2 * SILENCE_SECONDS + max(position, end) * beat
     return Phrase(
-        tuple(chosen), tuple(syllables), _sung(score, syllables, random), tuple(_rounded(note) for note in score),
-        _accompaniment(bars, beat, key, progression, pattern, random), seconds,
-    )  # fmt: skip
+        tuple(chosen),
+        tuple(syllables),
+        _sung(score, syllables, random),
+        tuple(_rounded(note) for note in score),
+        _accompaniment(bars, beat, key, progression, pattern, random),
+        seconds,
+    )
 
 
 def _scale(singer_range: tuple[int, int], key: int) -> list[int]:
@@ -100,17 +111,23 @@ def _step(place: int, scale: Sequence[int], random: Random) -> int:
 
 
 def other_words(words: Sequence[str], chosen: Sequence[str], share: float, random: Random) -> list[str]:
-    """The text with ``share`` of its words, one at least, replaced by others of the song: no word of it can tell that it is not sung."""
+    """The text with ``share`` of its words, one at least, replaced by others of the song: no word of it
+    can tell that it is not sung.
+    """
     found = list(chosen)
     for index in random.permutation(len(found))[: max(1, round(share * len(found)))]:
         found[index] = str(random.choice([word for word in words if word != found[index]]))
     return found
 
 
-def other_melody(score: Sequence[Note], singer_range: tuple[int, int], key: int, share: float, random: Random) -> list[Note]:
-    """The score with the pitches of ``share`` of its notes in a row, one at least, drawn anew, as a melody is drawn; times stay.
+def other_melody(
+    score: Sequence[Note], singer_range: tuple[int, int], key: int, share: float, random: Random
+) -> list[Note]:
+    """The score with the pitches of ``share`` of its notes in a row, one at least, drawn anew, as a melody is
+    drawn; times stay.
 
-    A drawn pitch that would be the written one is the scale's next, so that every one of these notes is another.
+    A drawn pitch that would be the written one is the scale's next, so that every one of these notes is
+    another.
     """
     scale, found = _scale(singer_range, key), list(score)
     count = max(1, round(share * len(found)))
@@ -130,9 +147,15 @@ def _rounded(note: tuple[float, float, int]) -> Note:
 
 
 def _sung(score: Sequence[Note], syllables: Sequence[Sung], random: Random) -> tuple[Note, ...]:
-    """The notes as this singer sings them: early, late, now and then wrong; an offset is never behind the next onset."""
+    """The notes as this singer sings them: early, late, now and then wrong.
+
+    An offset is never behind the next onset.
+    """
     onsets = [onset + float(np.clip(random.normal(0, LATE_SECONDS), -0.06, 0.06)) for onset, _, _ in score]
-    pitches = [pitch + (int(random.choice([-2, -1, 1, 2])) if random.random() < WRONG else 0) for _, _, pitch in score]
+    pitches = [
+        pitch + (int(random.choice([-2, -1, 1, 2])) if random.random() < WRONG else 0)
+        for _, _, pitch in score
+    ]
     for one in syllables:  # a change within a syllable stays one
         for index in range(one.first + 1, one.last):
             if pitches[index] == pitches[index - 1]:
@@ -146,7 +169,9 @@ def _sung(score: Sequence[Note], syllables: Sequence[Sung], random: Random) -> t
     return tuple(notes)
 
 
-def _accompaniment(bars: int, beat: float, key: int, progression: Sequence[int], pattern: int, random: Random) -> tuple[Note, ...]:
+def _accompaniment(
+    bars: int, beat: float, key: int, progression: Sequence[int], pattern: int, random: Random
+) -> tuple[Note, ...]:
     """Chords: together on the beats, broken into eighths, or a bass with chords after it."""
     notes = []
     for bar in range(bars):
@@ -155,7 +180,11 @@ def _accompaniment(bars: int, beat: float, key: int, progression: Sequence[int],
         chord = [root + 12 + step for step in (0, 3 if minor else 4, 7)]
         chord = [pitch - 12 if pitch > 64 else pitch for pitch in chord]
         if pattern == 0:
-            played = [(position, 2.0 if position % 2 == 0 else 1.0, pitch) for position in (0.0, 2.0, 3.0) for pitch in (root, *chord)]
+            played = [
+                (position, 2.0 if position % 2 == 0 else 1.0, pitch)
+                for position in (0.0, 2.0, 3.0)
+                for pitch in (root, *chord)
+            ]
         elif pattern == 1:
             order = (root, chord[0], chord[1], chord[2], chord[0] + 12, chord[2], chord[1], chord[0])
             played = [(0.5 * step, 0.5, pitch) for step, pitch in enumerate(order)]

@@ -1,14 +1,16 @@
 """espeak-ng through ctypes: text in, samples and the time of every phone out, the same bytes every time.
 
-The library comes with the package `espeakng-loader` (the extra ``corpora``); it is GPL-3 and used as a tool only.
+The library comes with the package `espeakng-loader` (the extra ``corpora``); it is GPL-3 and used as a tool
+only.
 
-espeak-ng keeps state: flutter, noise and the wave's phase go on from one utterance to the next, and neither its ``SetRandSeed``
-nor ending and starting it again brings them back. So a child process loads the library once and **forks for every utterance**:
-each begins in the same memory, whatever was spoken before, and a crash or a print stays outside the caller. Breathy variants
-(f2, f3, f5, Alicia) also draw random numbers, which espeak-ng seeds with the clock: the child sets the seed.
+espeak-ng keeps state: flutter, noise and the wave's phase go on from one utterance to the next, and neither
+its ``SetRandSeed`` nor ending and starting it again brings them back. So a child process loads the library
+once and **forks for every utterance**: each begins in the same memory, whatever was spoken before, and a
+crash or a print stays outside the caller. Breathy variants (f2, f3, f5, Alicia) also draw random numbers,
+which espeak-ng seeds with the clock: the child sets the seed.
 
-Conventions: samples are 16-bit mono at `SAMPLE_RATE`; phone times are samples from the start; phone names are espeak's IPA,
-with stress marks; "" is a gap or the silence at the end.
+Conventions: samples are 16-bit mono at `SAMPLE_RATE`; phone times are samples from the start; phone names are
+espeak's IPA, with stress marks; "" is a gap or the silence at the end.
 
 Contents: `Voice`, `Utterance`, `speak`.
 """
@@ -68,19 +70,34 @@ def speak(requests: Sequence[tuple[Voice, str]]) -> Iterator[Utterance]:
     """
     if find_spec("espeakng_loader") is None:
         raise UserError(
-            "espeakng-loader, which speaks this corpus, is not installed: run `make data`, or `pip install 'audiomtl[corpora]'`"
+            "espeakng-loader, which speaks this corpus, is not installed: run `make data`, or `pip install"
+            " 'audiomtl[corpora]'`"
         )
     if not hasattr(os, "fork"):
-        raise UserError(f"platform {sys.platform}: making this corpus needs os.fork (Linux, macOS, WSL); copy a made corpus here instead")
-    root = str(Path(__file__).parents[3])  # the folder of the package, for a child that starts in any directory
+        raise UserError(
+            f"platform {sys.platform}: making this corpus needs os.fork (Linux, macOS, WSL); copy a made"
+            " corpus here instead"
+        )
+    root = str(
+        Path(__file__).parents[3]
+    )  # the folder of the package, for a child that starts in any directory
     paths = [root, *(os.path.abspath(path) for path in sys.path if path)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", "LC_ALL": "C.UTF-8"}
-    with tempfile.TemporaryFile() as orders, tempfile.TemporaryFile() as complaints:  # files: pipes would fill up
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONSAFEPATH": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+    with (
+        tempfile.TemporaryFile() as orders,
+        tempfile.TemporaryFile() as complaints,
+    ):  # files: pipes would fill up
         for voice, text in requests:
             orders.write(json.dumps([asdict(voice), text]).encode() + b"\n")
         orders.seek(0)
         command = [sys.executable, "-m", "audiomtl.data.corpora.espeak"]
-        child = subprocess.Popen(command, stdin=orders, stdout=subprocess.PIPE, stderr=complaints, env=environment)
+        child = subprocess.Popen(
+            command, stdin=orders, stdout=subprocess.PIPE, stderr=complaints, env=environment
+        )
         assert child.stdout is not None
         try:
             for voice, text in requests:
@@ -89,7 +106,10 @@ def speak(requests: Sequence[tuple[Voice, str]]) -> Iterator[Utterance]:
                     child.wait()
                     complaints.seek(0)
                     said = " ".join(complaints.read().decode(errors="replace").split())
-                    raise RuntimeError(f'espeak-ng spoke nothing for {voice} and "{text}", exit status {child.returncode}: {said[-500:]}')
+                    raise RuntimeError(
+                        f'espeak-ng spoke nothing for {voice} and "{text}", exit status {child.returncode}:'
+                        f" {said[-500:]}"
+                    )
                 n_bytes, phones, starts = json.loads(header)
                 samples = np.frombuffer(child.stdout.read(n_bytes), dtype="<i2")
                 yield Utterance(samples, tuple(phones), tuple(starts))
@@ -116,7 +136,9 @@ class _Event(ctypes.Structure):
     ]
 
 
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
 
 
 def _data() -> Path:
@@ -161,12 +183,21 @@ def _say(library: ctypes.CDLL, voice: Voice, text: str) -> bytes:
         raise RuntimeError(f"unknown variant {variant} of voice {voice.name}")
     if library.espeak_SetVoiceByName(voice.name.encode()):
         raise RuntimeError(f"unknown voice {voice.name}")
-    values = {RATE: voice.words_per_minute, VOLUME: 100, PITCH: voice.pitch, RANGE: voice.pitch_range, WORD_GAP: 0}
+    values = {
+        RATE: voice.words_per_minute,
+        VOLUME: 100,
+        PITCH: voice.pitch,
+        RANGE: voice.pitch_range,
+        WORD_GAP: 0,
+    }
     for parameter, value in values.items():
         if library.espeak_SetParameter(parameter, value, 0):
             raise RuntimeError(f"parameter {parameter} refused {value} for {voice}")
     letters = text.encode() + b"\0"
-    if library.espeak_Synth(letters, ctypes.c_size_t(len(letters)), 0, 1, 0, UTF8, None, None) or library.espeak_Synchronize():
+    if (
+        library.espeak_Synth(letters, ctypes.c_size_t(len(letters)), 0, 1, 0, UTF8, None, None)
+        or library.espeak_Synchronize()
+    ):
         raise RuntimeError(f"could not speak {text}")
     return json.dumps([len(samples), phones, starts]).encode() + b"\n" + bytes(samples)
 

@@ -1,4 +1,7 @@
-"""A corpus that the project makes itself: made once into a folder, whole or not at all, only read later. Contents: `rows`."""
+"""A corpus that the project makes itself: made once into a folder, whole or not at all, only read later.
+
+Contents: `rows`.
+"""
 
 import hashlib
 import json
@@ -13,14 +16,18 @@ from audiomtl.system import locked
 INDEX = "index.jsonl"
 
 
-def rows(place: Path, make: Callable[[Path], Iterable[dict[str, Any]]], *, ending: str = ".wav") -> list[dict[str, Any]]:
+def rows(
+    place: Path, make: Callable[[Path], Iterable[dict[str, Any]]], *, ending: str = ".wav"
+) -> list[dict[str, Any]]:
     """Rows of the corpus in ``place``, sorted by their first key; made when it is not there, or not whole.
 
     Parameters
     ----------
-    make : writes ``CLIP_ID.wav`` (16-bit mono) for each row that it gives back into the folder it is handed. A row has ``clip_id`` first,
-        and ``samples``. Two processes that want the same corpus at once wait for one another.
-    ending : of the files, where they are no sounds; then a row needs no ``samples``: the index notes each file's size.
+    make : writes ``CLIP_ID.wav`` (16-bit mono) for each row that it gives back into the folder it is handed.
+        A row has ``clip_id`` first, and ``samples``. Two processes that want the same corpus at once wait for
+        one another.
+    ending : of the files, where they are no sounds; then a row needs no ``samples``: the index notes each
+        file's size.
 
     Returns
     -------
@@ -47,7 +54,9 @@ def _make(place: Path, make: Callable[[Path], Iterable[dict[str, Any]]], ending:
         for row in make(temporary):
             recording = (temporary / f"{row['clip_id']}{ending}").read_bytes()
             size = {} if ending == ".wav" else {"bytes": len(recording)}
-            lines.append(json.dumps(row | size | {"sha256": hashlib.sha256(recording).hexdigest()}, ensure_ascii=False))
+            lines.append(
+                json.dumps(row | size | {"sha256": hashlib.sha256(recording).hexdigest()}, ensure_ascii=False)
+            )
         (temporary / INDEX).write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
         shutil.rmtree(place, ignore_errors=True)  # a damaged one
         os.replace(temporary, place)

@@ -1,14 +1,16 @@
 """Pictures with questions: neither the picture nor the words alone decide the class, only both.
 
-Conventions: a picture is an RGB PNG of 32 x 32 pixels with some objects, of unlike colours and unlike shapes, in unlike corners, on
-textured noise. The words ask where one of them is, by its colour ("in which corner is the red one") or by its shape ("where do you see the
-circle"); the class is its corner. Objects are drawn before the question is, and every object is asked for with the same probability: the
-words alone leave every corner as probable, the picture alone leaves those that are not empty.
+Conventions: a picture is an RGB PNG of 32 x 32 pixels with some objects, of unlike colours and unlike shapes,
+in unlike corners, on textured noise. The words ask where one of them is, by its colour ("in which corner is
+the red one") or by its shape ("where do you see the circle"); the class is its corner. Objects are drawn
+before the question is, and every object is asked for with the same probability: the words alone leave every
+corner as probable, the picture alone leaves those that are not empty.
 
-A *source* is a hand: a texture, a brightness and a way of asking, of its own, in one fold only. Some ways of asking name an object
-that is not asked for, so that the order of words counts.
+A *source* is a hand: a texture, a brightness and a way of asking, of its own, in one fold only. Some ways of
+asking name an object that is not asked for, so that the order of words counts.
 
-Everything is a function of the settings: a clip's draws depend on ``corpus_seed``, its source and its number alone.
+Everything is a function of the settings: a clip's draws depend on ``corpus_seed``, its source and its number
+alone.
 
 Contents: `SHAPES`, `COLOURS`, `CORNERS`, `clips`.
 """
@@ -50,13 +52,30 @@ VERSION = 1  # of this generator: raise it whenever the same settings would give
 SIZE = 32  # pixels
 FOLDS = 5
 SHAPES = ("circle", "cross", "square", "triangle")
-COLOURS = {"red": (0.85, 0.2, 0.2), "green": (0.2, 0.75, 0.25), "blue": (0.25, 0.35, 0.9), "yellow": (0.9, 0.85, 0.2)}
-CORNERS = {"bottom left": (1, 0), "bottom right": (1, 1), "top left": (0, 0), "top right": (0, 1)}  # lower half, right half
+COLOURS = {
+    "red": (0.85, 0.2, 0.2),
+    "green": (0.2, 0.75, 0.25),
+    "blue": (0.25, 0.35, 0.9),
+    "yellow": (0.9, 0.85, 0.2),
+}
+CORNERS = {
+    "bottom left": (1, 0),
+    "bottom right": (1, 1),
+    "top left": (0, 0),
+    "top right": (0, 1),
+}  # lower half, right half
 RADIUS = (3.5, 5.0)  # pixels, from an object's centre
 LABELS = ("corner", "asked")
 OPENINGS = ("", "please", "look", "tell me", "now")
 QUESTIONS = ("in which corner is the {}", "where do you see the {}", "find the {} for me", "the {} is where")
-ASIDES = ("", "", "", "not the {}", "there is the {} too", "forget the {}")  # of an object that is not asked for
+ASIDES = (
+    "",
+    "",
+    "",
+    "not the {}",
+    "there is the {} too",
+    "forget the {}",
+)  # of an object that is not asked for
 
 Random = np.random.Generator
 
@@ -66,14 +85,17 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    pd.DataFrame with clip_id, path (of the picture), caption, corner (the class), asked (colour or shape), objects, source, fold
+    pd.DataFrame with clip_id, path (of the picture), caption, corner (the class), asked (colour or shape),
+    objects, source, fold
 
     Raises
     ------
     UserError : no such label.
     """
     if data.label and data.label not in LABELS:
-        raise UserError(f'data.label = "{data.label}": the pictures have {", ".join(LABELS)}{nearest(data.label, LABELS)}')
+        raise UserError(
+            f'data.label = "{data.label}": the pictures have {", ".join(LABELS)}{nearest(data.label, LABELS)}'
+        )
     swept = data.model_dump(exclude={"label", "groups"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
     rows = made.rows(Path(folder).absolute() / f"pictures-{key}", partial(_make, data), ending=".png")
@@ -96,7 +118,11 @@ def _clip(data: Settings, folder: Path, source: int, take: int) -> dict[str, Any
     import matplotlib.image  # here, so that reading the settings stays quick
 
     habits = _generator(data, "source", source)
-    grain, ground, contrast = habits.uniform(0.5, 3), habits.uniform(0.35, 0.65) + habits.uniform(-0.08, 0.08, 3), habits.uniform(0.5, 1)
+    grain, ground, contrast = (
+        habits.uniform(0.5, 3),
+        habits.uniform(0.35, 0.65) + habits.uniform(-0.08, 0.08, 3),
+        habits.uniform(0.5, 1),
+    )
     opening, question, aside = (habits.choice(some) for some in (OPENINGS, QUESTIONS, ASIDES))
     random = _generator(data, "clip", source, take)
     colours = random.choice(list(COLOURS), data.objects, replace=False)
@@ -105,7 +131,9 @@ def _clip(data: Settings, folder: Path, source: int, take: int) -> dict[str, Any
     picture = _texture(grain, ground, data.noise * contrast, random)
     for colour, shape, corner in zip(colours, shapes, corners, strict=True):
         radius = random.uniform(*RADIUS)
-        centre = np.array([random.uniform(radius, SIZE / 2 - 0.5 - radius) for _ in range(2)])  # from the picture's corner
+        centre = np.array(
+            [random.uniform(radius, SIZE / 2 - 0.5 - radius) for _ in range(2)]
+        )  # from the picture's corner
         inside = _inside(shape, np.where(CORNERS[corner], SIZE - 1 - centre, centre), radius)
         shade = np.array(COLOURS[colour]) + random.normal(0, 0.06, 3)
         picture[inside] = shade + data.noise * 0.5 * random.standard_normal((int(inside.sum()), 3))
@@ -117,8 +145,18 @@ def _clip(data: Settings, folder: Path, source: int, take: int) -> dict[str, Any
         words.insert(int(random.integers(1, 3)), aside.format(name))
     clip = f"picture_{source:03d}_{take:03d}"
     matplotlib.image.imsave(folder / f"{clip}.png", (np.clip(picture, 0, 1) * 255).astype(np.uint8))
-    row = {"clip_id": clip, "caption": " ".join(" ".join(words).split()), "corner": str(corners[wanted]), "asked": asked}
-    objects = ", ".join(sorted(f"{colour} {shape} {corner}" for colour, shape, corner in zip(colours, shapes, corners, strict=True)))
+    row = {
+        "clip_id": clip,
+        "caption": " ".join(" ".join(words).split()),
+        "corner": str(corners[wanted]),
+        "asked": asked,
+    }
+    objects = ", ".join(
+        sorted(
+            f"{colour} {shape} {corner}"
+            for colour, shape, corner in zip(colours, shapes, corners, strict=True)
+        )
+    )
     return row | {"objects": objects, "source": f"source_{source:03d}", "fold": source % FOLDS + 1}
 
 
@@ -136,5 +174,7 @@ def _inside(shape: str, centre: np.ndarray, radius: float) -> np.ndarray:
     if shape == "square":
         return np.maximum(np.abs(rows), np.abs(columns)) <= 0.85 * radius
     if shape == "cross":
-        return (np.minimum(np.abs(rows), np.abs(columns)) <= 0.3 * radius) & (np.maximum(np.abs(rows), np.abs(columns)) <= radius)
+        return (np.minimum(np.abs(rows), np.abs(columns)) <= 0.3 * radius) & (
+            np.maximum(np.abs(rows), np.abs(columns)) <= radius
+        )
     return (rows <= 0.8 * radius) & (np.abs(columns) <= 0.55 * (rows + radius))

@@ -1,11 +1,14 @@
-"""Synthetic sound scenes: one to three events of one class in a background, with onset and offset times, sources and folds.
+"""Synthetic sound scenes: one to three events of one class in a background, with onset and offset times,
+sources and folds.
 
-Conventions: clips are 16 kHz mono 16-bit WAV of 5 s; times are seconds from the clip's start. A class is a small physical model (`EVENTS`);
-a *source* is one thing that makes the sound, with pitch, rate and timbre of its own, recorded in one fold only, as in ESC-50. Models lie
-close to each other on purpose: bell, alarm and glass ring, knocks, footsteps and clicks are rows of taps, sirens, whistles and birds
-glide. Backgrounds and distractors say nothing of the class.
+Conventions: clips are 16 kHz mono 16-bit WAV of 5 s; times are seconds from the clip's start. A class is a
+small physical model (`EVENTS`); a *source* is one thing that makes the sound, with pitch, rate and timbre of
+its own, recorded in one fold only, as in ESC-50. Models lie close to each other on purpose: bell, alarm and
+glass ring, knocks, footsteps and clicks are rows of taps, sirens, whistles and birds glide. Backgrounds and
+distractors say nothing of the class.
 
-Everything is a function of the settings: a clip's draws depend on ``corpus_seed``, its source and its number alone.
+Everything is a function of the settings: a clip's draws depend on ``corpus_seed``, its source and its number
+alone.
 
 Contents: `EVENTS`, `clips`.
 """
@@ -39,7 +42,9 @@ class Settings(DataSet):
         description="Number of sound sources per class, dealt to five folds in turn."
     )
     takes: Count = Field(description="Number of clips per source.")
-    signal_to_noise_db: float = Field(description="Level of the events over background and distractors, in dB, mean over clips.")
+    signal_to_noise_db: float = Field(
+        description="Level of the events over background and distractors, in dB, mean over clips."
+    )
     reverberation_seconds: NotNegative = Field(
         description="Longest reverberation time (RT60) of the simulated rooms, in seconds; 0 is dry."
     )
@@ -58,7 +63,8 @@ LABELS = ("event", "background")
 Random = np.random.Generator
 
 
-# ---------------------------------------------------------------- sounds: (source's habits, random) -> (n_samples,)
+# ---------------------------------------------------------------- sounds: (source's habits, random) ->
+# (n_samples,)
 
 
 def _time(seconds: float) -> np.ndarray:
@@ -66,9 +72,13 @@ def _time(seconds: float) -> np.ndarray:
 
 
 def _glide(hz: np.ndarray, harmonics: int, slope: float) -> np.ndarray:
-    """A tone whose pitch follows ``hz`` (n_samples,); harmonic k has amplitude k ** -slope, none above 7 kHz."""
+    """A tone whose pitch follows ``hz`` (n_samples,); harmonic k has amplitude k ** -slope, none above 7
+    kHz.
+    """
     phase = 2 * np.pi * np.cumsum(hz) / SAMPLE_RATE
-    return sum((k**-slope * np.sin(k * phase) * (k * hz < 7000) for k in range(1, harmonics + 1)), np.zeros(len(hz)))
+    return sum(
+        (k**-slope * np.sin(k * phase) * (k * hz < 7000) for k in range(1, harmonics + 1)), np.zeros(len(hz))
+    )
 
 
 def _modes(seconds: float, hz: float, ratios: tuple[float, ...], decay: float, random: Random) -> np.ndarray:
@@ -92,7 +102,10 @@ def _noise(seconds: float, hz: float, width: float, random: Random) -> np.ndarra
 
 def _row(gap: float, count: int, jitter: float, one: Callable[[], np.ndarray], random: Random) -> np.ndarray:
     """``one()`` several times, ``gap`` seconds apart."""
-    starts = [round(max(0.0, number * gap + random.normal(0, jitter * gap)) * SAMPLE_RATE) for number in range(count)]
+    starts = [
+        round(max(0.0, number * gap + random.normal(0, jitter * gap)) * SAMPLE_RATE)
+        for number in range(count)
+    ]
     parts = [one() * random.uniform(0.6, 1) for _ in starts]
     y = np.zeros(max(start + len(part) for start, part in zip(starts, parts, strict=True)))
     for start, part in zip(starts, parts, strict=True):
@@ -117,7 +130,13 @@ def _bell(of: dict[str, float], random: Random) -> np.ndarray:
 
 def _alarm(of: dict[str, float], random: Random) -> np.ndarray:
     ratios, hz = (1, 2, 3), 700 + 900 * of["pitch"]
-    return _row(0.22 + 0.2 * of["length"], int(random.integers(2, 5)), 0.0, lambda: _modes(0.3, hz, ratios, 0.15, random), random)
+    return _row(
+        0.22 + 0.2 * of["length"],
+        int(random.integers(2, 5)),
+        0.0,
+        lambda: _modes(0.3, hz, ratios, 0.15, random),
+        random,
+    )
 
 
 def _glass(of: dict[str, float], random: Random) -> np.ndarray:
@@ -128,7 +147,15 @@ def _glass(of: dict[str, float], random: Random) -> np.ndarray:
     return _row(0.05, int(random.integers(5, 12)), 0.8, shard, random)
 
 
-def _taps(of: dict[str, float], random: Random, hz: float, width: float, gap: float, jitter: float, count: tuple[int, int]) -> np.ndarray:
+def _taps(
+    of: dict[str, float],
+    random: Random,
+    hz: float,
+    width: float,
+    gap: float,
+    jitter: float,
+    count: tuple[int, int],
+) -> np.ndarray:
     def tap() -> np.ndarray:
         t = _time(0.09)
         body = _noise(0.09, hz * random.uniform(0.9, 1.1), width, random)
@@ -152,12 +179,18 @@ def _clicks(of: dict[str, float], random: Random) -> np.ndarray:
 def _siren(of: dict[str, float], random: Random) -> np.ndarray:
     t = _time(1.2 + 0.6 * random.random())
     sweep = np.sin(2 * np.pi * (0.6 + 1.6 * of["rate"]) * t + random.uniform(0, 2 * np.pi))
-    return _glide((650 + 500 * of["pitch"]) * (1 + 0.35 * sweep), 4, 1.2) * np.minimum(1, np.minimum(t, t[-1] - t) / 0.05)
+    return _glide((650 + 500 * of["pitch"]) * (1 + 0.35 * sweep), 4, 1.2) * np.minimum(
+        1, np.minimum(t, t[-1] - t) / 0.05
+    )
 
 
 def _whistle(of: dict[str, float], random: Random) -> np.ndarray:
     t = _time(0.4 + 0.7 * of["length"])
-    hz = (900 + 900 * of["pitch"]) * (1 + random.uniform(-0.25, 0.35) * t / t[-1]) * (1 + 0.01 * np.sin(2 * np.pi * 6 * t))
+    hz = (
+        (900 + 900 * of["pitch"])
+        * (1 + random.uniform(-0.25, 0.35) * t / t[-1])
+        * (1 + 0.01 * np.sin(2 * np.pi * 6 * t))
+    )
     y = _glide(hz, 2, 2.0) + 0.15 * _noise(len(t) / SAMPLE_RATE, float(hz.mean()), 0.3, random)[: len(t)]
     return y * np.minimum(1, np.minimum(t, t[-1] - t) / 0.04)
 
@@ -210,15 +243,19 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id``: path, seconds, event (the class), source (never in two folds), fold (1 to 5), background (its kind),
-        passages (tuple of (onset, offset) in seconds). A row of taps is one event, the silence between them included.
+    DataFrame sorted by ``clip_id``: path, seconds, event (the class), source (never in two folds), fold (1 to
+    5), background (its kind),
+        passages (tuple of (onset, offset) in seconds). A row of taps is one event, the silence between them
+        included.
 
     Raises
     ------
     UserError : no such label.
     """
     if data.label and data.label not in LABELS:
-        raise UserError(f'data.label = "{data.label}": the scenes have {", ".join(LABELS)}{nearest(data.label, LABELS)}')
+        raise UserError(
+            f'data.label = "{data.label}": the scenes have {", ".join(LABELS)}{nearest(data.label, LABELS)}'
+        )
     swept = data.model_dump(exclude={"label", "groups"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
     rows = made.rows(Path(folder).absolute() / f"scenes-{key}", partial(_make, data))
@@ -229,7 +266,12 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
 
 def _make(data: Settings, folder: Path) -> Iterator[dict[str, Any]]:
-    jobs = [(name, source, take) for name in sorted(EVENTS) for source in range(data.sources) for take in range(data.takes)]
+    jobs = [
+        (name, source, take)
+        for name in sorted(EVENTS)
+        for source in range(data.sources)
+        for take in range(data.takes)
+    ]
     # processes, spawned: TensorFlow's threads may be about
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         yield from pool.map(partial(_clip, data, folder), jobs, chunksize=16)
@@ -249,7 +291,9 @@ def _clip(data: Settings, folder: Path, job: tuple[str, int, int]) -> dict[str, 
     own = {habit: float(np.clip(value + random.normal(0, 0.03), 0, 1)) for habit, value in of.items()}
     y, passages = scene(name, own, random)
     y = room.reverberate(y, data.reverberation_seconds, sample_rate=SAMPLE_RATE, generator=random)
-    loud = np.concatenate([y[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] for start, end in passages])
+    loud = np.concatenate(
+        [y[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] for start, end in passages]
+    )
     kind, around = background(len(y), random)
     around += _distractors(len(y), random) * np.sqrt(np.mean(around**2)) * 4
     ratio_db = data.signal_to_noise_db + random.uniform(-5, 5)
@@ -257,12 +301,19 @@ def _clip(data: Settings, folder: Path, job: tuple[str, int, int]) -> dict[str, 
     y *= PEAK / np.abs(y).max()
     clip = f"{name}_{source:02d}_{take:02d}"
     audio.save(folder / f"{clip}.wav", y, sample_rate=SAMPLE_RATE)
-    row: dict[str, Any] = {"clip_id": clip, "seconds": len(y) / SAMPLE_RATE, "event": name, "source": f"{name}_{source:02d}"}
+    row: dict[str, Any] = {
+        "clip_id": clip,
+        "seconds": len(y) / SAMPLE_RATE,
+        "event": name,
+        "source": f"{name}_{source:02d}",
+    }
     return row | {"fold": source % FOLDS + 1, "background": kind, "passages": passages, "samples": len(y)}
 
 
 def scene(name: str, of: dict[str, float], random: Random) -> tuple[np.ndarray, list[tuple[float, float]]]:
-    """One to three events of a class that do not overlap: waveform (n_samples,) and their (onset, offset) in seconds."""
+    """One to three events of a class that do not overlap: waveform (n_samples,) and their (onset, offset)
+    in seconds.
+    """
     y, passages, begin = np.zeros(round(SECONDS * SAMPLE_RATE)), [], 0
     for left in range(int(random.integers(1, 4)), 0, -1):
         event = EVENTS[name](of, random)[: round(LONGEST_EVENT_SECONDS * SAMPLE_RATE)]
@@ -270,7 +321,12 @@ def scene(name: str, of: dict[str, float], random: Random) -> tuple[np.ndarray, 
         fade = round(FADE_SECONDS * SAMPLE_RATE)
         event[-fade:] *= np.linspace(1, 0, fade)
         # what the events after this one may need stays free
-        spare = len(y) - begin - len(event) - (left - 1) * round((LONGEST_EVENT_SECONDS + PAUSE_SECONDS) * SAMPLE_RATE)
+        spare = (
+            len(y)
+            - begin
+            - len(event)
+            - (left - 1) * round((LONGEST_EVENT_SECONDS + PAUSE_SECONDS) * SAMPLE_RATE)
+        )
         start = begin + int(random.integers(0, max(1, spare // left if left > 1 else spare)))
         y[start : start + len(event)] += event
         passages.append((round(start / SAMPLE_RATE, 6), round((start + len(event)) / SAMPLE_RATE, 6)))
@@ -298,7 +354,11 @@ def _distractors(n_samples: int, random: Random) -> np.ndarray:
     y = np.zeros(n_samples)
     for _ in range(int(random.integers(0, 5))):
         hz, seconds = float(random.uniform(150, 5000)), float(random.uniform(0.03, 0.3))
-        part = _noise(seconds, hz, 0.6, random) if random.random() < 0.6 else _modes(seconds, hz, (1, 2.3), 0.1, random)
+        part = (
+            _noise(seconds, hz, 0.6, random)
+            if random.random() < 0.6
+            else _modes(seconds, hz, (1, 2.3), 0.1, random)
+        )
         start = int(random.integers(0, n_samples - len(part)))
         y[start : start + len(part)] += part * np.hanning(len(part))
     return y

@@ -1,17 +1,21 @@
-"""Synthetic singing: German syllables of espeak-ng, sung by WORLD at a melody's pitches over a synthesised piano, everything timed.
+"""Synthetic singing: German syllables of espeak-ng, sung by WORLD at a melody's pitches over a synthesised
+piano, everything timed.
 
-Conventions: clips are 16 kHz mono 16-bit WAV; times are seconds from the clip's start; a note is (onset, offset, MIDI pitch). A phrase is
-there three times: mixed, voice alone, piano alone. Phones lie edge to edge from 0.0 to the clip's end, ``"_"`` is silence.
+Conventions: clips are 16 kHz mono 16-bit WAV; times are seconds from the clip's start; a note is (onset,
+offset, MIDI pitch). A phrase is there three times: mixed, voice alone, piano alone. Phones lie edge to edge
+from 0.0 to the clip's end, ``"_"`` is silence.
 
-A singer's **vowel** falls on the beat, give or take some hundredths of a second: consonants come before it, pitch glides in from below or
-from the last note and trembles on long notes, a syllable may be held over two or three notes (melisma), and now and then a wrong note is
-sung. So the onset of a syllable is not that of its note, nor that of the note written: ``notes`` are sung, ``score`` is written.
+A singer's **vowel** falls on the beat, give or take some hundredths of a second: consonants come before it,
+pitch glides in from below or from the last note and trembles on long notes, a syllable may be held over two
+or three notes (melisma), and now and then a wrong note is sung. So the onset of a syllable is not that of its
+note, nor that of the note written: ``notes`` are sung, ``score`` is written.
 
-Every song has a piano of its own, every singer songs of their own, every fold singers of its own: with ``column = "fold"`` all three are
-unseen on the other sides. Everything is a function of the settings: a phrase's draws depend on ``corpus_seed``, its singer, song and number
-alone.
+Every song has a piano of its own, every singer songs of their own, every fold singers of its own: with
+``column = "fold"`` all three are unseen on the other sides. Everything is a function of the settings: a
+phrase's draws depend on ``corpus_seed``, its singer, song and number alone.
 
-Contents: `SINGERS`, `WORDS`, `clips`, `pronounced`, `piano`, `play`; a phrase is made up in `composition` and sung in `vocoder`.
+Contents: `SINGERS`, `WORDS`, `clips`, `pronounced`, `piano`, `play`; a phrase is made up in `composition` and
+sung in `vocoder`.
 """
 
 import hashlib
@@ -44,11 +48,13 @@ class Settings(DataSet):
     """``[data]`` of the corpus."""
 
     corpus_seed: int = Field(description="Seed of the generator; another seed makes another corpus.")
-    singers: Annotated[int, Field(ge=3)] = Field(description="Number of singers, each with songs of its own, dealt to six folds in turn.")
+    singers: Annotated[int, Field(ge=3)] = Field(
+        description="Number of singers, each with songs of its own, dealt to six folds in turn."
+    )
     songs: Count = Field(description="Number of songs per singer, each with a piano of its own.")
     phrases: Count = Field(description="Number of phrases per song; each phrase is one recording.")
-    parts: Annotated[tuple[Literal["mix", "piano", "voice"], ...], Strict(False), Field(min_length=1)] = Field(
-        description="Recordings that become clips: the mix, the piano alone, the voice alone."
+    parts: Annotated[tuple[Literal["mix", "piano", "voice"], ...], Strict(False), Field(min_length=1)] = (
+        Field(description="Recordings that become clips: the mix, the piano alone, the voice alone.")
     )
     voice_over_piano_db: float = Field(description="Level of the voice over the piano in the mix, in dB.")
     signal_to_noise_db: float = Field(description="Level of the voice over background noise, in dB.")
@@ -56,11 +62,17 @@ class Settings(DataSet):
         description="Longest reverberation time (RT60) of the simulated rooms, in seconds; 0 is dry."
     )
     deviation_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="Fraction of words or notes that are replaced where the given text or notes deviate from what is sung."
+        description=(
+            "Fraction of words or notes that are replaced where the given text or notes deviate from what is"
+            " sung."
+        )
     )
     every_deviation: bool = Field(
         False,
-        description="Whether each recording occurs three times: with what is sung, with another text, and with other notes. Default false.",
+        description=(
+            "Whether each recording occurs three times: with what is sung, with another text, and with other"
+            " notes. Default false."
+        ),
     )
 
 
@@ -70,7 +82,8 @@ DEVIATIONS = ("none", "text", "score")
 LABELS = ("deviation", "singer", "song", "timbre")
 
 
-# Singer i is always the same voice, in fold i mod 6; ranges are MIDI numbers. With twelve, every fold has a low voice and a high one.
+# Singer i is always the same voice, in fold i mod 6; ranges are MIDI numbers. With twelve, every fold has a
+# low voice and a high one.
 FOLDS = 6
 SINGERS = (
     (Voice("de+m3", 40, 0, 120), (48, 62)),
@@ -88,14 +101,22 @@ SINGERS = (
 )
 # Each syllable is spoken alone, so it is written as it sounds.
 LYRICS = (
-    "Son-ne Mond Ster-ne Blu-me Him-mel Was-ser Feu-er Wind Re-gen Schnee Som-mer Win-ter Mor-gen A-bend Nacht Traum Lie-be Her-ze "
-    "Hand Au-ge Haus Gar-ten Wald Wie-se Bach See Meer Schiff Se-gel Ha-fen Vo-gel Fisch Ha-se Kat-ze Hund Pferd Lamm Bie-ne Ro-se "
-    "Lin-de Bir-ne Ap-fel Brot Milch Ho-nig Wein Lied Gei-ge Flö-te Glo-ke Tanz Kö-nig Kro-ne Bru-der Schwes-ter Mut-ter Va-ter Kind "
-    "Freund Wan-de-rer Jä-ger Mül-ler Schä-fer Him-mels-zelt Ro-sen-duft Kin-der-lied Mor-gen-rot A-bend-schein singt lacht tanzt "
-    "wei-nen lau-fen kom-men ge-hen se-hen hö-ren sa-gen fra-gen schla-fen träu-men gut schön klein rot grün blau weiß still"
+    "Son-ne Mond Ster-ne Blu-me Him-mel Was-ser Feu-er Wind Re-gen Schnee Som-mer Win-ter Mor-gen A-bend"
+    " Nacht Traum Lie-be Her-ze Hand Au-ge Haus Gar-ten Wald Wie-se Bach See Meer Schiff Se-gel Ha-fen Vo-gel"
+    " Fisch Ha-se Kat-ze Hund Pferd Lamm Bie-ne Ro-se Lin-de Bir-ne Ap-fel Brot Milch Ho-nig Wein Lied Gei-ge"
+    " Flö-te Glo-ke Tanz Kö-nig Kro-ne Bru-der Schwes-ter Mut-ter Va-ter Kind Freund Wan-de-rer Jä-ger"
+    " Mül-ler Schä-fer Him-mels-zelt Ro-sen-duft Kin-der-lied Mor-gen-rot A-bend-schein singt lacht tanzt"
+    " wei-nen lau-fen kom-men ge-hen se-hen hö-ren sa-gen fra-gen schla-fen träu-men gut schön klein rot grün"
+    " blau weiß still"
 )
 WORDS = tuple(LYRICS.split())
-PROGRESSIONS = ((0, 5, 7, 0), (0, 9, 5, 7), (0, 7, 9, 5), (0, 5, 0, 7), (9, 5, 0, 7))  # roots of a bar's chord, semitones above the key
+PROGRESSIONS = (
+    (0, 5, 7, 0),
+    (0, 9, 5, 7),
+    (0, 7, 9, 5),
+    (0, 5, 0, 7),
+    (9, 5, 0, 7),
+)  # roots of a bar's chord, semitones above the key
 
 
 # ---------------------------------------------------------------- clips
@@ -106,35 +127,51 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, a row for each of ``data.parts`` of a phrase, sorted by ``clip_id``: path, phrase, part, vocals_path and piano_path (the
-        parts alone), seconds, singer, song, timbre (of the piano), fold (from 1), text; phones, starts, ends; syllables as (start, end,
-        text), words, word_starts, word_ends; notes, score, piano_notes as (onset, offset, pitch), and ``midi_path``. What a part has
-        not, is None: a piano alone has no phones, syllables, times of words and notes, a voice alone no piano_notes.
-        ``deviation``: "none", "text" or "score": which of given_phones and given_notes is not what was sung (``deviation_share`` of its
-        words or notes are others); a recording has one of the three, or with ``data.every_deviation`` is there once with each.
+    DataFrame, a row for each of ``data.parts`` of a phrase, sorted by ``clip_id``: path, phrase, part,
+    vocals_path and piano_path (the
+        parts alone), seconds, singer, song, timbre (of the piano), fold (from 1), text; phones, starts, ends;
+        syllables as (start, end, text), words, word_starts, word_ends; notes, score, piano_notes as (onset,
+        offset, pitch), and ``midi_path``. What a part has not, is None: a piano alone has no phones,
+        syllables, times of words and notes, a voice alone no piano_notes. ``deviation``: "none", "text" or
+        "score": which of given_phones and given_notes is not what was sung (``deviation_share`` of its words
+        or notes are others); a recording has one of the three, or with ``data.every_deviation`` is there once
+        with each.
 
     Raises
     ------
     UserError : no such label; a singer too many.
     """
     if data.label and data.label not in LABELS:
-        raise UserError(f'data.label = "{data.label}": singing has {", ".join(LABELS)}{nearest(data.label, LABELS)}')
+        raise UserError(
+            f'data.label = "{data.label}": singing has {", ".join(LABELS)}{nearest(data.label, LABELS)}'
+        )
     if data.singers > len(SINGERS):
-        raise UserError(f"data.singers = {data.singers}: there are voices for at most {len(SINGERS)}; lower it")
+        raise UserError(
+            f"data.singers = {data.singers}: there are voices for at most {len(SINGERS)}; lower it"
+        )
     swept = data.model_dump(exclude={"label", "groups", "parts", "every_deviation"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
     place = Path(folder).absolute() / f"singing-{key}"
     rows = [row for row in made.rows(place, partial(_make, data)) if row["part"] in data.parts]
     table = pd.DataFrame([one for row in rows for one in _with_given(row, every=data.every_deviation)])
     for name in ("voice", "piano"):
-        table["vocals_path" if name == "voice" else "piano_path"] = [str(place / f"{phrase}_{name}.wav") for phrase in table["phrase"]]
+        table["vocals_path" if name == "voice" else "piano_path"] = [
+            str(place / f"{phrase}_{name}.wav") for phrase in table["phrase"]
+        ]
     table["midi_path"] = [str(place / f"{phrase}.mid") for phrase in table["phrase"]]
-    absent = {"piano": ("phones", "syllables", "word_starts", "word_ends", "notes"), "voice": ("piano_notes",)}
+    absent = {
+        "piano": ("phones", "syllables", "word_starts", "word_ends", "notes"),
+        "voice": ("piano_notes",),
+    }
     for part, columns in absent.items():
         for column in columns:
             values = zip(table[column], table["part"], strict=True)
-            table[column] = pd.Series([None if own == part else value for value, own in values], index=table.index, dtype=object)
-    return table[["clip_id", "path", *table.columns.drop(["clip_id", "path", "samples", "sha256"])]].reset_index(drop=True)
+            table[column] = pd.Series(
+                [None if own == part else value for value, own in values], index=table.index, dtype=object
+            )
+    return table[
+        ["clip_id", "path", *table.columns.drop(["clip_id", "path", "samples", "sha256"])]
+    ].reset_index(drop=True)
 
 
 def _with_given(row: dict[str, Any], *, every: bool) -> Iterator[dict[str, Any]]:
@@ -147,7 +184,8 @@ def _with_given(row: dict[str, Any], *, every: bool) -> Iterator[dict[str, Any]]
 
 
 def pronounced(words: Sequence[str]) -> list[list[str]]:
-    """Phones of each word as these singers sing it, syllable by syllable: words of `WORDS`, and others with hyphens (``Ster-nen-licht``).
+    """Phones of each word as these singers sing it, syllable by syllable: words of `WORDS`, and others with
+    hyphens (``Ster-nen-licht``).
 
     Raises
     ------
@@ -174,7 +212,9 @@ def _generator(data: Settings, *names: object) -> Random:
     return np.random.default_rng(int.from_bytes(seed[:16], "big"))
 
 
-def _song(data: Settings, folder: Path, job: tuple[int, int], spoken: dict[str, Utterance]) -> list[dict[str, Any]]:
+def _song(
+    data: Settings, folder: Path, job: tuple[int, int], spoken: dict[str, Utterance]
+) -> list[dict[str, Any]]:
     """Write the three parts of every phrase of one song; their rows of the index."""
     from audiomtl.data import scores
 
@@ -197,12 +237,23 @@ def _song(data: Settings, folder: Path, job: tuple[int, int], spoken: dict[str, 
         played = play(phrase, timbre, random)
         played *= np.sqrt(np.mean(voice**2) / np.mean(played**2)) * 10 ** (-data.voice_over_piano_db / 20)
         dry = {"voice": voice, "piano": played}
-        wet = {part: room.reverberate(y, data.reverberation_seconds, sample_rate=SAMPLE_RATE, generator=random) for part, y in dry.items()}
+        wet = {
+            part: room.reverberate(y, data.reverberation_seconds, sample_rate=SAMPLE_RATE, generator=random)
+            for part, y in dry.items()
+        }
         noise = room.background(len(voice), sample_rate=SAMPLE_RATE, generator=random)
-        noise *= np.sqrt(np.mean(wet["voice"] ** 2) / np.mean(noise**2)) * 10 ** (-data.signal_to_noise_db / 20)
-        sounds = {"voice": wet["voice"] + noise, "piano": wet["piano"] + noise, "mix": wet["voice"] + wet["piano"] + noise}
+        noise *= np.sqrt(np.mean(wet["voice"] ** 2) / np.mean(noise**2)) * 10 ** (
+            -data.signal_to_noise_db / 20
+        )
+        sounds = {
+            "voice": wet["voice"] + noise,
+            "piano": wet["piano"] + noise,
+            "mix": wet["voice"] + wet["piano"] + noise,
+        }
         peak = 0.8 / np.abs(sounds["mix"]).max()
-        scores.write_notes(folder / f"{name}.mid", {"voice": phrase.notes, "score": phrase.score, "piano": phrase.piano})
+        scores.write_notes(
+            folder / f"{name}.mid", {"voice": phrase.notes, "score": phrase.score, "piano": phrase.piano}
+        )
         row: dict[str, Any] = {
             "phrase": name,
             "seconds": len(voice) / SAMPLE_RATE,
@@ -226,8 +277,12 @@ def _song(data: Settings, folder: Path, job: tuple[int, int], spoken: dict[str, 
     return rows
 
 
-def _timed(phrase: Phrase, phones: Sequence[tuple[int, int, str]], spans: Sequence[tuple[int, int]], seconds: float) -> dict[str, Any]:
-    """Columns of an index row: phones edge to edge with pauses, syllables as (start, end, text), words and their times."""
+def _timed(
+    phrase: Phrase, phones: Sequence[tuple[int, int, str]], spans: Sequence[tuple[int, int]], seconds: float
+) -> dict[str, Any]:
+    """Columns of an index row: phones edge to edge with pauses, syllables as (start, end, text), words
+    and their times.
+    """
     names: list[str] = []
     starts: list[int] = []
     last = 0
@@ -241,7 +296,8 @@ def _timed(phrase: Phrase, phones: Sequence[tuple[int, int, str]], spans: Sequen
     names, starts = [*names, "_"], [*starts, last]
     times = [round(frame * PERIOD, 6) for frame in starts]
     syllables = [
-        (round(begin * PERIOD, 6), round(end * PERIOD, 6), one.text) for (begin, end), one in zip(spans, phrase.syllables, strict=True)
+        (round(begin * PERIOD, 6), round(end * PERIOD, 6), one.text)
+        for (begin, end), one in zip(spans, phrase.syllables, strict=True)
     ]
     word_times: dict[str, list[float]] = {"word_starts": [], "word_ends": []}
     for number in range(len(phrase.words)):
@@ -270,7 +326,10 @@ def _given(
     spoken: dict[str, Utterance],
     random: Random,
 ) -> tuple[list[str], list[Note]]:
-    """Phones and notes that come with the recording, ``deviation`` of them not what was sung; each by itself may well have been."""
+    """Phones and notes that come with the recording, ``deviation`` of them not what was sung.
+
+    Each by itself may well have been.
+    """
     texts, notes = list(phrase.words), list(phrase.score)
     if deviation == "text":
         texts = other_words(words, texts, data.deviation_share, random)

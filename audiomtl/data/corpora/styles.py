@@ -1,11 +1,17 @@
-"""Styles of the synthetic songs: patterns of one bar, and chords. Contents: `Style`, `STYLES`, `MAJOR`, `MINOR`, `SEVENTH`, `on`."""
+"""Styles of the synthetic songs: patterns of one bar, and chords.
+
+Contents: `Style`, `STYLES`, `MAJOR`, `MINOR`, `SEVENTH`, `on`.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Style:
-    """Patterns of one bar, a character a step: ``x`` a hit, ``.`` none; a bass plays ``x`` the root, ``5`` the fifth, ``8`` the octave."""
+    """Patterns of one bar, a character a step: ``x`` a hit, ``.`` none.
+
+    A bass plays ``x`` the root, ``5`` the fifth, ``8`` the octave.
+    """
 
     beats: int
     steps_per_beat: int

@@ -1,7 +1,9 @@
-"""Spoken syllables sung: WORLD takes them apart and puts them together again at a melody's pitches and lengths.
+"""Spoken syllables sung: WORLD takes them apart and puts them together again at a melody's pitches and
+lengths.
 
 Conventions: a *frame* is `PERIOD` seconds; samples are at `SAMPLE_RATE`. Phones are those of `german_speech`.
-Source: WORLD by Morise, Yokomori and Ozawa, "WORLD: a vocoder-based high-quality speech synthesis system", IEICE 2016 (pyworld).
+Source: WORLD by Morise, Yokomori and Ozawa, "WORLD: a vocoder-based high-quality speech synthesis system",
+IEICE 2016 (pyworld).
 
 Contents: `Syllable`, `analyse`, `sing`.
 """
@@ -46,7 +48,9 @@ def analyse(utterance: Utterance) -> Syllable:
     names, starts, end = german_speech.timed_phones(utterance)
     kept = [index for index, name in enumerate(names) if name != "_"]
     phones = tuple(names[index] for index in kept)
-    boundaries = np.round(np.array([*(starts[index] for index in kept), end]) / espeak.SAMPLE_RATE / PERIOD).astype(int)
+    boundaries = np.round(
+        np.array([*(starts[index] for index in kept), end]) / espeak.SAMPLE_RATE / PERIOD
+    ).astype(int)
     y, rate = utterance.samples / 32768.0, espeak.SAMPLE_RATE
     hz, times = pyworld.dio(y, rate, frame_period=1000 * PERIOD)
     hz = pyworld.stonemask(y, hz, times, rate)
@@ -54,10 +58,16 @@ def analyse(utterance: Utterance) -> Syllable:
     voiced = np.zeros(len(hz), bool)
     for name, first, last in zip(phones, boundaries[:-1], boundaries[1:], strict=True):
         voiced[first:last] = name in VOICED
-    spectra, aperiodicities = pyworld.cheaptrick(y, hz, times, rate), pyworld.d4c(y, np.where(voiced, hz, 0.0), times, rate)
+    spectra, aperiodicities = (
+        pyworld.cheaptrick(y, hz, times, rate),
+        pyworld.d4c(y, np.where(voiced, hz, 0.0), times, rate),
+    )
     vowel = next((index for index, name in enumerate(phones) if name in VOWELS), None)
     if vowel is None:
-        raise RuntimeError(f"espeak-ng spoke the phones {' '.join(phones)}: a syllable needs a vowel; write it otherwise in WORDS")
+        raise RuntimeError(
+            f"espeak-ng spoke the phones {' '.join(phones)}: a syllable needs a vowel; write it otherwise in"
+            " WORDS"
+        )
     return Syllable(phones, boundaries, vowel, spectra, aperiodicities, voiced)
 
 
@@ -76,13 +86,19 @@ def sing(
 
     frames = round(phrase.seconds / PERIOD)
     bins = next(iter(syllables.values())).spectra.shape[1]
-    spectra, aperiodicities, voiced = np.full((frames, bins), 1e-12), np.full((frames, bins), 1 - 1e-6), np.zeros(frames, bool)
+    spectra, aperiodicities, voiced = (
+        np.full((frames, bins), 1e-12),
+        np.full((frames, bins), 1 - 1e-6),
+        np.zeros(frames, bool),
+    )
     phones: list[tuple[int, int, str]] = []
     spans = _spans(phrase, syllables)
     for one, span in zip(phrase.syllables, spans, strict=True):
         of = syllables[one.text]
         bounds = _boundaries(of, round(phrase.notes[one.first][0] / PERIOD), *span)
-        for name, first, last, begin, end in zip(of.phones, bounds[:-1], bounds[1:], of.boundaries[:-1], of.boundaries[1:], strict=True):
+        for name, first, last, begin, end in zip(
+            of.phones, bounds[:-1], bounds[1:], of.boundaries[:-1], of.boundaries[1:], strict=True
+        ):
             if last == first:
                 continue
             places = begin + ((np.arange(last - first) + 0.5) / (last - first) * (end - begin)).astype(int)
@@ -99,7 +115,9 @@ def sing(
 
 
 def _spans(phrase: Phrase, syllables: Mapping[str, Syllable]) -> list[tuple[int, int]]:
-    """First frame of each syllable and the one behind its last: consonants stand before the note, a small gap is sung through."""
+    """First frame of each syllable and the one behind its last: consonants stand before the note, a small
+    gap is sung through.
+    """
     vowels = [round(phrase.notes[one.first][0] / PERIOD) for one in phrase.syllables]
     begins = []
     for index, (one, vowel) in enumerate(zip(phrase.syllables, vowels, strict=True)):
@@ -116,7 +134,9 @@ def _spans(phrase: Phrase, syllables: Mapping[str, Syllable]) -> list[tuple[int,
 
 
 def _boundaries(of: Syllable, vowel: int, begin: int, end: int) -> np.ndarray:  # (n_phones + 1,)
-    """Frames of a sung syllable's phones: consonants as spoken where there is room, the vowel takes the rest."""
+    """Frames of a sung syllable's phones: consonants as spoken where there is room, the vowel takes the
+    rest.
+    """
     coda = int(of.boundaries[-1] - of.boundaries[of.vowel + 1])
     turn = end - min(coda, (end - vowel) // 2)
     before, after = of.boundaries[: of.vowel + 1], of.boundaries[of.vowel + 1 :]
@@ -128,11 +148,17 @@ def _boundaries(of: Syllable, vowel: int, begin: int, end: int) -> np.ndarray:  
     return np.concatenate([into(before, begin, vowel)[:-1], [vowel], into(after, turn, end)])
 
 
-def _pitch(phrase: Phrase, spans: Sequence[tuple[int, int]], frames: int, random: Random) -> np.ndarray:  # (frames,) MIDI numbers
-    """Steps of the sung notes, with glides between them, scoops after pauses, vibrato on long notes, and a slow drift."""
+def _pitch(
+    phrase: Phrase, spans: Sequence[tuple[int, int]], frames: int, random: Random
+) -> np.ndarray:  # (frames,) MIDI numbers
+    """Steps of the sung notes, with glides between them, scoops after pauses, vibrato on long notes, and
+    a slow drift.
+    """
     pitch = np.full(frames, float(phrase.notes[0][2]))
     joined = {
-        one.first for one, (begin, _), (_, before) in zip(phrase.syllables[1:], spans[1:], spans[:-1], strict=True) if begin <= before
+        one.first
+        for one, (begin, _), (_, before) in zip(phrase.syllables[1:], spans[1:], spans[:-1], strict=True)
+        if begin <= before
     }
     joined |= {index for one in phrase.syllables for index in range(one.first + 1, one.last)}
     for index, (onset, offset, number) in enumerate(phrase.notes):
@@ -151,6 +177,8 @@ def _pitch(phrase: Phrase, spans: Sequence[tuple[int, int]], frames: int, random
             pitch[back:first] = number - scoop
         t = np.arange(max(0, round((offset - onset) / PERIOD))) * PERIOD
         swell = np.clip((t - 0.25) / 0.3, 0, 1)
-        pitch[first : first + len(t)] += (depth * swell * np.sin(2 * np.pi * 5.5 * t + phase))[: frames - first]
+        pitch[first : first + len(t)] += (depth * swell * np.sin(2 * np.pi * 5.5 * t + phase))[
+            : frames - first
+        ]
     drift = np.interp(np.arange(frames), np.linspace(0, frames, 12), random.normal(0, 0.08, 12))
     return pitch + drift

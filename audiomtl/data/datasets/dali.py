@@ -1,11 +1,13 @@
 """DALI: songs with notes and words aligned to full mixes.
 
-Source: Meseguer-Brocal, Cohen-Hadria and Peeters, "DALI: a large dataset of synchronized audio, lyrics and notes, automatically created
-using teacher-student machine learning paradigm", ISMIR 2018; https://github.com/gabolsgabs/DALI. Layout as mirdata has it:
-``annotations/ID.gz``, ``audio/ID.mp3``. The annotations are published, the audio is not.
+Source: Meseguer-Brocal, Cohen-Hadria and Peeters, "DALI: a large dataset of synchronized audio, lyrics and
+notes, automatically created using teacher-student machine learning paradigm", ISMIR 2018;
+https://github.com/gabolsgabs/DALI. Layout as mirdata has it: ``annotations/ID.gz``, ``audio/ID.mp3``. The
+annotations are published, the audio is not.
 
-An annotation is a gzipped Python pickle of a ``DALI.Annotations`` object. Unpickling runs whatever the file names: here nothing but
-plain containers and that one class, which becomes an empty shell, is let in (`Unpickler`), and everything else is refused by its name.
+An annotation is a gzipped Python pickle of a ``DALI.Annotations`` object. Unpickling runs whatever the file
+names: here nothing but plain containers and that one class, which becomes an empty shell, is let in
+(`Unpickler`), and everything else is refused by its name.
 
 Contents: `clips`, `read`, `Unpickler`.
 """
@@ -44,7 +46,10 @@ class Unpickler(pickle.Unpickler):
         """Called for every class or function that a pickle names; it would run them."""
         if (module, name) == ("DALI.Annotations", "Annotations"):
             return Annotations
-        raise UserError(f"names {module}.{name}, but only DALI.Annotations.Annotations may be in it; take the file as published")
+        raise UserError(
+            f"names {module}.{name}, but only DALI.Annotations.Annotations may be in it; take the file as"
+            " published"
+        )
 
 
 def read(path: Path) -> Annotations:
@@ -59,10 +64,18 @@ def read(path: Path) -> Annotations:
             found = Unpickler(file, encoding="utf-8").load()
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except Exception as error:  # gzip and pickle let through what a broken file raises, from EOFError to MemoryError
+    except (
+        Exception
+    ) as error:  # gzip and pickle let through what a broken file raises, from EOFError to MemoryError
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise UserError(f"{path}: cannot be read as an annotation of DALI ({reason}); take the file as published") from None
-    if not isinstance(found, Annotations) or not isinstance(getattr(found, "info", None), dict) or not hasattr(found, "annotations"):
+        raise UserError(
+            f"{path}: cannot be read as an annotation of DALI ({reason}); take the file as published"
+        ) from None
+    if (
+        not isinstance(found, Annotations)
+        or not isinstance(getattr(found, "info", None), dict)
+        or not hasattr(found, "annotations")
+    ):
         raise UserError(f"{path}: is no annotation of DALI; take the file as published")
     return found
 
@@ -72,22 +85,26 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` (DALI's id): path, artist, title, language, seconds, text, words, word_starts, word_ends (lists), notes
-        (tuple of (onset, offset, pitch), each pitch the nearest key), alignment (0 to 1, how well DALI's times fit the audio). Songs
-        without audio here are left out, and so are those whose notes overlap or leave the 88 keys (DALI was made automatically): both
-        said in a line and counted in ``attrs["left_out"]``. A recording that ends before its notes do is told in a line.
+    DataFrame sorted by ``clip_id`` (DALI's id): path, artist, title, language, seconds, text, words,
+    word_starts, word_ends (lists), notes
+        (tuple of (onset, offset, pitch), each pitch the nearest key), alignment (0 to 1, how well DALI's
+        times fit the audio). Songs without audio here are left out, and so are those whose notes overlap or
+        leave the 88 keys (DALI was made automatically): both said in a line and counted in
+        ``attrs["left_out"]``. A recording that ends before its notes do is told in a line.
 
     Raises
     ------
     MissingData : no such folder, or none of its recordings.
     UserError : an annotation that `read` refuses or that lacks a field, a recording that cannot be read.
     """
-    root = next((one for one in (folder / "dali", folder / "DALI", folder) if (one / "annotations").is_dir()), None)
+    root = next(
+        (one for one in (folder / "dali", folder / "DALI", folder) if (one / "annotations").is_dir()), None
+    )
     found = sorted((root / "annotations").glob("*.gz")) if root else []
     if root is None or not found:
         raise MissingData(
-            f"DALI is not in {folder / 'dali'}: put annotations/ID.gz and audio/ID.mp3 there; annotations are published at "
-            "https://github.com/gabolsgabs/DALI"
+            f"DALI is not in {folder / 'dali'}: put annotations/ID.gz and audio/ID.mp3 there; annotations are"
+            " published at https://github.com/gabolsgabs/DALI"
         )
     rows = []
     left_out: dict[str, list[str]] = {"missing": [], "notes": []}
@@ -106,9 +123,15 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         if row["notes"] and row["notes"][-1][0] >= row["seconds"]:
             short.append(annotation.stem)
     if not rows:
-        raise MissingData(f"DALI: {root / 'audio'} has no recording for any of the {len(found)} annotations that can be used")
+        raise MissingData(
+            f"DALI: {root / 'audio'} has no recording for any of the {len(found)} annotations that can be"
+            " used"
+        )
     table = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
-    for reason, ids in (*((f"are left out, {reason}", ids) for reason, ids in left_out.items()), ("end before their notes do", short)):
+    for reason, ids in (
+        *((f"are left out, {reason}", ids) for reason, ids in left_out.items()),
+        ("end before their notes do", short),
+    ):
         if ids:
             more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
             print(f"DALI: {len(ids)} songs {reason}: {', '.join(ids[:NAMED])}{more}", flush=True)
@@ -125,17 +148,37 @@ def _row(annotation: Annotations, place: Path, path: Path) -> dict[str, Any]:
     try:
         spans = annotation.annotations["annot"]
         words = [(str(one["text"]), float(one["time"][0]), float(one["time"][1])) for one in spans["words"]]
-        sung = [(float(one["time"][0]), float(one["time"][1]), float(one["freq"][0])) for one in spans["notes"]]
-        row: dict[str, Any] = {"clip_id": place.stem, "path": str(path.absolute()), "artist": info["artist"], "title": info["title"]}
+        sung = [
+            (float(one["time"][0]), float(one["time"][1]), float(one["freq"][0])) for one in spans["notes"]
+        ]
+        row: dict[str, Any] = {
+            "clip_id": place.stem,
+            "path": str(path.absolute()),
+            "artist": info["artist"],
+            "title": info["title"],
+        }
         row |= {"language": info["metadata"]["language"], "alignment": float(info["scores"]["NCC"])}
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(
-            f"{place}: an annotation needs info and annot with words and notes ({error!r}); take the file as published"
+            f"{place}: an annotation needs info and annot with words and notes ({error!r}); take the file as"
+            " published"
         ) from None
     try:
-        pitches = np.rint(69 + 12 * np.log2([max(hertz, 1e-9) / 440 for *_, hertz in sung])).astype(int).tolist()
-        notes = scores.monophonic(place, [(on, off, pitch) for (on, off, _), pitch in zip(sung, pitches, strict=True)])
+        pitches = (
+            np.rint(69 + 12 * np.log2([max(hertz, 1e-9) / 440 for *_, hertz in sung])).astype(int).tolist()
+        )
+        notes = scores.monophonic(
+            place, [(on, off, pitch) for (on, off, _), pitch in zip(sung, pitches, strict=True)]
+        )
     except UserError as error:
         raise _Notes from error
-    row |= {"seconds": audio.info(path).seconds, "text": " ".join(word for word, *_ in words), "words": [word for word, *_ in words]}
-    return row | {"word_starts": [start for _, start, _ in words], "word_ends": [end for *_, end in words], "notes": notes}
+    row |= {
+        "seconds": audio.info(path).seconds,
+        "text": " ".join(word for word, *_ in words),
+        "words": [word for word, *_ in words],
+    }
+    return row | {
+        "word_starts": [start for _, start, _ in words],
+        "word_ends": [end for *_, end in words],
+        "notes": notes,
+    }

@@ -1,17 +1,21 @@
-"""The Berlin database of emotional speech (EmoDB): ten German sentences acted by ten speakers, phones labelled by hand.
+"""The Berlin database of emotional speech (EmoDB): ten German sentences acted by ten speakers, phones
+labelled by hand.
 
-Source: Burkhardt, Paeschke, Rolfes, Sendlmeier and Weiss, "A database of German emotional speech", Interspeech 2005.
-Layout as published: ``wav/SSTTTEV.wav`` (SS speaker, TTT sentence, E emotion, V take; 16 kHz) and ``lablaut/SSTTTEVxx.lablaut``
-(the ``xx`` may be missing): Latin-1, a header up to a line ``#``, then ``time colour label``.
+Source: Burkhardt, Paeschke, Rolfes, Sendlmeier and Weiss, "A database of German emotional speech",
+Interspeech 2005. Layout as published: ``wav/SSTTTEV.wav`` (SS speaker, TTT sentence, E emotion, V take; 16
+kHz) and ``lablaut/SSTTTEVxx.lablaut`` (the ``xx`` may be missing): Latin-1, a header up to a line ``#``, then
+``time colour label``.
 
-Conventions: a time is the ONSET of its segment in seconds (so read, vowels are 20 dB louder than stop closures; read as ends, it is
-the other way round). Sound before the first label is silence, ``.`` is the end of speech. A line whose label is empty or starts
-with ``+`` or ``-`` (``-sth``: voice stops) lies inside the segment before it, which it lengthens; before any segment it is silence.
+Conventions: a time is the ONSET of its segment in seconds (so read, vowels are 20 dB louder than stop
+closures; read as ends, it is the other way round). Sound before the first label is silence, ``.`` is the end
+of speech. A line whose label is empty or starts with ``+`` or ``-`` (``-sth``: voice stops) lies inside the
+segment before it, which it lengthens; before any segment it is silence.
 
-Raw labels are a narrow SAMPA; `RENAMED`, `BURSTS` and `ASPIRATIONS` turn every one of them into one of `PHONES`. A stop is
-written closure, burst, aspiration (``t !t tasp``) and becomes one phone that starts with its closure. Vowels of one sentence only
-(``OY`` and ``9`` in a04, ``y`` in b01, ``u`` in b03, ``i6`` in a05), and ``j`` of "jetzt" (b02, b03), could not be learned for
-unseen sentences: they join their nearest neighbour. Equal phones in a row (``n n`` in "Wochenenden") stay two; pauses become one.
+Raw labels are a narrow SAMPA; `RENAMED`, `BURSTS` and `ASPIRATIONS` turn every one of them into one of
+`PHONES`. A stop is written closure, burst, aspiration (``t !t tasp``) and becomes one phone that starts with
+its closure. Vowels of one sentence only (``OY`` and ``9`` in a04, ``y`` in b01, ``u`` in b03, ``i6`` in a05),
+and ``j`` of "jetzt" (b02, b03), could not be learned for unseen sentences: they join their nearest neighbour.
+Equal phones in a row (``n n`` in "Wochenenden") stay two; pauses become one.
 
 Contents: `clips`, `label_report`, `copy_baseline`, `PHONES`.
 """
@@ -35,7 +39,15 @@ class Settings(DataSet):
 
 
 PAUSE = "_"
-EMOTIONS = {"W": "anger", "L": "boredom", "E": "disgust", "A": "anxiety", "F": "happiness", "T": "sadness", "N": "neutral"}
+EMOTIONS = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "anxiety",
+    "F": "happiness",
+    "T": "sadness",
+    "N": "neutral",
+}
 SENTENCES = {
     "a01": "Der Lappen liegt auf dem Eisschrank.",
     "a02": "Das will sie am Mittwoch abgeben.",
@@ -52,23 +64,30 @@ SENTENCES = {
 # fmt: off
 PHONES = (  # sorted groups; "_" is the pause
     PAUSE,
-    "a", "e", "i", "o", "E", "I", "O", "U", "Y", "@", "6", "aI", "aU",  # vowels; @ and 6 as in bitt-e, bitt-er; Y: any front rounded vowel
+    # vowels; @ and 6 as in bitt-e, bitt-er; Y: any front rounded vowel
+    "a", "e", "i", "o", "E", "I", "O", "U", "Y", "@", "6", "aI", "aU",
     "p", "b", "t", "d", "k", "g", "?",  # stops
-    "f", "v", "s", "z", "S", "C", "x", "X", "h", "H", "B", "D", "V",  # C: i-ch, j-etzt; X: uvular r, ch; H, B, D, V: weak h, b, d, v
+    # C: i-ch, j-etzt; X: uvular r, ch; H, B, D, V: weak h, b, d, v
+    "f", "v", "s", "z", "S", "C", "x", "X", "h", "H", "B", "D", "V",
     "m", "n", "N", "l", "4",  # 4: tapped r
 )
 RENAMED = {
     "y": "Y", "9": "Y", "u": "U", "OY": "O", "j": "C", "J": "C",  # of one or two sentences: see above
-    "i6": "i", "i@": "i", "I6": "I", "I@": "I", "E6": "E", "e@": "e", "a6": "a", "Y6": "Y", "@6": "@",  # vowel and vocalised r: the vowel
-    "AO": "aU", "aO": "aU", "AU": "aU", "OU": "aU", "@O": "aU", "@E": "E", "ia": "a",  # fused vowels, 1 to 3 times each
+    # vowel and vocalised r: the vowel
+    "i6": "i", "i@": "i", "I6": "I", "I@": "I", "E6": "E", "e@": "e", "a6": "a", "Y6": "Y", "@6": "@",
+    # fused vowels, 1 to 3 times each
+    "AO": "aU", "aO": "aU", "AU": "aU", "OU": "aU", "@O": "aU", "@E": "E", "ia": "a",
     "R": "X", "G": "g", "L": "l", "NN": "N", "mm": "m", "ss": "s",  # 1 to 11 times each
     "_p": "p", "_b": "b", "_t": "t", "_d": "d", "_k": "k", "_g": "g",  # closure after a pause
     "(": PAUSE, "(gef": PAUSE,  # silent pause, filled pause (breath)
 }
-BURSTS = {  # the release of the stop before it when the place agrees, else a stop without a closure of its own; "!" names no place
+# the release of the stop before it when the place agrees, else a stop without a closure of its own; "!" names
+# no place
+BURSTS = {
     "!p": "p", "!b": "b", "!t": "t", "!d": "d", "!k": "k", "!g": "g", "!": "",
 }
-ASPIRATIONS = ("pasp", "basp", "tasp", "dasp", "dsap", "kasp", "gasp")  # always part of the segment before it; dsap is a slip of dasp
+# always part of the segment before it; dsap is a slip of dasp
+ASPIRATIONS = ("pasp", "basp", "tasp", "dasp", "dsap", "kasp", "gasp")
 # fmt: on
 PLACES = {"p": 0, "b": 0, "t": 1, "d": 1, "k": 2, "g": 2}  # lips, teeth, velum
 MODIFIER = "+/-"  # how `label_report` names the lines inside a segment
@@ -76,7 +95,9 @@ END = "."
 
 
 class Line(NamedTuple):
-    """One label line: its number in the file, onset in seconds, first token ("" for a line inside a segment)."""
+    """One label line: its number in the file, onset in seconds, first token ("" for a line inside a
+    segment).
+    """
 
     number: int
     seconds: float
@@ -84,7 +105,9 @@ class Line(NamedTuple):
 
 
 class Utterance(NamedTuple):
-    """Phones of one clip: names, onsets in seconds, end of speech in seconds, and what became of each raw label."""
+    """Phones of one clip: names, onsets in seconds, end of speech in seconds, and what became of each raw
+    label.
+    """
 
     phones: list[str]
     starts: list[float]
@@ -105,16 +128,18 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per recording, sorted by ``clip_id`` (the file's stem): path, speaker ("03"), sentence ("a01"), emotion, text, seconds,
-        phones, starts and ends (lists of equal length, seconds). A recording whose label file ends with its header was never
-        labelled (published so: 08a01Wa): it is left out, and `label_report` counts it.
+        One row per recording, sorted by ``clip_id`` (the file's stem): path, speaker ("03"), sentence
+        ("a01"), emotion, text, seconds, phones, starts and ends (lists of equal length, seconds). A recording
+        whose label file ends with its header was never labelled (published so: 08a01Wa): it is left out, and
+        `label_report` counts it.
 
     Raises
     ------
     MissingData
         When neither folder holds ``wav/`` and ``lablaut/``.
     UserError
-        Naming every label file that is missing or unreadable, with its reason, and every unknown label with file and line.
+        Naming every label file that is missing or unreadable, with its reason, and every unknown label with
+        file and line.
     """
     return pd.DataFrame([row for row, _ in _rows(folder) if row["phones"]]).reset_index(drop=True)
 
@@ -130,21 +155,26 @@ def label_report(folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns raw, phone, what ("renamed", "joined": part of the phone before it, "dropped", "clip left out") and count; most
-        frequent first. ``+/-`` stands for all lines inside a segment. Labels kept as they are, are not listed.
+        Columns raw, phone, what ("renamed", "joined": part of the phone before it, "dropped", "clip left
+        out") and count; most frequent first. ``+/-`` stands for all lines inside a segment. Labels kept as
+        they are, are not listed.
     """
     counts: Counter[tuple[str, str, str]] = Counter()
     for row, changes in _rows(folder):
         counts.update(changes if row["phones"] else {(str(row["clip_id"]), "", "clip left out"): 1})
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return pd.DataFrame([(*change, count) for change, count in ordered], columns=["raw", "phone", "what", "count"])
+    return pd.DataFrame(
+        [(*change, count) for change, count in ordered], columns=["raw", "phone", "what", "count"]
+    )
 
 
 def copy_baseline(sources: pd.DataFrame, answered: pd.DataFrame) -> float:
-    """Phone error rate of copying: each clip is answered with another speaker's transcript of the same sentence, nobody listens.
+    """Phone error rate of copying: each clip is answered with another speaker's transcript of the same
+    sentence, nobody listens.
 
-    Every other speaker's clip of the sentence is tried and the edits are averaged, so nothing is left to chance; pauses are left out.
-    The ten sentences are read by everyone: a system that is not well below this number may know the text and not the sound.
+    Every other speaker's clip of the sentence is tried and the edits are averaged, so nothing is left to
+    chance; pauses are left out. The ten sentences are read by everyone: a system that is not well below this
+    number may know the text and not the sound.
 
     Parameters
     ----------
@@ -163,20 +193,30 @@ def copy_baseline(sources: pd.DataFrame, answered: pd.DataFrame) -> float:
     UserError
         When a sentence of `answered` has no clip of another speaker in `sources`.
     """
-    spoken = list(zip(sources["speaker"], sources["sentence"], without(list(sources["phones"]), PAUSE), strict=True))
+    spoken = list(
+        zip(sources["speaker"], sources["sentence"], without(list(sources["phones"]), PAUSE), strict=True)
+    )
     truths = without(list(answered["phones"]), PAUSE)
     edits, phones = 0.0, 0
-    for clip, own, text, truth in zip(answered["clip_id"], answered["speaker"], answered["sentence"], truths, strict=True):
+    for clip, own, text, truth in zip(
+        answered["clip_id"], answered["speaker"], answered["sentence"], truths, strict=True
+    ):
         copies = [other for speaker, sentence, other in spoken if sentence == text and speaker != own]
         if not copies:
-            raise UserError(f"copy baseline: clip {clip} needs another speaker's clip of sentence {text}, but there is none")
+            raise UserError(
+                f"copy baseline: clip {clip} needs another speaker's clip of sentence {text}, but there is"
+                " none"
+            )
         edits += error_rate([truth] * len(copies), copies) * len(truth)
         phones += len(truth)
     return edits / phones
 
 
 def _rows(folder: Path) -> Iterator[tuple[dict[str, object], Counter[tuple[str, str, str]]]]:
-    """Rows of the table in order, unlabelled clips with empty phones; refuses the whole data set when one file is wrong."""
+    """Rows of the table in order, unlabelled clips with empty phones.
+
+    Refuses the whole data set when one file is wrong.
+    """
     root = _root(folder)
     rows, faults = [], []
     for wav in sorted((root / "wav").glob("*.wav")):
@@ -185,7 +225,10 @@ def _rows(folder: Path) -> Iterator[tuple[dict[str, object], Counter[tuple[str, 
         except UserError as fault:
             faults.append(str(fault))
     if faults:
-        raise UserError(f"{root}: {len(faults)} clips cannot be read; restore their files as published: " + "; ".join(faults))
+        raise UserError(
+            f"{root}: {len(faults)} clips cannot be read; restore their files as published: "
+            + "; ".join(faults)
+        )
     yield from rows
 
 
@@ -194,8 +237,8 @@ def _root(folder: Path) -> Path:
         if (root / "lablaut").is_dir() and any((root / "wav").glob("*.wav")):
             return root.absolute()
     raise MissingData(
-        f"EmoDB is not in {folder / 'emodb'}: put its folders wav/ (03a01Fa.wav ...) and lablaut/ (03a01Faxx.lablaut ...) there; "
-        "published at http://emodb.bilderbar.info"
+        f"EmoDB is not in {folder / 'emodb'}: put its folders wav/ (03a01Fa.wav ...) and lablaut/"
+        " (03a01Faxx.lablaut ...) there; published at http://emodb.bilderbar.info"
     )
 
 
@@ -212,7 +255,13 @@ def _row(root: Path, wav: Path) -> tuple[dict[str, object], Counter[tuple[str, s
     except soundfile.SoundFileError:
         raise UserError(f"wav/{wav.name}: not readable as sound") from None
     utterance = _utterance(found)
-    row: dict[str, object] = {"clip_id": wav.stem, "path": str(wav), "speaker": name[1], "sentence": name[2], "emotion": EMOTIONS[name[3]]}
+    row: dict[str, object] = {
+        "clip_id": wav.stem,
+        "path": str(wav),
+        "speaker": name[1],
+        "sentence": name[2],
+        "emotion": EMOTIONS[name[3]],
+    }
     row |= {"text": SENTENCES.get(name[2], ""), "seconds": seconds} | _timed(utterance, seconds, found.name)
     return row, utterance.changes
 
@@ -232,9 +281,13 @@ def _lines(path: Path) -> list[Line]:
         except ValueError:
             raise UserError(f"lablaut/{path.name} line {number}: {tokens[0]!r} is no time") from None
         if lines and not seconds > lines[-1].seconds:
-            raise UserError(f"lablaut/{path.name} line {number}: times must increase, but got {seconds} after {lines[-1].seconds}")
+            raise UserError(
+                f"lablaut/{path.name} line {number}: times must increase, but got {seconds} after"
+                f" {lines[-1].seconds}"
+            )
         token = tokens[2] if len(tokens) > 2 else ""
-        # "I+nas" is a phone and its modifier glued together, "-sth" a modifier alone: what stands before the sign is the label
+        # "I+nas" is a phone and its modifier glued together, "-sth" a modifier alone: what stands before the
+        # sign is the label
         lines.append(Line(number, seconds, re.split(r"[+-]", token, maxsplit=1)[0]))
     return lines
 
@@ -247,7 +300,10 @@ def _utterance(path: Path) -> Utterance:
         return Utterance([], [], 0.0, changes)
     ends = [line.number for line in lines if line.label == END]
     if ends != [lines[-1].number]:
-        raise UserError(f"lablaut/{path.name}: the last label, and no other, must be {END!r}, but it stands at lines {ends}")
+        raise UserError(
+            f"lablaut/{path.name}: the last label, and no other, must be {END!r}, but it stands at lines"
+            f" {ends}"
+        )
     phones: list[str] = []
     starts: list[float] = []
     for number, seconds, raw in lines[:-1]:
@@ -282,7 +338,9 @@ def _timed(utterance: Utterance, seconds: float, name: str) -> dict[str, object]
     if not phones:
         return {"phones": [], "starts": [], "ends": []}
     if starts[-1] >= seconds:
-        raise UserError(f"lablaut/{name}: the last phone starts at {starts[-1]} s, but the sound ends at {seconds} s")
+        raise UserError(
+            f"lablaut/{name}: the last phone starts at {starts[-1]} s, but the sound ends at {seconds} s"
+        )
     if starts[0] < 0:
         raise UserError(f"lablaut/{name}: times must not be negative, but got {starts[0]}")
     if starts[0] > 0:  # a pause that is the first label was not kept: silence begins at 0

@@ -1,9 +1,10 @@
 """GTZAN: 1,000 excerpts of thirty seconds in ten genres.
 
-Source: Tzanetakis and Cook, "Musical genre classification of audio signals", 2002. Layout: ``genres/GENRE/GENRE.NNNNN.wav`` (or
-``.au``). The set has doubled, distorted and mislabelled excerpts (Sturm, 2013). The *fault-filtered* split of Kereliuk, Sturm and
-Larsen (2015) leaves them out and keeps artists apart: three lists of files, ``train_filtered.txt``, ``valid_filtered.txt`` and
-``test_filtered.txt``, published at https://github.com/coreyker/dnn-mgr; they are not part of this project. jazz.00054 is published
+Source: Tzanetakis and Cook, "Musical genre classification of audio signals", 2002. Layout:
+``genres/GENRE/GENRE.NNNNN.wav`` (or ``.au``). The set has doubled, distorted and mislabelled excerpts (Sturm,
+2013). The *fault-filtered* split of Kereliuk, Sturm and Larsen (2015) leaves them out and keeps artists
+apart: three lists of files, ``train_filtered.txt``, ``valid_filtered.txt`` and ``test_filtered.txt``,
+published at https://github.com/coreyker/dnn-mgr; they are not part of this project. jazz.00054 is published
 broken; it is left out, named in a line and counted.
 
 Contents: `clips`.
@@ -22,7 +23,11 @@ from audiomtl.settings.clips import DataSet
 class Settings(DataSet):
     """``[data]`` of the data set."""
 
-    fault_filtered: bool = Field(description="Whether to leave out the repeated, distorted and mislabelled clips found by Sturm (2013).")
+    fault_filtered: bool = Field(
+        description=(
+            "Whether to leave out the repeated, distorted and mislabelled clips found by Sturm (2013)."
+        )
+    )
 
 
 LISTS = {"train": "train_filtered.txt", "validation": "valid_filtered.txt", "test": "test_filtered.txt"}
@@ -34,17 +39,22 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, genre; with ``fault_filtered`` also ``side``, for
-        ``protocol.column``. Unreadable files, and listed ones that are absent, are left out, said in a line and counted in
-        ``attrs["left_out"]``.
+    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, genre; with ``fault_filtered`` also
+    ``side``, for
+        ``protocol.column``. Unreadable files, and listed ones that are absent, are left out, said in a line
+        and counted in ``attrs["left_out"]``.
 
     Raises
     ------
     MissingData : no such folder, no recordings, or with ``fault_filtered`` a list that is absent.
     UserError : a clip that two of the lists have.
     """
-    root = next((one for one in (folder / "gtzan", folder / "GTZAN", folder) if (one / "genres").is_dir()), None)
-    paths = sorted(path for suffix in ("wav", "au") for path in root.glob(f"genres/*/*.{suffix}")) if root else []
+    root = next(
+        (one for one in (folder / "gtzan", folder / "GTZAN", folder) if (one / "genres").is_dir()), None
+    )
+    paths = (
+        sorted(path for suffix in ("wav", "au") for path in root.glob(f"genres/*/*.{suffix}")) if root else []
+    )
     if root is None or not paths:
         raise MissingData(f"GTZAN is not in {folder / 'gtzan'}: put genres/GENRE/GENRE.NNNNN.wav there")
     sides: dict[str, str] = {}
@@ -52,12 +62,14 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         for side, name in LISTS.items():
             if not (root / name).is_file():
                 raise MissingData(
-                    f"data.fault_filtered = true: {root / name} is absent; put {', '.join(LISTS.values())} there, "
-                    "published at https://github.com/coreyker/dnn-mgr"
+                    f"data.fault_filtered = true: {root / name} is absent; put {', '.join(LISTS.values())}"
+                    " there, published at https://github.com/coreyker/dnn-mgr"
                 )
             for clip in _listed(root / name):
                 if sides.setdefault(clip, side) != side:
-                    raise UserError(f"{root / name}: {clip} is in {LISTS[sides[clip]]}, too; a clip has one side")
+                    raise UserError(
+                        f"{root / name}: {clip} is in {LISTS[sides[clip]]}, too; a clip has one side"
+                    )
     rows, broken = [], []
     for path in paths:
         if sides and path.stem not in sides:
@@ -76,7 +88,10 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     for reason, some in left_out.items():
         if some:
             more = f" and {len(some) - NAMED} more" if len(some) > NAMED else ""
-            print(f"GTZAN: {len(some)} clips are left out, {reason}: {', '.join(some[:NAMED])}{more}", flush=True)
+            print(
+                f"GTZAN: {len(some)} clips are left out, {reason}: {', '.join(some[:NAMED])}{more}",
+                flush=True,
+            )
     table.attrs["left_out"] = {reason: len(some) for reason, some in left_out.items() if some}
     return table
 

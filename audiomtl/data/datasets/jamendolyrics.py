@@ -1,8 +1,9 @@
 """JamendoLyrics: songs with genre, language, and the times of their words.
 
-Source: Durand, Stoller and Ewert, "Contrastive learning-based audio to lyrics alignment for multiple languages", ICASSP 2023;
-https://github.com/f90/jamendolyrics. Layout as published: ``JamendoLyrics.csv``, ``mp3/``, ``annotations/words/*.csv`` (``word_start,
-word_end`` in seconds) beside ``lyrics/*.words.txt`` (a word a line).
+Source: Durand, Stoller and Ewert, "Contrastive learning-based audio to lyrics alignment for multiple
+languages", ICASSP 2023; https://github.com/f90/jamendolyrics. Layout as published: ``JamendoLyrics.csv``,
+``mp3/``, ``annotations/words/*.csv`` (``word_start, word_end`` in seconds) beside ``lyrics/*.words.txt`` (a
+word a line).
 
 Contents: `clips`.
 """
@@ -25,20 +26,23 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, genre, language, artist, title, words, word_starts, word_ends (lists;
-        empty where a song has no such files). Songs of the list whose MP3 is absent are left out, said in a line, and counted in
-        ``attrs["left_out"]``.
+    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, genre, language, artist, title, words,
+    word_starts, word_ends (lists;
+        empty where a song has no such files). Songs of the list whose MP3 is absent are left out, said in a
+        line, and counted in ``attrs["left_out"]``.
 
     Raises
     ------
     MissingData : no such folder, or none of its recordings.
     UserError : a recording that cannot be read, words and times of a song that differ in number.
     """
-    root = next((one for one in (folder / "jamendolyrics", folder) if (one / "JamendoLyrics.csv").is_file()), None)
+    root = next(
+        (one for one in (folder / "jamendolyrics", folder) if (one / "JamendoLyrics.csv").is_file()), None
+    )
     if root is None:
         raise MissingData(
-            f"JamendoLyrics is not in {folder / 'jamendolyrics'}: put JamendoLyrics.csv, mp3/, annotations/ and lyrics/ there; "
-            "published at https://github.com/f90/jamendolyrics"
+            f"JamendoLyrics is not in {folder / 'jamendolyrics'}: put JamendoLyrics.csv, mp3/, annotations/"
+            " and lyrics/ there; published at https://github.com/f90/jamendolyrics"
         )
     listed = pd.read_csv(root / "JamendoLyrics.csv")
     rows = []
@@ -46,15 +50,27 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         path = root / "mp3" / str(song.Filepath)
         if path.is_file():
             words, starts, ends = _words(root, path.stem)
-            row = {"clip_id": path.stem, "path": str(path), "seconds": audio.info(path).seconds, "genre": song.Genre}
+            row = {
+                "clip_id": path.stem,
+                "path": str(path),
+                "seconds": audio.info(path).seconds,
+                "genre": song.Genre,
+            }
             row |= {"language": song.Language, "artist": song.Artist, "title": song.Title}
             rows.append(row | {"words": words, "word_starts": starts, "word_ends": ends})
     if not rows:
-        raise MissingData(f"JamendoLyrics: {root / 'mp3'} has none of the {len(listed)} recordings that JamendoLyrics.csv lists")
+        raise MissingData(
+            f"JamendoLyrics: {root / 'mp3'} has none of the {len(listed)} recordings that JamendoLyrics.csv"
+            " lists"
+        )
     table = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
     absent = len(listed) - len(rows)
     if absent:
-        print(f"JamendoLyrics: {absent} of {len(listed)} songs are left out: their MP3s are not in {root / 'mp3'}", flush=True)
+        print(
+            f"JamendoLyrics: {absent} of {len(listed)} songs are left out: their MP3s are not in"
+            f" {root / 'mp3'}",
+            flush=True,
+        )
     table.attrs["left_out"] = {"missing": absent} if absent else {}
     return table
 
@@ -66,5 +82,7 @@ def _words(root: Path, stem: str) -> tuple[list[str], list[float], list[float]]:
     spans = pd.read_csv(times)
     words = [line.strip() for line in text.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(words) != len(spans):
-        raise UserError(f"{times}: times of {len(spans)} words, but {text.name} has {len(words)}; take both as published")
+        raise UserError(
+            f"{times}: times of {len(spans)} words, but {text.name} has {len(words)}; take both as published"
+        )
     return words, spans["word_start"].astype(float).tolist(), spans["word_end"].astype(float).tolist()

@@ -1,8 +1,9 @@
-"""MAESTRO: piano recordings of a competition, with the MIDI that the instrument recorded, aligned to about 3 ms.
+"""MAESTRO: piano recordings of a competition, with the MIDI that the instrument recorded, aligned to about 3
+ms.
 
-Source: Hawthorne et al., "Enabling factorized piano music modeling and generation with the MAESTRO dataset", ICLR 2019;
-https://magenta.tensorflow.org/datasets/maestro (CC BY-NC-SA 4.0). Layout as published: ``maestro-vX.Y.Z.csv`` and ``.json`` (the newest
-that is there is read), ``YEAR/*.wav``, ``YEAR/*.midi``.
+Source: Hawthorne et al., "Enabling factorized piano music modeling and generation with the MAESTRO dataset",
+ICLR 2019; https://magenta.tensorflow.org/datasets/maestro (CC BY-NC-SA 4.0). Layout as published:
+``maestro-vX.Y.Z.csv`` and ``.json`` (the newest that is there is read), ``YEAR/*.wav``, ``YEAR/*.midi``.
 
 Contents: `clips`.
 """
@@ -32,27 +33,30 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Parameters
     ----------
-    data : ``years`` are those to read; none reads all (reading the notes of all 1,276 recordings takes minutes).
+    data : ``years`` are those to read; none reads all (reading the notes of all 1,276 recordings takes
+        minutes).
     folder : data root with ``maestro/`` in it, or the data set itself.
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` (the recording's stem): path, composer, title, side ("train", "validation", "test": the published
-        split, for protocol.column), year, seconds (of the recording), midi (path of the score), notes (tuple of (onset, offset, pitch)).
-        A piece stands on one side only, so ``title`` with ``composer`` is the group. Recordings of the list that are absent are
-        left out and counted in ``attrs["left_out"]``; one that ends before its last note begins is told in a line: its later
-        notes have no sound.
+    DataFrame sorted by ``clip_id`` (the recording's stem): path, composer, title, side ("train",
+    "validation", "test": the published
+        split, for protocol.column), year, seconds (of the recording), midi (path of the score), notes (tuple
+        of (onset, offset, pitch)). A piece stands on one side only, so ``title`` with ``composer`` is the
+        group. Recordings of the list that are absent are left out and counted in ``attrs["left_out"]``; one
+        that ends before its last note begins is told in a line: its later notes have no sound.
 
     Raises
     ------
     MissingData : no such folder, or none of its recordings.
-    UserError : a list that cannot be read or lacks a column, a MIDI file that `scores.read_notes` refuses, a recording that cannot be read.
+    UserError : a list that cannot be read or lacks a column, a MIDI file that `scores.read_notes` refuses, a
+        recording that cannot be read.
     """
     root = next((one for one in (folder / "maestro", folder) if _list(one)), None)
     if root is None:
         raise MissingData(
-            f"MAESTRO is not in {folder / 'maestro'}: put maestro-v3.0.0.csv (or .json) and the folders 2004/ ... 2018/ there; "
-            "published at https://magenta.tensorflow.org/datasets/maestro"
+            f"MAESTRO is not in {folder / 'maestro'}: put maestro-v3.0.0.csv (or .json) and the folders 2004/"
+            " ... 2018/ there; published at https://magenta.tensorflow.org/datasets/maestro"
         )
     listed = _read(_list(root)[-1])
     if data.years:
@@ -72,26 +76,42 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
             "title": piece.canonical_title,
         }
         rows.append(
-            row | {"side": piece.split, "year": int(str(piece.year)), "seconds": seconds, "midi": str(midi.absolute()), "notes": notes}
+            row
+            | {
+                "side": piece.split,
+                "year": int(str(piece.year)),
+                "seconds": seconds,
+                "midi": str(midi.absolute()),
+                "notes": notes,
+            }
         )
     if not rows:
-        raise MissingData(f"MAESTRO: {root} has none of the {len(listed)} recordings, with their MIDI, that its list names")
+        raise MissingData(
+            f"MAESTRO: {root} has none of the {len(listed)} recordings, with their MIDI, that its list names"
+        )
     if short:
-        print(f"MAESTRO: {len(short)} recordings end before their notes do: {', '.join(short[:3])}", flush=True)
+        print(
+            f"MAESTRO: {len(short)} recordings end before their notes do: {', '.join(short[:3])}", flush=True
+        )
     table = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
     table.attrs["left_out"] = {"missing": len(listed) - len(rows)} if len(rows) < len(listed) else {}
     return table
 
 
 def _list(root: Path) -> list[Path]:
-    return sorted([*root.glob("maestro-v*.csv"), *root.glob("maestro-v*.json")], key=lambda path: (path.stem, path.suffix == ".csv"))
+    return sorted(
+        [*root.glob("maestro-v*.csv"), *root.glob("maestro-v*.json")],
+        key=lambda path: (path.stem, path.suffix == ".csv"),
+    )
 
 
 def _read(path: Path) -> pd.DataFrame:
     try:  # the JSON is a list of recordings, or since version 3 a table of columns: pandas reads both
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_json(path)
     except ValueError as error:  # pandas' errors of parsing are ValueErrors
-        raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())[:100]}); take the file as published") from None
+        raise UserError(
+            f"{path}: cannot be read ({' '.join(str(error).split())[:100]}); take the file as published"
+        ) from None
     if absent := [name for name in LISTED if name not in table.columns]:
         raise UserError(f"{path}: has no column {', '.join(absent)}; take the file as published")
     return table

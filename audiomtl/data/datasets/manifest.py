@@ -1,16 +1,19 @@
 """A table of one's own: CSV or Parquet, a row per clip.
 
-Columns: ``path`` of a recording (or ``array_path``, features (frames, bands), or ``embedding_path``, vectors (windows, size), both
-``.npy``), relative to the table's folder; the label and the groups that the settings name; if there is no ``clip_id`` the path without
-its suffix is one. ``fold`` and all other columns are kept and come back in the tables of predictions. In a CSV an empty cell is a missing
-value and no word is (a class may be called "None" or "NA"); ids and classes are text ("007" stays).
+Columns: ``path`` of a recording (or ``array_path``, features (frames, bands), or ``embedding_path``, vectors
+(windows, size), both ``.npy``), relative to the table's folder; the label and the groups that the settings
+name; if there is no ``clip_id`` the path without its suffix is one. ``fold`` and all other columns are kept
+and come back in the tables of predictions. In a CSV an empty cell is a missing value and no word is (a class
+may be called "None" or "NA"); ids and classes are text ("007" stays).
 
-With a column ``array_row``, ``array_path`` names an ``.npz`` (or ``.npy``) whose rows are clips: the clip of row r, from 0, is row r of
-every array in it. One file may so hold many clips, or each clip has a file of its own with arrays of one row. Families that take several
-inputs load it with `arrays`; it is the table, not the order in the file, that says which clips are train, validation and test.
+With a column ``array_row``, ``array_path`` names an ``.npz`` (or ``.npy``) whose rows are clips: the clip of
+row r, from 0, is row r of every array in it. One file may so hold many clips, or each clip has a file of its
+own with arrays of one row. Families that take several inputs load it with `arrays`; it is the table, not the
+order in the file, that says which clips are train, validation and test.
 
-Every row is looked at before anything is trained, and all that is wrong is said at once. Recordings are decoded at both ends only, since
-every training reads its table anew; what is wrong inside one is refused when its features are made.
+Every row is looked at before anything is trained, and all that is wrong is said at once. Recordings are
+decoded at both ends only, since every training reads its table anew; what is wrong inside one is refused when
+its features are made.
 
 Contents: `clips`, `arrays`.
 """
@@ -34,16 +37,23 @@ from audiomtl.settings.faults import nearest
 class Settings(DataSet):
     """``[data]`` of the table."""
 
-    table: str = Field(description="Path of the table, CSV or Parquet; paths in it are relative to its folder.")
+    table: str = Field(
+        description="Path of the table, CSV or Parquet; paths in it are relative to its folder."
+    )
     on_bad: Literal["error", "skip"] = Field(
-        description="What to do about missing, unreadable and duplicate files: stop, or leave their rows out and count them."
+        description=(
+            "What to do about missing, unreadable and duplicate files: stop, or leave their rows out and"
+            " count them."
+        )
     )
 
 
 SOURCES = ("path", "array_path", "embedding_path")
 ROW = "array_row"
 NAMED = 10  # how many faults a message names
-DECODED_SECONDS = 0.5  # of a recording's beginning and end: a header alone says nothing of a file that was cut off
+DECODED_SECONDS = (
+    0.5  # of a recording's beginning and end: a header alone says nothing of a file that was cut off
+)
 
 
 def clips(data: Settings, folder: Path) -> pd.DataFrame:
@@ -51,19 +61,21 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Parameters
     ----------
-    data : ``table`` is relative to the current directory (the project); ``on_bad`` says what becomes of rows with a fault.
+    data : ``table`` is relative to the current directory (the project); ``on_bad`` says what becomes of rows
+        with a fault.
     folder : not used: a table says itself where its files are.
 
     Returns
     -------
-    DataFrame sorted by ``clip_id``: path (absolute), seconds (NaN for arrays), the table's other columns. With ``on_bad = "skip"`` rows
+    DataFrame sorted by ``clip_id``: path (absolute), seconds (NaN for arrays), the table's other columns.
+    With ``on_bad = "skip"`` rows
         with a fault are left out, said in a line, and counted by reason in ``attrs["left_out"]``.
 
     Raises
     ------
     MissingData : no such table.
-    UserError : it cannot be read, lacks a column, or has bad rows: missing, unreadable or doubled files, an empty label, group or id,
-        two files with one id.
+    UserError : it cannot be read, lacks a column, or has bad rows: missing, unreadable or doubled files, an
+        empty label, group or id, two files with one id.
     """
     place = Path(data.table)
     if not place.is_file():
@@ -72,11 +84,19 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     columns = list(map(str, table.columns))
     source = next((name for name in reversed(SOURCES) if name in columns), "")
     if not source:
-        raise UserError(f"{place}: needs a column {', '.join(SOURCES[:2])} or {SOURCES[2]}, but has {', '.join(columns)}")
+        raise UserError(
+            f"{place}: needs a column {', '.join(SOURCES[:2])} or {SOURCES[2]}, but has {', '.join(columns)}"
+        )
     labels = [data.label] if data.label else []
-    for setting, column in [*(("label", label) for label in labels), *(("groups", group) for group in data.groups)]:
+    for setting, column in [
+        *(("label", label) for label in labels),
+        *(("groups", group) for group in data.groups),
+    ]:
         if column not in columns:
-            raise UserError(f'{place}: data.{setting} = "{column}": no such column{nearest(column, columns)}; it has {", ".join(columns)}')
+            raise UserError(
+                f'{place}: data.{setting} = "{column}": no such column{nearest(column, columns)}; it has'
+                f" {', '.join(columns)}"
+            )
     table = table.reset_index(drop=True)
     root = place.parent.absolute()
     given = ["" if _empty(value) else str(value) for value in table[source]]
@@ -86,7 +106,9 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         table[ROW] = pd.to_numeric(table[ROW], errors="coerce")
     if "clip_id" not in columns:
         part = [f"/{value:g}" for value in table[ROW]] if shared else [""] * len(table)
-        table["clip_id"] = [_stem(value, root) + part[row] if value else f"row {row + 1}" for row, value in enumerate(given)]
+        table["clip_id"] = [
+            _stem(value, root) + part[row] if value else f"row {row + 1}" for row, value in enumerate(given)
+        ]
     table["clip_id"] = ["" if _empty(value) else str(value) for value in table["clip_id"]]
     faults, seconds = _faults(table, data, ROW if shared else source)
     table["seconds"] = seconds
@@ -99,7 +121,8 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
 
 def arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a file whose rows are clips: ``audio``, ``text``, ``mel``, ``score`` of one ``.npz``, say.
+    """The arrays of a file whose rows are clips: ``audio``, ``text``, ``mel``, ``score`` of one ``.npz``,
+    say.
 
     Parameters
     ----------
@@ -111,8 +134,8 @@ def arrays(path: str | Path) -> dict[str, np.ndarray]:
 
     Raises
     ------
-    UserError : no such file, no arrays in it, pickled objects (they may run anything when they are loaded, so they are not), values
-        that are no finite numbers, arrays that differ in their first length.
+    UserError : no such file, no arrays in it, pickled objects (they may run anything when they are loaded, so
+        they are not), values that are no finite numbers, arrays that differ in their first length.
     """
     place = Path(path)
     if not place.is_file():
@@ -127,13 +150,20 @@ def arrays(path: str | Path) -> dict[str, np.ndarray]:
     except Exception as error:  # numpy lets through what the parser of headers raises
         if "allow_pickle" in str(error):
             raise UserError(
-                f"{place}: holds pickled objects, which are not loaded; if you trust it, convert a dict of arrays once: "
-                f'np.savez("{place.with_suffix(".npz").name}", **np.load("{place.name}", allow_pickle=True).item())'
+                f"{place}: holds pickled objects, which are not loaded; if you trust it, convert a dict of"
+                " arrays once: "
+                f'np.savez("{place.with_suffix(".npz").name}", **np.load("{place.name}",'
+                " allow_pickle=True).item())"
             ) from None
-        raise UserError(f"{place}: cannot be read as .npz or .npy ({' '.join(str(error).split())[:120]})") from None
+        raise UserError(
+            f"{place}: cannot be read as .npz or .npy ({' '.join(str(error).split())[:120]})"
+        ) from None
     for name, array in found.items():
         if array.ndim < 1 or not array.size or array.dtype.kind not in "iufb":
-            raise UserError(f"{place}: {name} must hold numbers, a row per clip, but holds {array.dtype} of shape {array.shape}")
+            raise UserError(
+                f"{place}: {name} must hold numbers, a row per clip, but holds {array.dtype} of shape"
+                f" {array.shape}"
+            )
         if not np.isfinite(array).all():
             raise UserError(f"{place}: {name} has values that are not finite")
     if len({len(array) for array in found.values()}) != 1:
@@ -149,7 +179,9 @@ def _read(place: Path, label: str) -> pd.DataFrame:
             return pd.read_parquet(place)
         return pd.read_csv(place, dtype=text, keep_default_na=False, na_values=[""], low_memory=False)  # type: ignore[arg-type]
     except Exception as error:  # pandas and pyarrow each raise their own
-        raise UserError(f"{place}: cannot be read as CSV or Parquet ({' '.join(str(error).split())[:120]})") from None
+        raise UserError(
+            f"{place}: cannot be read as CSV or Parquet ({' '.join(str(error).split())[:120]})"
+        ) from None
 
 
 def _empty(value: object) -> bool:
@@ -157,13 +189,17 @@ def _empty(value: object) -> bool:
 
 
 def _stem(value: str, root: Path) -> str:
-    """The path without its suffix, from the table's folder on: the id of a clip says nothing of where a project lies."""
+    """The path without its suffix, from the table's folder on: the id of a clip says nothing of where a
+    project lies.
+    """
     path = Path(value)
     path = path.relative_to(root) if path.is_relative_to(root) else path
     return str(path.with_suffix("") if path.name else path)
 
 
-def _faults(table: pd.DataFrame, data: Settings, source: str) -> tuple[dict[int, tuple[str, str]], list[float]]:
+def _faults(
+    table: pd.DataFrame, data: Settings, source: str
+) -> tuple[dict[int, tuple[str, str]], list[float]]:
     """Row -> (kind of fault, its words), the first of each row; and the seconds of every row."""
     faults: dict[int, tuple[str, str]] = {}
     seconds: list[float] = []
@@ -173,7 +209,11 @@ def _faults(table: pd.DataFrame, data: Settings, source: str) -> tuple[dict[int,
     parts = table[ROW].tolist() if source == ROW else [None] * len(table)
     for row, (clip, path, part) in enumerate(zip(table["clip_id"], table["path"], parts, strict=True)):
         length = float("nan")
-        empty = [column for column in ("clip_id", *([data.label] if data.label else []), *data.groups) if _empty(table[column][row])]
+        empty = [
+            column
+            for column in ("clip_id", *([data.label] if data.label else []), *data.groups)
+            if _empty(table[column][row])
+        ]
         if not path:
             faults[row] = ("missing", "no file is named")
         elif not Path(path).is_file():
@@ -190,7 +230,9 @@ def _faults(table: pd.DataFrame, data: Settings, source: str) -> tuple[dict[int,
             try:
                 if source == ROW:
                     if part not in range(rows := rows_in(path)):
-                        raise UserError(f"{path}: {ROW} must be a whole number from 0 to {rows - 1}, but is {part:g}")
+                        raise UserError(
+                            f"{path}: {ROW} must be a whole number from 0 to {rows - 1}, but is {part:g}"
+                        )
                 else:
                     length = _seconds(path, source)
                 at[path, part] = seen[files.digest(path), part] = ids[clip] = row
@@ -208,22 +250,31 @@ def _seconds(path: str, source: str) -> float:
     if source == "path":
         seconds = audio.info(path).seconds
         audio.load(path, sample_rate=None, duration_seconds=DECODED_SECONDS)
-        if seconds > DECODED_SECONDS and not path.lower().endswith((".ogg", ".oga")):  # OGG has no length in its header to fall short of
+        if seconds > DECODED_SECONDS and not path.lower().endswith(
+            (".ogg", ".oga")
+        ):  # OGG has no length in its header to fall short of
             audio.load(path, sample_rate=None, offset_seconds=seconds - DECODED_SECONDS)
         return seconds
     try:
-        with open(path, "rb") as file:  # not `np.load`, which takes what is no array for a pickle, and advises to trust it
+        with open(
+            path, "rb"
+        ) as file:  # not `np.load`, which takes what is no array for a pickle, and advises to trust it
             array = np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:  # numpy lets through what the parser of headers raises
         raise UserError(f"{path}: cannot be read as .npy ({' '.join(str(error).split())[:120]})") from None
     if array.ndim != 2 or not array.size or array.dtype.kind not in "iuf":
-        raise UserError(f"{path}: must hold an array (rows, columns) of real numbers, but holds {array.dtype} of shape {array.shape}")
+        raise UserError(
+            f"{path}: must hold an array (rows, columns) of real numbers, but holds {array.dtype} of shape"
+            f" {array.shape}"
+        )
     if not np.isfinite(array).all():
         raise UserError(f"{path}: has values that are not finite")
     return float("nan")
 
 
-def _without_faults(table: pd.DataFrame, faults: dict[int, tuple[str, str]], place: Path, on_bad: str) -> pd.DataFrame:
+def _without_faults(
+    table: pd.DataFrame, faults: dict[int, tuple[str, str]], place: Path, on_bad: str
+) -> pd.DataFrame:
     if not faults:
         return table
     named = "; ".join(f"row {row + 1}: {words}" for row, (_, words) in list(faults.items())[:NAMED])

@@ -1,12 +1,15 @@
-"""NIT SONG070 F001: Japanese children's songs, one singer; phones, notes and tempo from HTS full-context labels.
+"""NIT SONG070 F001: Japanese children's songs, one singer; phones, notes and tempo from HTS full-context
+labels.
 
-Source: Nagoya Institute of Technology, released by the HTS Working Group, http://hts.sp.nitech.ac.jp (CC BY 3.0). Layout: recordings
-``nitech_jp_song070_f001_SSS.wav`` and labels of the same stem, ``.lab``, anywhere below the folder.
+Source: Nagoya Institute of Technology, released by the HTS Working Group, http://hts.sp.nitech.ac.jp (CC BY
+3.0). Layout: recordings ``nitech_jp_song070_f001_SSS.wav`` and labels of the same stem, ``.lab``, anywhere
+below the folder.
 
-A label line is ``start end context``, times in 100 ns. In the context (Oura et al., "Recent development of the HMM-based singing voice
-synthesis system - Sinsy", SSW 2010) the phone stands between ``-`` and ``+``, and after ``/E:`` come the note's pitch, key, beat, tempo
-(``~100!``) and its place in bar and phrase, the same for all phones of a note and other for the next. A note therefore lasts from its
-first phone, its consonant, to the end of its last; ``xx`` is a rest.
+A label line is ``start end context``, times in 100 ns. In the context (Oura et al., "Recent development of
+the HMM-based singing voice synthesis system - Sinsy", SSW 2010) the phone stands between ``-`` and ``+``, and
+after ``/E:`` come the note's pitch, key, beat, tempo (``~100!``) and its place in bar and phrase, the same
+for all phones of a note and other for the next. A note therefore lasts from its first phone, its consonant,
+to the end of its last; ``xx`` is a rest.
 
 Contents: `clips`, `PAUSE`.
 """
@@ -37,30 +40,36 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` (the file's stem): path, singer ("f001"), song ("004"), seconds, tempo (beats per minute, that of
-        the first line), phones, starts, ends (lists, seconds; the pause is `PAUSE`), notes (tuple of (onset, offset, pitch)).
+    DataFrame sorted by ``clip_id`` (the file's stem): path, singer ("f001"), song ("004"), seconds, tempo
+    (beats per minute, that of
+        the first line), phones, starts, ends (lists, seconds; the pause is `PAUSE`), notes (tuple of (onset,
+        offset, pitch)).
 
     Raises
     ------
     MissingData : no such folder, or no recording with labels in it.
-    UserError : a name of another kind, a line that is no label, times that do not follow one another or end after the sound, a
-        recording that cannot be read.
+    UserError : a name of another kind, a line that is no label, times that do not follow one another or end
+        after the sound, a recording that cannot be read.
     """
     root = folder / "song070" if (folder / "song070").is_dir() else folder
     labels = {path.stem: path for path in root.rglob("nitech_jp_song070_*.lab")}
     found = sorted(path for path in root.rglob("nitech_jp_song070_*.wav") if path.stem in labels)
     if not found:
         raise MissingData(
-            f"SONG070 is not in {folder / 'song070'}: put nitech_jp_song070_f001_003.wav ... and their .lab (full-context labels) there; "
-            "published at http://hts.sp.nitech.ac.jp"
+            f"SONG070 is not in {folder / 'song070'}: put nitech_jp_song070_f001_003.wav ... and their .lab"
+            " (full-context labels) there; published at http://hts.sp.nitech.ac.jp"
         )
-    return pd.DataFrame([_row(path, labels[path.stem]) for path in found]).sort_values("clip_id", ignore_index=True)
+    return pd.DataFrame([_row(path, labels[path.stem]) for path in found]).sort_values(
+        "clip_id", ignore_index=True
+    )
 
 
 def _row(wav: Path, lab: Path) -> dict[str, object]:
     name = re.fullmatch(r"nitech_jp_song070_([a-z]\d+)_(\d+)", wav.stem)
     if name is None:
-        raise UserError(f"{wav}: the name must be nitech_jp_song070_SINGER_SONG, such as nitech_jp_song070_f001_004")
+        raise UserError(
+            f"{wav}: the name must be nitech_jp_song070_SINGER_SONG, such as nitech_jp_song070_f001_004"
+        )
     seconds = audio.info(wav).seconds
     phones: list[str] = []
     starts: list[float] = []
@@ -71,10 +80,16 @@ def _row(wav: Path, lab: Path) -> dict[str, object]:
         start, end, context = [*line.split(maxsplit=2), "", "", ""][:3]
         match = CONTEXT.match(context)
         if not (start.isdecimal() and end.isdecimal() and int(start) < int(end) and match):
-            raise UserError(f'{lab} line {number}: "{line[:40]}" must be start < end and a full context; take the file as published')
+            raise UserError(
+                f'{lab} line {number}: "{line[:40]}" must be start < end and a full context; take the file as'
+                " published"
+            )
         first, last = int(start) / TICKS_PER_SECOND, int(end) / TICKS_PER_SECOND
         if (ends and first != ends[-1]) or last > seconds + 0.001:  # the labels are of the nearest 5 ms
-            raise UserError(f"{lab} line {number}: {first} to {last} s must follow the line before and end with the sound, {seconds:.3f} s")
+            raise UserError(
+                f"{lab} line {number}: {first} to {last} s must follow the line before and end with the"
+                f" sound, {seconds:.3f} s"
+            )
         phones.append(match["phone"])
         starts.append(first)
         ends.append(last)
@@ -86,8 +101,20 @@ def _row(wav: Path, lab: Path) -> dict[str, object]:
             else:
                 notes.append((first, last, pitch))
         sung = match["note"]
-    row: dict[str, object] = {"clip_id": wav.stem, "path": str(wav.absolute()), "singer": name[1], "song": name[2], "seconds": seconds}
-    return row | {"tempo": tempo, "phones": phones, "starts": starts, "ends": ends, "notes": scores.monophonic(lab, notes)}
+    row: dict[str, object] = {
+        "clip_id": wav.stem,
+        "path": str(wav.absolute()),
+        "singer": name[1],
+        "song": name[2],
+        "seconds": seconds,
+    }
+    return row | {
+        "tempo": tempo,
+        "phones": phones,
+        "starts": starts,
+        "ends": ends,
+        "notes": scores.monophonic(lab, notes),
+    }
 
 
 def _pitch(text: str, place: str) -> int:

@@ -1,15 +1,18 @@
-"""TIMIT: read American English, phones and words with hand-set times; the full corpus or the sample that NLTK distributes.
+"""TIMIT: read American English, phones and words with hand-set times; the full corpus or the sample that NLTK
+distributes.
 
-Source: Garofolo et al., "DARPA TIMIT acoustic-phonetic continuous speech corpus", 1993 (https://catalog.ldc.upenn.edu/LDC93S1). Layouts:
-``TRAIN|TEST/DRn/SPEAKER/SENTENCE.{WAV,PHN,WRD,TXT}``, and lower case ``drN-speaker/sentence.{wav,phn,wrd,txt}`` (the sample, 120
-utterances). Times in the label files are samples. Recordings are RIFF or uncompressed NIST SPHERE.
+Source: Garofolo et al., "DARPA TIMIT acoustic-phonetic continuous speech corpus", 1993
+(https://catalog.ldc.upenn.edu/LDC93S1). Layouts: ``TRAIN|TEST/DRn/SPEAKER/SENTENCE.{WAV,PHN,WRD,TXT}``, and
+lower case ``drN-speaker/sentence.{wav,phn,wrd,txt}`` (the sample, 120 utterances). Times in the label files
+are samples. Recordings are RIFF or uncompressed NIST SPHERE.
 
-The 61 symbols become 39 as in Lee and Hon, "Speaker-independent phone recognition using hidden Markov models", 1989 (`FOLDED`): closures,
-pauses and the begin and end markers are silence, `sil`; a glottal stop `q` is no phone of its own: its time goes to the segment before
-it. Silences in a row become one, and the last one lasts to the end of the sound. Other equal phones in a row stay two.
+The 61 symbols become 39 as in Lee and Hon, "Speaker-independent phone recognition using hidden Markov
+models", 1989 (`FOLDED`): closures, pauses and the begin and end markers are silence, `sil`; a glottal stop
+`q` is no phone of its own: its time goes to the segment before it. Silences in a row become one, and the last
+one lasts to the end of the sound. Other equal phones in a row stay two.
 
-`sa1` and `sa2` are read by every speaker: with ``groups = ["speaker", "sentence"]`` they tie all speakers together, so a split that
-keeps them is refused; ``sa_sentences = "drop"``, as is usual, leaves them out.
+`sa1` and `sa2` are read by every speaker: with ``groups = ["speaker", "sentence"]`` they tie all speakers
+together, so a split that keeps them is refused; ``sa_sentences = "drop"``, as is usual, leaves them out.
 
 Contents: `clips`, `FOLDED`, `PHONES`, `SILENCE`.
 """
@@ -28,19 +31,22 @@ from audiomtl.settings.clips import DataSet
 class Settings(DataSet):
     """``[data]`` of the data set."""
 
-    sa_sentences: Literal["drop", "keep"] = Field(description="What becomes of the sentences sa1 and sa2, which every speaker reads.")
+    sa_sentences: Literal["drop", "keep"] = Field(
+        description="What becomes of the sentences sa1 and sa2, which every speaker reads."
+    )
 
 
 SILENCE = "sil"
 GLOTTAL_STOP = "q"
 # fmt: off
 FOLDED = {
-    "ao": "aa", "ax": "ah", "ax-h": "ah", "axr": "er", "hv": "hh", "ix": "ih", "el": "l", "em": "m", "en": "n", "nx": "n", "eng": "ng",
-    "zh": "sh", "ux": "uw",
+    "ao": "aa", "ax": "ah", "ax-h": "ah", "axr": "er", "hv": "hh", "ix": "ih", "el": "l", "em": "m",
+    "en": "n", "nx": "n", "eng": "ng", "zh": "sh", "ux": "uw",
 } | dict.fromkeys(("pcl", "tcl", "kcl", "bcl", "dcl", "gcl", "h#", "pau", "epi"), SILENCE)
 PHONES = (  # the 39
-    "aa", "ae", "ah", "aw", "ay", "b", "ch", "d", "dh", "dx", "eh", "er", "ey", "f", "g", "hh", "ih", "iy", "jh", "k", "l", "m", "n", "ng",
-    "ow", "oy", "p", "r", "s", "sh", SILENCE, "t", "th", "uh", "uw", "v", "w", "y", "z",
+    "aa", "ae", "ah", "aw", "ay", "b", "ch", "d", "dh", "dx", "eh", "er", "ey", "f", "g", "hh", "ih", "iy",
+    "jh", "k", "l", "m", "n", "ng", "ow", "oy", "p", "r", "s", "sh", SILENCE, "t", "th", "uh", "uw", "v", "w",
+    "y", "z",
 )
 # fmt: on
 SPHERE_HEADER = 1024  # bytes
@@ -56,21 +62,23 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` ("dr1-fvmh0-sx206"): path, speaker ("fvmh0"), sex ("f", "m"), dialect ("dr1"), part ("train", "test",
-        or "sample"), sentence ("sx206"), text, seconds, phones, starts, ends, words, word_starts, word_ends (lists, seconds).
-        ``attrs["left_out"]`` counts the `sa` sentences that were dropped.
+    DataFrame sorted by ``clip_id`` ("dr1-fvmh0-sx206"): path, speaker ("fvmh0"), sex ("f", "m"), dialect
+    ("dr1"), part ("train", "test",
+        or "sample"), sentence ("sx206"), text, seconds, phones, starts, ends, words, word_starts, word_ends
+        (lists, seconds). ``attrs["left_out"]`` counts the `sa` sentences that were dropped.
 
     Raises
     ------
     MissingData : no such folder, or no recordings in it.
-    UserError : a label file that is missing or has a line that is none, an unknown symbol, times that do not follow one another or end
-        after the sound; a recording that is compressed or cannot be read.
+    UserError : a label file that is missing or has a line that is none, an unknown symbol, times that do not
+        follow one another or end after the sound; a recording that is compressed or cannot be read.
     """
     found = _recordings(folder)
     if not found:
         raise MissingData(
-            f"TIMIT is not in {folder / 'timit'}: put TRAIN/ and TEST/ (DR1/FCJF0/SA1.WAV ...) there, published at "
-            "https://catalog.ldc.upenn.edu/LDC93S1, or the sample (dr1-fvmh0/sa1.wav ...), NLTK's package timit"
+            f"TIMIT is not in {folder / 'timit'}: put TRAIN/ and TEST/ (DR1/FCJF0/SA1.WAV ...) there,"
+            " published at https://catalog.ldc.upenn.edu/LDC93S1, or the sample (dr1-fvmh0/sa1.wav ...),"
+            " NLTK's package timit"
         )
     kept = [one for one in found if data.sa_sentences == "keep" or not one.stem.lower().startswith("sa")]
     table = pd.DataFrame([_row(wav) for wav in kept]).sort_values("clip_id", ignore_index=True)
@@ -94,9 +102,21 @@ def _row(wav: Path) -> dict[str, object]:
     heard = audio.info(wav)
     phones, starts, ends = _phones(_labels(wav, "PHN"), heard, wav)
     words = _labels(wav, "WRD")
-    row: dict[str, object] = {"clip_id": f"{dialect}-{speaker}-{wav.stem}".lower(), "path": str(wav.absolute())}
-    row |= {"speaker": speaker.lower(), "sex": speaker[0].lower(), "dialect": dialect.lower(), "part": part, "sentence": wav.stem.lower()}
-    row |= {"text": " ".join(" ".join(label for *_, label in _labels(wav, "TXT")).split()), "seconds": heard.seconds}
+    row: dict[str, object] = {
+        "clip_id": f"{dialect}-{speaker}-{wav.stem}".lower(),
+        "path": str(wav.absolute()),
+    }
+    row |= {
+        "speaker": speaker.lower(),
+        "sex": speaker[0].lower(),
+        "dialect": dialect.lower(),
+        "part": part,
+        "sentence": wav.stem.lower(),
+    }
+    row |= {
+        "text": " ".join(" ".join(label for *_, label in _labels(wav, "TXT")).split()),
+        "seconds": heard.seconds,
+    }
     row |= {"phones": phones, "starts": starts, "ends": ends, "words": [word for *_, word in words]}
     return row | {
         "word_starts": [first / heard.sample_rate for first, *_ in words],
@@ -109,9 +129,19 @@ def _refuse_compressed(wav: Path) -> None:
     with wav.open("rb") as file:
         header = file.read(SPHERE_HEADER)
     if header.startswith(b"NIST_1A"):
-        coding = next((line.split()[-1] for line in header.decode("latin-1").splitlines() if line.startswith("sample_coding")), "pcm")
+        coding = next(
+            (
+                line.split()[-1]
+                for line in header.decode("latin-1").splitlines()
+                if line.startswith("sample_coding")
+            ),
+            "pcm",
+        )
         if coding != "pcm":
-            raise UserError(f"{wav}: NIST SPHERE with sample_coding {coding}, but pcm is needed; uncompress it: w_decode -o pcm IN OUT")
+            raise UserError(
+                f"{wav}: NIST SPHERE with sample_coding {coding}, but pcm is needed; uncompress it: w_decode"
+                " -o pcm IN OUT"
+            )
 
 
 def _labels(wav: Path, kind: str) -> list[tuple[int, int, str]]:
@@ -125,12 +155,17 @@ def _labels(wav: Path, kind: str) -> list[tuple[int, int, str]]:
         if not line.strip():
             continue
         if not (first.isdecimal() and last.isdecimal() and label and int(first) < int(last)):
-            raise UserError(f'{path} line {number}: "{line}" must be first sample < last sample and a label; take the file as published')
+            raise UserError(
+                f'{path} line {number}: "{line}" must be first sample < last sample and a label; take the'
+                " file as published"
+            )
         lines.append((int(first), int(last), label.strip()))
     return lines
 
 
-def _phones(labels: list[tuple[int, int, str]], heard: audio.Info, wav: Path) -> tuple[list[str], list[float], list[float]]:
+def _phones(
+    labels: list[tuple[int, int, str]], heard: audio.Info, wav: Path
+) -> tuple[list[str], list[float], list[float]]:
     """Folded phones with starts and ends in seconds."""
     phones: list[str] = []
     starts: list[float] = []
@@ -139,10 +174,14 @@ def _phones(labels: list[tuple[int, int, str]], heard: audio.Info, wav: Path) ->
     for number, (first, last, raw) in enumerate(labels, 1):
         phone = FOLDED.get(raw, raw)
         if phone not in PHONES and phone != GLOTTAL_STOP:
-            raise UserError(f'{wav.with_suffix("")}, phone {number}: "{raw}" is none of TIMIT\'s 61 symbols; take the file as published')
+            raise UserError(
+                f'{wav.with_suffix("")}, phone {number}: "{raw}" is none of TIMIT\'s 61 symbols; take the'
+                " file as published"
+            )
         if first < before or first >= heard.seconds * heard.sample_rate:
             raise UserError(
-                f"{wav.with_suffix('')}, phone {number}: starts at {first}, but must follow {before} and begin before the sound ends"
+                f"{wav.with_suffix('')}, phone {number}: starts at {first}, but must follow {before} and"
+                " begin before the sound ends"
             )
         before = last
         if phones and (phone == GLOTTAL_STOP or phone == phones[-1] == SILENCE):

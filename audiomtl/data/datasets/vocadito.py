@@ -1,8 +1,10 @@
-"""vocadito: 40 short excerpts of solo singing by 29 singers in 7 languages; f0, notes by two annotators, lyrics.
+"""vocadito: 40 short excerpts of solo singing by 29 singers in 7 languages; f0, notes by two annotators,
+lyrics.
 
-Source: Bittner, Pasalo, Bosch, Meseguer-Brocal and Rubinstein, "vocadito: A dataset of solo vocals with f0, note, and lyric annotations",
-2021; https://doi.org/10.5281/zenodo.5578807 (CC BY 4.0). Layout as published: ``Audio/vocadito_N.wav``, ``Annotations/F0/*_f0.csv``
-(seconds, Hz; 0 where nothing is sung), ``Annotations/Notes/*_notesA1.csv`` and ``A2`` (onset, Hz, duration), ``Annotations/Lyrics/*.txt``,
+Source: Bittner, Pasalo, Bosch, Meseguer-Brocal and Rubinstein, "vocadito: A dataset of solo vocals with f0,
+note, and lyric annotations", 2021; https://doi.org/10.5281/zenodo.5578807 (CC BY 4.0). Layout as published:
+``Audio/vocadito_N.wav``, ``Annotations/F0/*_f0.csv`` (seconds, Hz; 0 where nothing is sung),
+``Annotations/Notes/*_notesA1.csv`` and ``A2`` (onset, Hz, duration), ``Annotations/Lyrics/*.txt``,
 ``vocadito_metadata.csv``.
 
 Contents: `clips`.
@@ -36,20 +38,25 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` ("vocadito_1"): path, singer ("S1"), language, seconds, text (the lyrics, in one line), notes (tuple of
-        (onset, offset, pitch), each pitch the nearest key), f0_times, f0_hz (lists; 0 Hz where nothing is sung). Excerpts of the list
-        whose recording is absent are left out and counted in ``attrs["left_out"]``.
+    DataFrame sorted by ``clip_id`` ("vocadito_1"): path, singer ("S1"), language, seconds, text (the lyrics,
+    in one line), notes (tuple of
+        (onset, offset, pitch), each pitch the nearest key), f0_times, f0_hz (lists; 0 Hz where nothing is
+        sung). Excerpts of the list whose recording is absent are left out and counted in
+        ``attrs["left_out"]``.
 
     Raises
     ------
     MissingData : no such folder, or none of its recordings.
-    UserError : an annotation that is missing or no table of numbers, notes that overlap, a recording that cannot be read.
+    UserError : an annotation that is missing or no table of numbers, notes that overlap, a recording that
+        cannot be read.
     """
-    root = next((one for one in (folder / "vocadito", folder) if (one / "vocadito_metadata.csv").is_file()), None)
+    root = next(
+        (one for one in (folder / "vocadito", folder) if (one / "vocadito_metadata.csv").is_file()), None
+    )
     if root is None:
         raise MissingData(
-            f"vocadito is not in {folder / 'vocadito'}: put vocadito_metadata.csv, Audio/ and Annotations/ there; "
-            "published at https://doi.org/10.5281/zenodo.5578807"
+            f"vocadito is not in {folder / 'vocadito'}: put vocadito_metadata.csv, Audio/ and Annotations/"
+            " there; published at https://doi.org/10.5281/zenodo.5578807"
         )
     listed = pd.read_csv(root / "vocadito_metadata.csv", dtype=str)
     rows = []
@@ -61,16 +68,35 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         notes_file = root / "Annotations" / "Notes" / f"{stem}_notes{data.annotator}.csv"
         notes, f0 = _numbers(notes_file, 3), _numbers(root / "Annotations" / "F0" / f"{stem}_f0.csv", 2)
         if (notes[:, 1] <= 0).any():
-            raise UserError(f"{notes_file}: a note has {notes[:, 1].min()} Hz, but a frequency must be above 0; take the file as published")
+            raise UserError(
+                f"{notes_file}: a note has {notes[:, 1].min()} Hz, but a frequency must be above 0; take the"
+                " file as published"
+            )
         pitches = np.rint(69 + 12 * np.log2(notes[:, 1] / 440)).astype(int)
         voice = scores.monophonic(
-            notes_file, ((on, on + lasts, pitch) for (on, _, lasts), pitch in zip(notes.tolist(), pitches.tolist(), strict=True))
+            notes_file,
+            (
+                (on, on + lasts, pitch)
+                for (on, _, lasts), pitch in zip(notes.tolist(), pitches.tolist(), strict=True)
+            ),
         )
-        row: dict[str, object] = {"clip_id": stem, "path": str(path.absolute()), "singer": excerpt.singer_id, "language": excerpt.language}
-        row |= {"seconds": audio.info(path).seconds, "text": _text(root / "Annotations" / "Lyrics" / f"{stem}_lyrics.txt"), "notes": voice}
+        row: dict[str, object] = {
+            "clip_id": stem,
+            "path": str(path.absolute()),
+            "singer": excerpt.singer_id,
+            "language": excerpt.language,
+        }
+        row |= {
+            "seconds": audio.info(path).seconds,
+            "text": _text(root / "Annotations" / "Lyrics" / f"{stem}_lyrics.txt"),
+            "notes": voice,
+        }
         rows.append(row | {"f0_times": f0[:, 0].tolist(), "f0_hz": f0[:, 1].tolist()})
     if not rows:
-        raise MissingData(f"vocadito: {root / 'Audio'} has none of the {len(listed)} recordings that vocadito_metadata.csv lists")
+        raise MissingData(
+            f"vocadito: {root / 'Audio'} has none of the {len(listed)} recordings that vocadito_metadata.csv"
+            " lists"
+        )
     table = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
     table.attrs["left_out"] = {"missing": len(listed) - len(rows)} if len(rows) < len(listed) else {}
     return table
@@ -82,9 +108,14 @@ def _numbers(path: Path, columns: int) -> np.ndarray:  # (rows, columns)
     try:
         found = pd.read_csv(path, header=None).to_numpy(np.float64)
     except (ValueError, UnicodeDecodeError) as error:  # pandas' errors of parsing are ValueErrors
-        raise UserError(f"{path}: cannot be read as a table of numbers ({' '.join(str(error).split())[:100]})") from None
+        raise UserError(
+            f"{path}: cannot be read as a table of numbers ({' '.join(str(error).split())[:100]})"
+        ) from None
     if found.shape[1] != columns or not np.isfinite(found).all():
-        raise UserError(f"{path}: must have {columns} columns of finite numbers, but has {found.shape[1]}; take the file as published")
+        raise UserError(
+            f"{path}: must have {columns} columns of finite numbers, but has {found.shape[1]}; take the file"
+            " as published"
+        )
     return found
 
 

@@ -1,11 +1,12 @@
 """Input scaling: stored frames (n_frames, n_bands) to what a network reads.
 
-Conventions: `fit` sees the train clips only. It is called with the train side and with nothing else, and the scaler it returns is
-saved with the model, so that validation, test and later sounds are scaled by train's numbers. Clip-wise kinds have nothing to fit:
-they look at the one clip they scale.
+Conventions: `fit` sees the train clips only. It is called with the train side and with nothing else, and the
+scaler it returns is saved with the model, so that validation, test and later sounds are scaled by train's
+numbers. Clip-wise kinds have nothing to fit: they look at the one clip they scale.
 
-One file for each kind, found by its name, with a function ``scaled(values, scaler)``: (n_frames, n_bands) float32, which it may change, to
-the same. ``OF_TRAIN = "all"`` (one mean and deviation) or ``"bands"`` (one for each band) says what the train side is asked for.
+One file for each kind, found by its name, with a function ``scaled(values, scaler)``: (n_frames, n_bands)
+float32, which it may change, to the same. ``OF_TRAIN = "all"`` (one mean and deviation) or ``"bands"`` (one
+for each band) says what the train side is asked for.
 
 What does not vary (a silent clip; a band that is constant in train) has no scale: it becomes zero, never NaN.
 
@@ -28,7 +29,9 @@ CONSTANT = 1e-6  # a spread below this share of the values is float32 rounding, 
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """A fitted scaling: arrays of shape (1,) for standard_train, (n_bands,) for per_band_train, (0,) for all others; float64."""
+    """A fitted scaling: arrays of shape (1,) for standard_train, (n_bands,) for per_band_train, (0,) for
+    all others; float64.
+    """
 
     kind: str
     mean: np.ndarray
@@ -52,8 +55,8 @@ def fit(frames: Iterable[np.ndarray], kind: str) -> Scaler:
 
     Notes
     -----
-    Means and squared deviations are accumulated clip by clip in float64 (Chan, Golub and LeVeque, 1979), which loses nothing
-    where a sum of squares would, with means far from zero.
+    Means and squared deviations are accumulated clip by clip in float64 (Chan, Golub and LeVeque, 1979),
+    which loses nothing where a sum of squares would, with means far from zero.
     """
     of_train = getattr(kind_of(kind), "OF_TRAIN", "")
     if not of_train:
@@ -67,17 +70,24 @@ def fit(frames: Iterable[np.ndarray], kind: str) -> Scaler:
             mean, squares = np.zeros(values.shape[1]), np.zeros(values.shape[1])
         elif values.shape[1] != len(mean):
             raise UserError(
-                f"train clip {number} has {values.shape[1]} bands, those before it have {len(mean)}; all need the same features"
+                f"train clip {number} has {values.shape[1]} bands, those before it have {len(mean)}; all need"
+                " the same features"
             )
         if not np.isfinite(values).all():
             raise UserError(f"train clip {number} has features that are not finite; look at its sound")
         clip_mean = values.mean(axis=0)
         total = count + len(values)
-        squares = squares + np.square(values - clip_mean).sum(axis=0) + np.square(clip_mean - mean) * (count * len(values) / total)
+        squares = (
+            squares
+            + np.square(values - clip_mean).sum(axis=0)
+            + np.square(clip_mean - mean) * (count * len(values) / total)
+        )
         mean = mean + (clip_mean - mean) * (len(values) / total)
         count = total
     if count == 0:
-        raise UserError(f"features.scaling = {kind} needs at least one train clip, but the train side is empty")
+        raise UserError(
+            f"features.scaling = {kind} needs at least one train clip, but the train side is empty"
+        )
     return _frozen(kind, mean, np.sqrt(squares / count))
 
 
@@ -110,7 +120,10 @@ def apply(frames: np.ndarray, scaler: Scaler) -> np.ndarray:  # (n_frames, n_ban
 def standardised(values: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Values less a mean, over a deviation, both (1,) or (n_bands,); what does not vary becomes 0."""
     if len(mean) not in (1, values.shape[1]):
-        raise UserError(f"the scaler was fitted on {len(mean)} bands, but the features have {values.shape[1]}; they need the same settings")
+        raise UserError(
+            f"the scaler was fitted on {len(mean)} bands, but the features have {values.shape[1]}; they need"
+            " the same settings"
+        )
     varies = deviation > CONSTANT * np.abs(mean)  # (1,) or (bands,)
     values -= mean.astype(np.float32)
     values *= np.where(varies, 1 / np.where(varies, deviation, 1), 0).astype(np.float32)
@@ -126,7 +139,9 @@ def kind_of(name: str) -> ModuleType:
 
 def to_json(scaler: Scaler) -> str:
     """The scaler as one line of text; `from_json` gives back the same numbers to the last bit."""
-    return json.dumps({"kind": scaler.kind, "mean": scaler.mean.tolist(), "deviation": scaler.deviation.tolist()})
+    return json.dumps(
+        {"kind": scaler.kind, "mean": scaler.mean.tolist(), "deviation": scaler.deviation.tolist()}
+    )
 
 
 def from_json(text: str) -> Scaler:
@@ -139,12 +154,23 @@ def from_json(text: str) -> Scaler:
     """
     try:
         fields = json.loads(text)
-        kind, mean, deviation = fields["kind"], np.array(fields["mean"], dtype=np.float64), np.array(fields["deviation"], dtype=np.float64)
+        kind, mean, deviation = (
+            fields["kind"],
+            np.array(fields["mean"], dtype=np.float64),
+            np.array(fields["deviation"], dtype=np.float64),
+        )
         fitted = kind in named.names(__name__) and hasattr(kind_of(kind), "OF_TRAIN")
-        if kind not in named.names(__name__) or mean.ndim != 1 or mean.shape != deviation.shape or fitted != bool(mean.size):
+        if (
+            kind not in named.names(__name__)
+            or mean.ndim != 1
+            or mean.shape != deviation.shape
+            or fitted != bool(mean.size)
+        ):
             raise ValueError(f"kind {kind} with {mean.shape} means and {deviation.shape} deviations")
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"this is no saved scaler ({error}); train again or take the file that was saved with the model") from error
+        raise UserError(
+            f"this is no saved scaler ({error}); train again or take the file that was saved with the model"
+        ) from error
     return _frozen(kind, mean, deviation)
 
 

@@ -6,5 +6,8 @@ from audiomtl.data.scaling import Scaler, standardised
 
 
 def scaled(values: np.ndarray, scaler: Scaler) -> np.ndarray:
-    mean, deviation = np.atleast_1d(values.mean(dtype=np.float64)), np.atleast_1d(values.std(dtype=np.float64))
+    mean, deviation = (
+        np.atleast_1d(values.mean(dtype=np.float64)),
+        np.atleast_1d(values.std(dtype=np.float64)),
+    )
     return standardised(values, mean, deviation)

@@ -1,7 +1,9 @@
-"""Baselines: scikit-learn on statistics of a clip's features, under the settings, protocols and records of all other families.
+"""Baselines: scikit-learn on statistics of a clip's features, under the settings, protocols and records of
+all other families.
 
-Conventions: a clip is one row of numbers: of every feature (and of the zero-crossing rate) its mean, deviation ... over the clip's frames.
-Rows are standardised by train's means and deviations. Classes are the sorted labels of the train side.
+Conventions: a clip is one row of numbers: of every feature (and of the zero-crossing rate) its mean,
+deviation ... over the clip's frames. Rows are standardised by train's means and deviations. Classes are the
+sorted labels of the train side.
 
 Contents: the functions of `contract.Family`.
 """
@@ -26,7 +28,13 @@ from audiomtl.nn.classifiers import class_probabilities, fit_classifier
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
 from audiomtl.nn.softmax import SMALLEST
 
-OF: dict[str, Callable[..., Any]] = {"mean": np.mean, "deviation": np.std, "minimum": np.min, "maximum": np.max, "median": np.median}
+OF: dict[str, Callable[..., Any]] = {
+    "mean": np.mean,
+    "deviation": np.std,
+    "minimum": np.min,
+    "maximum": np.max,
+    "median": np.median,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +48,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Known:
-    """What the train side says. A fitted classifier knows what it was fitted on, from which `load` fits it again."""
+    """What the train side says.
+
+    A fitted classifier knows what it was fitted on, from which `load` fits it again.
+    """
 
     classes: tuple[str, ...]
     rows: np.ndarray  # (clips, n_numbers)
@@ -58,8 +69,13 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
-    frames = FeatureStore(catalog.cache_folder() / "features").features(list(table["path"]), settings.features)
-    rows = {clip: _row(one, path, settings) for clip, one, path in zip(table["clip_id"], frames, table["path"], strict=True)}
+    frames = FeatureStore(catalog.cache_folder() / "features").features(
+        list(table["path"]), settings.features
+    )
+    rows = {
+        clip: _row(one, path, settings)
+        for clip, one, path in zip(table["clip_id"], frames, table["path"], strict=True)
+    }
     examples = {
         side: [
             Example(clip, rows[clip], classes.index(str(label)))
@@ -69,7 +85,10 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     }
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
-    rows_of_train, truth = np.stack([one.row for one in examples["train"]]), np.array([one.label for one in examples["train"]])
+    rows_of_train, truth = (
+        np.stack([one.row for one in examples["train"]]),
+        np.array([one.label for one in examples["train"]]),
+    )
     return Prepared(sides, examples, Known(classes, rows_of_train, truth, seed), facts)
 
 
@@ -92,7 +111,9 @@ def _zero_crossings(y: np.ndarray, settings: Settings) -> np.ndarray:  # (frames
     return ((changes[first + size - 1] - changes[first]) / (size - 1))[:, None]
 
 
-def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
+def train(
+    settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
+) -> Fitted:
     """Fit one classifier: one epoch, if anybody asks."""
     began = time.monotonic()
     fitted = _fitted(settings, replace(prepared.known, seed=seed))
@@ -106,7 +127,9 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 def _fitted(settings: Settings, known: Known) -> Fitted:
     """Its parameters are the numbers that a clip is described by."""
     pipeline = fit_classifier(settings.classifier, known.rows, known.truth, known.seed)
-    return Fitted(pipeline, settings, known, lambda rows: class_probabilities(pipeline, rows), known.rows.shape[1])
+    return Fitted(
+        pipeline, settings, known, lambda rows: class_probabilities(pipeline, rows), known.rows.shape[1]
+    )
 
 
 def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
@@ -119,11 +142,17 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     shares, truth = np.stack([shares for _, shares in found]), np.array([one.label for one, _ in found])
     predicted = shares.argmax(axis=1)
     loss = -float(np.mean(np.log(shares[np.arange(len(truth)), truth] + SMALLEST)))
-    return {"loss": loss, "accuracy": labels.accuracy(truth, predicted), "balanced_accuracy": labels.balanced_accuracy(truth, predicted)}
+    return {
+        "loss": loss,
+        "accuracy": labels.accuracy(truth, predicted),
+        "balanced_accuracy": labels.balanced_accuracy(truth, predicted),
+    }
 
 
 def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
-    """One row per clip: clip_id, truth, predicted, margin (best less second-best probability), probability_CLASS."""
+    """One row per clip: clip_id, truth, predicted, margin (best less second-best probability),
+    probability_CLASS.
+    """
     classes, rows = fitted.known.classes, []
     for one, shares in found:
         row = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[shares.argmax()]}
@@ -134,7 +163,11 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``confusion.png`` into ``folder``."""
     table = predict(fitted, found)
-    draw.confusion(labels.confusion(list(table["truth"]), list(table["predicted"])), folder / "confusion.png", edits=False)
+    draw.confusion(
+        labels.confusion(list(table["truth"]), list(table["predicted"])),
+        folder / "confusion.png",
+        edits=False,
+    )
 
 
 def produces(settings: Settings) -> tuple[str, ...]:
@@ -142,7 +175,10 @@ def produces(settings: Settings) -> tuple[str, ...]:
 
 
 def save(fitted: Fitted, folder: Path) -> None:
-    """Write ``train.npz`` (rows and labels of train) and ``use.json``: no pickle; `load` fits again, to the same numbers."""
+    """Write ``train.npz`` (rows and labels of train) and ``use.json``: no pickle.
+
+    `load` fits again, to the same numbers.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / "train.npz", rows=fitted.known.rows, truth=fitted.known.truth)
     use = {"classes": fitted.known.classes, "seed": fitted.known.seed}

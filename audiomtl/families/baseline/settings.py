@@ -13,11 +13,17 @@ from audiomtl.settings.table import Table
 class Statistics(Table):
     """What one clip becomes: a row of numbers."""
 
-    of: Annotated[tuple[Literal["mean", "deviation", "minimum", "maximum", "median"], ...], Strict(False), Field(min_length=1)] = Field(
-        description="Statistics of each feature over the frames of a clip."
+    of: Annotated[
+        tuple[Literal["mean", "deviation", "minimum", "maximum", "median"], ...],
+        Strict(False),
+        Field(min_length=1),
+    ] = Field(description="Statistics of each feature over the frames of a clip.")
+    deltas: bool = Field(
+        description="Whether to add the same statistics of the differences between neighbouring frames."
     )
-    deltas: bool = Field(description="Whether to add the same statistics of the differences between neighbouring frames.")
-    zero_crossings: bool = Field(description="Whether to add mean and standard deviation of the frames' zero-crossing rate.")
+    zero_crossings: bool = Field(
+        description="Whether to add mean and standard deviation of the frames' zero-crossing rate."
+    )
 
 
 class Settings(LabelledExperiment):
@@ -30,7 +36,10 @@ class Settings(LabelledExperiment):
     @model_validator(mode="after")
     def _whole_clips(self) -> Self:
         if self.protocol.leaky:
-            raise ValueError("protocol.leaky deals windows to the sides, but a baseline has whole clips only: set it to false")
+            raise ValueError(
+                "protocol.leaky deals windows to the sides, but a baseline has whole clips only: set it to"
+                " false"
+            )
         return self
 
 

@@ -1,16 +1,20 @@
-"""Connectionist temporal classification: the loss with lengths, the audit of its targets, and greedy decoding.
+"""Connectionist temporal classification: the loss with lengths, the audit of its targets, and greedy
+decoding.
 
-Conventions: class 0 is the blank, as everywhere in Keras 3; the classes 1..n are symbols. Batches are (batch, frames, classes) and
-(batch, labels), padded at the end with anything; ``frame_lengths`` and ``label_lengths`` (batch,) count what is valid, and nothing
-behind them has any influence. Losses are negative log likelihoods in nats, one per item, not divided by any length.
+Conventions: class 0 is the blank, as everywhere in Keras 3; the classes 1..n are symbols. Batches are (batch,
+frames, classes) and (batch, labels), padded at the end with anything; ``frame_lengths`` and ``label_lengths``
+(batch,) count what is valid, and nothing behind them has any influence. Losses are negative log likelihoods
+in nats, one per item, not divided by any length.
 
-The loss runs TensorFlow's classic CPU kernel, about ten times cheaper than the dense op that ``keras.losses.CTC`` runs
-(``benchmarks/ctc_loss.py``). That kernel takes the logarithm of float32 probabilities: where one of them underflows it loses paths,
-and then gives infinity or, worse, a finite value that is too large (logits of scale 30: 1237 for 1197). Such items, and empty labels,
-which it refuses, are computed by `_exact` instead. The dense op is no help there: it stands for "impossible" by -707, and so is wrong
-in its own way for logits of scale 200, and gives about 710 for labels that do not fit into the frames.
+The loss runs TensorFlow's classic CPU kernel, about ten times cheaper than the dense op that
+``keras.losses.CTC`` runs (``benchmarks/ctc_loss.py``). That kernel takes the logarithm of float32
+probabilities: where one of them underflows it loses paths, and then gives infinity or, worse, a finite value
+that is too large (logits of scale 30: 1237 for 1197). Such items, and empty labels, which it refuses, are
+computed by `_exact` instead. The dense op is no help there: it stands for "impossible" by -707, and so is
+wrong in its own way for logits of scale 200, and gives about 710 for labels that do not fit into the frames.
 
-Contents: `ctc_loss`, `frames_loss` (TensorFlow); `frames_needed`, `feasible`, `collapse`, `greedy_decode`, `blank_share` (NumPy).
+Contents: `ctc_loss`, `frames_loss` (TensorFlow); `frames_needed`, `feasible`, `collapse`, `greedy_decode`,
+`blank_share` (NumPy).
 """
 
 from collections.abc import Sequence
@@ -19,15 +23,18 @@ import numpy as np
 import tensorflow as tf
 
 BLANK = 0
-LOWEST_LOG_PROBABILITY = -80.0  # exp(-80) = 1.8e-35; below 1.2e-38 = exp(-87.3) float32 loses digits, then everything
+LOWEST_LOG_PROBABILITY = (
+    -80.0
+)  # exp(-80) = 1.8e-35; below 1.2e-38 = exp(-87.3) float32 loses digits, then everything
 
 
 def ctc_loss(logits, frame_lengths, labels, label_lengths):
-    """Negative log likelihood of each label sequence, summed over all its alignments (Graves et al., 2006, equations 5-8 and 14-16).
+    """Negative log likelihood of each label sequence, summed over all its alignments (Graves et al., 2006,
+    equations 5-8 and 14-16).
 
-    Differentiable once, with respect to ``logits``; usable in a ``tf.function`` with unknown dimensions, under
-    ``tf.config.experimental.enable_op_determinism``, but not under XLA, which has no such kernel. Padding gets a gradient of exactly zero.
-    NaN among the valid logits gives a NaN loss.
+    Differentiable once, with respect to ``logits``; usable in a ``tf.function`` with unknown dimensions,
+    under ``tf.config.experimental.enable_op_determinism``, but not under XLA, which has no such kernel.
+    Padding gets a gradient of exactly zero. NaN among the valid logits gives a NaN loss.
 
     Parameters
     ----------
@@ -47,15 +54,18 @@ def ctc_loss(logits, frame_lengths, labels, label_lengths):
     Raises
     ------
     tf.errors.InvalidArgumentError
-        Naming the positions in the batch: a length outside its padded dimension, a label outside 1..classes - 1, or labels that need
-        more frames than there are (`frames_needed`). There is no alignment then, and no finite loss.
+        Naming the positions in the batch: a length outside its padded dimension, a label outside 1..classes -
+        1, or labels that need more frames than there are (`frames_needed`). There is no alignment then, and
+        no finite loss.
     """
     logits = tf.cast(logits, tf.float32)
     labels = tf.cast(labels, tf.int32)
     frame_lengths, label_lengths = tf.cast(frame_lengths, tf.int32), tf.cast(label_lengths, tf.int32)
     with tf.control_dependencies(_checks(logits, frame_lengths, labels, label_lengths)):
         labels = tf.where(tf.sequence_mask(label_lengths, tf.shape(labels)[1]), labels, BLANK)
-        labels = tf.pad(labels, [[0, 0], [0, 1]])  # never without a column; classes 0 behind the lengths from here on
+        labels = tf.pad(
+            labels, [[0, 0], [0, 1]]
+        )  # never without a column; classes 0 behind the lengths from here on
     return _loss(logits, frame_lengths, labels, label_lengths)
 
 
@@ -63,16 +73,26 @@ def _checks(logits, frame_lengths, labels, label_lengths) -> list:
     """Assertions on the batch (None each in eager mode, where they have already run)."""
     frames, classes, columns = tf.shape(logits)[1], tf.shape(logits)[2], tf.shape(labels)[1]
     valid = tf.sequence_mask(label_lengths, columns)  # (batch, labels)
-    repeats = tf.reduce_sum(tf.cast(valid[:, 1:] & (labels[:, 1:] == labels[:, :-1]), tf.int32), axis=1)  # (batch,)
+    repeats = tf.reduce_sum(
+        tf.cast(valid[:, 1:] & (labels[:, 1:] == labels[:, :-1]), tf.int32), axis=1
+    )  # (batch,)
 
     def check(bad, rule: str):
-        message = tf.strings.format(f"CTC: {rule}; wrong at batch positions {{}}", tf.where(bad)[:, 0], summarize=10)
+        message = tf.strings.format(
+            f"CTC: {rule}; wrong at batch positions {{}}", tf.where(bad)[:, 0], summarize=10
+        )
         return tf.debugging.Assert(~tf.reduce_any(bad), [message])
 
     return [
         check((frame_lengths < 0) | (frame_lengths > frames), "0 <= frame_lengths <= frames must hold"),
-        check((label_lengths < 0) | (label_lengths > columns), "0 <= label_lengths <= columns of labels must hold"),
-        check(tf.reduce_any(valid & ((labels <= BLANK) | (labels >= classes)), axis=1), "0 < labels < classes must hold (0 is the blank)"),
+        check(
+            (label_lengths < 0) | (label_lengths > columns),
+            "0 <= label_lengths <= columns of labels must hold",
+        ),
+        check(
+            tf.reduce_any(valid & ((labels <= BLANK) | (labels >= classes)), axis=1),
+            "0 < labels < classes must hold (0 is the blank)",
+        ),
         check(label_lengths + repeats > frame_lengths, "labels + adjacent repeats <= frames must hold"),
         tf.debugging.Assert(frames > 0, ["CTC: the batch has no frames"]),
     ]
@@ -80,27 +100,42 @@ def _checks(logits, frame_lengths, labels, label_lengths) -> list:
 
 @tf.custom_gradient
 def _loss(logits, frame_lengths, labels, label_lengths):
-    """`ctc_loss` of checked input, labels padded with at least one 0; both ways of computing it give the gradient with the value."""
+    """`ctc_loss` of checked input, labels padded with at least one 0.
+
+    Both ways of computing it give the gradient with the value.
+    """
     log_probabilities = tf.nn.log_softmax(logits)  # (batch, frames, classes)
     valid = tf.sequence_mask(frame_lengths, tf.shape(logits)[1])[:, :, None]  # (batch, frames, 1)
     lowest = tf.reduce_min(tf.where(valid, log_probabilities, 0.0), axis=1)  # (batch, classes)
-    lowest = tf.minimum(lowest[:, BLANK], tf.reduce_min(tf.gather(lowest, labels, batch_dims=1), axis=1))  # (batch,) of those in use
-    delicate = (lowest < LOWEST_LOG_PROBABILITY) | (label_lengths == 0)  # (batch,); NaN stays NaN in both ways
+    lowest = tf.minimum(
+        lowest[:, BLANK], tf.reduce_min(tf.gather(lowest, labels, batch_dims=1), axis=1)
+    )  # (batch,) of those in use
+    delicate = (lowest < LOWEST_LOG_PROBABILITY) | (
+        label_lengths == 0
+    )  # (batch,); NaN stays NaN in both ways
 
     def some_exact():
-        loss, gradient = _sparse(tf.where(delicate[:, None, None], 0.0, logits), frame_lengths, labels, label_lengths)
+        loss, gradient = _sparse(
+            tf.where(delicate[:, None, None], 0.0, logits), frame_lengths, labels, label_lengths
+        )
         rows = tf.where(delicate)  # (items, 1)
         items = [tf.gather_nd(x, rows) for x in (log_probabilities, frame_lengths, labels, label_lengths)]
         exact_loss, exact_gradient = _exact(*items)
-        return tf.tensor_scatter_nd_update(loss, rows, exact_loss), tf.tensor_scatter_nd_update(gradient, rows, exact_gradient)
+        return tf.tensor_scatter_nd_update(loss, rows, exact_loss), tf.tensor_scatter_nd_update(
+            gradient, rows, exact_gradient
+        )
 
-    loss, gradient = tf.cond(tf.reduce_any(delicate), some_exact, lambda: _sparse(logits, frame_lengths, labels, label_lengths))
+    loss, gradient = tf.cond(
+        tf.reduce_any(delicate), some_exact, lambda: _sparse(logits, frame_lengths, labels, label_lengths)
+    )
     gradient = tf.raw_ops.PreventGradient(input=gradient, message="ctc_loss has no second derivative")
     return loss, lambda upstream: (upstream[:, None, None] * gradient, None, None, None)
 
 
 def _sparse(logits, frame_lengths, labels, label_lengths):
-    """Loss (batch,) and gradient (batch, frames, classes) by the classic kernel, where every relevant probability is above 0."""
+    """Loss (batch,) and gradient (batch, frames, classes) by the classic kernel, where every relevant
+    probability is above 0.
+    """
     # The kernel refuses empty labels: give such items one label and one frame. Their result is not used.
     labels = tf.concat([tf.maximum(labels[:, :1], 1), labels[:, 1:]], axis=1)
     indices = tf.where(tf.sequence_mask(tf.maximum(label_lengths, 1), tf.shape(labels)[1]))  # (all labels, 2)
@@ -116,26 +151,43 @@ def _sparse(logits, frame_lengths, labels, label_lengths):
 
 
 def _exact(log_probabilities, frame_lengths, labels, label_lengths):
-    """Loss (items,) and gradient (items, frames, classes) by recursions over logarithms in float64: any scale, and empty labels."""
-    frames, classes, columns = tf.shape(log_probabilities)[1], tf.shape(log_probabilities)[2], tf.shape(labels)[1]
+    """Loss (items,) and gradient (items, frames, classes) by recursions over logarithms in float64: any
+    scale, and empty labels.
+    """
+    frames, classes, columns = (
+        tf.shape(log_probabilities)[1],
+        tf.shape(log_probabilities)[2],
+        tf.shape(labels)[1],
+    )
     n_states = 2 * label_lengths + 1
-    states = tf.reshape(tf.stack([tf.zeros_like(labels), labels], axis=2), [-1, 2 * columns])  # blank, label, blank, label ...
+    states = tf.reshape(
+        tf.stack([tf.zeros_like(labels), labels], axis=2), [-1, 2 * columns]
+    )  # blank, label, blank, label ...
     states = tf.pad(states, [[0, 0], [0, 1]])  # (items, states), the last one a blank again
     valid_frame = tf.sequence_mask(frame_lengths, frames)  # (items, frames)
     log_probabilities = tf.where(valid_frame[:, :, None], tf.cast(log_probabilities, tf.float64), 0.0)
     emissions = tf.gather(log_probabilities, states, axis=2, batch_dims=1)  # (items, frames, states)
 
-    # Backwards in time and label order is the same recursion, so one function does both; valid frames come first either way.
+    # Backwards in time and label order is the same recursion, so one function does both; valid frames come
+    # first either way.
     def flip(x):
         return tf.reverse_sequence(tf.reverse_sequence(x, n_states, seq_axis=2), frame_lengths, seq_axis=1)
 
     forward = _forward(emissions, states)
-    backward = flip(_forward(flip(emissions), tf.reverse_sequence(states, n_states, seq_axis=1)))  # both include the frame's emission
-    passing = forward + tf.where(tf.math.is_inf(emissions), emissions, backward - emissions)  # (items, frames, states)
+    backward = flip(
+        _forward(flip(emissions), tf.reverse_sequence(states, n_states, seq_axis=1))
+    )  # both include the frame's emission
+    passing = forward + tf.where(
+        tf.math.is_inf(emissions), emissions, backward - emissions
+    )  # (items, frames, states)
     passing = tf.where(tf.sequence_mask(n_states, 2 * columns + 1)[:, None, :], passing, -np.inf)
-    total = tf.reduce_logsumexp(passing[:, 0], axis=1)  # (items,); every path passes one state of the first frame (0 if there is none)
+    total = tf.reduce_logsumexp(
+        passing[:, 0], axis=1
+    )  # (items,); every path passes one state of the first frame (0 if there is none)
 
-    occupancy = tf.exp(passing - total[:, None, None]) @ tf.one_hot(states, classes, dtype=tf.float64)  # (items, frames, classes)
+    occupancy = tf.exp(passing - total[:, None, None]) @ tf.one_hot(
+        states, classes, dtype=tf.float64
+    )  # (items, frames, classes)
     gradient = tf.where(valid_frame[:, :, None], tf.exp(log_probabilities) - occupancy, 0.0)
     return tf.cast(-total, tf.float32), tf.cast(gradient, tf.float32)
 
@@ -152,13 +204,19 @@ def _forward(emissions, states):
     start = tf.where(tf.range(tf.shape(states)[1])[None, :] == 0, tf.zeros_like(emissions[:, 0]), -np.inf)
 
     def step(previous, emission):
-        return tf.reduce_logsumexp(tf.stack([previous, shifted(previous, 1), shifted(previous, 2) + skip]), axis=0) + emission
+        return (
+            tf.reduce_logsumexp(
+                tf.stack([previous, shifted(previous, 1), shifted(previous, 2) + skip]), axis=0
+            )
+            + emission
+        )
 
     return tf.transpose(tf.scan(step, tf.transpose(emissions, [1, 0, 2]), start), [1, 0, 2])
 
 
 def frames_loss(logits, frame_lengths, frame_labels):
-    """Cross-entropy of each item's frames with labels in time, mean over its valid frames: the framewise sibling of `ctc_loss`.
+    """Cross-entropy of each item's frames with labels in time, mean over its valid frames: the framewise
+    sibling of `ctc_loss`.
 
     Parameters
     ----------
@@ -174,7 +232,9 @@ def frames_loss(logits, frame_lengths, frame_labels):
     valid = tf.sequence_mask(frame_lengths, tf.shape(logits)[1])  # (batch, frames)
     # Padding is replaced before the loss: garbage there would turn 0 * NaN of the gradient into NaN.
     logits = tf.where(valid[:, :, None], tf.cast(logits, tf.float32), 0.0)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(valid, tf.cast(frame_labels, tf.int32), 0), logits)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        tf.where(valid, tf.cast(frame_labels, tf.int32), 0), logits
+    )
     valid = tf.cast(valid, tf.float32)
     return tf.reduce_sum(losses * valid, axis=1) / tf.maximum(tf.reduce_sum(valid, axis=1), 1.0)
 
@@ -191,7 +251,8 @@ def feasible(n_frames: int, labels: Sequence[int] | np.ndarray) -> bool:
 
 
 def collapse(frames: np.ndarray, drop: Sequence[int] = ()) -> list[int]:
-    """Runs of equal frames to one symbol each; then the symbols in ``drop`` are left out (after: blanks part equal symbols).
+    """Runs of equal frames to one symbol each; then the symbols in ``drop`` are left out (after: blanks part
+    equal symbols).
 
     Parameters
     ----------
@@ -202,7 +263,9 @@ def collapse(frames: np.ndarray, drop: Sequence[int] = ()) -> list[int]:
     """
     frames = np.asarray(frames)
     if frames.ndim != 1:
-        raise ValueError(f"frames must have one dimension, but got shape {frames.shape}: give one item at a time")
+        raise ValueError(
+            f"frames must have one dimension, but got shape {frames.shape}: give one item at a time"
+        )
     begins = np.ones(len(frames), bool)
     begins[1:] = frames[1:] != frames[:-1]
     return [int(symbol) for symbol in frames[begins] if symbol not in drop]
@@ -225,7 +288,8 @@ def greedy_decode(scores: np.ndarray, frame_lengths: np.ndarray) -> list[list[in
 
 
 def blank_share(scores: np.ndarray, frame_lengths: np.ndarray) -> float:
-    """Share of valid frames, over the whole batch, whose best class is the blank; 1.0 is a network that says nothing.
+    """Share of valid frames, over the whole batch, whose best class is the blank; 1.0 is a network that says
+    nothing.
 
     Takes what `greedy_decode` takes. ValueError where the batch has no valid frame.
     """
@@ -239,7 +303,12 @@ def _best(scores: np.ndarray, frame_lengths: np.ndarray) -> list[np.ndarray]:
     """Best class of each valid frame, one array per item."""
     scores, frame_lengths = np.asarray(scores), np.asarray(frame_lengths)
     if scores.ndim != 3 or frame_lengths.shape != scores.shape[:1]:
-        raise ValueError(f"shapes (batch, frames, classes) and (batch,) must hold, but got {scores.shape} and {frame_lengths.shape}")
+        raise ValueError(
+            f"shapes (batch, frames, classes) and (batch,) must hold, but got {scores.shape} and"
+            f" {frame_lengths.shape}"
+        )
     if np.any((frame_lengths < 0) | (frame_lengths > scores.shape[1])):
-        raise ValueError(f"0 <= frame_lengths <= {scores.shape[1]} frames must hold, but got {frame_lengths.tolist()}")
+        raise ValueError(
+            f"0 <= frame_lengths <= {scores.shape[1]} frames must hold, but got {frame_lengths.tolist()}"
+        )
     return [best[:n] for best, n in zip(scores.argmax(axis=2), frame_lengths, strict=True)]

@@ -1,7 +1,9 @@
-"""Sound to phones: one recurrent network trained with CTC, on phone times frame by frame, or first the one and then the other.
+"""Sound to phones: one recurrent network trained with CTC, on phone times frame by frame, or first the one
+and then the other.
 
-Conventions: class 0 is the blank, classes 1.. are the phones of `Prepared.vocabulary` (sorted; the pause ``_`` is one of them).
-Scores leave pauses out. A network trained on frames is decoded by runs of its best phone, one trained with CTC by greedy collapse.
+Conventions: class 0 is the blank, classes 1.. are the phones of `Prepared.vocabulary` (sorted; the pause
+``_`` is one of them). Scores leave pauses out. A network trained on frames is decoded by runs of its best
+phone, one trained with CTC by greedy collapse.
 
 Contents: the functions of `contract.Family`.
 """
@@ -53,7 +55,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : groups on two sides, an empty side, a phone absent from train, a clip with more phones than frames.
+    UserError : groups on two sides, an empty side, a phone absent from train, a clip with more phones than
+        frames.
     """
     table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
@@ -61,13 +64,18 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     vocabulary = tuple(sorted({phone for phones in sides.train["phones"] for phone in phones}))
     store = FeatureStore(catalog.cache_folder() / "features")
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
-    if copied := getattr(catalog.module(settings.data), "copy_baseline", None):  # what a system gets that never listens
+    if copied := getattr(
+        catalog.module(settings.data), "copy_baseline", None
+    ):  # what a system gets that never listens
         facts["test/copied_transcript_error_rate"] = copied(table, sides.test)
     examples = {}
     for side in ("train", "validation", "test"):
         rows = getattr(sides, side)
         frames = store.features(list(rows["path"]), settings.features)
-        built = [_example(row, matrix, vocabulary, settings) for row, matrix in zip(rows.itertuples(), frames, strict=True)]
+        built = [
+            _example(row, matrix, vocabulary, settings)
+            for row, matrix in zip(rows.itertuples(), frames, strict=True)
+        ]
         examples[side] = _audit(built, side, settings, facts)
     scaler = scaling.fit((example.frames for example in examples["train"]), settings.features.scaling)
     final: Mode = "frames" if settings.network.objective == "frames" else "ctc"
@@ -77,28 +85,36 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 def _example(row: Any, frames: np.ndarray, vocabulary: tuple[str, ...], settings: Settings) -> Example:
     classes = {phone: index + 1 for index, phone in enumerate(vocabulary)}
     labels = np.array([classes[phone] for phone in row.phones], np.int32)
-    centres = frame_times(len(frames), settings.features)[frame_centres(len(frames), settings.network.time_reduction)]
+    centres = frame_times(len(frames), settings.features)[
+        frame_centres(len(frames), settings.network.time_reduction)
+    ]
     frame_labels = np.zeros(0, np.int32)
     if len(row.starts):
-        frame_labels = labels[np.clip(np.searchsorted(row.starts, centres, side="right") - 1, 0, len(labels) - 1)]
+        frame_labels = labels[
+            np.clip(np.searchsorted(row.starts, centres, side="right") - 1, 0, len(labels) - 1)
+        ]
     return Example(row.clip_id, row.path, frames, labels, frame_labels)
 
 
 def _audit(examples: list[Example], side: str, settings: Settings, facts: dict[str, float]) -> list[Example]:
     """Refuse or drop what the settings cannot train on, naming the clips."""
     reduction = settings.network.time_reduction
-    bad = [one.clip_id for one in examples if not ctc.feasible(reduced(len(one.frames), reduction), one.labels)]
+    bad = [
+        one.clip_id for one in examples if not ctc.feasible(reduced(len(one.frames), reduction), one.labels)
+    ]
     facts[f"{side}/infeasible"] = float(len(bad))
     if bad and (settings.network.infeasible == "error" or len(bad) == len(examples)):
         raise UserError(
-            f"{len(bad)} {side} clips have more phones (and repeats) than network frames: {', '.join(bad[:5])}: "
+            f"{len(bad)} {side} clips have more phones (and repeats) than network frames:"
+            f" {', '.join(bad[:5])}: "
             f'shorten features.hop_seconds, lower network.time_reduction, or set network.infeasible = "drop"'
         )
     if bad:
         print(f"dropped {len(bad)} {side} clips with more phones than frames: {', '.join(bad)}", flush=True)
     if settings.network.objective != "ctc" and any(not len(one.frame_labels) for one in examples):
         raise UserError(
-            f'network.objective = "{settings.network.objective}": needs phone times, which {settings.data.dataset} lacks: use "ctc"'
+            f'network.objective = "{settings.network.objective}": needs phone times, which'
+            f' {settings.data.dataset} lacks: use "ctc"'
         )
     return [one for one in examples if one.clip_id not in set(bad)]
 
@@ -106,7 +122,9 @@ def _audit(examples: list[Example], side: str, settings: Settings, facts: dict[s
 def _collate(examples: Sequence[Example], scaler: Scaler, reduction: int) -> dict[str, Any]:
     frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples])
     labels, label_lengths = pad([one.labels for one in examples])
-    frame_labels, _ = pad([one.frame_labels for one in examples], at_least=reduced(frames.shape[1], reduction))
+    frame_labels, _ = pad(
+        [one.frame_labels for one in examples], at_least=reduced(frames.shape[1], reduction)
+    )
     return {
         "clip_ids": [one.clip_id for one in examples],
         "frames": frames,  # (batch, frames, bands)
@@ -120,7 +138,9 @@ def _collate(examples: Sequence[Example], scaler: Scaler, reduction: int) -> dic
 # ---------------------------------------------------------------- training
 
 
-def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
+def train(
+    settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
+) -> Fitted:
     """Train one network; it comes back with the weights of its best epoch."""
     network, training, known = settings.network, settings.training, prepared.known
     model = recurrent_network(
@@ -152,11 +172,15 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
 
     def ctc_objective(model: keras.Model, batch: Any) -> tf.Tensor:
         logits = model([batch["frames"], batch["lengths"]], training=True)
-        return tf.reduce_mean(ctc.ctc_loss(logits, network_frames(batch["lengths"]), batch["labels"], batch["label_lengths"]))
+        return tf.reduce_mean(
+            ctc.ctc_loss(logits, network_frames(batch["lengths"]), batch["labels"], batch["label_lengths"])
+        )
 
     def frames_objective(model: keras.Model, batch: Any) -> tf.Tensor:
         logits = model([batch["frames"], batch["lengths"]], training=True)
-        return tf.reduce_mean(ctc.frames_loss(logits, network_frames(batch["lengths"]), batch["frame_labels"]))
+        return tf.reduce_mean(
+            ctc.frames_loss(logits, network_frames(batch["lengths"]), batch["frame_labels"])
+        )
 
     fitted = _fitted(model, settings, known)
 
@@ -215,7 +239,9 @@ def _best(fitted: Fitted, logits: np.ndarray) -> np.ndarray:  # (network frames,
 
 
 def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """Scores over a whole side: loss (mean per clip), phone_error_rate, blank_share, and frame_accuracy where times exist."""
+    """Scores over a whole side: loss (mean per clip), phone_error_rate, blank_share, and frame_accuracy
+    where times exist.
+    """
     phone = dict(enumerate(fitted.known.vocabulary, start=1))
     truth, predicted, right, frames, blanks = [], [], 0, 0, 0
     for one, logits in found:
@@ -224,17 +250,21 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
         frames += len(logits)
         blanks += int((logits.argmax(-1) == 0).sum())
         if len(one.frame_labels):
-            # the most likely phone, blank left aside, so that CTC and framewise networks answer the same question
+            # the most likely phone, blank left aside, so that CTC and framewise networks answer the same
+            # question
             right += int((logits[:, 1:].argmax(-1) + 1 == one.frame_labels).sum())
     scores = {"loss": float(np.mean(_losses(fitted, found))), "blank_share": blanks / frames}
-    scores["phone_error_rate"] = sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE))
+    scores["phone_error_rate"] = sequences.error_rate(
+        sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE)
+    )
     if all(len(one.frame_labels) for one, _ in found):
         scores["frame_accuracy"] = right / frames
     return scores
 
 
 def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
-    """One row per clip: clip_id, truth and predicted phones (with pauses), start of each predicted phone in seconds, edits, phones.
+    """One row per clip: clip_id, truth and predicted phones (with pauses), start of each predicted phone in
+    seconds, edits, phones.
 
     ``edits`` and ``phones`` (the reference length) leave pauses out, as the phone error rate does.
     """
@@ -246,7 +276,9 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
         times = frame_times(len(one.frames), fitted.settings.features)[first * reduction]
         truth = [vocabulary[label - 1] for label in one.labels]
         predicted = [vocabulary[label - 1] for label in best[first]]
-        counts = sequences.edit_counts(sequences.without([truth], PAUSE), sequences.without([predicted], PAUSE))
+        counts = sequences.edit_counts(
+            sequences.without([truth], PAUSE), sequences.without([predicted], PAUSE)
+        )
         edits = counts["substitutions"] + counts["deletions"] + counts["insertions"]
         rows.append((one.clip_id, truth, predicted, times.tolist(), edits, counts["reference_length"]))
     columns = ["clip_id", "truth", "predicted", "predicted_starts", "edits", "phones"]
@@ -256,7 +288,10 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``posteriors.png`` (the clip of median length) and ``confusion.png`` into ``folder``."""
     table = predict(fitted, found)
-    truth, predicted = sequences.without(list(table["truth"]), PAUSE), sequences.without(list(table["predicted"]), PAUSE)
+    truth, predicted = (
+        sequences.without(list(table["truth"]), PAUSE),
+        sequences.without(list(table["predicted"]), PAUSE),
+    )
     draw.confusion(sequences.alignment_confusion(truth, predicted), folder / "confusion.png")
     one, logits = sorted(found, key=lambda pair: (len(pair[0].frames), pair[0].clip_id))[len(found) // 2]
     scores = np.exp(logits - logits.max(-1, keepdims=True))
@@ -285,7 +320,9 @@ def save(fitted: Fitted, folder: Path) -> None:
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, model = contract.load(folder, Settings, contract.of_features)
-    return _fitted(model, settings, Known(tuple(use["vocabulary"]), scaling.from_json(use["scaler"]), use["mode"]))
+    return _fitted(
+        model, settings, Known(tuple(use["vocabulary"]), scaling.from_json(use["scaler"]), use["mode"])
+    )
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:

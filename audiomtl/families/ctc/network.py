@@ -1,8 +1,10 @@
-"""Frames to logits: optional convolution with time reduction, then bidirectional recurrent layers that honour lengths.
+"""Frames to logits: optional convolution with time reduction, then bidirectional recurrent layers that honour
+lengths.
 
-Conventions: frames (batch, frames, bands) with zeros behind each clip's end, lengths (batch,) in frames; logits
-(batch, reduced frames, classes), where reduced = ceil(frames / reduction) and reduced frame ``t`` is centred on frame
-``t * reduction`` whatever the padding. Contents: `LengthMask`, `recurrent_network`, `reduced`.
+Conventions: frames (batch, frames, bands) with zeros behind each clip's end, lengths (batch,) in frames;
+logits (batch, reduced frames, classes), where reduced = ceil(frames / reduction) and reduced frame ``t`` is
+centred on frame ``t * reduction`` whatever the padding. Contents: `LengthMask`, `recurrent_network`,
+`reduced`.
 """
 
 from typing import Any
@@ -19,14 +21,19 @@ def reduced(lengths: Any, reduction: int) -> Any:
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class LengthMask(keras.layers.Layer):
-    """(x (batch, reduced frames, units), lengths (batch,) in frames) -> mask (batch, reduced frames), True where there is sound."""
+    """(x (batch, reduced frames, units), lengths (batch,) in frames) -> mask (batch, reduced frames),
+    True where there is sound.
+    """
 
     def __init__(self, reduction: int, **options: Any) -> None:
         super().__init__(**options)
         self.reduction = reduction
 
     def call(self, x: Any, lengths: Any) -> Any:
-        return ops.arange(ops.shape(x)[1])[None, :] < reduced(ops.cast(lengths, "int32"), self.reduction)[:, None]
+        return (
+            ops.arange(ops.shape(x)[1])[None, :]
+            < reduced(ops.cast(lengths, "int32"), self.reduction)[:, None]
+        )
 
     def compute_output_spec(self, x: Any, lengths: Any) -> Any:
         return keras.KerasTensor(x.shape[:2], dtype="bool")
@@ -49,21 +56,31 @@ def recurrent_network(
 ) -> keras.Model:
     """A model of ``[frames, lengths]`` that returns logits; the softmax belongs to the loss.
 
-    With its defaults and ``units=(100, 100, 150), dropout=0.1`` this is the network of the article "CTC model does not learn":
-    bidirectional LSTMs whose directions are concatenated, one dense layer on top.
+    With its defaults and ``units=(100, 100, 150), dropout=0.1`` this is the network of the article "CTC model
+    does not learn": bidirectional LSTMs whose directions are concatenated, one dense layer on top.
     """
     frames = keras.Input((None, n_bands), name="frames")
     lengths = keras.Input((), dtype="int32", name="lengths")
     x = frames
     if convolution_filters:
         # "same" padding would depend on the padded length when the stride is above 1: pad by hand
-        x = keras.layers.ZeroPadding1D(((convolution_frames - 1) // 2, convolution_frames // 2), name="edges")(x)
-        x = keras.layers.Conv1D(convolution_filters, convolution_frames, strides=time_reduction, activation="relu", name="convolution")(x)
+        x = keras.layers.ZeroPadding1D(
+            ((convolution_frames - 1) // 2, convolution_frames // 2), name="edges"
+        )(x)
+        x = keras.layers.Conv1D(
+            convolution_filters,
+            convolution_frames,
+            strides=time_reduction,
+            activation="relu",
+            name="convolution",
+        )(x)
     mask = LengthMask(time_reduction, name="mask")(x, lengths)
     layer = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[cell]
     for index, width in enumerate(units):
         recurrent = layer(width, return_sequences=True, dropout=dropout, name=f"{cell}_{index}")
-        x = keras.layers.Bidirectional(recurrent, name=f"both_ways_{index}")(x, mask=mask)  # (batch, reduced frames, 2 * width)
+        x = keras.layers.Bidirectional(recurrent, name=f"both_ways_{index}")(
+            x, mask=mask
+        )  # (batch, reduced frames, 2 * width)
         if layer_normalization:
             x = keras.layers.LayerNormalization(name=f"normalization_{index}")(x)
     logits = keras.layers.Dense(n_classes, name="logits")(x)  # (batch, reduced frames, classes)

@@ -16,28 +16,38 @@ class Network(Table):
         description="What is learned: CTC, phone times frame by frame, or first the one and then the other."
     )
     frames_share: Annotated[float, Field(gt=0, lt=1)] = used_when(
-        {"objective": "frames_then_ctc"}, description="Fraction of the epochs that train on phone times first, in (0, 1)."
+        {"objective": "frames_then_ctc"},
+        description="Fraction of the epochs that train on phone times first, in (0, 1).",
     )
     cell: Literal["lstm", "gru"] = Field(description="Recurrent cell.")
     units: Annotated[Integers, Field(min_length=1)] = Field(
         description="Units per direction of each bidirectional recurrent layer, one number per layer."
     )
     dropout: Share = Field(description="Dropout rate on the input of each recurrent layer, in [0, 1).")
-    layer_normalization: bool = Field(description="Whether each recurrent layer is followed by layer normalization.")
+    layer_normalization: bool = Field(
+        description="Whether each recurrent layer is followed by layer normalization."
+    )
     convolution_filters: Annotated[int, Field(ge=0)] = Field(
         description="Filters of a convolution before the recurrent layers; 0 leaves it out."
     )
-    convolution_frames: Count = used_when({"convolution_filters": ABOVE_0}, description="Kernel length of the convolution, in frames.")
-    time_reduction: Count = Field(description="Stride of the convolution, in frames; 1 without a convolution.")
+    convolution_frames: Count = used_when(
+        {"convolution_filters": ABOVE_0}, description="Kernel length of the convolution, in frames."
+    )
+    time_reduction: Count = Field(
+        description="Stride of the convolution, in frames; 1 without a convolution."
+    )
     infeasible: Literal["error", "drop"] = Field(
-        description="What to do about clips with more phones than network frames: stop, or drop them and count them."
+        description=(
+            "What to do about clips with more phones than network frames: stop, or drop them and count them."
+        )
     )
 
     @model_validator(mode="after")
     def _reduction_needs_convolution(self) -> Self:
         if self.time_reduction > 1 and not self.convolution_filters:
             raise ValueError(
-                f"time_reduction is the stride of the convolution: with convolution_filters = 0 it must be 1, but got {self.time_reduction}"
+                "time_reduction is the stride of the convolution: with convolution_filters = 0 it must be 1,"
+                f" but got {self.time_reduction}"
             )
         return self
 
@@ -57,11 +67,18 @@ class Settings(ClipExperiment):
         return self
 
 
-LOSS_PATHS = ("network.objective",)  # settings that change what the loss means: no study that sweeps one is judged by a loss
-SCORES = {"phone_error_rate": "minimize", "frame_accuracy": "maximize"}  # what is recorded and reported; the first decides
+LOSS_PATHS = (
+    "network.objective",
+)  # settings that change what the loss means: no study that sweeps one is judged by a loss
+SCORES = {
+    "phone_error_rate": "minimize",
+    "frame_accuracy": "maximize",
+}  # what is recorded and reported; the first decides
 # lines of the report, where it shows these scores
 NOTES = {
-    "copied_transcript_error_rate": "The copied transcript is another speaker's of the same sentence: what a system gets that never "
-    "listens",
+    "copied_transcript_error_rate": (
+        "The copied transcript is another speaker's of the same sentence: what a system gets that never "
+        "listens"
+    ),
     "phone_error_rate": "Phone error rates leave pauses out, in what was said and in what was recognised",
 }

@@ -1,10 +1,13 @@
-"""From a clip's raw inputs to steps: small encoders of audio, score, text, picture and numbers, and the pooling of their steps.
+"""From a clip's raw inputs to steps: small encoders of audio, score, text, picture and numbers, and the
+pooling of their steps.
 
-Conventions: an encoder gives *steps* (clips, steps, size) and which of them are a clip's own, (clips, steps) bool; numbers are one step,
-the places of a picture are its steps, row by row. ``presence`` is (clips, modalities), 1 where a clip has a modality. What is absent is
-replaced by zeros before its encoder: nothing that stands there, NaN included, has influence on output or gradient.
+Conventions: an encoder gives *steps* (clips, steps, size) and which of them are a clip's own, (clips, steps)
+bool; numbers are one step, the places of a picture are its steps, row by row. ``presence`` is (clips,
+modalities), 1 where a clip has a modality. What is absent is replaced by zeros before its encoder: nothing
+that stands there, NaN included, has influence on output or gradient.
 
-Contents: `encode`, `PoolSteps`, `ModalityDropout`, the layers that encoders are made of, `kept`, `mean_over`, `max_over`.
+Contents: `encode`, `PoolSteps`, `ModalityDropout`, the layers that encoders are made of, `kept`, `mean_over`,
+`max_over`.
 """
 
 from collections.abc import Sequence
@@ -21,7 +24,9 @@ from audiomtl.nn.softmax import LOWEST, masked_softmax
 
 registered = keras.saving.register_keras_serializable(package="audiomtl.fusion")
 # models that 0.1.0 saved name these layers of their own, which were twins of those of `nn.masking`
-keras.saving.get_custom_objects().update({"audiomtl.fusion>WholeSteps": WholeSteps, "audiomtl.fusion>OwnSteps": Valid})
+keras.saving.get_custom_objects().update(
+    {"audiomtl.fusion>WholeSteps": WholeSteps, "audiomtl.fusion>OwnSteps": Valid}
+)
 
 
 # ---------------------------------------------------------------- small layers
@@ -29,7 +34,10 @@ keras.saving.get_custom_objects().update({"audiomtl.fusion>WholeSteps": WholeSte
 
 @registered
 class Present(layers.Layer):
-    """[x (clips, ...), presence (clips, modalities)] -> x, zeros for clips that lack modality ``number``. Replaced: 0 * NaN is NaN."""
+    """[x (clips, ...), presence (clips, modalities)] -> x, zeros for clips that lack modality ``number``.
+
+    Replaced: 0 * NaN is NaN.
+    """
 
     def __init__(self, number: int, **options: Any) -> None:
         super().__init__(**options)
@@ -48,7 +56,8 @@ class Present(layers.Layer):
 
 @registered
 class ModalityDropout(layers.Layer):
-    """presence (clips, modalities) -> the same; in training, each modality of a clip is declared absent with probability ``share``.
+    """presence (clips, modalities) -> the same; in training, each modality of a clip is declared absent with
+    probability ``share``.
 
     A clip that would lose all it has keeps all (Neverova et al., 2016, drop modalities in the same way).
     """
@@ -90,12 +99,16 @@ class Masked(layers.Layer):
 
 @registered
 class Coordinates(layers.Layer):
-    """(clips, height, width, channels) -> two channels more: row and column of each place in [-1, 1] (Liu et al., 2018, CoordConv)."""
+    """(clips, height, width, channels) -> two channels more: row and column of each place in [-1, 1] (Liu
+    et al., 2018, CoordConv).
+    """
 
     def call(self, x):
         clips, height, width = (tf.shape(x)[axis] for axis in range(3))
         rows = tf.broadcast_to(tf.linspace(-1.0, 1.0, height)[None, :, None, None], (clips, height, width, 1))
-        columns = tf.broadcast_to(tf.linspace(-1.0, 1.0, width)[None, None, :, None], (clips, height, width, 1))
+        columns = tf.broadcast_to(
+            tf.linspace(-1.0, 1.0, width)[None, None, :, None], (clips, height, width, 1)
+        )
         return tf.concat([x, rows, columns], axis=3)
 
     def compute_output_shape(self, shape):
@@ -104,9 +117,11 @@ class Coordinates(layers.Layer):
 
 @registered
 class PoolSteps(layers.Layer):
-    """[steps (clips, steps, size), mask] -> (clips, size) over a clip's own steps: their mean, max or last, or learned attention.
+    """[steps (clips, steps, size), mask] -> (clips, size) over a clip's own steps: their mean, max or last,
+    or learned attention.
 
-    A clip without steps gives zeros. Attention is one learned score for each step, softmax over steps (Ilse et al., 2018, without gate).
+    A clip without steps gives zeros. Attention is one learned score for each step, softmax over steps (Ilse
+    et al., 2018, without gate).
     """
 
     def __init__(self, kind: str, **options: Any) -> None:
@@ -158,7 +173,9 @@ def max_over(x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
 @registered
 class AllSteps(Present):
-    """[x (clips, steps, size), presence] -> lengths (clips,): all steps, none for clips that lack modality ``number``."""
+    """[x (clips, steps, size), presence] -> lengths (clips,): all steps, none for clips that lack
+    modality ``number``.
+    """
 
     def call(self, inputs):
         x, presence = inputs
@@ -172,19 +189,31 @@ class AllSteps(Present):
 
 
 def encode(
-    modality: Modality, name: str, number: int, x: Any, lengths: Any, presence: Any, *, vocabulary: int, hertz: Sequence[float]
+    modality: Modality,
+    name: str,
+    number: int,
+    x: Any,
+    lengths: Any,
+    presence: Any,
+    *,
+    vocabulary: int,
+    hertz: Sequence[float],
 ) -> tuple[Any, Any]:
     """Steps (clips, steps, size) and mask (clips, steps) of one modality.
 
     Parameters
     ----------
     number : of its column of ``presence``.
-    x, lengths : audio (clips, frames, bands), score (clips, frames, 88), text (clips, tokens) int; image (clips, height, width, 3), table
-        (clips, numbers), whose lengths are not looked at.
-    vocabulary : rows of the embedding of text: tokens and the two indices that stand for padding and for unknown tokens.
+    x, lengths : audio (clips, frames, bands), score (clips, frames, 88), text (clips, tokens) int; image
+        (clips, height, width, 3), table (clips, numbers), whose lengths are not looked at.
+    vocabulary : rows of the embedding of text: tokens and the two indices that stand for padding and for
+        unknown tokens.
     hertz : (bands,) centres of the bands of sounds; encoder keys looks at them.
     """
-    x, lengths = Present(number, name=f"{name}_present")([x, presence]), Present(number, name=f"{name}_own")([lengths, presence])
+    x, lengths = (
+        Present(number, name=f"{name}_present")([x, presence]),
+        Present(number, name=f"{name}_own")([lengths, presence]),
+    )
     if modality.kind == "text":
         mask = Valid(1, name=f"{name}_mask")([x, lengths])
         x = layers.Embedding(vocabulary, modality.size, name=f"{name}_embedding")(x)
@@ -197,7 +226,13 @@ def encode(
     elif modality.kind == "image":
         x = Coordinates(name=f"{name}_coordinates")(x) if modality.coordinates else x
         for layer, filters in enumerate(modality.filters, start=1):
-            x = layers.Conv2D(filters, modality.kernel, padding="same", activation="relu", name=f"{name}_convolution_{layer}")(x)
+            x = layers.Conv2D(
+                filters,
+                modality.kernel,
+                padding="same",
+                activation="relu",
+                name=f"{name}_convolution_{layer}",
+            )(x)
             x = layers.MaxPooling2D(modality.pool)(x)
         x = layers.Reshape((-1, x.shape[3]))(x)
     else:
@@ -207,7 +242,13 @@ def encode(
         if modality.encoder == "keys":
             keys = x if modality.kind == "score" else _salience(name, x, lengths, hertz)
         for layer, filters in enumerate(modality.filters, start=1):
-            x = layers.Conv1D(filters, modality.kernel, padding="same", activation="relu", name=f"{name}_convolution_{layer}")(x)
+            x = layers.Conv1D(
+                filters,
+                modality.kernel,
+                padding="same",
+                activation="relu",
+                name=f"{name}_convolution_{layer}",
+            )(x)
             x = Masked()([x, Valid(modality.pool ** (layer - 1))([x, lengths])])
             x = layers.MaxPooling1D(modality.pool)(x)
         if keys is not None:
@@ -217,8 +258,14 @@ def encode(
 
 
 def _salience(name: str, x: Any, lengths: Any, hertz: Sequence[float]) -> Any:
-    """(clips, frames, bands) -> (clips, frames, 88): how much each key is heard, all keys by the same convolutions over its overtones."""
+    """(clips, frames, bands) -> (clips, frames, 88): how much each key is heard, all keys by the same
+    convolutions over its overtones.
+    """
     keys = harmonics.Harmonics(hertz, name=f"{name}_harmonics")(x)
-    keys = masking.Masked(1)([layers.Conv2D(8, 3, padding="same", activation="relu", name=f"{name}_keys")(keys), lengths])
-    keys = layers.Conv2D(1, 3, padding="same", activation="softplus", name=f"{name}_salience")(keys)  # one ReLU may die
+    keys = masking.Masked(1)(
+        [layers.Conv2D(8, 3, padding="same", activation="relu", name=f"{name}_keys")(keys), lengths]
+    )
+    keys = layers.Conv2D(1, 3, padding="same", activation="softplus", name=f"{name}_salience")(
+        keys
+    )  # one ReLU may die
     return Masked()([layers.Reshape((-1, keys.shape[2]))(keys), Valid(1)([x, lengths])])

@@ -1,8 +1,8 @@
 """Fusion: several inputs of a clip (sound, words, notes, picture, numbers), one label.
 
-Conventions: modalities stand in the order of their names (how their columns are read: `fusion.inputs`). A clip may lack any of them,
-but not all. Vocabulary, scaler and scales of numbers come from train only. Index 0 of tokens is padding, 1
-is a token that train does not have.
+Conventions: modalities stand in the order of their names (how their columns are read: `fusion.inputs`). A
+clip may lack any of them, but not all. Vocabulary, scaler and scales of numbers come from train only. Index 0
+of tokens is padding, 1 is a token that train does not have.
 
 Contents: the functions of `contract.Family`; `network`.
 """
@@ -58,7 +58,9 @@ class Known:
     vocabularies: dict[str, tuple[str, ...]]  # of each text modality, sorted
     scaler: Scaler  # of the frames of sounds
     scales: dict[str, tuple[list[float], list[float]]]  # of each table modality: means and deviations
-    shapes: dict[str, tuple[int, ...]]  # of one clip: (None, bands), (None, 88), (None,), (height, width, 3), (numbers,)
+    shapes: dict[
+        str, tuple[int, ...]
+    ]  # of one clip: (None, bands), (None, 88), (None,), (height, width, 3), (numbers,)
 
 
 # ---------------------------------------------------------------- data
@@ -69,8 +71,9 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : what `protocols.divide` refuses; an absent column, values that are not of their kind, modalities of different clips in one
-        row, a clip without any modality, a modality that no train clip has.
+    UserError : what `protocols.divide` refuses; an absent column, values that are not of their kind,
+        modalities of different clips in one row, a clip without any modality, a modality that no train clip
+        has.
     """
     table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
@@ -81,19 +84,30 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     for clip in table["clip_id"]:
         if all(values[clip] is None for values in raw.values()):
             raise UserError(
-                f"{clip}: has none of the modalities {', '.join(raw)}; remove the clip from the table, or leave fewer modalities out"
+                f"{clip}: has none of the modalities {', '.join(raw)}; remove the clip from the table, or"
+                " leave fewer modalities out"
             )
     groups = list(settings.data.groups)
-    counted = splits.Splits(**{side: rows[groups] for side, rows in sides.sides().items()}, dropped=sides.dropped)
+    counted = splits.Splits(
+        **{side: rows[groups] for side, rows in sides.sides().items()}, dropped=sides.dropped
+    )
     facts = {name: float(value) for name, value in splits.describe(counted, groups).items()}
     for name in raw:
-        facts[f"train/with_{name}"] = float(sum(raw[name][clip] is not None for clip in sides.train["clip_id"]))
+        facts[f"train/with_{name}"] = float(
+            sum(raw[name][clip] is not None for clip in sides.train["clip_id"])
+        )
         if not facts[f"train/with_{name}"]:
-            raise UserError(f"modalities.{name}: no clip of the train side has it; put it into join.leave_out")
+            raise UserError(
+                f"modalities.{name}: no clip of the train side has it; put it into join.leave_out"
+            )
     known = _fit(raw, list(sides.train["clip_id"]), classes, settings)
     examples = {
         side: [
-            Example(clip, classes.index(str(label)), {name: _as_array(raw[name][clip], name, settings, known) for name in raw})
+            Example(
+                clip,
+                classes.index(str(label)),
+                {name: _as_array(raw[name][clip], name, settings, known) for name in raw},
+            )
             for clip, label in zip(rows["clip_id"], rows[settings.data.label], strict=True)
         ]
         for side, rows in sides.sides().items()
@@ -112,13 +126,18 @@ def _raw(table: pd.DataFrame, name: str, settings: Settings) -> dict[str, Any]:
     return dict(zip(table["clip_id"], values, strict=True))
 
 
-def _fit(raw: dict[str, dict[str, Any]], train: list[str], classes: tuple[str, ...], settings: Settings) -> Known:
+def _fit(
+    raw: dict[str, dict[str, Any]], train: list[str], classes: tuple[str, ...], settings: Settings
+) -> Known:
     vocabularies, scales, shapes = {}, {}, dict[str, tuple[int, ...]]()
     frames: list[np.ndarray] = []
     for name, modality in settings.used.items():
         known = [raw[name][clip] for clip in train if raw[name][clip] is not None]
         if modality.kind == "text":
-            vocabularies[name], shapes[name] = tuple(sorted({token for tokens in known for token in tokens})), (None,)  # type: ignore[assignment]
+            vocabularies[name], shapes[name] = (
+                tuple(sorted({token for tokens in known for token in tokens})),
+                (None,),
+            )  # type: ignore[assignment]
         elif modality.kind == "audio":
             frames += known
             shapes[name] = (None, settings.features.n_bands)  # type: ignore[assignment]
@@ -129,13 +148,18 @@ def _fit(raw: dict[str, dict[str, Any]], train: list[str], classes: tuple[str, .
             if modality.kind == "table":
                 numbers = np.array(known, np.float64)
                 deviation = numbers.std(axis=0)
-                scales[name] = (numbers.mean(axis=0).tolist(), np.where(deviation > 0, deviation, 1.0).tolist())
+                scales[name] = (
+                    numbers.mean(axis=0).tolist(),
+                    np.where(deviation > 0, deviation, 1.0).tolist(),
+                )
     scaler = scaling.fit(frames, settings.features.scaling if frames else "none")
     return Known(classes, vocabularies, scaler, scales, shapes)
 
 
 def _as_array(value: Any, name: str, settings: Settings, known: Known) -> np.ndarray | None:
-    """What the network reads of one clip, but for frames, which are scaled when a batch is made, and notes, which need its length."""
+    """What the network reads of one clip, but for frames, which are scaled when a batch is made, and
+    notes, which need its length.
+    """
     kind = settings.modalities[name].kind
     if value is None:
         return None
@@ -148,7 +172,9 @@ def _as_array(value: Any, name: str, settings: Settings, known: Known) -> np.nda
     return value - np.float32(0.5) if kind == "image" else value
 
 
-def _collate(examples: Sequence[Example], settings: Settings, known: Known, absent: Sequence[str] = ()) -> dict[str, Any]:
+def _collate(
+    examples: Sequence[Example], settings: Settings, known: Known, absent: Sequence[str] = ()
+) -> dict[str, Any]:
     """A batch: of each modality its arrays, padded, and lengths; presence (clips, modalities); labels."""
     batch: dict[str, Any] = {}
     presence = np.zeros((len(examples), len(settings.used)), np.float32)
@@ -159,14 +185,25 @@ def _collate(examples: Sequence[Example], settings: Settings, known: Known, abse
             value = one.values[name]
             has[number] = value is not None and name not in absent
             if value is None:
-                value = np.zeros([size or 0 for size in known.shapes[name]], np.int32 if modality.kind == "text" else np.float32)
+                value = np.zeros(
+                    [size or 0 for size in known.shapes[name]],
+                    np.int32 if modality.kind == "text" else np.float32,
+                )
             elif modality.kind == "audio":
                 value = scaling.apply(value, known.scaler)
             elif modality.kind == "score":
                 sound = one.values[audio] if audio else None
                 # on the grid of the sound, frame by frame
-                frames = len(sound) if sound is not None else int(frame_of(value[:, 1].max(initial=0), settings.features)) + 1
-                value = piano_roll([(*times, int(pitch)) for *times, pitch in value], frames, settings.features.seconds_per_frame)
+                frames = (
+                    len(sound)
+                    if sound is not None
+                    else int(frame_of(value[:, 1].max(initial=0), settings.features)) + 1
+                )
+                value = piano_roll(
+                    [(*times, int(pitch)) for *times, pitch in value],
+                    frames,
+                    settings.features.seconds_per_frame,
+                )
             rows.append(value)
         batch[name], batch[f"{name}_length"] = pad(rows)
     return batch | {
@@ -182,13 +219,15 @@ def _collate(examples: Sequence[Example], settings: Settings, known: Known, abse
 def network(settings: Settings, known: Known, seed: int | None = None) -> keras.Model:
     """{modality, modality_length, presence} -> probabilities (clips, classes).
 
-    Of the article's network (one convolution of 64 on a picture of 224 x 224, embedding 128 and LSTM(64) on 100 tokens, side by side, dense
-    10) these are repaired: it joined (clips, 222, 222, 64) with (clips, 64): here places are pooled first; its picture, vocabulary and
-    classes are those of the data.
+    Of the article's network (one convolution of 64 on a picture of 224 x 224, embedding 128 and LSTM(64) on
+    100 tokens, side by side, dense 10) these are repaired: it joined (clips, 222, 222, 64) with (clips, 64):
+    here places are pooled first; its picture, vocabulary and classes are those of the data.
     """
     used = settings.used
     inputs = {"presence": layers.Input((len(used),), name="presence")}
-    presence = ModalityDropout(settings.modality_dropout, seed=seed, name="modality_dropout")(inputs["presence"])
+    presence = ModalityDropout(settings.modality_dropout, seed=seed, name="modality_dropout")(
+        inputs["presence"]
+    )
     vectors, sequences, hertz = {}, {}, _hertz(settings)
     for number, (name, modality) in enumerate(used.items()):
         kind = "int32" if modality.kind == "text" else "float32"
@@ -196,23 +235,37 @@ def network(settings: Settings, known: Known, seed: int | None = None) -> keras.
         inputs[f"{name}_length"] = layers.Input((), dtype="int32", name=f"{name}_length")
         vocabulary = len(known.vocabularies.get(name, ())) + UNKNOWN + 1
         length = inputs[f"{name}_length"]
-        sequences[name] = encode(modality, name, number, inputs[name], length, presence, vocabulary=vocabulary, hertz=hertz)
+        sequences[name] = encode(
+            modality, name, number, inputs[name], length, presence, vocabulary=vocabulary, hertz=hertz
+        )
         vectors[name] = PoolSteps(modality.pooling, name=f"{name}_pooled")(list(sequences[name]))
     on_grid = _on_grid(settings)
     weights = [modality.weight for modality in used.values()]
-    x = joins.join(settings.join, presence, vectors, sequences, classes=len(known.classes), weights=weights, on_grid=on_grid)
+    x = joins.join(
+        settings.join,
+        presence,
+        vectors,
+        sequences,
+        classes=len(known.classes),
+        weights=weights,
+        on_grid=on_grid,
+    )
     if getattr(joins.kind(settings.join.kind), "GIVES_LOGITS", False):
         return keras.Model(inputs, layers.Softmax(name="classes")(x), name="fusion")
     for number, units in enumerate(settings.join.hidden, start=1):
         x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
         x = layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
     x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
-    return keras.Model(inputs, layers.Dense(len(known.classes), activation="softmax", name="classes")(x), name="fusion")
+    return keras.Model(
+        inputs, layers.Dense(len(known.classes), activation="softmax", name="classes")(x), name="fusion"
+    )
 
 
 def _hertz(settings: Settings) -> list[float]:  # (bands,)
     """Centre of each mel band, where an encoder looks for keys in a sound; otherwise none."""
-    if not any(modality.kind == "audio" and modality.encoder == "keys" for modality in settings.used.values()):
+    if not any(
+        modality.kind == "audio" and modality.encoder == "keys" for modality in settings.used.values()
+    ):
         return []
     import librosa
 
@@ -222,17 +275,23 @@ def _hertz(settings: Settings) -> list[float]:  # (bands,)
 
 def _on_grid(settings: Settings) -> list[str]:
     """Modalities whose steps begin where those of ``join.by`` do: sound and score through the same pools."""
-    timed = {name: modality for name, modality in settings.used.items() if modality.kind in ("audio", "score")}
+    timed = {
+        name: modality for name, modality in settings.used.items() if modality.kind in ("audio", "score")
+    }
     if settings.join.by not in timed:
         return []
     own = timed[settings.join.by]
-    return [name for name, one in timed.items() if one.pool ** len(one.filters) == own.pool ** len(own.filters)]
+    return [
+        name for name, one in timed.items() if one.pool ** len(one.filters) == own.pool ** len(own.filters)
+    ]
 
 
 # ---------------------------------------------------------------- training
 
 
-def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
+def train(
+    settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
+) -> Fitted:
     """Train one network; it comes back with the weights of its best epoch."""
     examples = prepared.examples["train"]
     model = network(settings, prepared.known, seed)
@@ -276,15 +335,19 @@ def outputs(fitted: Fitted, examples: Sequence[Example], absent: Sequence[str] =
 
     def answers(batch: list[Example]) -> Any:
         made = _collate(batch, fitted.settings, fitted.known, absent)
-        return fitted.forward({name: value for name, value in made.items() if name not in ("labels", "clip_ids")}).numpy()
+        return fitted.forward(
+            {name: value for name, value in made.items() if name not in ("labels", "clip_ids")}
+        ).numpy()
 
     return contract.walk(examples, longest, answers, clips=EVALUATION_BATCH)
 
 
 def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """accuracy, balanced_accuracy, loss; and for every set of modalities ``accuracy_from_A_and_B``: the others declared absent.
+    """accuracy, balanced_accuracy, loss; and for every set of modalities ``accuracy_from_A_and_B``: the
+    others declared absent.
 
-    Such a score is over the clips that have at least one of the set, and is left out where none has. Each set is a walk of its own.
+    Such a score is over the clips that have at least one of the set, and is left out where none has. Each set
+    is a walk of its own.
     """
     scores, names = _scores(found), list(fitted.settings.used)
     for count in range(1, len(names) + 1):
@@ -300,14 +363,24 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
 def _scores(found: Sequence[Output]) -> dict[str, float]:
     truth, said = [one.label for one, _ in found], [int(shares.argmax()) for _, shares in found]
     loss = float(np.mean([-np.log(shares[one.label] + SMALLEST) for one, shares in found]))
-    return {"accuracy": labels.accuracy(truth, said), "balanced_accuracy": labels.balanced_accuracy(truth, said), "loss": loss}
+    return {
+        "accuracy": labels.accuracy(truth, said),
+        "balanced_accuracy": labels.balanced_accuracy(truth, said),
+        "loss": loss,
+    }
 
 
 def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
-    """One row per clip: clip_id, truth, predicted, margin (best less second-best probability), probability_CLASS."""
+    """One row per clip: clip_id, truth, predicted, margin (best less second-best probability),
+    probability_CLASS.
+    """
     classes, rows = fitted.known.classes, []
     for one, shares in found:
-        row = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[int(shares.argmax())]}
+        row = {
+            "clip_id": one.clip_id,
+            "truth": classes[one.label],
+            "predicted": classes[int(shares.argmax())],
+        }
         rows.append(row | {"margin": contract.margin(shares)} | contract.by_class(classes, shares))
     return pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
 
@@ -315,7 +388,11 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``confusion.png`` into ``folder``."""
     table = predict(fitted, found)
-    draw.confusion(labels.confusion(list(table["truth"]), list(table["predicted"])), folder / "confusion.png", edits=False)
+    draw.confusion(
+        labels.confusion(list(table["truth"]), list(table["predicted"])),
+        folder / "confusion.png",
+        edits=False,
+    )
 
 
 def produces(settings: Settings) -> tuple[str, ...]:
@@ -325,13 +402,19 @@ def produces(settings: Settings) -> tuple[str, ...]:
 def save(fitted: Fitted, folder: Path) -> None:
     """Write the network, classes, vocabularies, scaler, scales and shapes."""
     known = fitted.known
-    use = {"classes": known.classes, "vocabularies": known.vocabularies, "scaler": scaling.to_json(known.scaler)}
+    use = {
+        "classes": known.classes,
+        "vocabularies": known.vocabularies,
+        "scaler": scaling.to_json(known.scaler),
+    }
     use |= {"scales": known.scales, "shapes": known.shapes}
     contract.save(folder, fitted.model, use, fitted.settings, _versions(fitted.settings))
 
 
 def _versions(settings: Settings) -> dict[str, Any]:
-    return contract.of_features(settings) if any(one.kind == "audio" for one in settings.used.values()) else {}
+    return (
+        contract.of_features(settings) if any(one.kind == "audio" for one in settings.used.values()) else {}
+    )
 
 
 def load(folder: Path) -> Fitted:
@@ -340,7 +423,11 @@ def load(folder: Path) -> Fitted:
     vocabularies = {name: tuple(tokens) for name, tokens in use["vocabularies"].items()}
     shapes = {name: tuple(shape) for name, shape in use["shapes"].items()}
     scales = {name: tuple(pair) for name, pair in use["scales"].items()}
-    return _fitted(model, settings, Known(tuple(use["classes"]), vocabularies, scaling.from_json(use["scaler"]), scales, shapes))
+    return _fitted(
+        model,
+        settings,
+        Known(tuple(use["classes"]), vocabularies, scaling.from_json(use["scaler"]), scales, shapes),
+    )
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:

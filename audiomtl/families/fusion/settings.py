@@ -12,82 +12,129 @@ from audiomtl.settings.table import Count, Integers, Positive, Share, Strings, T
 
 NAME = re.compile(r"[a-z][a-z0-9]*")
 # kinds of join after which dense layers may stand; late joins the classes themselves
-BEFORE_LAYERS = ("average", "weighted", "concatenation", "gated", "bilinear", "film", "cross_attention", "aligned")
+BEFORE_LAYERS = (
+    "average",
+    "weighted",
+    "concatenation",
+    "gated",
+    "bilinear",
+    "film",
+    "cross_attention",
+    "aligned",
+)
 
 
 class Modality(Table):
-    """``[modalities.NAME]``: one input and its encoder (``nn/modalities.py``). Keys that the kind does not use have no effect.
+    """``[modalities.NAME]``: one input and its encoder (``encoders.py``). Keys that the kind does not use may
+    be left out.
 
-    ===== =====================================================================================================================
+    ===== ===============================================================================================
     audio a sound file; its features
-    text  tokens: a list of text, or one text that is split at spaces
-    score notes: a list of (onset seconds, offset seconds, MIDI pitch), drawn as a roll of 88 keys with a frame every features.hop_seconds
+    text  tokens: a list of texts, or one text that is split at spaces
+    score notes: a list of (onset seconds, offset seconds, MIDI pitch), drawn as a roll of 88 keys with a
+          frame every features.hop_seconds
     image a PNG or NPY file (height, width, 3)
     table a number or a list of numbers
-    ===== =====================================================================================================================
+    ===== ===============================================================================================
     """
 
     kind: Literal["audio", "text", "score", "image", "table"] = Field(
         description="Kind of the values in the column: sound file, text, notes, picture, or numbers."
     )
     column: str = Field(description="Column of the clip table; a clip without a value lacks the modality.")
-    shared: bool = Field(False, description="Whether one file may occur in clips of different classes (audio, image). Default false.")
+    shared: bool = Field(
+        False,
+        description="Whether one file may occur in clips of different classes (audio, image). Default false.",
+    )
     id_column: str = Field(
-        "", description='Column that must equal clip_id, to check tables that were joined; "" checks nothing. Default "".'
+        "",
+        description=(
+            'Column that must equal clip_id, to check tables that were joined; "" checks nothing. Default "".'
+        ),
     )
     size: Count = used_when({"kind": ("text", "table")}, description="Size of a step's vector.")
     filters: Integers = used_when(
-        {"kind": ("audio", "score", "image")}, description="Filters of each convolution, one number per convolution."
+        {"kind": ("audio", "score", "image")},
+        description="Filters of each convolution, one number per convolution.",
     )
     kernel: Count = used_when(
-        {"kind": ("audio", "score", "image")}, description="Kernel length of the convolutions, in frames, or in pixels for images."
+        {"kind": ("audio", "score", "image")},
+        description="Kernel length of the convolutions, in frames, or in pixels for images.",
     )
-    pool: Count = used_when({"kind": ("audio", "score", "image")}, description="Pooling factor after each convolution; 1 does not pool.")
-    coordinates: bool = used_when({"kind": "image"}, description="Whether row and column of each pixel are two more channels.")
+    pool: Count = used_when(
+        {"kind": ("audio", "score", "image")},
+        description="Pooling factor after each convolution; 1 does not pool.",
+    )
+    coordinates: bool = used_when(
+        {"kind": "image"}, description="Whether row and column of each pixel are two more channels."
+    )
     encoder: Literal["lstm", "embedding", "keys"] = used_when(
         {"kind": ("text", "audio", "score")},
-        description="Encoder: lstm or embedding for text; keys puts the salience of 88 keys beside the convolutions of audio or score.",
+        description=(
+            "Encoder: lstm or embedding for text; keys puts the salience of 88 keys beside the convolutions"
+            " of audio or score."
+        ),
     )
     pooling: Literal["mean", "max", "last", "attention"] = Field(
         description="How the steps of a modality are pooled, for joins of vectors."
     )
-    weight: Positive = used_when({"join.kind": "weighted"}, description="Weight of the modality at the start, above 0.")
+    weight: Positive = used_when(
+        {"join.kind": "weighted"}, description="Weight of the modality at the start, above 0."
+    )
 
     @model_validator(mode="after")
     def _has_layers(self) -> Self:
         if self.kind in ("audio", "score", "image") and min(self.filters, default=0) < 1:
-            raise ValueError(f"filters: a modality of kind {self.kind} needs at least one convolution, each of 1 or more filters")
+            raise ValueError(
+                f"filters: a modality of kind {self.kind} needs at least one convolution, each of 1 or more"
+                " filters"
+            )
         return self
 
 
 class Join(Table):
-    """How modalities become one vector (``nn/fusion.py``). One flat table: keys that the kind does not use have no effect."""
+    """How modalities become one vector (``nn/fusion.py``).
 
-    kind: Annotated[str, FileIn("audiomtl.families.fusion.joins")] = Field(description="How modalities become one vector.")
+    One flat table: keys that the kind does not use may be left out.
+    """
+
+    kind: Annotated[str, FileIn("audiomtl.families.fusion.joins")] = Field(
+        description="How modalities become one vector."
+    )
     size: Count = used_when(
         {"kind": ("average", "weighted", "gated", "bilinear", "late", "film", "cross_attention", "aligned")},
         description="Size of the modalities' projections; for cross_attention a multiple of heads.",
     )
-    learn_weights: bool = used_when({"kind": "weighted"}, description="Whether the weights of the modalities are learned.")
+    learn_weights: bool = used_when(
+        {"kind": "weighted"}, description="Whether the weights of the modalities are learned."
+    )
     rank: Count = used_when({"kind": "bilinear"}, description="Rank of the bilinear form.")
     heads: Count = used_when({"kind": "cross_attention"}, description="Number of attention heads.")
     by: str = used_when(
         {"kind": ("film", "aligned")},
-        description="Modality that modulates the others (film), or to whose steps the others are brought (aligned).",
+        description=(
+            "Modality that modulates the others (film), or to whose steps the others are brought (aligned)."
+        ),
     )
-    kernel: Count = used_when({"kind": "aligned"}, description="Number of steps that the comparison sees at once.")
+    kernel: Count = used_when(
+        {"kind": "aligned"}, description="Number of steps that the comparison sees at once."
+    )
     hidden: Integers = used_when(
-        {"kind": BEFORE_LAYERS}, description="Units of each dense layer between the join and the classes; [] has none."
+        {"kind": BEFORE_LAYERS},
+        description="Units of each dense layer between the join and the classes; [] has none.",
     )
     dropout: Share = used_when(
-        {"kind": BEFORE_LAYERS}, description="Dropout rate after the join and after each of these layers, in [0, 1)."
+        {"kind": BEFORE_LAYERS},
+        description="Dropout rate after the join and after each of these layers, in [0, 1).",
     )
     leave_out: Strings = Field(description="Modalities that are left out altogether.")
 
     @model_validator(mode="after")
     def _whole_heads(self) -> Self:
         if self.kind == "cross_attention" and self.size % self.heads:
-            raise ValueError(f"size must be a multiple of heads, but got size={self.size}, heads={self.heads}")
+            raise ValueError(
+                f"size must be a multiple of heads, but got size={self.size}, heads={self.heads}"
+            )
         return self
 
 
@@ -98,7 +145,9 @@ class Settings(LabelledExperiment):
     modalities: dict[str, Modality] = Field(description="Inputs of a clip and their encoders, by name.")
     join: Join = Field(description="How the inputs are joined.")
     modality_dropout: Share = Field(
-        description="Probability that a modality of a clip is withheld in training, in [0, 1); never all of a clip."
+        description=(
+            "Probability that a modality of a clip is withheld in training, in [0, 1); never all of a clip."
+        )
     )
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")
@@ -106,28 +155,53 @@ class Settings(LabelledExperiment):
     @property
     def used(self) -> dict[str, Modality]:
         """Modalities that are not left out, by name."""
-        return {name: modality for name, modality in sorted(self.modalities.items()) if name not in self.join.leave_out}
+        return {
+            name: modality
+            for name, modality in sorted(self.modalities.items())
+            if name not in self.join.leave_out
+        }
 
     @model_validator(mode="after")
     def _modalities_make_sense(self) -> Self:
         for name, modality in self.modalities.items():
             if not NAME.fullmatch(name):
-                raise ValueError(f"modalities.{name}: a modality's name has small letters and digits only: scores are named by it")
-            if modality.encoder == "keys" and (modality.kind == "text" or (modality.kind == "audio" and self.features.kind != "log_mel")):
-                remedy = 'encoder = "lstm" or "embedding"' if modality.kind == "text" else 'features.kind = "log_mel"'
-                raise ValueError(f'modalities.{name}.encoder = "keys": a modality of kind {modality.kind} has no keys here; set {remedy}')
+                raise ValueError(
+                    f"modalities.{name}: a modality's name has small letters and digits only: scores are"
+                    " named by it"
+                )
+            if modality.encoder == "keys" and (
+                modality.kind == "text" or (modality.kind == "audio" and self.features.kind != "log_mel")
+            ):
+                remedy = (
+                    'encoder = "lstm" or "embedding"'
+                    if modality.kind == "text"
+                    else 'features.kind = "log_mel"'
+                )
+                raise ValueError(
+                    f'modalities.{name}.encoder = "keys": a modality of kind {modality.kind} has no keys'
+                    f" here; set {remedy}"
+                )
             if modality.column == self.data.label:
                 raise ValueError(
-                    f'modalities.{name}.column = "{modality.column}" is data.label itself: the target would be among the inputs (leakage); '
-                    "name another column"
+                    f'modalities.{name}.column = "{modality.column}" is data.label itself: the target would'
+                    " be among the inputs (leakage); name another column"
                 )
-        for setting, wanted in (("leave_out", list(self.join.leave_out)), ("by", [self.join.by] if self._needs_by else [])):
+        for setting, wanted in (
+            ("leave_out", list(self.join.leave_out)),
+            ("by", [self.join.by] if self._needs_by else []),
+        ):
             if unknown := [name for name in wanted if name not in self.modalities]:
-                raise ValueError(f'join.{setting}: no modality "{unknown[0]}"; there are {", ".join(sorted(self.modalities))}')
+                raise ValueError(
+                    f'join.{setting}: no modality "{unknown[0]}"; there are'
+                    f" {', '.join(sorted(self.modalities))}"
+                )
         if not self.used:
             raise ValueError("join.leave_out: every modality is left out; leave at least one")
         if self.protocol.leaky:
-            raise ValueError("protocol.leaky deals windows to the sides, but this family has whole clips only: set it to false")
+            raise ValueError(
+                "protocol.leaky deals windows to the sides, but this family has whole clips only: set it to"
+                " false"
+            )
         return self
 
     @property
@@ -136,5 +210,10 @@ class Settings(LabelledExperiment):
 
 
 LOSS_PATHS = ()  # no setting changes what the loss means
-SCORES = {"accuracy": "maximize", "balanced_accuracy": "maximize"}  # what is recorded and reported; the first decides
-BESIDE = ("accuracy_from_*",)  # further columns of the tables of ablations: what is left of the score when modalities are absent
+SCORES = {
+    "accuracy": "maximize",
+    "balanced_accuracy": "maximize",
+}  # what is recorded and reported; the first decides
+BESIDE = (
+    "accuracy_from_*",
+)  # further columns of the tables of ablations: what is left of the score when modalities are absent

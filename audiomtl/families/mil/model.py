@@ -1,7 +1,9 @@
-"""Multiple instances: a clip's label from its windows, one network on every window, one pooling, one loss per clip.
+"""Multiple instances: a clip's label from its windows, one network on every window, one pooling, one loss per
+clip.
 
-Conventions: classes are the sorted labels of the train side. A window table never leaves its clip's id: predictions are built from
-the same `Example` records that made the batch, in one order. Starts and ends of windows are seconds on the frame grid.
+Conventions: classes are the sorted labels of the train side. A window table never leaves its clip's id:
+predictions are built from the same `Example` records that made the batch, in one order. Starts and ends of
+windows are seconds on the frame grid.
 
 Contents: the functions of `contract.Family`.
 """
@@ -42,7 +44,9 @@ class Example:
     frames: np.ndarray  # (n_frames, n_bands) features; (n_windows, size) stored embeddings
     first: np.ndarray  # (n_windows,) first frame of each window
     label: int
-    passages: tuple[tuple[float, float], ...] | None  # seconds in which the evidence for the label is; None: not known
+    passages: (
+        tuple[tuple[float, float], ...] | None
+    )  # seconds in which the evidence for the label is; None: not known
 
 
 @dataclass(frozen=True)
@@ -86,28 +90,45 @@ def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
     stored = next((name for name in ("embedding_path", "array_path") if name in table.columns), "")
     if (settings.network.window == "embedding") != (stored == "embedding_path"):
         raise UserError(
-            f'network.window = "{settings.network.window}": stored embeddings (a column embedding_path) and the window network "embedding" '
-            f"need each other, but the clip table has {'embedding_path' if stored == 'embedding_path' else 'no such column'}"
+            f'network.window = "{settings.network.window}": stored embeddings (a column embedding_path) and'
+            ' the window network "embedding" '
+            "need each other, but the clip table has"
+            f" {'embedding_path' if stored == 'embedding_path' else 'no such column'}"
         )
     if stored:
         frames = [np.asarray(np.load(path, allow_pickle=False), np.float32) for path in table["path"]]
-        wrong = [clip for clip, one in zip(table["clip_id"], frames, strict=True) if one.shape[1] != _bands(settings, frames)]
+        wrong = [
+            clip
+            for clip, one in zip(table["clip_id"], frames, strict=True)
+            if one.shape[1] != _bands(settings, frames)
+        ]
         if wrong:
-            raise UserError(f"{stored}: {_bands(settings, frames)} columns are needed in every array; other shapes: {', '.join(wrong[:5])}")
+            raise UserError(
+                f"{stored}: {_bands(settings, frames)} columns are needed in every array; other shapes:"
+                f" {', '.join(wrong[:5])}"
+            )
     else:
-        frames = FeatureStore(catalog.cache_folder() / "features").features(list(table["path"]), settings.features)
+        frames = FeatureStore(catalog.cache_folder() / "features").features(
+            list(table["path"]), settings.features
+        )
     if stored == "embedding_path":
         firsts = [np.arange(len(one)) for one in frames]
     else:
         firsts = [windows.starts(len(one), settings.windows, settings.features) for one in frames]
     if empty := [clip for clip, first in zip(table["clip_id"], firsts, strict=True) if not len(first)]:
         raise UserError(
-            f'windows.tail = "{settings.windows.tail}": {len(empty)} clips have no window of {settings.windows.seconds} s '
-            f'({", ".join(empty[:5])}): take tail = "pad", a shorter window, or leave them out'
+            f'windows.tail = "{settings.windows.tail}": {len(empty)} clips have no window of'
+            f' {settings.windows.seconds} s ({", ".join(empty[:5])}): take tail = "pad", a shorter window, or'
+            " leave them out"
         )
     passages = table["passages"] if "passages" in table.columns else [None] * len(table)
-    known = [None if spans is None else tuple((float(start), float(end)) for start, end in spans) for spans in passages]
-    return [Example(*row) for row in zip(table["clip_id"], frames, firsts, [-1] * len(table), known, strict=True)]
+    known = [
+        None if spans is None else tuple((float(start), float(end)) for start, end in spans)
+        for spans in passages
+    ]
+    return [
+        Example(*row) for row in zip(table["clip_id"], frames, firsts, [-1] * len(table), known, strict=True)
+    ]
 
 
 def _bands(settings: Settings, frames: Sequence[np.ndarray]) -> int:
@@ -117,27 +138,45 @@ def _bands(settings: Settings, frames: Sequence[np.ndarray]) -> int:
 def _leaky(
     table: pd.DataFrame, examples: dict[str, Example], settings: Settings, seed: int
 ) -> tuple[splits.Splits, dict[str, list[Example]]]:
-    """What not to do: windows of one song are dealt to all sides. Every side has the same songs, each with other windows."""
+    """What not to do: windows of one song are dealt to all sides.
+
+    Every side has the same songs, each with other windows.
+    """
     shares = {"test": settings.protocol.test_share, "validation": settings.protocol.validation_share}
     dealt = protocols.leaky_windows({clip: len(one.first) for clip, one in examples.items()}, shares, seed)
     chosen = {
-        side: [replace(examples[clip], first=examples[clip].first[numbers]) for clip, numbers in sorted(clips.items()) if len(numbers)]
+        side: [
+            replace(examples[clip], first=examples[clip].first[numbers])
+            for clip, numbers in sorted(clips.items())
+            if len(numbers)
+        ]
         for side, clips in dealt.items()
     }
     rows = table.set_index("clip_id", drop=False)
-    sides = {side: rows.loc[[one.clip_id for one in some]].reset_index(drop=True) for side, some in chosen.items()}
+    sides = {
+        side: rows.loc[[one.clip_id for one in some]].reset_index(drop=True) for side, some in chosen.items()
+    }
     return splits.Splits(**sides, dropped=0), chosen
 
 
 def _length(settings: Settings) -> int:
     """Frames of a window as the network sees it."""
-    return 1 if settings.network.window == "embedding" else windows.window_frames(settings.windows, settings.features)
+    return (
+        1
+        if settings.network.window == "embedding"
+        else windows.window_frames(settings.windows, settings.features)
+    )
 
 
-def _collate(examples: Sequence[Example], chosen: Sequence[np.ndarray], scaler: Scaler, length: int) -> dict[str, Any]:
-    """A batch: windows (n_windows, bands, frames, 1) of all clips one behind the other, counts and labels (bags,), clip ids."""
+def _collate(
+    examples: Sequence[Example], chosen: Sequence[np.ndarray], scaler: Scaler, length: int
+) -> dict[str, Any]:
+    """A batch: windows (n_windows, bands, frames, 1) of all clips one behind the other, counts and labels
+    (bags,), clip ids.
+    """
     some = [
-        windows.cut(scaling.apply(one.frames, scaler), one.first[numbers], length) for one, numbers in zip(examples, chosen, strict=True)
+        windows.cut(scaling.apply(one.frames, scaler), one.first[numbers], length)
+        for one, numbers in zip(examples, chosen, strict=True)
     ]
     return {
         "windows": np.ascontiguousarray(np.concatenate(some).transpose(0, 2, 1))[..., None],
@@ -164,7 +203,10 @@ def clip_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
 
 
 def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
-    """Cross-entropy of each window as if it had its clip's label; mean over a clip's windows, then over clips."""
+    """Cross-entropy of each window as if it had its clip's label.
+
+    Mean over a clip's windows, then over clips.
+    """
     counts = batch["counts"]
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
     right = tf.gather(outputs["windows"], tf.gather(batch["labels"], bag), batch_dims=1)
@@ -172,11 +214,17 @@ def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
     return -tf.reduce_sum(tf.math.log(right + SMALLEST) * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
 
-def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
+def train(
+    settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
+) -> Fitted:
     """Train one network; it comes back with the weights of its best epoch."""
     examples, known, length = prepared.examples["train"], prepared.known, _length(settings)
     model = mil_network(
-        settings.network, settings.pooling, bands=_bands(settings, [examples[0].frames]), frames=length, classes=len(known.classes)
+        settings.network,
+        settings.pooling,
+        bands=_bands(settings, [examples[0].frames]),
+        frames=length,
+        classes=len(known.classes),
     )
     sizes = [min(len(one.first), settings.windows.bag_windows or len(one.first)) for one in examples]
 
@@ -184,7 +232,13 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
             some = [examples[index] for index in indices]
             chosen = [
-                _drawn(len(examples[index].first), settings.windows.bag_windows, seed=seed, epoch=epoch, clip=int(index))
+                _drawn(
+                    len(examples[index].first),
+                    settings.windows.bag_windows,
+                    seed=seed,
+                    epoch=epoch,
+                    clip=int(index),
+                )
                 for index in indices
             ]
             yield _collate(some, chosen, known.scaler, length)
@@ -192,7 +246,9 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
     of_outputs = {"clip": clip_loss, "window": window_loss}[settings.network.loss]
 
     def objective(model: keras.Model, batch: Any) -> tf.Tensor:
-        return of_outputs(model([batch["windows"], batch["counts"]], training=True), batch) + sum(model.losses)
+        return of_outputs(model([batch["windows"], batch["counts"]], training=True), batch) + sum(
+            model.losses
+        )
 
     fitted = _fitted(model, settings, known)
 
@@ -224,7 +280,14 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
         made = _collate(batch, [np.arange(len(one.first)) for one in batch], fitted.known.scaler, length)
         found = fitted.forward([tf.constant(made["windows"]), tf.constant(made["counts"])])
         bags = contract.of_each(found, made["counts"], flat=("windows",), padded=("weights",))
-        return [{**bag, "clip": majority_vote(bag["windows"][None], np.array([len(bag["windows"])]))[0]} for bag in bags] if vote else bags
+        return (
+            [
+                {**bag, "clip": majority_vote(bag["windows"][None], np.array([len(bag["windows"])]))[0]}
+                for bag in bags
+            ]
+            if vote
+            else bags
+        )
 
     return contract.walk(examples, lambda one: len(one.first), answers, places=EVALUATION_WINDOWS)
 
@@ -232,9 +295,10 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
 def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     """Scores over a whole side.
 
-    loss (mean per clip), accuracy, balanced_accuracy, window_accuracy (each window judged by its clip's label), and where passages
-    are known, the mean over clips of average precision and area under ROC of finding their windows, by the pooling's weights and
-    by the probabilities of the true class (``evidence_weight_...``, ``evidence_probability_...``).
+    loss (mean per clip), accuracy, balanced_accuracy, window_accuracy (each window judged by its clip's
+    label), and where passages are known, the mean over clips of average precision and area under ROC of
+    finding their windows, by the pooling's weights and by the probabilities of the true class
+    (``evidence_weight_...``, ``evidence_probability_...``).
     """
     truth, predicted, losses, window_truth, window_predicted = [], [], [], [], []
     of_evidence: dict[str, list[float]] = {}
@@ -248,7 +312,9 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
         if evidence is not None and 0 < evidence.sum() < len(evidence):
             for name, values in (("weight", answer["weights"]), ("probability", answer["windows"])):
                 own = values[:, one.label]
-                of_evidence.setdefault(f"evidence_{name}_precision", []).append(labels.average_precision(evidence, own))
+                of_evidence.setdefault(f"evidence_{name}_precision", []).append(
+                    labels.average_precision(evidence, own)
+                )
                 of_evidence.setdefault(f"evidence_{name}_auc", []).append(labels.roc_auc(evidence, own))
     scores = {"loss": float(np.mean(losses)), "accuracy": labels.accuracy(truth, predicted)}
     scores["balanced_accuracy"] = labels.balanced_accuracy(truth, predicted)
@@ -259,46 +325,78 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
 def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     """Two tables that keep their names.
 
-    ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability), windows, probability_CLASS.
-    ``windows``: one row per window: clip_id, window, start_seconds, end_seconds (NaN for stored embeddings), weight (of the
-    predicted class), evidence (where passages are known), probability_CLASS.
+    ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability),
+    windows, probability_CLASS. ``windows``: one row per window: clip_id, window, start_seconds, end_seconds
+    (NaN for stored embeddings), weight (of the predicted class), evidence (where passages are known),
+    probability_CLASS.
     """
     clips, rows, classes, length = [], [], fitted.known.classes, _length(fitted.settings)
-    seconds = np.nan if fitted.settings.network.window == "embedding" else fitted.settings.features.seconds_per_frame
+    seconds = (
+        np.nan
+        if fitted.settings.network.window == "embedding"
+        else fitted.settings.features.seconds_per_frame
+    )
     for one, answer in found:
         clip, best = answer["clip"], int(answer["clip"].argmax())
-        row = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[best], "margin": contract.margin(clip)}
+        row = {
+            "clip_id": one.clip_id,
+            "truth": classes[one.label],
+            "predicted": classes[best],
+            "margin": contract.margin(clip),
+        }
         clips.append(row | {"windows": len(one.first)} | contract.by_class(classes, clip))
         evidence = _evidence(one, fitted.settings)
         for number, first in enumerate(one.first):
-            row = {"clip_id": one.clip_id, "window": number, "start_seconds": first * seconds, "end_seconds": (first + length) * seconds}
+            row = {
+                "clip_id": one.clip_id,
+                "window": number,
+                "start_seconds": first * seconds,
+                "end_seconds": (first + length) * seconds,
+            }
             row["weight"] = float(answer["weights"][number, best])
             if evidence is not None:
                 row["evidence"] = bool(evidence[number])
             rows.append(row | contract.by_class(classes, answer["windows"][number]))
     by_clip = pd.DataFrame(clips).sort_values("clip_id", ignore_index=True)
-    return {"predictions": by_clip, "windows": pd.DataFrame(rows).sort_values(["clip_id", "window"], ignore_index=True)}
+    return {
+        "predictions": by_clip,
+        "windows": pd.DataFrame(rows).sort_values(["clip_id", "window"], ignore_index=True),
+    }
 
 
 def _evidence(one: Example, settings: Settings) -> np.ndarray | None:
-    """Which windows lie in the passages for at least half of their length; None where passages are not known."""
+    """Which windows lie in the passages for at least half of their length; None where passages are not
+    known.
+    """
     if one.passages is None or settings.network.window == "embedding":
         return None
     start = one.first * settings.features.seconds_per_frame
     end = start + _length(settings) * settings.features.seconds_per_frame
-    inside = sum((np.maximum(0, np.minimum(end, high) - np.maximum(start, low)) for low, high in one.passages), np.zeros(len(start)))
+    inside = sum(
+        (np.maximum(0, np.minimum(end, high) - np.maximum(start, low)) for low, high in one.passages),
+        np.zeros(len(start)),
+    )
     return inside >= 0.5 * (end - start)
 
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
-    """Draw ``confusion.png``, and the clips with the largest and least margin for the truth, ``evidence_best.png`` and ``_worst.png``."""
+    """Draw ``confusion.png``, and the clips with the largest and least margin for the truth,
+    ``evidence_best.png`` and ``_worst.png``.
+    """
     names = fitted.known.classes
-    pairs = labels.confusion([names[one.label] for one, _ in found], [names[answer["clip"].argmax()] for _, answer in found])
+    pairs = labels.confusion(
+        [names[one.label] for one, _ in found], [names[answer["clip"].argmax()] for _, answer in found]
+    )
     draw.confusion(pairs, folder / "confusion.png", edits=False)
     if fitted.settings.network.window == "embedding":
         return
-    lead = [float(answer["clip"][one.label] - np.delete(answer["clip"], one.label).max()) for one, answer in found]
-    for name, (one, answer) in (("best", found[int(np.argmax(lead))]), ("worst", found[int(np.argmin(lead))])):
+    lead = [
+        float(answer["clip"][one.label] - np.delete(answer["clip"], one.label).max()) for one, answer in found
+    ]
+    for name, (one, answer) in (
+        ("best", found[int(np.argmax(lead))]),
+        ("worst", found[int(np.argmin(lead))]),
+    ):
         said = names[answer["clip"].argmax()]
         draw.evidence(
             np.asarray(one.frames),

@@ -16,7 +16,8 @@ from audiomtl.nn.bags import Bags, ToOne
 from audiomtl.nn.pooling import pooling_layer
 from audiomtl.settings.pooling import Pooling
 
-# of batch normalisation's running means: an epoch of a few dozen steps must be able to move them (Keras's 0.99 takes hundreds)
+# of batch normalisation's running means: an epoch of a few dozen steps must be able to move them (Keras's
+# 0.99 takes hundreds)
 MOMENTUM = 0.9
 
 
@@ -24,12 +25,15 @@ def window_network(network: Network, bands: int, frames: int) -> keras.Model:
     """From a window (bands, frames, 1) to its features (hidden,), before dropout and softmax.
 
     ``answer``      two convolutions 3x3 of 16, pools 2x3 and 2x2, two dense layers: https://stackoverflow.com/questions/55272508
-    ``residual``    three residual blocks of 3x3 convolutions (He et al., 2016), each halving both axes; mean over what is left
-    ``statistics``  mean, deviation, least and greatest value of each band over the window, then two dense layers
+    ``residual``    three residual blocks of 3x3 convolutions (He et al., 2016), each halving both axes; mean
+                    over what is left
+    ``statistics``  mean, deviation, minimum and maximum of each band over the window, then two dense layers
     ``embedding``   a stored vector per window (frames = 1), then two dense layers
     """
     window = layers.Input((bands, frames, 1), name="window")
-    x = {"answer": _answer, "residual": _residual, "statistics": _statistics, "embedding": _embedding}[network.window](window, network)
+    x = {"answer": _answer, "residual": _residual, "statistics": _statistics, "embedding": _embedding}[
+        network.window
+    ](window, network)
     if network.window != "residual":
         for number in (1, 2):
             x = layers.Dense(network.hidden, activation="relu", name=f"hidden_{number}")(x)
@@ -41,10 +45,14 @@ def window_network(network: Network, bands: int, frames: int) -> keras.Model:
 def _answer(x: Any, network: Network) -> Any:
     # a window too small for a pool of (2, 3) keeps what it has
     for pool in ((2, 3), (2, 2)):
-        x = layers.Conv2D(16, (3, 3), activation="relu", padding="valid" if min(x.shape[1:3]) >= 3 else "same")(x)
+        x = layers.Conv2D(
+            16, (3, 3), activation="relu", padding="valid" if min(x.shape[1:3]) >= 3 else "same"
+        )(x)
         if network.batch_normalization:
             x = layers.BatchNormalization(momentum=MOMENTUM)(x)
-        x = layers.MaxPooling2D(tuple(min(size, have) for size, have in zip(pool, x.shape[1:3], strict=True)))(x)
+        x = layers.MaxPooling2D(
+            tuple(min(size, have) for size, have in zip(pool, x.shape[1:3], strict=True))
+        )(x)
     return layers.Flatten()(x)
 
 
@@ -53,7 +61,9 @@ def _residual(x: Any, network: Network) -> Any:
         filters = network.filters * 2**block
         y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
         y = layers.Activation("relu")(layers.BatchNormalization(momentum=MOMENTUM)(y))
-        y = layers.BatchNormalization(momentum=MOMENTUM)(layers.Conv2D(filters, 3, padding="same", use_bias=False)(y))
+        y = layers.BatchNormalization(momentum=MOMENTUM)(
+            layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
+        )
         x = layers.Activation("relu")(layers.Add()([layers.Conv2D(filters, 1, use_bias=False)(x), y]))
         x = layers.MaxPooling2D(tuple(min(2, have) for have in x.shape[1:3]))(x)
     x = layers.GlobalAveragePooling2D()(x)
@@ -70,12 +80,16 @@ def _embedding(x: Any, network: Network) -> Any:
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class Statistics(layers.Layer):
-    """(windows, bands, frames, 1) -> (windows, bands, 4): mean, deviation, least, greatest over the frames."""
+    """(windows, bands, frames, 1) -> (windows, bands, 4): mean, deviation, least, greatest over the
+    frames.
+    """
 
     def call(self, x):
         x = x[..., 0]
         mean = tf.reduce_mean(x, axis=2)
-        deviation = tf.sqrt(tf.reduce_mean(tf.square(x - mean[:, :, None]), axis=2) + 1e-8)  # 1e-8: a gradient at deviation 0
+        deviation = tf.sqrt(
+            tf.reduce_mean(tf.square(x - mean[:, :, None]), axis=2) + 1e-8
+        )  # 1e-8: a gradient at deviation 0
         return tf.stack([mean, deviation, tf.reduce_min(x, axis=2), tf.reduce_max(x, axis=2)], axis=2)
 
     def compute_output_shape(self, shape):
@@ -88,9 +102,9 @@ def mil_network(network: Network, pooling: Pooling, *, bands: int, frames: int, 
     Returns
     -------
     keras.Model with outputs
-        clip (bags, classes), summing to 1: pooled values of operators such as max or noisy-or are divided by their sum;
-        windows (n_windows, classes), each window's softmax;
-        weights (bags, longest, classes) of the pooling, 0 behind the end.
+        clip (bags, classes), summing to 1: pooled values of operators such as max or noisy-or are divided by
+        their sum; windows (n_windows, classes), each window's softmax; weights (bags, longest, classes) of
+        the pooling, 0 behind the end.
     """
     windows = layers.Input((bands, frames, 1), name="windows")
     counts = layers.Input((), dtype="int32", name="counts")
@@ -99,4 +113,6 @@ def mil_network(network: Network, pooling: Pooling, *, bands: int, frames: int, 
     probabilities = layers.Dense(classes, activation="softmax", name="classes")(x)  # (n_windows, classes)
     bag = Bags(name="bags_of_classes")([probabilities, counts])
     pooled, weights = pooling_layer(pooling)([bag, Bags(name="bags_of_features")([features, counts]), counts])
-    return keras.Model([windows, counts], {"clip": ToOne(name="clip")(pooled), "windows": probabilities, "weights": weights})
+    return keras.Model(
+        [windows, counts], {"clip": ToOne(name="clip")(pooled), "windows": probabilities, "weights": weights}
+    )

@@ -16,7 +16,10 @@ class WindowProtocol(Protocol):
     """How clips, or to show what that would report their windows, are divided."""
 
     leaky: bool = Field(
-        description="Whether windows rather than clips are divided, so that clips occur in several splits. Never report such a score."
+        description=(
+            "Whether windows rather than clips are divided, so that clips occur in several splits. Never"
+            " report such a score."
+        )
     )
 
 
@@ -26,15 +29,23 @@ class Network(Table):
     window: Literal["answer", "residual", "statistics", "embedding"] = Field(
         description="Network that is applied to every window; embedding reads stored embeddings."
     )
-    filters: Count = used_when({"window": "residual"}, description="Filters of the first residual block, doubled in the next two.")
-    hidden: Count = used_when({"window": ("answer", "statistics", "embedding")}, description="Units of the dense layers.")
+    filters: Count = used_when(
+        {"window": "residual"}, description="Filters of the first residual block, doubled in the next two."
+    )
+    hidden: Count = used_when(
+        {"window": ("answer", "statistics", "embedding")}, description="Units of the dense layers."
+    )
     dropout: Share = Field(description="Dropout rate before the softmax, in [0, 1).")
     batch_normalization: bool = used_when(
         {"window": ("answer", "statistics")},
-        description="Whether to normalize batches after each convolution (answer) or hidden layer (statistics).",
+        description=(
+            "Whether to normalize batches after each convolution (answer) or hidden layer (statistics)."
+        ),
     )
     loss: Literal["clip", "window"] = Field(
-        description="What the loss compares with the label: the clip's pooled output, or the output of each window."
+        description=(
+            "What the loss compares with the label: the clip's pooled output, or the output of each window."
+        )
     )
 
 
@@ -50,8 +61,13 @@ class Settings(LabelledExperiment):
     training: Training = Field(description="How long it is trained.")
 
 
-LOSS_PATHS = ("network.loss",)  # settings that change what the loss means: no study that sweeps one is judged by a loss
-SCORES = {"accuracy": "maximize", "balanced_accuracy": "maximize"}  # what is recorded and reported; the first decides
+LOSS_PATHS = (
+    "network.loss",
+)  # settings that change what the loss means: no study that sweeps one is judged by a loss
+SCORES = {
+    "accuracy": "maximize",
+    "balanced_accuracy": "maximize",
+}  # what is recorded and reported; the first decides
 # further columns of the tables of ablations
 BESIDE = (
     "window_accuracy",

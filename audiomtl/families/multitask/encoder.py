@@ -1,7 +1,7 @@
 """What the heads of several tasks share: from frames to one vector a step, padding without influence.
 
-Conventions: a *step* is ``stride`` frames, the product of two pools; clips are padded at their end, ``lengths`` (clips,) are in frames.
-What stands behind a clip's end is set to 0 after every layer.
+Conventions: a *step* is ``stride`` frames, the product of two pools; clips are padded at their end,
+``lengths`` (clips,) are in frames. What stands behind a clip's end is set to 0 after every layer.
 
 Contents: `encoder`, `text_encoder`; `ShiftBands`, `PerKey`, `Positions`, `Attend`, `Known`.
 """
@@ -26,10 +26,11 @@ NARROW = 20.0  # how much less likely a position is at first whose relative plac
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class ShiftBands(layers.Layer):
-    """In training, move each clip's bands (clips, frames, bands) up or down by a random whole number of at most ``most``.
+    """In training, move each clip's bands (clips, frames, bands) up or down by a random whole number of at
+    most ``most``.
 
-    So that voices of other lengths of the vocal tract are no surprise (after Jaitly and Hinton's perturbation, 2013). What would come from
-    outside the bands is the outermost one.
+    So that voices of other lengths of the vocal tract are no surprise (after Jaitly and Hinton's
+    perturbation, 2013). What would come from outside the bands is the outermost one.
     """
 
     def __init__(self, most: int, *, seed: int, **options: Any) -> None:
@@ -55,7 +56,8 @@ class ShiftBands(layers.Layer):
 class PerKey(layers.Layer):
     """Keys (clips, steps, 88, channels) and steps (clips, steps, size) -> (clips, steps, 88, ``outputs``).
 
-    Each key's own numbers and the step's go through one small network that all keys share; only a bias, at first ``start``, is a key's own.
+    Each key's own numbers and the step's go through one small network that all keys share; only a bias, at
+    first ``start``, is a key's own.
     """
 
     def __init__(self, outputs: int, hidden: int = 16, start: float = 0.0, **options: Any) -> None:
@@ -66,7 +68,9 @@ class PerKey(layers.Layer):
     def build(self, shapes):
         for layer, size in ((self.key, shapes[0][-1]), (self.step, shapes[1][-1]), (self.last, self.hidden)):
             layer.build((None, size))
-        self.bias = self.add_weight(shape=(KEYS, self.outputs), initializer=keras.initializers.Constant(self.start), name="bias")
+        self.bias = self.add_weight(
+            shape=(KEYS, self.outputs), initializer=keras.initializers.Constant(self.start), name="bias"
+        )
 
     def compute_mask(self, inputs, mask=None):
         return None
@@ -93,27 +97,39 @@ class Positions(layers.Layer):
         return x + tf.concat([tf.sin(angles), tf.cos(angles)], axis=1)[None, :, :size]
 
 
-def encoder(settings: Encoder, hertz: Sequence[float], *, seed: int, audio: bool = True, score: bool = False) -> keras.Model:
-    """[frames (clips, longest, bands), lengths, and with ``score`` a roll (clips, steps, 88)] -> (clips, steps, size).
+def encoder(
+    settings: Encoder, hertz: Sequence[float], *, seed: int, audio: bool = True, score: bool = False
+) -> keras.Model:
+    """[frames (clips, longest, bands), lengths, and with ``score`` a roll (clips, steps, 88)] -> (clips,
+    steps, size).
 
-    ``hertz`` (bands,) are the centres of the bands; kind harmonic looks at them, others count them, and has a second output for heads that
-    look at keys (`PerKey`): (clips, steps, 88, ``filters[1]``). ``seed`` is the training's: noise and shifts of bands are drawn from it.
+    ``hertz`` (bands,) are the centres of the bands; kind harmonic looks at them, others count them, and has a
+    second output for heads that look at keys (`PerKey`): (clips, steps, 88, ``filters[1]``). ``seed`` is the
+    training's: noise and shifts of bands are drawn from it.
 
-    Of the article's trunk (4 x 4 convolutions of 32 and 64, pools of 2 bands by 4 frames, dense 128, 128, 64) these were repaired:
-    it flattened the whole clip, which fixes its length and cannot be joined with a sequence: here every step is flattened for itself;
-    it joined the dense layer with two outputs whose inputs were the targets: there are the inputs alone, and a roll is joined step by step;
-    its pools make steps of 16 frames, too long for phones: ``pool_frames`` says how many.
+    Of the article's trunk (4 x 4 convolutions of 32 and 64, pools of 2 bands by 4 frames, dense 128, 128, 64)
+    these were repaired: it flattened the whole clip, which fixes its length and cannot be joined with a
+    sequence: here every step is flattened for itself; it joined the dense layer with two outputs whose inputs
+    were the targets: there are the inputs alone, and a roll is joined step by step; its pools make steps of
+    16 frames, too long for phones: ``pool_frames`` says how many.
     """
     stride, bands = settings.pool_frames[0] * settings.pool_frames[1], len(hertz)
-    frames, lengths = layers.Input((None, bands), name="frames"), layers.Input((), dtype="int32", name="lengths")
+    frames, lengths = (
+        layers.Input((None, bands), name="frames"),
+        layers.Input((), dtype="int32", name="lengths"),
+    )
     inputs, parts, keys, pooled, heard = [frames, lengths], [], None, 1, frames
     if settings.noise:
         heard = Masked(1)([layers.GaussianNoise(settings.noise, seed=stream(seed, "noise"))(frames), lengths])
     if audio and settings.kind == "harmonic":
         whole = WholeSteps(stride)(heard)
         keys = Harmonics(hertz, name="harmonics")(whole)
-        for number, (filters, frames_of) in enumerate(zip(settings.filters, settings.pool_frames, strict=True), start=1):
-            keys = layers.Conv2D(filters, (3, 3), padding="same", activation="relu", name=f"keys_{number}")(keys)
+        for number, (filters, frames_of) in enumerate(
+            zip(settings.filters, settings.pool_frames, strict=True), start=1
+        ):
+            keys = layers.Conv2D(filters, (3, 3), padding="same", activation="relu", name=f"keys_{number}")(
+                keys
+            )
             keys = Masked(pooled)([keys, lengths])
             keys = layers.MaxPooling2D((frames_of, 1), padding="same")(keys) if frames_of > 1 else keys
             pooled *= frames_of
@@ -123,7 +139,9 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, seed: int, audio: bool
         parts.append(layers.AveragePooling1D(stride, padding="same")(near) if stride > 1 else near)
     elif audio:
         x = layers.Reshape((-1, bands, 1))(WholeSteps(stride)(heard))
-        for number, (filters, *pools) in enumerate(zip(settings.filters, settings.pool_frames, settings.pool_bands, strict=True), start=1):
+        for number, (filters, *pools) in enumerate(
+            zip(settings.filters, settings.pool_frames, settings.pool_bands, strict=True), start=1
+        ):
             x = layers.Conv2D(filters, 4, padding="same", activation="relu", name=f"convolution_{number}")(x)
             x = Masked(pooled)([x, lengths])
             x = layers.MaxPooling2D(tuple(pools), padding="same")(x)
@@ -140,12 +158,16 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, seed: int, audio: bool
         for number, units in enumerate((128, 64), start=2):
             x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
     elif settings.kind in ("recurrent", "harmonic"):
-        x = layers.Bidirectional(layers.LSTM(settings.units, return_sequences=True), name="recurrent")(x, mask=valid)
+        x = layers.Bidirectional(layers.LSTM(settings.units, return_sequences=True), name="recurrent")(
+            x, mask=valid
+        )
     else:
         x = Positions(name="positions")(layers.Dense(settings.units, name="size")(x))
         for number in range(1, BLOCKS + 1):
             normal = layers.LayerNormalization(name=f"normal_{number}")(x)
-            attended = layers.MultiHeadAttention(HEADS, max(settings.units // HEADS, 1), name=f"attention_{number}")
+            attended = layers.MultiHeadAttention(
+                HEADS, max(settings.units // HEADS, 1), name=f"attention_{number}"
+            )
             x = x + attended(normal, normal, key_mask=valid)
             normal = layers.LayerNormalization(name=f"normal_{number}_dense")(x)
             x = x + layers.Dense(settings.units, name=f"narrow_{number}")(
@@ -154,16 +176,20 @@ def encoder(settings: Encoder, hertz: Sequence[float], *, seed: int, audio: bool
     if settings.dropout:
         x = layers.Dropout(settings.dropout)(x)
     steps = Masked(stride)([x, lengths])
-    return keras.Model(inputs, steps if keys is None else [steps, Masked(stride)([keys, lengths])], name="encoder")
+    return keras.Model(
+        inputs, steps if keys is None else [steps, Masked(stride)([keys, lengths])], name="encoder"
+    )
 
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class Attend(layers.Layer):
-    """Which position of a text belongs to each step: (clips, steps, positions), shares over a clip's own positions.
+    """Which position of a text belongs to each step: (clips, steps, positions), shares over a clip's own
+    positions.
 
-    Of steps (clips, steps, size), lengths (clips,) in frames, keys (clips, positions, size), tokens (clips, positions; 0 is padding): the
-    softmax of dot products, less a trained factor times the squared distance of the two relative places: a text is sung from its beginning
-    to its end, so a phone that occurs twice is sought near its own place.
+    Of steps (clips, steps, size), lengths (clips,) in frames, keys (clips, positions, size), tokens (clips,
+    positions; 0 is padding): the softmax of dot products, less a trained factor times the squared distance of
+    the two relative places: a text is sung from its beginning to its end, so a phone that occurs twice is
+    sought near its own place.
     """
 
     def __init__(self, stride: int, **options: Any) -> None:
@@ -171,7 +197,9 @@ class Attend(layers.Layer):
         self.stride = stride
 
     def build(self, shapes):
-        self.narrow = self.add_weight(shape=(), initializer=keras.initializers.Constant(NARROW), name="narrow")
+        self.narrow = self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(NARROW), name="narrow"
+        )
 
     def compute_mask(self, inputs, mask=None):
         return None
@@ -206,8 +234,12 @@ class Known(layers.Layer):
 
 
 def text_encoder(symbols: int, size: int) -> keras.Model:
-    """Tokens (clips, positions), 0 is padding, below ``symbols`` -> (clips, positions, size): each with its neighbours, seven at once."""
+    """Tokens (clips, positions), 0 is padding, below ``symbols`` -> (clips, positions, size): each with
+    its neighbours, seven at once.
+    """
     tokens = layers.Input((None,), dtype="int32", name="tokens")
     x = Known()([layers.Embedding(symbols, size, name="symbols")(tokens), tokens])
     near = layers.Conv1D(size, 7, padding="same", activation="relu", name="near")(x)
-    return keras.Model(tokens, Known()([x + layers.Dense(size, name="context")(near), tokens]), name="text_encoder")
+    return keras.Model(
+        tokens, Known()([x + layers.Dense(size, name="context")(near), tokens]), name="text_encoder"
+    )

@@ -1,8 +1,7 @@
 """From a clip table to what a multi-task network reads and learns: examples, and batches of them.
 
-Conventions as in `heads` and `steps`. Contents: `Example`, `with_arrays`, `frames_of`, `classes_of`, `example`, `target`,
-`with_few_labels`,
-`with_scaled_targets`, `collate`.
+Conventions as in `heads` and `steps`. Contents: `Example`, `with_arrays`, `frames_of`, `classes_of`,
+`example`, `target`, `with_few_labels`, `with_scaled_targets`, `collate`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,31 +39,42 @@ class Example:
 
 
 def with_arrays(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose clips are rows of ``.npz`` files, with a column for each of their arrays: the clip's own row of it."""
+    """A table whose clips are rows of ``.npz`` files, with a column for each of their arrays: the clip's
+    own row of it.
+    """
     if manifest.ROW not in table.columns:
         return table
     held = {path: manifest.arrays(path) for path in sorted(set(table["path"]))}
     table = table.copy()
     for name in sorted({name for arrays in held.values() for name in arrays}):
         if name in table.columns:
-            raise UserError(f"{table['path'][0]}: an array is called {name}, as a column of the table is; rename one of them")
+            raise UserError(
+                f"{table['path'][0]}: an array is called {name}, as a column of the table is; rename one of"
+                " them"
+            )
         rows = zip(table["path"], table[manifest.ROW], strict=True)
         table[name] = pd.Series(
-            [held[path][name][row] if name in held[path] else None for path, row in rows], index=table.index, dtype=object
+            [held[path][name][row] if name in held[path] else None for path, row in rows],
+            index=table.index,
+            dtype=object,
         )
     return table
 
 
-def _heard(row: Mapping[Any, Any], column: str, frames: Mapping[str, np.ndarray], settings: Settings) -> np.ndarray | None:
-    """Frames (n_frames, n_bands) of a recording, or of the clip's array ``column`` (frames first, channels of one left away)."""
+def _heard(
+    row: Mapping[Any, Any], column: str, frames: Mapping[str, np.ndarray], settings: Settings
+) -> np.ndarray | None:
+    """Frames (n_frames, n_bands) of a recording, or of the clip's array ``column`` (frames first,
+    channels of one left away).
+    """
     value = row[column]
     if not isinstance(value, np.ndarray):
         return frames.get(value or "")
     array = (value[..., 0] if value.ndim == 3 and value.shape[2] == 1 else value).astype(np.float32)
     if array.ndim != 2 or array.shape[1] != settings.features.n_bands:
         raise UserError(
-            f"clip {row['clip_id']}: the array {column} has shape {value.shape}, but frames x {settings.features.n_bands} are needed "
-            "(features.bands); transpose it, or change the setting"
+            f"clip {row['clip_id']}: the array {column} has shape {value.shape}, but frames x"
+            f" {settings.features.n_bands} are needed (features.bands); transpose it, or change the setting"
         )
     return array
 
@@ -75,7 +85,13 @@ def frames_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
         return {}
     columns = {"path", *(head.reads("") for head in settings.heads.values() if head.about.reads_recording)}
     paths = sorted({path for column in columns for path in table[column].dropna()})
-    return dict(zip(paths, FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features), strict=True))
+    return dict(
+        zip(
+            paths,
+            FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features),
+            strict=True,
+        )
+    )
 
 
 def classes_of(name: str, head: Head, train: pd.DataFrame, settings: Settings) -> tuple[str, ...]:
@@ -89,7 +105,8 @@ def classes_of(name: str, head: Head, train: pd.DataFrame, settings: Settings) -
     for wanted in (head.reads(settings.data.label), *head.about.beside, *text):
         if wanted not in train.columns:
             raise UserError(
-                f'heads.{name}: kind {head.kind} needs a column {wanted}, which data.dataset = "{settings.data.dataset}" has not; '
+                f"heads.{name}: kind {head.kind} needs a column {wanted}, which data.dataset ="
+                f' "{settings.data.dataset}" has not; '
                 f"it has {', '.join(train.columns)}"
             )
     return kind(head.kind).classes(name, head, train, settings)
@@ -106,17 +123,30 @@ def example(
     assert heard is not None
     known, weights = dict[str, np.ndarray | None](), dict[str, float]()
     for name, head in settings.heads.items():
-        known[name] = target(name, head, row, len(heard), names[name], settings, lambda column: _heard(row, column, frames, settings))
+        known[name] = target(
+            name,
+            head,
+            row,
+            len(heard),
+            names[name],
+            settings,
+            lambda column: _heard(row, column, frames, settings),
+        )
         weight = row[head.item_weight] if head.item_weight else 1.0
         if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
-            raise UserError(f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight is a number of at least 0")
+            raise UserError(
+                f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight is a number of at"
+                " least 0"
+            )
         weights[name] = float(weight)
     given = row[settings.inputs.text] if settings.inputs.text else None
     text = text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
     roll = None
     if settings.inputs.score:
         notes = row[settings.inputs.score]
-        roll = rolls(notes if notes is not None else (), step_times(len(heard), settings), row["clip_id"])[:, KEYS:]
+        roll = rolls(notes if notes is not None else (), step_times(len(heard), settings), row["clip_id"])[
+            :, KEYS:
+        ]
     return Example(row["clip_id"], heard, known, weights, text, roll, row)
 
 
@@ -140,24 +170,37 @@ def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> l
     """Take labels away from all but a share of the clips, each head for itself."""
     for number, (name, head) in enumerate(sorted(settings.heads.items())):
         if head.labelled_share < 1:
-            kept = np.random.default_rng((seed, number)).permutation(len(examples)) < head.labelled_share * len(examples)
+            kept = np.random.default_rng((seed, number)).permutation(
+                len(examples)
+            ) < head.labelled_share * len(examples)
             examples = [
-                one if keep else replace(one, targets={**one.targets, name: None}) for one, keep in zip(examples, kept, strict=True)
+                one if keep else replace(one, targets={**one.targets, name: None})
+                for one, keep in zip(examples, kept, strict=True)
             ]
     return examples
 
 
-def with_scaled_targets(examples: dict[str, list[Example]], scaler: Scaler, settings: Settings) -> dict[str, list[Example]]:
+def with_scaled_targets(
+    examples: dict[str, list[Example]], scaler: Scaler, settings: Settings
+) -> dict[str, list[Example]]:
     """The same, where a head learns frames scaled and by steps."""
 
     def scaled(one: Example) -> dict[str, np.ndarray | None]:
-        return {name: kind(head.kind).scaled(one.targets[name], scaler, settings) for name, head in settings.heads.items()}
+        return {
+            name: kind(head.kind).scaled(one.targets[name], scaler, settings)
+            for name, head in settings.heads.items()
+        }
 
     return {side: [replace(one, targets=scaled(one)) for one in found] for side, found in examples.items()}
 
 
-def collate(examples: Sequence[Example], names: Mapping[str, Sequence[str]], scaler: Scaler, settings: Settings) -> dict[str, Any]:
-    """A batch: frames (clips, longest, bands), lengths (frames) and steps; text and roll; each head's target and weight (0: not known)."""
+def collate(
+    examples: Sequence[Example], names: Mapping[str, Sequence[str]], scaler: Scaler, settings: Settings
+) -> dict[str, Any]:
+    """A batch: frames (clips, longest, bands), lengths (frames) and steps.
+
+    Text and roll; each head's target and weight (0: not known).
+    """
     frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples], at_least=settings.stride)
     steps = -(-lengths // settings.stride)
     longest = -(-frames.shape[1] // settings.stride)
@@ -169,7 +212,12 @@ def collate(examples: Sequence[Example], names: Mapping[str, Sequence[str]], sca
         batch["roll"] = stacked([one.roll for one in examples], longest)
     for name, head in settings.heads.items():
         known = [one.targets[name] for one in examples]
-        weights = [one.weights[name] if value is not None else 0.0 for one, value in zip(examples, known, strict=True)]
+        weights = [
+            one.weights[name] if value is not None else 0.0
+            for one, value in zip(examples, known, strict=True)
+        ]
         batch[f"weight_{name}"] = np.array(weights, np.float32)
-        batch[f"target_{name}"] = kind(head.kind).batch(known, longest, classes=len(names[name]), bands=settings.features.n_bands)
+        batch[f"target_{name}"] = kind(head.kind).batch(
+            known, longest, classes=len(names[name]), bands=settings.features.n_bands
+        )
     return batch | {"clip_ids": [one.clip_id for one in examples]}

@@ -1,7 +1,7 @@
 """What the losses of several kinds of heads share, and the loss between two heads.
 
-Conventions as in `heads`: ``each`` is the loss of every step (clips, steps), or of every clip (clips,); ``counted`` of the same shape is 1
-where there is something to learn, else 0.
+Conventions as in `heads`: ``each`` is the loss of every step (clips, steps), or of every clip (clips,);
+``counted`` of the same shape is 1 where there is something to learn, else 0.
 
 Contents: `cross_entropy`, `binary_cross_entropy`, `over_steps`, `over_clips`, `coupling_loss`.
 """
@@ -14,14 +14,21 @@ from audiomtl.nn.softmax import SMALLEST
 
 
 def cross_entropy(outputs: Any, target: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of probabilities (..., classes) and numbers of classes (...), -1 without one: each loss, and what counts."""
+    """Of probabilities (..., classes) and numbers of classes (...), -1 without one: each loss, and what
+    counts.
+    """
     right = tf.gather(outputs, tf.maximum(target, 0), batch_dims=len(target.shape))
     return -tf.math.log(right + SMALLEST), tf.cast(target >= 0, tf.float32)
 
 
 def binary_cross_entropy(outputs: Any, target: Any, often: Any = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of scores and targets (clips, steps, columns), summed over columns; ``often`` weighs what is to be found."""
-    likely = often * target * tf.math.log(outputs + SMALLEST) + (1 - target) * tf.math.log(1 - outputs + SMALLEST)
+    """Of scores and targets (clips, steps, columns), summed over columns.
+
+    ``often`` weighs what is to be found.
+    """
+    likely = often * target * tf.math.log(outputs + SMALLEST) + (1 - target) * tf.math.log(
+        1 - outputs + SMALLEST
+    )
     each = -tf.reduce_sum(likely, axis=2)
     return each, tf.ones_like(each)
 
@@ -29,7 +36,9 @@ def binary_cross_entropy(outputs: Any, target: Any, often: Any = 1.0) -> tuple[t
 def over_steps(each: tf.Tensor, counted: tf.Tensor, weight: Any, steps: Any) -> tf.Tensor:
     """Weighted mean over clips of the mean over a clip's own steps that count."""
     counted *= tf.sequence_mask(steps, tf.shape(each)[1], dtype=each.dtype)
-    each = tf.reduce_sum(tf.where(counted > 0, each, 0.0), axis=1) / tf.maximum(tf.reduce_sum(counted, axis=1), 1.0)
+    each = tf.reduce_sum(tf.where(counted > 0, each, 0.0), axis=1) / tf.maximum(
+        tf.reduce_sum(counted, axis=1), 1.0
+    )
     return _weighted_mean(each, weight)
 
 
@@ -46,8 +55,8 @@ def _weighted_mean(each: tf.Tensor, weight: Any) -> tf.Tensor:
 def coupling_loss(clip_class: Any, segments: Any, steps: Any) -> tf.Tensor:
     """What two heads say of each other: mean squared difference of class probabilities and pooled activities.
 
-    Activities (clips, steps, classes) are pooled by linear softmax, sum of squares over sum (Wang, Li and Metze, 2019), which gives (clips,
-    classes). No label is needed.
+    Activities (clips, steps, classes) are pooled by linear softmax, sum of squares over sum (Wang, Li and
+    Metze, 2019), which gives (clips, classes). No label is needed.
     """
     own = segments * tf.sequence_mask(steps, tf.shape(segments)[1], dtype=segments.dtype)[:, :, None]
     pooled = tf.reduce_sum(own**2, axis=1) / tf.maximum(tf.reduce_sum(own, axis=1), SMALLEST)

@@ -1,9 +1,10 @@
-"""Several tasks, one encoder: what is sung, when, and on which notes; a clip's class and when it is heard; any set of heads.
+"""Several tasks, one encoder: what is sung, when, and on which notes; a clip's class and when it is heard;
+any set of heads.
 
-Conventions: the encoder (`multitask.encoder`) gives one vector per *step* of ``settings.stride`` frames. Frames behind a clip's end are
-masked after every layer and have no influence. Any clip may lack any label (``labelled_share``, or None in the column): it adds nothing to
-that task's loss or gradient. Raw losses and weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart
-from the total.
+Conventions: the encoder (`multitask.encoder`) gives one vector per *step* of ``settings.stride`` frames.
+Frames behind a clip's end are masked after every layer and have no influence. Any clip may lack any label
+(``labelled_share``, or None in the column): it adds nothing to that task's loss or gradient. Raw losses and
+weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from the total.
 
 Contents: the functions of `contract.Family`; `network`, `reads_of`.
 """
@@ -60,7 +61,9 @@ class Known:
 
 
 class Bundle:
-    """The network and the state of its balancing, as `fit` wants them: what is trained and what a checkpoint holds."""
+    """The network and the state of its balancing, as `fit` wants them: what is trained and what a
+    checkpoint holds.
+    """
 
     def __init__(self, network: keras.Model, balancer: Balancing) -> None:
         self.network, self.balancer = network, balancer
@@ -82,29 +85,37 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : what `protocols.divide` refuses; a recording that cannot be read; a column that is not there; a head whose label no train
-        clip has; a label that does not fit its sound.
+    UserError : what `protocols.divide` refuses; a recording that cannot be read; a column that is not there;
+        a head whose label no train clip has; a label that does not fit its sound.
     """
     table = with_arrays(catalog.clips(settings.data))
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     if settings.train_share < 1:
-        order = np.random.default_rng(seed).permutation(len(sides.train))[: max(1, round(settings.train_share * len(sides.train)))]
+        order = np.random.default_rng(seed).permutation(len(sides.train))[
+            : max(1, round(settings.train_share * len(sides.train)))
+        ]
         sides = replace(sides, train=sides.train.iloc[np.sort(order)].reset_index(drop=True))
     names = {name: classes_of(name, head, sides.train, settings) for name, head in settings.heads.items()}
     columns = {"inputs.text": settings.inputs.text, "inputs.score": settings.inputs.score}
     columns |= {f"heads.{name}.item_weight": head.item_weight for name, head in settings.heads.items()}
     for place, column in columns.items():
         if column and column not in table.columns:
-            raise UserError(f'{place} = "{column}": these clips have no such column; they have {", ".join(table.columns)}')
+            raise UserError(
+                f'{place} = "{column}": these clips have no such column; they have {", ".join(table.columns)}'
+            )
     for name, pair in settings.coupling.items():
         if names[pair.clip_class] != names[pair.segments]:
             classes = " but of ".join(", ".join(names[head]) for head in (pair.clip_class, pair.segments))
-            raise UserError(f"coupling.{name}: {pair.clip_class} and {pair.segments} must be of the same classes, but are of {classes}")
+            raise UserError(
+                f"coupling.{name}: {pair.clip_class} and {pair.segments} must be of the same classes, but are"
+                f" of {classes}"
+            )
     texts: Sequence[Any] = list(sides.train[settings.inputs.text].dropna()) if settings.inputs.text else []
     symbols = tuple(sorted({symbol for phones in texts for symbol in positions(phones)}))
     frames = frames_of(table, settings)
     examples = {
-        side: [example(row, frames, names, symbols, settings) for row in rows.to_dict("records")] for side, rows in sides.sides().items()
+        side: [example(row, frames, names, symbols, settings) for row in rows.to_dict("records")]
+        for side, rows in sides.sides().items()
     }
     examples["train"] = with_few_labels(examples["train"], settings, seed)
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
@@ -112,9 +123,14 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         for side, found in examples.items():
             facts[f"{side}/labelled_{name}"] = float(sum(one.targets[name] is not None for one in found))
         if not facts[f"train/labelled_{name}"]:
-            raise UserError(f"heads.{name}: no clip of the train side has its label; raise labelled_share or remove the head")
+            raise UserError(
+                f"heads.{name}: no clip of the train side has its label; raise labelled_share or remove the"
+                " head"
+            )
     scaler = scaling.fit((one.frames for one in examples["train"]), settings.features.scaling)
-    return Prepared(sides, with_scaled_targets(examples, scaler, settings), Known(names, symbols, scaler), facts)
+    return Prepared(
+        sides, with_scaled_targets(examples, scaler, settings), Known(names, symbols, scaler), facts
+    )
 
 
 # ---------------------------------------------------------------- network
@@ -124,7 +140,13 @@ def network(settings: Settings, known: Known, seed: int) -> keras.Model:
     """[frames, lengths, text where there is one, roll where there is one] -> {head: output}."""
     bands = settings.features.n_bands
     given, text = _inputs(settings), None
-    trunk = encoder(settings.encoder, _hertz(settings), seed=seed, audio=settings.inputs.audio, score=bool(settings.inputs.score))
+    trunk = encoder(
+        settings.encoder,
+        _hertz(settings),
+        seed=seed,
+        audio=settings.inputs.audio,
+        score=bool(settings.inputs.score),
+    )
     if settings.inputs.text:
         text = (text_encoder(len(known.symbols) + 2, TEXT_SIZE)(given["text"]), given["text"])
     places = [given["frames"], given["lengths"], *([given["roll"]] if settings.inputs.score else [])]
@@ -162,19 +184,28 @@ def _hertz(settings: Settings) -> list[float]:  # (bands,)
     if chosen.kind == "log_mel":
         import librosa
 
-        return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[1:-1].tolist()
+        return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[
+            1:-1
+        ].tolist()
     return [band * chosen.sample_rate / chosen.n_fft for band in range(chosen.n_bands)]
 
 
 def reads_of(settings: Settings) -> list[str]:
     """Names of the network's inputs in a batch, in order."""
-    return ["frames", "lengths", *(["text"] if settings.inputs.text else []), *(["roll"] if settings.inputs.score else [])]
+    return [
+        "frames",
+        "lengths",
+        *(["text"] if settings.inputs.text else []),
+        *(["roll"] if settings.inputs.score else []),
+    ]
 
 
 # ---------------------------------------------------------------- training
 
 
-def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
+def train(
+    settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
+) -> Fitted:
     """Train one network on all its tasks; it comes back with the weights of its best epoch."""
     examples, known, reads = prepared.examples["train"], prepared.known, reads_of(settings)
     model = network(settings, known, seed)
@@ -201,11 +232,19 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
         with tf.GradientTape(persistent=True) as tape:
             answers = bundle.network([batch[name] for name in reads], training=True)
             losses = [
-                kind(head.kind).loss(answers[name], batch[f"target_{name}"], batch[f"weight_{name}"], batch["steps"])
+                kind(head.kind).loss(
+                    answers[name], batch[f"target_{name}"], batch[f"weight_{name}"], batch["steps"]
+                )
                 for name, head in heads.items()
             ]
-            losses += [coupling_loss(answers[pair.clip_class], answers[pair.segments], batch["steps"]) for pair in pairs.values()]
-        present = tf.stack([tf.cast(tf.reduce_any(batch[f"weight_{name}"] > 0), tf.float32) for name in heads] + [1.0] * len(pairs))
+            losses += [
+                coupling_loss(answers[pair.clip_class], answers[pair.segments], batch["steps"])
+                for pair in pairs.values()
+            ]
+        present = tf.stack(
+            [tf.cast(tf.reduce_any(batch[f"weight_{name}"] > 0), tf.float32) for name in heads]
+            + [1.0] * len(pairs)
+        )
         # a head that is not trained has a gradient all the same: zero
         still = sum(0.0 * tf.reduce_sum(variable) for variable in bundle.network.trainable_variables)
         return bundle.balancer.combine(losses, present, tape, shared) + still
@@ -219,7 +258,10 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
     def score(epoch: int) -> Scores:
         raw = (balancer.sums.numpy() / np.maximum(balancer.count.numpy(), 1)).tolist()
         scores = {f"train/{name}_loss": value for name, value in zip([*heads, *pairs], raw, strict=True)}
-        scores |= {f"train/{name}_weight": value for name, value in zip([*heads, *pairs], balancer.now.numpy().tolist(), strict=True)}
+        scores |= {
+            f"train/{name}_weight": value
+            for name, value in zip([*heads, *pairs], balancer.now.numpy().tolist(), strict=True)
+        }
         found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]), every_score=False)
         return scores | {f"validation/{name}": value for name, value in found.items()}
 
@@ -246,8 +288,14 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
 
     def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
         made = collate(batch, known.names, known.scaler, settings)
-        found = {name: value.numpy() for name, value in fitted.forward([made[name] for name in reads_of(settings)]).items()}
-        return [{name: own(name, found[name][number], one, made["steps"][number]) for name in about} for number, one in enumerate(batch)]
+        found = {
+            name: value.numpy()
+            for name, value in fitted.forward([made[name] for name in reads_of(settings)]).items()
+        }
+        return [
+            {name: own(name, found[name][number], one, made["steps"][number]) for name in about}
+            for number, one in enumerate(batch)
+        ]
 
     def own(name: str, output: np.ndarray, one: Example, steps: int) -> np.ndarray:
         output = output if about[name].per_clip else output[:steps]
@@ -259,13 +307,17 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
 def _by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
     """What each head answers, clip by clip."""
     return {
-        name: [Answer(one.clip_id, one.row, one.targets[name], answers[name], len(one.frames)) for one, answers in found]
+        name: [
+            Answer(one.clip_id, one.row, one.targets[name], answers[name], len(one.frames))
+            for one, answers in found
+        ]
         for name in fitted.model.output
     }
 
 
 def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = True) -> dict[str, float]:
-    """Scores over a whole side, each over the clips that have its label: HEAD_loss, loss (their sum), and those of its kind.
+    """Scores over a whole side, each over the clips that have its label: HEAD_loss, loss (their sum), and
+    those of its kind.
 
     ``every_score`` = False leaves out those that take long.
     """
@@ -275,7 +327,9 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
         known = [one for one in answers.get(name, ()) if one.target is not None]
         if known:
             losses[f"{name}_loss"] = float(np.mean([_loss(head, one) for one in known]))
-            scores = kind(head.kind).scores(head, known, fitted.known.names[name], settings, every_score=every_score)
+            scores = kind(head.kind).scores(
+                head, known, fitted.known.names[name], settings, every_score=every_score
+            )
             others |= {f"{name}_{score}": value for score, value in scores.items()}
     return losses | {"loss": float(sum(losses.values()))} | others
 
@@ -283,22 +337,28 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
 def _loss(head: Any, answer: Answer) -> float:
     """Of one clip, all of its steps its own."""
     steps = tf.constant([1 if head.about.per_clip else len(answer.output)])
-    return float(kind(head.kind).loss(answer.output[None], np.asarray(answer.target)[None], tf.ones(1), steps))
+    return float(
+        kind(head.kind).loss(answer.output[None], np.asarray(answer.target)[None], tf.ones(1), steps)
+    )
 
 
 def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
-    """Tables that keep their names, sorted by clip and time; those whose heads there are (`rows` of each kind says their columns).
+    """Tables that keep their names, sorted by clip and time; those whose heads there are (`rows` of each kind
+    says their columns).
 
     ``predictions``: one row per clip: clip_id, and columns of heads that give one answer.
-    ``steps``: one row per step, where there are segments: clip_id, step, start_seconds, end_seconds, HEAD_CLASS.
-    ``events``: one row per note or phone that was found: clip_id, head, start_seconds, end_seconds, label (MIDI pitch or phone).
+    ``steps``: one row per step, where there are segments: clip_id, step, start_seconds, end_seconds,
+    HEAD_CLASS. ``events``: one row per note or phone that was found: clip_id, head, start_seconds,
+    end_seconds, label (MIDI pitch or phone).
     """
     clips: dict[str, dict[str, Any]] = {one.clip_id: {"clip_id": one.clip_id} for one, _ in found}
     rows: dict[str, list[dict[str, Any]]] = {"steps": [], "events": []}
     for name, answers in _by_head(fitted, found).items():
         head = fitted.settings.heads[name]
         for one in answers:
-            for table, some in kind(head.kind).rows(name, head, one, fitted.known.names[name], fitted.settings).items():
+            for table, some in (
+                kind(head.kind).rows(name, head, one, fitted.known.names[name], fitted.settings).items()
+            ):
                 if table == "predictions":
                     clips[one.clip_id] |= some[0]
                 else:
@@ -307,18 +367,23 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     if rows["steps"]:
         tables["steps"] = pd.DataFrame(rows["steps"]).groupby(["clip_id", "step"], as_index=False).first()
     if rows["events"]:
-        tables["events"] = pd.DataFrame(rows["events"]).sort_values(["clip_id", "head", "start_seconds", "label"], ignore_index=True)
+        tables["events"] = pd.DataFrame(rows["events"]).sort_values(
+            ["clip_id", "head", "start_seconds", "label"], ignore_index=True
+        )
     return tables
 
 
 def produces(settings: Settings) -> tuple[str, ...]:
     """What the heads that are kept give."""
-    return tuple(sorted({head.about.produces for head in settings.heads.values() if not head.train_only} - {""}))
+    return tuple(
+        sorted({head.about.produces for head in settings.heads.values() if not head.train_only} - {""})
+    )
 
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
-    """Draw ``heard_CLIP.png`` of a few clips, a picture of each head whose kind has one, ``loss_weights.png``, and ``learning_curves.png``
-    with the experiment's own scores before others: this family has more than are shown.
+    """Draw ``heard_CLIP.png`` of a few clips, a picture of each head whose kind has one,
+    ``loss_weights.png``, and ``learning_curves.png`` with the experiment's own scores before others: this
+    family has more than are shown.
     """
     settings, names, by_head = fitted.settings, fitted.known.names, _by_head(fitted, found)
     for name, answers in by_head.items():
@@ -326,7 +391,10 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     for one, answers in sorted(found, key=lambda pair: pair[0].clip_id)[:DRAWN]:
         panels: dict[str, dict[str, Any]] = {"texts": {}, "notes": {}, "activities": {}}
         for name, output in answers.items():
-            head, answer = settings.heads[name], Answer(one.clip_id, one.row, one.targets[name], output, len(one.frames))
+            head, answer = (
+                settings.heads[name],
+                Answer(one.clip_id, one.row, one.targets[name], output, len(one.frames)),
+            )
             if panel := kind(head.kind).panel(head, answer, names[name], settings):
                 panels[panel[0]][name] = panel[1]
         draw.heard(
@@ -338,14 +406,27 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
             path=folder / f"heard_{one.clip_id}.png",
         )
     if how := fitted.fit:
-        tasks = [name for name in (*settings.heads, *settings.coupling) if any(f"train/{name}_weight" in one for one in how.history)]
+        tasks = [
+            name
+            for name in (*settings.heads, *settings.coupling)
+            if any(f"train/{name}_weight" in one for one in how.history)
+        ]
         draw.trajectories(how.history, tasks, folder / "loss_weights.png")
-        draw.learning_curves(how.history, folder / "learning_curves.png", best_epoch=how.best_epoch, before=list(settings.scores))
+        draw.learning_curves(
+            how.history,
+            folder / "learning_curves.png",
+            best_epoch=how.best_epoch,
+            before=list(settings.scores),
+        )
 
 
 def save(fitted: Fitted, folder: Path) -> None:
     """Write the model without heads that are ``train_only``, and names, symbols and scaler."""
-    kept = {name: tensor for name, tensor in fitted.model.output.items() if not fitted.settings.heads[name].train_only}
+    kept = {
+        name: tensor
+        for name, tensor in fitted.model.output.items()
+        if not fitted.settings.heads[name].train_only
+    }
     model, known = keras.Model(fitted.model.inputs, kept, name="multitask"), fitted.known
     use = {"names": known.names, "symbols": known.symbols, "scaler": scaling.to_json(known.scaler)}
     contract.save(folder, model, use, fitted.settings, contract.of_features(fitted.settings))

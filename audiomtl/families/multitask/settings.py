@@ -1,4 +1,6 @@
-"""Settings of multi-task learning (``models/multitask.py``): one encoder, optional inputs, any set of heads."""
+"""Settings of multi-task learning (``models/multitask.py``): one encoder, optional inputs, any set of
+heads.
+"""
 
 import re
 from typing import Annotated, Literal, Self
@@ -19,45 +21,63 @@ class Inputs(Table):
     """What the network is given beside the targets. A column that is also a head's target is refused."""
 
     audio: bool = Field(description="Whether the encoder reads the features of the recording.")
-    text: str = Field("", description='Column of the phones to align, for heads of kind alignment; "" for none. Default "".')
-    score: str = Field("", description='Column of notes that the encoder reads as a piano roll; "" for none. Default "".')
+    text: str = Field(
+        "", description='Column of the phones to align, for heads of kind alignment; "" for none. Default "".'
+    )
+    score: str = Field(
+        "", description='Column of notes that the encoder reads as a piano roll; "" for none. Default "".'
+    )
     allow_leak: bool = Field(
-        False, description="Whether a target may be among the inputs. Only to show what that would report. Default false."
+        False,
+        description=(
+            "Whether a target may be among the inputs. Only to show what that would report. Default false."
+        ),
     )
 
 
 class Encoder(Table):
-    """From features to one vector a step. One flat table: keys that the kind does not use have no effect.
+    """From features to one vector a step. One flat table: keys that the kind does not use may be left out.
 
-    =========== ========================================================================================================
+    =========== ==========================================================================================
     article     two convolutions of frames and bands, then dense layers step by step
     recurrent   the same convolutions, then a bidirectional LSTM
     transformer the same convolutions, then two blocks of self-attention
-    harmonic    convolutions of frames and keys over each key's overtones, and beside them a bidirectional LSTM over the bands
-    =========== ========================================================================================================
+    harmonic    convolutions of frames and keys over each key's overtones, and beside them a bidirectional
+                LSTM over the bands
+    =========== ==========================================================================================
     """
 
-    kind: Literal["article", "recurrent", "transformer", "harmonic"] = Field(description="Encoder from features to one vector per step.")
+    kind: Literal["article", "recurrent", "transformer", "harmonic"] = Field(
+        description="Encoder from features to one vector per step."
+    )
     filters: Two = Field(description="Filters of the two convolutions.")
-    pool_frames: Two = Field(description="Pooling factors of the two convolutions over frames; a step is their product of frames.")
+    pool_frames: Two = Field(
+        description="Pooling factors of the two convolutions over frames; a step is their product of frames."
+    )
     pool_bands: Two = used_when(
-        {"kind": ("article", "recurrent", "transformer")}, description="Pooling factors of the two convolutions over bands."
+        {"kind": ("article", "recurrent", "transformer")},
+        description="Pooling factors of the two convolutions over bands.",
     )
     units: Count = used_when(
         {"kind": ("recurrent", "transformer", "harmonic")},
         description="Units per direction of the LSTM (recurrent, harmonic), or size of a step (transformer).",
     )
     dropout: Share = Field(description="Dropout rate before the heads, in [0, 1).")
-    noise: NotNegative = Field(description="Standard deviation of normal noise on scaled features in training; 0 adds none.")
+    noise: NotNegative = Field(
+        description="Standard deviation of normal noise on scaled features in training; 0 adds none."
+    )
     shift_bands: Annotated[int, Field(ge=0)] = used_when(
-        {"kind": "harmonic"}, description="Largest random shift of the LSTM's input up or down in training, in bands; 0 shifts nothing."
+        {"kind": "harmonic"},
+        description=(
+            "Largest random shift of the LSTM's input up or down in training, in bands; 0 shifts nothing."
+        ),
     )
 
 
 class Head(Table):
-    """``[heads.NAME]``: one task. One flat table: keys that the kind does not use have no effect.
+    """``[heads.NAME]``: one task. One flat table: keys that the kind does not use may be left out.
 
-    ========== =========================================================================================================
+    ========== ==========================================================================================
     alignment  which phone of ``inputs.text`` is heard in each step; decoded in order
     phones     which phone of the train side is heard in each step
     melody     which of 88 keys is sung in each step, or none; one at a time
@@ -66,19 +86,29 @@ class Head(Table):
     clip_class the clip's class; ``column = ""`` is data.label
     segments   which of the classes of data.label is heard in each step (``passages``)
     value      a number of the clip
-    ========== =========================================================================================================
+    ========== ==========================================================================================
     """
 
     kind: Annotated[str, FileIn(heads.__name__)] = Field(description="What the head learns.")
     column: str = Field(
-        "", description='Column of the clip table that the head learns; "" takes that of its kind, for clip_class data.label. Default "".'
+        "",
+        description=(
+            'Column of the clip table that the head learns; "" takes that of its kind, for clip_class'
+            ' data.label. Default "".'
+        ),
     )
-    weight: NotNegative = Field(description="Weight of the head's loss before balancing, at least 0; 0 does not train it.")
-    train_only: bool = Field(False, description="Whether the head only helps the training and is not saved. Default false.")
+    weight: NotNegative = Field(
+        description="Weight of the head's loss before balancing, at least 0; 0 does not train it."
+    )
+    train_only: bool = Field(
+        False, description="Whether the head only helps the training and is not saved. Default false."
+    )
     labelled_share: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="Fraction of the train clips that keep this label, in (0, 1]. Default 1."
     )
-    item_weight: str = Field("", description='Column of each clip\'s weight in this loss; "" weighs all alike. Default "".')
+    item_weight: str = Field(
+        "", description='Column of each clip\'s weight in this loss; "" weighs all alike. Default "".'
+    )
     threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
         {"kind": ("notes", "segments")}, description="Score from which a note or a segment counts, in (0, 1)."
     )
@@ -94,25 +124,39 @@ class Head(Table):
 
 
 class Coupling(Table):
-    """A loss between two outputs, whatever their labels: the clip's class should be what its segments say, pooled."""
+    """A loss between two outputs, whatever their labels: the clip's class should be what its segments
+    say, pooled.
+    """
 
-    clip_class: str = Field(description="Head of kind clip_class whose output should agree with the pooled segments.")
+    clip_class: str = Field(
+        description="Head of kind clip_class whose output should agree with the pooled segments."
+    )
     segments: str = Field(description="Head of kind segments.")
     weight: NotNegative = Field(description="Weight of this loss, at least 0.")
 
 
 class Balancing(Table):
-    """How the losses become one step (``nn/balancing.py``). One flat table: keys that the method does not use have no effect."""
+    """How the losses become one step (``nn/balancing.py``).
+
+    One flat table: keys that the method does not use may be left out.
+    """
 
     method: Annotated[str, FileIn("audiomtl.families.multitask.balancing")] = Field(
         description="How the losses of the heads become one step."
     )
     temperature: Positive = used_when(
-        {"method": "dynamic_weight_average"}, description="Temperature of the softmax over the losses' rates of change, above 0."
+        {"method": "dynamic_weight_average"},
+        description="Temperature of the softmax over the losses' rates of change, above 0.",
     )
-    asymmetry: NotNegative = used_when({"method": "gradnorm"}, description="Strength alpha that pulls slow tasks up, at least 0.")
-    rate: Positive = used_when({"method": "gradnorm"}, description="Learning rate of the task weights, above 0.")
-    caution: Share = used_when({"method": "cagrad"}, description="Parameter c of CAGrad, in [0, 1); 0 is the mean gradient.")
+    asymmetry: NotNegative = used_when(
+        {"method": "gradnorm"}, description="Strength alpha that pulls slow tasks up, at least 0."
+    )
+    rate: Positive = used_when(
+        {"method": "gradnorm"}, description="Learning rate of the task weights, above 0."
+    )
+    caution: Share = used_when(
+        {"method": "cagrad"}, description="Parameter c of CAGrad, in [0, 1); 0 is the mean gradient."
+    )
 
 
 class Settings(ClipExperiment):
@@ -122,7 +166,10 @@ class Settings(ClipExperiment):
         description="Scores that are recorded and reported, with their direction; the first decides."
     )
     train_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="Fraction of the train clips, in (0, 1], drawn by the seed; a smaller share is part of a larger one."
+        description=(
+            "Fraction of the train clips, in (0, 1], drawn by the seed; a smaller share is part of a larger"
+            " one."
+        )
     )
     features: Features = Field(description="What is computed from the sound.")
     inputs: Inputs = Field(description="What the network reads.")
@@ -147,11 +194,21 @@ class Settings(ClipExperiment):
         if not any(head.weight for head in self.heads.values()):
             raise ValueError("heads: at least one head must have a weight above 0, or nothing is trained")
         if self.protocol.leaky:
-            raise ValueError("protocol.leaky deals windows to the sides, but this family has whole clips only: set it to false")
+            raise ValueError(
+                "protocol.leaky deals windows to the sides, but this family has whole clips only: set it to"
+                " false"
+            )
         if not (self.inputs.audio or self.inputs.score):
-            raise ValueError("inputs: the encoder reads audio or score, but audio is false and score is empty")
-        if self.encoder.kind == "harmonic" and (self.features.kind == "mfcc" or not self.inputs.audio or self.inputs.score):
-            raise ValueError('encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel or log_stft, no inputs.score')
+            raise ValueError(
+                "inputs: the encoder reads audio or score, but audio is false and score is empty"
+            )
+        if self.encoder.kind == "harmonic" and (
+            self.features.kind == "mfcc" or not self.inputs.audio or self.inputs.score
+        ):
+            raise ValueError(
+                'encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel or log_stft,'
+                " no inputs.score"
+            )
         aligning = [name for name, head in self.heads.items() if head.about.reads_text]
         if bool(aligning) != bool(self.inputs.text):
             raise ValueError(
@@ -159,30 +216,56 @@ class Settings(ClipExperiment):
                 + ("name the column of the text to align" if aligning else "add such a head, or empty it")
             )
         if all(head.train_only for head in self.heads.values()):
-            raise ValueError("heads: every head is train_only, so nothing would be saved: set it to false for one of them")
+            raise ValueError(
+                "heads: every head is train_only, so nothing would be saved: set it to false for one of them"
+            )
         for name in [*self.heads, *self.coupling]:
             if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-                raise ValueError(f'"{name}": the name of a head or coupling may have letters, digits and _ only; rename it')
+                raise ValueError(
+                    f'"{name}": the name of a head or coupling may have letters, digits and _ only; rename it'
+                )
         if twice := sorted(self.heads.keys() & self.coupling.keys()):
-            raise ValueError(f"coupling.{twice[0]}: a head has this name too, and its loss would be logged under it: rename one of them")
+            raise ValueError(
+                f"coupling.{twice[0]}: a head has this name too, and its loss would be logged under it:"
+                " rename one of them"
+            )
         for name, head in self.heads.items():
-            if not self.data.label and (head.kind == "segments" or (head.kind == "clip_class" and not head.column)):
-                raise ValueError(f"data.label is missing: heads.{name} of kind {head.kind} learns the classes of that column; add it")
+            if not self.data.label and (
+                head.kind == "segments" or (head.kind == "clip_class" and not head.column)
+            ):
+                raise ValueError(
+                    f"data.label is missing: heads.{name} of kind {head.kind} learns the classes of that"
+                    " column; add it"
+                )
             if not head.reads(self.data.label or ""):
-                raise ValueError(f"heads.{name}.column: a head of kind {head.kind} must name the column that it learns")
+                raise ValueError(
+                    f"heads.{name}.column: a head of kind {head.kind} must name the column that it learns"
+                )
         for name, pair in self.coupling.items():
             for kind in ("clip_class", "segments"):
                 wanted = getattr(pair, kind)
                 if wanted not in self.heads or self.heads[wanted].kind != kind:
-                    raise ValueError(f'coupling.{name}.{kind} = "{wanted}": there is no head of that name and kind')
+                    raise ValueError(
+                        f'coupling.{name}.{kind} = "{wanted}": there is no head of that name and kind'
+                    )
         return self
 
     @model_validator(mode="after")
     def _scores_are_those_of_the_heads(self) -> Self:
-        known = ["loss", *(f"{name}_{score}" for name, head in self.heads.items() for score in ("loss", *head.about.scores))]
+        known = [
+            "loss",
+            *(
+                f"{name}_{score}"
+                for name, head in self.heads.items()
+                for score in ("loss", *head.about.scores)
+            ),
+        ]
         for score in self.scores:
             if score not in known:
-                raise ValueError(f'scores: "{score}" is no score of these heads{nearest(score, known)}; they have {", ".join(known)}')
+                raise ValueError(
+                    f'scores: "{score}" is no score of these heads{nearest(score, known)}; they have'
+                    f" {', '.join(known)}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -192,17 +275,26 @@ class Settings(ClipExperiment):
         if self.inputs.audio:
             given["inputs.audio"] = "path"
         for name, head in self.heads.items():
-            if self.inputs.allow_leak or head.about.reads_text or (head.about.reads_recording and head.train_only):
+            if (
+                self.inputs.allow_leak
+                or head.about.reads_text
+                or (head.about.reads_recording and head.train_only)
+            ):
                 continue
             for place, column in given.items():
                 if column and head.reads(self.data.label) == column:
                     raise ValueError(
-                        f'heads.{name} learns the column "{column}", which is also {place}: a target among the inputs is a leak; '
-                        "take one of them away (inputs.allow_leak = true only to show what it would claim)"
+                        f'heads.{name} learns the column "{column}", which is also {place}: a target among'
+                        " the inputs is a leak; take one of them away (inputs.allow_leak = true only to show"
+                        " what it would claim)"
                     )
         return self
 
 
-LOSS_PATHS = ("balancing.method", "heads.*.weight", "coupling.*.weight")  # settings that change what the loss means
+LOSS_PATHS = (
+    "balancing.method",
+    "heads.*.weight",
+    "coupling.*.weight",
+)  # settings that change what the loss means
 SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores
 BESIDE = ("*_loss",)  # further columns of the tables of ablations

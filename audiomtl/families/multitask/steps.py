@@ -1,7 +1,7 @@
 """The grid of steps, and what lies on it: spans of time, notes, the positions of a text.
 
-Conventions: times are seconds; a step is ``settings.stride`` frames and stands for the middle of their centres (`step_times`). A note is
-(onset, offset, MIDI pitch).
+Conventions: times are seconds; a step is ``settings.stride`` frames and stands for the middle of their
+centres (`step_times`). A note is (onset, offset, MIDI pitch).
 
 Contents: `step_times`, `spoken`, `runs`; `as_notes`, `rolls`, `roll`; `text_tokens`; `stacked`.
 """
@@ -18,7 +18,8 @@ from audiomtl.families.multitask.viterbi import positions
 if TYPE_CHECKING:
     from audiomtl.families.multitask.settings import Settings
 
-ONSET_STEPS = 1  # an onset is taught in the nearest step and so many to either side, or hardly any step of 100 would have one
+# an onset is taught in the nearest step and so many to either side, or hardly any step of 100 would have one
+ONSET_STEPS = 1
 UNKNOWN = 1  # token of a symbol that no train clip has; 0 is padding
 
 
@@ -35,13 +36,19 @@ def spoken(starts: Sequence[float], ends: Sequence[float], times: np.ndarray) ->
 
 
 def runs(numbers: np.ndarray, times: np.ndarray) -> list[tuple[float, float, int]]:
-    """Runs of equal numbers (steps,) as (start, end, number) in seconds; boundaries lie halfway between steps."""
+    """Runs of equal numbers (steps,) as (start, end, number) in seconds.
+
+    Boundaries lie halfway between steps.
+    """
     if not len(numbers):
         return []
     half = (times[1] - times[0]) / 2 if len(times) > 1 else 0.0
     firsts = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
     lasts = np.append(firsts[1:] - 1, len(numbers) - 1)
-    return [(float(times[first] - half), float(times[last] + half), int(numbers[first])) for first, last in zip(firsts, lasts, strict=True)]
+    return [
+        (float(times[first] - half), float(times[last] + half), int(numbers[first]))
+        for first, last in zip(firsts, lasts, strict=True)
+    ]
 
 
 def rolls(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  # (n_steps, 2 * KEYS)
@@ -61,7 +68,11 @@ def rolls(notes: Sequence[Note], times: np.ndarray, clip: str) -> np.ndarray:  #
 def roll(draw: Callable[..., np.ndarray], notes: Sequence[Note], times: np.ndarray) -> np.ndarray:
     """A roll on the grid of steps, whose first one does not stand for 0 s."""
     step = float(times[1] - times[0]) if len(times) > 1 else 1.0
-    return draw([(max(onset - times[0], 0.0), offset - times[0], pitch) for onset, offset, pitch in notes], len(times), step)
+    return draw(
+        [(max(onset - times[0], 0.0), offset - times[0], pitch) for onset, offset, pitch in notes],
+        len(times),
+        step,
+    )
 
 
 def as_notes(value: Sequence[Any]) -> list[Note]:
@@ -75,9 +86,13 @@ def text_tokens(phones: Sequence[str], symbols: Sequence[str]) -> np.ndarray:  #
     return np.array([known.get(symbol, UNKNOWN) for symbol in positions(phones)], np.int32)
 
 
-def stacked(arrays: Sequence[np.ndarray | None], steps: int, *, fill: float = 0.0, columns: int | None = None) -> np.ndarray:
+def stacked(
+    arrays: Sequence[np.ndarray | None], steps: int, *, fill: float = 0.0, columns: int | None = None
+) -> np.ndarray:
     """(clips, steps, ...): each array with ``fill`` behind it, None all of it."""
-    shape = next((array.shape[1:] for array in arrays if array is not None), () if columns is None else (columns,))
+    shape = next(
+        (array.shape[1:] for array in arrays if array is not None), () if columns is None else (columns,)
+    )
     found = np.full((len(arrays), steps, *shape), fill, np.float32)
     for row, array in zip(found, arrays, strict=True):
         if array is not None:

@@ -1,7 +1,7 @@
 """A trained multi-task model at work on a recording: forced alignment of a text, and transcription of notes.
 
-Conventions: times are seconds from the recording's start. A text is words, which espeak-ng turns into phones (``pronounced`` of the
-experiment's corpus, or of `german_speech`), or phones in the model's own symbols.
+Conventions: times are seconds from the recording's start. A text is words, which espeak-ng turns into phones
+(``pronounced`` of the experiment's corpus, or of `german_speech`), or phones in the model's own symbols.
 
 Contents: `Timed`, `Alignment`, `align`, `notes`, `check`.
 """
@@ -61,13 +61,17 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> A
     """
     settings = fitted.settings
     frames = _frames(y, fitted)
-    steps, step, seconds = -(-len(frames) // settings.stride), settings.step_seconds, len(y) / settings.features.sample_rate
+    steps, step, seconds = (
+        -(-len(frames) // settings.stride),
+        settings.step_seconds,
+        len(y) / settings.features.sample_rate,
+    )
 
     def fits(count: int, what: str) -> None:
         if count > steps:
             raise UserError(
-                f"a text of {count} {what} is longer than the sound: {seconds:.2f} s have {steps} steps of {step:g} s, and every phone "
-                "takes one at least; give the text of this recording alone"
+                f"a text of {count} {what} is longer than the sound: {seconds:.2f} s have {steps} steps of"
+                f" {step:g} s, and every phone takes one at least; give the text of this recording alone"
             )
 
     fits(len(said), "phones" if phones else "words")
@@ -77,7 +81,9 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> A
     fits(len(text), "phones")
     name = _heads(settings, "align", "")[0]
     head, answers = settings.heads[name], _answers(fitted, frames, text)
-    found = kind(head.kind).spans(head, answers[name], {settings.inputs.text: text}, (), len(frames), settings)
+    found = kind(head.kind).spans(
+        head, answers[name], {settings.inputs.text: text}, (), len(frames), settings
+    )
     timed = tuple(Timed(max(start, 0.0), min(end, seconds), label) for start, end, label in found)
     if phones:
         return Alignment(timed, (), (), seconds)
@@ -90,30 +96,48 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> A
 
 
 def notes(fitted: Any, y: np.ndarray, head: str) -> Mapping[str, Sequence[Note]]:
-    """Notes of each head of kind notes or melody, or of one, in a waveform (n_samples,) at the model's rate."""
+    """Notes of each head of kind notes or melody, or of one, in a waveform (n_samples,) at the model's
+    rate.
+    """
     frames, settings = _frames(y, fitted), fitted.settings
     answers = _answers(fitted, frames, ())
     chosen = {name: settings.heads[name] for name in _heads(settings, "notes", head)}
-    return {name: kind(one.kind).spans(one, answers[name], {}, (), len(frames), settings) for name, one in chosen.items()}
+    return {
+        name: kind(one.kind).spans(one, answers[name], {}, (), len(frames), settings)
+        for name, one in chosen.items()
+    }
 
 
 def check(settings: Any, does: str, head: str, place: str) -> None:
-    """Refuse a model that needs more than the recording, or has no head that ``does`` it ("align", "notes")."""
+    """Refuse a model that needs more than the recording, or has no head that ``does`` it ("align",
+    "notes").
+    """
     kinds = [name for name in heads.kinds() if ABLE[does](kind(name).ABOUT)]
     if settings.inputs.score:
         raise UserError(
-            f'{place}: inputs.score = "{settings.inputs.score}": the model needs the score of each recording, not its sound alone'
+            f'{place}: inputs.score = "{settings.inputs.score}": the model needs the score of each recording,'
+            " not its sound alone"
         )
     there = _heads(settings, does, "")
     if not there:
-        raise UserError(f"{place}: no head of kind {' or '.join(kinds)} that is trained and kept; its heads: {_kinds(settings)}")
+        raise UserError(
+            f"{place}: no head of kind {' or '.join(kinds)} that is trained and kept; its heads:"
+            f" {_kinds(settings)}"
+        )
     if head and head not in there:
-        raise UserError(f"--head {head}: {place} has {', '.join(there)} of kind {' or '.join(kinds)}{nearest(head, there)}")
+        raise UserError(
+            f"--head {head}: {place} has {', '.join(there)} of kind"
+            f" {' or '.join(kinds)}{nearest(head, there)}"
+        )
 
 
 def _heads(settings: Any, does: str, head: str) -> list[str]:
     """Names of the heads that do it and are trained and kept, or of one of them."""
-    found = [name for name, one in settings.heads.items() if ABLE[does](one.about) and one.weight and not one.train_only]
+    found = [
+        name
+        for name, one in settings.heads.items()
+        if ABLE[does](one.about) and one.weight and not one.train_only
+    ]
     return [name for name in found if head in ("", name)]
 
 
@@ -129,29 +153,48 @@ def _pronounced(words: Sequence[str], settings: Any) -> list[list[str]]:
     return [known[word] for word in words]
 
 
-def _known(said: Sequence[str], spoken: Sequence[Sequence[str]], symbols: Sequence[str], *, phones: bool) -> None:
+def _known(
+    said: Sequence[str], spoken: Sequence[Sequence[str]], symbols: Sequence[str], *, phones: bool
+) -> None:
     """Refuse phones that are not among the model's symbols."""
-    where = {phone: word for word, own in zip(said, spoken, strict=True) for phone in own if phone not in symbols}
+    where = {
+        phone: word for word, own in zip(said, spoken, strict=True) for phone in own if phone not in symbols
+    }
     if not where:
         return
     named = []
     for phone, word in list(where.items())[:SHOWN]:
         near = _near(phone, symbols)
-        named.append(f'"{phone}"{"" if phones else f" of {word}"}{f" (nearest {chr(32).join(near)})" if near else ""}')
+        named.append(
+            f'"{phone}"{"" if phones else f" of {word}"}{f" (nearest {chr(32).join(near)})" if near else ""}'
+        )
     more = f" and {len(where) - SHOWN} more" if len(where) > SHOWN else ""
-    rule = "" if phones else "; write a word as it is sung, syllables divided by hyphens (Son-ne), or give phones with --phones"
+    rule = (
+        ""
+        if phones
+        else (
+            "; write a word as it is sung, syllables divided by hyphens (Son-ne), or give phones with"
+            " --phones"
+        )
+    )
     known = " ".join(symbol for symbol in symbols if symbol != PAUSE)
     raise UserError(f"unknown symbols: {', '.join(named)}{more}: the model knows {known}{rule}")
 
 
 def _near(symbol: str, symbols: Sequence[str]) -> list[str]:
-    """Known symbols that begin with the same letter in another shape: of "g" the IPA's "ɡ", of "o" also "øː" and "ɔʏ"."""
+    """Known symbols that begin with the same letter in another shape: of "g" the IPA's "ɡ", of "o" also
+    "øː" and "ɔʏ".
+    """
 
-    def letter(text: str) -> str:  # LATIN SMALL LETTER O WITH STROKE is an O, LATIN SMALL LETTER OPEN O as well
+    def letter(
+        text: str,
+    ) -> str:  # LATIN SMALL LETTER O WITH STROKE is an O, LATIN SMALL LETTER OPEN O as well
         return unicodedata.name(text[0], text[0]).partition(" WITH ")[0].rpartition(" ")[2]
 
     same = [known for known in symbols if known != PAUSE and letter(known) == letter(symbol)]
-    return sorted(same, key=lambda known: (known[0] != symbol[0], abs(len(known) - len(symbol)), known))[:NEAR]
+    return sorted(same, key=lambda known: (known[0] != symbol[0], abs(len(known) - len(symbol)), known))[
+        :NEAR
+    ]
 
 
 def _frames(y: np.ndarray, fitted: Any) -> np.ndarray:  # (n_frames, n_bands)
@@ -160,8 +203,8 @@ def _frames(y: np.ndarray, fitted: Any) -> np.ndarray:  # (n_frames, n_bands)
     frames = features.extract(y, settings.features)
     if len(frames) <= settings.stride:
         raise UserError(
-            f"a sound of {len(y)} samples at {settings.features.sample_rate} Hz is shorter than two steps of the model "
-            f"({settings.step_seconds:g} s each); give a longer one"
+            f"a sound of {len(y)} samples at {settings.features.sample_rate} Hz is shorter than two steps of"
+            f" the model ({settings.step_seconds:g} s each); give a longer one"
         )
     return frames
 

@@ -1,7 +1,8 @@
 """From shares of positions to an order: the likeliest way through a text that takes every phone in turn.
 
-Conventions: a text of n phones has 2 n + 1 *positions*: phone k is position 2 k + 1, the even ones are pauses that may be left out.
-Times are seconds; step i stands for the time ``times[i]``, and a boundary lies halfway between two steps.
+Conventions: a text of n phones has 2 n + 1 *positions*: phone k is position 2 k + 1, the even ones are pauses
+that may be left out. Times are seconds; step i stands for the time ``times[i]``, and a boundary lies halfway
+between two steps.
 
 Contents: `positions`, `way`, `onsets`.
 """
@@ -24,10 +25,12 @@ def positions(phones: Sequence[str]) -> list[str]:
 def way(shares: np.ndarray) -> np.ndarray:  # (steps,)
     """The likeliest monotonic path (Viterbi) through (steps, positions): position of each step.
 
-    A share is divided by its position's mean, which is how long a position lasts: what is left says how well it fits the sound (the scaled
-    likelihoods of Bourlard and Morgan, 1994). Otherwise long vowels would take the time of the consonants beside them.
+    A share is divided by its position's mean, which is how long a position lasts: what is left says how well
+    it fits the sound (the scaled likelihoods of Bourlard and Morgan, 1994). Otherwise long vowels would take
+    the time of the consonants beside them.
 
-    The path begins in one of the first two positions and ends in one of the last two, stays, goes on by one, or by two over a pause.
+    The path begins in one of the first two positions and ends in one of the last two, stays, goes on by one,
+    or by two over a pause.
 
     Raises
     ------

@@ -1,8 +1,10 @@
-"""What YAMNet's frozen part says of recordings, on disk: computed once per (bytes of the sound, front end, weights, depth).
+"""What YAMNet's frozen part says of recordings, on disk: computed once per (bytes of the sound, front end,
+weights, depth).
 
-Entries are those of `FeatureStore` (same file format, same checks), patch by patch. Patches of many clips go through the network in one
-batch of fixed size, so that memory does not grow with the number of clips and no clip's numbers depend on its neighbours. Processes
-that ask at once wait for each other: what one has computed the others read.
+Entries are those of `FeatureStore` (same file format, same checks), patch by patch. Patches of many clips go
+through the network in one batch of fixed size, so that memory does not grow with the number of clips and no
+clip's numbers depend on its neighbours. Processes that ask at once wait for each other: what one has computed
+the others read.
 
 Contents: `EmbeddingStore`.
 """
@@ -24,7 +26,10 @@ from audiomtl.system import locked
 
 VERSION = 1  # saved with every model that reads them: raise it when their numbers change
 # their code and packages are in every key
-COMPUTED_BY = ("audiomtl.families.transfer.embeddings.EmbeddingStore", "audiomtl.families.transfer.embeddings.patches_of_file")
+COMPUTED_BY = (
+    "audiomtl.families.transfer.embeddings.EmbeddingStore",
+    "audiomtl.families.transfer.embeddings.patches_of_file",
+)
 BATCH = 32  # patches
 
 
@@ -45,10 +50,13 @@ class EmbeddingStore:
 
     @cached_property
     def _forward(self) -> Any:
-        return tf.function(yamnet.set_weights(yamnet.body(self.tail_blocks), yamnet.read_weights(self.weights)))
+        return tf.function(
+            yamnet.set_weights(yamnet.body(self.tail_blocks), yamnet.read_weights(self.weights))
+        )
 
     def activations(self, paths: Sequence[str]) -> list[np.ndarray]:
-        """Of each sound file (n_patches, size) float32, memory-mapped, in the order of ``paths``; computed where the store lacks them.
+        """Of each sound file (n_patches, size) float32, memory-mapped, in the order of ``paths``; computed
+        where the store lacks them.
 
         Raises
         ------
@@ -61,8 +69,12 @@ class EmbeddingStore:
         entries = self._there(sounds)
         if len(entries) < len(sounds):
             with locked(self.folder / "lock"):
-                entries |= self._there([key for key in sounds if key not in entries])  # of another process, meanwhile
-                for key, rows in self._computed({key: path for key, path in sounds.items() if key not in entries}):
+                entries |= self._there(
+                    [key for key in sounds if key not in entries]
+                )  # of another process, meanwhile
+                for key, rows in self._computed(
+                    {key: path for key, path in sounds.items() if key not in entries}
+                ):
                     entries[key] = store._write(self._place(key), key, rows)
                     self.extracted += 1
         return [entries[key] for key in keys]
@@ -76,13 +88,20 @@ class EmbeddingStore:
         return self.folder / f"{key}.features"
 
     def _there(self, keys: Any) -> dict[str, np.ndarray]:
-        found = {key: store._open(self._place(key), key, self.size) for key in keys if self._place(key).exists()}
+        found = {
+            key: store._open(self._place(key), key, self.size) for key in keys if self._place(key).exists()
+        }
         return {key: rows for key, rows in found.items() if rows is not None}
 
     def _computed(self, sounds: dict[str, str]) -> Iterator[tuple[str, np.ndarray]]:
         """(key, rows) of each clip as soon as its last patch is through."""
-        waiting: list[tuple[str, int]] = []  # clips whose patches are in `queue` or `done`, and how many they have
-        queue, done = np.empty((0, yamnet.PATCH_FRAMES, yamnet.BANDS), np.float32), np.empty((0, self.size), np.float32)
+        waiting: list[
+            tuple[str, int]
+        ] = []  # clips whose patches are in `queue` or `done`, and how many they have
+        queue, done = (
+            np.empty((0, yamnet.PATCH_FRAMES, yamnet.BANDS), np.float32),
+            np.empty((0, self.size), np.float32),
+        )
         last = list(sounds)[-1] if sounds else ""
         for key, path in sounds.items():
             patches = patches_of_file(path)

@@ -1,6 +1,8 @@
-"""From stored patches of a pretrained network to a clip's class: a dense head with a pooling of probabilities, logits or embeddings.
+"""From stored patches of a pretrained network to a clip's class: a dense head with a pooling of
+probabilities, logits or embeddings.
 
-Conventions as in `bags`: the patches of all clips of a batch stand one behind the other, ``counts`` says how many belong to each.
+Conventions as in `bags`: the patches of all clips of a batch stand one behind the other, ``counts`` says how
+many belong to each.
 
 Contents: `head_network`, `Standardise`, `Pool`.
 """
@@ -18,7 +20,9 @@ from audiomtl.nn.pooling import kind, pooling_layer
 from audiomtl.settings.pooling import Pooling as PoolingSettings
 
 
-def head_network(head: Head, pooling: PatchPooling, *, size: int, classes: int, mean: np.ndarray, deviation: np.ndarray) -> keras.Model:
+def head_network(
+    head: Head, pooling: PatchPooling, *, size: int, classes: int, mean: np.ndarray, deviation: np.ndarray
+) -> keras.Model:
     """``model([embeddings, counts])`` -> clip and patch probabilities and weights.
 
     Parameters
@@ -28,12 +32,16 @@ def head_network(head: Head, pooling: PatchPooling, *, size: int, classes: int, 
 
     Returns
     -------
-    keras.Model with outputs clip (bags, classes) and patches (n_patches, classes), each summing to 1, and weights (bags, longest,
+    keras.Model with outputs clip (bags, classes) and patches (n_patches, classes), each summing to 1, and
+    weights (bags, longest,
         classes), or (bags, longest, 1) where embeddings are pooled: the mean over their numbers.
     """
     embeddings = layers.Input((size,), name="embeddings")
     counts = layers.Input((), dtype="int32", name="counts")
-    dense = [layers.Dense(units, activation="relu", name=f"hidden_{number}") for number, units in enumerate(head.hidden, start=1)]
+    dense = [
+        layers.Dense(units, activation="relu", name=f"hidden_{number}")
+        for number, units in enumerate(head.hidden, start=1)
+    ]
     dropout = layers.Dropout(head.dropout, name="dropout")
     last = layers.Dense(classes, name="logits")
 
@@ -49,13 +57,21 @@ def head_network(head: Head, pooling: PatchPooling, *, size: int, classes: int, 
     options = pooling.model_dump(mode="json", exclude={"of"}, exclude_none=True)
     values = {"probabilities": probabilities, "logits": logits, "embeddings": x}[pooling.of]
     seen = x if pooling.of == "embeddings" else features
-    pooled, weights = Pool(options, name="pool")([Bags(name="values")([values, counts]), Bags(name="features")([seen, counts]), counts])
+    pooled, weights = Pool(options, name="pool")(
+        [Bags(name="values")([values, counts]), Bags(name="features")([seen, counts]), counts]
+    )
     if pooling.of == "embeddings":
         clip = layers.Softmax(name="clip")(logits_of(pooled)[0])
         weights = MeanOverNumbers(name="weights")(weights)
     else:
-        clip = ToOne(name="clip")(pooled) if pooling.of == "probabilities" else layers.Softmax(name="clip")(pooled)
-    model = keras.Model([embeddings, counts], {"clip": clip, "patches": probabilities, "weights": weights}, name="head")
+        clip = (
+            ToOne(name="clip")(pooled)
+            if pooling.of == "probabilities"
+            else layers.Softmax(name="clip")(pooled)
+        )
+    model = keras.Model(
+        [embeddings, counts], {"clip": clip, "patches": probabilities, "weights": weights}, name="head"
+    )
     standard.start_from(mean, deviation)
     return model
 
@@ -66,11 +82,15 @@ class Standardise(layers.Layer):
 
     def build(self, shape):
         self.mean = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False, name="mean")
-        self.deviation = self.add_weight(shape=(shape[-1],), initializer="ones", trainable=False, name="deviation")
+        self.deviation = self.add_weight(
+            shape=(shape[-1],), initializer="ones", trainable=False, name="deviation"
+        )
 
     def start_from(self, mean: np.ndarray, deviation: np.ndarray) -> None:
         self.mean.assign(mean)
-        self.deviation.assign(np.where(deviation > 0, deviation, 1.0))  # a number that never changes in train stays near 0
+        self.deviation.assign(
+            np.where(deviation > 0, deviation, 1.0)
+        )  # a number that never changes in train stays near 0
 
     def call(self, x):
         return (x - self.mean) / self.deviation
@@ -83,8 +103,9 @@ class Standardise(layers.Layer):
 class Pool(layers.Layer):
     """An operator of `pooling` for values of any range.
 
-    Operators that choose by order see values brought into [0, 1] bag by bag and class by class, log-sum-exp values that begin at 0: both
-    commute with what these operators do, so that the result is that of the values themselves. All others see the values as they are.
+    Operators that choose by order see values brought into [0, 1] bag by bag and class by class, log-sum-exp
+    values that begin at 0: both commute with what these operators do, so that the result is that of the
+    values themselves. All others see the values as they are.
     """
 
     def __init__(self, options: dict[str, Any], **config: Any) -> None:
@@ -104,7 +125,11 @@ class Pool(layers.Layer):
         low = tf.reduce_min(tf.where(valid, values, values.dtype.max), axis=1, keepdims=True)
         span = tf.reduce_max(tf.where(valid, values, values.dtype.min), axis=1, keepdims=True) - low
         low = tf.stop_gradient(low)
-        span = tf.stop_gradient(tf.maximum(span, 1e-12)) if getattr(operator, "BY_RANK", False) else tf.ones_like(span)
+        span = (
+            tf.stop_gradient(tf.maximum(span, 1e-12))
+            if getattr(operator, "BY_RANK", False)
+            else tf.ones_like(span)
+        )
         pooled, weights = self.operator([(values - low) / span, features, counts])
         return pooled * span[:, 0] + low[:, 0], weights
 
@@ -117,7 +142,9 @@ class Pool(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class MeanOverNumbers(layers.Layer):
-    """(bags, patches, size) -> (bags, patches, 1): what a patch contributes on average over the embedding's numbers."""
+    """(bags, patches, size) -> (bags, patches, 1): what a patch contributes on average over the
+    embedding's numbers.
+    """
 
     def call(self, weights):
         return tf.reduce_mean(weights, axis=2, keepdims=True)

@@ -1,9 +1,10 @@
 """Transfer: a clip's label from the patches of a pretrained network, frozen or with its end trained on.
 
-Conventions: classes are the sorted labels of the train side. A clip is a bag of patches, each a row of numbers that what is frozen has
-computed once and stored: YAMNet's embeddings, what enters its last blocks where those are trained on, or statistics of features for
-comparison. Seconds of a patch are those of the waveform. A scikit-learn head sees the mean over a clip's patches; logistic regression
-becomes a dense layer with its numbers, so that it can be exported like the others.
+Conventions: classes are the sorted labels of the train side. A clip is a bag of patches, each a row of
+numbers that what is frozen has computed once and stored: YAMNet's embeddings, what enters its last blocks
+where those are trained on, or statistics of features for comparison. Seconds of a patch are those of the
+waveform. A scikit-learn head sees the mean over a clip's patches; logistic regression becomes a dense layer
+with its numbers, so that it can be exported like the others.
 
 Contents: the functions of `contract.Family`.
 """
@@ -58,7 +59,9 @@ class Known:
     seed: int = 0
     tail: Any = None  # keras.Model: what is stored -> embeddings; a part of the model
     pipeline: Any = None  # scikit-learn
-    rows: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # (clips, size) that the pipeline was fitted on
+    rows: np.ndarray = field(
+        default_factory=lambda: np.empty((0, 0))
+    )  # (clips, size) that the pipeline was fitted on
     truth: np.ndarray = field(default_factory=lambda: np.empty(0))  # (clips,)
 
 
@@ -70,14 +73,18 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : what `protocols.divide` refuses; a recording that cannot be read; weights or arrays that do not fit.
+    UserError : what `protocols.divide` refuses; a recording that cannot be read; weights or arrays that do
+        not fit.
     MissingData : YAMNet's weights are not on this machine.
     """
     table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
     if len(classes) < 2:
-        raise UserError(f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); two are needed')
+        raise UserError(
+            f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); two'
+            " are needed"
+        )
     sides = replace(sides, train=share_of(sides.train, settings, seed))
     weights = fetch.weights(settings.extractor.weights) if settings.extractor.kind == "yamnet" else None
     patches = dict(zip(table["clip_id"], patches_of(table, settings, weights), strict=True))
@@ -89,7 +96,9 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         for side, some in sides.sides().items()
     }
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
-    facts |= {f"{side}/patches": float(sum(len(one.patches) for one in some)) for side, some in examples.items()}
+    facts |= {
+        f"{side}/patches": float(sum(len(one.patches) for one in some)) for side, some in examples.items()
+    }
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
     return Prepared(sides, examples, Known(classes, weights, fetch.digest(weights) if weights else ""), facts)
 
@@ -97,8 +106,13 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 # ---------------------------------------------------------------- training
 
 
-def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> Fitted:
-    """Train one head; it comes back with the weights of its best epoch. A scikit-learn head is fitted in one epoch."""
+def train(
+    settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
+) -> Fitted:
+    """Train one head; it comes back with the weights of its best epoch.
+
+    A scikit-learn head is fitted in one epoch.
+    """
     known = replace(prepared.known, seed=seed)
     if settings.head.kind != "dense":
         return _fit_pipeline(settings, known, prepared, on_epoch)
@@ -109,20 +123,32 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
     sizes = [len(one.patches) for one in examples]
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
-        for step, indices in enumerate(batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch)):
+        for step, indices in enumerate(
+            batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch)
+        ):
             some = [examples[index] for index in indices]
             rng = np.random.default_rng((seed, epoch, step))
-            yield _collate(some, len(known.classes), settings.head.mixup_alpha, settings.head.label_smoothing, rng)
+            yield _collate(
+                some, len(known.classes), settings.head.mixup_alpha, settings.head.label_smoothing, rng
+            )
 
     head = model.get_layer("head") if tail is not None else model
 
     def objective(model: keras.Model, batch: Any) -> tf.Tensor:
-        return _loss(model([batch["patches"], batch["counts"]], training=True), batch, settings) + sum(model.losses)
+        return _loss(model([batch["patches"], batch["counts"]], training=True), batch, settings) + sum(
+            model.losses
+        )
 
     def head_alone(model: keras.Model, batch: Any) -> tf.Tensor:
         embedded = tf.stop_gradient(tail(batch["patches"], training=False))
-        still = sum(0.0 * tf.reduce_sum(variable) for variable in tail.trainable_variables)  # a gradient of zero: they have one
-        return _loss(head([embedded, batch["counts"]], training=True), batch, settings) + sum(model.losses) + still
+        still = sum(
+            0.0 * tf.reduce_sum(variable) for variable in tail.trainable_variables
+        )  # a gradient of zero: they have one
+        return (
+            _loss(head([embedded, batch["counts"]], training=True), batch, settings)
+            + sum(model.losses)
+            + still
+        )
 
     def score(epoch: int) -> Scores:
         found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
@@ -133,7 +159,9 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
         optimizer=settings.optimizer,
         training=settings.training,
         batches=batches,
-        loss=lambda epoch: head_alone if tail is not None and epoch < settings.fine_tune.from_epoch else objective,
+        loss=lambda epoch: (
+            head_alone if tail is not None and epoch < settings.fine_tune.from_epoch else objective
+        ),
         score=score,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
@@ -141,18 +169,29 @@ def train(settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, 
     return replace(fitted, fit=result)
 
 
-def _collate(examples: Sequence[Example], classes: int, mixup_alpha: float, smoothing: float, rng: np.random.Generator) -> dict[str, Any]:
+def _collate(
+    examples: Sequence[Example], classes: int, mixup_alpha: float, smoothing: float, rng: np.random.Generator
+) -> dict[str, Any]:
     """A batch: patches of all clips one behind the other, counts, targets (clips, classes), clip ids.
 
-    Mixup (Zhang et al., 2018): each clip's patches with those of another of the batch, taken round where it has fewer.
+    Mixup (Zhang et al., 2018): each clip's patches with those of another of the batch, taken round where it
+    has fewer.
     """
     parts: list[Any] = [np.asarray(one.patches) for one in examples]
     targets: Any = np.eye(classes, dtype=np.float32)[[one.label for one in examples]]
     if mixup_alpha:
-        shares = np.maximum(share := rng.beta(mixup_alpha, mixup_alpha, len(parts)).astype(np.float32), 1 - share)
+        shares = np.maximum(
+            share := rng.beta(mixup_alpha, mixup_alpha, len(parts)).astype(np.float32), 1 - share
+        )
         partner = rng.permutation(len(parts))
-        others = [parts[other][np.arange(len(part)) % len(parts[other])] for part, other in zip(parts, partner, strict=True)]
-        parts = [share * part + (1 - share) * other for part, other, share in zip(parts, others, shares, strict=True)]
+        others = [
+            parts[other][np.arange(len(part)) % len(parts[other])]
+            for part, other in zip(parts, partner, strict=True)
+        ]
+        parts = [
+            share * part + (1 - share) * other
+            for part, other, share in zip(parts, others, shares, strict=True)
+        ]
         targets = shares[:, None] * targets + (1 - shares[:, None]) * targets[partner]
     return {
         "patches": np.concatenate(parts),
@@ -163,17 +202,25 @@ def _collate(examples: Sequence[Example], classes: int, mixup_alpha: float, smoo
 
 
 def _loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) -> tf.Tensor:
-    """Cross-entropy with the clips' targets: of clips, or of each patch, mean over a clip's patches, then over clips."""
+    """Cross-entropy with the clips' targets: of clips, or of each patch, mean over a clip's patches, then
+    over clips.
+    """
     if settings.head.loss == "clip":
-        return -tf.reduce_mean(tf.reduce_sum(batch["targets"] * tf.math.log(outputs["clip"] + SMALLEST), axis=1))
+        return -tf.reduce_mean(
+            tf.reduce_sum(batch["targets"] * tf.math.log(outputs["clip"] + SMALLEST), axis=1)
+        )
     counts = batch["counts"]
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_patches,)
-    each = -tf.reduce_sum(tf.gather(batch["targets"], bag) * tf.math.log(outputs["patches"] + SMALLEST), axis=1)
+    each = -tf.reduce_sum(
+        tf.gather(batch["targets"], bag) * tf.math.log(outputs["patches"] + SMALLEST), axis=1
+    )
     share = 1 / tf.cast(tf.gather(counts, bag), tf.float32)
     return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
 
-def _mean_and_deviation(settings: Settings, examples: Sequence[Example], weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_deviation(
+    settings: Settings, examples: Sequence[Example], weights: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """Of the embeddings of all train patches; zeros and ones where the head takes them as they are."""
     embed = yamnet.tail(settings.fine_tune.blocks, weights, 1.0) if weights else np.asarray
     size = yamnet.SIZE if weights else examples[0].patches.shape[1]
@@ -188,16 +235,26 @@ def _mean_and_deviation(settings: Settings, examples: Sequence[Example], weights
     return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
 
 
-def _with_network(settings: Settings, known: Known, mean: np.ndarray, deviation: np.ndarray, weights: dict[str, np.ndarray]) -> Fitted:
+def _with_network(
+    settings: Settings, known: Known, mean: np.ndarray, deviation: np.ndarray, weights: dict[str, np.ndarray]
+) -> Fitted:
     """The network that the settings ask for, not trained."""
     blocks = settings.fine_tune.blocks
     head = head_network(
-        settings.head, settings.pooling, size=len(mean), classes=len(known.classes), mean=mean.astype(np.float32), deviation=deviation
+        settings.head,
+        settings.pooling,
+        size=len(mean),
+        classes=len(known.classes),
+        mean=mean.astype(np.float32),
+        deviation=deviation,
     )
     if not blocks:
         return _fitted(head, settings, known)
     tail = yamnet.tail(blocks, weights, settings.fine_tune.rate_share)
-    patches, counts = keras.Input((yamnet.body_size(blocks),), name="activations"), keras.Input((), dtype="int32", name="counts")
+    patches, counts = (
+        keras.Input((yamnet.body_size(blocks),), name="activations"),
+        keras.Input((), dtype="int32", name="counts"),
+    )
     model = keras.Model([patches, counts], head([tail(patches), counts]), name="tuned")
     return _fitted(model, settings, replace(known, tail=tail))
 
@@ -218,7 +275,10 @@ def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:
 
 def _fit_pipeline(settings: Settings, known: Known, prepared: Prepared, on_epoch: OnEpoch) -> Fitted:
     began, examples = time.monotonic(), prepared.examples["train"]
-    rows, truth = np.stack([one.patches.mean(axis=0) for one in examples]).astype(np.float64), np.array([one.label for one in examples])
+    rows, truth = (
+        np.stack([one.patches.mean(axis=0) for one in examples]).astype(np.float64),
+        np.array([one.label for one in examples]),
+    )
     fitted = _with_pipeline(settings, replace(known, rows=rows, truth=truth))
     found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
     scores = {f"validation/{name}": value for name, value in found.items()}
@@ -231,15 +291,21 @@ def _with_pipeline(settings: Settings, known: Known) -> Fitted:
     """Of a scikit-learn head the parameters are the numbers that describe a clip."""
     pipeline = fit_classifier(settings.head.classifier, known.rows, known.truth, known.seed)
     if settings.head.kind != "logistic_regression":
-        return Fitted(None, settings, replace(known, pipeline=pipeline), _scikit_forward(pipeline), known.rows.shape[1])
+        return Fitted(
+            None, settings, replace(known, pipeline=pipeline), _scikit_forward(pipeline), known.rows.shape[1]
+        )
     scaler, classifier = pipeline[0], pipeline[-1]
     linear = settings.model_copy(
         update={
             "head": settings.head.model_copy(update={"hidden": (), "dropout": 0.0}),
-            "pooling": settings.pooling.model_copy(update={"name": "mean", "of": "embeddings", "evaluation": "same"}),
+            "pooling": settings.pooling.model_copy(
+                update={"name": "mean", "of": "embeddings", "evaluation": "same"}
+            ),
         }
     )
-    made = _with_network(linear, replace(known, rows=np.empty((0, 0)), truth=np.empty(0)), scaler.mean_, scaler.scale_, {})
+    made = _with_network(
+        linear, replace(known, rows=np.empty((0, 0)), truth=np.empty(0)), scaler.mean_, scaler.scale_, {}
+    )
     kernel, bias = classifier.coef_.T, classifier.intercept_
     if kernel.shape[1] == 1:  # two classes: their logits are half apart on each side of 0
         kernel, bias = np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
@@ -254,7 +320,11 @@ def _scikit_forward(pipeline: Any) -> Any:
         for bag, part in enumerate(parts):
             weights[bag, : len(part)] = 1 / len(part)
         clip = class_probabilities(pipeline, np.stack([part.mean(axis=0) for part in parts]))
-        return {"clip": clip, "patches": class_probabilities(pipeline, np.concatenate(parts)), "weights": weights}
+        return {
+            "clip": clip,
+            "patches": class_probabilities(pipeline, np.concatenate(parts)),
+            "weights": weights,
+        }
 
     return forward
 
@@ -263,20 +333,31 @@ def _scikit_forward(pipeline: Any) -> Any:
 
 
 def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
-    """Each example with clip (classes,), patches (n_patches, classes) and weights (n_patches, classes or 1)."""
+    """Each example with clip (classes,), patches (n_patches, classes) and weights (n_patches, classes or
+    1).
+    """
     vote = fitted.settings.pooling.evaluation == "majority_vote"
 
     def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
         counts = np.array([len(one.patches) for one in batch], np.int32)
         found = fitted.forward(np.concatenate([np.asarray(one.patches) for one in batch]), counts)
         bags = contract.of_each(found, counts.tolist(), flat=("patches",), padded=("weights",))
-        return [{**bag, "clip": majority_vote(bag["patches"][None], np.array([len(bag["patches"])]))[0]} for bag in bags] if vote else bags
+        return (
+            [
+                {**bag, "clip": majority_vote(bag["patches"][None], np.array([len(bag["patches"])]))[0]}
+                for bag in bags
+            ]
+            if vote
+            else bags
+        )
 
     return contract.walk(examples, lambda one: len(one.patches), answers, places=EVALUATION_PATCHES)
 
 
 def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """loss (mean cross-entropy per clip), accuracy, balanced_accuracy, patch_accuracy (each patch judged by its clip's label)."""
+    """loss (mean cross-entropy per clip), accuracy, balanced_accuracy, patch_accuracy (each patch judged
+    by its clip's label).
+    """
     truth, predicted, losses, of_patches = [], [], [], []
     for one, answer in found:
         truth.append(one.label)
@@ -284,34 +365,55 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
         losses.append(-float(np.log(answer["clip"][one.label] + SMALLEST)))
         of_patches += (answer["patches"].argmax(axis=1) == one.label).tolist()
     scores = {"loss": float(np.mean(losses)), "accuracy": labels.accuracy(truth, predicted)}
-    return scores | {"balanced_accuracy": labels.balanced_accuracy(truth, predicted), "patch_accuracy": float(np.mean(of_patches))}
+    return scores | {
+        "balanced_accuracy": labels.balanced_accuracy(truth, predicted),
+        "patch_accuracy": float(np.mean(of_patches)),
+    }
 
 
 def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     """Two tables that keep their names.
 
-    ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability), patches, probability_CLASS.
-    ``patches``: one row per patch: clip_id, patch, start_seconds, end_seconds (NaN for stored embeddings), weight (of the
-    predicted class, or of the embedding), probability_CLASS.
+    ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability),
+    patches, probability_CLASS. ``patches``: one row per patch: clip_id, patch, start_seconds, end_seconds
+    (NaN for stored embeddings), weight (of the predicted class, or of the embedding), probability_CLASS.
     """
     clips, rows, classes = [], [], fitted.known.classes
     length, hop = patch_seconds(fitted.settings)
     for one, answer in found:
         clip, best = answer["clip"], int(answer["clip"].argmax())
-        row: dict[str, Any] = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[best]}
-        clips.append(row | {"margin": contract.margin(clip), "patches": len(one.patches)} | contract.by_class(classes, clip))
+        row: dict[str, Any] = {
+            "clip_id": one.clip_id,
+            "truth": classes[one.label],
+            "predicted": classes[best],
+        }
+        clips.append(
+            row
+            | {"margin": contract.margin(clip), "patches": len(one.patches)}
+            | contract.by_class(classes, clip)
+        )
         weights = answer["weights"][:, best if answer["weights"].shape[1] > 1 else 0]
         for number, (shares, weight) in enumerate(zip(answer["patches"], weights, strict=True)):
-            row = {"clip_id": one.clip_id, "patch": number, "start_seconds": number * hop, "end_seconds": number * hop + length}
+            row = {
+                "clip_id": one.clip_id,
+                "patch": number,
+                "start_seconds": number * hop,
+                "end_seconds": number * hop + length,
+            }
             rows.append(row | contract.by_class(classes, shares) | {"weight": float(weight)})
     by_clip = pd.DataFrame(clips).sort_values("clip_id", ignore_index=True)
-    return {"predictions": by_clip, "patches": pd.DataFrame(rows).sort_values(["clip_id", "patch"], ignore_index=True)}
+    return {
+        "predictions": by_clip,
+        "patches": pd.DataFrame(rows).sort_values(["clip_id", "patch"], ignore_index=True),
+    }
 
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``confusion.png`` into ``folder``."""
     classes = fitted.known.classes
-    pairs = labels.confusion([classes[one.label] for one, _ in found], [classes[answer["clip"].argmax()] for _, answer in found])
+    pairs = labels.confusion(
+        [classes[one.label] for one, _ in found], [classes[answer["clip"].argmax()] for _, answer in found]
+    )
     draw.confusion(pairs, folder / "confusion.png", edits=False)
 
 
@@ -321,7 +423,9 @@ def produces(settings: Settings) -> tuple[str, ...]:
 
 
 def save(fitted: Fitted, folder: Path) -> None:
-    """Write the network (or ``train.npz``, from which `load` fits a scikit-learn head again), classes, seed and the weights' digest."""
+    """Write the network (or ``train.npz``, from which `load` fits a scikit-learn head again), classes,
+    seed and the weights' digest.
+    """
     known = fitted.known
     use = {"classes": known.classes, "seed": known.seed, "weights": known.weights_digest}
     contract.save(folder, fitted.model, use, fitted.settings, _versions(fitted.settings))
@@ -343,4 +447,8 @@ def load(folder: Path) -> Fitted:
     if model is None:
         with np.load(folder / "train.npz", allow_pickle=False) as stored:
             return _with_pipeline(settings, replace(known, rows=stored["rows"], truth=stored["truth"]))
-    return _fitted(model, settings, replace(known, tail=model.get_layer("yamnet_tail") if settings.fine_tune.blocks else None))
+    return _fitted(
+        model,
+        settings,
+        replace(known, tail=model.get_layer("yamnet_tail") if settings.fine_tune.blocks else None),
+    )

@@ -1,4 +1,5 @@
-"""From a clip table to patches: what is frozen says it of each, computed once and stored; and a share of the train side.
+"""From a clip table to patches: what is frozen says it of each, computed once and stored; and a share of the
+train side.
 
 Contents: `patches_of`, `statistics`, `patch_seconds`, `share_of`.
 """
@@ -17,7 +18,8 @@ from audiomtl.nn import yamnet
 
 
 def share_of(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
-    """``train_share`` of the train side: class by class, whole groups in an order drawn from the seed, until the share is reached.
+    """``train_share`` of the train side: class by class, whole groups in an order drawn from the seed, until
+    the share is reached.
 
     The clips of a smaller share are among those of a greater one.
     """
@@ -25,7 +27,9 @@ def share_of(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame
         return train
     group = settings.data.groups[0] if settings.data.groups else "clip_id"
     kept: list[str] = []
-    for number, (_, rows) in enumerate(sorted(train.groupby(settings.data.label), key=lambda item: str(item[0]))):
+    for number, (_, rows) in enumerate(
+        sorted(train.groupby(settings.data.label), key=lambda item: str(item[0]))
+    ):
         groups = sorted(rows[group].unique())
         wanted = settings.train_share * len(rows)
         for value in np.random.default_rng((seed, number)).permutation(np.array(groups, dtype=object)):
@@ -42,26 +46,46 @@ def patches_of(table: pd.DataFrame, settings: Settings, weights: Path | None) ->
     stored = "embedding_path" in table.columns
     if stored != (settings.extractor.kind == "stored"):
         raise UserError(
-            f'extractor.kind = "{settings.extractor.kind}": stored embeddings (a column embedding_path) and the kind "stored" need each '
+            f'extractor.kind = "{settings.extractor.kind}": stored embeddings (a column embedding_path) and'
+            ' the kind "stored" need each '
             f"other, but the clip table has {'embedding_path' if stored else 'no such column'}"
         )
     if stored:
         arrays = [np.asarray(np.load(path, allow_pickle=False), np.float32) for path in table["path"]]
-        wrong = [clip for clip, one in zip(table["clip_id"], arrays, strict=True) if one.ndim != 2 or one.shape[1] != arrays[0].shape[1]]
+        wrong = [
+            clip
+            for clip, one in zip(table["clip_id"], arrays, strict=True)
+            if one.ndim != 2 or one.shape[1] != arrays[0].shape[1]
+        ]
         if wrong:
-            raise UserError(f"embedding_path: arrays (patches, {arrays[0].shape[-1]}) are needed; other shapes: {', '.join(wrong[:5])}")
+            raise UserError(
+                f"embedding_path: arrays (patches, {arrays[0].shape[-1]}) are needed; other shapes:"
+                f" {', '.join(wrong[:5])}"
+            )
         return arrays
     folder = catalog.cache_folder() / "features"
     if weights:
-        return embeddings.EmbeddingStore(folder, weights, settings.fine_tune.blocks).activations(list(table["path"]))
-    return [statistics(one, settings) for one in FeatureStore(folder).features(list(table["path"]), settings.features)]
+        return embeddings.EmbeddingStore(folder, weights, settings.fine_tune.blocks).activations(
+            list(table["path"])
+        )
+    return [
+        statistics(one, settings)
+        for one in FeatureStore(folder).features(list(table["path"]), settings.features)
+    ]
 
 
 def statistics(frames: np.ndarray, settings: Settings) -> np.ndarray:
-    """Mean and deviation of every feature over patches of ``patch_seconds``: (n_frames, n_bands) -> (n_patches, 2 n_bands)."""
+    """Mean and deviation of every feature over patches of ``patch_seconds``: (n_frames, n_bands) ->
+    (n_patches, 2 n_bands).
+    """
     rate = settings.features.frames_per_second
-    size, hop = max(1, round(settings.extractor.patch_seconds * rate)), max(1, round(settings.extractor.hop_seconds * rate))
-    parts = [np.asarray(frames[first : first + size]) for first in range(0, max(1, len(frames) - size + hop), hop)]
+    size, hop = (
+        max(1, round(settings.extractor.patch_seconds * rate)),
+        max(1, round(settings.extractor.hop_seconds * rate)),
+    )
+    parts = [
+        np.asarray(frames[first : first + size]) for first in range(0, max(1, len(frames) - size + hop), hop)
+    ]
     return np.stack([np.concatenate([part.mean(axis=0), part.std(axis=0)]) for part in parts if len(part)])
 
 

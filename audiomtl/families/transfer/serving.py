@@ -1,18 +1,20 @@
-"""From a waveform to classes in one piece: YAMNet, the trained head and the names of the classes as a SavedModel and a TFLite file.
+"""From a waveform to classes in one piece: YAMNet, the trained head and the names of the classes as a
+SavedModel and a TFLite file.
 
-Conventions: the input is one waveform (n_samples,), float32 in [-1, 1], mono, **16 kHz**, 0.1 to 60 s; nothing resamples. The output
-``classifier`` (classes,) are probabilities in the order of the class names.
+Conventions: the input is one waveform (n_samples,), float32 in [-1, 1], mono, **16 kHz**, 0.1 to 60 s;
+nothing resamples. The output ``classifier`` (classes,) are probabilities in the order of the class names.
 
-=============== =============================== ========================================================================
+=============== =============================== ============================================================
 signature       input                           output
-=============== =============================== ========================================================================
+=============== =============================== ============================================================
 serving_default waveform (n_samples,)           classifier (classes,)
 checked         waveform, sample_rate ()        the same; any rate other than 16000 is an error
-batch           waveforms (clips, longest),     classifier (clips, classes); samples beyond a length have no influence
-                lengths (clips,) in samples
-embed           waveform (n_samples,)           embeddings (patches, 1024), scores of the classes (patches, classes)
+batch           waveforms (clips, longest),     classifier (clips, classes); samples beyond a length
+                lengths (clips,) in samples     have no influence
+embed           waveform (n_samples,)           embeddings (patches, 1024), scores of the classes
+                                                (patches, classes)
 describe        nothing                         class_names (classes,), sample_rate (), profile () as JSON
-=============== =============================== ========================================================================
+=============== =============================== ============================================================
 
 Contents: `waveform_model`, `Serving`, `save`, `described`, `tflite`, `use_tflite`.
 """
@@ -72,14 +74,21 @@ class OneBag(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class LogMelByConvolution(layers.Layer):
-    """`yamnet.LogMel` with the transform as one convolution with the windowed sines and cosines: TFLite has no short-time transform."""
+    """`yamnet.LogMel` with the transform as one convolution with the windowed sines and cosines: TFLite
+    has no short-time transform.
+    """
 
     def call(self, waveform):
         n = np.arange(yamnet.WINDOW)
         window = 0.5 - 0.5 * np.cos(2 * np.pi * n / yamnet.WINDOW)
         angles = 2 * np.pi * np.outer(n, np.arange(yamnet.FFT // 2 + 1)) / yamnet.FFT
         basis = window[:, None] * np.concatenate([np.cos(angles), np.sin(angles)], axis=1)  # (400, 514)
-        parts = tf.nn.conv1d(yamnet.padded(waveform)[None, :, None], tf.constant(basis[:, None], tf.float32), yamnet.HOP, "VALID")[0]
+        parts = tf.nn.conv1d(
+            yamnet.padded(waveform)[None, :, None],
+            tf.constant(basis[:, None], tf.float32),
+            yamnet.HOP,
+            "VALID",
+        )[0]
         real, imaginary = tf.split(parts, 2, axis=1)
         magnitude = tf.sqrt(real**2 + imaginary**2)
         return tf.math.log(tf.matmul(magnitude, tf.constant(yamnet._mel_matrix())) + yamnet.OFFSET)
@@ -89,21 +98,29 @@ class LogMelByConvolution(layers.Layer):
 
 
 def waveform_model(model: keras.Model, body: keras.Model, *, for_tflite: bool = False) -> keras.Model:
-    """``model(waveform)`` -> {"classifier": (classes,), "embeddings": (patches, size), "scores": (patches, classes)}.
+    """``model(waveform)`` -> {"classifier": (classes,), "embeddings": (patches, size), "scores": (patches,
+    classes)}.
 
     Parameters
     ----------
-    model : [patches' activations, counts] -> clip, patches, weights: a trained head, or a trained end of YAMNet with its head.
+    model : [patches' activations, counts] -> clip, patches, weights: a trained head, or a trained end of
+        YAMNet with its head.
     body : YAMNet's frozen part with its weights.
     for_tflite : only builtin TFLite operations.
     """
     waveform = keras.Input(batch_shape=(None,), name="waveform")
     frames = (LogMelByConvolution if for_tflite else yamnet.LogMel)(name="log_mel")(waveform)
     activations = body(yamnet.Patches(name="patches")(frames))
-    outputs = (_of_one_bag(model) if for_tflite else model)([activations, CountRows(name="counts")(activations)])
+    outputs = (_of_one_bag(model) if for_tflite else model)(
+        [activations, CountRows(name="counts")(activations)]
+    )
     tail = next((layer for layer in model.layers if layer.name == "yamnet_tail"), None)
     embeddings = tail(activations) if tail is not None else activations
-    named = {"classifier": FirstRow(name="classifier")(outputs["clip"]), "embeddings": embeddings, "scores": outputs["patches"]}
+    named = {
+        "classifier": FirstRow(name="classifier")(outputs["clip"]),
+        "embeddings": embeddings,
+        "scores": outputs["patches"],
+    }
     return yamnet.WaveformModel(waveform, named, name="waveform_to_classes")
 
 
@@ -115,7 +132,9 @@ def _of_one_bag(model: keras.Model) -> keras.Model:
             return _of_one_bag(layer) if layer.name == "head" else layer
         return OneBag(name=layer.name) if isinstance(layer, Bags) else layer
 
-    return keras.models.clone_model(model, clone_function=same, call_function=lambda layer, *a, **k: layer(*a, **k))
+    return keras.models.clone_model(
+        model, clone_function=same, call_function=lambda layer, *a, **k: layer(*a, **k)
+    )
 
 
 class Serving(tf.Module):
@@ -134,8 +153,12 @@ class Serving(tf.Module):
             tf.debugging.assert_greater_equal(
                 n, least, f"waveform: at least {SHORTEST_SECONDS} s at {rate} Hz, {least} samples, are needed"
             ),
-            tf.debugging.assert_less_equal(n, most, f"waveform: at most {LONGEST_SECONDS:g} s at {rate} Hz, {most} samples, are taken"),
-            tf.debugging.assert_less_equal(peak, LARGEST_PEAK, "waveform: samples in [-1, 1] are needed: divide 16-bit integers by 32768"),
+            tf.debugging.assert_less_equal(
+                n, most, f"waveform: at most {LONGEST_SECONDS:g} s at {rate} Hz, {most} samples, are taken"
+            ),
+            tf.debugging.assert_less_equal(
+                peak, LARGEST_PEAK, "waveform: samples in [-1, 1] are needed: divide 16-bit integers by 32768"
+            ),
         ]
         with tf.control_dependencies(checks):
             return tf.identity(waveform)
@@ -152,15 +175,22 @@ class Serving(tf.Module):
     @tf.function(input_signature=[WAVEFORM, tf.TensorSpec([], tf.int32, name="sample_rate")])
     def checked(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
         rate = yamnet.SAMPLE_RATE
-        check = tf.debugging.assert_equal(sample_rate, rate, f"sample_rate: {rate} Hz is needed: resample the waveform first")
+        check = tf.debugging.assert_equal(
+            sample_rate, rate, f"sample_rate: {rate} Hz is needed: resample the waveform first"
+        )
         with tf.control_dependencies([check]):
             return {"classifier": self(tf.identity(waveform))}
 
     @tf.function(
-        input_signature=[tf.TensorSpec([None, None], tf.float32, name="waveforms"), tf.TensorSpec([None], tf.int32, name="lengths")]
+        input_signature=[
+            tf.TensorSpec([None, None], tf.float32, name="waveforms"),
+            tf.TensorSpec([None], tf.int32, name="lengths"),
+        ]
     )
     def batch(self, waveforms: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
-        classes = tf.map_fn(lambda one: self(one[0][: one[1]]), (waveforms, lengths), fn_output_signature=tf.float32)
+        classes = tf.map_fn(
+            lambda one: self(one[0][: one[1]]), (waveforms, lengths), fn_output_signature=tf.float32
+        )
         return {"classifier": tf.ensure_shape(classes, [None, len(self.names)])}
 
     @tf.function(input_signature=[WAVEFORM])
@@ -181,7 +211,8 @@ def save(serving: Serving, folder: Path) -> None:
 
 
 def tflite(model: keras.Model) -> bytes:
-    """A TFLite file, builtin operations only: waveform (any number of samples: resize its input) -> classifier (classes,).
+    """A TFLite file, builtin operations only: waveform (any number of samples: resize its input) ->
+    classifier (classes,).
 
     Raises
     ------
@@ -192,7 +223,8 @@ def tflite(model: keras.Model) -> bytes:
     def classify(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"classifier": model(waveform, training=False)["classifier"]}
 
-    # frozen by hand: left to itself the converter writes variables without their values, and the file answers NaN
+    # frozen by hand: left to itself the converter writes variables without their values, and the file answers
+    # NaN
     frozen = convert_variables_to_constants_v2(classify.get_concrete_function())
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -200,7 +232,9 @@ def tflite(model: keras.Model) -> bytes:
         return converter.convert()
     except Exception as error:  # the converter has no class of its own for this
         reason = next((line for line in str(error).splitlines() if "op" in line.lower()), "unknown")[:200]
-        raise UserError(f"TFLite cannot hold this model with builtin operations only ({reason.strip()})") from error
+        raise UserError(
+            f"TFLite cannot hold this model with builtin operations only ({reason.strip()})"
+        ) from error
 
 
 def use_tflite(content: bytes, waveform: np.ndarray) -> np.ndarray:  # (classes,)

@@ -1,4 +1,6 @@
-"""Settings of transfer learning (``models/transfer.py``): a clip's label from what a pretrained network hears in its patches."""
+"""Settings of transfer learning (``models/transfer.py``): a clip's label from what a pretrained network
+hears in its patches.
+"""
 
 from typing import Annotated, Literal, Self
 
@@ -15,14 +17,23 @@ class Extractor(Table):
     """What a patch becomes before the head sees it."""
 
     kind: Literal["yamnet", "statistics", "stored"] = Field(
-        description="Embedding of a patch: by YAMNet, by statistics of its features, or stored in the column embedding_path."
+        description=(
+            "Embedding of a patch: by YAMNet, by statistics of its features, or stored in the column"
+            " embedding_path."
+        )
     )
     weights: str = used_when(
-        {"kind": "yamnet"}, description='Path of yamnet.h5 or yamnet.tflite; "" takes it from AUDIOMTL_DATA/yamnet, yamnet.h5 first.'
+        {"kind": "yamnet"},
+        description=(
+            'Path of yamnet.h5 or yamnet.tflite; "" takes it from AUDIOMTL_DATA/yamnet, yamnet.h5 first.'
+        ),
     )
-    patch_seconds: Positive = used_when({"kind": "statistics"}, description="Length of a patch, in seconds; YAMNet's patches have 0.975.")
+    patch_seconds: Positive = used_when(
+        {"kind": "statistics"}, description="Length of a patch, in seconds; YAMNet's patches have 0.975."
+    )
     hop_seconds: Positive = used_when(
-        {"kind": "statistics"}, description="Distance between the starts of neighbouring patches, in seconds; YAMNet's is 0.48."
+        {"kind": "statistics"},
+        description="Distance between the starts of neighbouring patches, in seconds; YAMNet's is 0.48.",
     )
 
 
@@ -30,10 +41,14 @@ class FineTune(Table):
     """Training of the pretrained network's end, batch normalisation frozen."""
 
     blocks: Annotated[int, Field(ge=0, le=8)] = Field(
-        description="Blocks of YAMNet that are trained, counted from its end, at most 8 of 14; 0 trains the head alone."
+        description=(
+            "Blocks of YAMNet that are trained, counted from its end, at most 8 of 14; 0 trains the head"
+            " alone."
+        )
     )
     rate_share: Annotated[float, Field(gt=0, le=1)] = used_when(
-        {"blocks": ABOVE_0}, description="Learning rate of these blocks as a fraction of the head's, in (0, 1]."
+        {"blocks": ABOVE_0},
+        description="Learning rate of these blocks as a fraction of the head's, in (0, 1].",
     )
     from_epoch: Annotated[int, Field(ge=0)] = used_when(
         {"blocks": ABOVE_0}, description="Number of epochs in which the head is trained alone first."
@@ -41,32 +56,48 @@ class FineTune(Table):
 
 
 class Head(Table):
-    """One flat table: keys that the kind does not use are allowed and have no effect."""
+    """One flat table: keys that the kind does not use may be left out."""
 
     kind: Literal["dense", "logistic_regression", "svm", "random_forest", "nearest_neighbours"] = Field(
-        description="Classifier on the embeddings: dense layers, or a scikit-learn classifier on the mean embedding of a clip."
+        description=(
+            "Classifier on the embeddings: dense layers, or a scikit-learn classifier on the mean embedding"
+            " of a clip."
+        )
     )
     hidden: Annotated[tuple[Count, ...], Strict(False)] = used_when(
         {"kind": "dense"}, description="Units of each dense layer before the logits; [] has none."
     )
     standardise: bool = used_when(
-        {"kind": "dense"}, description="Whether embeddings are standardized by the train side; scikit-learn classifiers always do so."
+        {"kind": "dense"},
+        description=(
+            "Whether embeddings are standardized by the train side; scikit-learn classifiers always do so."
+        ),
     )
     dropout: Share = used_when({"kind": "dense"}, description="Dropout rate before the logits, in [0, 1).")
     label_smoothing: Share = used_when(
-        {"kind": "dense"}, description="Probability that is spread over all classes in the targets, in [0, 1)."
+        {"kind": "dense"},
+        description="Probability that is spread over all classes in the targets, in [0, 1).",
     )
     mixup_alpha: NotNegative = used_when(
-        {"kind": "dense"}, description="Parameter of the beta distribution by which two clips are mixed (mixup); 0 turns mixing off."
+        {"kind": "dense"},
+        description=(
+            "Parameter of the beta distribution by which two clips are mixed (mixup); 0 turns mixing off."
+        ),
     )
     loss: Literal["clip", "patch"] = used_when(
-        {"kind": "dense"}, description="What the loss compares with the label: the clip's pooled output, or the output of each patch."
+        {"kind": "dense"},
+        description=(
+            "What the loss compares with the label: the clip's pooled output, or the output of each patch."
+        ),
     )
     inverse_regularization: Positive = used_when(
-        {"kind": ("svm", "logistic_regression")}, description="Inverse of the regularization strength, scikit-learn's C, above 0."
+        {"kind": ("svm", "logistic_regression")},
+        description="Inverse of the regularization strength, scikit-learn's C, above 0.",
     )
     trees: Count = used_when({"kind": "random_forest"}, description="Number of trees.")
-    neighbours: Count = used_when({"kind": "nearest_neighbours"}, description="Number of neighbours, at most the number of train clips.")
+    neighbours: Count = used_when(
+        {"kind": "nearest_neighbours"}, description="Number of neighbours, at most the number of train clips."
+    )
     kernel: Literal["linear", "rbf"] = used_when({"kind": "svm"}, description="Kernel.")
 
     @property
@@ -74,7 +105,8 @@ class Head(Table):
         """The scikit-learn part, where there is one."""
         names = ("trees", "inverse_regularization", "neighbours", "kernel")
         return Classifier.model_validate(
-            {"name": self.kind} | {name: value for name in names if (value := getattr(self, name)) is not None}
+            {"name": self.kind}
+            | {name: value for name in names if (value := getattr(self, name)) is not None}
         )
 
 
@@ -88,7 +120,10 @@ class PatchPooling(Pooling):
     @model_validator(mode="after")
     def _of_probabilities_only(self) -> Self:
         if self.of != "probabilities" and self.name in ("noisy_or", "linear_softmax"):
-            raise ValueError(f'name = "{self.name}" pools probabilities only, but of = "{self.of}"; set of = "probabilities"')
+            raise ValueError(
+                f'name = "{self.name}" pools probabilities only, but of = "{self.of}"; set of ='
+                ' "probabilities"'
+            )
         return self
 
 
@@ -96,10 +131,14 @@ class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     train_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="Fraction of the train side that is trained on, in (0, 1]; drawn by whole groups, class by class."
+        description=(
+            "Fraction of the train side that is trained on, in (0, 1]; drawn by whole groups, class by class."
+        )
     )
     extractor: Extractor = Field(description="What a patch becomes before the head sees it.")
-    features: Features = used_when({"extractor.kind": "statistics"}, description="What is computed from the sound.")
+    features: Features = used_when(
+        {"extractor.kind": "statistics"}, description="What is computed from the sound."
+    )
     fine_tune: FineTune = Field(description="Training of the end of the pretrained network.")
     head: Head = Field(description="The head.")
     pooling: PatchPooling = Field(description="From patches to their clip.")
@@ -109,16 +148,35 @@ class Settings(LabelledExperiment):
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         if self.protocol.leaky:
-            raise ValueError("protocol.leaky deals windows to the sides, but this family has whole clips only: set it to false")
+            raise ValueError(
+                "protocol.leaky deals windows to the sides, but this family has whole clips only: set it to"
+                " false"
+            )
         if self.fine_tune.blocks and self.extractor.kind != "yamnet":
-            raise ValueError(f'fine_tune.blocks must be 0 with extractor.kind = "{self.extractor.kind}": nothing is pretrained')
+            raise ValueError(
+                f'fine_tune.blocks must be 0 with extractor.kind = "{self.extractor.kind}": nothing is'
+                " pretrained"
+            )
         if self.fine_tune.blocks and self.head.kind != "dense":
-            raise ValueError(f'fine_tune.blocks must be 0 with head.kind = "{self.head.kind}": scikit-learn gives no gradient')
+            raise ValueError(
+                f'fine_tune.blocks must be 0 with head.kind = "{self.head.kind}": scikit-learn gives no'
+                " gradient"
+            )
         if self.fine_tune.blocks and self.optimizer.name == "sgd":
-            raise ValueError('optimizer.name = "sgd" has no step sizes that fine_tune.rate_share could be a share of: take adam or adamw')
+            raise ValueError(
+                'optimizer.name = "sgd" has no step sizes that fine_tune.rate_share could be a share of: take'
+                " adam or adamw"
+            )
         return self
 
 
-LOSS_PATHS = ("head.loss", "head.label_smoothing", "head.mixup_alpha")  # settings that change what the loss means
-SCORES = {"accuracy": "maximize", "balanced_accuracy": "maximize"}  # what is recorded and reported; the first decides
+LOSS_PATHS = (
+    "head.loss",
+    "head.label_smoothing",
+    "head.mixup_alpha",
+)  # settings that change what the loss means
+SCORES = {
+    "accuracy": "maximize",
+    "balanced_accuracy": "maximize",
+}  # what is recorded and reported; the first decides
 BESIDE = ("patch_accuracy",)  # further columns of the tables of ablations

@@ -1,4 +1,5 @@
-"""A trained model at work on sound files: the clip's classes, scores over time, and events of files of any length.
+"""A trained model at work on sound files: the clip's classes, scores over time, and events of files of any
+length.
 
 Contents: `Listener`, `Heard`, `Event`, `events`, `write_events`; `check_settings`, `check_model`.
 """
@@ -23,14 +24,19 @@ BLOCK = 64  # patches that are in memory at once when a file is streamed
 def check_settings(raw: Mapping[str, Any], place: str) -> None:
     """Refuse an experiment whose model takes no waveform."""
     if raw["extractor"]["kind"] != "yamnet":
-        raise UserError(f'{place}: extractor.kind = "{raw["extractor"]["kind"]}" takes no waveform; only "yamnet" does')
+        raise UserError(
+            f'{place}: extractor.kind = "{raw["extractor"]["kind"]}" takes no waveform; only "yamnet" does'
+        )
 
 
 def check_model(fitted: Any, place: str) -> None:
     """Refuse a model that was tampered with: more or fewer classes than its network answers."""
     heads = fitted.model.get_layer("head") if fitted.known.tail is not None else fitted.model
     if heads is not None and (given := heads.get_layer("logits").units) != len(fitted.known.classes):
-        raise UserError(f"{place}: use.json lists {len(fitted.known.classes)} classes, but the network has {given}; train it again")
+        raise UserError(
+            f"{place}: use.json lists {len(fitted.known.classes)} classes, but the network has {given}; train"
+            " it again"
+        )
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,12 @@ class Listener:
         place = fetch.weights(fitted.settings.extractor.weights)
         if (digest := fetch.digest(place)) != fitted.known.weights_digest:
             raise UserError(
-                f"{place} ({digest}): the model was trained on other weights ({fitted.known.weights_digest}); name those or train again"
+                f"{place} ({digest}): the model was trained on other weights ({fitted.known.weights_digest});"
+                " name those or train again"
             )
-        self.body = yamnet.set_weights(yamnet.body(fitted.settings.fine_tune.blocks), yamnet.read_weights(place))
+        self.body = yamnet.set_weights(
+            yamnet.body(fitted.settings.fine_tune.blocks), yamnet.read_weights(place)
+        )
         self._body = tf.function(self.body, reduce_retracing=True)
 
     def _scores(self, activations: np.ndarray) -> dict[str, np.ndarray]:
@@ -63,7 +72,9 @@ class Listener:
         return {name: np.asarray(value) for name, value in outputs.items()}
 
     def _activations(self, patches: np.ndarray) -> np.ndarray:
-        parts = [self._body(patches[first : first + BLOCK]).numpy() for first in range(0, len(patches), BLOCK)]
+        parts = [
+            self._body(patches[first : first + BLOCK]).numpy() for first in range(0, len(patches), BLOCK)
+        ]
         return np.concatenate(parts)
 
     def hear(self, path: str | Path) -> Heard:
@@ -91,7 +102,9 @@ class Listener:
         waiting, number = np.empty(0, np.float32), 0
         for block in stream.blocks(path, sample_rate=yamnet.SAMPLE_RATE, samples=BLOCK * hop):
             waiting = np.concatenate([waiting, block])
-            ready = (len(waiting) - size) // hop  # one patch less than is there: the last of all may have to be filled up
+            ready = (
+                len(waiting) - size
+            ) // hop  # one patch less than is there: the last of all may have to be filled up
             if ready > 0:
                 yield from self._numbered(waiting[: (ready - 1) * hop + size], number)
                 waiting, number = waiting[ready * hop :], number + ready
@@ -113,8 +126,12 @@ class Event:
     peak: float  # largest score
 
 
-def events(scores: Iterator[tuple[float, np.ndarray]], classes: tuple[str, ...], threshold: float) -> Iterator[Event]:
-    """Join patches that follow each other with one class at or above the threshold; in order of their ends."""
+def events(
+    scores: Iterator[tuple[float, np.ndarray]], classes: tuple[str, ...], threshold: float
+) -> Iterator[Event]:
+    """Join patches that follow each other with one class at or above the threshold; in order of their
+    ends.
+    """
     length = yamnet.PATCH_SAMPLES / yamnet.SAMPLE_RATE
     going: dict[int, Event] = {}
     for start, row in scores:
@@ -122,26 +139,40 @@ def events(scores: Iterator[tuple[float, np.ndarray]], classes: tuple[str, ...],
             score = float(row[index])
             if score >= threshold:
                 before = going.get(index, Event(start, 0.0, label, 0.0))
-                going[index] = dataclasses.replace(before, end_seconds=start + length, peak=max(before.peak, score))
+                going[index] = dataclasses.replace(
+                    before, end_seconds=start + length, peak=max(before.peak, score)
+                )
             elif index in going:
                 yield going.pop(index)
     yield from sorted(going.values(), key=lambda event: (event.start_seconds, event.label))
 
 
 def write_events(found: Iterator[Event], folder: Path, stem: str) -> tuple[Path, Path, int]:
-    """Write ``STEM.events.csv`` and Audacity's ``STEM.labels.txt``; returns both and how many events there were.
+    """Write ``STEM.events.csv`` and Audacity's ``STEM.labels.txt``; returns both and how many events there
+    were.
 
-    They are written as events come and get their names when the last one has: a file that turns out cut off leaves neither.
+    They are written as events come and get their names when the last one has: a file that turns out cut off
+    leaves neither.
     """
     folder.mkdir(parents=True, exist_ok=True)
     places, count = (folder / f"{stem}.events.csv", folder / f"{stem}.labels.txt"), 0
     parts = [place.with_name(f"{place.name}.part") for place in places]
     try:
-        with parts[0].open("w", newline="", encoding="utf-8") as table, parts[1].open("w", encoding="utf-8") as labels:
+        with (
+            parts[0].open("w", newline="", encoding="utf-8") as table,
+            parts[1].open("w", encoding="utf-8") as labels,
+        ):
             writer = csv.writer(table)
             writer.writerow(["start_seconds", "end_seconds", "label", "peak"])
             for event in found:
-                writer.writerow([f"{event.start_seconds:.3f}", f"{event.end_seconds:.3f}", event.label, f"{event.peak:.4f}"])
+                writer.writerow(
+                    [
+                        f"{event.start_seconds:.3f}",
+                        f"{event.end_seconds:.3f}",
+                        event.label,
+                        f"{event.peak:.4f}",
+                    ]
+                )
                 labels.write(f"{event.start_seconds:.6f}\t{event.end_seconds:.6f}\t{event.label}\n")
                 count += 1
         for part, place in zip(parts, places, strict=True):

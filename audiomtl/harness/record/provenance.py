@@ -23,14 +23,22 @@ DATASET = ("Settings", "clips", "copy_baseline", "label_report")  # what it call
 
 
 def code_version(raw: Mapping[str, Any]) -> str:
-    """Key of the code that a training with these settings runs through, and of the packages that compute for it: see `definitions`."""
+    """Key of the code that a training with these settings runs through, and of the packages that compute
+    for it: see `definitions`.
+    """
     return definitions.key(_roots(raw))
 
 
 def _roots(raw: Mapping[str, Any]) -> list[str]:
-    """Names of the definitions where a training begins: those that it looks up by names in its settings among them."""
+    """Names of the definitions where a training begins: those that it looks up by names in its settings
+    among them.
+    """
     package = package_of(raw["model"])
-    found = ["audiomtl.harness.train.child._train", f"{package}.settings.Settings", *(f"{package}.model.{one}" for one in FAMILY)]
+    found = [
+        "audiomtl.harness.train.child._train",
+        f"{package}.settings.Settings",
+        *(f"{package}.model.{one}" for one in FAMILY),
+    ]
     found += named.modules(config.family("settings", raw["model"]).Settings, raw)
     return found + [f"{module}.{one}" for module in modules(raw["data"]["dataset"]) for one in DATASET]
 
@@ -51,7 +59,8 @@ def training_key(raw: Mapping[str, Any], seed: int, data: str, threads: int, dev
     Parameters
     ----------
     data : `catalog.fingerprint` of its clips.
-    threads : TensorFlow threads: they decide how the sums of a convolution are divided, and so their last bits.
+    threads : TensorFlow threads: they decide how the sums of a convolution are divided, and so their last
+        bits.
     device : `worker.device`.
     """
     several = [threads] if threads > 1 else []
@@ -60,17 +69,31 @@ def training_key(raw: Mapping[str, Any], seed: int, data: str, threads: int, dev
 
 
 def scores_key(training: str, raw: Mapping[str, Any]) -> str:
-    """Key of a training's scores: of the training, and of the settings that only decode what it answers. Under it runs are found again."""
-    decoding = {path: value for path, value in config.scored_settings(raw).items() if path not in config.trained_settings(raw)}
+    """Key of a training's scores: of the training, and of the settings that only decode what it answers.
+
+    Under it runs are found again.
+    """
+    decoding = {
+        path: value
+        for path, value in config.scored_settings(raw).items()
+        if path not in config.trained_settings(raw)
+    }
     return config.digest([training, decoding]) if decoding else training
 
 
 @cache
 def commit() -> tuple[str, bool]:
-    """Commit of the project in the current directory and whether files differ from it; ``("none", False)`` outside git."""
+    """Commit of the project in the current directory and whether files differ from it.
+
+    ``("none", False)`` outside git.
+    """
     try:
-        name = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+        name = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        status = subprocess.run(
+            ["git", "status", "--porcelain"], capture_output=True, text=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return "none", False
     return name, bool(status.strip())
@@ -87,6 +110,11 @@ def lock_hash() -> str:
 def machine() -> str:
     """Name and instruction set of the processor: on the same one, the same code gives the same bits."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    found = {key: value.strip() for key, value in re.findall(r"^(model name|cpu family|model|stepping|flags)\s*:(.*)$", text, re.MULTILINE)}
+    found = {
+        key: value.strip()
+        for key, value in re.findall(
+            r"^(model name|cpu family|model|stepping|flags)\s*:(.*)$", text, re.MULTILINE
+        )
+    }
     key = config.digest(found) if found else "unknown"
     return f"{found.get('model name', platform.processor() or platform.machine())} ({key})"

@@ -1,4 +1,5 @@
-"""What ran: the best runs of one code, data and settings, their ablations, the sweeps; and the price of running them again.
+"""What ran: the best runs of one code, data and settings, their ablations, the sweeps; and the price of
+running them again.
 
 Contents: `choose`, `arms`, `beside`, `studies`, `outcome`, `shown`, `price`, `existing`.
 """
@@ -65,8 +66,12 @@ class Arm:
     changes: dict[str, Any]
     same: bool = False  # the best run itself has its settings
     failed: int = 0  # seeds whose training failed
-    pairs: dict[int, tuple[float, float]] = field(default_factory=dict)  # seed -> score on validation of the arm, of the best run
-    beside: dict[str, float] = field(default_factory=dict)  # means of the family's other scores on validation (`beside`)
+    pairs: dict[int, tuple[float, float]] = field(
+        default_factory=dict
+    )  # seed -> score on validation of the arm, of the best run
+    beside: dict[str, float] = field(
+        default_factory=dict
+    )  # means of the family's other scores on validation (`beside`)
 
     @property
     def mean(self) -> float:
@@ -76,7 +81,9 @@ class Arm:
     def difference(self) -> tuple[float, float, float]:
         """Mean of arm - best and its interval, paired by seed."""
         arm, best = zip(*self.pairs.values(), strict=True)
-        return intervals.paired_difference(arm, best) if all(map(math.isfinite, arm + best)) else (math.nan,) * 3
+        return (
+            intervals.paired_difference(arm, best) if all(map(math.isfinite, arm + best)) else (math.nan,) * 3
+        )
 
 
 @dataclass(frozen=True)
@@ -99,12 +106,17 @@ class Swept:
 
     @property
     def front(self) -> list[int]:
-        """Numbers of the trials that no other one beats: the Pareto front, or the best trial, of equal ones the first."""
+        """Numbers of the trials that no other one beats: the Pareto front, or the best trial, of equal
+        ones the first.
+        """
         scored = {number: values for number in self.trials if (values := self.scores(number))}
         return pareto.front(scored, list(self.objectives.values()))
 
     def value(self, number: int, path: str) -> str:
-        """The value of a swept setting in one trial as in the file; a dash where its `when` was not fulfilled."""
+        """The value of a swept setting in one trial as in the file.
+
+        A dash where its `when` was not fulfilled.
+        """
         params = {other: parsed(text) for other, text in self.trials[number].data.params.items()}
         off = any(params.get(other) not in wanted for other, wanted in self.paths[path].items())
         return "-" if off else shown(params.get(path))
@@ -115,7 +127,9 @@ SCORED = ("complete", "answered")
 
 def outcome(run: Run) -> str:
     """complete, pruned, failed, answered; running or interrupted before it has one."""
-    return run.data.tags.get("outcome") or {"RUNNING": "running", "FAILED": "failed"}.get(run.info.status, "interrupted")
+    return run.data.tags.get("outcome") or {"RUNNING": "running", "FAILED": "failed"}.get(
+        run.info.status, "interrupted"
+    )
 
 
 def trained(run: Run) -> dict[str, Any]:
@@ -139,22 +153,29 @@ def choose(file: ExperimentFile, runs: Sequence[Run]) -> BestSet | None:
         newest[key] = position
     if not sets:
         return None
-    key = max(sets, key=lambda key: (len(sets[key]), trained(next(iter(sets[key].values()))) == own, newest[key]))
+    key = max(
+        sets, key=lambda key: (len(sets[key]), trained(next(iter(sets[key].values()))) == own, newest[key])
+    )
     chosen = {seed: sets[key][seed] for seed in file.settings.seeds if seed in sets[key]}
     first = next(iter(chosen.values()))
     tags = first.data.tags
-    return BestSet(chosen, trained(first), tags.get("code", ""), tags.get("data", ""), len(complete) - len(chosen))
+    return BestSet(
+        chosen, trained(first), tags.get("code", ""), tags.get("data", ""), len(complete) - len(chosen)
+    )
 
 
 def beside(file: ExperimentFile, runs: Mapping[int, Run]) -> dict[str, float]:
     """Means on validation of further scores for the tables, where all of some runs by seed have them.
 
-    They are the file's own ``scores`` after the first, and those that match a pattern of the family's ``BESIDE``.
+    They are the file's own ``scores`` after the first, and those that match a pattern of the family's
+    ``BESIDE``.
     """
     found = {}
     patterns = getattr(config.family("settings", file.raw["model"]), "BESIDE", ())
     recorded = {key for run in runs.values() for key in run.data.metrics}
-    known = sorted(key.removeprefix("best/validation/") for key in recorded if key.startswith("best/validation/"))
+    known = sorted(
+        key.removeprefix("best/validation/") for key in recorded if key.startswith("best/validation/")
+    )
     others = list(config.scores(file.raw))[1:] if "scores" in file.raw else []
     matching = [name for pattern in patterns for name in known if fnmatch(name, pattern)]
     for name in dict.fromkeys([*others, *matching]):
@@ -170,7 +191,9 @@ def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
     candidates = [(run, trained(run)) for run in runs if run.data.tags.get("kind") in ("best", "ablation")]
     found = []
     for name, overrides in sorted(file.ablations.items()):
-        changes = {path: value for path, value in overrides.items() if path.split(".")[0] not in config.NOT_SCORED}
+        changes = {
+            path: value for path, value in overrides.items() if path.split(".")[0] not in config.NOT_SCORED
+        }
         wanted = best.settings | changes
         own_data = any(path.startswith("data.") for path in changes)
         code = provenance.code_version(file.arm(name)) if "data.dataset" in changes else best.code
@@ -181,46 +204,83 @@ def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
                 continue
             if not (own_data or run.data.tags.get("data") == best.data):
                 continue
-            if outcome(run) == "complete" and score in run.data.metrics and score in best.runs[seed].data.metrics:
+            if (
+                outcome(run) == "complete"
+                and score in run.data.metrics
+                and score in best.runs[seed].data.metrics
+            ):
                 pairs[seed] = (run.data.metrics[score], best.runs[seed].data.metrics[score])
                 counted[seed] = run
             elif outcome(run) == "failed":
                 failed.add(seed)
         ordered = {seed: pairs[seed] for seed in best.runs if seed in pairs}
-        found.append(Arm(name, changes, wanted == best.settings, len(failed - pairs.keys()), ordered, beside(file, counted)))
+        found.append(
+            Arm(
+                name,
+                changes,
+                wanted == best.settings,
+                len(failed - pairs.keys()),
+                ordered,
+                beside(file, counted),
+            )
+        )
     return found
 
 
 def studies(runs: Sequence[Run]) -> list[Swept]:
     """Of each study of an experiment the one that was worked on last, by name."""
     parents = {
-        run.data.tags["study_key"]: run for run in runs if run.data.tags.get("kind") == "study" and "study.trials" in run.data.params
+        run.data.tags["study_key"]: run
+        for run in runs
+        if run.data.tags.get("kind") == "study" and "study.trials" in run.data.params
     }
-    trials = [run for run in runs if run.data.tags.get("kind") == "trial" and run.data.tags.get("study_key") in parents]
-    last = {parents[key].data.tags["study"]: key for key in [*parents, *(run.data.tags["study_key"] for run in trials)]}
+    trials = [
+        run
+        for run in runs
+        if run.data.tags.get("kind") == "trial" and run.data.tags.get("study_key") in parents
+    ]
+    last = {
+        parents[key].data.tags["study"]: key
+        for key in [*parents, *(run.data.tags["study_key"] for run in trials)]
+    }
     found = []
     for name, key in sorted(last.items()):
-        params = {path.removeprefix("study."): parsed(text) for path, text in parents[key].data.params.items()}
-        swept = [path.removeprefix("search.").removesuffix(".choices") for path in params if re.fullmatch(r"search\..*\.choices", path)]
+        params = {
+            path.removeprefix("study."): parsed(text) for path, text in parents[key].data.params.items()
+        }
+        swept = [
+            path.removeprefix("search.").removesuffix(".choices")
+            for path in params
+            if re.fullmatch(r"search\..*\.choices", path)
+        ]
         whens = {
-            path: {other.split(".when.")[1]: value for other, value in params.items() if other.startswith(f"search.{path}.when.")}
+            path: {
+                other.split(".when.")[1]: value
+                for other, value in params.items()
+                if other.startswith(f"search.{path}.when.")
+            }
             for path in sorted(swept)
         }
         own = {int(run.data.tags["trial"]): run for run in trials if run.data.tags["study_key"] == key}
         older = sum(parent.data.tags["study"] == name for parent in parents.values()) - 1
         ablation = str(params.get("ablation", ""))
         several = params.get("metrics")
-        objectives = dict(zip(several, params["directions"], strict=True)) if several else {params["metric"]: params["direction"]}
+        objectives = (
+            dict(zip(several, params["directions"], strict=True))
+            if several
+            else {params["metric"]: params["direction"]}
+        )
         found.append(Swept(name, key, objectives, ablation, whens, dict(sorted(own.items())), older))
     return found
 
 
 def price(names: list[str], slots: int, *, core: bool = False) -> str:
-    """How many trainings the best runs and ablations of some experiments are, and about how many minutes, one line each.
+    """How many trainings the best runs and ablations of some experiments are, and about how many minutes, one
+    line each.
 
-    Seconds of processor time of one training, which other work on the machine does not stretch: the median of the recorded best runs
-    and ablations, else of complete trials, else ``cpu_seconds_per_training`` in the file's ``[expected.recorded]``. Arms that equal the
-    best run are no trainings.
+    Seconds of processor time of one training, which other work on the machine does not stretch: the median of
+    the recorded best runs and ablations, else of complete trials, else ``cpu_seconds_per_training`` in the
+    file's ``[expected.recorded]``. Arms that equal the best run are no trainings.
     """
     files = [config.load_experiment(name) for name in names or config.names("experiments")]
     files = [ablations.core(file) for file in files] if core else files
@@ -230,19 +290,27 @@ def price(names: list[str], slots: int, *, core: bool = False) -> str:
         others = sum(not ablations.is_best(file, arm) for arm in file.ablations)
         count = len(file.settings.seeds) * (1 + others)
         trainings += count
-        text = f"{file.name}: {count} trainings (best and {others} ablations, {len(file.settings.seeds)} seeds each)"
+        text = (
+            f"{file.name}: {count} trainings (best and {others} ablations, {len(file.settings.seeds)} seeds"
+            " each)"
+        )
         seconds = _recorded_seconds(tracking.runs(file.name) if tracking else [])
         seconds = seconds or float(file.expected.get("recorded", {}).get("cpu_seconds_per_training", 0))
         if seconds:
             minutes += count * seconds / slots / 60
-            text += f", about {count * seconds / slots / 60:.0f} minutes: {seconds:.0f} s of CPU time each, {slots} in parallel"
+            text += (
+                f", about {count * seconds / slots / 60:.0f} minutes: {seconds:.0f} s of CPU time each,"
+                f" {slots} in parallel"
+            )
         else:
             unknown.append(file.name)
             text += ", duration unknown: no run is recorded"
         lines.append(text)
     if len(files) > 1:
         rest = f" and those of {', '.join(unknown)}" if unknown else ""
-        lines.append(f"all: {trainings} trainings, about {minutes:.0f} minutes{rest}; finished runs are not repeated")
+        lines.append(
+            f"all: {trainings} trainings, about {minutes:.0f} minutes{rest}; finished runs are not repeated"
+        )
     return "\n".join(lines)
 
 
@@ -250,5 +318,7 @@ def _recorded_seconds(runs: Iterable[Run]) -> float:
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for run in runs:
         if outcome(run) == "complete" and "cost/cpu_seconds" in run.data.metrics:
-            seconds[run.data.tags.get("kind") in ("best", "ablation")].append(run.data.metrics["cost/cpu_seconds"])
+            seconds[run.data.tags.get("kind") in ("best", "ablation")].append(
+                run.data.metrics["cost/cpu_seconds"]
+            )
     return median(seconds[True] or seconds[False] or [0.0])

@@ -1,8 +1,10 @@
-"""MLflow, and nothing else that knows it but the report: one experiment per experiment file, one run per training.
+"""MLflow, and nothing else that knows it but the report: one experiment per experiment file, one run per
+training.
 
-Names: epoch scores are ``train/...`` and ``validation/...`` with the epoch as step; the scores of the best epoch's weights are
-``best/validation/...`` and ``test/...``; costs are ``cost/...``, counts of the data ``data/...``. Timestamps are a function of the
-step, so that replaying epochs after a crash leaves each step once. Contents: `Tracking`.
+Names: epoch scores are ``train/...`` and ``validation/...`` with the epoch as step; the scores of the best
+epoch's weights are ``best/validation/...`` and ``test/...``; costs are ``cost/...``, counts of the data
+``data/...``. Timestamps are a function of the step, so that replaying epochs after a crash leaves each step
+once. Contents: `Tracking`.
 """
 
 import contextlib
@@ -25,7 +27,12 @@ from audiomtl.harness.record import provenance
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.workers import Outcome
 
-for noisy in ("alembic", "mlflow", "mlflow.store.db.utils", "sqlalchemy"):  # MLflow's import sets these louder
+for noisy in (
+    "alembic",
+    "mlflow",
+    "mlflow.store.db.utils",
+    "sqlalchemy",
+):  # MLflow's import sets these louder
     logging.getLogger(noisy).setLevel(logging.ERROR)
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small table
@@ -33,7 +40,9 @@ STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
 def runs_folder() -> Path:
-    """Where databases, artifacts and checkpoints of the project are: ``runs/`` in the current directory, or ``AUDIOMTL_RUNS``."""
+    """Where databases, artifacts and checkpoints of the project are: ``runs/`` in the current directory,
+    or ``AUDIOMTL_RUNS``.
+    """
     return Path(os.environ.get("AUDIOMTL_RUNS", "runs")).resolve()
 
 
@@ -89,30 +98,54 @@ class Tracking:
 
     def resume(self, run_id: str) -> None:
         """Take up a run whose owner is gone."""
-        self.client.set_tag(run_id, "owner", _me())  # first: a RUNNING run without a living owner is closed by others
+        self.client.set_tag(
+            run_id, "owner", _me()
+        )  # first: a RUNNING run without a living owner is closed by others
         self.client.update_run(run_id, status="RUNNING")
         if "reason" in self.client.get_run(run_id).data.tags:
             self.client.delete_tag(run_id, "reason")
 
     def log_settings(self, run_id: str, raw: Mapping[str, Any], seed: int, data: str) -> None:
         """All settings as params, and the data set. Said again after a crash it changes nothing."""
-        flat = {key: value for key, value in config.flatten(raw).items() if key not in ("seeds", "study_seed", "description")}
+        flat = {
+            key: value
+            for key, value in config.flatten(raw).items()
+            if key not in ("seeds", "study_seed", "description")
+        }
         self.log_params(run_id, {**flat, "seed": seed})
         name = raw["data"]["dataset"]
         profile = json.dumps(config.flatten(raw["data"]))
-        source = Dataset(name=name, digest=data, source_type="local", source=json.dumps({"dataset": name}), profile=profile)
-        self.client.log_inputs(run_id, [DatasetInput(source, [InputTag("mlflow.data.context", "train, validation, test")])])
+        source = Dataset(
+            name=name, digest=data, source_type="local", source=json.dumps({"dataset": name}), profile=profile
+        )
+        self.client.log_inputs(
+            run_id, [DatasetInput(source, [InputTag("mlflow.data.context", "train, validation, test")])]
+        )
 
     def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         """Params in one batch; what is no text as JSON."""
-        entries = [Param(key, value if isinstance(value, str) else json.dumps(value)) for key, value in sorted(params.items())]
+        entries = [
+            Param(key, value if isinstance(value, str) else json.dumps(value))
+            for key, value in sorted(params.items())
+        ]
         self.client.log_batch(run_id, params=entries)
 
     def epoch(self, run_id: str, epoch: int, scores: Mapping[str, float]) -> None:
         """Scores of one epoch in one batch."""
-        self.client.log_batch(run_id, metrics=[Metric(key, value, self._began(run_id) + epoch, epoch) for key, value in scores.items()])
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, self._began(run_id) + epoch, epoch) for key, value in scores.items()],
+        )
 
-    def end(self, run_id: str, job: Job, outcome: Outcome, *, description: str = "", tags: Mapping[str, str] | None = None) -> None:
+    def end(
+        self,
+        run_id: str,
+        job: Job,
+        outcome: Outcome,
+        *,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         """Close a run with its last scores, costs, files and status; the staging folder is removed."""
         result = outcome.result
         costs = {"cost/wall_seconds": outcome.wall_seconds, "cost/memory_megabytes": outcome.memory_megabytes}
@@ -125,11 +158,21 @@ class Tracking:
                 "cost/cpu_seconds": result.cpu_seconds,
                 "cost/entered_seconds": outcome.entered_seconds,
             }
-            scores = {name if name.startswith("test/") else f"best/{name}": value for name, value in result.scores.items()}
-            scores |= {"best_epoch": result.best_epoch, "epochs": result.epochs, "parameters": result.parameters}
+            scores = {
+                name if name.startswith("test/") else f"best/{name}": value
+                for name, value in result.scores.items()
+            }
+            scores |= {
+                "best_epoch": result.best_epoch,
+                "epochs": result.epochs,
+                "parameters": result.parameters,
+            }
             scores |= {f"data/{name}": value for name, value in result.facts.items()}
         stamp = self._began(run_id) + step
-        notes = {**(tags or {}), "outcome": {"complete": "complete", "stopped": "pruned", "failed": "failed"}[outcome.status]}
+        notes = {
+            **(tags or {}),
+            "outcome": {"complete": "complete", "stopped": "pruned", "failed": "failed"}[outcome.status],
+        }
         if outcome.reason:
             notes["reason"] = outcome.reason
         if description:
@@ -146,11 +189,21 @@ class Tracking:
 
     def copy_scores(self, source: Run, run_id: str) -> None:
         """Give a run the last scores, not the curves, of another one."""
-        kept = {key: value for key, value in source.data.metrics.items() if key.startswith(("best", "data/")) or "/" not in key}
-        self.client.log_batch(run_id, metrics=[Metric(key, value, self._began(run_id), 0) for key, value in sorted(kept.items())])
+        kept = {
+            key: value
+            for key, value in source.data.metrics.items()
+            if key.startswith(("best", "data/")) or "/" not in key
+        }
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, self._began(run_id), 0) for key, value in sorted(kept.items())],
+        )
 
-    def register_champion(self, name: str, run_id: str, code: Path, saved_model: Path, example: Any, needs: list[str]) -> str:
-        """Log a SavedModel of waveform to classes into a run and register it under ``name`` with the alias ``champion``.
+    def register_champion(
+        self, name: str, run_id: str, code: Path, saved_model: Path, example: Any, needs: list[str]
+    ) -> str:
+        """Log a SavedModel of waveform to classes into a run and register it under ``name`` with the alias
+        ``champion``.
 
         Parameters
         ----------
@@ -212,7 +265,11 @@ class Tracking:
         token = None
         while True:
             page = self.client.search_runs(
-                [found.experiment_id], filter_string, max_results=1000, order_by=["attributes.start_time ASC"], page_token=token
+                [found.experiment_id],
+                filter_string,
+                max_results=1000,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
             )
             every += page
             token = page.token
@@ -221,20 +278,31 @@ class Tracking:
 
     def finished(self, experiment: str, fingerprint: str, kinds: tuple[str, ...]) -> Run | None:
         """The newest complete run of one training, of one of some kinds."""
-        found = self.runs(experiment, f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'")
+        found = self.runs(
+            experiment, f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'"
+        )
         return next((run for run in reversed(found) if run.data.tags.get("kind") in kinds), None)
 
     def reap(self, experiment: str) -> None:
-        """Close runs that say RUNNING though the process that owned them is gone, and remove what such processes left."""
+        """Close runs that say RUNNING though the process that owned them is gone, and remove what such
+        processes left.
+        """
         for left in runs_folder().glob("staging/*"):
             if not psutil.pid_exists(int(left.name.split("-")[-2])):
                 shutil.rmtree(left, ignore_errors=True)
         for run in self.runs(experiment, "attributes.status = 'RUNNING'"):
             if not _alive(run.data.tags.get("owner", "")):
-                self.close(run.info.run_id, "KILLED", "its process exited without reporting a result; the same command resumes it")
+                self.close(
+                    run.info.run_id,
+                    "KILLED",
+                    "its process exited without reporting a result; the same command resumes it",
+                )
 
     def count_test_look(self, experiment: str) -> int:
-        """Note one more look at the test side in the experiment's tag ``test_looks``; returns how many there were."""
+        """Note one more look at the test side in the experiment's tag ``test_looks``.
+
+        Returns how many there were.
+        """
         with locked("mlflow"):
             found = self.client.get_experiment_by_name(experiment)
             assert found is not None

@@ -1,4 +1,5 @@
-"""A label curve: the score on validation against the share of the training clips, beside arms such as one without pretraining.
+"""A label curve: the score on validation against the share of the training clips, beside arms such as one
+without pretraining.
 
 Contents: `curve`.
 """
@@ -19,8 +20,11 @@ from audiomtl.harness.train.progress import console
 from audiomtl.metrics import intervals
 
 
-def curve(file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str], *, slots: int, threads: int) -> bool:
-    """Train the experiment and some of its ablations on shares of its training clips, every seed; print, write and draw the scores.
+def curve(
+    file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str], *, slots: int, threads: int
+) -> bool:
+    """Train the experiment and some of its ablations on shares of its training clips, every seed; print,
+    write and draw the scores.
 
     Parameters
     ----------
@@ -36,24 +40,40 @@ def curve(file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str],
     UserError : the family has no ``train_share``, a fraction is out of range, an ablation is not in the file.
     """
     if "train_share" not in file.raw:
-        raise UserError(f'{file.path}: model = "{file.raw["model"]}" has no setting train_share: there is no curve to draw')
+        raise UserError(
+            f'{file.path}: model = "{file.raw["model"]}" has no setting train_share: there is no curve to'
+            " draw"
+        )
     if wrong := [value for value in fractions if not 0 < value <= 1]:
         raise UserError(f"--fractions {wrong[0]:g}: must be above 0 and at most 1")
     if unknown := [arm for arm in arms if arm not in file.ablations]:
-        raise UserError(f"--beside {unknown[0]}: {file.path} has the ablations {', '.join(sorted(file.ablations)) or 'none'}")
+        raise UserError(
+            f"--beside {unknown[0]}: {file.path} has the ablations"
+            f" {', '.join(sorted(file.ablations)) or 'none'}"
+        )
     beside = list(arms) or list(file.curve)
     names = {
         (arm, share): f"{arm or 'best'} {share:g}" if (arm or share < 1) else ""
         for arm in ["", *beside]
         for share in sorted(set(fractions))
     }
-    changes = {name: {**file.ablations.get(arm, {}), "train_share": share} for (arm, share), name in names.items() if name}
+    changes = {
+        name: {**file.ablations.get(arm, {}), "train_share": share}
+        for (arm, share), name in names.items()
+        if name
+    }
     shares = dataclasses.replace(file, ablations=changes)
     runs = train_runs(shares, list(names.values()), again=False, slots=slots, threads=threads)
     score, rows = f"best/validation/{main_score(file)}", []
     for (arm, share), name in names.items():
-        values = [runs[name, seed].data.metrics[score] for seed in file.settings.seeds if (name, seed) in runs]
-        clips = [runs[name, seed].data.metrics.get("data/train/clips") for seed in file.settings.seeds if (name, seed) in runs]
+        values = [
+            runs[name, seed].data.metrics[score] for seed in file.settings.seeds if (name, seed) in runs
+        ]
+        clips = [
+            runs[name, seed].data.metrics.get("data/train/clips")
+            for seed in file.settings.seeds
+            if (name, seed) in runs
+        ]
         middle, low, high = intervals.t_interval(values)
         rows.append((arm or file.name, share, clips[0] if clips else None, middle, low, high, len(values)))
     columns = ["trained", "train_share", "train_clips", main_score(file), "low", "high", "seeds"]
@@ -62,10 +82,24 @@ def curve(file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str],
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder / f"curve_{file.name}.csv", index=False)
     _draw(table, folder / f"curve_{file.name}.png", main_score(file))
-    shown = Table("trained", "train_share", "clips", f"validation/{main_score(file)}", "95 % interval over seeds", "seeds")
+    shown = Table(
+        "trained",
+        "train_share",
+        "clips",
+        f"validation/{main_score(file)}",
+        "95 % interval over seeds",
+        "seeds",
+    )
     for one in table.itertuples(index=False):
         clips_text = "" if one[2] is None or one[2] != one[2] else f"{one[2]:g}"
-        shown.add_row(str(one[0]), f"{one[1]:g}", clips_text, f"{one[3]:.4f}", f"{one[4]:.4f} to {one[5]:.4f}", str(one[6]))
+        shown.add_row(
+            str(one[0]),
+            f"{one[1]:g}",
+            clips_text,
+            f"{one[3]:.4f}",
+            f"{one[4]:.4f} to {one[5]:.4f}",
+            str(one[6]),
+        )
     console().print(shown)
     console().print(f"{folder / f'curve_{file.name}.csv'} and .png written", highlight=False, soft_wrap=True)
     return bool((table["seeds"] == len(file.settings.seeds)).all())
@@ -75,6 +109,14 @@ def _draw(table: pd.DataFrame, path: Path, score: str) -> None:
     with pictures.figure(path, width=6.0, height=4.0) as axes:
         for index, (name, rows) in enumerate(table.groupby("trained", sort=False)):
             below, above = rows[score] - rows["low"], rows["high"] - rows[score]
-            axes.errorbar(rows["train_share"], rows[score], [below, above], fmt="o-", capsize=3, color=f"C{index}", label=str(name))
+            axes.errorbar(
+                rows["train_share"],
+                rows[score],
+                [below, above],
+                fmt="o-",
+                capsize=3,
+                color=f"C{index}",
+                label=str(name),
+            )
         axes.set(xlabel="share of the training clips", ylabel=f"validation {score.replace('_', ' ')}")
         axes.legend(frameon=False, fontsize="small", loc="lower right")

@@ -12,7 +12,11 @@ from audiomtl import pictures
 from audiomtl.harness.record.runs import Swept, outcome
 
 
-def draw_curves(curves: Mapping[int, Mapping[str, Sequence[tuple[int, float]]]], best_epochs: Mapping[int, float], path: Path) -> None:
+def draw_curves(
+    curves: Mapping[int, Mapping[str, Sequence[tuple[int, float]]]],
+    best_epochs: Mapping[int, float],
+    path: Path,
+) -> None:
     """Loss and the deciding score by epoch, one colour per seed, the best epoch marked."""
     kinds = list(dict.fromkeys(key.rpartition("/")[2] for histories in curves.values() for key in histories))
     with pictures.figure(path, 1, len(kinds), width=4.2 * len(kinds) + 0.8, height=3.4) as axes:
@@ -23,7 +27,12 @@ def draw_curves(curves: Mapping[int, Mapping[str, Sequence[tuple[int, float]]]],
                     points = dict(histories.get(f"{side}/{kind}", ()))
                     label = f"seed {seed}" if side == "validation" else None
                     panel.plot(
-                        [step + 1 for step in points], list(points.values()), style, color=f"C{index % 10}", linewidth=1.2, label=label
+                        [step + 1 for step in points],
+                        list(points.values()),
+                        style,
+                        color=f"C{index % 10}",
+                        linewidth=1.2,
+                        label=label,
                     )
                     if side == "validation" and best_epochs.get(seed) in points:
                         epoch = int(best_epochs[seed])
@@ -57,16 +66,30 @@ def draw_history(swept: Swept, path: Path) -> None:
         "pruned": {"marker": "x", "color": "0.55", "label": "pruned (score when stopped)"},
     }
     with pictures.figure(path, width=7.0, height=3.6) as axes:
-        axes.step(list(best_so_far), list(best_so_far.values()), where="post", color="C1", label="best so far")
+        axes.step(
+            list(best_so_far), list(best_so_far.values()), where="post", color="C1", label="best so far"
+        )
         for end, style in styles.items():
             if end in points:
-                axes.plot(list(points[end]), list(points[end].values()), linestyle="none", **{"label": end, **style})
+                axes.plot(
+                    list(points[end]), list(points[end].values()), linestyle="none", **{"label": end, **style}
+                )
         lost = [number for number, run in swept.trials.items() if outcome(run) == "failed"]
         if lost:
             top = axes.get_xaxis_transform()
-            axes.plot(lost, [0.97] * len(lost), linestyle="none", marker="v", color="C3", label="failed", transform=top)
+            axes.plot(
+                lost,
+                [0.97] * len(lost),
+                linestyle="none",
+                marker="v",
+                color="C3",
+                label="failed",
+                transform=top,
+            )
         values = [value for group in points.values() for value in group.values()]
-        if values and min(values) > 0 and max(values) / min(values) > 50:  # some diverged: keep the rest apart
+        if (
+            values and min(values) > 0 and max(values) / min(values) > 50
+        ):  # some diverged: keep the rest apart
             axes.set_yscale("log")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(title=f"study {swept.name}", xlabel="trial", ylabel=metric.replace("_", " "))
@@ -74,7 +97,9 @@ def draw_history(swept: Swept, path: Path) -> None:
 
 
 def draw_front(swept: Swept, path: Path) -> None:
-    """The first two scores of every trial that has them, and the Pareto front (of all scores) with its trials' numbers."""
+    """The first two scores of every trial that has them, and the Pareto front (of all scores) with its
+    trials' numbers.
+    """
     points = {number: values[:2] for number in swept.trials if (values := swept.scores(number))}
     names = [name.replace("_", " ") for name in swept.objectives]
     pictures.front(points, swept.front, path, names=names[:2], title=f"study {swept.name}")

@@ -1,4 +1,7 @@
-"""How sure a test score is, over the groups that were held out and not over the seeds. Contents: `accuracy_over_groups`."""
+"""How sure a test score is, over the groups that were held out and not over the seeds.
+
+Contents: `accuracy_over_groups`.
+"""
 
 import tempfile
 
@@ -14,9 +17,11 @@ TABLE = "predictions_test.parquet"
 
 
 def accuracy_over_groups(file: ExperimentFile, best: BestSet, tracking: Tracking) -> str:
-    """A line on the accuracy on test, each clip once (its mean over the seeds that tested it), with an interval clustered by group.
+    """A line on the accuracy on test, each clip once (its mean over the seeds that tested it), with an
+    interval clustered by group.
 
-    The groups are the values of the first of ``data.groups``. "" where clips have no single label to be right about, or no groups.
+    The groups are the values of the first of ``data.groups``. "" where clips have no single label to be right
+    about, or no groups.
     """
     groups = file.raw["data"].get("groups", [])
     if not groups or "accuracy" not in experiment.family_scores(file):

@@ -1,12 +1,14 @@
 """From MLflow to Markdown with figures: results, ablations, sweeps and costs.
 
-What is reported is what ran: settings come from the runs' parameters, and no table mixes code, data or settings. The runs of one such
-set are taken together, and one set is chosen (`choose`): of the sets that cover the most of the experiment's seeds one whose settings are
-those of the file, and of these the newest. In it, the newest complete run of a seed counts. An ablation is what ran under the same code
-and data with the settings of the set and the arm's changes, whatever its run was called (an arm that another arm or an earlier best run
-had trained is not trained again).
+What is reported is what ran: settings come from the runs' parameters, and no table mixes code, data or
+settings. The runs of one such set are taken together, and one set is chosen (`choose`): of the sets that
+cover the most of the experiment's seeds one whose settings are those of the file, and of these the newest. In
+it, the newest complete run of a seed counts. An ablation is what ran under the same code and data with the
+settings of the set and the arm's changes, whatever its run was called (an arm that another arm or an earlier
+best run had trained is not trained again).
 
-The same runs give the same bytes: no times, run ids or absolute paths. Scores have 4 decimals, other numbers 4 digits.
+The same runs give the same bytes: no times, run ids or absolute paths. Scores have 4 decimals, other numbers
+4 digits.
 
 Contents: `write`.
 """
@@ -21,7 +23,18 @@ from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
 from audiomtl.harness import experiment
-from audiomtl.harness.record.runs import SCORED, BestSet, Swept, arms, beside, choose, existing, outcome, shown, studies
+from audiomtl.harness.record.runs import (
+    SCORED,
+    BestSet,
+    Swept,
+    arms,
+    beside,
+    choose,
+    existing,
+    outcome,
+    shown,
+    studies,
+)
 from audiomtl.harness.record.store import Run, Tracking, runs_folder
 from audiomtl.harness.report import figures, groups, tables
 from audiomtl.harness.report import results as committed
@@ -39,15 +52,18 @@ def write(names: list[str], folder: Path | None, readme: Path | None, results: P
     names : experiments, or paths that end in ``.toml``; none: every one in ``experiments/`` that has runs.
     folder : where to; ``None`` is ``runs/report``.
     readme : also put the small results table between the markers of this file.
-    results : also put all results tables between the markers of this file. Without ``readme`` only if it exists.
+    results : also put all results tables between the markers of this file. Without ``readme`` only if it
+        exists.
 
     Returns
     -------
-    What was written where, for people. The pages are left unchanged where runs are missing here (see `audiomtl.harness.results`).
+    What was written where, for people. The pages are left unchanged where runs are missing here (see
+    `audiomtl.harness.results`).
 
     Raises
     ------
-    UserError : an unknown name, an experiment without runs, or, with ``readme``, a page without markers; nothing is written then.
+    UserError : an unknown name, an experiment without runs, or, with ``readme``, a page without markers;
+        nothing is written then.
     """
     files = [config.load_experiment(name) for name in names or config.names("experiments")]
     pages = [committed.read(readme, large=False)] if readme else []
@@ -59,10 +75,18 @@ def write(names: list[str], folder: Path | None, readme: Path | None, results: P
             raise UserError(f"no runs of {file.name} in {place}/: run make best-{file.name}")
     files = [file for file in files if recorded[file.name]]
     if not files or tracking is None:
-        raise UserError(f"no runs of any experiment in {place}/: run make best-NAME, NAME being a file in experiments/")
+        raise UserError(
+            f"no runs of any experiment in {place}/: run make best-NAME, NAME being a file in experiments/"
+        )
     folder = folder or runs_folder() / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    text = "\n\n".join(["# Report", committed.NOTE, *(_chapter(file, recorded[file.name], tracking, folder) for file in files)])
+    text = "\n\n".join(
+        [
+            "# Report",
+            committed.NOTE,
+            *(_chapter(file, recorded[file.name], tracking, folder) for file in files),
+        ]
+    )
     path = folder / "report.md"
     write_file(path, text + "\n")
     said = [f"{os.path.relpath(path)}: tables and figures of {', '.join(file.name for file in files)}"]
@@ -91,7 +115,10 @@ def _chapter(file: ExperimentFile, runs: Sequence[Run], tracking: Tracking, fold
     best = choose(file, runs)
     parts = [f"## {file.name}", file.settings.description]
     if best is None:
-        parts.append(f"No complete best run on the seeds {tables.joined(file.settings.seeds)} yet: run make best-{file.name}.")
+        parts.append(
+            f"No complete best run on the seeds {tables.joined(file.settings.seeds)} yet: run make"
+            f" best-{file.name}."
+        )
     else:
         parts += _results_part(file, best, tracking, folder)
         if file.ablations:
@@ -118,13 +145,23 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     lines = [
         f"- Seeds: {tables.joined(best.runs)}" + _missing(file, best),
         f"- Parameters: {tables.joined(sorted({f'{int(value):,}' for value in parameters}))}",
-        f"- Minutes per training: {median(seconds) / 60:.4g} (median)" if seconds else "- Minutes per training: not recorded",
+        (
+            f"- Minutes per training: {median(seconds) / 60:.4g} (median)"
+            if seconds
+            else "- Minutes per training: not recorded"
+        ),
         f"- Looks at the test side, over all runs of this experiment: {looks}",
-        f"- Code {best.code}, {_commits(best.runs.values())}; data {best.data}; on {_machines(best.runs.values())}",
+        (
+            f"- Code {best.code}, {_commits(best.runs.values())}; data {best.data}; on"
+            f" {_machines(best.runs.values())}"
+        ),
         f"- Settings: {_versus_file(file, best)}",
     ]
     if best.older:
-        lines.append(f"- In no table: {best.older} more complete best runs, of other code, data or settings, or repeated")
+        lines.append(
+            f"- In no table: {best.older} more complete best runs, of other code, data or settings, or"
+            " repeated"
+        )
     shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
     lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
@@ -136,9 +173,15 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
         tables.markdown(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows),
     ]
     name = f"{file.name}_learning_curves.png"
-    keys = ["train/loss", "validation/loss", f"train/{experiment.main_score(file)}", f"validation/{experiment.main_score(file)}"]
+    keys = [
+        "train/loss",
+        "validation/loss",
+        f"train/{experiment.main_score(file)}",
+        f"validation/{experiment.main_score(file)}",
+    ]
     curves = {
-        seed: {key: history for key in keys if (history := tracking.history(run.info.run_id, key))} for seed, run in best.runs.items()
+        seed: {key: history for key in keys if (history := tracking.history(run.info.run_id, key))}
+        for seed, run in best.runs.items()
     }
     if any(curves.values()):
         figures.draw_curves(curves, best.values("best_epoch"), folder / name)
@@ -155,10 +198,23 @@ def _ablations_part(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) ->
     rows = [["best", tables.number(mean), "", "", str(len(best.runs)), ""]]
     rows[0] += [tables.number(value) for value in others.values()]
     for arm in arms(file, best, runs):
-        rows.append(tables.arm_row(arm, best) + [tables.number(arm.beside[name]) if name in arm.beside else "" for name in others])
-    head = ["ablation", f"validation/{main}", "difference to best", "95 % interval", "seeds", "changes", *others]
+        rows.append(
+            tables.arm_row(arm, best)
+            + [tables.number(arm.beside[name]) if name in arm.beside else "" for name in others]
+        )
+    head = [
+        "ablation",
+        f"validation/{main}",
+        "difference to best",
+        "95 % interval",
+        "seeds",
+        "changes",
+        *others,
+    ]
     text = f"Means over the seeds on validation, code {best.code}; of differences, {sense}."
-    gone = sorted({name for run in runs if (name := run.data.tags.get("ablation", "")) and name not in file.ablations})
+    gone = sorted(
+        {name for run in runs if (name := run.data.tags.get("ablation", "")) and name not in file.ablations}
+    )
     return [
         text,
         tables.markdown(head, rows),
@@ -178,7 +234,10 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
         codes.setdefault(run.data.tags.get("code", "unknown"), []).append(run)
     lines += [f"- Code {code}, {_commits(runs)}: {len(runs)} trials" for code, runs in codes.items()]
     if swept.older:
-        lines.append(f"- In no table: {swept.older} older studies of this name, with another search or other fixed settings")
+        lines.append(
+            f"- In no table: {swept.older} older studies of this name, with another search or other fixed"
+            " settings"
+        )
     parts = [f"### Sweep: study {swept.name}", "\n".join(lines)]
     front = swept.front
     if not front:
@@ -194,12 +253,17 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
     for path in sorted(swept.paths, key=lambda path: (-shares.get(path, -1.0), path)):
         cells = [swept.value(number, path) if number in swept.trials else "" for number in (0, best)]
         rows.append([path, *cells, f"{shares[path]:.3f}" if path in shares else ""])
-    parts.append(tables.markdown(["setting", "trial 0: the experiment itself", f"trial {best}: the best", "importance"], rows))
+    parts.append(
+        tables.markdown(
+            ["setting", "trial 0: the experiment itself", f"trial {best}: the best", "importance"], rows
+        )
+    )
     if shares:
         parts.append(
-            "Importance is the share that a setting had in whether a trial came among the best quarter (PED-ANOVA), from the "
-            f"{sum(outcome(run) in SCORED for run in swept.trials.values())} trials with a score. Pruned trials have none, so a setting "
-            "whose bad values were pruned counts for less here than it matters."
+            "Importance is the share that a setting had in whether a trial came among the best quarter"
+            f" (PED-ANOVA), from the {sum(outcome(run) in SCORED for run in swept.trials.values())} trials"
+            " with a score. Pruned trials have none, so a setting whose bad values were pruned counts for"
+            " less here than it matters."
         )
     else:
         parts.append(f"No importances: {why}.")
@@ -215,13 +279,26 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
 
 def _front_part(swept: Swept, front: Sequence[int], folder: Path) -> list[str]:
     """The Pareto front as a table and a picture."""
-    settings = {number: {path: swept.value(number, path) for path in swept.paths} for number in {0, *front} & swept.trials.keys()}
+    settings = {
+        number: {path: swept.value(number, path) for path in swept.paths}
+        for number in {0, *front} & swept.trials.keys()
+    }
     rows = pareto.rows(front, {number: swept.scores(number) for number in front}, settings)
     name = f"study_{swept.name}_front.png"
     figures.draw_front(swept, folder / name)
     return [
-        "The Pareto front: the trials that no other one beats in every score, of trials with equal scores the first.",
-        tables.markdown(["trial", *(f"{metric} ({way}d)" for metric, way in swept.objectives.items()), "changed settings"], rows),
+        (
+            "The Pareto front: the trials that no other one beats in every score, of trials with equal scores"
+            " the first."
+        ),
+        tables.markdown(
+            [
+                "trial",
+                *(f"{metric} ({way}d)" for metric, way in swept.objectives.items()),
+                "changed settings",
+            ],
+            rows,
+        ),
         f"![Pareto front of study {swept.name}]({name})",
     ]
 
@@ -234,14 +311,37 @@ def _cost_part(runs: Sequence[Run]) -> list[str]:
             groups.setdefault(f"{kind}, {end}", []).append(run.data.metrics)
     rows = []
     for name, costs in sorted(groups.items()):
-        each = {key: [cost[key] for cost in costs if key in cost] for key in ("cost/seconds", "cost/cpu_seconds", "cost/memory_megabytes")}
-        typical = [f"{median(each[key]):.4g}" if each[key] else "" for key in ("cost/seconds", "cost/cpu_seconds")]
+        each = {
+            key: [cost[key] for cost in costs if key in cost]
+            for key in ("cost/seconds", "cost/cpu_seconds", "cost/memory_megabytes")
+        }
+        typical = [
+            f"{median(each[key]):.4g}" if each[key] else "" for key in ("cost/seconds", "cost/cpu_seconds")
+        ]
         memory = f"{max(each['cost/memory_megabytes']):.4g}" if each["cost/memory_megabytes"] else ""
-        rows.append([name, str(len(costs)), *typical, memory, f"{sum(cost['cost/wall_seconds'] for cost in costs) / 60:.4g}"])
+        rows.append(
+            [
+                name,
+                str(len(costs)),
+                *typical,
+                memory,
+                f"{sum(cost['cost/wall_seconds'] for cost in costs) / 60:.4g}",
+            ]
+        )
     if not rows:
         return ["No training has ended yet."]
-    head = ["runs", "trainings", "median seconds", "median CPU seconds", "largest memory, MB", "minutes, all together"]
-    return ["Every training that is recorded, also of other code, data and settings.", tables.markdown(head, rows)]
+    head = [
+        "runs",
+        "trainings",
+        "median seconds",
+        "median CPU seconds",
+        "largest memory, MB",
+        "minutes, all together",
+    ]
+    return [
+        "Every training that is recorded, also of other code, data and settings.",
+        tables.markdown(head, rows),
+    ]
 
 
 # ---------------------------------------------------------------- parts of text
@@ -263,7 +363,11 @@ def _importances(swept: Swept) -> tuple[dict[str, float], str]:
 def _versus_file(file: ExperimentFile, best: BestSet) -> str:
     own = config.scored_settings(file.raw)
     absent = object()
-    paths = [path for path in sorted({*own, *best.settings}) if own.get(path, absent) != best.settings.get(path, absent)]
+    paths = [
+        path
+        for path in sorted({*own, *best.settings})
+        if own.get(path, absent) != best.settings.get(path, absent)
+    ]
     if not paths:
         return f"those of {file.path.parent.name}/{file.path.name}"
     return "not those of the file: " + ", ".join(

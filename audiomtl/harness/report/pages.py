@@ -22,7 +22,8 @@ MOST_COMPARED = 100  # trials in one comparison: MLflow's page draws each
 
 
 def serve(port: int) -> None:
-    """Start MLflow's server for the runs on 127.0.0.1, print its address and that of the last study's comparison; press Ctrl-C to stop.
+    """Start MLflow's server for the runs on 127.0.0.1, print its address and that of the last study's
+    comparison; press Ctrl-C to stop.
 
     With ``MLFLOW_TRACKING_URI`` on a server, that one's addresses are printed and nothing is started.
 
@@ -32,7 +33,9 @@ def serve(port: int) -> None:
     """
     tracking = existing()
     if tracking is None:
-        raise UserError(f"no runs in {os.path.relpath(runs_folder())}/: run `make quickstart` or `make best-NAME`")
+        raise UserError(
+            f"no runs in {os.path.relpath(runs_folder())}/: run `make quickstart` or `make best-NAME`"
+        )
     if tracking.uri.startswith(("http://", "https://")):
         _print_addresses(tracking, tracking.uri.rstrip("/"))
         return
@@ -41,13 +44,34 @@ def serve(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise UserError(f"port {port} on 127.0.0.1: {(error.strerror or str(error)).lower()}: choose another with --port") from None
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking.uri, "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # background jobs are of no use here
-    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+            raise UserError(
+                f"port {port} on 127.0.0.1: {(error.strerror or str(error)).lower()}: choose another with"
+                " --port"
+            ) from None
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        tracking.uri,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    environment = {
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }  # background jobs are of no use here
+    previous = {
+        number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     log = runs_folder() / "ui.log"
     with log.open("wb") as words:
-        server = subprocess.Popen([*command, "--workers", "1"], env=environment, stdout=words, stderr=words, start_new_session=True)
+        server = subprocess.Popen(
+            [*command, "--workers", "1"], env=environment, stdout=words, stderr=words, start_new_session=True
+        )
         try:
             _wait(server, f"http://127.0.0.1:{port}", log)
             _print_addresses(tracking, f"http://127.0.0.1:{port}")
@@ -69,13 +93,19 @@ def _interrupt(*_: Any) -> None:
 def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
     for _ in range(PATIENCE_SECONDS * 4):
         if server.poll() is not None:
-            raise UserError(f"the MLflow server exited before it answered (exit code {server.returncode}); see {os.path.relpath(log)}")
+            raise UserError(
+                f"the MLflow server exited before it answered (exit code {server.returncode}); see"
+                f" {os.path.relpath(log)}"
+            )
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.25)
-    raise UserError(f"the MLflow server did not answer at {address} within {PATIENCE_SECONDS} s; see {os.path.relpath(log)}")
+    raise UserError(
+        f"the MLflow server did not answer at {address} within {PATIENCE_SECONDS} s; see"
+        f" {os.path.relpath(log)}"
+    )
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
@@ -97,15 +127,28 @@ def _print_addresses(tracking: Tracking, address: str) -> None:
 
 
 def comparison(tracking: Tracking, address: str) -> tuple[str, str]:
-    """Name of the study that began a trial last, and the page that compares its trials; empty texts where there is none."""
-    every = [run for found in tracking.client.search_experiments() for run in tracking.runs(found.name, "tags.kind = 'trial'")]
+    """Name of the study that began a trial last, and the page that compares its trials.
+
+    Empty texts where there is none.
+    """
+    every = [
+        run
+        for found in tracking.client.search_experiments()
+        for run in tracking.runs(found.name, "tags.kind = 'trial'")
+    ]
     if not every:
         return "", ""
     last = max(every, key=lambda run: run.info.start_time)
     same = [run for run in every if run.data.tags.get("study_key") == last.data.tags.get("study_key")]
-    same = sorted(sorted(same, key=lambda run: outcome(run) not in SCORED)[:MOST_COMPARED], key=lambda run: int(run.data.tags["trial"]))
+    same = sorted(
+        sorted(same, key=lambda run: outcome(run) not in SCORED)[:MOST_COMPARED],
+        key=lambda run: int(run.data.tags["trial"]),
+    )
     quoted = [
         urllib.parse.quote(json.dumps(ids, separators=(",", ":")), safe="")
         for ids in ([run.info.run_id for run in same], [last.info.experiment_id])
     ]
-    return last.data.tags.get("study", ""), f"{address}/#/compare-runs?runs={quoted[0]}&experiments={quoted[1]}"
+    return (
+        last.data.tags.get("study", ""),
+        f"{address}/#/compare-runs?runs={quoted[0]}&experiments={quoted[1]}",
+    )

@@ -1,9 +1,10 @@
-"""The committed results: a small table in ``README.md`` and all tables in ``docs/results.md``, each between two markers.
+"""The committed results: a small table in ``README.md`` and all tables in ``docs/results.md``, each between
+two markers.
 
-A page is rewritten only if this machine has complete best runs and ablations, under the settings in the files, of every
-experiment that has best runs here, an ``[expected]`` table or a row on the page. Otherwise it is left unchanged, as it may
-hold results of another machine. The opening marker of a small table may name its rows:
-``<!-- results: ctc_german mil_songs -->``. Without names it has all experiments.
+A page is rewritten only if this machine has complete best runs and ablations, under the settings in the
+files, of every experiment that has best runs here, an ``[expected]`` table or a row on the page. Otherwise it
+is left unchanged, as it may hold results of another machine. The opening marker of a small table may name its
+rows: ``<!-- results: ctc_german mil_songs -->``. Without names it has all experiments.
 
 Contents: `Page`, `read`, `update`.
 """
@@ -57,14 +58,20 @@ def read(path: Path, *, large: bool) -> Page:
 
     Raises
     ------
-    UserError : no such file, not exactly one pair of markers, or a marker that names an experiment which does not exist.
+    UserError : no such file, not exactly one pair of markers, or a marker that names an experiment which does
+        not exist.
     """
     if not path.is_file() and not large:
-        raise UserError(f"{path}: no such file: the results table goes between <!-- results --> and {END} in it")
+        raise UserError(
+            f"{path}: no such file: the results table goes between <!-- results --> and {END} in it"
+        )
     text = path.read_bytes().decode("utf-8") if path.is_file() else EMPTY_PAGE
     openings = list(BEGIN.finditer(text))
     if len(openings) != 1 or text.count(END) != 1 or openings[0].start() > text.index(END):
-        raise UserError(f"{path}: needs one line <!-- results --> and after it one line {END}: the results go between them")
+        raise UserError(
+            f"{path}: needs one line <!-- results --> and after it one line {END}: the results go between"
+            " them"
+        )
     start, stop = openings[0].end(), text.index(END)
     names = tuple((openings[0][1] or "").split())
     for name in names:
@@ -111,7 +118,9 @@ def _collect(pages: Sequence[Page], tracking: Tracking) -> tuple[list[Result], l
         if best is None or len(best.runs) < len(file.settings.seeds):
             missing.append(f"best runs of {file.name} on every seed (make best-{file.name})")
         elif best.settings != config.scored_settings(file.raw):
-            missing.append(f"best runs of {file.name} with the settings in {file.path} (make best-{file.name})")
+            missing.append(
+                f"best runs of {file.name} with the settings in {file.path} (make best-{file.name})"
+            )
         elif any(not arm.same and not arm.failed and len(arm.pairs) < len(best.runs) for arm in file_arms):
             missing.append(f"ablations of {file.name} (make ablations-{file.name})")
         else:
@@ -133,8 +142,22 @@ def _small_table(results: Sequence[Result], names: Sequence[str]) -> str:
 
 
 def _all_tables(results: Sequence[Result]) -> str:
-    head = ["experiment", "score", "test", "validation", "other scores on test", "seeds", "parameters", "seconds per training"]
-    parts = [GENERATED, "## Best runs", tables.markdown(head, [_row(file, best) for file, best, _ in results]), NOTE]
+    head = [
+        "experiment",
+        "score",
+        "test",
+        "validation",
+        "other scores on test",
+        "seeds",
+        "parameters",
+        "seconds per training",
+    ]
+    parts = [
+        GENERATED,
+        "## Best runs",
+        tables.markdown(head, [_row(file, best) for file, best, _ in results]),
+        NOTE,
+    ]
     if any(file_arms for _, _, file_arms in results):
         parts += ["## Ablations", "Scores and differences on the validation split."]
     for file, best, file_arms in results:
@@ -144,7 +167,11 @@ def _all_tables(results: Sequence[Result]) -> str:
 
 
 def _row(file: ExperimentFile, best: BestSet) -> list[str]:
-    main, scores, seconds = experiment.main_score(file), tables.scores(file, best), best.values("cost/seconds").values()
+    main, scores, seconds = (
+        experiment.main_score(file),
+        tables.scores(file, best),
+        best.values("cost/seconds").values(),
+    )
     others = [
         f"{key.removeprefix('test/')} {tables.spread(values)}"
         for key, values in scores.items()

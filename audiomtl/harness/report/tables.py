@@ -1,6 +1,7 @@
 """Cells and tables of reports in Markdown: scores with their intervals, rows of ablations.
 
-Scores have 4 decimals. A value that is missing or not finite is written as ``none``; an interval that does not exist is left out.
+Scores have 4 decimals. A value that is missing or not finite is written as ``none``; an interval that does
+not exist is left out.
 
 Contents: `scores`, `mean_interval`, `arm_row`, `spread`, `interval`, `number`, `joined`, `markdown`.
 """
@@ -18,7 +19,9 @@ from audiomtl.metrics import intervals
 def scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
     """``{"test/phone_error_rate": {seed: value}}`` of every reported score."""
     prefixes = {
-        f"{side}/{name}": "" if side == "test" else "best/" for side in ("test", "validation") for name in experiment.family_scores(file)
+        f"{side}/{name}": "" if side == "test" else "best/"
+        for side in ("test", "validation")
+        for name in experiment.family_scores(file)
     }
     beside = experiment.rates_beside(list(best.runs.values()))
     reported = {key: values for key, prefix in prefixes.items() if (values := best.values(f"{prefix}{key}"))}
@@ -32,17 +35,28 @@ def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
 
 
 def arm_row(arm: Arm, best: BestSet) -> list[str]:
-    """Cells: name, mean, difference (``*`` where its interval excludes 0), interval, seeds, changed settings."""
+    """Cells: name, mean, difference (``*`` where its interval excludes 0), interval, seeds, changed
+    settings.
+    """
     changes = ", ".join(f"{path} = {shown(value)}" for path, value in sorted(arm.changes.items()))
     if arm.same:
         return [arm.name, "", "same settings as the best run", "", "", changes]
     lost = f"failed on {arm.failed} of {len(best.runs)}" if arm.failed else ""
     if not arm.pairs:
         return [arm.name, "", lost or "not run with the settings and code of the best runs", "", "0", changes]
-    seeds = str(len(arm.pairs)) if len(arm.pairs) == len(best.runs) else f"{len(arm.pairs)} of {len(best.runs)}"
+    seeds = (
+        str(len(arm.pairs)) if len(arm.pairs) == len(best.runs) else f"{len(arm.pairs)} of {len(best.runs)}"
+    )
     difference, low, high = arm.difference
     starred = f"{number(difference, '+.4f')}{' *' if low > 0 or high < 0 else ''}"
-    return [arm.name, number(arm.mean), starred, interval(low, high, "+.4f"), f"{seeds}{f', {lost}' if lost else ''}", changes]
+    return [
+        arm.name,
+        number(arm.mean),
+        starred,
+        interval(low, high, "+.4f"),
+        f"{seeds}{f', {lost}' if lost else ''}",
+        changes,
+    ]
 
 
 def spread(values: Mapping[int, float]) -> str:

@@ -10,16 +10,17 @@ from audiomtl.harness.search.study import open_storage, study_name
 
 
 def importances(file: StudyFile, storage: str = "") -> dict[str, float]:
-    """How much each swept setting decided whether a trial came among the best quarter, as shares of 1, the largest first.
+    """How much each swept setting decided whether a trial came among the best quarter, as shares of 1, the
+    largest first.
 
-    PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255; it draws nothing at random) over the complete trials: it also weighs settings that
-    only some trials have. Pruned trials have no score and are left out. The best quarter instead of Optuna's best tenth, which would be one
-    or two trials of a study of some thirty.
+    PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255; it draws nothing at random) over the complete trials:
+    it also weighs settings that only some trials have. Pruned trials have no score and are left out. The best
+    quarter instead of Optuna's best tenth, which would be one or two trials of a study of some thirty.
 
     Returns
     -------
-    {setting path: share, rounded to 3 digits}; empty for a study that is not in the storage, or has fewer than 4 complete trials or no
-    two different scores, or several metrics, of which none decides alone.
+    {setting path: share, rounded to 3 digits}; empty for a study that is not in the storage, or has fewer
+    than 4 complete trials or no two different scores, or several metrics, of which none decides alone.
     """
     if file.study.metrics:
         return {}
@@ -34,4 +35,7 @@ def importances(file: StudyFile, storage: str = "") -> dict[str, float]:
         warnings.simplefilter("ignore")  # a setting that one or two trials have: its share is inaccurate
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {path: round(share, 3) for path, share in sorted(found.items(), key=lambda item: (-round(item[1], 3), item[0]))}
+    return {
+        path: round(share, 3)
+        for path, share in sorted(found.items(), key=lambda item: (-round(item[1], 3), item[0]))
+    }

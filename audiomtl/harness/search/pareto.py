@@ -8,8 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def dominates(one: Sequence[float], other: Sequence[float], directions: Sequence[str]) -> bool:
-    """Whether ``one`` is nowhere worse than ``other`` and somewhere better; ``directions``: "minimize" or "maximize" for each score."""
-    gains = [(a - b) if direction == "maximize" else (b - a) for a, b, direction in zip(one, other, directions, strict=True) if a != b]
+    """Whether ``one`` is nowhere worse than ``other`` and somewhere better.
+
+    ``directions``: "minimize" or "maximize" for each score.
+    """
+    gains = [
+        (a - b) if direction == "maximize" else (b - a)
+        for a, b, direction in zip(one, other, directions, strict=True)
+        if a != b
+    ]
     return bool(gains) and all(gain > 0 for gain in gains)
 
 
@@ -18,20 +25,32 @@ def front(scores: Mapping[int, Sequence[float]], directions: Sequence[str]) -> l
 
     Parameters
     ----------
-    scores : {trial: its scores, in the order of ``directions``}. A trial with a NaN among them is never on the front and beats nobody.
+    scores : {trial: its scores, in the order of ``directions``}. A trial with a NaN among them is never on
+        the front and beats nobody.
     """
-    whole = {number: tuple(scores[number]) for number in sorted(scores) if not any(map(math.isnan, scores[number]))}
+    whole = {
+        number: tuple(scores[number]) for number in sorted(scores) if not any(map(math.isnan, scores[number]))
+    }
     first = {values: number for number, values in reversed(whole.items())}
-    return sorted(number for values, number in first.items() if not any(dominates(other, values, directions) for other in first))
+    return sorted(
+        number
+        for values, number in first.items()
+        if not any(dominates(other, values, directions) for other in first)
+    )
 
 
 def ends(scores: Iterable[Sequence[float]], directions: Sequence[str]) -> list[float]:
     """The best value of each score, whichever trial of a front has it."""
     columns = zip(*scores, strict=True)
-    return [min(column) if direction == "minimize" else max(column) for column, direction in zip(columns, directions, strict=True)]
+    return [
+        min(column) if direction == "minimize" else max(column)
+        for column, direction in zip(columns, directions, strict=True)
+    ]
 
 
-def rows(numbers: Sequence[int], scores: Mapping[int, Sequence[float]], settings: Mapping[int, Mapping[str, str]]) -> list[list[str]]:
+def rows(
+    numbers: Sequence[int], scores: Mapping[int, Sequence[float]], settings: Mapping[int, Mapping[str, str]]
+) -> list[list[str]]:
     """One row per trial of a front: trial, scores, and the swept settings that are not those of trial 0.
 
     Parameters
@@ -40,8 +59,18 @@ def rows(numbers: Sequence[int], scores: Mapping[int, Sequence[float]], settings
     """
     table = []
     for number in numbers:
-        changed = [f"{path} = {text}" for path, text in sorted(settings[number].items()) if settings.get(0, {}).get(path) != text]
-        table.append([str(number), *(f"{value:.4f}" for value in scores[number]), ", ".join(changed) or "the experiment itself"])
+        changed = [
+            f"{path} = {text}"
+            for path, text in sorted(settings[number].items())
+            if settings.get(0, {}).get(path) != text
+        ]
+        table.append(
+            [
+                str(number),
+                *(f"{value:.4f}" for value in scores[number]),
+                ", ".join(changed) or "the experiment itself",
+            ]
+        )
     return table
 
 

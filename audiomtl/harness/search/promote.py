@@ -13,8 +13,11 @@ from audiomtl.errors import UserError
 from audiomtl.settings.toml import write
 
 
-def promote(file: StudyFile, values: Mapping[str, Any], *, to: Path | None = None) -> tuple[Path, dict[str, tuple[Any, Any]]]:
-    """Write a trial's swept settings into the experiment file; comments stay, ``[expected]`` goes, as it no longer holds.
+def promote(
+    file: StudyFile, values: Mapping[str, Any], *, to: Path | None = None
+) -> tuple[Path, dict[str, tuple[Any, Any]]]:
+    """Write a trial's swept settings into the experiment file; comments stay, ``[expected]`` goes, as it no
+    longer holds.
 
     Parameters
     ----------
@@ -31,9 +34,14 @@ def promote(file: StudyFile, values: Mapping[str, Any], *, to: Path | None = Non
     """
     experiment, arm = file.experiment, file.study.ablation
     old = config.flatten(file.raw)
-    # an ablation gets all its tuned settings: it must not inherit one of them from an experiment that is promoted later
+    # an ablation gets all its tuned settings: it must not inherit one of them from an experiment that is
+    # promoted later
     own = experiment.ablations[arm] if arm else old
-    changed = {path: (old.get(path), value) for path, value in sorted(values.items()) if path not in own or old[path] != value}
+    changed = {
+        path: (old.get(path), value)
+        for path, value in sorted(values.items())
+        if path not in own or old[path] != value
+    }
     table = f"ablation.{arm}" if arm else ""
     text = experiment.path.read_bytes().decode("utf-8")
     text = config.edit(text, {path: new for path, (_, new) in changed.items()}, table)
@@ -46,7 +54,8 @@ def promote(file: StudyFile, values: Mapping[str, Any], *, to: Path | None = Non
     edited.pop("expected", None)
     if (config.override(edited, config.flatten(arms[arm])) if arm else edited) != wanted:
         raise UserError(
-            f"{experiment.path}: the edited file would not hold the settings of the trial; nothing was written: edit it by hand"
+            f"{experiment.path}: the edited file would not hold the settings of the trial; nothing was"
+            " written: edit it by hand"
         )
     target = to / experiment.path.name if to else experiment.path
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,13 @@
 """Pruning of trials by asynchronous successive halving (Li et al., 2020), with our own rule.
 
-At epochs n, 3n, 9n ... (n is ``prune_after_epochs``), the rungs, a trial goes on when its ``prune_on`` is among the best third of those
-that came so far. Where several metrics judge it also goes on while no other trial at that rung is better in every one of them, however
-poor its ``prune_on``: it may belong to the Pareto front. Optuna's pruner counts a rung as passed as soon as it has been asked, and for
-several objectives Optuna has none.
+At epochs n, 3n, 9n ... (n is ``prune_after_epochs``), the rungs, a trial goes on when its ``prune_on`` is
+among the best third of those that came so far. Where several metrics judge it also goes on while no other
+trial at that rung is better in every one of them, however poor its ``prune_on``: it may belong to the Pareto
+front. Optuna's pruner counts a rung as passed as soon as it has been asked, and for several objectives Optuna
+has none.
 
-What a trial had reached stands in the study: with one metric as Optuna's intermediate values, which its sampler reads as well; with
-several, for which Optuna refuses those, as the user attribute ``reached RUNG``.
+What a trial had reached stands in the study: with one metric as Optuna's intermediate values, which its
+sampler reads as well; with several, for which Optuna refuses those, as the user attribute ``reached RUNG``.
 
 Contents: `watched`, `note`, `should_prune`.
 """
@@ -34,18 +35,30 @@ def note(trial: Any, study: Study, epochs: int, scores: Mapping[str, float]) -> 
         trial.set_user_attr(f"reached {epochs}", _values(study, scores))
 
 
-def should_prune(trial: Any, trials: Iterable[Any], study: Study, epochs: int, scores: Mapping[str, float]) -> bool:
-    """Whether a trial should stop after some epochs, as compared with all ``trials`` of its study that came as far.
+def should_prune(
+    trial: Any, trials: Iterable[Any], study: Study, epochs: int, scores: Mapping[str, float]
+) -> bool:
+    """Whether a trial should stop after some epochs, as compared with all ``trials`` of its study that came
+    as far.
 
-    The verdict is stored before it is acted on, so that a trial killed in between is judged alike when it is replayed.
+    The verdict is stored before it is acted on, so that a trial killed in between is judged alike when it is
+    replayed.
     """
     if not _is_rung(study, epochs):
         return False
     verdict = trial.user_attrs.get(f"rung {epochs}")
     if verdict is None:
-        others = [values for other in trials if other.number != trial.number and (values := _reached(other, study, epochs))]
+        others = [
+            values
+            for other in trials
+            if other.number != trial.number and (values := _reached(other, study, epochs))
+        ]
         mine = _values(study, scores)
-        verdict = "go on" if _among_best(mine[0], [values[0] for values in others], study) or _unbeaten(mine, others, study) else "stop"
+        verdict = (
+            "go on"
+            if _among_best(mine[0], [values[0] for values in others], study) or _unbeaten(mine, others, study)
+            else "stop"
+        )
         trial.set_user_attr(f"rung {epochs}", verdict)
     return bool(verdict == "stop")
 
@@ -65,7 +78,10 @@ def _towards(study: Study) -> str:
 def _values(study: Study, scores: Mapping[str, float]) -> list[float]:
     """``prune_on`` in the direction of `_towards`; of several metrics these behind it."""
     pruned = scores[study.prune_on]
-    return [pruned if study.prune_direction == _towards(study) else -pruned, *(scores[name] for name in study.metrics or ())]
+    return [
+        pruned if study.prune_direction == _towards(study) else -pruned,
+        *(scores[name] for name in study.metrics or ()),
+    ]
 
 
 def _reached(trial: Any, study: Study, rung: int) -> list[float] | None:

@@ -31,21 +31,32 @@ def open_study(tracking: Tracking, file: StudyFile, say: Callable[[str], None]) 
     experiment = file.experiment.name
     found = tracking.runs(experiment, f"tags.kind = 'study' and tags.study_key = '{file.identity}'")
     if found and found[0].info.status == "RUNNING":  # not reaped: its owner lives, perhaps on another machine
-        raise UserError(f"{file.path}: this study is already being run by {found[0].data.tags['owner']} (host:process); wait or stop it")
+        raise UserError(
+            f"{file.path}: this study is already being run by {found[0].data.tags['owner']} (host:process);"
+            " wait or stop it"
+        )
     if found:
         tracking.resume(found[0].info.run_id)
         return found[0].info.run_id
     others = tracking.runs(experiment, f"tags.kind = 'study' and tags.study = '{file.name}'")
     if others:
-        say(f"{file.path}: the search space or a fixed setting has changed: starting a new study; {len(others)} earlier kept in MLflow")
+        say(
+            f"{file.path}: the search space or a fixed setting has changed: starting a new study;"
+            f" {len(others)} earlier kept in MLflow"
+        )
     tags = {"kind": "study", "study": file.name, "study_key": file.identity}
     text = f"{file.study.description}\n\nA study of {experiment}: its trials are the nested runs."
     run_id = tracking.start(experiment, f"study {file.name}", tags=tags, description=text)
-    tracking.log_params(run_id, {f"study.{path}": value for path, value in config.flatten(file.study.told("description")).items()})
+    tracking.log_params(
+        run_id,
+        {f"study.{path}": value for path, value in config.flatten(file.study.told("description")).items()},
+    )
     return run_id
 
 
-def close_study(tracking: Tracking, run_id: str, file: StudyFile, trials: pd.DataFrame, status: str, reason: str) -> None:
+def close_study(
+    tracking: Tracking, run_id: str, file: StudyFile, trials: pd.DataFrame, status: str, reason: str
+) -> None:
     """End a sitting: the study's file and a table of its trials beside its run."""
     folder = staging(f"study-{file.name}")
     if file.path.is_file():
@@ -57,15 +68,25 @@ def close_study(tracking: Tracking, run_id: str, file: StudyFile, trials: pd.Dat
 
 
 def open_trial(
-    tracking: Tracking, file: StudyFile, raw: Mapping[str, Any], tags: Mapping[str, str], *, resumed: bool, description: str
+    tracking: Tracking,
+    file: StudyFile,
+    raw: Mapping[str, Any],
+    tags: Mapping[str, str],
+    *,
+    resumed: bool,
+    description: str,
 ) -> str:
     """Id of a trial's run, with its settings: a new one, or the one that it had before its worker went.
 
     Parameters
     ----------
-    tags : ``trial`` (number), ``data`` (hash), ``fingerprint``, ``training``, ``threads``, ``device``, ``mlflow.parentRunId``.
+    tags : ``trial`` (number), ``data`` (hash), ``fingerprint``, ``training``, ``threads``, ``device``,
+        ``mlflow.parentRunId``.
     """
-    filters = f"tags.study_key = '{file.identity}' and tags.trial = '{tags['trial']}' and tags.fingerprint = '{tags['fingerprint']}'"
+    filters = (
+        f"tags.study_key = '{file.identity}' and tags.trial = '{tags['trial']}' and tags.fingerprint ="
+        f" '{tags['fingerprint']}'"
+    )
     seed = raw["study_seed"]
     if resumed and (found := tracking.runs(file.experiment.name, filters)):
         run_id = found[0].info.run_id
@@ -80,7 +101,9 @@ def open_trial(
             **tags,
         }
         every["code"] = provenance.code_version(raw)
-        run_id = tracking.start(file.experiment.name, f"trial {tags['trial']}", tags=every, description=description)
+        run_id = tracking.start(
+            file.experiment.name, f"trial {tags['trial']}", tags=every, description=description
+        )
     tracking.log_settings(run_id, raw, seed, tags["data"])
     return run_id
 
@@ -93,7 +116,9 @@ def close_answered(tracking: Tracking, run_id: str, status: str, source: str) ->
 
 
 def check_data(file: StudyFile, runs: Sequence[Run], now: str) -> None:
-    """Refuse to go on where the data are others than those of the trials that are there: their scores cannot be compared."""
+    """Refuse to go on where the data are others than those of the trials that are there: their scores
+    cannot be compared.
+    """
     if others := sorted({run.data.tags["data"] for run in runs} - {now, "none"}):
         raise UserError(
             f"{file.path}: its trials were trained on data {', '.join(others)}, but the data are now {now}, "
@@ -103,15 +128,25 @@ def check_data(file: StudyFile, runs: Sequence[Run], now: str) -> None:
 
 def mark_front(tracking: Tracking, file: StudyFile, numbers: Collection[int]) -> None:
     """Tag every trial's run: ``pareto`` is "yes" for those on the front, else "no"."""
-    for run in tracking.runs(file.experiment.name, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'"):
+    for run in tracking.runs(
+        file.experiment.name, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'"
+    ):
         scored = run.data.tags.get("outcome") in ("complete", "answered")
-        tracking.client.set_tag(run.info.run_id, "pareto", "yes" if scored and int(run.data.tags["trial"]) in numbers else "no")
+        tracking.client.set_tag(
+            run.info.run_id, "pareto", "yes" if scored and int(run.data.tags["trial"]) in numbers else "no"
+        )
 
 
 def say_front(file: StudyFile, trials: Sequence[Any], best: Mapping[int, Any]) -> None:
-    """Print the Pareto front as a table; ``trials``: Optuna's, of which ``best`` has those on the front by number."""
+    """Print the Pareto front as a table.
+
+    ``trials``: Optuna's, of which ``best`` has those on the front by number.
+    """
     params = {trial.number: trial.params for trial in trials}
-    settings = {number: {path: show(value) for path, value in space.decode(file, params[number]).items()} for number in {0, *best}}
+    settings = {
+        number: {path: show(value) for path, value in space.decode(file, params[number]).items()}
+        for number in {0, *best}
+    }
     table = Table("trial", *file.study.objectives, "changed settings")
     for row in pareto.rows(list(best), {number: trial.values for number, trial in best.items()}, settings):
         table.add_row(*row)

@@ -13,7 +13,10 @@ from audiomtl.settings.study import Dimension
 
 
 def suggest(trial: Any, file: StudyFile) -> dict[str, Any]:
-    """Values of the swept settings, from an Optuna trial; a conditional one that is off keeps the experiment's own and is left out."""
+    """Values of the swept settings, from an Optuna trial.
+
+    A conditional one that is off keeps the experiment's own and is left out.
+    """
     values: dict[str, Any] = {}
     own = config.flatten(file.raw)
     for path in config.ordered(file.study.search):
@@ -23,9 +26,13 @@ def suggest(trial: Any, file: StudyFile) -> dict[str, Any]:
         if dimension.choices is not None:
             values[path] = _decode(dimension, trial.suggest_categorical(path, _options(dimension)))
         elif dimension.whole:
-            values[path] = trial.suggest_int(path, dimension.low, dimension.high, step=dimension.step or 1, log=dimension.log)
+            values[path] = trial.suggest_int(
+                path, dimension.low, dimension.high, step=dimension.step or 1, log=dimension.log
+            )
         else:
-            values[path] = trial.suggest_float(path, dimension.low, dimension.high, step=dimension.step, log=dimension.log)
+            values[path] = trial.suggest_float(
+                path, dimension.low, dimension.high, step=dimension.step, log=dimension.log
+            )
     return values
 
 

@@ -1,10 +1,13 @@
-"""Studies: Optuna proposes, children train, MLflow records; a study can be stopped at any moment and goes on where it was.
+"""Studies: Optuna proposes, children train, MLflow records; a study can be stopped at any moment and goes on
+where it was.
 
-Every trial is a function of (study, number, finished trials before it): the sampler is seeded anew for each number. A trial that is
-RUNNING when a study starts has lost its worker; it is taken up again under its own number, from its checkpoint, in its own MLflow run.
+Every trial is a function of (study, number, finished trials before it): the sampler is seeded anew for each
+number. A trial that is RUNNING when a study starts has lost its worker; it is taken up again under its own
+number, from its checkpoint, in its own MLflow run.
 
-The only file that knows Optuna. Beside it: `space` (settings and Optuna's parameters), `pruning`, `pareto` (several
-objectives), `records` (the study in MLflow). Contents: `run_study`, `best_trial`, `front`, `open_storage`.
+The only file that knows Optuna. Beside it: `space` (settings and Optuna's parameters), `pruning`, `pareto`
+(several objectives), `records` (the study in MLflow). Contents: `run_study`, `best_trial`, `front`,
+`open_storage`.
 """
 
 import contextlib
@@ -25,7 +28,14 @@ from audiomtl.config import StudyFile
 from audiomtl.data import catalog
 from audiomtl.errors import UserError
 from audiomtl.harness.record import provenance
-from audiomtl.harness.record.store import Tracking, checkpoint_folder, locked, runs_folder, server_log, staging
+from audiomtl.harness.record.store import (
+    Tracking,
+    checkpoint_folder,
+    locked,
+    runs_folder,
+    server_log,
+    staging,
+)
 from audiomtl.harness.search import pareto, pruning, records, space
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.progress import Progress
@@ -40,11 +50,15 @@ DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 def open_storage(url: str = "") -> optuna.storages.RDBStorage:
-    """Optuna's storage: ``url``, or ``AUDIOMTL_STORAGE``, or ``runs/optuna.db`` (SQLite with a write-ahead log)."""
+    """Optuna's storage: ``url``, or ``AUDIOMTL_STORAGE``, or ``runs/optuna.db`` (SQLite with a
+    write-ahead log).
+    """
     runs_folder().mkdir(parents=True, exist_ok=True)
     url = url or os.environ.get("AUDIOMTL_STORAGE") or f"sqlite:///{runs_folder() / 'optuna.db'}"
     with locked("optuna"):
-        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {})
+        storage = optuna.storages.RDBStorage(
+            url, engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+        )
         if url.startswith("sqlite"):
 
             @event.listens_for(storage.engine, "connect")
@@ -66,7 +80,10 @@ def run_study(file: StudyFile, *, slots: int, threads: int, storage: str = "") -
     """
     with locked(f"study-{file.identity}", wait=False) as mine:
         if not mine:
-            raise UserError(f"{file.path}: another process is already running this study; wait for it to finish or stop it")
+            raise UserError(
+                f"{file.path}: another process is already running this study; wait for it to finish or"
+                " stop it"
+            )
         start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
         _StudyRunner(file, open_storage(storage), slots, threads).run()
 
@@ -74,7 +91,9 @@ def run_study(file: StudyFile, *, slots: int, threads: int, storage: str = "") -
 class _StudyRunner:
     """One process's work on a study."""
 
-    def __init__(self, file: StudyFile, storage: optuna.storages.BaseStorage, slots: int, threads: int) -> None:
+    def __init__(
+        self, file: StudyFile, storage: optuna.storages.BaseStorage, slots: int, threads: int
+    ) -> None:
         self.file, self.slots, self.threads = file, slots, threads
         self.tracking = Tracking()
         self.experiment = file.experiment.name
@@ -84,8 +103,14 @@ class _StudyRunner:
         self.run_ids: dict[str, str] = {}
         self.keys: dict[str, str] = {}  # job name -> key of its scores
         self.device = device(file.raw["model"], server_log())
-        self.interrupted = [trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
-        self.duplicates: list[int] = []  # trials with the settings of one that runs now; answered when it has ended
+        self.interrupted = [
+            trial.number
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.state == TrialState.RUNNING
+        ]
+        self.duplicates: list[
+            int
+        ] = []  # trials with the settings of one that runs now; answered when it has ended
 
     def run(self) -> None:
         study, file = self.study, self.file
@@ -94,31 +119,57 @@ class _StudyRunner:
         if not earlier and not self.interrupted and not waiting:
             study.enqueue_trial(space.encode(file, config.flatten(file.raw)))
         self.tracking.reap(self.experiment)
-        runs = self.tracking.runs(self.experiment, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'")
+        runs = self.tracking.runs(
+            self.experiment, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'"
+        )
         if runs and not any(path.startswith("data.") for path in file.study.search):
             records.check_data(file, runs, self._data_hash(file.raw, "trial 0"))
         for run in runs:
-            if "outcome" in run.data.tags:  # killed after the trial's end was written, before its checkpoint was removed
+            if (
+                "outcome" in run.data.tags
+            ):  # killed after the trial's end was written, before its checkpoint was removed
                 shutil.rmtree(checkpoint_folder(run.data.tags["training"], "trial"), ignore_errors=True)
         self.progress = Progress(f"study {file.name}", file.study.trials, len(earlier))
-        goes_on = f" resumes: {len(earlier)} trials done, {len(self.interrupted)} interrupted" if earlier or self.interrupted else ""
-        what = ", ".join([f"{file.study.trials} trials", *(f"{way} {metric}" for metric, way in file.study.objectives.items())])
+        goes_on = (
+            f" resumes: {len(earlier)} trials done, {len(self.interrupted)} interrupted"
+            if earlier or self.interrupted
+            else ""
+        )
+        what = ", ".join(
+            [
+                f"{file.study.trials} trials",
+                *(f"{way} {metric}" for metric, way in file.study.objectives.items()),
+            ]
+        )
         self.progress.say(f"study {file.name} ({file.identity}): {what}{goes_on}")
         with deferred_signals():
             self.parent = records.open_study(self.tracking, file, self.progress.say)
         status, reason = "FINISHED", ""
         try:
             with self.progress:
-                train_all(self.next_job, self, model=file.raw["model"], slots=self.slots, threads=self.threads, log=server_log())
+                train_all(
+                    self.next_job,
+                    self,
+                    model=file.raw["model"],
+                    slots=self.slots,
+                    threads=self.threads,
+                    log=server_log(),
+                )
             if file.study.metrics:
                 with deferred_signals():
                     records.mark_front(self.tracking, file, _front(study, file))
         except BaseException as error:
             by_hand = isinstance(error, KeyboardInterrupt)
             status = "KILLED" if by_hand else "FAILED"
-            reason = f"stopped by the user; `make study-{file.name}` resumes it" if by_hand else f"the study failed: {error}"
+            reason = (
+                f"stopped by the user; `make study-{file.name}` resumes it"
+                if by_hand
+                else f"the study failed: {error}"
+            )
             if by_hand:
-                self.progress.say(f"stopped; finished trials are kept, and `make study-{file.name}` resumes the study")
+                self.progress.say(
+                    f"stopped; finished trials are kept, and `make study-{file.name}` resumes the study"
+                )
             raise
         finally:
             with deferred_signals():
@@ -129,7 +180,11 @@ class _StudyRunner:
         if file.study.metrics:
             records.say_front(file, study.get_trials(deepcopy=False), _front(study, file))
         if file.experiment.path.parent.name == "experiments":
-            promote = f"audiomtl promote {file.name} --trial N" if file.study.metrics else f"make promote-{file.name}"
+            promote = (
+                f"audiomtl promote {file.name} --trial N"
+                if file.study.metrics
+                else f"make promote-{file.name}"
+            )
             self.progress.say(f"next: {promote}, then make best-{self.experiment}")
 
     # ------------------------------------------------------------ what to train
@@ -198,33 +253,53 @@ class _StudyRunner:
         self.tracking.close(run_id, "FAILED", reason)
         trial.set_user_attr("reason", reason)
         self.study.tell(trial, state=TrialState.FAIL)
-        self.progress.end(f"trial {trial.number}", f"trial {trial.number}: refused: {reason}", self._best_text())
+        self.progress.end(
+            f"trial {trial.number}", f"trial {trial.number}: refused: {reason}", self._best_text()
+        )
 
     def _answered(self, trial: Trial, key: str, run_id: str) -> bool:
-        """Tell the outcome of settings that this project has trained already: from MLflow when complete, from the study when pruned.
+        """Tell the outcome of settings that this project has trained already: from MLflow when complete, from
+        the study when pruned.
 
         MLflow first: when a kill comes between the two, the trial is answered once more.
         """
         study, name = self.file.study, f"trial {trial.number}"
         known = self.tracking.finished(self.experiment, key, ("trial",))
-        values = [known.data.metrics.get(f"best/{metric}", math.nan) for metric in study.objectives] if known else [math.nan]
+        values = (
+            [known.data.metrics.get(f"best/{metric}", math.nan) for metric in study.objectives]
+            if known
+            else [math.nan]
+        )
         if known and not any(map(math.isnan, values)):
             source = known.info.run_name or known.info.run_id
             self.tracking.copy_scores(known, run_id)
             records.close_answered(self.tracking, run_id, "FINISHED", source)
-            curves = {score: dict(self.tracking.history(known.info.run_id, score)) for score in pruning.watched(study)}
-            for epoch in sorted(set.intersection(*map(set, curves.values()))):  # later trials are compared with them
-                pruning.note(trial, study, epoch + 1, {score: curve[epoch] for score, curve in curves.items()})
+            curves = {
+                score: dict(self.tracking.history(known.info.run_id, score))
+                for score in pruning.watched(study)
+            }
+            for epoch in sorted(
+                set.intersection(*map(set, curves.values()))
+            ):  # later trials are compared with them
+                pruning.note(
+                    trial, study, epoch + 1, {score: curve[epoch] for score, curve in curves.items()}
+                )
             self.study.tell(trial, values)
             self.progress.end(
-                name, f"{name}: {pareto.numbers(values)}, copied from {source}, which has the same settings", self._best_text()
+                name,
+                f"{name}: {pareto.numbers(values)}, copied from {source}, which has the same settings",
+                self._best_text(),
             )
             return True
         for other in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
             if other.params == trial.params and other.number != trial.number:
                 records.close_answered(self.tracking, run_id, "KILLED", f"trial {other.number}")
                 self.study.tell(trial, state=TrialState.PRUNED)
-                self.progress.end(name, f"{name}: pruned, as was trial {other.number} with the same settings", self._best_text())
+                self.progress.end(
+                    name,
+                    f"{name}: pruned, as was trial {other.number} with the same settings",
+                    self._best_text(),
+                )
                 return True
         return False
 
@@ -246,31 +321,49 @@ class _StudyRunner:
         missing = [name for name in pruning.watched(study) if name not in scores]
         if missing:
             raise UserError(
-                f'{self.file.path}: "{missing[0]}" is not a score of {job.settings["model"]}; available: {", ".join(sorted(scores))}'
+                f'{self.file.path}: "{missing[0]}" is not a score of {job.settings["model"]}; available:'
+                f" {', '.join(sorted(scores))}"
             )
-        self.progress.epoch(job.name, epoch + 1, ", ".join(f"{metric} {scores[metric]:.4f}" for metric in study.objectives))
+        self.progress.epoch(
+            job.name, epoch + 1, ", ".join(f"{metric} {scores[metric]:.4f}" for metric in study.objectives)
+        )
         pruning.note(trial, study, epoch + 1, scores)
-        if trial.number == 0 or epoch + 1 >= config.epochs(job.settings):  # trial 0 is what the study must beat: it needs a score
+        if trial.number == 0 or epoch + 1 >= config.epochs(
+            job.settings
+        ):  # trial 0 is what the study must beat: it needs a score
             return True
-        return not pruning.should_prune(trial, self.study.get_trials(deepcopy=False), study, epoch + 1, scores)
+        return not pruning.should_prune(
+            trial, self.study.get_trials(deepcopy=False), study, epoch + 1, scores
+        )
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         trial, run_id = self.trials.pop(job.name), self.run_ids.pop(job.name)
         del self.keys[job.name]
         line = f"{job.name}: "
         objectives = self.file.study.objectives
-        values = [outcome.result.scores[metric] for metric in objectives] if outcome.status == "complete" and outcome.result else []
-        if nothing := [metric for metric, value in zip(objectives, values, strict=False) if math.isnan(value)]:
+        values = (
+            [outcome.result.scores[metric] for metric in objectives]
+            if outcome.status == "complete" and outcome.result
+            else []
+        )
+        if nothing := [
+            metric for metric, value in zip(objectives, values, strict=False) if math.isnan(value)
+        ]:
             outcome = replace(outcome, status="failed", reason=f"{nothing[0]} is nan at the best epoch")
         if outcome.status == "complete" and outcome.result:
-            text = ", ".join(f"{metric} {value:.4f}" for metric, value in zip(objectives, values, strict=True))
+            text = ", ".join(
+                f"{metric} {value:.4f}" for metric, value in zip(objectives, values, strict=True)
+            )
             text += f" at epoch {outcome.result.best_epoch + 1} of {outcome.result.epochs}"
             line += f"{text}, {outcome.wall_seconds:.0f} s"
             description = records.describe(self.file, trial.number, trial.params)
             self.tracking.end(run_id, job, outcome, description=f"{description}\n\n{text}.")
             self.study.tell(trial, values)
         elif outcome.status == "stopped":
-            line += f"pruned after {outcome.result.epochs if outcome.result else 0} epochs, {outcome.wall_seconds:.0f} s"
+            line += (
+                f"pruned after {outcome.result.epochs if outcome.result else 0} epochs,"
+                f" {outcome.wall_seconds:.0f} s"
+            )
             self.tracking.end(run_id, job, outcome)
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
@@ -279,13 +372,17 @@ class _StudyRunner:
             trial.set_user_attr("reason", outcome.reason)
             self.study.tell(trial, state=TrialState.FAIL)
         if outcome.status == "complete":
-            ends = pareto.ends([trial.values for trial in _front(self.study, self.file).values()], list(objectives.values()))
+            ends = pareto.ends(
+                [trial.values for trial in _front(self.study, self.file).values()], list(objectives.values())
+            )
             for metric, value in zip(objectives, ends, strict=True):
                 self.tracking.client.log_metric(self.parent, f"best/{metric}", value, step=trial.number)
         self.interrupted += self.duplicates
         self.duplicates = []
         self.progress.end(job.name, line, self._best_text())
-        shutil.rmtree(job.checkpoint, ignore_errors=True)  # last: until here a kill costs no more than this bookkeeping
+        shutil.rmtree(
+            job.checkpoint, ignore_errors=True
+        )  # last: until here a kill costs no more than this bookkeeping
 
     def tick(self) -> None:
         self.progress.refresh()
@@ -322,15 +419,21 @@ def sampler(file: StudyFile, number: int) -> optuna.samplers.BaseSampler:
     seed = int(config.digest([file.study.sampler_seed, number])[:8], 16)
     with warnings.catch_warnings():  # multivariate, group and constant_liar are called experimental
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS)
+        return optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS
+        )
 
 
 # ---------------------------------------------------------------- after a study
 
 
 def _front(study: optuna.Study, file: StudyFile) -> dict[int, FrozenTrial]:
-    """The trials that no other one beats, by number: with one metric the best trial alone, of equal ones the first."""
-    complete = {trial.number: trial for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
+    """The trials that no other one beats, by number: with one metric the best trial alone, of equal ones
+    the first.
+    """
+    complete = {
+        trial.number: trial for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    }
     scores = {number: trial.values for number, trial in complete.items()}
     return {number: complete[number] for number in pareto.front(scores, list(file.study.objectives.values()))}
 
@@ -350,11 +453,16 @@ def _loaded_front(file: StudyFile, storage: str) -> dict[int, FrozenTrial]:
     with contextlib.suppress(KeyError):  # never run
         best = _front(optuna.load_study(study_name=study_name(file), storage=open_storage(storage)), file)
     if not best:
-        raise UserError(f"{file.path}: this study ({file.identity}) has no complete trial yet; run `make study-{file.name}`")
+        raise UserError(
+            f"{file.path}: this study ({file.identity}) has no complete trial yet; run `make"
+            f" study-{file.name}`"
+        )
     return best
 
 
-def best_trial(file: StudyFile, storage: str = "", number: int | None = None) -> tuple[int, dict[str, float], dict[str, Any]]:
+def best_trial(
+    file: StudyFile, storage: str = "", number: int | None = None
+) -> tuple[int, dict[str, float], dict[str, Any]]:
     """Number, scores and swept settings of a study's best trial; of equal ones the first.
 
     Parameters
@@ -363,16 +471,24 @@ def best_trial(file: StudyFile, storage: str = "", number: int | None = None) ->
 
     Raises
     ------
-    UserError : the study has no complete trial; several metrics and no ``number``, or one that is not on the front; one metric and a
-        ``number``.
+    UserError : the study has no complete trial; several metrics and no ``number``, or one that is not on the
+        front; one metric and a ``number``.
     """
     best = _loaded_front(file, storage)
     if file.study.metrics is None:
         if number is not None:
             raise UserError(
-                f"{file.path}: --trial {number}: {file.study.metric} is the only metric and trial {next(iter(best))} is best: omit --trial"
+                f"{file.path}: --trial {number}: {file.study.metric} is the only metric and trial"
+                f" {next(iter(best))} is best: omit --trial"
             )
         number = next(iter(best))
     if number not in best:
-        raise UserError(f"{file.path}: trial {number} is not on the Pareto front; choose one of {', '.join(map(str, best))}")
-    return number, dict(zip(file.study.objectives, best[number].values, strict=True)), space.decode(file, best[number].params)
+        raise UserError(
+            f"{file.path}: trial {number} is not on the Pareto front; choose one of"
+            f" {', '.join(map(str, best))}"
+        )
+    return (
+        number,
+        dict(zip(file.study.objectives, best[number].values, strict=True)),
+        space.decode(file, best[number].params),
+    )

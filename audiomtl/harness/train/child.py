@@ -1,8 +1,10 @@
-"""One training in a process of its own: what the child does. It talks to its worker over a pipe and to nobody else.
+"""One training in a process of its own: what the child does. It talks to its worker over a pipe and to nobody
+else.
 
-It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("done", Result)`` or ``("failed", reason)``; after each
-epoch it waits for ``True`` (go on) or ``False`` (stop). When the pipe closes, the worker is gone and the child ends at once. Only the
-holder of the checkpoint folder's lock trains, so a late child can never write beside its successor.
+It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("done", Result)`` or
+``("failed", reason)``; after each epoch it waits for ``True`` (go on) or ``False`` (stop). When the pipe
+closes, the worker is gone and the child ends at once. Only the holder of the checkpoint folder's lock trains,
+so a late child can never write beside its successor.
 
 Contents: `Job`, `Result`, `run`, `reason_of`, `tell_device`.
 """
@@ -60,7 +62,8 @@ class Result:
 def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[str, str]) -> None:
     """Entry point of the child process; never returns an exception to the forkserver.
 
-    ``sources`` are the files of the packages whose code the worker hashed, by name: the child must have imported the same.
+    ``sources`` are the files of the packages whose code the worker hashed, by name: the child must have
+    imported the same.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -87,7 +90,9 @@ def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[st
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, in one line: TensorFlow and Keras write first where it was, and Keras sets what it was in bold."""
+    """What went wrong, in one line: TensorFlow and Keras write first where it was, and Keras sets what it
+    was in bold.
+    """
     name, text = type(error).__name__, str(error)
     if bold := re.search(r"\x1b\[1m(.+?)\x1b\[0m", text, re.DOTALL):
         text = bold[1]
@@ -111,7 +116,9 @@ def _check_sources(sources: Mapping[str, str]) -> None:
     for name, file in sources.items():
         module = importlib.import_module(name)
         if os.path.realpath(module.__file__ or "") != os.path.realpath(file):
-            raise RuntimeError(f"this training imported {name} from {module.__file__}, but its worker has it from {file}")
+            raise RuntimeError(
+                f"this training imported {name} from {module.__file__}, but its worker has it from {file}"
+            )
 
 
 def _listen(pipe: Connection, answers: "queue.Queue[bool]") -> None:
@@ -123,9 +130,15 @@ def _listen(pipe: Connection, answers: "queue.Queue[bool]") -> None:
 
 
 def _plain_columns(table: Any, besides: Any) -> Any:
-    """``clip_id`` and the columns of a clip table that hold one text or number each and are not among ``besides``."""
+    """``clip_id`` and the columns of a clip table that hold one text or number each and are not among
+    ``besides``.
+    """
     first = table.iloc[0]
-    plain = [name for name in table.columns if name not in besides and (isinstance(first[name], str) or np.ndim(first[name]) == 0)]
+    plain = [
+        name
+        for name in table.columns
+        if name not in besides and (isinstance(first[name], str) or np.ndim(first[name]) == 0)
+    ]
     return table[["clip_id", *plain]]
 
 
@@ -144,7 +157,9 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
     model = config.family("model", job.settings["model"])
     settings = config.settings_of(job.settings, job.name)
     prepared = model.prepare(settings, job.seed)
-    seed_everything(job.seed)  # again: on a cold cache `prepare` builds YAMNet, whose initial weights draw from the same generators
+    seed_everything(
+        job.seed
+    )  # again: on a cold cache `prepare` builds YAMNet, whose initial weights draw from the same generators
 
     def on_epoch(epoch: int, scores: dict[str, float]) -> bool:
         pipe.send(("epoch", epoch, scores))
@@ -160,9 +175,13 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
         predicted = model.predict(fitted, found)  # one table, or several by name: of clips, of windows
         for name, table in predicted.items() if isinstance(predicted, dict) else [("predictions", predicted)]:
             known = _plain_columns(getattr(prepared.splits, side), besides=table.columns)
-            table.merge(known, on="clip_id", how="left", validate="many_to_one").to_parquet(job.folder / f"{name}_{side}.parquet")
+            table.merge(known, on="clip_id", how="left", validate="many_to_one").to_parquet(
+                job.folder / f"{name}_{side}.parquet"
+            )
         if side == "validation":
-            pictures.learning_curves(fitted.fit.history, job.folder / "learning_curves.png", best_epoch=fitted.fit.best_epoch)
+            pictures.learning_curves(
+                fitted.fit.history, job.folder / "learning_curves.png", best_epoch=fitted.fit.best_epoch
+            )
             if hasattr(model, "pictures"):
                 model.pictures(fitted, found, job.folder)
     if job.keep_model and not fitted.fit.stopped:

@@ -1,4 +1,7 @@
-"""What a person sees while trainings run: live lines on a terminal, plain lines without one. Contents: `Progress`, `console`."""
+"""What a person sees while trainings run: live lines on a terminal, plain lines without one.
+
+Contents: `Progress`, `console`.
+"""
 
 import time
 from types import TracebackType
@@ -36,7 +39,9 @@ class Progress:
         self._rows: dict[str, dict[str, Any]] = {}
         self._console = console()
         self._live = (
-            Live(self._picture(), console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
+            Live(self._picture(), console=self._console, refresh_per_second=4, transient=True)
+            if self._console.is_terminal
+            else None
         )
 
     def __enter__(self) -> "Progress":
@@ -44,7 +49,9 @@ class Progress:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -54,7 +61,13 @@ class Progress:
 
     def begin(self, name: str, epochs: int) -> None:
         """A training starts."""
-        self._rows[name] = {"epoch": 0, "epochs": epochs, "score": "", "began": time.monotonic(), "said": time.monotonic()}
+        self._rows[name] = {
+            "epoch": 0,
+            "epochs": epochs,
+            "score": "",
+            "began": time.monotonic(),
+            "said": time.monotonic(),
+        }
         self.refresh()
 
     def epoch(self, name: str, epoch: int, score: str) -> None:
@@ -94,7 +107,13 @@ class Progress:
         for name, row in self._rows.items():
             bar = ProgressBar(total=row["epochs"], completed=row["epoch"], width=24)
             spent = _clock(time.monotonic() - row["began"])
-            table.add_row(Text(f"  {name}"), bar, Text(f"epoch {row['epoch']}/{row['epochs']}"), Text(row["score"]), Text(spent))
+            table.add_row(
+                Text(f"  {name}"),
+                bar,
+                Text(f"epoch {row['epoch']}/{row['epochs']}"),
+                Text(row["score"]),
+                Text(spent),
+            )
         return Group(Text(f"{self.title}: {self._summary()}", style="bold"), table)
 
 

@@ -1,7 +1,8 @@
 """Trainings side by side, each in a child process, watched from one thread.
 
-Children are forked from a forkserver that has TensorFlow and Keras imported already, so that a fresh isolated training starts in a
-fraction of a second. A crash, a kill, a hang, too much memory or an exception ends that training with its reason, never the worker.
+Children are forked from a forkserver that has TensorFlow and Keras imported already, so that a fresh isolated
+training starts in a fraction of a second. A crash, a kill, a hang, too much memory or an exception ends that
+training with its reason, never the worker.
 
 Contents: `Listener`, `Outcome`, `start_forkserver`, `device`, `train_all`, `deferred_signals`.
 """
@@ -29,7 +30,14 @@ from audiomtl.harness.train.child import Job, Result, run, tell_device
 from audiomtl.settings.family import package_of
 
 # the last one, because a child imports the command's main module again
-PRELOAD = ["audiomtl.nn", "pandas", "pyarrow.parquet", "rapidfuzz.distance", "matplotlib.figure", "audiomtl.cli"]
+PRELOAD = [
+    "audiomtl.nn",
+    "pandas",
+    "pyarrow.parquet",
+    "rapidfuzz.distance",
+    "matplotlib.figure",
+    "audiomtl.cli",
+]
 POLL_SECONDS = 0.25  # how often memory and time are looked at
 
 
@@ -73,14 +81,16 @@ class _Child:
 
 
 def start_forkserver(model: str, log: Path) -> Any:
-    """The multiprocessing context whose server has TensorFlow and a family imported; the first call starts it and does not wait.
+    """The multiprocessing context whose server has TensorFlow and a family imported; the first call starts it
+    and does not wait.
 
     ``log`` takes what the server and TensorFlow print before a training has a log of its own.
     """
     _say_what_is_ignored()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOAD, f"{package_of(model)}.model"])
-    # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that. TensorFlow greets on stderr.
+    # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that.
+    # TensorFlow greets on stderr.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with _stderr_to(log), _server_environment():
@@ -98,12 +108,18 @@ def _say_what_is_ignored() -> None:
 
 @contextlib.contextmanager
 def _server_environment() -> Iterator[None]:
-    """The environment that the forkserver, and so every training, is started in; this process's own is put back."""
+    """The environment that the forkserver, and so every training, is started in.
+
+    This process's own is put back.
+    """
     pinned = {
-        "PYTHONSAFEPATH": "1",  # the server is a `python -c`: nothing in the current directory may be imported instead
+        "PYTHONSAFEPATH": (
+            "1"
+        ),  # the server is a `python -c`: nothing in the current directory may be imported instead
         "MPLBACKEND": "Agg",
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        # trainings fill the cores: BLAS threads that spin beside them made a logistic regression of 0.02 s take 20 s
+        # trainings fill the cores: BLAS threads that spin beside them made a logistic regression of 0.02 s
+        # take 20 s
         **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     }
     before = {name: os.environ.get(name) for name in pinned}
@@ -117,7 +133,10 @@ def _server_environment() -> Iterator[None]:
 
 
 def device(model: str, log: Path) -> str:
-    """What trainings compute on: ``CPU``, or ``GPU`` and its name. Only where a GPU is possible does it wait for TensorFlow's answer."""
+    """What trainings compute on: ``CPU``, or ``GPU`` and its name.
+
+    Only where a GPU is possible does it wait for TensorFlow's answer.
+    """
     if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))):
         return "CPU"
     context = start_forkserver(model, log)
@@ -131,7 +150,9 @@ def device(model: str, log: Path) -> str:
         raise UserError(f"TensorFlow could not list its devices; see {log}") from error
 
 
-def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: str, slots: int, threads: int, log: Path) -> None:
+def train_all(
+    next_job: Callable[[], Job | None], listener: Listener, *, model: str, slots: int, threads: int, log: Path
+) -> None:
     """Ask ``next_job`` for work whenever a slot is free, until it has none and every child has ended.
 
     Parameters
@@ -148,7 +169,11 @@ def train_all(next_job: Callable[[], Job | None], listener: Listener, *, model: 
     context = start_forkserver(model, log)
     running: dict[int, _Child] = {}
     more = True
-    before = signal.signal(signal.SIGTERM, _interrupt) if threading.current_thread() is threading.main_thread() else None
+    before = (
+        signal.signal(signal.SIGTERM, _interrupt)
+        if threading.current_thread() is threading.main_thread()
+        else None
+    )
     try:
         while True:
             while more and len(running) < slots:
@@ -185,7 +210,10 @@ def deferred_signals() -> Iterator[None]:
     late: list[int] = []
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {one: signal.signal(one, lambda number, _: late.append(number)) for one in (signal.SIGINT, signal.SIGTERM)}
+        before = {
+            one: signal.signal(one, lambda number, _: late.append(number))
+            for one in (signal.SIGINT, signal.SIGTERM)
+        }
     try:
         yield
     finally:
@@ -214,7 +242,9 @@ def _start(context: Any, job: Job, slot: int, threads: int, log: Path) -> _Child
     limits = job.settings["limits"]
     asked = time.time()
     sources = provenance.source_files(job.settings["model"])
-    process = context.Process(target=run, args=(job, theirs, threads, slot, sources), name=job.name, daemon=True)
+    process = context.Process(
+        target=run, args=(job, theirs, threads, slot, sources), name=job.name, daemon=True
+    )
     try:
         with _server_environment():  # a server that died is started again
             process.start()  # waits while the server still imports TensorFlow
@@ -224,7 +254,17 @@ def _start(context: Any, job: Job, slot: int, threads: int, log: Path) -> _Child
     watched = None
     with contextlib.suppress(psutil.NoSuchProcess):
         watched = psutil.Process(process.pid)
-    return _Child(job, slot, process, ours, asked, time.time(), watched, float(limits["seconds"]), float(limits["memory_megabytes"]))
+    return _Child(
+        job,
+        slot,
+        process,
+        ours,
+        asked,
+        time.time(),
+        watched,
+        float(limits["seconds"]),
+        float(limits["memory_megabytes"]),
+    )
 
 
 def _wait(running: dict[int, _Child], listener: Listener) -> list[tuple[int, Outcome]]:
@@ -266,7 +306,9 @@ def _read(child: _Child, listener: Listener) -> Outcome | None:
         return None
     code = child.process.exitcode
     how = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-    return _outcome(child, "failed", reason=f"the training process exited without reporting a result ({how}); see log.txt")
+    return _outcome(
+        child, "failed", reason=f"the training process exited without reporting a result ({how}); see log.txt"
+    )
 
 
 def _over_limit(child: _Child) -> str:
@@ -281,7 +323,13 @@ def _over_limit(child: _Child) -> str:
     return ""
 
 
-def _outcome(child: _Child, status: Literal["complete", "stopped", "failed"], *, reason: str = "", result: Result | None = None) -> Outcome:
+def _outcome(
+    child: _Child,
+    status: Literal["complete", "stopped", "failed"],
+    *,
+    reason: str = "",
+    result: Result | None = None,
+) -> Outcome:
     _over_limit(child)  # one last look at the memory
     return Outcome(status, reason, result, child.entered, time.time() - child.began, child.peak)
 

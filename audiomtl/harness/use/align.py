@@ -21,8 +21,11 @@ WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 PAUSE = "_"
 
 
-def align(file: ExperimentFile, sound: Path, text: str, *, phones: bool, seed: int | None, to: str, force: bool) -> Any:
-    """When each phone of a text is sung, by the best run of an experiment; also written to ``to`` where that is not "".
+def align(
+    file: ExperimentFile, sound: Path, text: str, *, phones: bool, seed: int | None, to: str, force: bool
+) -> Any:
+    """When each phone of a text is sung, by the best run of an experiment; also written to ``to`` where that
+    is not "".
 
     Parameters
     ----------
@@ -31,8 +34,8 @@ def align(file: ExperimentFile, sound: Path, text: str, *, phones: bool, seed: i
 
     Raises
     ------
-    UserError : an experiment that cannot align or has no best run; a sound that cannot be read; what `aligned` refuses; a
-        file that is there already, without ``force``.
+    UserError : an experiment that cannot align or has no best run; a sound that cannot be read; what
+        `aligned` refuses; a file that is there already, without ``force``.
     """
     place = checked_place(Path(to), tuple(_WRITERS), force) if to else None
     said = _said(text, phones)
@@ -70,7 +73,9 @@ def _said(text: str, phones: bool) -> list[str]:
     text = unicodedata.normalize("NFC", text)
     said = [phone for phone in text.split() if phone != PAUSE] if phones else WORD.findall(text)
     if not said:
-        raise UserError(f"{place}: it has no {'phones' if phones else 'words'}; give the text of the recording")
+        raise UserError(
+            f"{place}: it has no {'phones' if phones else 'words'}; give the text of the recording"
+        )
     return said
 
 
@@ -87,18 +92,32 @@ def _csv(found: Any) -> str:
 def _word_of(found: Any) -> list[str]:
     """The word of each phone, "" without one."""
     lengths = np.diff([*found.firsts, len(found.phones)])
-    return [one.label for one, length in zip(found.words, lengths, strict=True) for _ in range(length)] or [""] * len(found.phones)
+    return [one.label for one, length in zip(found.words, lengths, strict=True) for _ in range(length)] or [
+        ""
+    ] * len(found.phones)
 
 
 def _labels(found: Any) -> str:
     """Labels of Audacity, of words where there are any."""
-    return "".join(f"{one.start_seconds:.6f}\t{one.end_seconds:.6f}\t{one.label}\n" for one in found.words or found.phones)
+    return "".join(
+        f"{one.start_seconds:.6f}\t{one.end_seconds:.6f}\t{one.label}\n"
+        for one in found.words or found.phones
+    )
 
 
 def _text_grid(found: Any) -> str:
-    """A TextGrid of Praat, a tier of words where there are any and one of phones, edge to edge from 0 to the end."""
+    """A TextGrid of Praat, a tier of words where there are any and one of phones, edge to edge from 0 to
+    the end.
+    """
     tiers = {"words": found.words, "phones": found.phones} if found.words else {"phones": found.phones}
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {found.seconds:.6f}", "tiers? <exists>"]
+    lines = [
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        "xmin = 0",
+        f"xmax = {found.seconds:.6f}",
+        "tiers? <exists>",
+    ]
     lines += [f"size = {len(tiers)}", "item []:"]
     for number, (name, spans) in enumerate(tiers.items(), start=1):
         filled, last = [], 0.0
@@ -109,7 +128,12 @@ def _text_grid(found: Any) -> str:
             last = one.end_seconds
         if found.seconds > last + 1e-6:
             filled.append((last, found.seconds, ""))
-        lines += [f"    item [{number}]:", '        class = "IntervalTier"', f'        name = "{name}"', "        xmin = 0"]
+        lines += [
+            f"    item [{number}]:",
+            '        class = "IntervalTier"',
+            f'        name = "{name}"',
+            "        xmin = 0",
+        ]
         lines += [f"        xmax = {found.seconds:.6f}", f"        intervals: size = {len(filled)}"]
         for index, (start, end, label) in enumerate(filled, start=1):
             quoted = label.replace('"', '""')

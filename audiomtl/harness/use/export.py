@@ -1,4 +1,7 @@
-"""The ``export`` command: a best run as files that serve, and MLflow's champion of its name. Contents: `export`, `register`."""
+"""The ``export`` command: a best run as files that serve, and MLflow's champion of its name.
+
+Contents: `export`, `register`.
+"""
 
 import shutil
 import tempfile
@@ -17,7 +20,9 @@ from audiomtl.harness.use.models import part, recorded_model
 SAMPLES_OF_EXAMPLE = 16000
 
 
-def export(file: ExperimentFile, folder: Path, *, seed: int | None = None, registered: bool = True) -> tuple[Any, Run, str]:
+def export(
+    file: ExperimentFile, folder: Path, *, seed: int | None = None, registered: bool = True
+) -> tuple[Any, Run, str]:
     """Write the best run of an experiment into ``folder`` and register it in MLflow.
 
     Returns
@@ -26,7 +31,8 @@ def export(file: ExperimentFile, folder: Path, *, seed: int | None = None, regis
 
     Raises
     ------
-    UserError : no best run, a model that takes no waveform or is no network, a folder that has something in it, other weights.
+    UserError : no best run, a model that takes no waveform or is no network, a folder that has something in
+        it, other weights.
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: is not empty; name a new or empty folder")

@@ -50,12 +50,20 @@ def part(file: ExperimentFile, name: str, *offers: str) -> ModuleType:
 
     Raises
     ------
-    UserError : the family has no such module, or it lacks one of them; the text says which families have them.
+    UserError : the family has no such module, or it lacks one of them; the text says which families have
+        them.
     """
     own = _module(file.raw["model"], name)
     if own is None or not all(hasattr(own, offer) for offer in offers):
-        able = [model for model in config.families() if (one := _module(model, name)) and all(hasattr(one, offer) for offer in offers)]
-        raise UserError(f'{file.path}: model = "{file.raw["model"]}": this family cannot do that; only {", ".join(able)} can')
+        able = [
+            model
+            for model in config.families()
+            if (one := _module(model, name)) and all(hasattr(one, offer) for offer in offers)
+        ]
+        raise UserError(
+            f'{file.path}: model = "{file.raw["model"]}": this family cannot do that; only'
+            f" {', '.join(able)} can"
+        )
     return own
 
 
@@ -64,9 +72,11 @@ def _module(model: str, name: str) -> ModuleType | None:
     return importlib.import_module(module) if importlib.util.find_spec(module) else None
 
 
-def ready(file: ExperimentFile, sound: Path, verb: str, head: str, seed: int | None) -> tuple[ModuleType, Any, np.ndarray]:
-    """What a family does with a recording (its module ``use``, which has a function ``verb``), the trained model, and the recording
-    (n_samples,) at the model's rate.
+def ready(
+    file: ExperimentFile, sound: Path, verb: str, head: str, seed: int | None
+) -> tuple[ModuleType, Any, np.ndarray]:
+    """What a family does with a recording (its module ``use``, which has a function ``verb``), the trained
+    model, and the recording (n_samples,) at the model's rate.
 
     Parameters
     ----------
@@ -80,7 +90,9 @@ def ready(file: ExperimentFile, sound: Path, verb: str, head: str, seed: int | N
     use.check(file.settings, verb, head, str(file.path))
     audio.info(sound)
     fitted, run = recorded_model(file, seed)
-    use.check(fitted.settings, verb, head, f"run {run.info.run_id}")  # which may have other settings than the file has by now
+    use.check(
+        fitted.settings, verb, head, f"run {run.info.run_id}"
+    )  # which may have other settings than the file has by now
     return use, fitted, audio.load(sound, sample_rate=fitted.settings.features.sample_rate)
 
 

@@ -8,7 +8,9 @@ from audiomtl.errors import UserError
 from audiomtl.harness.use.models import checked_place, ready
 
 
-def notes(file: ExperimentFile, sound: Path, *, head: str, seed: int | None, to: str, force: bool) -> tuple[Path, dict[str, int]]:
+def notes(
+    file: ExperimentFile, sound: Path, *, head: str, seed: int | None, to: str, force: bool
+) -> tuple[Path, dict[str, int]]:
     """Write what the best run of an experiment hears as a MIDI file, a track per head that finds notes.
 
     Parameters
@@ -21,8 +23,8 @@ def notes(file: ExperimentFile, sound: Path, *, head: str, seed: int | None, to:
 
     Raises
     ------
-    UserError : an experiment without such a head or without a best run; a sound that cannot be read; a file that is there already, without
-        ``force``.
+    UserError : an experiment without such a head or without a best run; a sound that cannot be read; a file
+        that is there already, without ``force``.
     """
     place = checked_place(Path(to or f"{sound.stem}.mid"), (".mid",), force)
     use, fitted, y = ready(file, sound, "notes", head, seed)

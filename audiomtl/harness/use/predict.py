@@ -1,4 +1,7 @@
-"""The ``predict`` command: files in, classes, scores over time and events out. Contents: `Request`, `predict`."""
+"""The ``predict`` command: files in, classes, scores over time and events out.
+
+Contents: `Request`, `predict`.
+"""
 
 import csv
 import json
@@ -36,15 +39,23 @@ def predict(file: ExperimentFile, request: Request, *, seed: int | None = None) 
 
     Raises
     ------
-    UserError : an unknown format, a threshold out of range, two files that would be written under one name, no model.
+    UserError : an unknown format, a threshold out of range, two files that would be written under one name,
+        no model.
     """
     if request.output not in FORMATS:
-        raise UserError(f"--format {request.output}: must be {', '.join(FORMATS)}{nearest(request.output, FORMATS)}")
+        raise UserError(
+            f"--format {request.output}: must be {', '.join(FORMATS)}{nearest(request.output, FORMATS)}"
+        )
     if not 0 < request.threshold <= 1:
         raise UserError(f"--threshold {request.threshold:g}: must be above 0 and at most 1")
     stems = [path.stem for path in request.files]
-    if (request.stream or request.over_time) and (twice := sorted({stem for stem in stems if stems.count(stem) > 1})):
-        raise UserError(f"{twice[0]}: two of the files have this name, and so would their outputs; process them one at a time")
+    if (request.stream or request.over_time) and (
+        twice := sorted({stem for stem in stems if stems.count(stem) > 1})
+    ):
+        raise UserError(
+            f"{twice[0]}: two of the files have this name, and so would their outputs; process them one at a"
+            " time"
+        )
     use = part(file, "use", "Listener")
     use.check_settings(file.raw, str(file.path))
     fitted, run = recorded_model(file, seed)
@@ -92,9 +103,15 @@ def _over_time(path: Path, heard: Any, classes: tuple[str, ...], request: Reques
         writer = csv.writer(file)
         writer.writerow(["start_seconds", "end_seconds", *classes])
         for start, row in zip(heard.starts, heard.patches, strict=True):
-            writer.writerow([f"{start:.3f}", f"{start + heard.seconds:.3f}", *(f"{value:.6f}" for value in row)])
+            writer.writerow(
+                [f"{start:.3f}", f"{start + heard.seconds:.3f}", *(f"{value:.6f}" for value in row)]
+            )
     pictures.scores_over_time(
-        heard.starts + heard.seconds / 2, heard.patches, classes, title=path.name, path=folder / f"{path.stem}.scores.png"
+        heard.starts + heard.seconds / 2,
+        heard.patches,
+        classes,
+        title=path.name,
+        path=folder / f"{path.stem}.scores.png",
     )
 
 

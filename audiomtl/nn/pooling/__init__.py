@@ -1,18 +1,21 @@
 """From windows to the bag: masked pooling operators of multiple-instance learning behind one interface.
 
-Conventions: ``layer([probabilities, features, counts])`` -> ``(pooled, weights)``. probabilities (bags, windows, classes) are each window's
-own answer, in [0, 1]; features (bags, windows, size) its last hidden layer, which attention and lstm look at; counts (bags,) says how many
-windows are valid. They come first; what stands behind them may be anything, NaN included, and has no influence on value or gradient.
+Conventions: ``layer([probabilities, features, counts])`` -> ``(pooled, weights)``. probabilities (bags,
+windows, classes) are each window's own answer, in [0, 1]; features (bags, windows, size) its last hidden
+layer, which attention and lstm look at; counts (bags,) says how many windows are valid. They come first; what
+stands behind them may be anything, NaN included, and has no influence on value or gradient.
 
-pooled (bags, classes) lies between the least and the greatest probability of the bag (noisy-or: between the greatest and 1), class by
-class: but for the operators that weigh all classes alike it need not sum to 1 over classes. weights (bags, windows, classes) say what
-each window contributed to each class: at least 0, sum 1 over the valid windows, 0 behind them. An **empty bag** gives 1 / classes for
-every class, weights 0 and no gradient. All operators but lstm take windows in any order.
+pooled (bags, classes) lies between the least and the greatest probability of the bag (noisy-or: between the
+greatest and 1), class by class: but for the operators that weigh all classes alike it need not sum to 1 over
+classes. weights (bags, windows, classes) say what each window contributed to each class: at least 0, sum 1
+over the valid windows, 0 behind them. An **empty bag** gives 1 / classes for every class, weights 0 and no
+gradient. All operators but lstm take windows in any order.
 
-One file for each operator, found by its name. An operator without variables is a function ``pool(probabilities, valid, layer)`` ->
-(pooled, weights), valid (bags, windows, 1) bool, ``layer`` the `Pooling` with its settings; one that learns has a function
-``layer(settings)``, which makes a `PoolingLayer`. ``BY_RANK = True`` says that it chooses windows by order, ``FROM_ZERO = True`` that it
-takes zeros, which stand behind the end, for the least there is.
+One file for each operator, found by its name. An operator without variables is a function
+``pool(probabilities, valid, layer)`` -> (pooled, weights), valid (bags, windows, 1) bool, ``layer`` the
+`Pooling` with its settings; one that learns has a function ``layer(settings)``, which makes a `PoolingLayer`.
+``BY_RANK = True`` says that it chooses windows by order, ``FROM_ZERO = True`` that it takes zeros, which
+stand behind the end, for the least there is.
 
 Contents: `pooling_layer`, `kind`, `PoolingLayer`, `Pooling`, `weighted`, `majority_vote`.
 """
@@ -38,7 +41,13 @@ def pooling_layer(settings: Settings) -> layers.Layer:
     module = kind(settings.name)
     if hasattr(module, "layer"):
         return module.layer(settings)
-    return Pooling(settings.name, quantile=settings.quantile, sharpness=settings.sharpness, top_k=settings.top_k, name="pooling")
+    return Pooling(
+        settings.name,
+        quantile=settings.quantile,
+        sharpness=settings.sharpness,
+        top_k=settings.top_k,
+        name="pooling",
+    )
 
 
 def valid_windows(counts: tf.Tensor, windows: tf.Tensor | int) -> tf.Tensor:
@@ -47,7 +56,9 @@ def valid_windows(counts: tf.Tensor, windows: tf.Tensor | int) -> tf.Tensor:
 
 
 class PoolingLayer(layers.Layer):
-    """What all operators share: padding is replaced before anything sees it, and the empty bag has its value."""
+    """What all operators share: padding is replaced before anything sees it, and the empty bag has its
+    value.
+    """
 
     def call(self, inputs: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         probabilities, features, counts = inputs
@@ -79,7 +90,9 @@ def weighted(probabilities: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, t
 class Pooling(PoolingLayer):
     """An operator without variables; it pays the features no attention."""
 
-    def __init__(self, operator: str, quantile: float = 0.75, sharpness: float = 1.0, top_k: int = 3, **options) -> None:
+    def __init__(
+        self, operator: str, quantile: float = 0.75, sharpness: float = 1.0, top_k: int = 3, **options
+    ) -> None:
         super().__init__(**options)
         self.operator, self.quantile, self.sharpness, self.top_k = operator, quantile, sharpness, top_k
 
@@ -87,14 +100,20 @@ class Pooling(PoolingLayer):
         return kind(self.operator).pool(probabilities, valid, self)
 
     def get_config(self):
-        own = {"operator": self.operator, "quantile": self.quantile, "sharpness": self.sharpness, "top_k": self.top_k}
+        own = {
+            "operator": self.operator,
+            "quantile": self.quantile,
+            "sharpness": self.sharpness,
+            "top_k": self.top_k,
+        }
         return super().get_config() | own
 
 
 def majority_vote(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """For evaluation only: the share of a bag's windows that vote for each class.
 
-    Ties go to the class with the greater mean probability, which is added at a weight too small to overturn a vote.
+    Ties go to the class with the greater mean probability, which is added at a weight too small to overturn a
+    vote.
 
     Parameters
     ----------

@@ -14,7 +14,9 @@ def layer(settings: Settings) -> layers.Layer:
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class Attention(PoolingLayer):
-    """One weight per window for all classes, ``softmax(w tanh(V h))``, gated by ``sigmoid(U h)`` (Ilse, Tomczak and Welling, 2018)."""
+    """One weight per window for all classes, ``softmax(w tanh(V h))``, gated by ``sigmoid(U h)`` (Ilse,
+    Tomczak and Welling, 2018).
+    """
 
     def __init__(self, units: int, gated: bool = False, **options) -> None:
         super().__init__(**options)

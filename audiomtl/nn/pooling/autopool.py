@@ -28,10 +28,11 @@ class Within(keras.constraints.Constraint):
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class AutoPool(PoolingLayer):
-    """Exponential softmax with a learned sharpness alpha per class, 1 at the start (McFee, Salamon and Bello, 2018).
+    """Exponential softmax with a learned sharpness alpha per class, 1 at the start (McFee, Salamon and Bello,
+    2018).
 
-    ``limit`` above 0 keeps |alpha| within it (their constrained auto-pool), ``penalty`` adds penalty * sum(alpha^2) to the losses
-    (regularised). alpha = 0 is mean, large alpha is max.
+    ``limit`` above 0 keeps |alpha| within it (their constrained auto-pool), ``penalty`` adds penalty *
+    sum(alpha^2) to the losses (regularised). alpha = 0 is mean, large alpha is max.
     """
 
     def __init__(self, limit: float = 0.0, penalty: float = 0.0, **options) -> None:

@@ -14,7 +14,9 @@ def layer(settings: Settings) -> layers.Layer:
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class Recurrent(PoolingLayer):
-    """An LSTM reads the features in order, its state at each window gives the window's score: the one operator that hears the order."""
+    """An LSTM reads the features in order, its state at each window gives the window's score: the one
+    operator that hears the order.
+    """
 
     def __init__(self, units: int, **options) -> None:
         super().__init__(**options)

@@ -9,7 +9,10 @@ FROM_ZERO = True
 
 
 def pool(p, valid, layer):
-    """The standard assumption: a bag is positive if one instance is (Dietterich et al., 1997). Weight 1 on the first greatest."""
+    """The standard assumption: a bag is positive if one instance is (Dietterich et al., 1997).
+
+    Weight 1 on the first greatest.
+    """
     best = tf.argmax(tf.where(valid, p, -1.0), axis=1)  # (bags, classes)
     weights = tf.transpose(tf.one_hot(best, tf.shape(p)[1]), [0, 2, 1])
     return weighted(p, weights)

@@ -7,5 +7,7 @@ from audiomtl.nn.softmax import masked_softmax
 
 
 def pool(p, valid, layer):
-    """The average of the windows' answers, a soft majority vote: https://stackoverflow.com/questions/55272508."""
+    """The average of the windows' answers, a soft majority vote:
+    https://stackoverflow.com/questions/55272508.
+    """
     return weighted(p, masked_softmax(tf.zeros_like(p), valid))

@@ -15,7 +15,10 @@ def layer(settings: Settings) -> layers.Layer:
 
 @keras.saving.register_keras_serializable(package="audiomtl")
 class MultiHeadAttention(PoolingLayer):
-    """Learned queries, one per head, over the features by scaled dot product; the heads' weights are averaged (Lee et al., 2019)."""
+    """Learned queries, one per head, over the features by scaled dot product.
+
+    The heads' weights are averaged (Lee et al., 2019).
+    """
 
     def __init__(self, heads: int, **options) -> None:
         super().__init__(**options)
@@ -26,7 +29,9 @@ class MultiHeadAttention(PoolingLayer):
         self.queries.build(shapes[1])
 
     def pool(self, probabilities, features, valid):
-        scores = self.queries(features) / tf.sqrt(tf.cast(tf.shape(features)[2], tf.float32))  # (bags, windows, heads)
+        scores = self.queries(features) / tf.sqrt(
+            tf.cast(tf.shape(features)[2], tf.float32)
+        )  # (bags, windows, heads)
         return weighted(probabilities, tf.reduce_mean(masked_softmax(scores, valid), axis=2, keepdims=True))
 
     def get_config(self):

@@ -6,7 +6,10 @@ from audiomtl.nn.softmax import SMALLEST, masked_softmax
 
 
 def pool(p, valid, layer):
-    """``1 - prod(1 - p)``: instances are independent causes (Maron and Lozano-Perez, 1998). Weights are shares of -log(1 - p)."""
+    """``1 - prod(1 - p)``: instances are independent causes (Maron and Lozano-Perez, 1998).
+
+    Weights are shares of -log(1 - p).
+    """
     evidence = -tf.math.log1p(-tf.minimum(p, 1 - SMALLEST)) * tf.cast(valid, tf.float32)
     total = tf.reduce_sum(evidence, axis=1)
     even = masked_softmax(tf.zeros_like(p), valid)

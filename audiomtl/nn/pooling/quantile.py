@@ -9,7 +9,10 @@ FROM_ZERO = True
 
 
 def pool(p, valid, layer):
-    """The ``quantile`` of the windows, linear between order statistics (Hyndman and Fan, 1996, type 7); weights are theirs."""
+    """The ``quantile`` of the windows, linear between order statistics (Hyndman and Fan, 1996, type 7).
+
+    Weights are theirs.
+    """
     count = tf.reduce_sum(tf.cast(valid, tf.float32), axis=1)  # (bags, 1)
     order = tf.argsort(tf.where(valid, p, 2.0), axis=1, stable=True)  # behind all valid ones stand the others
     rank = tf.cast(tf.argsort(order, axis=1, stable=True), tf.float32)  # (bags, windows, classes)

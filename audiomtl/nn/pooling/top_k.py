@@ -9,7 +9,9 @@ FROM_ZERO = True
 
 
 def pool(p, valid, layer):
-    """The mean of the ``top_k`` greatest windows of each class, of all if there are fewer (Li and Vasconcelos, 2015)."""
+    """The mean of the ``top_k`` greatest windows of each class, of all if there are fewer (Li and
+    Vasconcelos, 2015).
+    """
     order = tf.argsort(tf.where(valid, p, -1.0), axis=1, direction="DESCENDING", stable=True)
     rank = tf.argsort(order, axis=1, stable=True)
     chosen = tf.cast((rank < layer.top_k) & valid, tf.float32)

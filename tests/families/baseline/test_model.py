@@ -1,4 +1,6 @@
-"""The baselines on half a second of sine, chord or noise: rows of numbers that can be reckoned by hand, train alone standardises."""
+"""The baselines on half a second of sine, chord or noise: rows of numbers that can be reckoned by hand,
+train alone standardises.
+"""
 
 import json
 from dataclasses import replace
@@ -26,7 +28,11 @@ def sound(random: np.random.Generator, kind: str) -> np.ndarray:
     if kind == "noise":
         return np.clip(10 * noise, -1, 1)
     pitch = random.uniform(380, 420)
-    return noise + 0.3 * np.sin(2 * np.pi * pitch * times) + (0.3 * np.sin(10 * np.pi * pitch * times) if kind == "chord" else 0)
+    return (
+        noise
+        + 0.3 * np.sin(2 * np.pi * pitch * times)
+        + (0.3 * np.sin(10 * np.pi * pitch * times) if kind == "chord" else 0)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +43,16 @@ def table(tmp_path_factory) -> pd.DataFrame:
         kind = ("chord", "noise", "sine")[number // 2 % 3]
         path = folder / f"clip_{number:02}.wav"
         audio.save(path, sound(random, kind), sample_rate=RATE)
-        rows.append((path.stem, str(path), audio.info(path).seconds, kind, number // 6 % 4 + 1, f"source_{number // 2:02}"))
+        rows.append(
+            (
+                path.stem,
+                str(path),
+                audio.info(path).seconds,
+                kind,
+                number // 6 % 4 + 1,
+                f"source_{number // 2:02}",
+            )
+        )
     made = pd.DataFrame(rows, columns=["clip_id", "path", "seconds", "category", "fold", "src_file"])
     made.attrs["left_out"] = {"missing": 3}
     return made
@@ -68,7 +83,10 @@ def settings(**changes):
         "classifier.trees": 20,
     }
     return config.settings_of(
-        config.override(raw, {**small, **{path.replace("__", "."): value for path, value in changes.items()}}), "test"
+        config.override(
+            raw, {**small, **{path.replace("__", "."): value for path, value in changes.items()}}
+        ),
+        "test",
     )
 
 
@@ -89,14 +107,19 @@ def test_every_classifier_tells_the_sounds_apart(use, name):
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_loss_is_that_of_scikit_learn_and_scores_agree_with_predictions(use, name):
     prepared, fitted = trained(settings(classifier__name=name))
-    wrong = [replace(one, label=(one.label + (number < 5)) % 3) for number, one in enumerate(prepared.examples["test"])]
+    wrong = [
+        replace(one, label=(one.label + (number < 5)) % 3)
+        for number, one in enumerate(prepared.examples["test"])
+    ]
     scores, predicted = (
         baseline.evaluate(fitted, baseline.outputs(fitted, wrong)),
         baseline.predict(fitted, baseline.outputs(fitted, wrong)),
     )
     columns = [f"probability_{kind}" for kind in fitted.known.classes]
     clipped = np.clip(predicted[columns].to_numpy(), 1e-7, 1)
-    reference = log_loss(predicted["truth"], clipped / clipped.sum(axis=1, keepdims=True), labels=fitted.known.classes)
+    reference = log_loss(
+        predicted["truth"], clipped / clipped.sum(axis=1, keepdims=True), labels=fitted.known.classes
+    )
     assert scores["loss"] == pytest.approx(reference, abs=1e-5)
     assert scores["accuracy"] == np.mean(predicted["truth"] == predicted["predicted"]) == 7 / 12
 
@@ -109,7 +132,10 @@ def test_what_is_loaded_predicts_the_same(use, table, tmp_path, name, kinds):
     assert baseline.evaluate(fitted, baseline.outputs(fitted, prepared.examples["test"]))["accuracy"] == 1
     baseline.save(fitted, tmp_path / "model")
     loaded = baseline.load(tmp_path / "model")
-    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["train.npz", "use.json"]  # no pickle
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "train.npz",
+        "use.json",
+    ]  # no pickle
     assert json.loads((tmp_path / "model" / "use.json").read_text())["classes"] == list(kinds)
     pd.testing.assert_frame_equal(
         baseline.predict(loaded, baseline.outputs(loaded, prepared.examples["test"])),
@@ -122,15 +148,27 @@ def test_predictions_keep_their_names_in_any_order(use, table):
     prepared, fitted = trained(settings())
     examples = prepared.examples["test"]
     predicted = baseline.predict(fitted, baseline.outputs(fitted, examples))
-    assert list(predicted) == ["clip_id", "truth", "predicted", "margin", "probability_chord", "probability_noise", "probability_sine"]
+    assert list(predicted) == [
+        "clip_id",
+        "truth",
+        "predicted",
+        "margin",
+        "probability_chord",
+        "probability_noise",
+        "probability_sine",
+    ]
     assert predicted["clip_id"].tolist() == sorted(table["clip_id"][table["fold"] == 2])
     truth = table.set_index("clip_id")["category"]
     assert (predicted["truth"].to_numpy() == truth[predicted["clip_id"]].to_numpy()).all()
     shares = predicted.filter(like="probability_").to_numpy()
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     np.testing.assert_allclose(predicted["margin"], np.diff(np.sort(shares))[:, -1])
-    pd.testing.assert_frame_equal(baseline.predict(fitted, baseline.outputs(fitted, examples[::-1])), predicted)
-    alone = pd.concat([baseline.predict(fitted, baseline.outputs(fitted, [one])) for one in examples], ignore_index=True)
+    pd.testing.assert_frame_equal(
+        baseline.predict(fitted, baseline.outputs(fitted, examples[::-1])), predicted
+    )
+    alone = pd.concat(
+        [baseline.predict(fitted, baseline.outputs(fitted, [one])) for one in examples], ignore_index=True
+    )
     pd.testing.assert_frame_equal(alone, predicted)
 
 
@@ -142,14 +180,21 @@ def test_a_training_is_a_function_of_clips_and_seed_not_of_the_order_of_rows(use
     again_prepared, again = trained(some)
     expected = baseline.predict(fitted, baseline.outputs(fitted, prepared.examples["test"]))
     pd.testing.assert_frame_equal(
-        baseline.predict(again, baseline.outputs(again, again_prepared.examples["test"])), expected, check_exact=True
+        baseline.predict(again, baseline.outputs(again, again_prepared.examples["test"])),
+        expected,
+        check_exact=True,
     )
-    assert not np.array_equal(baseline.predict(other, baseline.outputs(other, prepared.examples["test"]))["margin"], expected["margin"])
+    assert not np.array_equal(
+        baseline.predict(other, baseline.outputs(other, prepared.examples["test"]))["margin"],
+        expected["margin"],
+    )
 
 
 def test_numbers_are_standardised_by_train_alone(use, table, tmp_path):
     loud = table.copy()
-    for index in loud.index[loud["fold"] > 1]:  # seed 1 tests on fold 2, validates on fold 3 and trains on 1 and 4
+    for index in loud.index[
+        loud["fold"] > 1
+    ]:  # seed 1 tests on fold 2, validates on fold 3 and trains on 1 and 4
         if loud.loc[index, "fold"] < 4:
             y = audio.load(loud.loc[index, "path"], sample_rate=None)
             audio.save(tmp_path / f"{index}.wav", 0.01 * y, sample_rate=RATE)
@@ -157,7 +202,9 @@ def test_numbers_are_standardised_by_train_alone(use, table, tmp_path):
     use(loud)
     prepared, fitted = trained(settings())
     train = np.stack([one.row for one in prepared.examples["train"]])
-    assert {one.clip_id for one in prepared.examples["train"]} == set(table["clip_id"][table["fold"].isin([1, 4])])
+    assert {one.clip_id for one in prepared.examples["train"]} == set(
+        table["clip_id"][table["fold"].isin([1, 4])]
+    )
     np.testing.assert_allclose(fitted.model[0].mean_, train.mean(axis=0))
     np.testing.assert_allclose(fitted.model[0].scale_, train.std(axis=0))
     np.testing.assert_allclose(fitted.model[:-1].transform(train).mean(axis=0), 0, atol=1e-9)
@@ -170,17 +217,23 @@ def test_shuffled_labels_are_not_learned(use, table):
     accuracies = []
     for seed in range(4):
         prepared, fitted = trained(settings(), seed)
-        accuracies.append(baseline.evaluate(fitted, baseline.outputs(fitted, prepared.examples["test"]))["accuracy"])
+        accuracies.append(
+            baseline.evaluate(fitted, baseline.outputs(fitted, prepared.examples["test"]))["accuracy"]
+        )
     assert np.mean(accuracies) < 0.6  # chance is 1/3
 
 
 @pytest.mark.parametrize("kind", ["mfcc", "log_mel"])
 def test_a_row_is_the_statistics_of_the_frames(use, table, kind):
     of = ("mean", "deviation", "minimum", "maximum", "median")
-    some = settings(features__kind=kind, statistics__of=of, statistics__deltas=True, statistics__zero_crossings=False)
+    some = settings(
+        features__kind=kind, statistics__of=of, statistics__deltas=True, statistics__zero_crossings=False
+    )
     prepared = baseline.prepare(some, 1)
     one = prepared.examples["train"][3]
-    frames = features.extract(audio.load(table.set_index("clip_id")["path"][one.clip_id], sample_rate=RATE), some.features).astype(float)
+    frames = features.extract(
+        audio.load(table.set_index("clip_id")["path"][one.clip_id], sample_rate=RATE), some.features
+    ).astype(float)
     steps = frames[1:] - frames[:-1]
     expected = [
         number
@@ -199,7 +252,11 @@ def test_a_row_is_the_statistics_of_the_frames(use, table, kind):
 @pytest.mark.parametrize(
     ("y", "mean", "deviation"),
     [
-        (np.sin(2 * np.pi * 1000 * (np.arange(RATE) + 0.5) / RATE), 0.25, 0.002),  # two crossings a period of eight samples
+        (
+            np.sin(2 * np.pi * 1000 * (np.arange(RATE) + 0.5) / RATE),
+            0.25,
+            0.002,
+        ),  # two crossings a period of eight samples
         (np.zeros(RATE), 0.0, 0.0),
         (np.tile([0.5, -0.5], RATE), 1.0, 0.0),
         (np.repeat([0.5, -0.5], 50), 1 / 99, 0.0),  # shorter than a window
@@ -224,8 +281,16 @@ def test_a_training_is_one_epoch_that_can_be_stopped(use):
     prepared = baseline.prepare(some, 1)
     fitted = baseline.train(some, prepared, 1, lambda epoch, scores: bool(said.append((epoch, scores))), None)
     [(epoch, scores)] = said
-    assert epoch == 0 and sorted(scores) == ["validation/accuracy", "validation/balanced_accuracy", "validation/loss"]
-    assert fitted.fit.history == [scores] and fitted.fit.best_epoch == 0 and fitted.fit.best_score == scores["validation/accuracy"]
+    assert epoch == 0 and sorted(scores) == [
+        "validation/accuracy",
+        "validation/balanced_accuracy",
+        "validation/loss",
+    ]
+    assert (
+        fitted.fit.history == [scores]
+        and fitted.fit.best_epoch == 0
+        and fitted.fit.best_score == scores["validation/accuracy"]
+    )
     assert fitted.fit.stopped and fitted.fit.seconds > 0
     assert not trained(some)[1].fit.stopped
 
@@ -236,7 +301,9 @@ def test_facts_count_sides_and_what_was_left_out(use):
 
 
 def test_dealing_windows_is_refused():
-    with pytest.raises(UserError, match=r"protocol\.leaky deals windows to the sides, but a baseline has whole clips only"):
+    with pytest.raises(
+        UserError, match=r"protocol\.leaky deals windows to the sides, but a baseline has whole clips only"
+    ):
         settings(protocol__leaky=True)
 
 

@@ -1,9 +1,10 @@
-"""The case of the question "CTC model does not learn": on log spectra in dB a network says nothing, on the same ones in [-1, 1] it learns.
+"""The case of the question "CTC model does not learn": on log spectra in dB a network says nothing, on the
+same ones in [-1, 1] it learns.
 
-The question's network, small: bidirectional LSTM, softmax, SGD 0.02 with Nesterov momentum 0.9 and clipnorm 5, no scaling of its
-input, whose values lie around -70 dB. The answer: the loss finds that blanks are frequent long before the LSTM has moved its input
-weights and biases to such values, and stays there; scale each spectrogram to [-1, 1]. Source: stackoverflow.com, "CTC model does not
-learn" (Keras, German sentences).
+The question's network, small: bidirectional LSTM, softmax, SGD 0.02 with Nesterov momentum 0.9 and clipnorm
+5, no scaling of its input, whose values lie around -70 dB. The answer: the loss finds that blanks are
+frequent long before the LSTM has moved its input weights and biases to such values, and stays there; scale
+each spectrogram to [-1, 1]. Source: stackoverflow.com, "CTC model does not learn" (Keras, German sentences).
 """
 
 import keras
@@ -18,14 +19,19 @@ PHONES, BANDS, FRAMES = 12, 40, 120
 STEPS, BATCH = 400, 16
 
 
-def spectra(seed: int, clips: int, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Random phone sequences, each phone held for 6-12 frames of its own log spectrum: features in dB, and what `ctc.ctc_loss` takes."""
+def spectra(
+    seed: int, clips: int, patterns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Random phone sequences, each phone held for 6-12 frames of its own log spectrum: features in dB,
+    and what `ctc.ctc_loss` takes.
+    """
     rng = np.random.default_rng(seed)
     features = np.full((clips, FRAMES, BANDS), -70.0, np.float32)  # (clips, frames, bands)
     labels = np.zeros((clips, 12), np.int32)
     frame_lengths, label_lengths = np.zeros(clips, np.int32), np.zeros(clips, np.int32)
     for clip in range(clips):
-        # Steps of 1..11 around the circle of 12: no phone twice in a row. At most 10 phones of 12 frames: 120 frames.
+        # Steps of 1..11 around the circle of 12: no phone twice in a row. At most 10 phones of 12 frames: 120
+        # frames.
         phones = np.cumsum(rng.integers(1, PHONES, rng.integers(6, 11))) % PHONES
         y = np.repeat(patterns[phones], rng.integers(6, 13, len(phones)), axis=0)  # (frames, bands)
         y = y + rng.normal(0, 3, y.shape) + rng.normal(0, 3)  # noise, and the clip's own level
@@ -63,8 +69,12 @@ def train_and_score(scaled: bool) -> tuple[float, float]:
     @tf.function
     def step(features, frame_lengths, labels, label_lengths):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(ctc.ctc_loss(network(features, training=True), frame_lengths, labels, label_lengths))
-        optimizer.apply_gradients(zip(tape.gradient(loss, network.trainable_variables), network.trainable_variables, strict=True))
+            loss = tf.reduce_mean(
+                ctc.ctc_loss(network(features, training=True), frame_lengths, labels, label_lengths)
+            )
+        optimizer.apply_gradients(
+            zip(tape.gradient(loss, network.trainable_variables), network.trainable_variables, strict=True)
+        )
         return loss
 
     order = np.random.default_rng(4)

@@ -1,4 +1,6 @@
-"""The CTC loss against a sum over all alignments, against the dense op, and under padding, extreme logits and bad targets."""
+"""The CTC loss against a sum over all alignments, against the dense op, and under padding, extreme logits
+and bad targets.
+"""
 
 import itertools
 
@@ -9,7 +11,9 @@ import tensorflow as tf
 from audiomtl.families.ctc import loss as ctc
 
 
-def batch(seed: int, *, items: int = 5, frames: int = 40, classes: int = 9, columns: int = 12, scale: float = 1.0):
+def batch(
+    seed: int, *, items: int = 5, frames: int = 40, classes: int = 9, columns: int = 12, scale: float = 1.0
+):
     """Random logits and labels with adjacent repeats; item 0 is full, the others are shorter."""
     rng = np.random.default_rng(seed)
     logits = (rng.normal(size=(items, frames, classes)) * scale).astype(np.float32)
@@ -22,7 +26,10 @@ def batch(seed: int, *, items: int = 5, frames: int = 40, classes: int = 9, colu
 
 
 def value_and_gradient(loss, logits, *lengths_and_labels):
-    """Loss (batch,) and gradient (batch, frames, classes) of a weighted sum of it; the weights catch a lost upstream gradient."""
+    """Loss (batch,) and gradient (batch, frames, classes) of a weighted sum of it.
+
+    The weights catch a lost upstream gradient.
+    """
     logits = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(logits)
@@ -37,7 +44,9 @@ def weights(items: int) -> np.ndarray:
 
 def dense(logits, frame_lengths, labels, label_lengths):
     labels = tf.where(tf.sequence_mask(label_lengths, tf.shape(labels)[1]), labels, 0)
-    return tf.nn.ctc_loss(labels, logits, label_lengths, frame_lengths, logits_time_major=False, blank_index=0)
+    return tf.nn.ctc_loss(
+        labels, logits, label_lengths, frame_lengths, logits_time_major=False, blank_index=0
+    )
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -47,7 +56,10 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def recursion(logits: np.ndarray, labels: list[int]) -> float:
-    """One item's loss by the forward recursion of Graves et al. (2006), in float64 and logarithms, state by state."""
+    """One item's loss by the forward recursion of Graves et al.
+
+    (2006), in float64 and logarithms, state by state.
+    """
     log_probabilities = log_softmax(logits)
     states = [0] + [state for label in labels for state in (label, 0)]
     alpha = np.full(len(states), -np.inf)
@@ -68,7 +80,11 @@ def test_loss_and_gradient_are_the_sum_over_all_alignments(labels, scale):
     frames, classes = 5, 3
     logits = np.random.default_rng(3).normal(size=(1, frames, classes)).astype(np.float32) * scale
     log_probabilities = log_softmax(logits[0])
-    paths = [path for path in itertools.product(range(classes), repeat=frames) if ctc.collapse(np.array(path), drop=(0,)) == labels]
+    paths = [
+        path
+        for path in itertools.product(range(classes), repeat=frames)
+        if ctc.collapse(np.array(path), drop=(0,)) == labels
+    ]
     scores = np.array([log_probabilities[np.arange(frames), path].sum() for path in paths])
     expected = -np.logaddexp.reduce(scores)
     posterior = np.zeros((frames, classes))
@@ -76,9 +92,13 @@ def test_loss_and_gradient_are_the_sum_over_all_alignments(labels, scale):
         posterior[np.arange(frames), path] += np.exp(score + expected)
 
     padded = np.array([[*labels, 0]], np.int32)
-    loss, gradient = value_and_gradient(ctc.ctc_loss, logits, np.array([frames]), padded, np.array([len(labels)]))
+    loss, gradient = value_and_gradient(
+        ctc.ctc_loss, logits, np.array([frames]), padded, np.array([len(labels)])
+    )
     assert loss == pytest.approx([expected], rel=1e-5, abs=1e-6)
-    np.testing.assert_allclose(gradient[0], weights(1)[0] * (np.exp(log_probabilities) - posterior), atol=2e-5)
+    np.testing.assert_allclose(
+        gradient[0], weights(1)[0] * (np.exp(log_probabilities) - posterior), atol=2e-5
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -93,10 +113,16 @@ def test_equal_to_the_dense_op(seed, scale):
 
 @pytest.mark.parametrize("scale", [15.0, 20.0, 25.0, 30.0, 40.0, 60.0, 200.0, 1000.0])
 def test_logits_of_any_scale_have_the_true_finite_loss(scale):
-    """At 20-40 the classic kernel is finite and wrong, above it infinite; at 200 the dense op is wrong as well."""
+    """At 20-40 the classic kernel is finite and wrong, above it infinite.
+
+    At 200 the dense op is wrong as well.
+    """
     logits, frame_lengths, labels, label_lengths = batch(5, items=8, scale=scale)
     loss, gradient = value_and_gradient(ctc.ctc_loss, logits, frame_lengths, labels, label_lengths)
-    expected = [recursion(x[:n], list(y[:m])) for x, n, y, m in zip(logits, frame_lengths, labels, label_lengths, strict=True)]
+    expected = [
+        recursion(x[:n], list(y[:m]))
+        for x, n, y, m in zip(logits, frame_lengths, labels, label_lengths, strict=True)
+    ]
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     assert np.isfinite(gradient).all()
 
@@ -104,7 +130,9 @@ def test_logits_of_any_scale_have_the_true_finite_loss(scale):
 def test_scale_60_is_beyond_the_classic_kernel_so_that_the_guard_is_what_is_tested():
     logits, frame_lengths, labels, label_lengths = batch(5, scale=60.0)
     sparse = tf.sparse.from_dense(np.where(np.arange(labels.shape[1]) < label_lengths[:, None], labels, 0))
-    assert np.isinf(tf.nn.ctc_loss(sparse, logits, None, frame_lengths, logits_time_major=False, blank_index=0)).any()
+    assert np.isinf(
+        tf.nn.ctc_loss(sparse, logits, None, frame_lengths, logits_time_major=False, blank_index=0)
+    ).any()
 
 
 def test_an_extreme_item_leaves_the_others_as_they_were():
@@ -132,7 +160,9 @@ def test_padding_of_frames_and_labels_has_no_influence(scale, garbage):
     for x, n, y, m in zip(logits, frame_lengths, labels, label_lengths, strict=True):
         x[n:] = x[-1]
         y[m:columns] = 99
-    padded_loss, padded_gradient = value_and_gradient(ctc.ctc_loss, logits, frame_lengths, labels, label_lengths)
+    padded_loss, padded_gradient = value_and_gradient(
+        ctc.ctc_loss, logits, frame_lengths, labels, label_lengths
+    )
     np.testing.assert_allclose(padded_loss, loss, rtol=1e-5)
     np.testing.assert_allclose(padded_gradient[:, :frames], gradient, rtol=1e-5, atol=1e-6)
     for item, n in zip(padded_gradient, frame_lengths, strict=True):
@@ -143,18 +173,24 @@ def test_padding_of_frames_and_labels_has_no_influence(scale, garbage):
 def test_an_empty_label_costs_the_blanks(columns):
     logits, frame_lengths, labels, _ = batch(4, columns=12)
     frame_lengths[3] = 0
-    loss, gradient = value_and_gradient(ctc.ctc_loss, logits, frame_lengths, labels[:, :columns], np.zeros(5, np.int32))
+    loss, gradient = value_and_gradient(
+        ctc.ctc_loss, logits, frame_lengths, labels[:, :columns], np.zeros(5, np.int32)
+    )
     blanks = np.where(np.arange(40) < frame_lengths[:, None], log_softmax(logits)[:, :, 0], 0)
     np.testing.assert_allclose(loss, -blanks.sum(axis=1), rtol=1e-5)
     assert loss[3] == 0 and np.all(gradient[3] == 0)
-    np.testing.assert_allclose(gradient[0], weights(5)[0] * (np.exp(log_softmax(logits[0])) - np.eye(9)[0]), atol=1e-5)
+    np.testing.assert_allclose(
+        gradient[0], weights(5)[0] * (np.exp(log_softmax(logits[0])) - np.eye(9)[0]), atol=1e-5
+    )
 
 
 def test_an_empty_label_among_others_leaves_them_as_they_were():
     logits, frame_lengths, labels, label_lengths = batch(4)
     loss, gradient = value_and_gradient(ctc.ctc_loss, logits, frame_lengths, labels, label_lengths)
     label_lengths[2] = 0
-    mixed_loss, mixed_gradient = value_and_gradient(ctc.ctc_loss, logits, frame_lengths, labels, label_lengths)
+    mixed_loss, mixed_gradient = value_and_gradient(
+        ctc.ctc_loss, logits, frame_lengths, labels, label_lengths
+    )
     others = [0, 1, 3, 4]
     np.testing.assert_array_equal(mixed_loss[others], loss[others])
     np.testing.assert_array_equal(mixed_gradient[others], gradient[others])
@@ -165,10 +201,19 @@ def test_an_empty_label_among_others_leaves_them_as_they_were():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f, y, n: (f.__setitem__(3, 3), n.__setitem__(3, 4)), r"labels \+ adjacent repeats <= frames must hold.*\[3\]"),
-        (lambda f, y, n: (f.__setitem__(1, 4), n.__setitem__(1, 4)), r"labels \+ adjacent repeats <= frames must hold.*\[1\]"),  # a repeat
+        (
+            lambda f, y, n: (f.__setitem__(3, 3), n.__setitem__(3, 4)),
+            r"labels \+ adjacent repeats <= frames must hold.*\[3\]",
+        ),
+        (
+            lambda f, y, n: (f.__setitem__(1, 4), n.__setitem__(1, 4)),
+            r"labels \+ adjacent repeats <= frames must hold.*\[1\]",
+        ),  # a repeat
         (lambda f, y, n: f.__setitem__(2, 41), r"0 <= frame_lengths <= frames must hold.*\[2\]"),
-        (lambda f, y, n: n.__setitem__([0, 4], 13), r"0 <= label_lengths <= columns of labels must hold.*\[0 4\]"),
+        (
+            lambda f, y, n: n.__setitem__([0, 4], 13),
+            r"0 <= label_lengths <= columns of labels must hold.*\[0 4\]",
+        ),
         (lambda f, y, n: y.__setitem__((4, 0), 9), r"0 < labels < classes must hold.*\[4\]"),
         (lambda f, y, n: y.__setitem__((0, 1), 0), r"0 < labels < classes must hold.*\[0\]"),
     ],
@@ -265,9 +310,13 @@ def test_frames_loss_is_the_mean_cross_entropy_of_valid_frames():
     truth = np.random.default_rng(1).integers(0, 9, logits.shape[:2]).astype(np.int32)
     loss, gradient = value_and_gradient(ctc.frames_loss, logits, frame_lengths, truth)
     picked = np.take_along_axis(log_softmax(logits), truth[:, :, None], axis=2)[:, :, 0]  # (batch, frames)
-    np.testing.assert_allclose(loss, [-row[:n].mean() for row, n in zip(picked, frame_lengths, strict=True)], rtol=1e-5)
+    np.testing.assert_allclose(
+        loss, [-row[:n].mean() for row, n in zip(picked, frame_lengths, strict=True)], rtol=1e-5
+    )
     expected = np.exp(log_softmax(logits)) - np.eye(9)[truth]
-    expected *= (np.arange(40) < frame_lengths[:, None])[:, :, None] * (weights(5) / frame_lengths)[:, None, None]
+    expected *= (np.arange(40) < frame_lengths[:, None])[:, :, None] * (weights(5) / frame_lengths)[
+        :, None, None
+    ]
     np.testing.assert_allclose(gradient, expected, atol=1e-6)
 
 
@@ -287,7 +336,9 @@ def test_frames_loss_ignores_padding(garbage):
     assert np.all(padded_gradient[:, 40:] == 0) and loss[4] == 0
 
 
-@pytest.mark.parametrize(("labels", "needed"), [([], 0), ([3], 1), ([1, 2], 2), ([1, 1], 3), ([2, 2, 2, 1], 6), ([1, 2, 1], 3)])
+@pytest.mark.parametrize(
+    ("labels", "needed"), [([], 0), ([3], 1), ([1, 2], 2), ([1, 1], 3), ([2, 2, 2, 1], 6), ([1, 2, 1], 3)]
+)
 def test_frames_needed_are_those_the_loss_accepts(labels, needed):
     assert ctc.frames_needed(labels) == needed == ctc.frames_needed(np.array(labels, int))
     assert ctc.feasible(needed, labels) and not ctc.feasible(needed - 1, labels)
@@ -326,7 +377,10 @@ def test_greedy_decode_reads_valid_frames_only():
     [
         (lambda: ctc.greedy_decode(np.zeros((2, 3)), np.array([3, 3])), r"but got \(2, 3\) and \(2,\)"),
         (lambda: ctc.greedy_decode(np.zeros((2, 3, 4)), np.array([3])), r"but got \(2, 3, 4\) and \(1,\)"),
-        (lambda: ctc.greedy_decode(np.zeros((2, 3, 4)), np.array([3, 4])), r"0 <= frame_lengths <= 3 frames must hold, but got \[3, 4\]"),
+        (
+            lambda: ctc.greedy_decode(np.zeros((2, 3, 4)), np.array([3, 4])),
+            r"0 <= frame_lengths <= 3 frames must hold, but got \[3, 4\]",
+        ),
         (lambda: ctc.blank_share(np.zeros((1, 3, 4)), np.array([0])), "no frame of the batch is valid"),
         (lambda: ctc.collapse(np.zeros((2, 3), int)), "one dimension"),
     ],

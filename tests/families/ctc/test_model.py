@@ -29,7 +29,17 @@ def table(tmp_path: Path) -> pd.DataFrame:
         y = np.concatenate(pieces) + 0.003 * random.standard_normal(960 * len(phones))
         path = tmp_path / f"{index:02d}.wav"
         audio.save(path, y.astype(np.float32), sample_rate=16000)
-        rows.append((f"{index:02d}", str(path), f"s{index % 6}", f"t{index % 6}", phones, edges[:-1].tolist(), edges[1:].tolist()))
+        rows.append(
+            (
+                f"{index:02d}",
+                str(path),
+                f"s{index % 6}",
+                f"t{index % 6}",
+                phones,
+                edges[:-1].tolist(),
+                edges[1:].tolist(),
+            )
+        )
     return pd.DataFrame(rows, columns=["clip_id", "path", "speaker", "sentence", "phones", "starts", "ends"])
 
 
@@ -70,18 +80,30 @@ def test_every_objective_learns_tones_and_survives_saving(settings, tmp_path: Pa
     prepared, fitted = _train(settings(network__objective=objective))
     scores = family.evaluate(fitted, family.outputs(fitted, prepared.examples["test"]))
     assert scores["phone_error_rate"] < 0.35 and scores["frame_accuracy"] > 0.5
-    assert scores["blank_share"] == 0 or objective != "frames"  # nothing teaches a framewise network to say blank
+    assert (
+        scores["blank_share"] == 0 or objective != "frames"
+    )  # nothing teaches a framewise network to say blank
 
     table = family.predict(fitted, family.outputs(fitted, prepared.examples["test"]))
     assert list(table["clip_id"]) == sorted(example.clip_id for example in prepared.examples["test"])
     assert table["edits"].sum() / table["phones"].sum() == pytest.approx(scores["phone_error_rate"])
     assert all(np.all(np.diff(starts) > 0) for starts in table["predicted_starts"])
-    assert all(len(starts) == len(phones) for starts, phones in zip(table["predicted_starts"], table["predicted"], strict=True))
+    assert all(
+        len(starts) == len(phones)
+        for starts, phones in zip(table["predicted_starts"], table["predicted"], strict=True)
+    )
 
     family.save(fitted, tmp_path / "model")
     loaded = family.load(tmp_path / "model")
-    pd.testing.assert_frame_equal(family.predict(loaded, family.outputs(loaded, prepared.examples["test"])), table)
-    assert keras.models.load_model(tmp_path / "model" / "model.keras", safe_mode=True, compile=False).count_params() == fitted.parameters
+    pd.testing.assert_frame_equal(
+        family.predict(loaded, family.outputs(loaded, prepared.examples["test"])), table
+    )
+    assert (
+        keras.models.load_model(
+            tmp_path / "model" / "model.keras", safe_mode=True, compile=False
+        ).count_params()
+        == fitted.parameters
+    )
     family.pictures(fitted, family.outputs(fitted, prepared.examples["validation"]), tmp_path / "pictures")
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"posteriors.png", "confusion.png"}
 
@@ -91,8 +113,13 @@ def test_frame_labels_are_the_phone_at_the_frames_centre(settings) -> None:
     example = prepared.examples["train"][0]
     names = [prepared.known.vocabulary[label - 1] for label in example.labels]
     for frame, label in enumerate(example.frame_labels):
-        assert prepared.known.vocabulary[label - 1] == names[min(int(frame * 0.010 / 0.06 + 1e-9), len(names) - 1)]
-    halved = family.prepare(settings(network__convolution_filters=4, network__time_reduction=2), 1).examples["train"][0]
+        assert (
+            prepared.known.vocabulary[label - 1]
+            == names[min(int(frame * 0.010 / 0.06 + 1e-9), len(names) - 1)]
+        )
+    halved = family.prepare(settings(network__convolution_filters=4, network__time_reduction=2), 1).examples[
+        "train"
+    ][0]
     np.testing.assert_array_equal(halved.frame_labels, example.frame_labels[::2])
 
 
@@ -101,13 +128,18 @@ def test_vocabulary_and_scaler_come_from_train_only(settings, table: pd.DataFram
     assert prepared.known.vocabulary == ("_", "a", "b", "c")
     frames = np.concatenate([example.frames for example in prepared.examples["train"]])
     np.testing.assert_allclose(prepared.known.scaler.mean, frames.mean(), rtol=1e-4)
-    table.at[0, "phones"] = ["x", *table.at[0, "phones"][1:]]  # clip 00 is on the test side: s0, t0 come first when turned by 1 mod 1
+    table.at[0, "phones"] = [
+        "x",
+        *table.at[0, "phones"][1:],
+    ]  # clip 00 is on the test side: s0, t0 come first when turned by 1 mod 1
     with pytest.raises(UserError, match="x"):
         family.prepare(settings(), 1)
 
 
 @pytest.mark.parametrize(("choice", "error"), [("error", True), ("drop", False)])
-def test_clips_with_more_phones_than_frames_are_refused_or_dropped_by_name(settings, table, choice: str, error: bool, capsys) -> None:
+def test_clips_with_more_phones_than_frames_are_refused_or_dropped_by_name(
+    settings, table, choice: str, error: bool, capsys
+) -> None:
     row = table.index[table["speaker"] == "s4"][0]
     table.at[row, "phones"] = ["a", "b"] * 60
     table.at[row, "starts"] = np.linspace(0, 0.3, 120).tolist()

@@ -17,11 +17,29 @@ from audiomtl.nn.fit import seed_everything
 NAMES = ["audio", "score", "words"]
 SIZES = [6, 6, 4]
 STEPS = [5, 5, 3]
-KINDS = ["average", "weighted", "concatenation", "gated", "bilinear", "late", "film", "cross_attention", "aligned"]
+KINDS = [
+    "average",
+    "weighted",
+    "concatenation",
+    "gated",
+    "bilinear",
+    "late",
+    "film",
+    "cross_attention",
+    "aligned",
+]
 
 
 def settings(kind: str, **changes) -> Join:
-    values = {"kind": kind, "size": 8, "learn_weights": True, "rank": 3, "heads": 2, "by": "audio", "kernel": 3}
+    values = {
+        "kind": kind,
+        "size": 8,
+        "learn_weights": True,
+        "rank": 3,
+        "heads": 2,
+        "by": "audio",
+        "kernel": 3,
+    }
     return Join(**{**values, "hidden": [], "dropout": 0.0, "leave_out": [], **changes})
 
 
@@ -29,7 +47,10 @@ def tensors(clips: int = 4, seed: int = 0) -> list[np.ndarray]:
     """[presence, three vectors, three sequences, three masks]; the last clip has fewer steps."""
     random = np.random.default_rng(seed)
     vectors = [random.normal(size=(clips, size)).astype(np.float32) for size in SIZES]
-    steps = [random.normal(size=(clips, count, size)).astype(np.float32) for count, size in zip(STEPS, SIZES, strict=True)]
+    steps = [
+        random.normal(size=(clips, count, size)).astype(np.float32)
+        for count, size in zip(STEPS, SIZES, strict=True)
+    ]
     masks = [np.ones((clips, count), bool) for count in STEPS]
     for mask in masks:
         mask[-1, 2:] = False
@@ -44,7 +65,9 @@ def joined(kind: str, given: list[np.ndarray], **changes):
     vectors = dict(zip(NAMES, inputs[1:4], strict=True))
     sequences = dict(zip(NAMES, zip(inputs[4:7], inputs[7:], strict=True), strict=True))
     extra = {"classes": 5, "weights": [1.0, 2.0, 3.0], "on_grid": ["audio", "score"]}
-    model = keras.Model(inputs, fusion.join(settings(kind, **changes), inputs[0], vectors, sequences, **extra))
+    model = keras.Model(
+        inputs, fusion.join(settings(kind, **changes), inputs[0], vectors, sequences, **extra)
+    )
     for variable in model.trainable_variables:  # zeros at the start would hide what flows through them
         variable.assign(variable + 0.1 * np.random.default_rng(2).normal(size=variable.shape))
     return model
@@ -110,7 +133,9 @@ def test_one_clip_does_not_hear_another_and_padding_is_not_read(kind) -> None:
             changed[base + number][0] = 9.0
     for number in range(3):
         changed[4 + number][-1, 2:] = np.nan
-    assert np.allclose(before[1:], model(changed).numpy()[1:], atol=1e-6) and not np.allclose(before[0], model(changed).numpy()[0])
+    assert np.allclose(before[1:], model(changed).numpy()[1:], atol=1e-6) and not np.allclose(
+        before[0], model(changed).numpy()[0]
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,7 +165,11 @@ def projections(model, given, name: str = "projection") -> np.ndarray:
     """(clips, modalities, units)"""
     known = weights_of(model)
     return np.stack(
-        [x @ known[f"{name}_{one}/kernel"] + known[f"{name}_{one}/bias"] for one, x in zip(NAMES, given[1:4], strict=True)], axis=1
+        [
+            x @ known[f"{name}_{one}/kernel"] + known[f"{name}_{one}/bias"]
+            for one, x in zip(NAMES, given[1:4], strict=True)
+        ],
+        axis=1,
     )
 
 
@@ -170,7 +199,9 @@ def test_average_and_weighted_by_hand() -> None:
 
 
 def test_only_learned_weights_are_learned() -> None:
-    assert len(joined("weighted", tensors()).trainable_variables) == 7  # three projections of kernel and bias, one of scores
+    assert (
+        len(joined("weighted", tensors()).trainable_variables) == 7
+    )  # three projections of kernel and bias, one of scores
     assert len(joined("weighted", tensors(), learn_weights=False).trainable_variables) == 6
 
 
@@ -189,7 +220,10 @@ def test_gated_units_by_hand() -> None:
     known, seen = weights_of(model), [one.copy() for one in given]
     seen[3][0] = 0
     together = np.concatenate(seen[1:4], axis=1)
-    gates = [1 / (1 + np.exp(-(together @ known[f"gate_{one}/kernel"] + known[f"gate_{one}/bias"]))) for one in NAMES]
+    gates = [
+        1 / (1 + np.exp(-(together @ known[f"gate_{one}/kernel"] + known[f"gate_{one}/bias"])))
+        for one in NAMES
+    ]
     terms = np.stack(gates, axis=1) * np.tanh(projections(model, seen)) * given[0][:, :, None]
     assert np.allclose(model(given), terms.sum(axis=1), atol=1e-5)
 
@@ -207,7 +241,10 @@ def test_late_averages_logits() -> None:
     given[0][0, 2] = 0
     model = joined("late", given)
     known, hidden = weights_of(model), np.maximum(projections(model, given, "hidden"), 0)
-    each = [hidden[:, number] @ known[f"logits_{one}/kernel"] + known[f"logits_{one}/bias"] for number, one in enumerate(NAMES)]
+    each = [
+        hidden[:, number] @ known[f"logits_{one}/kernel"] + known[f"logits_{one}/bias"]
+        for number, one in enumerate(NAMES)
+    ]
     assert model(given).shape == (4, 5)
     assert np.allclose(model(given)[1:], np.mean(each, axis=0)[1:], atol=1e-5)
     assert np.allclose(model(given)[0], (each[0] + each[1])[0] / 2, atol=1e-5)
@@ -225,7 +262,12 @@ def test_film_scales_and_shifts_by_one_modality() -> None:
     x = given[5] @ known["projection_score/kernel"] + known["projection_score/bias"]
     x = np.maximum((1 + scale[:, None]) * x + shift[:, None], 0)
     x = np.maximum(x @ known["after_score/kernel"] + known["after_score/bias"], 0)
-    wanted = np.stack([np.concatenate([one[mask].mean(axis=0), one[mask].max(axis=0)]) for one, mask in zip(x, given[8], strict=True)])
+    wanted = np.stack(
+        [
+            np.concatenate([one[mask].mean(axis=0), one[mask].max(axis=0)])
+            for one, mask in zip(x, given[8], strict=True)
+        ]
+    )
     assert np.allclose(model(given)[:, 8:24], wanted, atol=1e-5)
 
 
@@ -235,7 +277,9 @@ def test_attention_finds_what_it_asks_for() -> None:
     value = tf.constant(np.arange(16, dtype=np.float32).reshape(1, 4, 4))
     assert np.allclose(attention.attend(query, key, value, tf.ones((1, 4), bool), 1), value[:, :2], atol=1e-4)
     masked = attention.attend(query, key, value, tf.constant([[False, True, True, True]]), 1)
-    assert np.allclose(masked[0, 1], value[0, 1], atol=1e-4) and np.allclose(masked[0, 0], value[0, 1:].numpy().mean(axis=0), atol=1e-4)
+    assert np.allclose(masked[0, 1], value[0, 1], atol=1e-4) and np.allclose(
+        masked[0, 0], value[0, 1:].numpy().mean(axis=0), atol=1e-4
+    )
     assert not np.any(attention.attend(query, key, value, tf.zeros((1, 4), bool), 1))
     two = attention.attend(query, key, value, tf.ones((1, 4), bool), 2)  # each head sees its own half
     assert np.allclose(two[0, 0, :2], value[0, 0, :2], atol=1e-4)
@@ -244,7 +288,9 @@ def test_attention_finds_what_it_asks_for() -> None:
 
 @pytest.mark.parametrize("kind", ["cross_attention", "aligned"])
 def test_sequences_are_compared_in_time(kind) -> None:
-    """The same steps of the score in another order are another input, though their mean, their greatest and their vector are the same."""
+    """The same steps of the score in another order are another input, though their mean, their greatest
+    and their vector are the same.
+    """
     given = tensors(clips=1)
     given[8][:] = given[7][:] = True
     turned = [one.copy() for one in given]
@@ -254,7 +300,9 @@ def test_sequences_are_compared_in_time(kind) -> None:
 
 
 def test_aligned_puts_the_grid_side_by_side() -> None:
-    """With a kernel of one step, moving the steps of sound and score together moves nothing: each is compared with its own neighbour."""
+    """With a kernel of one step, moving the steps of sound and score together moves nothing: each is
+    compared with its own neighbour.
+    """
     given = tensors(clips=1)
     given[0][0, 2] = 0
     given[7][:] = given[8][:] = True
@@ -268,7 +316,10 @@ def test_aligned_puts_the_grid_side_by_side() -> None:
 
 @pytest.mark.parametrize("steps", [3, 8])
 def test_aligned_takes_a_shorter_and_a_longer_sequence(steps) -> None:
-    """What lies behind the end of the grid is not compared; where a sequence ends before it, it is compared with zeros."""
+    """What lies behind the end of the grid is not compared.
+
+    Where a sequence ends before it, it is compared with zeros.
+    """
     given = tensors()
     model = joined("aligned", given)
     changed = [one.copy() for one in given]
@@ -301,11 +352,17 @@ def test_each_modality_alone_is_heard(kind) -> None:
     [
         (
             {"image": (222, 222, 64), "text": (64,)},
-            r"image \(None, 222, 222, 64\), text \(None, 64\): only vectors .* image has 4 axes: pool image over height and width first",
+            (
+                r"image \(None, 222, 222, 64\), text \(None, 64\): only vectors .* image has 4 axes: pool"
+                r" image over height and width first"
+            ),
         ),
         (
             {"audio": (128,), "text": (10, 12), "score": (None, 89)},
-            r"audio \(None, 128\), text \(None, 10, 12\), score \(None, None, 89\): .* text has 3 axes: pool text over its steps first",
+            (
+                r"audio \(None, 128\), text \(None, 10, 12\), score \(None, None, 89\): .* text has 3 axes:"
+                r" pool text over its steps first"
+            ),
         ),
     ],
     ids=["picture and text", "audio, text and score"],
@@ -314,15 +371,34 @@ def test_the_articles_shapes_are_refused_with_their_remedy(shapes, message) -> N
     tensors = {name: layers.Input(shape) for name, shape in shapes.items()}
     with pytest.raises(UserError, match=message) as error:
         presence = layers.Input((len(shapes),))
-        fusion.join(settings("concatenation"), presence, tensors, {}, classes=10, weights=[1.0] * len(shapes), on_grid=[])
+        fusion.join(
+            settings("concatenation"),
+            presence,
+            tensors,
+            {},
+            classes=10,
+            weights=[1.0] * len(shapes),
+            on_grid=[],
+        )
     assert "\n" not in str(error.value)
 
 
 def test_a_join_of_sequences_refuses_maps_and_vectors() -> None:
     vectors = {"image": layers.Input((64,)), "text": layers.Input((64,))}
-    sequences = {name: (layers.Input(shape), layers.Input((None,))) for name, shape in (("image", (222, 222, 64)), ("text", (9, 64)))}
+    sequences = {
+        name: (layers.Input(shape), layers.Input((None,)))
+        for name, shape in (("image", (222, 222, 64)), ("text", (9, 64)))
+    }
     with pytest.raises(UserError, match="reshape image first: height and width to steps"):
-        fusion.join(settings("film"), layers.Input((2,)), vectors, sequences, classes=2, weights=[1.0, 1.0], on_grid=[])
+        fusion.join(
+            settings("film"),
+            layers.Input((2,)),
+            vectors,
+            sequences,
+            classes=2,
+            weights=[1.0, 1.0],
+            on_grid=[],
+        )
 
 
 def test_attention_of_aligned_keeps_near_the_same_place() -> None:
@@ -332,7 +408,14 @@ def test_attention_of_aligned_keeps_near_the_same_place() -> None:
     place = attention.place(tf.constant(mask))
     assert np.allclose(place, [[0, 1 / 3, 2 / 3, 1]])
     less = 30.0 * (np.array([0, 0.25, 0.5, 0.75])[None, None, :, None] - place.numpy()[:, None, None, :]) ** 2
-    found = attention.attend(tf.constant(zeros), tf.constant(zeros), tf.constant(value), tf.constant(mask), 1, less.astype(np.float32))
+    found = attention.attend(
+        tf.constant(zeros),
+        tf.constant(zeros),
+        tf.constant(value),
+        tf.constant(mask),
+        1,
+        less.astype(np.float32),
+    )
     scores = np.exp(-less[0, 0, :, :3])
     assert np.allclose(found[0], (scores / scores.sum(axis=1, keepdims=True)) @ value[0, :3], atol=1e-5)
     model = joined("aligned", tensors())
@@ -346,8 +429,17 @@ def test_attention_of_aligned_keeps_near_the_same_place() -> None:
 
 def test_aligned_compares_what_comes_as_it_is_at_first() -> None:
     layer = aligned.Aligned(NAMES, 6, "audio", ["audio", "score"], 1)
-    layer.build([(None, 3), *((None, size) for size in SIZES), *((None, None, size) for size in SIZES), *[(None, None)] * 3])
-    assert np.array_equal(layer.to_size[0].kernel.numpy(), np.eye(6)) and np.array_equal(layer.to_size[2].kernel.numpy(), np.eye(4, 6))
+    layer.build(
+        [
+            (None, 3),
+            *((None, size) for size in SIZES),
+            *((None, None, size) for size in SIZES),
+            *[(None, None)] * 3,
+        ]
+    )
+    assert np.array_equal(layer.to_size[0].kernel.numpy(), np.eye(6)) and np.array_equal(
+        layer.to_size[2].kernel.numpy(), np.eye(4, 6)
+    )
 
 
 # ---------------------------------------------------------------- encoders
@@ -382,7 +474,14 @@ def encoder(kind: str, **changes):
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape"), [("audio", (2, 4, 5)), ("score", (2, 4, 5)), ("text", (2, 13, 4)), ("image", (2, 6, 5)), ("table", (2, 1, 4))]
+    ("kind", "shape"),
+    [
+        ("audio", (2, 4, 5)),
+        ("score", (2, 4, 5)),
+        ("text", (2, 13, 4)),
+        ("image", (2, 6, 5)),
+        ("table", (2, 1, 4)),
+    ],
 )
 def test_encoders_give_steps_and_own_ones(kind, shape) -> None:
     x = np.random.default_rng(0).integers(1, 9, (2, *[size or 13 for size in SHAPES[kind]]))
@@ -392,13 +491,19 @@ def test_encoders_give_steps_and_own_ones(kind, shape) -> None:
     assert mask[0].numpy().all() and not mask[1].numpy().any()  # the second clip lacks it
 
 
-@pytest.mark.parametrize(("kind", "encoding"), [("audio", "lstm"), ("score", "lstm"), ("text", "lstm"), ("text", "embedding")])
+@pytest.mark.parametrize(
+    ("kind", "encoding"), [("audio", "lstm"), ("score", "lstm"), ("text", "lstm"), ("text", "embedding")]
+)
 def test_padding_has_no_influence_on_steps(kind, encoding) -> None:
     random = np.random.default_rng(0)
-    x = random.integers(1, 9, (1, *[size or 10 for size in SHAPES[kind]])).astype(np.int32 if kind == "text" else np.float32)
+    x = random.integers(1, 9, (1, *[size or 10 for size in SHAPES[kind]])).astype(
+        np.int32 if kind == "text" else np.float32
+    )
     padded = np.concatenate([x, np.zeros_like(x), np.zeros_like(x)], axis=1)
     model, has = encoder(kind, encoder=encoding), np.ones((1, 1), np.float32)
-    for variable in model.trainable_variables:  # biases begin at 0, which would hide what stands behind the end
+    for (
+        variable
+    ) in model.trainable_variables:  # biases begin at 0, which would hide what stands behind the end
         variable.assign(variable + random.normal(0, 0.5, variable.shape))
     alone, own = model([x, np.array([10], np.int32), has])
     together, mask = model([padded, np.array([10], np.int32), has])
@@ -416,7 +521,9 @@ def test_what_stands_where_a_modality_is_absent_is_not_read(kind) -> None:
         steps, _ = model([x, np.array([10, 10], np.int32), np.zeros((2, 1), np.float32)])
         value = tf.reduce_sum(PoolSteps("mean")([steps, tf.zeros(steps.shape[:2], bool)]))
     assert np.isfinite(steps).all()
-    gradients = tape.gradient(value, [one.value for one in model.trainable_variables], unconnected_gradients="zero")
+    gradients = tape.gradient(
+        value, [one.value for one in model.trainable_variables], unconnected_gradients="zero"
+    )
     assert all(not np.any(tf.convert_to_tensor(one)) for one in gradients)
 
 
@@ -461,4 +568,6 @@ def test_keys_stand_before_what_is_convolved() -> None:
     assert steps.shape == (2, 4, 88 + 5) and steps[:, :, :88].max() > 0
     alone = model([frames[1:, :8], lengths[1:], has[1:]])[0].numpy()
     frames[1, 8:] = 0
-    assert np.allclose(model([frames, lengths, has])[0].numpy()[1, :2], alone[0], atol=1e-5)  # padding says nothing
+    assert np.allclose(
+        model([frames, lengths, has])[0].numpy()[1, :2], alone[0], atol=1e-5
+    )  # padding says nothing

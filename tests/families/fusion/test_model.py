@@ -1,4 +1,6 @@
-"""Several inputs, one label, on clips whose class needs two of them: a tone (high or low) and a word that says which way to read it."""
+"""Several inputs, one label, on clips whose class needs two of them: a tone (high or low) and a word that
+says which way to read it.
+"""
 
 from pathlib import Path
 
@@ -22,22 +24,37 @@ RATE = 8000
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> pd.DataFrame:
-    """60 clips in five folds; the class is 'same' where tone and word agree; a score, a picture and numbers tell the tone as well."""
+    """60 clips in five folds.
+
+    The class is 'same' where tone and word agree; a score, a picture and numbers tell the tone as well.
+    """
     folder, rows = tmp_path_factory.mktemp("clips"), []
     for number in range(60):
         random = np.random.default_rng(number)
         high, agree = number % 2, (number // 2) % 2
         seconds = random.uniform(0.3, 0.5)
-        y = 0.3 * np.sin(2 * np.pi * (2000 if high else 500) * np.arange(int(seconds * RATE)) / RATE) + 0.01 * random.standard_normal(
-            int(seconds * RATE)
-        )
+        y = 0.3 * np.sin(
+            2 * np.pi * (2000 if high else 500) * np.arange(int(seconds * RATE)) / RATE
+        ) + 0.01 * random.standard_normal(int(seconds * RATE))
         audio.save(folder / f"{number:02}.wav", y, sample_rate=RATE)
         pixels = np.full((8, 8, 3), 0.5) + 0.05 * random.standard_normal((8, 8, 3))
         pixels[: 4 if high else 8, : 8 if high else 4] = 0.9
         matplotlib.image.imsave(folder / f"{number:02}.png", (np.clip(pixels, 0, 1) * 255).astype(np.uint8))
-        row = {"clip_id": f"clip_{number:02}", "path": str(folder / f"{number:02}.wav"), "picture": str(folder / f"{number:02}.png")}
-        row |= {"words": ["say", ("low", "high")[high == agree], f"word{number % 7}"], "notes": [(0.0, seconds, 80.0 if high else 50.0)]}
-        row |= {"numbers": [float(high), 3.0], "verdict": ("other", "same")[agree], "source": f"s{number:02}", "fold": number // 12 + 1}
+        row = {
+            "clip_id": f"clip_{number:02}",
+            "path": str(folder / f"{number:02}.wav"),
+            "picture": str(folder / f"{number:02}.png"),
+        }
+        row |= {
+            "words": ["say", ("low", "high")[high == agree], f"word{number % 7}"],
+            "notes": [(0.0, seconds, 80.0 if high else 50.0)],
+        }
+        row |= {
+            "numbers": [float(high), 3.0],
+            "verdict": ("other", "same")[agree],
+            "source": f"s{number:02}",
+            "fold": number // 12 + 1,
+        }
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -55,14 +72,46 @@ def use(table, monkeypatch, tmp_path_factory):
 
 
 def raw_settings(modalities: dict[str, str], **changes) -> dict:
-    """The settings of fusion_pictures, made small, with these modalities (kind -> column); keyword ``a__b`` is the setting path a.b."""
+    """The settings of fusion_pictures, made small, with these modalities (kind -> column).
+
+    Keyword ``a__b`` is the setting path a.b.
+    """
     raw = whole_settings("fusion_pictures")
-    one = raw["modalities"]["picture"] | {"filters": [6], "size": 8, "pool": 2, "kernel": 3, "pooling": "mean", "coordinates": True}
-    raw["modalities"] = {kind: one | {"kind": kind, "column": column, "encoder": "lstm"} for kind, column in modalities.items()}
-    small = {"features.sample_rate": RATE, "features.bands": 16, "features.n_fft": 256, "features.high_hz": 4000.0}
-    small |= {"data.label": "verdict", "training.epochs": 2, "training.batch_size": 12, "optimizer.learning_rate": 0.01}
-    small |= {"training.monitor": "validation/loss", "training.monitor_direction": "minimize", "optimizer.schedule": "constant"}
-    small |= {"join.kind": "concatenation", "join.size": 8, "join.heads": 2, "join.by": next(iter(modalities)), "join.hidden": [8]}
+    one = raw["modalities"]["picture"] | {
+        "filters": [6],
+        "size": 8,
+        "pool": 2,
+        "kernel": 3,
+        "pooling": "mean",
+        "coordinates": True,
+    }
+    raw["modalities"] = {
+        kind: one | {"kind": kind, "column": column, "encoder": "lstm"} for kind, column in modalities.items()
+    }
+    small = {
+        "features.sample_rate": RATE,
+        "features.bands": 16,
+        "features.n_fft": 256,
+        "features.high_hz": 4000.0,
+    }
+    small |= {
+        "data.label": "verdict",
+        "training.epochs": 2,
+        "training.batch_size": 12,
+        "optimizer.learning_rate": 0.01,
+    }
+    small |= {
+        "training.monitor": "validation/loss",
+        "training.monitor_direction": "minimize",
+        "optimizer.schedule": "constant",
+    }
+    small |= {
+        "join.kind": "concatenation",
+        "join.size": 8,
+        "join.heads": 2,
+        "join.by": next(iter(modalities)),
+        "join.hidden": [8],
+    }
     small |= {"join.dropout": 0.0, "join.leave_out": [], "modality_dropout": 0.0}
     return config.override(raw, small | {path.replace("__", "."): value for path, value in changes.items()})
 
@@ -95,7 +144,9 @@ def test_two_modalities_tell_what_neither_tells_alone(use, kind, tmp_path) -> No
     fitted, prepared = trained(settings(join__kind=kind, training__epochs=30))
     scores = fusion.evaluate(fitted, fusion.outputs(fitted, prepared.examples["test"]))
     assert scores["accuracy"] == scores["accuracy_from_audio_and_text"] >= 0.9
-    assert {name for name in scores if "_from_" in name} == {f"accuracy_from_{name}" for name in ("audio", "text", "audio_and_text")}
+    assert {name for name in scores if "_from_" in name} == {
+        f"accuracy_from_{name}" for name in ("audio", "text", "audio_and_text")
+    }
     assert max(scores["accuracy_from_audio"], scores["accuracy_from_text"]) <= 0.75
     fusion.save(fitted, tmp_path)
     again = fusion.load(tmp_path)
@@ -115,22 +166,41 @@ def test_all_five_kinds_train_together_and_reload(use, tmp_path) -> None:
     fusion.save(fitted, tmp_path)
     expected = fusion.predict(fitted, fusion.outputs(fitted, prepared.examples["test"]))
     pd.testing.assert_frame_equal(
-        fusion.predict(fusion.load(tmp_path), fusion.outputs(fusion.load(tmp_path), prepared.examples["test"])), expected
+        fusion.predict(
+            fusion.load(tmp_path), fusion.outputs(fusion.load(tmp_path), prepared.examples["test"])
+        ),
+        expected,
     )
 
 
 @pytest.mark.parametrize(
-    "kind", ["average", "weighted", "concatenation", "gated", "bilinear", "late", "film", "cross_attention", "aligned"]
+    "kind",
+    [
+        "average",
+        "weighted",
+        "concatenation",
+        "gated",
+        "bilinear",
+        "late",
+        "film",
+        "cross_attention",
+        "aligned",
+    ],
 )
 def test_an_absent_modality_is_not_heard_by_the_whole_network(use, table, kind) -> None:
     some = settings(ALL, join__kind=kind)
     prepared = fusion.prepare(some, 1)
     seed_everything(1)
     model, examples = fusion.network(some, prepared.known), prepared.examples["train"][:4]
-    others = [fusion.Example(one.clip_id, one.label, examples[-1].values | {"text": one.values["text"]}) for one in examples]
+    others = [
+        fusion.Example(one.clip_id, one.label, examples[-1].values | {"text": one.values["text"]})
+        for one in examples
+    ]
     absent = ["audio", "image", "score", "table"]
     first, second = (output(model, prepared, some, chosen, absent=absent) for chosen in (examples, others))
-    assert np.allclose(first, second, atol=1e-6) and not np.allclose(first, output(model, prepared, some, examples), atol=1e-6)
+    assert np.allclose(first, second, atol=1e-6) and not np.allclose(
+        first, output(model, prepared, some, examples), atol=1e-6
+    )
     without = [fusion.Example(one.clip_id, one.label, one.values | dict.fromkeys(absent)) for one in examples]
     assert np.allclose(first, output(model, prepared, some, without), atol=1e-6)
     assert np.allclose(first.sum(axis=1), 1)
@@ -152,7 +222,9 @@ def test_what_is_left_out_is_not_there(use, table) -> None:
     assert list(prepared.examples["train"][0].values) == ["audio"] and not prepared.known.vocabularies
     for kind in ("film", "aligned", "cross_attention"):  # also where the one that is left out would have led
         some = settings(join__leave_out=["text"], join__kind=kind, join__by="text")
-        assert output(fusion.network(some, prepared.known), prepared, some, prepared.examples["train"][:2]).shape == (2, 2)
+        assert output(
+            fusion.network(some, prepared.known), prepared, some, prepared.examples["train"][:2]
+        ).shape == (2, 2)
 
 
 # ---------------------------------------------------------------- reading
@@ -184,7 +256,9 @@ def test_a_text_is_split_at_spaces(use, table) -> None:
 def test_numbers_are_scaled_by_train(use, table) -> None:
     prepared = fusion.prepare(settings({"table": "numbers", "text": "words"}), 1)
     values = np.stack([one.values["table"] for one in prepared.examples["train"]])
-    assert np.allclose(values.mean(axis=0), 0, atol=1e-6) and np.allclose(values.std(axis=0), [1, 0], atol=1e-6)
+    assert np.allclose(values.mean(axis=0), 0, atol=1e-6) and np.allclose(
+        values.std(axis=0), [1, 0], atol=1e-6
+    )
 
 
 def test_a_score_has_the_frames_of_its_sound(use) -> None:
@@ -192,9 +266,16 @@ def test_a_score_has_the_frames_of_its_sound(use) -> None:
     prepared = fusion.prepare(some, 1)
     one = prepared.examples["train"][0]
     batch = fusion._collate([one], some, prepared.known)
-    assert batch["score"].shape[1] == batch["audio"].shape[1] == batch["score_length"][0] == len(one.values["audio"])
+    assert (
+        batch["score"].shape[1]
+        == batch["audio"].shape[1]
+        == batch["score_length"][0]
+        == len(one.values["audio"])
+    )
     alone = settings({"score": "notes"})
-    batch = fusion._collate([fusion.Example(one.clip_id, one.label, {"score": one.values["score"]})], alone, prepared.known)
+    batch = fusion._collate(
+        [fusion.Example(one.clip_id, one.label, {"score": one.values["score"]})], alone, prepared.known
+    )
     assert batch["score"].shape[1] == round(one.values["score"][0, 1] / 0.010) + 1
 
 
@@ -211,7 +292,10 @@ def test_a_clip_may_lack_a_modality(use, table) -> None:
     model = fusion.network(settings(), prepared.known)
     fitted = fusion._fitted(model, settings(), prepared.known)
     scores = fusion.evaluate(fitted, fusion.outputs(fitted, missing))
-    assert "accuracy_from_text" not in scores and scores["accuracy_from_audio_and_text"] == scores["accuracy_from_audio"]
+    assert (
+        "accuracy_from_text" not in scores
+        and scores["accuracy_from_audio_and_text"] == scores["accuracy_from_audio"]
+    )
 
 
 def test_loss_and_scores_are_what_they_say(use) -> None:
@@ -228,7 +312,9 @@ def test_loss_and_scores_are_what_they_say(use) -> None:
     assert scores["accuracy"] == (said["truth"] == said["predicted"]).mean()
     right = [row[f"probability_{row['truth']}"] for _, row in said.iterrows()]
     assert scores["loss"] == pytest.approx(-np.log(right).mean(), rel=1e-4)
-    assert np.allclose(said["margin"], (said["probability_other"] - said["probability_same"]).abs(), atol=1e-6)
+    assert np.allclose(
+        said["margin"], (said["probability_other"] - said["probability_same"]).abs(), atol=1e-6
+    )
 
 
 # ---------------------------------------------------------------- refusals
@@ -237,11 +323,20 @@ def test_loss_and_scores_are_what_they_say(use) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"modalities__text__column": "verdict"}, r"modalities\.text\.column = \"verdict\" is data\.label itself: .*leakage"),
+        (
+            {"modalities__text__column": "verdict"},
+            r"modalities\.text\.column = \"verdict\" is data\.label itself: .*leakage",
+        ),
         ({"join__leave_out": ["sound"]}, r'join\.leave_out: no modality "sound"; there are audio, text'),
         ({"join__leave_out": ["audio", "text"]}, "every modality is left out"),
-        ({"join__kind": "film", "join__by": "words"}, r'join\.by: no modality "words"; there are audio, text'),
-        ({"join__kind": "cross_attention", "join__heads": 3}, "size must be a multiple of heads, but got size=8, heads=3"),
+        (
+            {"join__kind": "film", "join__by": "words"},
+            r'join\.by: no modality "words"; there are audio, text',
+        ),
+        (
+            {"join__kind": "cross_attention", "join__heads": 3},
+            "size must be a multiple of heads, but got size=8, heads=3",
+        ),
         ({"modalities__audio__filters": []}, "a modality of kind audio needs at least one convolution"),
         ({"protocol__leaky": True}, "this family has whole clips only"),
     ],
@@ -252,8 +347,13 @@ def test_settings_that_make_no_sense_are_refused(changes, message) -> None:
 
 
 def test_a_modality_is_named_by_small_letters() -> None:
-    with pytest.raises(UserError, match=r"modalities\.the_text: a modality's name has small letters and digits only"):
-        config.settings_of(raw_settings({"audio": "path"}, modalities__the_text=raw_settings(TWO)["modalities"]["text"]), "test")
+    with pytest.raises(
+        UserError, match=r"modalities\.the_text: a modality's name has small letters and digits only"
+    ):
+        config.settings_of(
+            raw_settings({"audio": "path"}, modalities__the_text=raw_settings(TWO)["modalities"]["text"]),
+            "test",
+        )
 
 
 def with_value(table: pd.DataFrame, column: str, value) -> pd.DataFrame:
@@ -266,7 +366,11 @@ def with_value(table: pd.DataFrame, column: str, value) -> pd.DataFrame:
     ("column", "value", "message"),
     [
         ("words", 3.5, r"modalities\.text: clip_00: 3\.5: must be a list of tokens"),
-        ("notes", [(0.0, 1.0, 20)], r"modalities\.score: clip_00: a note of MIDI pitch 20: a piano has whole pitches from 21 to 108"),
+        (
+            "notes",
+            [(0.0, 1.0, 20)],
+            r"modalities\.score: clip_00: a note of MIDI pitch 20: a piano has whole pitches from 21 to 108",
+        ),
         ("notes", [(0.0, 1.0, 60.5)], "a note of MIDI pitch 60.5"),
         ("notes", [(1.0, 1.0, 60)], r"a note from 1 to 1 s: 0 <= onset < offset must hold"),
         ("notes", [(1.0, 60)], r"must be a list of \(onset seconds, offset seconds, MIDI pitch\)"),
@@ -285,39 +389,64 @@ def test_values_that_are_not_of_their_kind_are_refused(use, table, column, value
 
 
 def test_keys_need_bands_whose_frequency_is_known() -> None:
-    with pytest.raises(UserError, match=r'modalities\.text\.encoder = "keys": .* of kind text has no keys here; set encoder = "lstm"'):
+    with pytest.raises(
+        UserError,
+        match=r'modalities\.text\.encoder = "keys": .* of kind text has no keys here; set encoder = "lstm"',
+    ):
         settings(modalities__text__encoder="keys")
-    with pytest.raises(UserError, match=r'modalities\.audio\.encoder = "keys": .* set features\.kind = "log_mel"'):
+    with pytest.raises(
+        UserError, match=r'modalities\.audio\.encoder = "keys": .* set features\.kind = "log_mel"'
+    ):
         settings(ALL, modalities__audio__encoder="keys", features__kind="mfcc", features__coefficients=8)
 
 
 def test_modalities_of_different_clips_are_refused(use, table) -> None:
     use(table.assign(of_text=np.where(table["clip_id"] == "clip_03", "clip_04", table["clip_id"])))
-    with pytest.raises(UserError, match=r"row 3 pairs .* different clips: clip_id is clip_03, but of_text is clip_04 \(1 such rows\)"):
+    with pytest.raises(
+        UserError,
+        match=r"row 3 pairs .* different clips: clip_id is clip_03, but of_text is clip_04 \(1 such rows\)",
+    ):
         fusion.prepare(settings(modalities__text__id_column="of_text"), 1)
     use(with_value(table, "picture", table["picture"][2]))  # clip_00 is "other", clip_02 "same"
-    with pytest.raises(UserError, match=r"in rows of unlike verdict: clip_00 \(other\), clip_02 \(same\): modalities of different clips"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"in rows of unlike verdict: clip_00 \(other\), clip_02 \(same\): modalities of different clips"
+        ),
+    ):
         fusion.prepare(settings({"image": "picture", "text": "words"}), 1)
-    fusion.prepare(settings({"image": "picture", "text": "words"}, modalities__image__shared=True), 1)  # a picture of two questions
+    fusion.prepare(
+        settings({"image": "picture", "text": "words"}, modalities__image__shared=True), 1
+    )  # a picture of two questions
     use(with_value(table, "picture", table["picture"][1]))  # the same label: allowed
     fusion.prepare(settings({"image": "picture", "text": "words"}), 1)
 
 
 def test_absent_columns_and_clips_without_anything_are_refused(use, table) -> None:
-    with pytest.raises(UserError, match=r'modalities\.text\.column = "word": the clip table has no such column; did you mean words\?'):
+    with pytest.raises(
+        UserError,
+        match=r'modalities\.text\.column = "word": the clip table has no such column; did you mean words\?',
+    ):
         fusion.prepare(settings(modalities__text__column="word"), 1)
-    with pytest.raises(UserError, match=r'modalities\.text\.id_column = "of": the clip table has no such column'):
+    with pytest.raises(
+        UserError, match=r'modalities\.text\.id_column = "of": the clip table has no such column'
+    ):
         fusion.prepare(settings(modalities__text__id_column="of"), 1)
     use(with_value(table, "words", None))
     with pytest.raises(UserError, match="clip_00: has none of the modalities text"):
         fusion.prepare(settings(join__leave_out=["audio"]), 1)
     use(table.assign(words=None))
-    with pytest.raises(UserError, match=r"modalities\.text: no clip of the train side has it; put it into join\.leave_out"):
+    with pytest.raises(
+        UserError, match=r"modalities\.text: no clip of the train side has it; put it into join\.leave_out"
+    ):
         fusion.prepare(settings(), 1)
 
 
 def test_greyscale_and_arrays_are_pictures(use, table, tmp_path) -> None:
-    for name, pixels in {"grey": np.full((8, 8), 51, np.uint8), "deep": np.full((8, 8, 3), 0.2, np.float32)}.items():
+    for name, pixels in {
+        "grey": np.full((8, 8), 51, np.uint8),
+        "deep": np.full((8, 8, 3), 0.2, np.float32),
+    }.items():
         np.save(tmp_path / f"{name}.npy", pixels)
         use(with_value(table, "picture", str(tmp_path / f"{name}.npy")))
         prepared = fusion.prepare(settings({"image": "picture", "text": "words"}), 2)

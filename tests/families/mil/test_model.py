@@ -1,4 +1,6 @@
-"""The family of multiple-instance learning on sounds of two seconds: no id is lost, evidence is found, bad input is refused."""
+"""The family of multiple-instance learning on sounds of two seconds: no id is lost, evidence is found,
+bad input is refused.
+"""
 
 from pathlib import Path
 
@@ -18,7 +20,9 @@ RATE = 8000
 PITCHES = {"high": 2000.0, "low": 500.0, "middle": 1100.0}
 
 
-def sound(random: np.random.Generator, style: str, seconds: float) -> tuple[np.ndarray, list[tuple[float, float]]]:
+def sound(
+    random: np.random.Generator, style: str, seconds: float
+) -> tuple[np.ndarray, list[tuple[float, float]]]:
     """Noise with one passage of a tone; the passage tells the style."""
     y = 0.02 * random.standard_normal(round(seconds * RATE))
     start = float(random.uniform(0, max(0.0, seconds - 0.7)))
@@ -40,7 +44,9 @@ def table(tmp_path_factory) -> pd.DataFrame:
         audio.save(path, y, sample_rate=RATE)
         artist = f"artist_{number // 3:02}"
         rows.append((path.stem, str(path), len(y) / RATE, style, artist, passages, number * 1.5))
-    return pd.DataFrame(rows, columns=["clip_id", "path", "seconds", "style", "artist", "passages", "my_number"])
+    return pd.DataFrame(
+        rows, columns=["clip_id", "path", "seconds", "style", "artist", "passages", "my_number"]
+    )
 
 
 @pytest.fixture
@@ -76,7 +82,10 @@ def settings(**changes):
         "training.batch_size": 5,
     }
     return config.settings_of(
-        config.override(raw, {**small, **{path.replace("__", "."): value for path, value in changes.items()}}), "test"
+        config.override(
+            raw, {**small, **{path.replace("__", "."): value for path, value in changes.items()}}
+        ),
+        "test",
     )
 
 
@@ -101,8 +110,19 @@ def test_the_answer_is_reproduced(use):
 
     raw = whole_settings("mil_songs")
     # the network of the answer, whatever a study promoted since
-    answer = {"network.window": "answer", "network.hidden": 32, "network.dropout": 0.0, "network.batch_normalization": False}
-    answer |= {"windows.seconds": 5.0, "windows.hop_share": 0.5, "windows.tail": "drop", "pooling.name": "mean", "features.kind": "mfcc"}
+    answer = {
+        "network.window": "answer",
+        "network.hidden": 32,
+        "network.dropout": 0.0,
+        "network.batch_normalization": False,
+    }
+    answer |= {
+        "windows.seconds": 5.0,
+        "windows.hop_share": 0.5,
+        "windows.tail": "drop",
+        "pooling.name": "mean",
+        "features.kind": "mfcc",
+    }
     some = config.settings_of(config.override(raw, answer), "test")
     clip = mil.Example("a", np.zeros((1 + 60 * 22050 // 512, 13), np.float32), np.zeros(0, int), 0, None)
     from audiomtl.data import windows
@@ -111,14 +131,19 @@ def test_the_answer_is_reproduced(use):
     first = windows.starts(len(clip.frames), some.windows, some.features)
     clips = [mil.Example(str(number), clip.frames, first, 0, None) for number in range(8)]
     batch = mil._collate(clips, [np.arange(23)] * 8, Scaler("none", np.empty(0), np.empty(0)), 216)
-    assert batch["windows"].reshape(8, 23, 13, 216, 1).shape == (8, 23, 13, 216, 1) and batch["counts"].tolist() == [23] * 8
+    assert (
+        batch["windows"].reshape(8, 23, 13, 216, 1).shape == (8, 23, 13, 216, 1)
+        and batch["counts"].tolist() == [23] * 8
+    )
     model = mil_network(some.network, some.pooling, bands=13, frames=216, classes=3)
     assert model.count_params() == 21075
     assert isinstance(model, keras.Model)
 
 
 def test_two_classes_have_a_loss_and_the_answers_form_has_none():
-    """One sigmoid under categorical cross-entropy: normalised over one class it is always 1, and the loss is 0 whatever is said."""
+    """One sigmoid under categorical cross-entropy: normalised over one class it is always 1, and the loss
+    is 0 whatever is said.
+    """
     import keras
     import tensorflow as tf
 
@@ -126,14 +151,19 @@ def test_two_classes_have_a_loss_and_the_answers_form_has_none():
     with pytest.warns(SyntaxWarning, match="num_classes > 1"):  # Keras 3 says so; the answer's Keras did not
         theirs = keras.losses.categorical_crossentropy(tf.constant([[1.0], [0.0], [1.0]]), said)
     np.testing.assert_allclose(theirs, 0, atol=1e-6)
-    ours = [mil.clip_loss({"clip": tf.constant([[p, 1 - p]])}, {"labels": tf.constant([0])}).numpy() for p in (0.1, 0.5, 0.9)]
+    ours = [
+        mil.clip_loss({"clip": tf.constant([[p, 1 - p]])}, {"labels": tf.constant([0])}).numpy()
+        for p in (0.1, 0.5, 0.9)
+    ]
     np.testing.assert_allclose(ours, -np.log([0.1, 0.5, 0.9]), atol=1e-5)
 
 
 @pytest.mark.parametrize("hop_share", [0.3, 1.0])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_every_id_comes_back_once_with_its_own_truth_and_windows(use, table, monkeypatch, seed, hop_share):
-    monkeypatch.setattr(mil, "EVALUATION_WINDOWS", 7)  # ragged batches with remainders; many clips have more windows than that
+    monkeypatch.setattr(
+        mil, "EVALUATION_WINDOWS", 7
+    )  # ragged batches with remainders; many clips have more windows than that
     use(table.sample(frac=1, random_state=seed).reset_index(drop=True))
     some = settings(training__epochs=1, windows__hop_share=hop_share)
     prepared, fitted = trained(some, seed)
@@ -188,8 +218,15 @@ def test_bag_sampling_is_a_pure_function_of_seed_and_epoch():
 
 
 def test_leaky_split_has_songs_on_every_side_and_no_window_twice(use):
-    prepared = mil.prepare(settings(protocol__leaky=True, protocol__test_share=0.3, protocol__validation_share=0.2), 1)
-    seen = [(one.clip_id, int(first)) for some in prepared.examples.values() for one in some for first in one.first]
+    prepared = mil.prepare(
+        settings(protocol__leaky=True, protocol__test_share=0.3, protocol__validation_share=0.2), 1
+    )
+    seen = [
+        (one.clip_id, int(first))
+        for some in prepared.examples.values()
+        for one in some
+        for first in one.first
+    ]
     assert len(seen) == len(set(seen))
     train = {one.clip_id for one in prepared.examples["train"]}
     assert len(train & {one.clip_id for one in prepared.examples["test"]}) > 10
@@ -207,13 +244,19 @@ def test_saved_model_gives_the_same_tables(use, tmp_path):
     mil.save(fitted, tmp_path)
     again = mil.load(tmp_path)
     for name, table in mil.predict(fitted, mil.outputs(fitted, prepared.examples["test"])).items():
-        pd.testing.assert_frame_equal(table, mil.predict(again, mil.outputs(again, prepared.examples["test"]))[name])
+        pd.testing.assert_frame_equal(
+            table, mil.predict(again, mil.outputs(again, prepared.examples["test"]))[name]
+        )
 
 
 def test_pictures_are_drawn(use, tmp_path):
     prepared, fitted = trained(settings(training__epochs=1))
     mil.pictures(fitted, mil.outputs(fitted, prepared.examples["validation"]), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"confusion.png", "evidence_best.png", "evidence_worst.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "confusion.png",
+        "evidence_best.png",
+        "evidence_worst.png",
+    }
 
 
 def test_stored_embeddings_are_windows(use, table, tmp_path):
@@ -227,7 +270,11 @@ def test_stored_embeddings_are_windows(use, table, tmp_path):
     some = settings(network__window="embedding", features__scaling="none", pooling__name="max")
     prepared, fitted = trained(some)
     assert mil.evaluate(fitted, mil.outputs(fitted, prepared.examples["train"]))["accuracy"] > 0.9
-    assert mil.predict(fitted, mil.outputs(fitted, prepared.examples["test"]))["windows"]["start_seconds"].isna().all()
+    assert (
+        mil.predict(fitted, mil.outputs(fitted, prepared.examples["test"]))["windows"]["start_seconds"]
+        .isna()
+        .all()
+    )
     with pytest.raises(UserError, match=r"need each other"):
         mil.prepare(settings(), 1)
 
@@ -235,7 +282,10 @@ def test_stored_embeddings_are_windows(use, table, tmp_path):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"windows__tail": "drop", "windows__seconds": 2.0}, r'windows.tail = "drop": \d+ clips have no window'),
+        (
+            {"windows__tail": "drop", "windows__seconds": 2.0},
+            r'windows.tail = "drop": \d+ clips have no window',
+        ),
         ({"network__window": "embedding"}, "embedding_path"),
     ],
 )

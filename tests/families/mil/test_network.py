@@ -1,4 +1,6 @@
-"""Windows folded into the batch: the numbers of TimeDistributed, and no padded window in batch normalisation."""
+"""Windows folded into the batch: the numbers of TimeDistributed, and no padded window in batch
+normalisation.
+"""
 
 import keras
 import numpy as np
@@ -14,7 +16,14 @@ WINDOWS = ["answer", "residual", "statistics"]
 
 
 def network(window: str = "answer", **changes) -> Network:
-    values = {"window": window, "filters": 4, "hidden": 8, "dropout": 0.0, "batch_normalization": False, "loss": "clip"}
+    values = {
+        "window": window,
+        "filters": 4,
+        "hidden": 8,
+        "dropout": 0.0,
+        "batch_normalization": False,
+        "loss": "clip",
+    }
     return Network(**{**values, **changes})
 
 
@@ -43,18 +52,28 @@ def test_outputs_are_those_of_time_distributed(window):
     x = random_windows(4 * 6)
     ours = model([x, np.full(4, 6, np.int32)], training=False)["clip"]
     inner = keras.Sequential([model.get_layer("window_network"), model.get_layer("classes")])
-    theirs = keras.Sequential([keras.Input((6, 13, 40, 1)), keras.layers.TimeDistributed(inner), keras.layers.GlobalAveragePooling1D()])
+    theirs = keras.Sequential(
+        [
+            keras.Input((6, 13, 40, 1)),
+            keras.layers.TimeDistributed(inner),
+            keras.layers.GlobalAveragePooling1D(),
+        ]
+    )
     np.testing.assert_allclose(ours, theirs(x.reshape(4, 6, 13, 40, 1), training=False), atol=1e-6)
 
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_batch_normalisation_sees_real_windows_only(window):
-    """A ragged batch moves its statistics exactly as its windows alone do: there is no padding anywhere in it."""
+    """A ragged batch moves its statistics exactly as its windows alone do: there is no padding anywhere
+    in it.
+    """
     x, counts = random_windows(9), np.array([1, 6, 2], np.int32)
     moved = []
     for bags in (counts, np.array([9], np.int32)):
         keras.utils.set_random_seed(0)
-        model = mil_network(network(window, batch_normalization=True), pooling(), bands=13, frames=40, classes=3)
+        model = mil_network(
+            network(window, batch_normalization=True), pooling(), bands=13, frames=40, classes=3
+        )
         model([x, bags], training=True)
         moved.append([value.numpy() for value in model.non_trainable_variables])
     assert any(one.ndim for one in moved[0])

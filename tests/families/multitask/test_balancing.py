@@ -1,4 +1,6 @@
-"""Balancing: each formula against numbers worked by hand, absent tasks without influence, state that comes back."""
+"""Balancing: each formula against numbers worked by hand, absent tasks without influence, state that
+comes back.
+"""
 
 import keras
 import numpy as np
@@ -6,7 +8,14 @@ import pytest
 import tensorflow as tf
 
 from audiomtl.families.multitask import balancing
-from audiomtl.families.multitask.balancing import Balancing, cagrad, dynamic_weight_average, imtl, mgda, uncertainty
+from audiomtl.families.multitask.balancing import (
+    Balancing,
+    cagrad,
+    dynamic_weight_average,
+    imtl,
+    mgda,
+    uncertainty,
+)
 
 G = np.array([[1.0, 0.0], [-1.0, 1.0]], np.float32)  # two gradients at 135 degrees
 
@@ -30,7 +39,9 @@ class Two:
             with tf.GradientTape(persistent=True) as inner:
                 losses = [
                     (tf.reduce_sum(row * self.shared) + head + 10.0) * present[task]
-                    for task, (row, head) in enumerate(zip(tf.unstack(self.gradients), self.heads, strict=True))
+                    for task, (row, head) in enumerate(
+                        zip(tf.unstack(self.gradients), self.heads, strict=True)
+                    )
                 ]
             total = balancer.combine(losses, present, inner, [self.shared])
         shared, *heads = outer.gradient(total, variables, unconnected_gradients="zero")
@@ -59,7 +70,9 @@ def test_uncertainty_by_hand() -> None:
     assert total == pytest.approx(15 / 2 + 12 / 4 + np.log(2) / 2) and heads == pytest.approx([0.5, 0.25])
     assert [variable.name for variable in balancer.trainable_variables] == ["log_variances"]
     with tf.GradientTape() as tape:
-        total = uncertainty.uncertainty(tf.constant([4.0, 6.0]), tf.convert_to_tensor(balancer.log_variances), tf.ones(2))
+        total = uncertainty.uncertainty(
+            tf.constant([4.0, 6.0]), tf.convert_to_tensor(balancer.log_variances), tf.ones(2)
+        )
     assert np.allclose(tape.gradient(total, balancer.log_variances), [-4 / 2 + 0.5, -6 / 4 + 0.5])
 
 
@@ -75,7 +88,10 @@ def test_dynamic_weights_by_hand() -> None:
             assert heads == [1.0, 1.0]  # two epochs are needed first
         two.heads[0].assign_sub(6.0)  # the first task falls fast
     assert heads[0] < 1 < heads[1] and sum(heads) == pytest.approx(2)
-    assert np.allclose(heads, dynamic_weight_average.dynamic_weights(tf.constant([9.0, 12.0]), tf.constant([15.0, 12.0]), 2.0))
+    assert np.allclose(
+        heads,
+        dynamic_weight_average.dynamic_weights(tf.constant([9.0, 12.0]), tf.constant([15.0, 12.0]), 2.0),
+    )
 
 
 def test_random_weights_are_drawn_anew_from_the_seed() -> None:
@@ -89,7 +105,9 @@ def test_random_weights_are_drawn_anew_from_the_seed() -> None:
 def test_the_geometric_mean_by_hand() -> None:
     _, heads, total = Two().step(Balancing("geometric", [1.0, 1.0]))
     mean = np.sqrt(15 * 12)
-    assert total == pytest.approx(mean, rel=1e-5) and heads == pytest.approx([mean / 2 / 15, mean / 2 / 12], rel=1e-5)
+    assert total == pytest.approx(mean, rel=1e-5) and heads == pytest.approx(
+        [mean / 2 / 15, mean / 2 / 12], rel=1e-5
+    )
 
 
 def test_pcgrad_by_hand() -> None:
@@ -129,7 +147,9 @@ def test_cagrad_is_the_best_worst_task_near_the_mean() -> None:
     best = (every @ G.T).min(axis=1).max()
     assert (got @ G.T).min() == pytest.approx(best, abs=2e-3)
     assert np.linalg.norm(got - mean) == pytest.approx(c * np.linalg.norm(mean), rel=1e-3)
-    assert np.allclose(cagrad.conflict_averse(tf.constant(G @ G.T), tf.ones(2), 0.0).numpy() @ G, mean, atol=1e-6)
+    assert np.allclose(
+        cagrad.conflict_averse(tf.constant(G @ G.T), tf.ones(2), 0.0).numpy() @ G, mean, atol=1e-6
+    )
 
 
 def test_gradnorm_lowers_the_weight_of_the_larger_gradient() -> None:
@@ -161,7 +181,9 @@ def test_one_task_is_that_task(method) -> None:
     shared, heads, _ = Two(np.array([[1.0, 2.0]], np.float32)).step(Balancing(method, [1.0]))
     scale = 0.5 if method == "uncertainty" else 1.0
     longer = 1.5 if method == "cagrad" else 1.0  # c times the mean on top of the mean
-    assert np.allclose(shared, scale * longer * np.array([1.0, 2.0]), rtol=1e-3) and heads[0] == pytest.approx(scale, rel=1e-4)
+    assert np.allclose(shared, scale * longer * np.array([1.0, 2.0]), rtol=1e-3) and heads[
+        0
+    ] == pytest.approx(scale, rel=1e-4)
 
 
 @pytest.mark.parametrize("method", [*BY_GRADIENTS])
@@ -170,7 +192,9 @@ def test_a_keras_variable_that_no_loss_reaches_has_no_gradient(method) -> None:
     with tf.GradientTape() as outer:
         with tf.GradientTape(persistent=True) as inner:
             losses = [tf.reduce_sum(reached.value**2), tf.constant(0.0)]
-        total = Balancing(method, [1.0, 1.0]).combine(losses, tf.constant([1.0, 0.0]), inner, [reached, other])
+        total = Balancing(method, [1.0, 1.0]).combine(
+            losses, tf.constant([1.0, 0.0]), inner, [reached, other]
+        )
     gradients = outer.gradient(total, [reached.value, other.value])
     assert np.isfinite(gradients[0]).all() and gradients[0][0] > 0 and not np.any(gradients[1])
 

@@ -28,12 +28,18 @@ def made(kind: str, pools=(2, 2), noise=0.0, shift_bands=0, seed=0, **options) -
 
 
 @pytest.mark.parametrize("pools", [(1, 1), (2, 2), (1, 4)])
-@pytest.mark.parametrize(("kind", "count"), [("article", 21), ("recurrent", 21), ("transformer", 21), ("recurrent", 24), ("harmonic", 24)])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("article", 21), ("recurrent", 21), ("transformer", 21), ("recurrent", 24), ("harmonic", 24)],
+)
 def test_padding_has_no_influence(kind, count, pools) -> None:
     model, random = made(kind, pools), np.random.default_rng(1)
     frames = random.normal(size=(2, 50, len(HERTZ))).astype(np.float32)
     frames[0, count:] = 0  # as `pad` leaves it
-    one, both = model([frames[:1, :count], np.array([count], np.int32)]), model([frames, np.array([count, 50], np.int32)])
+    one, both = (
+        model([frames[:1, :count], np.array([count], np.int32)]),
+        model([frames, np.array([count, 50], np.int32)]),
+    )
     for alone, together in zip(*(([x] if kind != "harmonic" else x) for x in (one, both)), strict=True):
         own, padded = alone[0].numpy(), together[0].numpy()
         assert np.allclose(own, padded[: len(own)], atol=1e-4) and np.abs(own).max() > 0.1
@@ -45,18 +51,27 @@ def test_a_step_for_every_stride_begun(kind) -> None:
     model = made(kind)
     for frames, steps in ((1, 1), (4, 1), (5, 2), (16, 4)):
         found = model([np.ones((1, frames, len(HERTZ)), np.float32), np.array([frames], np.int32)])
-        assert [one.shape[1] for one in (found if kind == "harmonic" else [found])] == [steps] * (1 + (kind == "harmonic"))
+        assert [one.shape[1] for one in (found if kind == "harmonic" else [found])] == [steps] * (
+            1 + (kind == "harmonic")
+        )
         if kind == "harmonic":
             assert found[1].shape == (1, steps, KEYS, 4)  # of each key
 
 
 def test_a_score_is_read_beside_the_audio_or_alone() -> None:
-    frames, lengths, random = np.ones((1, 16, len(HERTZ)), np.float32), np.array([16], np.int32), np.random.default_rng(0)
+    frames, lengths, random = (
+        np.ones((1, 16, len(HERTZ)), np.float32),
+        np.array([16], np.int32),
+        np.random.default_rng(0),
+    )
     roll, other = (random.integers(0, 2, (1, 4, KEYS)).astype(np.float32) for _ in range(2))
     for audio in (True, False):
         model = made("recurrent", audio=audio, score=True)
         before = model([frames, lengths, roll]).numpy()
-        assert before.shape == (1, 4, 16) and np.abs(model([frames, lengths, other]).numpy() - before).max() > 1e-3
+        assert (
+            before.shape == (1, 4, 16)
+            and np.abs(model([frames, lengths, other]).numpy() - before).max() > 1e-3
+        )
         assert np.array_equal(model([2 * frames, lengths, roll]), before) is not audio
 
 
@@ -117,7 +132,10 @@ def test_bands_are_shifted_clip_by_clip_and_in_training_only() -> None:
     assert (found == found[:, :1]).all()  # all frames of a clip alike
     moved = found[:, 0, 5] - 5
     assert set(moved) == {-2, -1, 0, 1, 2}
-    assert all(np.array_equal(one, np.clip(np.arange(10) + by, 0, 9)) for one, by in zip(found[:, 0], moved, strict=True))
+    assert all(
+        np.array_equal(one, np.clip(np.arange(10) + by, 0, 9))
+        for one, by in zip(found[:, 0], moved, strict=True)
+    )
 
 
 def test_every_seed_and_every_layer_draws_its_own_numbers(tmp_path) -> None:
@@ -129,10 +147,14 @@ def test_every_seed_and_every_layer_draws_its_own_numbers(tmp_path) -> None:
         assert np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0], drawn[2])
     model = made("harmonic", noise=0.5, shift_bands=6)
     states = [variable.numpy().tolist() for variable in model.variables if "seed_generator" in variable.path]
-    assert len({tuple(state) for state in states}) == len(states) == 4  # noise, shift, two LSTM: all are in every checkpoint
+    assert (
+        len({tuple(state) for state in states}) == len(states) == 4
+    )  # noise, shift, two LSTM: all are in every checkpoint
     model.save(tmp_path / "encoder.keras")
     again = keras.models.load_model(tmp_path / "encoder.keras", safe_mode=True, compile=False)
-    assert [variable.numpy().tolist() for variable in again.variables if "seed_generator" in variable.path][:2] == states[:2]
+    assert [variable.numpy().tolist() for variable in again.variables if "seed_generator" in variable.path][
+        :2
+    ] == states[:2]
 
 
 def test_a_model_saved_with_a_fixed_seed_loads() -> None:
@@ -146,7 +168,10 @@ def test_a_model_saved_with_a_fixed_seed_loads() -> None:
 
 def test_shares_of_a_text_sum_to_1_and_padding_gets_none() -> None:
     random = np.random.default_rng(0)
-    steps, keys = random.normal(size=(2, 6, 8)).astype(np.float32), random.normal(size=(2, 5, 8)).astype(np.float32)
+    steps, keys = (
+        random.normal(size=(2, 6, 8)).astype(np.float32),
+        random.normal(size=(2, 5, 8)).astype(np.float32),
+    )
     lengths, tokens = np.array([12, 7], np.int32), np.array([[2, 3, 2, 4, 2], [2, 3, 2, 0, 0]], np.int32)
     layer = trunk.Attend(2)
     found = layer([steps, lengths, keys, tokens]).numpy()

@@ -20,14 +20,22 @@ def folder(tmp_path, monkeypatch):
     audio = 0.1 * random.standard_normal((CLIPS, FRAMES, BANDS, 1)) + np.eye(BANDS)[score - 40][..., None] * 3
     np.savez(tmp_path / "multi-task.npz", audio=audio, mel=audio[..., 0], score=score)
     rows = [(f"clip {row}", "multi-task.npz", row, "ab"[row % 2], f"song {row // 2}") for row in range(CLIPS)]
-    pd.DataFrame(rows, columns=["clip_id", "array_path", "array_row", "kind", "song"]).to_csv(tmp_path / "clips.csv", index=False)
+    pd.DataFrame(rows, columns=["clip_id", "array_path", "array_row", "kind", "song"]).to_csv(
+        tmp_path / "clips.csv", index=False
+    )
     return tmp_path
 
 
 def small(folder):
     return settings(
         heads={"melody": {"kind": "melody", "column": "score"}, "clean": {"kind": "mel", "column": "mel"}},
-        data={"dataset": "manifest", "label": "kind", "groups": ["song"], "table": str(folder / "clips.csv"), "on_bad": "error"},
+        data={
+            "dataset": "manifest",
+            "label": "kind",
+            "groups": ["song"],
+            "table": str(folder / "clips.csv"),
+            "on_bad": "error",
+        },
         features__bands=BANDS,
         encoder__kind="recurrent",
         encoder__filters=[4, 4],
@@ -56,7 +64,10 @@ def test_the_arrays_are_learned(folder) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"audio": (CLIPS, BANDS, FRAMES, 1)}, r"the array audio has shape \(16, 40, 1\), but frames x 16 are needed"),
+        (
+            {"audio": (CLIPS, BANDS, FRAMES, 1)},
+            r"the array audio has shape \(16, 40, 1\), but frames x 16 are needed",
+        ),
         ({"score": (CLIPS, FRAMES, 89)}, r"heads.melody: clip .* 40 frames and an array of shape \(40, 89\)"),
         ({"kind": (CLIPS, 2)}, "an array is called kind, as a column of the table is"),
     ],

@@ -1,4 +1,6 @@
-"""Several tasks, one encoder, on a second or two with a tone or noise somewhere in it, which is also a note and two phones."""
+"""Several tasks, one encoder, on a second or two with a tone or noise somewhere in it, which is also a
+note and two phones.
+"""
 
 import zlib
 from dataclasses import replace
@@ -69,14 +71,38 @@ def eagerly():
 
 def settings(heads=None, **changes):
     """The settings of multitask_scenes, made small; ``heads`` in place of its own."""
-    small = {"features__sample_rate": RATE, "features__bands": 16, "features__n_fft": 256, "features__high_hz": 4000.0}
-    small |= {"encoder__units": 8, "training__epochs": 3, "training__batch_size": 8, "optimizer__learning_rate": 0.002}
-    small |= {"encoder__kind": "article", "encoder__dropout": 0.0, "optimizer__name": "adam", "encoder__filters": [8, 8]}
-    small |= {"balancing__method": "fixed", "optimizer__schedule": "constant", "optimizer__clipnorm": 0.0}  # a study may have moved them
-    small |= {"training__monitor": "validation/loss", "training__monitor_direction": "minimize"}  # of 8 clips: accuracy is soon 1
+    small = {
+        "features__sample_rate": RATE,
+        "features__bands": 16,
+        "features__n_fft": 256,
+        "features__high_hz": 4000.0,
+    }
+    small |= {
+        "encoder__units": 8,
+        "training__epochs": 3,
+        "training__batch_size": 8,
+        "optimizer__learning_rate": 0.002,
+    }
+    small |= {
+        "encoder__kind": "article",
+        "encoder__dropout": 0.0,
+        "optimizer__name": "adam",
+        "encoder__filters": [8, 8],
+    }
+    small |= {
+        "balancing__method": "fixed",
+        "optimizer__schedule": "constant",
+        "optimizer__clipnorm": 0.0,
+    }  # a study may have moved them
+    small |= {
+        "training__monitor": "validation/loss",
+        "training__monitor_direction": "minimize",
+    }  # of 8 clips: accuracy is soon 1
     if heads is None:
         small["heads__activity__weight"] = 1.0
-    elif any(head["kind"] == "alignment" for head in heads.values()) and any(head["kind"] == "phones" for head in heads.values()):
+    elif any(head["kind"] == "alignment" for head in heads.values()) and any(
+        head["kind"] == "phones" for head in heads.values()
+    ):
         small["inputs__allow_leak"] = True
     return small_multitask.settings("multitask_scenes", heads=heads, **small | changes)
 
@@ -112,7 +138,11 @@ def outputs_of(model, batch, some) -> dict:
 def loss_of(name: str, model, examples, prepared, some) -> float:
     batch = batch_of(examples, prepared, some)
     found = outputs_of(model, batch, some)[name]
-    return float(kind(some.heads[name].kind).loss(found, batch[f"target_{name}"], batch[f"weight_{name}"], batch["steps"]))
+    return float(
+        kind(some.heads[name].kind).loss(
+            found, batch[f"target_{name}"], batch[f"weight_{name}"], batch["steps"]
+        )
+    )
 
 
 def without(example, name: str):
@@ -130,13 +160,21 @@ def assert_same_tables(one: dict, other: dict) -> None:
 
 @pytest.mark.slow
 def test_both_tasks_are_learned_and_reload(use, tmp_path) -> None:
-    fitted, prepared = trained(settings(encoder__filters=[16, 16], training__epochs=14, optimizer__learning_rate=0.005))
+    fitted, prepared = trained(
+        settings(encoder__filters=[16, 16], training__epochs=14, optimizer__learning_rate=0.005)
+    )
     scores = multitask.evaluate(fitted, multitask.outputs(fitted, prepared.examples["test"]))
-    assert scores["event_accuracy"] >= 0.9 and scores["activity_step_f1"] >= 0.6 and scores["activity_segment_f1"] >= 0.55
+    assert (
+        scores["event_accuracy"] >= 0.9
+        and scores["activity_step_f1"] >= 0.6
+        and scores["activity_segment_f1"] >= 0.55
+    )
     assert scores["loss"] == pytest.approx(scores["event_loss"] + scores["activity_loss"])
     last = fitted.fit.history[-1]
     assert last["train/event_weight"] == last["train/activity_weight"] == 1.0
-    assert last["train/loss"] == pytest.approx(last["train/event_loss"] + last["train/activity_loss"], rel=1e-3)
+    assert last["train/loss"] == pytest.approx(
+        last["train/event_loss"] + last["train/activity_loss"], rel=1e-3
+    )
     multitask.save(fitted, tmp_path)
     again = multitask.load(tmp_path)
     assert_same_tables(
@@ -148,13 +186,25 @@ def test_both_tasks_are_learned_and_reload(use, tmp_path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["transformer", "harmonic"])
 def test_every_head_trains_on_every_encoder_and_reloads(use, kind, tmp_path) -> None:
-    """Alignment, phones, melody, notes, mel, class, segments and value in one network; safe mode is Keras's own."""
+    """Alignment, phones, melody, notes, mel, class, segments and value in one network.
+
+    Safe mode is Keras's own.
+    """
     fitted, prepared = trained(settings(EVERY, encoder__kind=kind, training__epochs=2, **STEPS))
     history = fitted.fit.history
     assert set(fitted.model.output) == set(EVERY)
-    assert history[1]["train/loss"] < history[0]["train/loss"] and {f"train/{name}_loss" for name in EVERY} <= set(history[0])
+    assert history[1]["train/loss"] < history[0]["train/loss"] and {
+        f"train/{name}_loss" for name in EVERY
+    } <= set(history[0])
     scores = multitask.evaluate(fitted, multitask.outputs(fitted, prepared.examples["test"]))
-    known = ["loss", *(f"{name}_{score}" for name, head in fitted.settings.heads.items() for score in ("loss", *head.about.scores))]
+    known = [
+        "loss",
+        *(
+            f"{name}_{score}"
+            for name, head in fitted.settings.heads.items()
+            for score in ("loss", *head.about.scores)
+        ),
+    ]
     assert set(scores) == set(known)  # what a file may name is what there is
     multitask.save(fitted, tmp_path)
     again = multitask.load(tmp_path)
@@ -162,7 +212,9 @@ def test_every_head_trains_on_every_encoder_and_reloads(use, kind, tmp_path) -> 
     one, other = (outputs_of(model, batch, fitted.settings) for model in (fitted.model, again.model))
     for name in EVERY:
         assert np.array_equal(one[name], other[name]), name
-    assert multitask.evaluate(again, multitask.outputs(again, prepared.examples["test"])) == pytest.approx(scores)
+    assert multitask.evaluate(again, multitask.outputs(again, prepared.examples["test"])) == pytest.approx(
+        scores
+    )
 
 
 @pytest.mark.slow
@@ -171,12 +223,21 @@ def test_an_auxiliary_head_is_not_saved(use, eagerly, tmp_path) -> None:
     multitask.save(fitted, tmp_path)
     again = multitask.load(tmp_path)
     assert set(again.model.output) == {"event"} and again.parameters < fitted.parameters
-    assert {"event_accuracy", "activity_step_f1"} <= set(multitask.evaluate(fitted, multitask.outputs(fitted, prepared.examples["test"])))
-    assert "activity_step_f1" not in multitask.evaluate(again, multitask.outputs(again, prepared.examples["test"]))
+    assert {"event_accuracy", "activity_step_f1"} <= set(
+        multitask.evaluate(fitted, multitask.outputs(fitted, prepared.examples["test"]))
+    )
+    assert "activity_step_f1" not in multitask.evaluate(
+        again, multitask.outputs(again, prepared.examples["test"])
+    )
     tables = multitask.predict(again, multitask.outputs(again, prepared.examples["test"]))
     assert set(tables) == {"predictions"}
     assert_same_tables(
-        tables, {"predictions": multitask.predict(fitted, multitask.outputs(fitted, prepared.examples["test"]))["predictions"]}
+        tables,
+        {
+            "predictions": multitask.predict(fitted, multitask.outputs(fitted, prepared.examples["test"]))[
+                "predictions"
+            ]
+        },
     )
 
 
@@ -184,7 +245,11 @@ def test_an_auxiliary_head_is_not_saved(use, eagerly, tmp_path) -> None:
 def test_tables_name_every_clip_step_and_event_once(use, eagerly, table) -> None:
     """A clip without text, such as a piano alone, has no phones and no row of them."""
     silent = table["clip_id"] == "clip_08"
-    use(table.assign(phones=table["phones"].mask(silent, None), given_phones=table["given_phones"].mask(silent, None)))
+    use(
+        table.assign(
+            phones=table["phones"].mask(silent, None), given_phones=table["given_phones"].mask(silent, None)
+        )
+    )
     fitted, prepared = trained(settings(EVERY, training__epochs=1, **STEPS))
     side = "test" if any(one.clip_id == "clip_08" for one in prepared.examples["test"]) else "validation"
     examples = prepared.examples[side]
@@ -196,8 +261,12 @@ def test_tables_name_every_clip_step_and_event_once(use, eagerly, table) -> None
     assert all(counts[one.clip_id] == -(-len(one.frames) // 4) for one in examples)
     spoken = tables["events"][tables["events"]["head"] == "text"].groupby("clip_id")["label"].agg(list)
     assert "clip_08" not in spoken.index and len(spoken) == len(examples) - 1
-    assert all(tuple(spoken[one.clip_id]) == one.row["given_phones"] for one in examples if one.clip_id != "clip_08")
-    assert np.allclose(tables["predictions"][["event_probability_noise", "event_probability_tone"]].sum(axis=1), 1, atol=1e-5)
+    assert all(
+        tuple(spoken[one.clip_id]) == one.row["given_phones"] for one in examples if one.clip_id != "clip_08"
+    )
+    assert np.allclose(
+        tables["predictions"][["event_probability_noise", "event_probability_tone"]].sum(axis=1), 1, atol=1e-5
+    )
 
 
 # ---------------------------------------------------------------- padding
@@ -212,7 +281,9 @@ def test_padding_has_no_influence(use, kind) -> None:
     examples = sorted(prepared.examples["train"], key=lambda one: len(one.frames))
     short = next(one for one in examples if len(one.text) == 3)
     long = next(one for one in reversed(examples) if len(one.text) == 5)
-    alone, together = (outputs_of(model, batch_of(some_of, prepared, some), some) for some_of in ([short], [short, long]))
+    alone, together = (
+        outputs_of(model, batch_of(some_of, prepared, some), some) for some_of in ([short], [short, long])
+    )
     steps = -(-len(short.frames) // 4)
     for name, head in some.heads.items():
         one, other = alone[name][0].numpy(), together[name][0].numpy()
@@ -240,15 +311,23 @@ def test_a_batch_without_a_label_leaves_its_head_alone(use, name) -> None:
     with tf.GradientTape(persistent=True) as tape:
         found = outputs_of(model, batch, some)
         losses = {
-            other: kind(head.kind).loss(found[other], batch[f"target_{other}"], batch[f"weight_{other}"], batch["steps"])
+            other: (
+                kind(head.kind).loss(
+                    found[other], batch[f"target_{other}"], batch[f"weight_{other}"], batch["steps"]
+                )
+            )
             for other, head in some.heads.items()
         }
-    assert float(losses[name]) == 0.0 and all(float(value) > 0 for other, value in losses.items() if other != name)
+    assert float(losses[name]) == 0.0 and all(
+        float(value) > 0 for other, value in losses.items() if other != name
+    )
     variables = [variable.value for variable in model.trainable_variables]
     zero = tf.UnconnectedGradients.ZERO
     own = tape.gradient(losses[name], variables, unconnected_gradients=zero)
     assert not any(np.any(tf.convert_to_tensor(gradient)) for gradient in own)
-    some_other = tape.gradient(losses["event" if name != "event" else "age"], variables, unconnected_gradients=zero)
+    some_other = tape.gradient(
+        losses["event" if name != "event" else "age"], variables, unconnected_gradients=zero
+    )
     assert any(np.any(tf.convert_to_tensor(gradient)) for gradient in some_other)
 
 
@@ -272,17 +351,23 @@ def test_scores_are_over_the_clips_that_have_the_label(use, eagerly) -> None:
     found = multitask.evaluate(fitted, multitask.outputs(fitted, half))
     for name in EVERY:
         rest = [without(one, name) for one in rest]
-    assert multitask.evaluate(fitted, multitask.outputs(fitted, half + rest)) == pytest.approx(found, rel=1e-4)
+    assert multitask.evaluate(fitted, multitask.outputs(fitted, half + rest)) == pytest.approx(
+        found, rel=1e-4
+    )
     assert multitask.evaluate(fitted, multitask.outputs(fitted, rest)) == {"loss": 0.0}
 
 
 def test_a_share_of_labels_is_kept_and_counted(use) -> None:
     full = multitask.prepare(settings(), 1)
-    few, fewer = (multitask.prepare(settings(heads__activity__labelled_share=share), 1) for share in (0.5, 0.25))
+    few, fewer = (
+        multitask.prepare(settings(heads__activity__labelled_share=share), 1) for share in (0.5, 0.25)
+    )
     assert full.facts["train/labelled_activity"] == 24
     assert few.facts["train/labelled_activity"] == 12 and fewer.facts["train/labelled_activity"] == 6
     assert few.facts["train/labelled_event"] == 24 and few.facts["test/labelled_activity"] == 8
-    assert all(one.targets["activity"] is not None for one in few.examples["test"])  # scores are over all that is known
+    assert all(
+        one.targets["activity"] is not None for one in few.examples["test"]
+    )  # scores are over all that is known
 
     def labelled(prepared) -> set[str]:
         return {one.clip_id for one in prepared.examples["train"] if one.targets["activity"] is not None}
@@ -290,7 +375,11 @@ def test_a_share_of_labels_is_kept_and_counted(use) -> None:
     assert labelled(fewer) < labelled(few)
     assert labelled(fewer) == labelled(multitask.prepare(settings(heads__activity__labelled_share=0.25), 1))
     both = settings(heads__activity__labelled_share=0.25, heads__event__labelled_share=0.25)
-    other = {one.clip_id for one in multitask.prepare(both, 1).examples["train"] if one.targets["event"] is not None}
+    other = {
+        one.clip_id
+        for one in multitask.prepare(both, 1).examples["train"]
+        if one.targets["event"] is not None
+    }
     assert other != labelled(fewer)  # each head for itself
 
 
@@ -301,7 +390,9 @@ def test_a_smaller_share_of_train_clips_is_part_of_a_greater_one(use) -> None:
     assert all(side == sorted(side) for side in sides)  # in the order of the whole
     for side in ("validation", "test"):
         assert len({tuple(one.clip_id for one in some.examples[side]) for some in prepared}) == 1
-    assert [one.clip_id for one in multitask.prepare(settings(train_share=0.25), 2).examples["train"]] != sides[0]
+    assert [
+        one.clip_id for one in multitask.prepare(settings(train_share=0.25), 2).examples["train"]
+    ] != sides[0]
 
 
 @pytest.mark.parametrize("name", ["event", "activity"])
@@ -312,13 +403,24 @@ def test_item_weights_multiply_a_clip(use, table, name) -> None:
     use(table.assign(weight=[(1.0, 2.0, 0.0)[number % 3] for number in range(len(table))]))
     prepared = multitask.prepare(some, 1)
     model = network(some, prepared)
-    one, two, none = (next(clip for clip in prepared.examples["train"] if clip.row["weight"] == weight) for weight in (1.0, 2.0, 0.0))
+    one, two, none = (
+        next(clip for clip in prepared.examples["train"] if clip.row["weight"] == weight)
+        for weight in (1.0, 2.0, 0.0)
+    )
     plain = replace(two, weights={name: 1.0, other: 1.0})
-    assert loss_of(name, model, [one, two], prepared, some) == pytest.approx(loss_of(name, model, [one, plain, plain], prepared, some))
-    assert loss_of(name, model, [one, two], prepared, some) != pytest.approx(loss_of(name, model, [one, plain], prepared, some), rel=1e-4)
-    assert loss_of(name, model, [one, none], prepared, some) == pytest.approx(loss_of(name, model, [one], prepared, some), rel=1e-5)
+    assert loss_of(name, model, [one, two], prepared, some) == pytest.approx(
+        loss_of(name, model, [one, plain, plain], prepared, some)
+    )
+    assert loss_of(name, model, [one, two], prepared, some) != pytest.approx(
+        loss_of(name, model, [one, plain], prepared, some), rel=1e-4
+    )
+    assert loss_of(name, model, [one, none], prepared, some) == pytest.approx(
+        loss_of(name, model, [one], prepared, some), rel=1e-5
+    )
     assert loss_of(name, model, [none], prepared, some) == 0
-    assert loss_of(other, model, [one, two], prepared, some) == pytest.approx(loss_of(other, model, [one, plain], prepared, some))
+    assert loss_of(other, model, [one, two], prepared, some) == pytest.approx(
+        loss_of(other, model, [one, plain], prepared, some)
+    )
     assert prepared.facts[f"train/labelled_{name}"] == 24
 
 
@@ -327,8 +429,12 @@ def test_a_task_of_weight_0_is_not_trained(use, eagerly) -> None:
     fitted, prepared = trained(settings(heads__activity__weight=0.0, training__epochs=2))
     seed_everything(1)
     start = multitask.network(fitted.settings, prepared.known, 1)
-    assert np.array_equal(start.get_layer("head_activity").kernel, fitted.model.get_layer("head_activity").kernel)
-    assert not np.array_equal(start.get_layer("head_event").kernel, fitted.model.get_layer("head_event").kernel)
+    assert np.array_equal(
+        start.get_layer("head_activity").kernel, fitted.model.get_layer("head_activity").kernel
+    )
+    assert not np.array_equal(
+        start.get_layer("head_event").kernel, fitted.model.get_layer("head_event").kernel
+    )
     assert "train/activity_loss" not in fitted.fit.history[-1]
     assert "activity_step_f1" in multitask.evaluate(
         fitted, multitask.outputs(fitted, prepared.examples["test"])
@@ -349,16 +455,23 @@ def test_coupling_teaches_a_head_without_labels(use, eagerly) -> None:
         assert not np.array_equal(start.get_layer(name).kernel, fitted.model.get_layer(name).kernel)
     last = fitted.fit.history[-1]
     assert last["train/agreement_weight"] == 1.0
-    assert last["train/loss"] == pytest.approx(last["train/event_loss"] + last["train/agreement_loss"], rel=1e-3)
+    assert last["train/loss"] == pytest.approx(
+        last["train/event_loss"] + last["train/agreement_loss"], rel=1e-3
+    )
     off, _ = trained(settings(training__epochs=1))
     assert "train/agreement_loss" not in off.fit.history[-1]
 
 
 def test_coupled_heads_have_the_same_classes(use, table) -> None:
     use(table.assign(kind=[("noise", "tone", "other")[number % 3] for number in range(len(table))]))
-    with pytest.raises(UserError, match=r"coupling\.agreement: event and activity must be of the same classes, but are of noise, other"):
+    with pytest.raises(
+        UserError,
+        match=r"coupling\.agreement: event and activity must be of the same classes, but are of noise, other",
+    ):
         multitask.prepare(settings(heads__event__column="kind", coupling__agreement__weight=1.0), 1)
-    with pytest.raises(UserError, match=r'coupling\.agreement\.segments = "event": there is no head of that name and kind'):
+    with pytest.raises(
+        UserError, match=r'coupling\.agreement\.segments = "event": there is no head of that name and kind'
+    ):
         settings(coupling__agreement__segments="event")
 
 
@@ -386,7 +499,12 @@ def test_a_score_is_an_input_of_its_own(use, audible) -> None:
     model, examples = network(some, prepared), prepared.examples["train"][:4]
     batch = batch_of(examples, prepared, some)
     before = outputs_of(model, batch, some)["event"].numpy()
-    assert np.array_equal(outputs_of(model, {**batch, "frames": 2 * batch["frames"]}, some)["event"].numpy(), before) is not audible
+    assert (
+        np.array_equal(
+            outputs_of(model, {**batch, "frames": 2 * batch["frames"]}, some)["event"].numpy(), before
+        )
+        is not audible
+    )
     noted = next(number for number, one in enumerate(examples) if one.roll.any())
     after = outputs_of(model, {**batch, "roll": 0 * batch["roll"]}, some)["event"].numpy()
     assert not np.allclose(after[noted], before[noted], atol=1e-6)
@@ -404,7 +522,10 @@ LEAKS = {
 @pytest.mark.parametrize("what", LEAKS)
 def test_a_target_among_the_inputs_is_refused_by_name(what) -> None:
     changes, head, column, place = LEAKS[what]
-    with pytest.raises(UserError, match=rf'heads\.{head} learns the column "{column}", which is also {place}: .*allow_leak = true'):
+    with pytest.raises(
+        UserError,
+        match=rf'heads\.{head} learns the column "{column}", which is also {place}: .*allow_leak = true',
+    ):
         settings(**changes)
     settings(**{**changes, "inputs__allow_leak": True})
 
@@ -412,7 +533,9 @@ def test_a_target_among_the_inputs_is_refused_by_name(what) -> None:
 def test_no_leak_where_target_and_input_differ() -> None:
     settings({"tune": {"kind": "notes"}}, inputs__score="score")
     settings({"clean": {"kind": "mel", "column": "vocals_path"}})
-    settings({"own": {"kind": "mel", "train_only": True}, "event": {"kind": "clip_class"}})  # an autoencoder that helps and goes
+    settings(
+        {"own": {"kind": "mel", "train_only": True}, "event": {"kind": "clip_class"}}
+    )  # an autoencoder that helps and goes
     settings({"own": {"kind": "mel"}}, inputs__audio=False, inputs__score="score")
 
 
@@ -441,7 +564,9 @@ def test_settings_that_make_no_sense_are_refused(what) -> None:
 
 def test_clips_that_cannot_be_learned_are_refused(use, table) -> None:
     use(table.drop(columns="passages"))
-    with pytest.raises(UserError, match=r"heads\.activity: kind segments needs a column passages, which data\.dataset = "):
+    with pytest.raises(
+        UserError, match=r"heads\.activity: kind segments needs a column passages, which data\.dataset = "
+    ):
         multitask.prepare(settings(), 1)
     use(table.assign(event="tone"))
     with pytest.raises(UserError, match=r"every clip has the same class \(tone\); two are needed"):
@@ -450,16 +575,23 @@ def test_clips_that_cannot_be_learned_are_refused(use, table) -> None:
     with pytest.raises(UserError, match=r"heads\.activity: no clip of the train side has its label"):
         multitask.prepare(settings(), 1)
     use(table)
-    with pytest.raises(UserError, match=r'heads\.event\.item_weight = "wight": these clips have no such column'):
+    with pytest.raises(
+        UserError, match=r'heads\.event\.item_weight = "wight": these clips have no such column'
+    ):
         multitask.prepare(settings(heads__event__item_weight="wight"), 1)
     with pytest.raises(UserError, match=r'inputs\.score = "tune": these clips have no such column'):
         multitask.prepare(settings(inputs__score="tune"), 1)
     for wrong in (-1.0, float("nan"), "much"):
         use(table.assign(weight=[wrong] * len(table)))
-        with pytest.raises(UserError, match=r"heads\.event\.item_weight: clip clip_.. has .*; a weight is a number of at least 0"):
+        with pytest.raises(
+            UserError,
+            match=r"heads\.event\.item_weight: clip clip_.. has .*; a weight is a number of at least 0",
+        ):
             multitask.prepare(settings(heads__event__item_weight="weight"), 1)
     use(table.assign(vocals_path=[*table["path"][1:], table["path"][0]]))
-    with pytest.raises(UserError, match=r"heads\.clean: clip clip_.. has \d+ frames, its vocals_path \d+: no pair"):
+    with pytest.raises(
+        UserError, match=r"heads\.clean: clip clip_.. has \d+ frames, its vocals_path \d+: no pair"
+    ):
         multitask.prepare(settings({"clean": {"kind": "mel", "column": "vocals_path"}}), 1)
 
 
@@ -468,9 +600,14 @@ def test_a_given_text_is_aligned_where_it_is_what_was_sung(use, table) -> None:
     prepared = multitask.prepare(some, 1)
     assert prepared.known.symbols == ("_", "o", "s", "t")
     one = prepared.examples["train"][0]
-    assert len(one.text) == 2 * len(one.row["given_phones"]) + 1 and set(one.targets["text"]) == set(range(len(one.text)))
+    assert len(one.text) == 2 * len(one.row["given_phones"]) + 1 and set(one.targets["text"]) == set(
+        range(len(one.text))
+    )
     use(table.assign(given_phones=[("o", "t")] * len(table)))
-    with pytest.raises(UserError, match=r'heads\.text: clip clip_..: the text of inputs\.text = "given_phones" is not what is labelled'):
+    with pytest.raises(
+        UserError,
+        match=r'heads\.text: clip clip_..: the text of inputs\.text = "given_phones" is not what is labelled',
+    ):
         multitask.prepare(some, 1)
 
 
@@ -481,4 +618,6 @@ def test_clean_targets_are_scaled_frames_averaged_over_steps(use) -> None:
     scaled = scaling.apply(one.frames, prepared.known.scaler)
     by_hand = np.array([scaled[first : first + 4].mean(axis=0) for first in range(0, len(scaled), 4)])
     assert np.allclose(one.targets["clean"], by_hand, atol=1e-5) and one.targets["clean"].dtype == np.float32
-    assert zlib.crc32(one.frames.tobytes()) == zlib.crc32(multitask.prepare(some, 1).examples["test"][0].frames.tobytes())
+    assert zlib.crc32(one.frames.tobytes()) == zlib.crc32(
+        multitask.prepare(some, 1).examples["test"][0].frames.tobytes()
+    )

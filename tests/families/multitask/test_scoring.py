@@ -14,7 +14,13 @@ NAMES = {"phones": ("_", "a", "b"), "event": ("cat", "dog"), "activity": ("cat",
 # boundaries lie halfway between steps of 20 ms: k * 0.02 - 0.01
 ROW = {"clip_id": "one", "event": "dog", "phones": ("_", "a", "b", "_"), "starts": (0.0, 0.19, 0.59, 1.29), "ends": (0.19, 0.59, 1.29, 2.0),
        "notes": ((0.2, 0.6, 60), (0.6, 1.2, 64)), "passages": ((0.2, 1.2),), "age": 3.0}  # fmt: skip
-OTHER = {**ROW, "clip_id": "two", "event": "cat", "passages": ((0.4, 0.8), (1.0, 1.6)), "notes": ((0.4, 1.0, 50),)}
+OTHER = {
+    **ROW,
+    "clip_id": "two",
+    "event": "cat",
+    "passages": ((0.4, 0.8), (1.0, 1.6)),
+    "notes": ((0.4, 1.0, 50),),
+}
 
 
 def perfect(name: str, row) -> np.ndarray:
@@ -32,13 +38,20 @@ def perfect(name: str, row) -> np.ndarray:
 def target_of(name: str, row) -> np.ndarray:
     if name == "vocals":
         return np.random.default_rng(len(row["clip_id"])).normal(size=(N, 4))
-    return np.asarray(kind(SOME.heads[name].kind).target(name, SOME.heads[name], row, N, NAMES.get(name, ()), SOME, None))
+    return np.asarray(
+        kind(SOME.heads[name].kind).target(name, SOME.heads[name], row, N, NAMES.get(name, ()), SOME, None)
+    )
 
 
 def scored(name: str, outputs=None, rows=(ROW, OTHER)) -> dict[str, float]:
     outputs = [perfect(name, row) for row in rows] if outputs is None else outputs
-    clips = [Answer(row["clip_id"], row, target_of(name, row), output, N) for row, output in zip(rows, outputs, strict=True)]
-    return kind(SOME.heads[name].kind).scores(SOME.heads[name], clips, NAMES.get(name, ()), SOME, every_score=True)
+    clips = [
+        Answer(row["clip_id"], row, target_of(name, row), output, N)
+        for row, output in zip(rows, outputs, strict=True)
+    ]
+    return kind(SOME.heads[name].kind).scores(
+        SOME.heads[name], clips, NAMES.get(name, ()), SOME, every_score=True
+    )
 
 
 BEST_IS_0 = ("median_ms", "mean_ms", "boundary_mean_ms", "boundary_median_ms", "error_rate", "l1", "absolute_error", "voicing_false_alarm",
@@ -61,7 +74,11 @@ def test_a_text_two_steps_late_is_40_ms_late() -> None:
         output[:2] = np.eye(5)[0]
     found = scored("text", late)
     assert found["median_ms"] == pytest.approx(40) and found["mean_ms"] == pytest.approx(40)
-    assert found["within_50_ms"] == 1 and found["boundary_mean_ms"] == pytest.approx(40) and found["boundary_within_20_ms"] == 0
+    assert (
+        found["within_50_ms"] == 1
+        and found["boundary_mean_ms"] == pytest.approx(40)
+        and found["boundary_within_20_ms"] == 0
+    )
     far = perfect("text", ROW)
     far[8:12] = np.eye(5)[0]  # a begins 40 ms late, b in time
     assert scored("text", [far], [ROW])["mean_ms"] == pytest.approx(20)
@@ -73,12 +90,19 @@ def test_a_text_s_own_column_is_judged() -> None:
     row = {**ROW, "sung": ROW["phones"], "phones": ("x", "y", "z", "_")}
     some = SOME.model_copy(update={"inputs": SOME.inputs.model_copy(update={"text": "sung"})})
     clip = Answer("one", row, target_of("text", ROW), perfect("text", ROW), N)
-    assert kind(head.kind).scores(head, [clip], (), some, every_score=True)["mean_ms"] == pytest.approx(0, abs=1e-6)
+    assert kind(head.kind).scores(head, [clip], (), some, every_score=True)["mean_ms"] == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_phones_are_judged_where_one_lies() -> None:
     """Two of eighty steps wrong; what stands in no phone is not asked, a phone that train lacks is wrong."""
-    short = {**ROW, "phones": ("_", "a", "b"), "starts": (0.0, 0.19, 0.59), "ends": (0.19, 0.59, 1.59)}  # 0 to 1.59 s: 80 steps
+    short = {
+        **ROW,
+        "phones": ("_", "a", "b"),
+        "starts": (0.0, 0.19, 0.59),
+        "ends": (0.19, 0.59, 1.59),
+    }  # 0 to 1.59 s: 80 steps
     output = perfect("phones", {**short})
     output[70:72] = np.eye(3)[0]
     found = scored("phones", [output], [short])
@@ -93,22 +117,38 @@ def test_a_melody_with_a_wrong_note() -> None:
     output = perfect("melody", {**ROW, "notes": ((0.2, 0.6, 60), (0.6, 1.2, 52))})
     found = scored("melody", [output], [ROW])
     assert found["raw_pitch_accuracy"] == pytest.approx(20 / 50) and found["onset_f1"] == pytest.approx(0.5)
-    assert found["frame_accuracy"] == pytest.approx(70 / 100) and found["voicing_recall"] == 1 and found["voicing_false_alarm"] == 0
+    assert (
+        found["frame_accuracy"] == pytest.approx(70 / 100)
+        and found["voicing_recall"] == 1
+        and found["voicing_false_alarm"] == 0
+    )
     silent = scored("melody", [np.eye(KEYS + 1)[np.full(N, REST)]], [ROW])
-    assert silent["onset_f1"] == 0 and silent["raw_pitch_accuracy"] == 0 and silent["frame_accuracy"] == pytest.approx(0.5)
+    assert (
+        silent["onset_f1"] == 0
+        and silent["raw_pitch_accuracy"] == 0
+        and silent["frame_accuracy"] == pytest.approx(0.5)
+    )
     rest = {**ROW, "notes": ()}
-    assert scored("melody", None, [rest]) == {"frame_accuracy": 1.0}  # there is nothing that a note could be measured by
+    assert scored("melody", None, [rest]) == {
+        "frame_accuracy": 1.0
+    }  # there is nothing that a note could be measured by
 
 
 def test_notes_late_and_one_too_many() -> None:
     peaked = perfect("voice", ROW)
     for onset, _, pitch in ROW["notes"]:
-        peaked[[round(onset / 0.02) - 1, round(onset / 0.02) + 1], pitch - 21] = 0.6  # its neighbours are taught too
+        peaked[[round(onset / 0.02) - 1, round(onset / 0.02) + 1], pitch - 21] = (
+            0.6  # its neighbours are taught too
+        )
     for steps, wanted in ((0, 1), (2, 1), (3, 0)):  # 60 ms are outside 50
         assert scored("voice", [np.roll(peaked, steps, axis=0)], [ROW])["onset_f1"] == wanted
     more = perfect("voice", {**ROW, "notes": (*ROW["notes"], (1.4, 1.8, 70))})
     found = scored("voice", [more], [ROW])
-    assert found["onset_precision"] == pytest.approx(2 / 3) and found["onset_recall"] == 1 and found["onset_f1"] == pytest.approx(0.8)
+    assert (
+        found["onset_precision"] == pytest.approx(2 / 3)
+        and found["onset_recall"] == 1
+        and found["onset_f1"] == pytest.approx(0.8)
+    )
     assert found["frame_f1"] == pytest.approx(2 * 50 / (70 + 50))
 
 
@@ -120,7 +160,11 @@ def test_segments_by_hand() -> None:
     found = scored("activity", [output], [ROW])
     assert found["step_f1"] == pytest.approx(2 * 20 / (50 + 30))
     quick = kind("segments").scores(
-        SOME.heads["activity"], [Answer("one", ROW, target_of("activity", ROW), output, N)], NAMES["activity"], SOME, every_score=False
+        SOME.heads["activity"],
+        [Answer("one", ROW, target_of("activity", ROW), output, N)],
+        NAMES["activity"],
+        SOME,
+        every_score=False,
     )
     assert quick == {"step_f1": found["step_f1"]}
     output[80:90, 0] = 0.4  # below the threshold
@@ -139,8 +183,13 @@ def test_numbers_by_hand() -> None:
 def test_what_is_heard_is_in_order() -> None:
     heard = {name: kind(SOME.heads[name].kind).spans(SOME.heads[name], perfect(name, ROW), ROW, NAMES.get(name, ()), N, SOME)
              for name in ("text", "phones", "melody", "voice", "activity")}  # fmt: skip
-    assert heard["text"] == [(pytest.approx(0.19), pytest.approx(0.59), "a"), (pytest.approx(0.59), pytest.approx(1.29), "b")]
+    assert heard["text"] == [
+        (pytest.approx(0.19), pytest.approx(0.59), "a"),
+        (pytest.approx(0.59), pytest.approx(1.29), "b"),
+    ]
     assert [phone for *_, phone in heard["phones"]] == ["_", "a", "b", "_"]
     assert [pitch for *_, pitch in heard["melody"]] == [pitch for *_, pitch in heard["voice"]] == [60, 64]
     assert [name for *_, name in heard["activity"]] == ["dog"]
-    assert kind("alignment").spans(SOME.heads["text"], np.ones((N, 1)), {**ROW, "phones": ()}, (), N, SOME) == []
+    assert (
+        kind("alignment").spans(SOME.heads["text"], np.ones((N, 1)), {**ROW, "phones": ()}, (), N, SOME) == []
+    )

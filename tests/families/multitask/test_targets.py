@@ -18,8 +18,15 @@ TENTHS = np.arange(6) * 0.1  # (6,) seconds
 def grid(*pools: int, **heads):
     """Frames of 0.1 s."""
     pools = pools or (1, 1)
-    small = {"features__hop_seconds": 0.1, "features__window_seconds": 0.1, "encoder__pool_frames": pools, "data__label": "event"}
-    return settings(heads=heads or KINDS, inputs__allow_leak=True, **small)  # text is an input and, of another head, a target
+    small = {
+        "features__hop_seconds": 0.1,
+        "features__window_seconds": 0.1,
+        "encoder__pool_frames": pools,
+        "data__label": "event",
+    }
+    return settings(
+        heads=heads or KINDS, inputs__allow_leak=True, **small
+    )  # text is an input and, of another head, a target
 
 
 def row(**columns):
@@ -43,7 +50,10 @@ def test_a_step_stands_for_the_middle_of_its_frames() -> None:
 
 
 def test_activity_counts_steps_that_are_half_filled() -> None:
-    """Steps of 0.2 s: 0.29 to 0.71 s fills half of the second, all of the third, half of the fourth; 0.95 to 1 s too little."""
+    """Steps of 0.2 s: 0.29 to 0.71 s fills half of the second, all of the third, half of the fourth.
+
+    0.95 to 1 s too little.
+    """
     found = activity([(0.29, 0.71), (0.95, 1.0)], 1, 12, 3, grid(2, 1))
     assert found.shape == (6, 3) and found[:, 1].tolist() == [0, 1, 1, 1, 0, 0] and not found[:, [0, 2]].any()
     assert not activity([], 1, 12, 3, grid(2, 1)).any()
@@ -63,7 +73,9 @@ def test_a_melody_is_a_key_or_rest() -> None:
     assert found.tolist() == [REST, 39, 39, REST, 41, REST]  # 60 - 21, 62 - 21
     assert keys_of([(0.1, 0.3, 21), (0.3, 0.5, 108)], TENTHS, "one").tolist() == [REST, 0, 0, 87, 87, REST]
     assert keys_of([], TENTHS, "one").tolist() == [REST] * 6
-    late = keys_of([(0.34, 0.56, 60)], TENTHS + 0.05, "one")  # on 0.05, 0.15 ... it is held at 0.35 and 0.45 s
+    late = keys_of(
+        [(0.34, 0.56, 60)], TENTHS + 0.05, "one"
+    )  # on 0.05, 0.15 ... it is held at 0.35 and 0.45 s
     assert late.tolist() == [REST, REST, REST, 39, 39, REST]
 
 
@@ -71,7 +83,14 @@ def test_rolls_are_onsets_with_their_neighbours_and_held_keys() -> None:
     found = steps.rolls([(0.1, 0.3, 60), (0.2, 0.3, 64), (0.5, 0.6, 60)], TENTHS, "one")
     assert found.shape == (6, 2 * KEYS) and found.sum() == (3 + 3 + 2) + (2 + 1 + 1)
     assert found[:, 39].tolist() == [1, 1, 1, 0, 1, 1] and found[:, 43].tolist() == [0, 1, 1, 1, 0, 0]
-    assert found[:, KEYS + 39].tolist() == [0, 1, 1, 0, 0, 1] and found[:, KEYS + 43].tolist() == [0, 0, 1, 0, 0, 0]
+    assert found[:, KEYS + 39].tolist() == [0, 1, 1, 0, 0, 1] and found[:, KEYS + 43].tolist() == [
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+    ]
     assert steps.rolls([], TENTHS, "one").shape == (6, 2 * KEYS) and not steps.rolls([], TENTHS, "one").any()
     assert steps.rolls([(0.0, 0.1, 60)], TENTHS[:1], "one")[0, [39, KEYS + 39]].tolist() == [1, 1]
 
@@ -81,7 +100,13 @@ def test_rolls_are_onsets_with_their_neighbours_and_held_keys() -> None:
 
 def test_a_text_is_numbered_with_its_pauses() -> None:
     symbols = ("_", "a", "b")
-    assert steps.text_tokens(["a", "_", "c"], symbols).tolist() == [2, 3, 2, 1, 2]  # 1: a symbol that no train clip has
+    assert steps.text_tokens(["a", "_", "c"], symbols).tolist() == [
+        2,
+        3,
+        2,
+        1,
+        2,
+    ]  # 1: a symbol that no train clip has
     assert steps.text_tokens([], symbols).tolist() == [2]
 
 
@@ -92,15 +117,26 @@ def test_positions_of_a_text_with_pauses() -> None:
     assert target_of("text", inner).tolist() == [1, 2, 2, 3, 3, 4]
     some = grid(text={"kind": "alignment", "column": "phones"})
     some = some.model_copy(update={"inputs": some.inputs.model_copy(update={"text": "given"})})
-    assert target_of("text", row(given=["a", "_", "b"]), some=some).tolist() == [0, 1, 3, 3, 4, 4]  # pauses are not compared
+    assert target_of("text", row(given=["a", "_", "b"]), some=some).tolist() == [
+        0,
+        1,
+        3,
+        3,
+        4,
+        4,
+    ]  # pauses are not compared
     assert target_of("text", row(given=None), some=some) is None
-    with pytest.raises(UserError, match=r'heads\.text: clip one: the text of inputs\.text = "given" is not what is labelled'):
+    with pytest.raises(
+        UserError, match=r'heads\.text: clip one: the text of inputs\.text = "given" is not what is labelled'
+    ):
         target_of("text", row(given=["a", "c"]), some=some)
 
 
 def test_a_text_longer_than_its_sound_is_refused() -> None:
     assert len(target_of("text", row(), n_frames=2)) == 2
-    with pytest.raises(UserError, match=r"clip one: a text of 2 phones is longer than the sound of 1 steps \(0\.100 s each\)"):
+    with pytest.raises(
+        UserError, match=r"clip one: a text of 2 phones is longer than the sound of 1 steps \(0\.100 s each\)"
+    ):
         target_of("text", row(), n_frames=1)
 
 
@@ -109,28 +145,81 @@ def test_a_text_longer_than_its_sound_is_refused() -> None:
 
 def test_each_kind_by_hand() -> None:
     assert target_of("phones", row(), ("_", "a")).tolist() == [0, 1, -1, -1, 0, 0]  # no train clip has b
-    assert target_of("phones", row(), ("_", "a", "b"), n_frames=8).tolist() == [0, 1, 2, 2, 0, 0, -1, -1]  # no phone there
+    assert target_of("phones", row(), ("_", "a", "b"), n_frames=8).tolist() == [
+        0,
+        1,
+        2,
+        2,
+        0,
+        0,
+        -1,
+        -1,
+    ]  # no phone there
     assert target_of("melody", row()).tolist() == [REST, 39, 39, REST, REST, REST]
     assert np.array_equal(target_of("voice", row()), steps.rolls(row()["notes"], TENTHS, "one"))
-    assert target_of("activity", row(), ("cat", "dog")).tolist() == [[0, 0], [0, 1], [0, 1], [0, 0], [0, 0], [0, 0]]
-    assert int(target_of("event", row(), ("cat", "dog"))) == 1 and int(target_of("event", row(event="cow"), ("cat", "dog"))) == -1
+    assert target_of("activity", row(), ("cat", "dog")).tolist() == [
+        [0, 0],
+        [0, 1],
+        [0, 1],
+        [0, 0],
+        [0, 0],
+        [0, 0],
+    ]
+    assert (
+        int(target_of("event", row(), ("cat", "dog"))) == 1
+        and int(target_of("event", row(event="cow"), ("cat", "dog"))) == -1
+    )
     assert float(target_of("age", row(age=2.5))) == 2.5
 
 
-@pytest.mark.parametrize(("name", "column"), [("text", "phones"), ("phones", "phones"), ("melody", "notes"), ("voice", "notes"),
-                                              ("event", "event"), ("activity", "passages"), ("age", "age")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("text", "phones"),
+        ("phones", "phones"),
+        ("melody", "notes"),
+        ("voice", "notes"),
+        ("event", "event"),
+        ("activity", "passages"),
+        ("age", "age"),
+    ],
+)
 def test_what_is_absent_is_not_known(name, column) -> None:
     for absent in (None, float("nan")):
         assert target_of(name, row(**{column: absent}), ("cat", "dog")) is None
 
 
 REFUSED = {
-    "two notes at once": ("melody", {"notes": ((0.0, 0.3, 60), (0.2, 0.4, 62))}, r"clip one: the notes 60 .* and 62 .* sound at once"),
-    "overlap on a key": ("voice", {"notes": ((0.0, 0.3, 60), (0.2, 0.4, 60))}, r"clip one: the notes 60 .* overlap on one key"),
-    "below the keys": ("melody", {"notes": ((0.0, 0.3, 20),)}, r"clip one: the note 20 .* is outside the 88 keys"),
-    "above the keys": ("voice", {"notes": ((0.0, 0.3, 109),)}, r"clip one: the note 109 .* is outside the 88 keys"),
-    "no number": ("age", {"age": "old"}, r"heads\.age: clip one has age = 'old'; a head of kind value learns a number"),
-    "an unseen class": ("activity", {"event": "cow"}, r"heads\.activity: clip one is of the class cow, which no train clip has"),
+    "two notes at once": (
+        "melody",
+        {"notes": ((0.0, 0.3, 60), (0.2, 0.4, 62))},
+        r"clip one: the notes 60 .* and 62 .* sound at once",
+    ),
+    "overlap on a key": (
+        "voice",
+        {"notes": ((0.0, 0.3, 60), (0.2, 0.4, 60))},
+        r"clip one: the notes 60 .* overlap on one key",
+    ),
+    "below the keys": (
+        "melody",
+        {"notes": ((0.0, 0.3, 20),)},
+        r"clip one: the note 20 .* is outside the 88 keys",
+    ),
+    "above the keys": (
+        "voice",
+        {"notes": ((0.0, 0.3, 109),)},
+        r"clip one: the note 109 .* is outside the 88 keys",
+    ),
+    "no number": (
+        "age",
+        {"age": "old"},
+        r"heads\.age: clip one has age = 'old'; a head of kind value learns a number",
+    ),
+    "an unseen class": (
+        "activity",
+        {"event": "cow"},
+        r"heads\.activity: clip one is of the class cow, which no train clip has",
+    ),
 }
 
 
@@ -148,13 +237,27 @@ def test_what_does_not_fit_is_refused(what) -> None:
 
 def test_classes_are_sorted_and_from_the_clips_given() -> None:
     some = grid()
-    table = pd.DataFrame([row(), row(clip_id="two", event="cat", phones=["c", "a"]), row(clip_id="three", phones=None)])
+    table = pd.DataFrame(
+        [row(), row(clip_id="two", event="cat", phones=["c", "a"]), row(clip_id="three", phones=None)]
+    )
     table["vocals_path"] = "x"
     names = {name: classes_of(name, head, table, some) for name, head in some.heads.items()}
-    assert names.pop("phones") == ("_", "a", "b", "c") and names.pop("event") == names.pop("activity") == ("cat", "dog")
+    assert names.pop("phones") == ("_", "a", "b", "c") and names.pop("event") == names.pop("activity") == (
+        "cat",
+        "dog",
+    )
     assert set(names.values()) == {()}
-    for name, column in (("text", "ends"), ("vocals", "vocals_path"), ("age", "age"), ("activity", "passages")):
-        with pytest.raises(UserError, match=rf"heads\.{name}: kind .* needs a column {column}, which data\.dataset"):
+    for name, column in (
+        ("text", "ends"),
+        ("vocals", "vocals_path"),
+        ("age", "age"),
+        ("activity", "passages"),
+    ):
+        with pytest.raises(
+            UserError, match=rf"heads\.{name}: kind .* needs a column {column}, which data\.dataset"
+        ):
             classes_of(name, some.heads[name], table.drop(columns=column), some)
-    with pytest.raises(UserError, match=r"heads\.event: every clip has the same class \(dog\); two are needed"):
+    with pytest.raises(
+        UserError, match=r"heads\.event: every clip has the same class \(dog\); two are needed"
+    ):
         classes_of("event", some.heads["event"], table[table["event"] == "dog"], some)

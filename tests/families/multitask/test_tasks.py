@@ -1,4 +1,6 @@
-"""Heads of several tasks: each loss against NumPy, what is masked or lacks its label has no influence, outputs to notes."""
+"""Heads of several tasks: each loss against NumPy, what is masked or lacks its label has no influence,
+outputs to notes.
+"""
 
 import keras
 import numpy as np
@@ -16,7 +18,11 @@ CLASSES, BANDS, STEPS = 4, 5, 6
 OWN = np.array([6, 3, 4], np.int32)  # of three clips
 WEIGHTS = np.array([1.0, 2.0, 0.5], np.float32)
 KINDS = ("alignment", "phones", "melody", "notes", "mel", "clip_class", "segments", "value")
-CATEGORICAL, BINARY, PER_CLIP = ("alignment", "phones", "melody", "clip_class"), ("notes", "segments"), ("clip_class", "value")
+CATEGORICAL, BINARY, PER_CLIP = (
+    ("alignment", "phones", "melody", "clip_class"),
+    ("notes", "segments"),
+    ("clip_class", "value"),
+)
 SHAPES = {"clip_class": (CLASSES,), "value": (1,), "alignment": (STEPS, 7), "phones": (STEPS, CLASSES), "melody": (STEPS, KEYS + 1),
           "notes": (STEPS, 2 * KEYS), "mel": (STEPS, BANDS), "segments": (STEPS, CLASSES)}  # fmt: skip
 
@@ -26,11 +32,18 @@ def made(kind: str, clips: int = 3) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(KINDS.index(kind))
     shape = (clips, *SHAPES[kind])
     if kind in CATEGORICAL:
-        outputs, target = random.dirichlet(np.ones(shape[-1]), shape[:-1]), random.integers(0, shape[-1], shape[:-1])
+        outputs, target = (
+            random.dirichlet(np.ones(shape[-1]), shape[:-1]),
+            random.integers(0, shape[-1], shape[:-1]),
+        )
         return outputs.astype(np.float32), target.astype(np.int32)
     if kind in BINARY:
-        return random.uniform(0.01, 0.99, shape).astype(np.float32), random.integers(0, 2, shape).astype(np.float32)
-    return random.normal(size=shape).astype(np.float32), random.normal(size=shape[:1] if kind == "value" else shape).astype(np.float32)
+        return random.uniform(0.01, 0.99, shape).astype(np.float32), random.integers(0, 2, shape).astype(
+            np.float32
+        )
+    return random.normal(size=shape).astype(np.float32), random.normal(
+        size=shape[:1] if kind == "value" else shape
+    ).astype(np.float32)
 
 
 def by_hand(kind: str, outputs: np.ndarray, target: np.ndarray, weights, own) -> float:
@@ -49,7 +62,12 @@ def by_hand(kind: str, outputs: np.ndarray, target: np.ndarray, weights, own) ->
                     steps.append(-np.log(said[true]))
                 elif kind in BINARY:
                     often = [ONSET_WEIGHT] * KEYS + [1] * KEYS if kind == "notes" else [1] * CLASSES
-                    steps.append(-sum(n * np.log(p) if t else np.log(1 - p) for p, t, n in zip(said, true, often, strict=True)))
+                    steps.append(
+                        -sum(
+                            n * np.log(p) if t else np.log(1 - p)
+                            for p, t, n in zip(said, true, often, strict=True)
+                        )
+                    )
                 elif kind == "mel":
                     steps.append(np.mean((said - true) ** 2))
             each.append(np.mean(steps))
@@ -57,16 +75,24 @@ def by_hand(kind: str, outputs: np.ndarray, target: np.ndarray, weights, own) ->
 
 
 def loss(kind, outputs, target, weights=WEIGHTS, own=OWN) -> float:
-    return float(head_kind(kind).loss(tf.constant(outputs), tf.constant(target), tf.constant(weights, tf.float32), tf.constant(own)))
+    return float(
+        head_kind(kind).loss(
+            tf.constant(outputs), tf.constant(target), tf.constant(weights, tf.float32), tf.constant(own)
+        )
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_loss_by_hand(kind) -> None:
     outputs, target = made(kind)
-    assert loss(kind, outputs, target) == pytest.approx(by_hand(kind, outputs, target, WEIGHTS, OWN), rel=1e-4)
+    assert loss(kind, outputs, target) == pytest.approx(
+        by_hand(kind, outputs, target, WEIGHTS, OWN), rel=1e-4
+    )
     if kind in ("alignment", "phones", "melody"):
         target[0, 2] = target[1, 0] = -1  # steps without a class
-        assert loss(kind, outputs, target) == pytest.approx(by_hand(kind, outputs, target, WEIGHTS, OWN), rel=1e-4)
+        assert loss(kind, outputs, target) == pytest.approx(
+            by_hand(kind, outputs, target, WEIGHTS, OWN), rel=1e-4
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,7 +116,9 @@ def test_a_weight_of_2_is_the_clip_twice_and_of_0_not_at_all(kind) -> None:
     assert loss(kind, outputs, target, [1, 2, 1]) == pytest.approx(twice, rel=1e-5)
     assert loss(kind, outputs, target, [1, 1, 1]) != pytest.approx(twice, rel=1e-3)
     order = [0, 2]
-    assert loss(kind, outputs, target, [1, 0, 1]) == pytest.approx(loss(kind, outputs[order], target[order], [1, 1], OWN[order]), rel=1e-5)
+    assert loss(kind, outputs, target, [1, 0, 1]) == pytest.approx(
+        loss(kind, outputs[order], target[order], [1, 1], OWN[order]), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -109,7 +137,9 @@ def test_without_labels_loss_and_gradient_are_0(kind) -> None:
 def test_a_class_that_train_lacks_counts_in_no_mean() -> None:
     outputs, target = made("clip_class")
     target[1] = -1
-    assert loss("clip_class", outputs, target) == pytest.approx(loss("clip_class", outputs, target, [1, 0, 0.5]))
+    assert loss("clip_class", outputs, target) == pytest.approx(
+        loss("clip_class", outputs, target, [1, 0, 0.5])
+    )
 
 
 # ---------------------------------------------------------------- coupling
@@ -136,15 +166,28 @@ def test_coupling_by_hand_and_its_gradient_reaches_both_heads() -> None:
 @pytest.mark.parametrize("by_key", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_head_has_its_shape(kind, by_key) -> None:
-    inputs = [keras.Input((None, 9)), keras.Input((), dtype="int32"), keras.Input((None, 8)), keras.Input((None,), dtype="int32")]
+    inputs = [
+        keras.Input((None, 9)),
+        keras.Input((), dtype="int32"),
+        keras.Input((None, 8)),
+        keras.Input((None,), dtype="int32"),
+    ]
     inputs += [keras.Input((None, KEYS, 2))]
     steps, lengths, *text, keys = inputs
     keys = keys if by_key else None
-    out = head_kind(kind).output("x", steps, lengths, classes=CLASSES, bands=BANDS, stride=1, text=text, keys=keys)
+    out = head_kind(kind).output(
+        "x", steps, lengths, classes=CLASSES, bands=BANDS, stride=1, text=text, keys=keys
+    )
     model = keras.Model(inputs, out)
 
     def given(x, clips, n_steps):
-        return [x((clips, n_steps, 9)), OWN[:clips], x((clips, 7, 8)), np.ones((clips, 7), np.int32), x((clips, n_steps, KEYS, 2))]
+        return [
+            x((clips, n_steps, 9)),
+            OWN[:clips],
+            x((clips, 7, 8)),
+            np.ones((clips, 7), np.int32),
+            x((clips, n_steps, KEYS, 2)),
+        ]
 
     random = np.random.default_rng(0)
     found = model(given(lambda shape: random.normal(size=shape), 3, STEPS)).numpy()
@@ -164,7 +207,9 @@ def test_each_head_has_its_shape(kind, by_key) -> None:
 def test_runs_begin_and_end_halfway_between_steps() -> None:
     times = np.arange(5) * 0.2 + 0.1
     found = runs(np.array([3, 3, 0, 3, 3]), times)
-    assert [number for *_, number in found] == [3, 0, 3] and np.allclose([span[:2] for span in found], [[0, 0.4], [0.4, 0.6], [0.6, 1]])
+    assert [number for *_, number in found] == [3, 0, 3] and np.allclose(
+        [span[:2] for span in found], [[0, 0.4], [0.4, 0.6], [0.6, 1]]
+    )
     assert runs(np.array([], int), times[:0]) == [] and runs(np.array([7]), times[:1]) == [(0.1, 0.1, 7)]
     assert [number for *_, number in runs(np.array([0, -1, -1]), times[:3])] == [0, -1]
 
@@ -185,7 +230,9 @@ def test_a_melody_leaves_out_rests_and_slips() -> None:
     times = np.arange(14) * 0.02
     found = melody_notes(shares(*[39] * 4, *[41] * 3, REST, *[41] * 6), times)
     assert [pitch for *_, pitch in found] == [60, 62]  # three steps of 41 are a slip
-    assert np.allclose([span[:2] for span in found], [[0, 0.07], [0.15, 0.27]])  # the first cannot begin before 0 s
+    assert np.allclose(
+        [span[:2] for span in found], [[0, 0.07], [0.15, 0.27]]
+    )  # the first cannot begin before 0 s
     assert melody_notes(shares(*[REST] * 14), times) == []
 
 

@@ -16,11 +16,16 @@ def allowed(path: tuple[int, ...], count: int) -> bool:
 
 
 def test_positions_have_a_pause_around_every_phone() -> None:
-    assert alignment.positions(["a", "_", "b"]) == ["_", "a", "_", "b", "_"] and alignment.positions([]) == ["_"]
+    assert alignment.positions(["a", "_", "b"]) == ["_", "a", "_", "b", "_"] and alignment.positions([]) == [
+        "_"
+    ]
 
 
 def test_a_way_by_hand() -> None:
-    """Two phones, five positions; the likeliest of each step would go back: 0 1 3 1 3. The means of the columns are alike."""
+    """Two phones, five positions; the likeliest of each step would go back: 0 1 3 1 3.
+
+    The means of the columns are alike.
+    """
     shares = np.full((5, 5), 0.2)
     shares[0] = [0.9, 0.2, 0.2, 0.2, 0.2]
     shares[1, 1], shares[2, 3], shares[3, 1], shares[4, 3] = 0.6, 0.6, 0.4, 0.6
@@ -29,7 +34,9 @@ def test_a_way_by_hand() -> None:
 
 
 def test_a_long_phone_does_not_take_a_short_one_s_time() -> None:
-    """A share counts against its position's mean: of a 0.6 is less than its mean of 0.76, of b 0.4 is more than its mean of 0.16."""
+    """A share counts against its position's mean: of a 0.6 is less than its mean of 0.76, of b 0.4 is
+    more than its mean of 0.16.
+    """
     shares = np.zeros((5, 3 + 2))
     shares[:, 1], shares[:, 3] = [0.8, 0.8, 0.8, 0.8, 0.6], [0.0, 0.0, 0.0, 0.4, 0.4]
     assert alignment.way(shares).tolist() == [1, 1, 1, 3, 3]  # of shares alone it would be 1 1 1 1 3
@@ -45,7 +52,9 @@ def test_a_pause_may_be_skipped_and_a_phone_never() -> None:
     assert alignment.way(np.full((2, 5), 0.2)).tolist() == [1, 3]  # no step to spare
 
 
-@pytest.mark.parametrize(("steps", "phones"), [(1, 0), (1, 1), (3, 0), (3, 1), (3, 2), (3, 3), (5, 2), (6, 1)])
+@pytest.mark.parametrize(
+    ("steps", "phones"), [(1, 0), (1, 1), (3, 0), (3, 1), (3, 2), (3, 3), (5, 2), (6, 1)]
+)
 def test_a_way_is_the_best_of_all_paths(steps, phones) -> None:
     count = 2 * phones + 1
     for seed in range(12):

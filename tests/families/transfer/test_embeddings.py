@@ -93,7 +93,9 @@ def test_two_processes_extract_each_sound_once(file, sounds, tmp_path) -> None:
     """As when two folds are trained side by side: one extraction, not two."""
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe() for _ in range(2)]
-    some = [context.Process(target=_extract, args=(str(tmp_path), str(file), sounds, pipe[1])) for pipe in pipes]
+    some = [
+        context.Process(target=_extract, args=(str(tmp_path), str(file), sounds, pipe[1])) for pipe in pipes
+    ]
     for process in some:
         process.start()
     counts = [pipe[0].recv() for pipe in pipes]

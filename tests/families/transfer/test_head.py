@@ -1,4 +1,6 @@
-"""The head: every operator over probabilities, logits and embeddings, padding and order without influence, reloadable."""
+"""The head: every operator over probabilities, logits and embeddings, padding and order without
+influence, reloadable.
+"""
 
 from pathlib import Path
 
@@ -12,7 +14,17 @@ from audiomtl.families.transfer.settings import PatchPooling
 from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[3]
-OPERATORS = ["mean", "max", "quantile", "log_sum_exp", "exponential_softmax", "autopool", "top_k", "attention", "gated_attention"]
+OPERATORS = [
+    "mean",
+    "max",
+    "quantile",
+    "log_sum_exp",
+    "exponential_softmax",
+    "autopool",
+    "top_k",
+    "attention",
+    "gated_attention",
+]
 OPERATORS += ["multi_head_attention", "lstm"]
 SIZE, CLASSES = 6, 3
 COUNTS = np.array([4, 1, 7], np.int32)
@@ -29,7 +41,10 @@ def settings(**changes):
         "pooling.name": "mean",
     }
     small |= {"pooling.of": "logits", "head.kind": "dense"}  # a study may have moved them
-    return config.settings_of(config.override(raw, small | {path.replace("__", "."): value for path, value in changes.items()}), "test")
+    return config.settings_of(
+        config.override(raw, small | {path.replace("__", "."): value for path, value in changes.items()}),
+        "test",
+    )
 
 
 def network(mean=None, deviation=None, **changes) -> keras.Model:
@@ -54,7 +69,9 @@ def test_a_clip_does_not_depend_on_its_neighbours(name, of) -> None:
         assert np.allclose(alone["clip"][0], together["clip"][bag], atol=1e-6)
         assert np.allclose(alone["weights"][0], together["weights"][bag, :count], atol=1e-6)
         assert not np.any(together["weights"][bag, count:])
-    assert np.allclose(np.sum(together["clip"], axis=1), 1, atol=1e-6) and np.allclose(np.sum(together["patches"], axis=1), 1, atol=1e-6)
+    assert np.allclose(np.sum(together["clip"], axis=1), 1, atol=1e-6) and np.allclose(
+        np.sum(together["patches"], axis=1), 1, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("of", ["probabilities", "logits", "embeddings"])
@@ -79,7 +96,12 @@ def test_the_mean_of_logits_is_the_articles() -> None:
         ("max", np.max),
         ("quantile", lambda x, axis: np.quantile(x, 0.75, axis=axis)),
         ("top_k", lambda x, axis: np.sort(x, axis=axis)[:, -3:].mean(axis=axis)),
-        ("log_sum_exp", lambda x, axis: np.logaddexp.reduce(5.0 * x.astype(float), axis=axis) / 5 - np.log(x.shape[axis]) / 5),
+        (
+            "log_sum_exp",
+            lambda x, axis: (
+                np.logaddexp.reduce(5.0 * x.astype(float), axis=axis) / 5 - np.log(x.shape[axis]) / 5
+            ),
+        ),
     ],
 )
 def test_operators_for_probabilities_take_values_of_any_sign(name, by_hand) -> None:
@@ -101,7 +123,12 @@ def test_standardising_is_by_the_numbers_given() -> None:
 
 @pytest.mark.parametrize("name", ["mean", "quantile", "attention", "autopool"])
 def test_it_reloads_in_safe_mode(name, tmp_path) -> None:
-    model, x = network(np.ones(SIZE), np.full(SIZE, 2.0), pooling__name=name, pooling__of="embeddings", head__dropout=0.3), rows()
+    model, x = (
+        network(
+            np.ones(SIZE), np.full(SIZE, 2.0), pooling__name=name, pooling__of="embeddings", head__dropout=0.3
+        ),
+        rows(),
+    )
     model.save(tmp_path / "head.keras")
     again = keras.models.load_model(tmp_path / "head.keras", safe_mode=True)
     for output in ("clip", "patches", "weights"):

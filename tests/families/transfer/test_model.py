@@ -1,4 +1,6 @@
-"""Transfer on a second or two of sine, chord or noise, with a YAMNet of random weights, whose patches tell them apart."""
+"""Transfer on a second or two of sine, chord or noise, with a YAMNet of random weights, whose patches
+tell them apart.
+"""
 
 import json
 from pathlib import Path
@@ -28,7 +30,11 @@ def sound(random: np.random.Generator, kind: str) -> np.ndarray:
     if kind == "noise":
         return np.clip(30 * noise, -1, 1)
     pitch = random.uniform(380, 420)
-    return noise + 0.3 * np.sin(2 * np.pi * pitch * times) + (0.5 * np.sin(14 * np.pi * pitch * times) if kind == "chord" else 0)
+    return (
+        noise
+        + 0.3 * np.sin(2 * np.pi * pitch * times)
+        + (0.5 * np.sin(14 * np.pi * pitch * times) if kind == "chord" else 0)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,16 @@ def table(tmp_path_factory) -> pd.DataFrame:
         kind = ("chord", "noise", "sine")[number // 2 % 3]
         path = folder / f"clip_{number:02}.wav"
         audio.save(path, sound(random, kind), sample_rate=16000)
-        rows.append((path.stem, str(path), audio.info(path).seconds, kind, number // 12 + 1, f"source_{number // 2:02}"))
+        rows.append(
+            (
+                path.stem,
+                str(path),
+                audio.info(path).seconds,
+                kind,
+                number // 12 + 1,
+                f"source_{number // 2:02}",
+            )
+        )
     return pd.DataFrame(rows, columns=["clip_id", "path", "seconds", "category", "fold", "src_file"])
 
 
@@ -83,7 +98,10 @@ def settings(weights):
             "optimizer.learning_rate": 0.01,
             "optimizer.name": "adam",
         }
-        return config.settings_of(config.override(raw, small | {path.replace("__", "."): value for path, value in changes.items()}), "test")
+        return config.settings_of(
+            config.override(raw, small | {path.replace("__", "."): value for path, value in changes.items()}),
+            "test",
+        )
 
     return made
 
@@ -99,7 +117,12 @@ def test_every_head_learns_and_reloads_to_the_same_numbers(use, settings, kind, 
     fitted, prepared = trained(settings(head__kind=kind))
     scores = transfer.evaluate(fitted, transfer.outputs(fitted, prepared.examples["validation"]))
     assert transfer.evaluate(fitted, transfer.outputs(fitted, prepared.examples["train"]))["accuracy"] >= 0.8
-    assert scores["accuracy"] >= 0.5 and set(scores) == {"loss", "accuracy", "balanced_accuracy", "patch_accuracy"}
+    assert scores["accuracy"] >= 0.5 and set(scores) == {
+        "loss",
+        "accuracy",
+        "balanced_accuracy",
+        "patch_accuracy",
+    }
     transfer.save(fitted, tmp_path)
     again = transfer.load(tmp_path)
     assert again.known.classes == ("chord", "noise", "sine") and again.parameters == fitted.parameters
@@ -118,7 +141,10 @@ def test_logistic_regression_becomes_the_same_network(use, settings) -> None:
             use(table[table["category"].isin(classes)].reset_index(drop=True))
         fitted, prepared = trained(settings(head__kind="logistic_regression"))
         examples = prepared.examples["train"]
-        rows, truth = np.stack([one.patches.mean(axis=0) for one in examples]), np.array([one.label for one in examples])
+        rows, truth = (
+            np.stack([one.patches.mean(axis=0) for one in examples]),
+            np.array([one.label for one in examples]),
+        )
         pipeline = transfer.fit_classifier(fitted.settings.head.classifier, rows.astype(float), truth, 1)
         expected = class_probabilities(pipeline, rows)
         got = (
@@ -134,12 +160,16 @@ def test_tables_name_every_clip_and_patch_once(use, settings) -> None:
     examples = prepared.examples["validation"]
     tables = transfer.predict(fitted, transfer.outputs(fitted, list(reversed(examples))))
     assert sorted(tables["predictions"]["clip_id"]) == sorted(one.clip_id for one in examples)
-    truth = dict(zip(prepared.splits.validation["clip_id"], prepared.splits.validation["category"], strict=True))
+    truth = dict(
+        zip(prepared.splits.validation["clip_id"], prepared.splits.validation["category"], strict=True)
+    )
     assert all(truth[row.clip_id] == row.truth for row in tables["predictions"].itertuples())
     counts = tables["patches"].groupby("clip_id").size()
     assert all(counts[one.clip_id] == len(one.patches) for one in examples)
     assert np.allclose(tables["patches"].groupby("clip_id")["weight"].sum(), 1, atol=1e-5)
-    assert tables["patches"]["start_seconds"].max() <= 2.2 and tables["patches"]["end_seconds"].min() == pytest.approx(0.975)
+    assert tables["patches"]["start_seconds"].max() <= 2.2 and tables["patches"][
+        "end_seconds"
+    ].min() == pytest.approx(0.975)
 
 
 def test_no_source_on_two_sides(use, settings) -> None:
@@ -150,11 +180,22 @@ def test_no_source_on_two_sides(use, settings) -> None:
 
 
 def test_the_articles_case_on_the_published_layout(weights, monkeypatch, tmp_path) -> None:
-    """transfer_dog_cat as it stands: folds 1-3 train, 4 validates, 5 tests; 40 clips of each class are published, here 2 a fold."""
+    """transfer_dog_cat as it stands: folds 1-3 train, 4 validates, 5 tests.
+
+    40 clips of each class are published, here 2 a fold.
+    """
     from audiomtl.data.datasets.esc50 import Settings as Esc50
 
     rows = [
-        (f"{fold}-{fold}{take}{target}-A-{target}.wav", fold, target, name, False, f"{fold}{take}{target}", "A")
+        (
+            f"{fold}-{fold}{take}{target}-A-{target}.wav",
+            fold,
+            target,
+            name,
+            False,
+            f"{fold}{take}{target}",
+            "A",
+        )
         for fold in range(1, 6)
         for take in range(2)
         for target, name in ((0, "dog"), (5, "cat"), (1, "rooster"))
@@ -170,8 +211,13 @@ def test_the_articles_case_on_the_published_layout(weights, monkeypatch, tmp_pat
     monkeypatch.setenv("AUDIOMTL_DATA", str(tmp_path))
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
     raw = config.load_experiment(str(PROJECT / "experiments" / "transfer_dog_cat.toml")).raw
-    some = config.settings_of(config.override(raw, {"extractor.weights": str(weights), "training.epochs": 1}), "test")
-    assert isinstance(some.data, Esc50) and not config.load_experiment(str(PROJECT / "experiments" / "transfer_dog_cat.toml")).expected
+    some = config.settings_of(
+        config.override(raw, {"extractor.weights": str(weights), "training.epochs": 1}), "test"
+    )
+    assert (
+        isinstance(some.data, Esc50)
+        and not config.load_experiment(str(PROJECT / "experiments" / "transfer_dog_cat.toml")).expected
+    )
     fitted, prepared = trained(some)
     assert {side: set(rows["fold"]) for side, rows in prepared.splits.sides().items()} == {
         "train": {1, 2, 3},
@@ -180,7 +226,8 @@ def test_the_articles_case_on_the_published_layout(weights, monkeypatch, tmp_pat
     }
     assert (
         fitted.known.classes == ("cat", "dog")
-        and len(transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["test"]))["predictions"]) == 4
+        and len(transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["test"]))["predictions"])
+        == 4
     )
 
 
@@ -196,7 +243,9 @@ def test_shares_hold_whole_sources_of_every_class_and_lie_in_each_other(use, set
         assert len(train) >= share * 24
         before = set(train["clip_id"])
     assert len(before) == 24
-    some = [set(transfer.prepare(settings(train_share=0.25), seed).splits.train["clip_id"]) for seed in (1, 5)]  # the same test fold
+    some = [
+        set(transfer.prepare(settings(train_share=0.25), seed).splits.train["clip_id"]) for seed in (1, 5)
+    ]  # the same test fold
     assert some[0] != some[1]
 
 
@@ -204,7 +253,10 @@ def test_shares_hold_whole_sources_of_every_class_and_lie_in_each_other(use, set
 
 
 def test_mixup_mixes_targets_as_it_mixes_patches() -> None:
-    examples = [transfer.Example(str(label), np.full((label + 1, 2), float(10**label), np.float32), label) for label in range(3)]
+    examples = [
+        transfer.Example(str(label), np.full((label + 1, 2), float(10**label), np.float32), label)
+        for label in range(3)
+    ]
     batch = transfer._collate(examples, 3, 0.4, 0.0, np.random.default_rng(3))
     assert batch["counts"].tolist() == [1, 2, 3] and np.allclose(batch["targets"].sum(axis=1), 1)
     ends = np.cumsum(batch["counts"])
@@ -220,9 +272,13 @@ def test_losses_by_hand(settings) -> None:
     outputs = {"clip": np.array([[0.5, 0.5], [0.1, 0.9]], np.float32)}
     outputs["patches"] = np.array([[0.5, 0.5], [0.25, 0.75], [0.2, 0.8]], np.float32)
     batch = {"counts": np.array([2, 1], np.int32), "targets": np.array([[1, 0], [0, 1]], np.float32)}
-    assert float(transfer._loss(outputs, batch, settings())) == pytest.approx(-(np.log(0.5) + np.log(0.9)) / 2, rel=1e-4)
+    assert float(transfer._loss(outputs, batch, settings())) == pytest.approx(
+        -(np.log(0.5) + np.log(0.9)) / 2, rel=1e-4
+    )
     per_patch = -((np.log(0.5) + np.log(0.25)) / 2 + np.log(0.8)) / 2
-    assert float(transfer._loss(outputs, batch, settings(head__loss="patch"))) == pytest.approx(per_patch, rel=1e-4)
+    assert float(transfer._loss(outputs, batch, settings(head__loss="patch"))) == pytest.approx(
+        per_patch, rel=1e-4
+    )
 
 
 # ---------------------------------------------------------------- fine-tuning
@@ -233,9 +289,15 @@ def test_the_end_of_yamnet_waits_for_its_epoch_and_then_moves(use, settings, wei
     start = yamnet.read_weights(weights)["layer14_pointwise_conv/kernel"]
     moved = {}
     for from_epoch in (0, 99):
-        fitted, prepared = trained(settings(fine_tune__blocks=1, fine_tune__from_epoch=from_epoch, training__epochs=2))
-        moved[from_epoch] = np.abs(fitted.known.tail.get_layer("layer14").kernel("pointwise_conv").numpy() - start).max()
-        assert transfer.evaluate(fitted, transfer.outputs(fitted, prepared.examples["validation"]))["loss"] > 0
+        fitted, prepared = trained(
+            settings(fine_tune__blocks=1, fine_tune__from_epoch=from_epoch, training__epochs=2)
+        )
+        moved[from_epoch] = np.abs(
+            fitted.known.tail.get_layer("layer14").kernel("pointwise_conv").numpy() - start
+        ).max()
+        assert (
+            transfer.evaluate(fitted, transfer.outputs(fitted, prepared.examples["validation"]))["loss"] > 0
+        )
     assert moved[99] == 0 and moved[0] > 1e-4
 
 
@@ -247,12 +309,16 @@ def test_a_tuned_network_starts_where_the_frozen_one_is(use, settings) -> None:
         some = settings(fine_tune__blocks=blocks)
         prepared = transfer.prepare(some, 1)
         read = yamnet.read_weights(prepared.known.weights) if blocks else {}
-        fitted = transfer._with_network(some, prepared.known, *transfer._mean_and_deviation(some, prepared.examples["train"], read), read)
+        fitted = transfer._with_network(
+            some, prepared.known, *transfer._mean_and_deviation(some, prepared.examples["train"], read), read
+        )
         head = fitted.model.get_layer("head") if blocks else fitted.model
         for variable in head.trainable_variables:
             variable.assign(np.random.default_rng(len(variable.shape)).normal(0, 0.1, variable.shape))
         said.append(
-            transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["validation"]))["predictions"].filter(like="probability_")
+            transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["validation"]))[
+                "predictions"
+            ].filter(like="probability_")
         )
     assert np.allclose(said[0], said[1], atol=1e-3) and said[0].to_numpy().std() > 0.01
 
@@ -265,7 +331,9 @@ def test_statistics_are_means_and_deviations_of_patches(use, settings, kind) -> 
     some = settings(extractor__kind="statistics", features__kind=kind)
     fitted, prepared = trained(some)
     size = 2 * some.features.n_bands
-    assert {one.patches.shape[1] for one in prepared.examples["train"]} == {size} and fitted.known.weights_digest == ""
+    assert {one.patches.shape[1] for one in prepared.examples["train"]} == {
+        size
+    } and fitted.known.weights_digest == ""
     frames = np.random.default_rng(0).normal(size=(200, some.features.n_bands))
     rows = patches.statistics(frames, some)
     assert np.allclose(rows[1], np.concatenate([frames[48:146].mean(axis=0), frames[48:146].std(axis=0)]))
@@ -277,15 +345,24 @@ def test_stored_embeddings_of_any_other_extractor(use, settings, tmp_path) -> No
     paths = []
     for row in table.itertuples():
         paths.append(str(tmp_path / f"{row.clip_id}.npy"))
-        np.save(paths[-1], random.normal({"chord": 0, "noise": 1, "sine": 2}[row.category], 0.5, (random.integers(1, 5), 7)))
+        np.save(
+            paths[-1],
+            random.normal({"chord": 0, "noise": 1, "sine": 2}[row.category], 0.5, (random.integers(1, 5), 7)),
+        )
     use(table.assign(path=paths, embedding_path=paths))
     fitted, prepared = trained(settings(extractor__kind="stored", training__epochs=25))
     assert transfer.evaluate(fitted, transfer.outputs(fitted, prepared.examples["test"]))["accuracy"] > 0.8
-    assert np.isnan(transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["test"]))["patches"]["start_seconds"]).all()
+    assert np.isnan(
+        transfer.predict(fitted, transfer.outputs(fitted, prepared.examples["test"]))["patches"][
+            "start_seconds"
+        ]
+    ).all()
     with pytest.raises(UserError, match=r'extractor\.kind = "yamnet": stored embeddings'):
         transfer.prepare(settings(), 1)
     np.save(paths[0], np.zeros((2, 8)))
-    with pytest.raises(UserError, match=r"embedding_path: arrays \(patches, 8\) are needed; other shapes: clip_01"):
+    with pytest.raises(
+        UserError, match=r"embedding_path: arrays \(patches, 8\) are needed; other shapes: clip_01"
+    ):
         transfer.prepare(settings(extractor__kind="stored"), 1)
 
 

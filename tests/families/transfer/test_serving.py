@@ -32,7 +32,9 @@ def head(**changes) -> keras.Model:
     keras.utils.set_random_seed(1)
     some = settings(**changes)
     mean = np.random.default_rng(0).normal(0, 1, yamnet.SIZE)
-    return head_network(some.head, some.pooling, size=yamnet.SIZE, classes=3, mean=mean, deviation=np.ones(yamnet.SIZE))
+    return head_network(
+        some.head, some.pooling, size=yamnet.SIZE, classes=3, mean=mean, deviation=np.ones(yamnet.SIZE)
+    )
 
 
 def waveforms() -> list[np.ndarray]:
@@ -55,7 +57,9 @@ def test_the_saved_model_is_the_model_in_memory_bit_for_bit(exported) -> None:
         expected = in_memory(y).numpy()
         assert expected.shape == (3,) and expected.sum() == pytest.approx(1)
         assert np.array_equal(loaded(y), expected)
-        assert np.array_equal(loaded.signatures["serving_default"](waveform=tf.constant(y))["classifier"], expected)
+        assert np.array_equal(
+            loaded.signatures["serving_default"](waveform=tf.constant(y))["classifier"], expected
+        )
         assert np.array_equal(in_memory.model(y)["classifier"], expected)
         said.append(expected)
     assert np.std(said, axis=0).max() > 1e-4  # it listens
@@ -89,7 +93,9 @@ def test_the_signature_of_tensorflow_serving(exported) -> None:
     signature = exported[1].signatures["serving_default"]
     [(name, spec)] = signature.structured_input_signature[1].items()
     assert name == "waveform" and spec.shape.as_list() == [None] and spec.dtype == tf.float32
-    assert set(signature.structured_outputs) == {"classifier"} and signature.structured_outputs["classifier"].shape.as_list() == [3]
+    assert set(signature.structured_outputs) == {"classifier"} and signature.structured_outputs[
+        "classifier"
+    ].shape.as_list() == [3]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,9 @@ def test_what_it_cannot_hear_is_refused(exported, waveform, reason) -> None:
 
 def test_another_rate_is_refused_where_it_is_said(exported) -> None:
     y = tf.constant(waveforms()[1])
-    assert exported[1].signatures["checked"](waveform=y, sample_rate=tf.constant(16000))["classifier"].shape == (3,)
+    assert exported[1].signatures["checked"](waveform=y, sample_rate=tf.constant(16000))[
+        "classifier"
+    ].shape == (3,)
     with pytest.raises(tf.errors.InvalidArgumentError, match="16000 Hz is needed"):
         exported[1].signatures["checked"](waveform=y, sample_rate=tf.constant(44100))
 
@@ -149,7 +157,9 @@ def test_the_tflite_file_says_the_same_to_1e_4(body, name, of) -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
 def test_a_tuned_end_of_yamnet_is_exported_with_it(weights) -> None:
     tail = yamnet.tail(2, weights, 0.1)
-    tail.get_layer("layer14").change["pointwise_conv"].assign_add(np.random.default_rng(0).normal(0, 0.3, (1, 1, 1024, 1024)))
+    tail.get_layer("layer14").change["pointwise_conv"].assign_add(
+        np.random.default_rng(0).normal(0, 0.3, (1, 1, 1024, 1024))
+    )
     patches, counts = keras.Input((yamnet.body_size(2),)), keras.Input((), dtype="int32")
     model = keras.Model([patches, counts], head()([tail(patches), counts]))
     body = yamnet.set_weights(yamnet.body(2), weights)

@@ -67,18 +67,39 @@ class Store:
         run = self.tracking.start(experiment, f"{kind} {seed}", tags=every, description="")
         self.tracking.log_settings(run, raw, seed, data)
         client = self.tracking.client
-        for key, value in {"commit": commit, "dirty": "false", "machine": "machine1", "outcome": outcome}.items():
+        for key, value in {
+            "commit": commit,
+            "dirty": "false",
+            "machine": "machine1",
+            "outcome": outcome,
+        }.items():
             client.set_tag(run, key, value)
         for key, value in scores.items():
             for step, point in enumerate(value if isinstance(value, list) else [value]):
                 client.log_metric(run, key, point, step=step)
-        client.set_terminated(run, {"complete": "FINISHED", "answered": "FINISHED", "failed": "FAILED"}.get(outcome, "KILLED"))
+        client.set_terminated(
+            run, {"complete": "FINISHED", "answered": "FINISHED", "failed": "FAILED"}.get(outcome, "KILLED")
+        )
         return run
 
     def best(self, seed: int, test: float, validation: float, **rest: Any) -> str:
-        costs = {"cost/seconds": 60.0 * seed, "cost/cpu_seconds": 50.0, "cost/wall_seconds": 90.0, "cost/memory_megabytes": 300.0}
-        curves = {"train/loss": [3.0, 2.0 / seed], "validation/loss": [3.1, 2.5 / seed], "validation/error_rate": [0.9, validation]}
-        scores = {"test/error_rate": test, "best/validation/error_rate": validation, "parameters": 1234, "best_epoch": 1}
+        costs = {
+            "cost/seconds": 60.0 * seed,
+            "cost/cpu_seconds": 50.0,
+            "cost/wall_seconds": 90.0,
+            "cost/memory_megabytes": 300.0,
+        }
+        curves = {
+            "train/loss": [3.0, 2.0 / seed],
+            "validation/loss": [3.1, 2.5 / seed],
+            "validation/error_rate": [0.9, validation],
+        }
+        scores = {
+            "test/error_rate": test,
+            "best/validation/error_rate": validation,
+            "parameters": 1234,
+            "best_epoch": 1,
+        }
         return self.add("best", seed, {**scores, **costs, **curves}, **rest)
 
     def narrow(self, seed: int, validation: float, **rest: Any) -> str:
@@ -91,7 +112,10 @@ class Store:
 
     def parent(self, **tags: str) -> str:
         file = config.load_study("tiny")
-        params = {f"study.{path}": value for path, value in config.flatten(file.study.model_dump(exclude={"description"})).items()}
+        params = {
+            f"study.{path}": value
+            for path, value in config.flatten(file.study.model_dump(exclude={"description"})).items()
+        }
         every = {"kind": "study", "study": "tiny", "study_key": file.identity, **tags}
         run = self.tracking.start("tiny", "study tiny", tags=every, description="")
         self.tracking.log_params(run, params)
@@ -165,7 +189,12 @@ def test_the_newest_complete_run_of_a_seed_counts(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"code": "code2", "commit": "2" * 40}, {"data": "data2"}, {"changes": {"optimizer.learning_rate": 0.01}}]
+    "other",
+    [
+        {"code": "code2", "commit": "2" * 40},
+        {"data": "data2"},
+        {"changes": {"optimizer.learning_rate": 0.01}},
+    ],
 )
 def test_code_data_and_settings_are_never_mixed(store: Store, other: dict[str, Any]) -> None:
     fill(store)
@@ -182,13 +211,17 @@ def test_code_data_and_settings_are_never_mixed(store: Store, other: dict[str, A
     assert "| test/error_rate | 0.1000 | [0.1000, 0.1000] | 0.1000 | 0.1000 | 0.1000 |" in text
     assert {**{"code": "code1", "commit": "1" * 40, "data": "data1"}, **other}["commit"][:12] in text
     assert "- In no table: 3 more complete best runs" in text
-    assert "| narrow |  | not run with the settings and code of the best runs |" in text  # those runs have the older code or data
+    assert (
+        "| narrow |  | not run with the settings and code of the best runs |" in text
+    )  # those runs have the older code or data
 
 
 def test_runs_of_other_settings_say_where_they_differ_from_the_file(store: Store) -> None:
     for seed in (1, 2, 3):
         store.best(seed, 0.2, 0.2, changes={"optimizer.learning_rate": 0.0123456})
-    assert "- Settings: not those of the file: optimizer.learning_rate = 0.01235 (file: 0.05)" in store.write()
+    assert (
+        "- Settings: not those of the file: optimizer.learning_rate = 0.01235 (file: 0.05)" in store.write()
+    )
 
 
 def test_missing_seeds_are_named(store: Store) -> None:
@@ -207,7 +240,9 @@ def test_ablations_are_paired_by_seed(store: Store) -> None:
     text = store.write()
     differences = interval([0.02, 0.01, 0.03], "+.4f")
     assert "| best | 0.4000 |  |  | 3 |  |" in text
-    assert f"| narrow | 0.4200 | +0.0200 | {differences} | 3 | network.units = 4 |" in text  # it holds 0: no asterisk
+    assert (
+        f"| narrow | 0.4200 | +0.0200 | {differences} | 3 | network.units = 4 |" in text
+    )  # it holds 0: no asterisk
     assert "| same |  | same settings as the best run |  |  | network.units = 8 |" in text
 
 
@@ -216,7 +251,10 @@ def test_an_interval_without_0_is_marked(store: Store, sign: int) -> None:
     fill(store)
     for seed, base in ((1, 0.30), (2, 0.40), (3, 0.50)):
         store.narrow(seed, base + sign * (0.02 + 0.001 * seed))
-    assert f"| {sign * 0.022:+.4f} * | {interval([sign * 0.021, sign * 0.022, sign * 0.023], '+.4f')} |" in store.write()
+    assert (
+        f"| {sign * 0.022:+.4f} * | {interval([sign * 0.021, sign * 0.022, sign * 0.023], '+.4f')} |"
+        in store.write()
+    )
 
 
 def test_only_ablations_of_the_same_code_data_and_settings_count(store: Store) -> None:
@@ -250,7 +288,12 @@ def sweep(store: Store) -> None:
     store.trial(0, {"best/validation/error_rate": 0.5, "cost/wall_seconds": 30.0}, "complete")
     store.trial(1, {"validation/error_rate": [0.95, 0.9], "cost/wall_seconds": 6.0}, "pruned")
     store.trial(3, {}, "failed")
-    store.trial(2, {"best/validation/error_rate": 0.4}, "complete", changes={"network.units": 4, "optimizer.learning_rate": 0.0123456})
+    store.trial(
+        2,
+        {"best/validation/error_rate": 0.4},
+        "complete",
+        changes={"network.units": 4, "optimizer.learning_rate": 0.0123456},
+    )
     store.trial(4, {"best/validation/error_rate": 0.4}, "answered", code="code2", commit="2" * 40)
     store.trial(5, {"best/validation/error_rate": 0.1}, "complete", study_key="another study")
 
@@ -279,24 +322,46 @@ def test_a_study_that_maximizes_has_its_best_on_top(store: Store) -> None:
 
 
 def test_a_study_of_several_scores_shows_its_front(store: Store) -> None:
-    """Loss and error rate; trials 0 and 3 are the front, 2 is beaten by 3, 4 has no loss, 1 was pruned before it was beaten."""
-    store.project.edit("studies", 'metric = "validation/error_rate"', 'metrics = ["validation/error_rate", "validation/loss"]')
+    """Loss and error rate.
+
+    Trials 0 and 3 are the front, 2 is beaten by 3, 4 has no loss, 1 was pruned before it was beaten.
+    """
+    store.project.edit(
+        "studies",
+        'metric = "validation/error_rate"',
+        'metrics = ["validation/error_rate", "validation/loss"]',
+    )
     store.project.edit("studies", '\ndirection = "minimize"', '\ndirections = ["minimize", "minimize"]')
     store.parent()
     for number, (error, loss, outcome) in enumerate(
-        [(0.5, 0.2, "complete"), (0.0, 0.0, "pruned"), (0.4, 0.4, "complete"), (0.3, 0.3, "complete"), (0.1, math.nan, "complete")]
+        [
+            (0.5, 0.2, "complete"),
+            (0.0, 0.0, "pruned"),
+            (0.4, 0.4, "complete"),
+            (0.3, 0.3, "complete"),
+            (0.1, math.nan, "complete"),
+        ]
     ):
         changes = {"network.units": 4} if number == 3 else {}
         scores = {"best/validation/error_rate": error, "best/validation/loss": loss}
         store.trial(number, scores, outcome, changes=changes)
     text = store.write()
-    assert "| trial | validation/error_rate (minimized) | validation/loss (minimized) | changed settings |" in text
+    assert (
+        "| trial | validation/error_rate (minimized) | validation/loss (minimized) | changed settings |"
+        in text
+    )
     table = text.partition("| trial | validation")[2].partition("\n\n")[0].splitlines()[2:]
-    assert table == ["| 0 | 0.5000 | 0.2000 | the experiment itself |", "| 3 | 0.3000 | 0.3000 | network.units = 4 |"]
+    assert table == [
+        "| 0 | 0.5000 | 0.2000 | the experiment itself |",
+        "| 3 | 0.3000 | 0.3000 | network.units = 4 |",
+    ]
     assert re.findall(r"\]\((.*?)\)", text) == ["study_tiny_front.png"] and "- Best:" not in text
     picture = (store.project.folder / "out" / "study_tiny_front.png").read_bytes()
     store.write()
-    assert picture.startswith(b"\x89PNG") and picture == (store.project.folder / "out" / "study_tiny_front.png").read_bytes()
+    assert (
+        picture.startswith(b"\x89PNG")
+        and picture == (store.project.folder / "out" / "study_tiny_front.png").read_bytes()
+    )
 
 
 def test_of_a_changed_study_the_one_worked_on_last_is_shown(store: Store) -> None:
@@ -321,7 +386,10 @@ def add_trials(values: list[float]) -> None:
     rate = optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True)
     units = optuna.distributions.CategoricalDistribution([4, 8])
     for number, value in enumerate(values):
-        params = {"network.units": 4 if value < 0.5 else 8, "optimizer.learning_rate": 1e-3 * 100 ** (number * 7 % 20 / 20)}
+        params = {
+            "network.units": 4 if value < 0.5 else 8,
+            "optimizer.learning_rate": 1e-3 * 100 ** (number * 7 % 20 / 20),
+        }
         spaces = {"network.units": units, "optimizer.learning_rate": rate}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=spaces, value=value))
 
@@ -355,16 +423,30 @@ def test_the_same_runs_give_the_same_bytes_and_nothing_that_changes(store: Store
     add_trials([0.1, 0.9, 0.2, 0.7, 0.6])
     first, second = store.project.folder / "a", store.project.folder / "elsewhere" / "b"
     report.write([], first, None)
-    code = f"from pathlib import Path; from audiomtl.harness.report import markdown; markdown.write([], Path({str(second)!r}), None)"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    code = (
+        "from pathlib import Path; from audiomtl.harness.report import markdown; markdown.write([],"
+        f" Path({str(second)!r}), None)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
     names = sorted(path.name for path in first.iterdir())
-    assert names == ["report.md", "study_tiny_history.png", "study_tiny_importances.png", "tiny_learning_curves.png"]
+    assert names == [
+        "report.md",
+        "study_tiny_history.png",
+        "study_tiny_importances.png",
+        "tiny_learning_curves.png",
+    ]
     assert names == sorted(path.name for path in second.iterdir())
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
         assert name == "report.md" or (first / name).read_bytes().startswith(b"\x89PNG")
     text = (first / "report.md").read_text()
-    assert re.findall(r"\]\((.*?)\)", text) == ["tiny_learning_curves.png", "study_tiny_history.png", "study_tiny_importances.png"]
+    assert re.findall(r"\]\((.*?)\)", text) == [
+        "tiny_learning_curves.png",
+        "study_tiny_history.png",
+        "study_tiny_importances.png",
+    ]
     assert str(store.project.folder) not in text and not re.search(r"\b20\d\d-", text)
     assert not any(run.info.run_id in text for run in store.tracking.runs("tiny"))
 
@@ -408,19 +490,32 @@ def results_page(text: str = RESULTS) -> Path:
 
 def test_tables_stand_between_the_markers_and_the_rest_is_untouched(store: Store) -> None:
     fill(store)
-    shutil.copy("experiments/tiny.toml", "experiments/quickstart.toml")  # a demonstration: never in the tables
+    shutil.copy(
+        "experiments/tiny.toml", "experiments/quickstart.toml"
+    )  # a demonstration: never in the tables
     pages = readme(), results_page()
     said = report.write(["tiny"], None, *pages)
     assert said.splitlines()[1] == "README.md and docs/results.md: results written"
     small, large = (path.read_bytes().decode() for path in pages)
-    assert small.startswith("# Tiny\n\nbefore\r\n<!-- results -->\n\n| experiment | family | score | test | seeds |\n")
+    assert small.startswith(
+        "# Tiny\n\nbefore\r\n<!-- results -->\n\n| experiment | family | score | test | seeds |\n"
+    )
     assert small.endswith("\n\n<!-- /results -->\nafter  \n")
     test, validation = f"0.3300 {interval([0.30, 0.36, 0.33])}", f"0.4000 {interval([0.30, 0.40, 0.50])}"
     assert f"\n| tiny | tinylab.tone | error_rate | {test} | 3 |\n\n" in small and "narrow" not in small
-    assert large.startswith("# All\n\n<!-- results -->\n\nGenerated by `audiomtl report --readme`; do not edit.\n\n")
+    assert large.startswith(
+        "# All\n\n<!-- results -->\n\nGenerated by `audiomtl report --readme`; do not edit.\n\n"
+    )
     assert f"| tiny | error_rate | {test} | {validation} |  | 3 | 1,234 | 120 |" in large
-    assert f"| narrow | 0.4200 | +0.0200 {interval([0.02, 0.01, 0.03], '+.4f')} | network.units = 4 |" in large
-    assert [line for line in large.splitlines() if line.startswith("#")] == ["# All", "## Best runs", "## Ablations", "### tiny"]
+    assert (
+        f"| narrow | 0.4200 | +0.0200 {interval([0.02, 0.01, 0.03], '+.4f')} | network.units = 4 |" in large
+    )
+    assert [line for line in large.splitlines() if line.startswith("#")] == [
+        "# All",
+        "## Best runs",
+        "## Ablations",
+        "### tiny",
+    ]
     for text in (small, large):
         assert "old" not in text and "quickstart" not in text
     report.write(["tiny"], None, *pages)
@@ -436,7 +531,11 @@ def test_the_marker_of_the_readme_names_the_rows_of_its_table(store: Store) -> N
     marker = "<!-- results: tiny -->"
     path = readme(README.replace("<!-- results -->", marker))
     report.write([], None, path, results_page())
-    assert marker in path.read_text() and "| other |" not in path.read_text() and "| other |" in Path("docs/results.md").read_text()
+    assert (
+        marker in path.read_text()
+        and "| other |" not in path.read_text()
+        and "| other |" in Path("docs/results.md").read_text()
+    )
     path = readme(README.replace("<!-- results -->", "<!-- results: other tiny -->"))
     report.write([], None, path)
     assert re.findall(r"^\| (\w+) \| tinylab", path.read_text(), re.MULTILINE) == ["other", "tiny"]
@@ -460,13 +559,21 @@ def test_a_plain_report_updates_docs_results_where_all_is_complete(store: Store)
     complete = path.read_bytes()
     assert b"| tiny | error_rate |" in complete
     shutil.copy("experiments/tiny.toml", "experiments/other.toml")
-    path.write_bytes(complete.replace(b"| tiny |", b"| other | .. |\n| tiny |"))  # another machine's result, without [expected]
+    path.write_bytes(
+        complete.replace(b"| tiny |", b"| other | .. |\n| tiny |")
+    )  # another machine's result, without [expected]
     before = path.read_bytes()
     said = report.write([], None, None, path).splitlines()[1]
-    assert said.startswith("docs/results.md: left unchanged: not all recorded experiments are complete here; audiomtl report --readme")
+    assert said.startswith(
+        "docs/results.md: left unchanged: not all recorded experiments are complete here; audiomtl report"
+        " --readme"
+    )
     assert path.read_bytes() == before
     said = report.write([], None, readme(), path)
-    assert "README.md and docs/results.md: left unchanged: missing here: best runs of other on every seed" in said
+    assert (
+        "README.md and docs/results.md: left unchanged: missing here: best runs of other on every seed"
+        in said
+    )
     assert path.read_bytes() == before and Path("README.md").read_bytes() == README.encode()
 
 
@@ -527,7 +634,9 @@ def test_the_pages_stay_while_something_is_missing_here(store: Store, lack: str)
     fill(store)
     words = {
         "seed": "missing here: best runs of tiny on every seed (make best-tiny)",
-        "settings": "missing here: best runs of tiny with the settings in experiments/tiny.toml (make best-tiny)",
+        "settings": (
+            "missing here: best runs of tiny with the settings in experiments/tiny.toml (make best-tiny)"
+        ),
         "ablation": "missing here: ablations of tiny (make ablations-tiny)",
         "experiment": "missing here: best runs of other on every seed (make best-other)",
     }
@@ -573,7 +682,9 @@ def test_an_ablation_that_failed_does_not_hold_the_tables_up(store: Store) -> No
 def test_a_page_without_its_markers_is_refused_before_anything_is_written(store: Store, text: str) -> None:
     fill(store)
     path = readme(text)
-    with pytest.raises(UserError, match=r"README.md: needs one line <!-- results --> and after it one line <!-- /results -->"):
+    with pytest.raises(
+        UserError, match=r"README.md: needs one line <!-- results --> and after it one line <!-- /results -->"
+    ):
         report.write(["tiny"], None, path)
     assert path.read_text() == text
     with pytest.raises(UserError, match=r"docs/results.md: needs one line <!-- results --> and after it"):
@@ -585,10 +696,18 @@ def test_a_page_without_its_markers_is_refused_before_anything_is_written(store:
 
 
 def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> None:
-    assert runs.price([], 2) == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), duration unknown: no run is recorded"
+    assert (
+        runs.price([], 2)
+        == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), duration unknown: no run is recorded"
+    )
     path = Path("experiments/tiny.toml")
-    path.write_text(path.read_text() + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\ncpu_seconds_per_training = 40.0\n')
-    assert runs.price(["tiny"], 2).endswith("about 2 minutes: 40 s of CPU time each, 2 in parallel")  # 6 * 40 / 2 = 120 s
+    path.write_text(
+        path.read_text()
+        + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\ncpu_seconds_per_training = 40.0\n'
+    )
+    assert runs.price(["tiny"], 2).endswith(
+        "about 2 minutes: 40 s of CPU time each, 2 in parallel"
+    )  # 6 * 40 / 2 = 120 s
     store.add("trial", 0, {"cost/cpu_seconds": 20.0})
     assert "about 1 minutes: 20 s of CPU time each" in runs.price(["tiny"], 2)
     for seed, seconds in ((1, 100.0), (2, 300.0), (3, 900.0)):
@@ -609,7 +728,9 @@ def test_price_and_report_do_not_import_tensorflow(store: Store) -> None:
         "runs.price([], 2); markdown.write([], None, None);"
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
 
 
 # ---------------------------------------------------------------- pages
@@ -635,7 +756,9 @@ def test_a_port_in_use_is_named(store: Store) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1: address already in use: choose another with --port"):
+        with pytest.raises(
+            UserError, match=f"port {port} on 127.0.0.1: address already in use: choose another with --port"
+        ):
             pages.serve(port)
 
 
@@ -649,7 +772,9 @@ def test_the_pages_answer_and_end_at_ctrl_c(store: Store) -> None:
     assert process.stdout is not None
     try:
         lines = [process.stdout.readline() for _ in range(3)]
-        assert lines[0] == f"all runs: http://127.0.0.1:{port}/\n" and run in lines[1] and "Ctrl-C" in lines[2], lines
+        assert (
+            lines[0] == f"all runs: http://127.0.0.1:{port}/\n" and run in lines[1] and "Ctrl-C" in lines[2]
+        ), lines
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=PATIENCE) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)

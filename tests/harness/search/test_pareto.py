@@ -1,4 +1,7 @@
-"""Studies that several scores judge: the front, which trials are pruned, what is promoted; one real study, killed and whole."""
+"""Studies that several scores judge: the front, which trials are pruned, what is promoted.
+
+One real study, killed and whole.
+"""
 
 import math
 import sys
@@ -34,7 +37,11 @@ def judge_by_several(project: Any) -> None:
         ({0: [0.5, 0.5]}, [UP, UP], [0]),
         # the staircase 2, 0, 3; trial 1 lies below 0, trial 4 has the best of 3 but less of the other
         ({0: [0.6, 0.6], 1: [0.5, 0.6], 2: [0.2, 0.9], 3: [0.8, 0.1], 4: [0.8, 0.05]}, [UP, UP], [0, 2, 3]),
-        ({0: [0.6, 0.6], 1: [0.5, 0.6], 2: [0.2, 0.9], 3: [0.8, 0.1], 4: [0.8, 0.05]}, [DOWN, DOWN], [1, 2, 4]),
+        (
+            {0: [0.6, 0.6], 1: [0.5, 0.6], 2: [0.2, 0.9], 3: [0.8, 0.1], 4: [0.8, 0.05]},
+            [DOWN, DOWN],
+            [1, 2, 4],
+        ),
         ({0: [0.6, 0.6], 1: [0.5, 0.6], 2: [0.2, 0.9], 3: [0.8, 0.1], 4: [0.8, 0.05]}, [UP, DOWN], [4]),
         ({3: [0.5, 0.5], 1: [0.5, 0.5], 2: [0.1, 0.1]}, [UP, UP], [1]),  # of equal ones the first
         ({0: [NAN, 1.0], 1: [0.1, 0.1], 2: [0.2, NAN]}, [UP, UP], [1]),
@@ -75,9 +82,17 @@ class FakeTrial(SimpleNamespace):
 def verdict(project: Any, mine: list[float], *others: list[float], epochs: int = 6, **attrs: Any) -> bool:
     """Whether a trial is pruned; values are (prune_on, first metric, second metric)."""
     study = config.load_study("tiny").study.model_copy(
-        update={"metric": None, "direction": None, "metrics": ["one", "two"], "directions": [UP, DOWN], "prune_on": "loss"}
+        update={
+            "metric": None,
+            "direction": None,
+            "metrics": ["one", "two"],
+            "directions": [UP, DOWN],
+            "prune_on": "loss",
+        }
     )
-    trials = [FakeTrial(number=number, user_attrs={"reached 6": values}) for number, values in enumerate(others)]
+    trials = [
+        FakeTrial(number=number, user_attrs={"reached 6": values}) for number, values in enumerate(others)
+    ]
     trial = FakeTrial(number=9, user_attrs=dict(attrs))
     scores = dict(zip(("loss", "one", "two"), mine, strict=True))
     pruning.note(trial, study, epochs, scores)
@@ -102,7 +117,9 @@ GOOD = [[0.1, 0.9, 0.2], [0.2, 0.8, 0.3], [0.3, 0.7, 0.4], [0.4, 0.6, 0.5], [0.5
         ([0.9, 0.95, NAN], True),
     ],
 )
-def test_a_trial_is_stopped_when_it_is_poor_and_beaten(project: Any, mine: list[float], stopped: bool) -> None:
+def test_a_trial_is_stopped_when_it_is_poor_and_beaten(
+    project: Any, mine: list[float], stopped: bool
+) -> None:
     assert verdict(project, mine, *GOOD) is stopped
 
 
@@ -118,22 +135,39 @@ def test_nan_in_one_objective_is_a_failure_with_its_reason(project: Any) -> None
     judge_by_several(project)
     file = config.load_study("tiny")
     runner: Any = _StudyRunner.__new__(_StudyRunner)
-    runner.file, runner.tracking, runner.progress, runner.interrupted, runner.duplicates = file, MagicMock(), MagicMock(), [], []
+    runner.file, runner.tracking, runner.progress, runner.interrupted, runner.duplicates = (
+        file,
+        MagicMock(),
+        MagicMock(),
+        [],
+        [],
+    )
     runner.study, runner.parent = create_study(file, optuna.storages.InMemoryStorage()), "parent"
     for number, loss in enumerate((0.3, NAN)):
         job = MagicMock()
         job.name = f"trial {number}"
-        runner.trials, runner.run_ids, runner.keys = {job.name: runner.study.ask()}, {job.name: "run"}, {job.name: "key"}
-        result = MagicMock(scores={"validation/error_rate": 0.1, "validation/loss": loss}, best_epoch=1, epochs=2)
+        runner.trials, runner.run_ids, runner.keys = (
+            {job.name: runner.study.ask()},
+            {job.name: "run"},
+            {job.name: "key"},
+        )
+        result = MagicMock(
+            scores={"validation/error_rate": 0.1, "validation/loss": loss}, best_epoch=1, epochs=2
+        )
         runner.ended(job, Outcome("complete", result=result))
-    assert [(trial.state.name, trial.values) for trial in runner.study.trials] == [("COMPLETE", [0.1, 0.3]), ("FAIL", None)]
+    assert [(trial.state.name, trial.values) for trial in runner.study.trials] == [
+        ("COMPLETE", [0.1, 0.3]),
+        ("FAIL", None),
+    ]
     assert runner.study.trials[1].user_attrs["reason"] == "validation/loss is nan at the best epoch"
     assert [call.args[2].status for call in runner.tracking.end.call_args_list] == ["complete", "failed"]
     assert "best trials 0" not in str(runner.progress.end.call_args) and runner._best_text() == "trials 0"
 
 
 def test_the_sampler_proposes_the_same_again_also_after_a_restart(project: Any) -> None:
-    """More trials than those at random, some of them pruned: the sampler models both scores and draws from its seed alone."""
+    """More trials than those at random, some of them pruned: the sampler models both scores and draws
+    from its seed alone.
+    """
     judge_by_several(project)
     file = config.load_study("tiny")
 
@@ -175,12 +209,19 @@ def fill(scores: list[list[float] | None]) -> None:
         "optimizer.learning_rate": optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True),
     }
     for number, values in enumerate(scores):
-        params = {"network.units": 8 if number == 0 else 4, "optimizer.learning_rate": 0.05 if number == 0 else 0.01 * number}
+        params = {
+            "network.units": 8 if number == 0 else 4,
+            "optimizer.learning_rate": 0.05 if number == 0 else 0.01 * number,
+        }
         state = optuna.trial.TrialState.PRUNED if values is None else optuna.trial.TrialState.COMPLETE
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=spaces, values=values, state=state))
+        study.add_trial(
+            optuna.trial.create_trial(params=params, distributions=spaces, values=values, state=state)
+        )
 
 
-def test_promote_asks_for_a_trial_of_the_front_and_writes_that(project: Any, monkeypatch: Any, capsys: Any) -> None:
+def test_promote_asks_for_a_trial_of_the_front_and_writes_that(
+    project: Any, monkeypatch: Any, capsys: Any
+) -> None:
     judge_by_several(project)
     path = project.folder / "experiments" / "tiny.toml"
     before = path.read_text()
@@ -199,7 +240,9 @@ def test_promote_asks_for_a_trial_of_the_front_and_writes_that(project: Any, mon
     assert best_trial(config.load_study("tiny"), number=3)[0] == 3  # promoting leaves the study as it is
 
 
-def test_a_trial_is_chosen_where_several_scores_judge_only(project: Any, monkeypatch: Any, capsys: Any) -> None:
+def test_a_trial_is_chosen_where_several_scores_judge_only(
+    project: Any, monkeypatch: Any, capsys: Any
+) -> None:
     fill([[0.5], [0.2], [0.2]])
     code, said = command(monkeypatch, capsys, "promote", "tiny", "--trial", "2")
     assert code == 2 and "validation/error_rate is the only metric and trial 1 is best: omit --trial" in said
@@ -211,7 +254,10 @@ def test_a_trial_is_chosen_where_several_scores_judge_only(project: Any, monkeyp
 
 def whole(project: Any) -> list[tuple]:
     """What must be equal in two runs of the study."""
-    return [(trial.number, trial.state.name, trial.params, trial.values, trial.user_attrs) for trial in project.trials()]
+    return [
+        (trial.number, trial.state.name, trial.params, trial.values, trial.user_attrs)
+        for trial in project.trials()
+    ]
 
 
 DYING = """
@@ -231,7 +277,10 @@ def test_a_killed_study_is_the_same_and_its_runs_say_who_is_on_the_front(project
     project.edit("studies", "sampler_seed = 3", "sampler_seed = 4")
     said = project.run("study", "tiny", "--slots", "1")
     once = whole(project)
-    assert once[0][2] == {"network.units": 8, "optimizer.learning_rate": 0.05}  # trial 0 is the experiment itself
+    assert once[0][2] == {
+        "network.units": 8,
+        "optimizer.learning_rate": 0.05,
+    }  # trial 0 is the experiment itself
     assert {state for _, state, *_ in once} == {"COMPLETE", "PRUNED"}
     complete = {number: values for number, state, _, values, _ in once if state == "COMPLETE"}
     assert all(len(values) == 2 for values in complete.values())
@@ -241,10 +290,14 @@ def test_a_killed_study_is_the_same_and_its_runs_say_who_is_on_the_front(project
         and "next: audiomtl promote tiny --trial N, then make best-tiny" in said
     )
     runs = project.tracking().runs("tiny", "tags.kind = 'trial'")
-    assert {int(run.data.tags["trial"]): run.data.tags["pareto"] for run in runs} == {n: "yes" if n in front else "no" for n in range(5)}
+    assert {int(run.data.tags["trial"]): run.data.tags["pareto"] for run in runs} == {
+        n: "yes" if n in front else "no" for n in range(5)
+    }
 
     project.use_runs(tmp_path / "other")
-    project.run_killed(DYING, "study", "tiny", "--slots", "1")  # a trial's place at a rung is written, the verdict is not
+    project.run_killed(
+        DYING, "study", "tiny", "--slots", "1"
+    )  # a trial's place at a rung is written, the verdict is not
     assert len(whole(project)) < 5
     assert "interrupted" in project.run("study", "tiny", "--slots", "1")
     assert whole(project) == once

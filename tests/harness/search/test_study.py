@@ -22,7 +22,10 @@ def test_a_study_does_not_go_on_with_other_data(project) -> None:
         tracking.client.set_tag(run.info.run_id, "data", "0ther")
     project.edit("studies", "trials = 5", "trials = 6")
     said = project.run("study", "tiny", "--slots", "1", code=2)
-    assert "trained on data 0ther, but the data are now" in said and "change sampler_seed to start a new study" in said
+    assert (
+        "trained on data 0ther, but the data are now" in said
+        and "change sampler_seed to start a new study" in said
+    )
     project.edit("studies", "sampler_seed = ", "sampler_seed = 7")
     assert "resumes" not in project.run("study", "tiny", "--slots", "1")
 
@@ -31,7 +34,10 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
     project.run("study", "tiny", "--slots", "1")
     once = project.summary()
     assert len(once) == 5
-    assert once[0][2] == {"network.units": 8, "optimizer.learning_rate": 0.05}  # trial 0 is the experiment itself
+    assert once[0][2] == {
+        "network.units": 8,
+        "optimizer.learning_rate": 0.05,
+    }  # trial 0 is the experiment itself
     assert "5 trials done" in project.run("study", "tiny", "--slots", "2")
     assert project.summary() == once  # a finished study has nothing left to do
 
@@ -39,7 +45,9 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
     project.edit("studies", "trials = 5", "trials = 3")
     project.run("study", "tiny", "--slots", "1")
     project.edit("studies", "trials = 3", "trials = 5")
-    assert "resumes: 3 trials done" in project.run("study", "tiny", "--slots", "1")  # extended, in two sittings: the same study
+    assert "resumes: 3 trials done" in project.run(
+        "study", "tiny", "--slots", "1"
+    )  # extended, in two sittings: the same study
     assert project.summary() == once
 
     runs = project.tracking().runs("tiny")
@@ -51,9 +59,19 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
     state = {"COMPLETE": ("FINISHED", "complete"), "PRUNED": ("KILLED", "pruned")}
     for run in trials:
         assert (run.info.status, run.data.tags["outcome"]) == state[once[int(run.data.tags["trial"])][1]]
-        assert run.data.params["optimizer.learning_rate"] == str(once[int(run.data.tags["trial"])][2]["optimizer.learning_rate"])
+        assert run.data.params["optimizer.learning_rate"] == str(
+            once[int(run.data.tags["trial"])][2]["optimizer.learning_rate"]
+        )
         assert {"training.epochs", "data.dataset", "seed", "limits.seconds"} <= run.data.params.keys()
-        assert {"commit", "dirty", "lock", "data", "code", "seed", "mlflow.note.content"} <= run.data.tags.keys()
+        assert {
+            "commit",
+            "dirty",
+            "lock",
+            "data",
+            "code",
+            "seed",
+            "mlflow.note.content",
+        } <= run.data.tags.keys()
         assert run.inputs.dataset_inputs[0].dataset.name == "tinylab.tones"
 
 
@@ -61,7 +79,9 @@ def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(projec
     project.edit("experiments", "memory_megabytes = 2000", "memory_megabytes = 1200")
     search = 'network.fault = { choices = ["none", "raise", "crash", "memory", "nan"] }\n'
     project.edit("studies", "network.units = { choices = [4, 8] }\n", search)
-    project.edit("studies", "trials = 5", "trials = 8")  # fewer than TPE begins with: drawn by their numbers, whatever ends first
+    project.edit(
+        "studies", "trials = 5", "trials = 8"
+    )  # fewer than TPE begins with: drawn by their numbers, whatever ends first
     project.edit("studies", "sampler_seed = 3", "sampler_seed = 4")
     project.run("study", "tiny", "--slots", "2")
     wanted = {
@@ -119,7 +139,9 @@ def dying(*arguments, **options):
         ("optuna.trial", "Trial", "set_user_attr", 2, True),  # the verdict of a rung is written, not acted on
     ],
 )
-def test_a_kill_between_two_stores_changes_nothing(project, whole_study, module, owner, method, call, after) -> None:
+def test_a_kill_between_two_stores_changes_nothing(
+    project, whole_study, module, owner, method, call, after
+) -> None:
     patch = AT_CALL.format(module=module, owner=owner, method=method, call=call, after=after)
     project.run_killed(patch, "study", "tiny", "--slots", "1")
     project.run("study", "tiny", "--slots", "1")
@@ -128,7 +150,10 @@ def test_a_kill_between_two_stores_changes_nothing(project, whole_study, module,
     assert sorted(int(run.data.tags["trial"]) for run in runs) == [0, 1, 2, 3, 4]
     status = {"COMPLETE": "FINISHED", "PRUNED": "KILLED"}
     assert all(run.info.status == status[killed[int(run.data.tags["trial"])][1]] for run in runs)
-    assert all("optimizer.learning_rate" in run.data.params and run.data.tags["outcome"] in ("complete", "pruned") for run in runs)
+    assert all(
+        "optimizer.learning_rate" in run.data.params and run.data.tags["outcome"] in ("complete", "pruned")
+        for run in runs
+    )
     assert [run.info.status for run in project.tracking().runs("tiny", "tags.kind = 'study'")] == ["FINISHED"]
     assert not list(project.runs.glob("staging/*")) and not list(project.runs.glob("checkpoints/*"))
 
@@ -148,9 +173,13 @@ def test_ctrl_c_while_the_server_still_imports_tensorflow(project) -> None:
 
 
 def _imports(pid: int) -> bool:
-    """Whether a command has started its server, and Ctrl-C, which it ignores while it does that, reaches it again."""
+    """Whether a command has started its server, and Ctrl-C, which it ignores while it does that, reaches
+    it again.
+    """
     try:
-        servers = [child for child in psutil.Process(pid).children() if "forkserver" in " ".join(child.cmdline())]
+        servers = [
+            child for child in psutil.Process(pid).children() if "forkserver" in " ".join(child.cmdline())
+        ]
         ignored = re.search(r"^SigIgn:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     except (psutil.Error, OSError):
         return False
@@ -182,7 +211,9 @@ def test_ctrl_c_stops_what_stands_still_and_the_same_trial_goes_on(project) -> N
     project.run("study", "tiny", "--slots", "2")
     after = {
         run.data.tags["trial"]: run
-        for run in project.tracking().runs("tiny", "params.network.pause_seconds = '0.01' and tags.kind = 'trial'")
+        for run in project.tracking().runs(
+            "tiny", "params.network.pause_seconds = '0.01' and tags.kind = 'trial'"
+        )
     }
     assert sorted(after) == ["0", "1", "2"]
     assert all(after[trial].info.run_id == run.info.run_id for trial, run in stopped.items())

@@ -1,4 +1,6 @@
-"""A training runs the code whose hash is recorded, under the Keras settings that are recorded, wherever and however it is started."""
+"""A training runs the code whose hash is recorded, under the Keras settings that are recorded, wherever
+and however it is started.
+"""
 
 import json
 import os
@@ -25,7 +27,9 @@ def scores(project) -> list[tuple]:
 
 def recorded(project) -> list[tuple]:
     runs = project.tracking().runs("tiny", "tags.kind = 'best'")
-    return sorted((run.data.tags["seed"], run.data.tags["code"], run.data.metrics["test/error_rate"]) for run in runs)
+    return sorted(
+        (run.data.tags["seed"], run.data.tags["code"], run.data.metrics["test/error_rate"]) for run in runs
+    )
 
 
 @pytest.mark.slow
@@ -36,11 +40,18 @@ def test_neither_the_current_directory_nor_keras_own_settings_move_a_score(proje
         (project.folder / f"{name}.py").write_text(ROGUE)
     home = tmp_path / "home"
     (home / ".keras").mkdir(parents=True)
-    settings = {"floatx": "float16", "epsilon": 0.1, "backend": "torch", "image_data_format": "channels_first"}
+    settings = {
+        "floatx": "float16",
+        "epsilon": 0.1,
+        "backend": "torch",
+        "image_data_format": "channels_first",
+    }
     for folder in (home / ".keras", tmp_path):
         (folder / "keras.json").write_text(json.dumps(settings))
     project.use_runs(project.folder / "pinned")
-    output = project.run("best", "tiny", "--slots", "1", HOME=str(home), KERAS_HOME=str(tmp_path), KERAS_BACKEND="torch")
+    output = project.run(
+        "best", "tiny", "--slots", "1", HOME=str(home), KERAS_HOME=str(tmp_path), KERAS_BACKEND="torch"
+    )
     assert output.count("KERAS_BACKEND=torch is ignored: audiomtl trains with tensorflow") == 1
     assert recorded(project) == scores
     tags = project.tracking().runs("tiny")[0].data.tags
@@ -49,7 +60,10 @@ def test_neither_the_current_directory_nor_keras_own_settings_move_a_score(proje
 
 def test_a_training_of_other_code_than_the_workers_is_refused(tmp_path) -> None:
     _check_sources(provenance.source_files("ctc"))
-    with pytest.raises(RuntimeError, match=r"imported audiomtl from .*, but its worker has it from /elsewhere/audiomtl/__init__\.py"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"imported audiomtl from .*, but its worker has it from /elsewhere/audiomtl/__init__\.py",
+    ):
         _check_sources({"audiomtl": "/elsewhere/audiomtl/__init__.py"})
 
 
@@ -65,12 +79,17 @@ def python(code: str, **environment: str) -> str:
     return (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()[-1]
 
 
-LOOK = "c = keras.config\nprint(c.backend(), c.floatx(), c.image_data_format(), c.epsilon(), os.environ.get('KERAS_HOME'))"
+LOOK = (
+    "c = keras.config\nprint(c.backend(), c.floatx(), c.image_data_format(), c.epsilon(),"
+    " os.environ.get('KERAS_HOME'))"
+)
 
 
 @pytest.mark.slow
 def test_importing_a_network_pins_keras_and_leaves_the_environment(tmp_path) -> None:
-    (tmp_path / "keras.json").write_text('{"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first"}')
+    (tmp_path / "keras.json").write_text(
+        '{"floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first"}'
+    )
     pinned = f"{surroundings.keras_text()} {tmp_path}"
     for order in ("import audiomtl.families.mil.model, keras", "import keras, audiomtl.nn"):
         assert python(f"import os\n{order}\n{LOOK}", KERAS_HOME=str(tmp_path)) == pinned, order

@@ -1,4 +1,6 @@
-"""A run that is killed with SIGKILL at any batch and started again ends with bit-identical weights and scores."""
+"""A run that is killed with SIGKILL at any batch and started again ends with bit-identical weights and
+scores.
+"""
 
 import os
 import random
@@ -33,7 +35,10 @@ def _kill_after_epochs(project, epochs: int, **environment: str) -> None:
 
 @pytest.fixture
 def slow_project(project):
-    """One trial of 8 epochs of 10 batches; its plateau rule strikes in epochs 3 and 4, its best epoch is the last."""
+    """One trial of 8 epochs of 10 batches.
+
+    Its plateau rule strikes in epochs 3 and 4, its best epoch is the last.
+    """
     project.edit("experiments", "clips = 64", "clips = 160")
     project.edit("experiments", "learning_rate = 0.05", "learning_rate = 0.005")
     project.edit("experiments", "plateau_patience = 2", "plateau_patience = 1")
@@ -51,12 +56,16 @@ def test_a_killed_trial_comes_back_to_the_bit(slow_project, tmp_path) -> None:
     output = project.run("study", "tiny", "--slots", "1")
     assert "resumes" in output
     after = _trial_runs(project)
-    assert {trial: run.info.run_id for trial, run in after.items()} == {trial: run.info.run_id for trial, run in before.items()}
+    assert {trial: run.info.run_id for trial, run in after.items()} == {
+        trial: run.info.run_id for trial, run in before.items()
+    }
     killed = after["0"]
     assert killed.info.status == "FINISHED"
     history = project.tracking().history(killed.info.run_id, "validation/loss")
     assert [step for step, _ in history] == list(range(8))  # each step once
-    assert killed.data.metrics["best_epoch"] == 7  # after both kills, so that its weights depend on all that was restored
+    assert (
+        killed.data.metrics["best_epoch"] == 7
+    )  # after both kills, so that its weights depend on all that was restored
     rates = [rate for _, rate in project.tracking().history(killed.info.run_id, "learning_rate")]
     assert rates[5] < 0.3 * rates[0]
     weights = _weights(project, killed.info.run_id)

@@ -33,6 +33,8 @@ def test_an_error_in_tensorflow_or_keras_says_what_it_was(fails, reason) -> None
     assert reason_of(caught.value) == reason
 
 
-@pytest.mark.parametrize("text, reason", [("clip one\nmore", "UserError: clip one"), ("x" * 600, "UserError: " + "x" * 489)])
+@pytest.mark.parametrize(
+    "text, reason", [("clip one\nmore", "UserError: clip one"), ("x" * 600, "UserError: " + "x" * 489)]
+)
 def test_any_other_error_is_its_first_line(text, reason) -> None:
     assert reason_of(UserError(text)) == reason

@@ -1,4 +1,7 @@
-"""Text and notes of recordings by the best run of a small multi-task experiment; what a person may get wrong is one line."""
+"""Text and notes of recordings by the best run of a small multi-task experiment.
+
+What a person may get wrong is one line.
+"""
 
 from pathlib import Path
 
@@ -39,7 +42,10 @@ def write(project: Project, name: str, **changes) -> None:
     raw = whole_settings("multitask_singing")
     raw = config.override(raw, SMALL | {path.replace("__", "."): value for path, value in changes.items()})
     others = "".join(f"heads.{head}.weight = 0.0\n" for head in ("melody", "voice", "piano", "vocals"))
-    arms = f"\n[ablation.text_alone]\ncurve = true\n{others}\n[ablation.slower]\noptimizer.learning_rate = 0.001\n"
+    arms = (
+        f"\n[ablation.text_alone]\ncurve = true\n{others}\n[ablation.slower]\noptimizer.learning_rate ="
+        " 0.001\n"
+    )
     (project.folder / "experiments" / f"{name}.toml").write_text(as_toml(raw, 1) + arms, encoding="utf-8")
 
 
@@ -58,7 +64,9 @@ def trained(tmp_path_factory):
 def row(trained) -> dict:
     """A clip of the train side, whose phones the model knows."""
     settings = config.load_experiment("sing").settings
-    return protocols.divide(catalog.clips(settings.data), settings.data, settings.protocol, 1).train.to_dict("records")[0]
+    return protocols.divide(catalog.clips(settings.data), settings.data, settings.protocol, 1).train.to_dict(
+        "records"
+    )[0]
 
 
 def aligned(sound: str | Path, text: str, **options) -> Alignment:
@@ -83,11 +91,15 @@ def test_the_command_writes_what_it_prints(trained, row, tmp_path) -> None:
     y = audio.load(row["path"], sample_rate=44100)
     soundfile.write(tmp_path / "a song.flac", np.stack([y, y], axis=1), 44100)
     (tmp_path / "words.txt").write_text(row["text"].upper() + "!\n", encoding="utf-8-sig")
-    said = trained.run("align", "sing", str(tmp_path / "a song.flac"), str(tmp_path / "words.txt"), "--to", "out.csv")
+    said = trained.run(
+        "align", "sing", str(tmp_path / "a song.flac"), str(tmp_path / "words.txt"), "--to", "out.csv"
+    )
     table = pd.read_csv(trained.folder / "out.csv")
     assert list(table.columns) == ["word", "phone", "start_seconds", "end_seconds"]
     lines = said.splitlines()[1:-1]
-    assert [line.split()[2] for line in lines] == list(table["phone"]) and said.splitlines()[-1] == "out.csv written"
+    assert [line.split()[2] for line in lines] == list(table["phone"]) and said.splitlines()[
+        -1
+    ] == "out.csv written"
     assert [line.split()[3] for line in lines if len(line.split()) > 3] == row["text"].upper().split()
 
     said = trained.run("notes", "sing", str(tmp_path / "a song.flac"))
@@ -101,7 +113,9 @@ def test_notes_come_back_from_the_file(trained, row, tmp_path) -> None:
     from audiomtl.harness.use.models import recorded_model
 
     file = config.load_experiment("sing")
-    place, counts = transcribe(file, Path(row["path"]), head="", seed=None, to=str(tmp_path / "all.mid"), force=False)
+    place, counts = transcribe(
+        file, Path(row["path"]), head="", seed=None, to=str(tmp_path / "all.mid"), force=False
+    )
     assert set(counts) == {"melody", "voice", "piano"}
     fitted, _ = recorded_model(file)
     heard = use.notes(fitted, audio.load(row["path"], sample_rate=16000), "")
@@ -109,7 +123,9 @@ def test_notes_come_back_from_the_file(trained, row, tmp_path) -> None:
         notes = scores.read_notes(place, instrument=name)
         assert len(notes) == count
         assert np.allclose(notes, scores.checked("", heard[name]), atol=1e-4) if count else not heard[name]
-    _, one = transcribe(file, Path(row["path"]), head="voice", seed=1, to=str(tmp_path / "all.mid"), force=True)
+    _, one = transcribe(
+        file, Path(row["path"]), head="voice", seed=1, to=str(tmp_path / "all.mid"), force=True
+    )
     assert one == {"voice": counts["voice"]}
 
 
@@ -117,7 +133,9 @@ def test_notes_come_back_from_the_file(trained, row, tmp_path) -> None:
 def test_the_best_run_has_its_pictures(trained) -> None:
     [folder] = trained.runs.glob("artifacts/sing/*/artifacts")
     names = {path.name for path in folder.glob("*.png")}
-    assert {"learning_curves.png", "loss_weights.png"} < names and sum(name.startswith("heard_") for name in names) == 3
+    assert {"learning_curves.png", "loss_weights.png"} < names and sum(
+        name.startswith("heard_") for name in names
+    ) == 3
 
 
 @pytest.mark.slow
@@ -139,14 +157,22 @@ def test_the_label_curve_has_tasks_alone_beside_it(trained) -> None:
     [
         ("qq 5", True, r'unknown symbols: "qq", "5": the model knows (\S+ )+\S+$'),
         ("Jeans", False, r'unknown symbols: "dʒ" of Jeans.*syllables divided by hyphens'),
-        ("_ WORD " * 2000, True, r"a text of 2000 phones is longer than the sound: [\d.]+ s have \d+ steps of 0\.032 s"),
+        (
+            "_ WORD " * 2000,
+            True,
+            r"a text of 2000 phones is longer than the sound: [\d.]+ s have \d+ steps of 0\.032 s",
+        ),
         ("WORD " * 150, False, r"a text of \d+ phones is longer than the sound"),
         ("WORD " * 2000, False, r"a text of 2000 words is longer than the sound"),
     ],
 )
 def test_texts_that_cannot_be_sung(trained, row, text, phones, reason) -> None:
     with pytest.raises(UserError, match=reason) as error:
-        aligned(row["path"], text.replace("WORD", row["phones"][1] if phones else row["text"].split()[0]), phones=phones)
+        aligned(
+            row["path"],
+            text.replace("WORD", row["phones"][1] if phones else row["text"].split()[0]),
+            phones=phones,
+        )
     assert "\n" not in str(error.value)
 
 
@@ -164,7 +190,14 @@ def test_sounds_that_cannot_be_heard(trained, row, tmp_path) -> None:
         with pytest.raises(UserError, match=reason):
             aligned(tmp_path / name, "Mond")
         with pytest.raises(UserError, match=reason):
-            transcribe(config.load_experiment("sing"), tmp_path / name, head="", seed=None, to=str(tmp_path / "x.mid"), force=False)
+            transcribe(
+                config.load_experiment("sing"),
+                tmp_path / name,
+                head="",
+                seed=None,
+                to=str(tmp_path / "x.mid"),
+                force=False,
+            )
     assert not (tmp_path / "x.mid").exists()
 
 
@@ -172,7 +205,12 @@ def test_sounds_that_cannot_be_heard(trained, row, tmp_path) -> None:
 def test_silence_has_its_file_and_its_text(trained, row, tmp_path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(32000), 16000)
     place, counts = transcribe(
-        config.load_experiment("sing"), tmp_path / "silence.wav", head="", seed=None, to=str(tmp_path / "x.mid"), force=False
+        config.load_experiment("sing"),
+        tmp_path / "silence.wav",
+        head="",
+        seed=None,
+        to=str(tmp_path / "x.mid"),
+        force=False,
     )
     assert len(scores.read_notes(place, instrument="piano")) == counts["piano"]
     said = aligned(tmp_path / "silence.wav", " ".join(row["phones"][:4]), phones=True)
@@ -217,18 +255,29 @@ def test_mistakes_before_any_work(untrained, name, text, options, reason) -> Non
 
 def test_heads_that_are_not_there(untrained) -> None:
     file = config.load_experiment("sing")
-    with pytest.raises(UserError, match=r"--head voices: .* has melody, voice, piano of kind melody or notes; did you mean voice"):
+    with pytest.raises(
+        UserError,
+        match=r"--head voices: .* has melody, voice, piano of kind melody or notes; did you mean voice",
+    ):
         transcribe(file, Path("a.wav"), head="voices", seed=None, to="", force=False)
     write(untrained, "sing", heads__text__train_only=True)
-    with pytest.raises(UserError, match=r"no head of kind alignment that is trained and kept; its heads: text \(alignment\), melody"):
-        aligning.align(config.load_experiment("sing"), Path("a.wav"), "Mond", phones=False, seed=None, to="", force=False)
+    with pytest.raises(
+        UserError,
+        match=r"no head of kind alignment that is trained and kept; its heads: text \(alignment\), melody",
+    ):
+        aligning.align(
+            config.load_experiment("sing"), Path("a.wav"), "Mond", phones=False, seed=None, to="", force=False
+        )
 
 
 # ---------------------------------------------------------------- files
 
 
 FOUND = Alignment(
-    (Timed(0.1, 0.25, "m"), Timed(0.25, 0.5, "oː"), Timed(0.6, 1.0, 'a"')), (Timed(0.1, 0.5, "Mo"), Timed(0.6, 1.0, "A")), (0, 2), 1.0
+    (Timed(0.1, 0.25, "m"), Timed(0.25, 0.5, "oː"), Timed(0.6, 1.0, 'a"')),
+    (Timed(0.1, 0.5, "Mo"), Timed(0.6, 1.0, "A")),
+    (0, 2),
+    1.0,
 )
 
 
@@ -238,13 +287,18 @@ def test_every_file_says_the_same() -> None:
     assert aligning._labels(FOUND) == "0.100000\t0.500000\tMo\n0.600000\t1.000000\tA\n"
     assert aligning.table(FOUND).splitlines()[1].split() == ["0.100", "0.250", "m", "Mo"]
     alone = Alignment(FOUND.phones, (), (), 1.0)
-    assert aligning._labels(alone).splitlines()[1] == "0.250000\t0.500000\toː" and ",m,0.100" in aligning._csv(alone)
+    assert aligning._labels(alone).splitlines()[
+        1
+    ] == "0.250000\t0.500000\toː" and ",m,0.100" in aligning._csv(alone)
 
 
 def test_a_text_grid_is_edge_to_edge() -> None:
     text = aligning._text_grid(FOUND)
     tiers = text.split("    item [")[1:]
-    assert ['name = "words"' in tiers[0], 'name = "phones"' in tiers[1]] == [True, True] and 'text = "a"""' in tiers[1]
+    assert ['name = "words"' in tiers[0], 'name = "phones"' in tiers[1]] == [
+        True,
+        True,
+    ] and 'text = "a"""' in tiers[1]
     for tier in tiers:
         spans = [line.split(" = ")[1] for line in tier.splitlines() if line.startswith("            xm")]
         assert spans[0] == "0.000000" and spans[-1] == "1.000000" and spans[1:-1:2] == spans[2::2]
@@ -252,7 +306,8 @@ def test_a_text_grid_is_edge_to_edge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("symbol", "near"), [("g", ["ɡ"]), ("o", ["oː", "ɔ", "øː"]), ("r", ["ʁ"]), ("E", ["ɛ", "eː"]), ("ʒ", []), ("5", [])]
+    ("symbol", "near"),
+    [("g", ["ɡ"]), ("o", ["oː", "ɔ", "øː"]), ("r", ["ʁ"]), ("E", ["ɛ", "eː"]), ("ʒ", []), ("5", [])],
 )
 def test_the_same_letter_in_another_shape_is_near(symbol, near) -> None:
     assert use._near(symbol, ["_", "eː", "m", "oː", "øː", "ɔ", "ɛ", "ɡ", "ʁ"]) == near

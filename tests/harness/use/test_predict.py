@@ -1,4 +1,6 @@
-"""From trained best runs to files that serve: export, predict, stream, curve and an HTTP answer, by the real commands."""
+"""From trained best runs to files that serve: export, predict, stream, curve and an HTTP answer, by the
+real commands.
+"""
 
 import json
 import os
@@ -32,20 +34,31 @@ def sounds(tmp_path_factory) -> Path:
     for number in range(24):
         random, high = np.random.default_rng(number), number % 2
         times = np.arange(round(random.uniform(0.7, 2.6) * 16000)) / 16000
-        y = 0.3 * np.sin(2 * np.pi * (3000 if high else 300) * times) + 0.02 * random.standard_normal(len(times))
+        y = 0.3 * np.sin(2 * np.pi * (3000 if high else 300) * times) + 0.02 * random.standard_normal(
+            len(times)
+        )
         audio.save(folder / f"{number:02}.wav", np.clip(y, -1, 1), sample_rate=16000)
-        rows.append({"path": f"{number:02}.wav", "label": ["low", "high"][high], "artist": f"artist {number // 2}"})
+        rows.append(
+            {"path": f"{number:02}.wav", "label": ["low", "high"][high], "artist": f"artist {number // 2}"}
+        )
     pd.DataFrame(rows).to_csv(folder / "mine.csv", index=False)
     yamnet_weights.write(folder / "yamnet.h5")
     return folder
 
 
 def settings_file(folder: Path, sounds: Path, **replaced: str) -> None:
-    text = (PROJECT / "experiments" / "transfer_esc10.toml").read_text(encoding="utf-8").partition("\n[ablation.")[0]
+    text = (
+        (PROJECT / "experiments" / "transfer_esc10.toml")
+        .read_text(encoding="utf-8")
+        .partition("\n[ablation.")[0]
+    )
     text = text.partition("\n[expected")[0]
     head, _, rest = text.partition("[data]\n")
     rest = rest[rest.index("[protocol]") :]
-    data = f'[data]\ndataset = "manifest"\ntable = "{sounds / "mine.csv"}"\nlabel = "label"\ngroups = ["artist"]\non_bad = "error"\n\n'
+    data = (
+        f'[data]\ndataset = "manifest"\ntable = "{sounds / "mine.csv"}"\nlabel = "label"\ngroups ='
+        ' ["artist"]\non_bad = "error"\n\n'
+    )
     text = head + data + rest
     changed = {
         "seeds": "[1, 2]",
@@ -81,7 +94,9 @@ def trained(sounds, tmp_path_factory):
 
 def answer(port: int, body: dict) -> dict:
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        f"http://127.0.0.1:{port}/invocations",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
         return json.loads(reply.read())
@@ -92,16 +107,23 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
     said = project.run("export", "mine", "out")
     assert "bit for bit" in said and "TFLite within" in said and "models:/mine@champion is version 1" in said
     out = project.folder / "out"
-    assert {"saved_model", "model.tflite", "classes.txt", "README.md"} == {path.name for path in out.iterdir()}
-    assert (out / "classes.txt").read_text() == "high\nlow\n" and "$" not in (out / "README.md").read_text().replace("$ ", "")
+    assert {"saved_model", "model.tflite", "classes.txt", "README.md"} == {
+        path.name for path in out.iterdir()
+    }
+    assert (out / "classes.txt").read_text() == "high\nlow\n" and "$" not in (
+        out / "README.md"
+    ).read_text().replace("$ ", "")
     assert "is not empty" in project.run("export", "mine", "out", code=2)
 
     # in an interpreter that has never heard of audiomtl
     code = "import sys, soundfile, tensorflow as tf; y, _ = soundfile.read(sys.argv[2], dtype='float32')"
-    code += (
-        "; print(tf.saved_model.load(sys.argv[1]).signatures['serving_default'](waveform=tf.constant(y))['classifier'].numpy().tolist())"
+    code += "; print(tf.saved_model.load(sys.argv[1]).signatures['serving_default'](waveform=tf.constant(y))['classifier'].numpy().tolist())"
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(out / "saved_model"), str(one)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    ran = subprocess.run([sys.executable, "-I", "-c", code, str(out / "saved_model"), str(one)], capture_output=True, text=True, check=True)
     expected = json.loads(ran.stdout)
 
     # predict says the same, in three formats, and keeps going over what cannot be read
@@ -112,17 +134,34 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
     )
     bad = tmp_path / "text.wav"
     bad.write_text("no sound")
-    said = project.run("predict", "mine", str(bad), str(one), "--format", "csv", "--over-time", "scores", code=1)
+    said = project.run(
+        "predict", "mine", str(bad), str(one), "--format", "csv", "--over-time", "scores", code=1
+    )
     assert "text.wav: cannot be read as sound" in said and f"{one},1,{top[0]['label']}" in said
     assert (project.folder / "scores" / "03.scores.png").stat().st_size > 1000
-    assert list(pd.read_csv(project.folder / "scores" / "03.scores.csv").columns) == ["start_seconds", "end_seconds", "high", "low"]
+    assert list(pd.read_csv(project.folder / "scores" / "03.scores.csv").columns) == [
+        "start_seconds",
+        "end_seconds",
+        "high",
+        "low",
+    ]
 
     # MLflow's own server, asked over HTTP
     tracking = project.tracking()
     version = tracking.client.get_model_version_by_alias("mine", "champion")
     assert version.version == "1" or version.version == 1
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking.uri, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", "models:/mine@champion"]
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": tracking.uri,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    command = [
+        str(Path(sys.executable).with_name("mlflow")),
+        "models",
+        "serve",
+        "-m",
+        "models:/mine@champion",
+    ]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -154,7 +193,9 @@ def test_a_long_file_is_streamed_to_the_scores_of_the_whole(trained, sounds, tmp
     fitted, _ = recorded_model(config.load_experiment("mine"))
     listener = Listener(fitted)
     length = BLOCK * 7680 * 2 + 12345  # samples: three blocks
-    y = np.where(np.arange(length) // 80000 % 2, 0.3, 0.0) * np.sin(2 * np.pi * 3000 * np.arange(length) / 16000)
+    y = np.where(np.arange(length) // 80000 % 2, 0.3, 0.0) * np.sin(
+        2 * np.pi * 3000 * np.arange(length) / 16000
+    )
     path = tmp_path / "long.flac"
     soundfile.write(path, y, 16000)
     whole = listener.hear(path)
@@ -169,7 +210,9 @@ def test_a_long_file_is_streamed_to_the_scores_of_the_whole(trained, sounds, tmp
     said = trained.run("predict", "mine", str(path), "--stream", "events", "--threshold", "0.6")
     assert f"{len(found)} events" in said
     table = pd.read_csv(trained.folder / "events" / "long.events.csv")
-    labels = [line.split("\t") for line in (trained.folder / "events" / "long.labels.txt").read_text().splitlines()]
+    labels = [
+        line.split("\t") for line in (trained.folder / "events" / "long.labels.txt").read_text().splitlines()
+    ]
     assert len(table) == len(labels) == len(found)
     assert [float(line[0]) for line in labels] == pytest.approx(list(table["start_seconds"]), abs=1e-3)
     assert set(table["label"]) <= {"high", "low"} and (table["end_seconds"] > table["start_seconds"]).all()
@@ -204,7 +247,11 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
     ]
     clips = table["train_clips"].to_numpy().reshape(2, 3)
     assert (np.diff(clips, axis=1) > 0).all() and (clips[0] == clips[1]).all()
-    assert (table["seeds"] == 2).all() and (trained.runs / "report" / "curve_mine.png").is_file() and "no_pretraining" in said
+    assert (
+        (table["seeds"] == 2).all()
+        and (trained.runs / "report" / "curve_mine.png").is_file()
+        and "no_pretraining" in said
+    )
     again = trained.run("curve", "mine", "--fractions", "0.25", "--fractions", "0.5", "1.0")
     assert "12 trainings are already finished" in again  # two seeds of three shares, with and without
 
@@ -229,7 +276,10 @@ def test_mistakes_are_one_line(project, sounds, arguments, reason) -> None:
 
 
 def test_any_sound_is_heard_and_what_is_none_gets_a_line(trained, sounds, tmp_path) -> None:
-    """Stereo, 8 bits, 8 and 96 kHz, silence; an empty file and a text; then a class list that does not fit the network."""
+    """Stereo, 8 bits, 8 and 96 kHz, silence.
+
+    An empty file and a text; then a class list that does not fit the network.
+    """
     times = np.arange(3 * 96000) / 96000
     tone = 0.3 * np.sin(2 * np.pi * 3000 * times)
     soundfile.write(tmp_path / "stereo.wav", np.stack([tone, tone], axis=1), 96000)
@@ -240,17 +290,26 @@ def test_any_sound_is_heard_and_what_is_none_gets_a_line(trained, sounds, tmp_pa
     good = ["stereo", "eight_bits", "silence"]
     files = [str(tmp_path / f"{name}.wav") for name in [*good, "empty", "text"]]
     said = trained.run("predict", "mine", *files, "--format", "jsonl", code=1)
-    heard = {Path(line["file"]).stem: line["top"] for line in map(json.loads, (line for line in said.splitlines() if line.startswith("{")))}
+    heard = {
+        Path(line["file"]).stem: line["top"]
+        for line in map(json.loads, (line for line in said.splitlines() if line.startswith("{")))
+    }
     assert list(heard) == good and "Traceback" not in said
-    assert all(sum(entry["probability"] for entry in top) == pytest.approx(1, abs=1e-4) for top in heard.values())
+    assert all(
+        sum(entry["probability"] for entry in top) == pytest.approx(1, abs=1e-4) for top in heard.values()
+    )
     assert heard["stereo"][0]["label"] == heard["eight_bits"][0]["label"]
     assert "empty.wav: the file is empty" in said and "text.wav: cannot be read as sound" in said
 
-    kept = {place: place.read_text() for place in trained.runs.glob("artifacts/mine/*/artifacts/model/use.json")}
+    kept = {
+        place: place.read_text() for place in trained.runs.glob("artifacts/mine/*/artifacts/model/use.json")
+    }
     try:
         for place, text in kept.items():
             place.write_text(json.dumps(json.loads(text) | {"classes": ["high", "low", "middle"]}))
-        assert "use.json lists 3 classes, but the network has 2" in trained.run("predict", "mine", files[0], code=2)
+        assert "use.json lists 3 classes, but the network has 2" in trained.run(
+            "predict", "mine", files[0], code=2
+        )
     finally:
         for place, text in kept.items():
             place.write_text(text)
@@ -262,7 +321,9 @@ def test_other_weights_than_those_trained_on_are_refused(trained, sounds) -> Non
     kept = place.read_bytes()
     try:
         place.write_bytes((trained.folder / "other.h5").read_bytes())
-        assert "the model was trained on other weights" in trained.run("predict", "mine", str(sounds / "00.wav"), code=2)
+        assert "the model was trained on other weights" in trained.run(
+            "predict", "mine", str(sounds / "00.wav"), code=2
+        )
     finally:
         place.write_bytes(kept)
 
@@ -271,7 +332,9 @@ def test_heads_that_are_no_network_are_not_exported_but_heard(project, sounds) -
     settings_file(project.folder, sounds)
     path = project.folder / "experiments" / "mine.toml"
     path.write_text(
-        path.read_text().replace('kind = "dense" ', 'trees = 20\nkind = "random_forest" ').replace("seeds = [1, 2]", "seeds = [1]")
+        path.read_text()
+        .replace('kind = "dense" ', 'trees = 20\nkind = "random_forest" ')
+        .replace("seeds = [1, 2]", "seeds = [1]")
     )
     project.run("best", "mine", "--slots", "1")
     assert 'head.kind = "random_forest" is no network' in project.run("export", "mine", "out", code=2)

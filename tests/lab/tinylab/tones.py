@@ -24,6 +24,10 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         label = index % 2
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            audio.save(path, (0.02 + 0.02 * label) * random.standard_normal(1600).astype(np.float32), sample_rate=16000)
+            audio.save(
+                path,
+                (0.02 + 0.02 * label) * random.standard_normal(1600).astype(np.float32),
+                sample_rate=16000,
+            )
         rows.append((f"{index:03d}", str(path), f"g{index % 8}", label, 0.1))
     return pd.DataFrame(rows, columns=["clip_id", "path", "source", "label", "seconds"])

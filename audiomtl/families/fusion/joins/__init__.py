@@ -1,12 +1,15 @@
-"""Joins: what the encoders of several modalities give becomes one vector for each clip. One file for each, found by its name.
+"""Joins: what the encoders of several modalities give becomes one vector for each clip. One file for each,
+found by its name.
 
-Conventions: ``names`` are the modalities in the order of the columns of ``presence`` (clips, modalities), 1 where a clip has one. Joins of
-vectors read ``[presence, *vectors]``, each (clips, size). Joins of sequences read ``[presence, *vectors, *steps, *masks]``: steps
-(clips, steps, size) in any number and which are a clip's own. All give (clips, any). What is absent is replaced by zeros and weighs
-nothing: it has no influence on output or gradient, exactly. A clip that has nothing gives a finite value.
+Conventions: ``names`` are the modalities in the order of the columns of ``presence`` (clips, modalities), 1
+where a clip has one. Joins of vectors read ``[presence, *vectors]``, each (clips, size). Joins of sequences
+read ``[presence, *vectors, *steps, *masks]``: steps (clips, steps, size) in any number and which are a clip's
+own. All give (clips, any). What is absent is replaced by zeros and weighs nothing: it has no influence on
+output or gradient, exactly. A clip that has nothing gives a finite value.
 
-A file has ``layer(settings, names, classes=, weights=, on_grid=)``, which makes the layer, and may have ``OF_SEQUENCES = True``, whose
-layer reads sequences, and ``GIVES_LOGITS = True``, whose vectors are the logits of the classes.
+A file has ``layer(settings, names, classes=, weights=, on_grid=)``, which makes the layer, and may have
+``OF_SEQUENCES = True``, whose layer reads sequences, and ``GIVES_LOGITS = True``, whose vectors are the
+logits of the classes.
 
 Contents: `join`, `kind`, `check_ranks`, `Joining`, `weighted_mean`.
 """
@@ -45,7 +48,8 @@ def join(
     ----------
     vectors : name -> (clips, size).
     sequences : name -> steps (clips, steps, size) and mask (clips, steps).
-    classes : of the label. weights : of each modality, from its settings. on_grid : modalities whose steps share one grid of time.
+    classes : of the label. weights : of each modality, from its settings. on_grid : modalities whose steps
+        share one grid of time.
 
     Raises
     ------
@@ -56,11 +60,14 @@ def join(
     if getattr(module, "OF_SEQUENCES", False):
         check_ranks({name: steps for name, (steps, _) in sequences.items()}, 3)
         inputs += [*(steps for steps, _ in sequences.values()), *(mask for _, mask in sequences.values())]
-    return module.layer(settings, list(vectors), classes=classes, weights=list(weights), on_grid=list(on_grid))(inputs)
+    return module.layer(
+        settings, list(vectors), classes=classes, weights=list(weights), on_grid=list(on_grid)
+    )(inputs)
 
 
 def check_ranks(tensors: Mapping[str, Any], rank: int) -> None:
-    """Refuse tensors that cannot be joined: all vectors (clips, size), rank 2, or all sequences (clips, steps, size), rank 3.
+    """Refuse tensors that cannot be joined: all vectors (clips, size), rank 2, or all sequences (clips,
+    steps, size), rank 3.
 
     Raises
     ------
@@ -72,12 +79,17 @@ def check_ranks(tensors: Mapping[str, Any], rank: int) -> None:
         return
     every = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     if rank == 2:
-        how = {3: "over its steps first (PoolSteps, GlobalAveragePooling1D)", 4: "over height and width first (GlobalAveragePooling2D)"}
+        how = {
+            3: "over its steps first (PoolSteps, GlobalAveragePooling1D)",
+            4: "over height and width first (GlobalAveragePooling2D)",
+        }
         remedy = f"pool {wrong[0]} {how.get(len(shapes[wrong[0]]), 'to one vector for each clip first')}"
     else:
         remedy = f"reshape {wrong[0]} first: height and width to steps, a vector to one step (Reshape)"
     kind = "vectors (clips, size)" if rank == 2 else "sequences (clips, steps, size)"
-    raise UserError(f"join: {every}: only {kind} can be joined, and {wrong[0]} has {len(shapes[wrong[0]])} axes: {remedy}")
+    raise UserError(
+        f"join: {every}: only {kind} can be joined, and {wrong[0]} has {len(shapes[wrong[0]])} axes: {remedy}"
+    )
 
 
 class Joining(layers.Layer):
@@ -119,15 +131,23 @@ class Joining(layers.Layer):
 
     def projections(self, shapes: Sequence[Any], units: int, name: str, **options: Any) -> list[layers.Dense]:
         """A dense layer for each modality, from what it gives to ``units``."""
-        return [self.dense(units, shapes[1 + number][-1], f"{name}_{one}", **options) for number, one in enumerate(self.names)]
+        return [
+            self.dense(units, shapes[1 + number][-1], f"{name}_{one}", **options)
+            for number, one in enumerate(self.names)
+        ]
 
     def projected(self, inputs: Sequence[Any], by: Sequence[layers.Dense]) -> tf.Tensor:
         """(clips, modalities, units), zeros where absent: a projection of zeros is its bias."""
         each = enumerate(zip(self.vectors(inputs), by, strict=True))
-        return tf.stack([kept(layer(vector), self.has(inputs, number)) for number, (vector, layer) in each], axis=1)
+        return tf.stack(
+            [kept(layer(vector), self.has(inputs, number)) for number, (vector, layer) in each], axis=1
+        )
 
 
 def weighted_mean(each: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """(clips, modalities, units) and weights (clips, modalities), 0 where absent -> (clips, units); zeros where all are absent."""
+    """(clips, modalities, units) and weights (clips, modalities), 0 where absent -> (clips, units).
+
+    Zeros where all are absent.
+    """
     total = tf.reduce_sum(weights, axis=1, keepdims=True)
     return tf.reduce_sum(each * (weights / tf.where(total > 0, total, 1.0))[:, :, None], axis=1)

@@ -34,10 +34,14 @@ def placed(x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return tf.concat([x, places(mask)], axis=2)
 
 
-def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, heads: int, less: Any = 0.0) -> tf.Tensor:
-    """Scaled dot-product attention of ``heads`` heads: query (clips, steps, size), key and value (clips, others, size) -> like query.
+def attend(
+    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, heads: int, less: Any = 0.0
+) -> tf.Tensor:
+    """Scaled dot-product attention of ``heads`` heads: query (clips, steps, size), key and value (clips,
+    others, size) -> like query.
 
-    ``less`` (clips, 1, steps, others) is subtracted from the scores. Zeros for clips whose others are all masked.
+    ``less`` (clips, 1, steps, others) is subtracted from the scores. Zeros for clips whose others are all
+    masked.
     """
     clips, steps, others = tf.shape(query)[0], tf.shape(query)[1], tf.shape(key)[1]
     size = query.shape[2] // heads
@@ -46,9 +50,14 @@ def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, 
     scores = tf.matmul(q, k, transpose_b=True) / size**0.5 - less
     scores = tf.where(mask[:, None, None, :], scores, LOWEST)
     found = tf.matmul(tf.nn.softmax(scores), v)  # (clips, heads, steps, size)
-    return kept(tf.reshape(tf.transpose(found, [0, 2, 1, 3]), [clips, steps, heads * size]), tf.reduce_any(mask, axis=1))
+    return kept(
+        tf.reshape(tf.transpose(found, [0, 2, 1, 3]), [clips, steps, heads * size]),
+        tf.reduce_any(mask, axis=1),
+    )
 
 
 def compared(x: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
-    """Side by side: both, their difference and their product (Chen et al., 2017, enhanced LSTM for inference, equations 14 and 15)."""
+    """Side by side: both, their difference and their product (Chen et al., 2017, enhanced LSTM for
+    inference, equations 14 and 15).
+    """
     return tf.concat([x, found, x - found, x * found], axis=-1)

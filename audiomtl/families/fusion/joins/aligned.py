@@ -1,4 +1,6 @@
-"""aligned: the others are brought to the steps of one, by place or, off its grid, by attention, and compared step by step."""
+"""aligned: the others are brought to the steps of one, by place or, off its grid, by attention, and
+compared step by step.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,21 +18,27 @@ OF_SEQUENCES = True
 NARROW = 500.0  # how much less a step at first looks at one whose relative place is wrong by one
 
 
-def layer(settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]) -> layers.Layer:
+def layer(
+    settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]
+) -> layers.Layer:
     return Aligned(names, settings.size, settings.by, on_grid, settings.kernel, name="join")
 
 
 @registered
 class Aligned(Joining):
-    """Step by step on the grid of ``by``: modalities ``on_grid`` are there by place, others through attention; each is compared with
-    ``by``, a convolution over ``kernel`` steps looks at all of it, and its mean and greatest over steps stand beside the others' vectors.
+    """Step by step on the grid of ``by``: modalities ``on_grid`` are there by place, others through
+    attention; each is compared with ``by``, a convolution over ``kernel`` steps looks at all of it, and its
+    mean and greatest over steps stand beside the others' vectors.
 
-    What is absent is compared as zeros, so that ``by`` alone is heard. Without ``by``, left out or absent, only the vectors are left.
-    At first every modality is compared as it is (projections begin as identities), and attention keeps near the same relative place: a
-    trained factor times the squared distance is subtracted from its scores.
+    What is absent is compared as zeros, so that ``by`` alone is heard. Without ``by``, left out or absent,
+    only the vectors are left. At first every modality is compared as it is (projections begin as identities),
+    and attention keeps near the same relative place: a trained factor times the squared distance is
+    subtracted from its scores.
     """
 
-    def __init__(self, names: Sequence[str], size: int, by: str, on_grid: Sequence[str], kernel: int, **options: Any) -> None:
+    def __init__(
+        self, names: Sequence[str], size: int, by: str, on_grid: Sequence[str], kernel: int, **options: Any
+    ) -> None:
         super().__init__(names, **options)
         self.size, self.by, self.on_grid, self.kernel = size, by, list(on_grid), kernel
 
@@ -41,7 +49,9 @@ class Aligned(Joining):
         self.key = [self.dense(self.size, self.size + 2 * PERIODS, f"key_{name}") for name in away]
         start = keras.initializers.Constant(NARROW)
         self.narrow = [self.add_weight(shape=(), initializer=start, name=f"narrow_{name}") for name in away]
-        self.convolution = layers.Conv1D(self.size, self.kernel, padding="same", activation="relu", name="convolution")
+        self.convolution = layers.Conv1D(
+            self.size, self.kernel, padding="same", activation="relu", name="convolution"
+        )
         self.convolution.build((None, None, self.size * max(4 * (len(self.names) - 1), 1)))
 
     def call(self, inputs):
@@ -61,11 +71,15 @@ class Aligned(Joining):
                 x, away = attend(query, key, x, own, 1, self.narrow[away] * far), away + 1
             else:  # a clip that lacks the grid may make a batch longer here or there
                 longer = tf.maximum(tf.shape(grid)[1] - tf.shape(x)[1], 0)
-                x = tf.pad(tf.where(own[:, :, None], x, 0.0), [[0, 0], [0, longer], [0, 0]])[:, : tf.shape(grid)[1]]
+                x = tf.pad(tf.where(own[:, :, None], x, 0.0), [[0, 0], [0, longer], [0, 0]])[
+                    :, : tf.shape(grid)[1]
+                ]
             parts.append(compared(grid, x))
         x = tf.concat(parts, axis=2) if parts else grid
         x = self.convolution(tf.where(mask[:, :, None], x, 0.0))
-        others = [vector for name, vector in zip(self.names, self.vectors(inputs), strict=True) if name != self.by]
+        others = [
+            vector for name, vector in zip(self.names, self.vectors(inputs), strict=True) if name != self.by
+        ]
         return tf.concat([mean_and_max(x, mask), *others], axis=1)
 
     def get_config(self):

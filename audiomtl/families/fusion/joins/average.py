@@ -10,7 +10,9 @@ from audiomtl.families.fusion.joins import Joining, weighted_mean
 from audiomtl.families.fusion.settings import Join
 
 
-def layer(settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]) -> layers.Layer:
+def layer(
+    settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]
+) -> layers.Layer:
     return Average(names, settings.size, name="join")
 
 

@@ -12,13 +12,16 @@ from audiomtl.families.fusion.joins import Joining
 from audiomtl.families.fusion.settings import Join
 
 
-def layer(settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]) -> layers.Layer:
+def layer(
+    settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]
+) -> layers.Layer:
     return Bilinear(names, settings.size, settings.rank, name="join")
 
 
 @registered
 class Bilinear(Joining):
-    """``sum_r prod_i W_i^r [x_i, 1]``: a product of all modalities of rank ``rank`` (Liu et al., 2018, low-rank multimodal fusion).
+    """``sum_r prod_i W_i^r [x_i, 1]``: a product of all modalities of rank ``rank`` (Liu et al., 2018,
+    low-rank multimodal fusion).
 
     The factor of what is absent is 1.
     """
@@ -28,7 +31,9 @@ class Bilinear(Joining):
         self.size, self.rank = size, rank
 
     def build(self, shapes):
-        one = keras.initializers.Ones()  # of the appended 1: at the start every factor lies around 1, none is near 0
+        one = (
+            keras.initializers.Ones()
+        )  # of the appended 1: at the start every factor lies around 1, none is near 0
         self.factors = self.projections(shapes, self.rank * self.size, "factor", bias_initializer=one)
 
     def call(self, inputs):

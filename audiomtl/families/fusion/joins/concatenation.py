@@ -10,7 +10,9 @@ from audiomtl.families.fusion.joins import Joining
 from audiomtl.families.fusion.settings import Join
 
 
-def layer(settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]) -> layers.Layer:
+def layer(
+    settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]
+) -> layers.Layer:
     return Concatenation(names, name="join")
 
 

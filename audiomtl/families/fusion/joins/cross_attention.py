@@ -1,4 +1,5 @@
-"""cross_attention: the steps of each modality attend to those of all others and are compared with what they find.
+"""cross_attention: the steps of each modality attend to those of all others and are compared with what they
+find.
 
 Vaswani et al., 2017; the comparison: Chen et al., 2017.
 """
@@ -17,15 +18,19 @@ from audiomtl.families.fusion.settings import Join
 OF_SEQUENCES = True
 
 
-def layer(settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]) -> layers.Layer:
+def layer(
+    settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]
+) -> layers.Layer:
     return CrossAttention(names, settings.size, settings.heads, name="join")
 
 
 @registered
 class CrossAttention(Joining):
-    """The steps of each modality attend to those of all others, compare themselves with what they find, and are pooled: mean and greatest.
+    """The steps of each modality attend to those of all others, compare themselves with what they find, and
+    are pooled: mean and greatest.
 
-    A step's place in its clip is given to query and key, so that what comes at the same time can find one another.
+    A step's place in its clip is given to query and key, so that what comes at the same time can find one
+    another.
     """
 
     def __init__(self, names: Sequence[str], size: int, heads: int, **options: Any) -> None:
@@ -37,7 +42,9 @@ class CrossAttention(Joining):
         self.query = [self.dense(self.size, self.size + 2 * PERIODS, f"query_{name}") for name in self.names]
         self.key = [self.dense(self.size, self.size + 2 * PERIODS, f"key_{name}") for name in self.names]
         self.value = [self.dense(self.size, self.size, f"value_{name}") for name in self.names]
-        self.after = [self.dense(self.size, 4 * self.size, f"after_{name}", activation="relu") for name in self.names]
+        self.after = [
+            self.dense(self.size, 4 * self.size, f"after_{name}", activation="relu") for name in self.names
+        ]
 
     def call(self, inputs):
         steps = self.steps(inputs)

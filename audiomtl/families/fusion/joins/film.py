@@ -14,14 +14,17 @@ from audiomtl.families.fusion.settings import Join
 OF_SEQUENCES = True
 
 
-def layer(settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]) -> layers.Layer:
+def layer(
+    settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]
+) -> layers.Layer:
     return Film(names, settings.size, settings.by, name="join")
 
 
 @registered
 class Film(Joining):
-    """Feature-wise linear modulation: steps of the others become ``relu((1 + g) x + b)``, g and b dense layers of the vector of ``by``
-    (Perez et al., 2018); then a dense layer step by step, the mean and the greatest over steps, and the vector of ``by`` beside them.
+    """Feature-wise linear modulation: steps of the others become ``relu((1 + g) x + b)``, g and b dense
+    layers of the vector of ``by`` (Perez et al., 2018); then a dense layer step by step, the mean and the
+    greatest over steps, and the vector of ``by`` beside them.
 
     Without ``by``, left out or absent, g and b are 0.
     """
@@ -31,7 +34,9 @@ class Film(Joining):
         self.size, self.by = size, by
 
     def build(self, shapes):
-        self.to_size = self.projections(shapes, self.size, "projection")  # a modality's vectors are as wide as its steps
+        self.to_size = self.projections(
+            shapes, self.size, "projection"
+        )  # a modality's vectors are as wide as its steps
         others = [name for name in self.names if name != self.by]
         width = shapes[1 + self.names.index(self.by)][-1] if self.by in self.names else 0
         self.scale = [self.dense(self.size, width, f"scale_{name}") for name in others if width]
@@ -49,7 +54,10 @@ class Film(Joining):
             x = self.to_size[number](x)  # (clips, steps, size)
             if self.by in self.names:
                 index = self.names.index(self.by)
-                scale, shift = (kept(part[place](vectors[index]), self.has(inputs, index)) for part in (self.scale, self.shift))
+                scale, shift = (
+                    kept(part[place](vectors[index]), self.has(inputs, index))
+                    for part in (self.scale, self.shift)
+                )
                 x = (1.0 + scale[:, None]) * x + shift[:, None]
             found.append(mean_and_max(self.after[place](tf.nn.relu(x)), mask))
             place += 1

@@ -11,13 +11,16 @@ from audiomtl.families.fusion.joins import Joining
 from audiomtl.families.fusion.settings import Join
 
 
-def layer(settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]) -> layers.Layer:
+def layer(
+    settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]
+) -> layers.Layer:
     return Gated(names, settings.size, name="join")
 
 
 @registered
 class Gated(Joining):
-    """``sum_i z_i tanh(W_i x_i)``, ``z_i = sigmoid(V_i [x_1, ..., x_n])``: gated multimodal units (Arevalo et al., 2017, figure 2a).
+    """``sum_i z_i tanh(W_i x_i)``, ``z_i = sigmoid(V_i [x_1, ..., x_n])``: gated multimodal units (Arevalo et
+    al., 2017, figure 2a).
 
     What is absent opens no gate, and is zeros in the gates of the others.
     """
@@ -29,7 +32,9 @@ class Gated(Joining):
     def build(self, shapes):
         self.to_size = self.projections(shapes, self.size, "projection", activation="tanh")
         together = sum(shape[-1] for shape in shapes[1:])
-        self.gates = [self.dense(self.size, together, f"gate_{name}", activation="sigmoid") for name in self.names]
+        self.gates = [
+            self.dense(self.size, together, f"gate_{name}", activation="sigmoid") for name in self.names
+        ]
 
     def call(self, inputs):
         together = tf.concat(self.vectors(inputs), axis=1)

@@ -13,13 +13,17 @@ from audiomtl.families.fusion.settings import Join
 GIVES_LOGITS = True
 
 
-def layer(settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]) -> layers.Layer:
+def layer(
+    settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]
+) -> layers.Layer:
     return Late(names, settings.size, classes, name="join")
 
 
 @registered
 class Late(Joining):
-    """The mean over the present modalities of the logits of a classifier for each, with a hidden layer of ``size`` units."""
+    """The mean over the present modalities of the logits of a classifier for each, with a hidden layer of
+    ``size`` units.
+    """
 
     def __init__(self, names: Sequence[str], size: int, classes: int, **options: Any) -> None:
         super().__init__(names, **options)
@@ -30,7 +34,13 @@ class Late(Joining):
         self.logits = [self.dense(self.classes, self.size, f"logits_{name}") for name in self.names]
 
     def call(self, inputs):
-        each = tf.stack([layer(hidden(x)) for layer, hidden, x in zip(self.logits, self.hidden, self.vectors(inputs), strict=True)], axis=1)
+        each = tf.stack(
+            [
+                layer(hidden(x))
+                for layer, hidden, x in zip(self.logits, self.hidden, self.vectors(inputs), strict=True)
+            ],
+            axis=1,
+        )
         return weighted_mean(tf.where(inputs[0][:, :, None] > 0, each, 0.0), inputs[0])
 
     def get_config(self):

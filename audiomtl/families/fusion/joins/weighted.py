@@ -13,22 +13,31 @@ from audiomtl.families.fusion.settings import Join
 from audiomtl.nn.softmax import LOWEST
 
 
-def layer(settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]) -> layers.Layer:
+def layer(
+    settings: Join, names: Sequence[str], *, classes: int, weights: Sequence[float], on_grid: Sequence[str]
+) -> layers.Layer:
     return Weighted(names, settings.size, weights, settings.learn_weights, name="join")
 
 
 @registered
 class Weighted(Joining):
-    """Their weighted mean. Weights are a softmax over the present modalities of scores that begin at the logarithms of ``weights``."""
+    """Their weighted mean.
 
-    def __init__(self, names: Sequence[str], size: int, weights: Sequence[float], learned: bool, **options: Any) -> None:
+    Weights are a softmax over the present modalities of scores that begin at the logarithms of ``weights``.
+    """
+
+    def __init__(
+        self, names: Sequence[str], size: int, weights: Sequence[float], learned: bool, **options: Any
+    ) -> None:
         super().__init__(names, **options)
         self.size, self.weights_at_start, self.learned = size, list(weights), learned
 
     def build(self, shapes):
         self.to_size = self.projections(shapes, self.size, "projection")
         start = keras.initializers.Constant([float(value) for value in tf.math.log(self.weights_at_start)])
-        self.scores = self.add_weight(shape=(len(self.names),), initializer=start, trainable=self.learned, name="scores")
+        self.scores = self.add_weight(
+            shape=(len(self.names),), initializer=start, trainable=self.learned, name="scores"
+        )
 
     def call(self, inputs):
         scores = tf.where(inputs[0] > 0, self.scores[None, :], LOWEST)
@@ -36,4 +45,8 @@ class Weighted(Joining):
         return weighted_mean(self.projected(inputs, self.to_size), shares)
 
     def get_config(self):
-        return super().get_config() | {"size": self.size, "weights": self.weights_at_start, "learned": self.learned}
+        return super().get_config() | {
+            "size": self.size,
+            "weights": self.weights_at_start,
+            "learned": self.learned,
+        }

@@ -1,14 +1,16 @@
 """From the losses of several tasks to one step: ten ways to balance them behind one interface.
 
-Conventions: T tasks in a fixed order; ``losses`` (T,) are raw, ``present`` (T,) says which tasks have a label in this batch: an absent one
-has loss 0 and no gradient, whatever the method. Methods that look at gradients replace the gradient of the **shared** variables, those of a
-task's own head stay those of its raw loss. The scalar that `Balancing.combine` returns has as its gradient the step to take.
-State (weights, history, seeds) is in variables of the layer: a checkpoint that holds them goes on exactly.
+Conventions: T tasks in a fixed order; ``losses`` (T,) are raw, ``present`` (T,) says which tasks have a label
+in this batch: an absent one has loss 0 and no gradient, whatever the method. Methods that look at gradients
+replace the gradient of the **shared** variables, those of a task's own head stay those of its raw loss. The
+scalar that `Balancing.combine` returns has as its gradient the step to take. State (weights, history, seeds)
+is in variables of the layer: a checkpoint that holds them goes on exactly.
 
-One file for each method, found by its name. A method that looks at losses has a function ``total(layer, losses, present)``, the scalar to
-differentiate; one that looks at gradients ``direction(layer, rows, losses, present)``: what the shared variables step along, (n,), from the
-tasks' weighted gradients ``rows`` (T, n); as long as a sum of gradients, not a mean. ``layer`` is the `Balancing` with its state, whose
-``now`` it sets to the weights that it used. ``LEARNS_VARIANCES = True`` says that ``layer.log_variances`` is trained.
+One file for each method, found by its name. A method that looks at losses has a function ``total(layer,
+losses, present)``, the scalar to differentiate; one that looks at gradients ``direction(layer, rows, losses,
+present)``: what the shared variables step along, (n,), from the tasks' weighted gradients ``rows`` (T, n); as
+long as a sum of gradients, not a mean. ``layer`` is the `Balancing` with its state, whose ``now`` it sets to
+the weights that it used. ``LEARNS_VARIANCES = True`` says that ``layer.log_variances`` is trained.
 
 Contents: `Balancing`, `kind`, `methods`, `count`.
 """
@@ -72,15 +74,27 @@ class Balancing(layers.Layer):
         if method not in methods():
             raise ValueError(f"method must be one of {', '.join(methods())}, but got {method}")
         self.method, self.start = method, tuple(float(weight) for weight in weights)
-        self.temperature, self.asymmetry, self.rate, self.caution, self.seed = temperature, asymmetry, rate, caution, seed
+        self.temperature, self.asymmetry, self.rate, self.caution, self.seed = (
+            temperature,
+            asymmetry,
+            rate,
+            caution,
+            seed,
+        )
         tasks = len(self.start)
 
-        def kept(name: str, value: float, *, trainable: bool = False, shape: tuple[int, ...] = (tasks,)) -> Any:
-            return self.add_weight(shape=shape, initializer=keras.initializers.Constant(value), trainable=trainable, name=name)
+        def kept(
+            name: str, value: float, *, trainable: bool = False, shape: tuple[int, ...] = (tasks,)
+        ) -> Any:
+            return self.add_weight(
+                shape=shape, initializer=keras.initializers.Constant(value), trainable=trainable, name=name
+            )
 
         self.now = kept("weights", 1.0)  # what was used last, for the logs
         self.now.assign(self.start)
-        self.log_variances = kept("log_variances", 0.0, trainable=getattr(kind(method), "LEARNS_VARIANCES", False))
+        self.log_variances = kept(
+            "log_variances", 0.0, trainable=getattr(kind(method), "LEARNS_VARIANCES", False)
+        )
         self.sums, self.count = kept("sums", 0.0), kept("count", 0.0)  # of this epoch, per task
         self.last, self.before = kept("last_epoch", 0.0), kept("epoch_before", 0.0)
         self.first = kept("first_losses", 0.0)  # gradnorm: the losses it began from
@@ -88,7 +102,10 @@ class Balancing(layers.Layer):
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        kept = {name: getattr(self, name) for name in ("method", "temperature", "asymmetry", "rate", "caution", "seed")}
+        kept = {
+            name: getattr(self, name)
+            for name in ("method", "temperature", "asymmetry", "rate", "caution", "seed")
+        }
         return super().get_config() | kept | {"weights": self.start}
 
     def begin_epoch(self) -> None:
@@ -101,7 +118,11 @@ class Balancing(layers.Layer):
         self.count.assign(tf.zeros_like(self.count))
 
     def combine(
-        self, losses: Sequence[tf.Tensor], present: tf.Tensor, tape: tf.GradientTape | None = None, shared: Sequence[Any] = ()
+        self,
+        losses: Sequence[tf.Tensor],
+        present: tf.Tensor,
+        tape: tf.GradientTape | None = None,
+        shared: Sequence[Any] = (),
     ) -> tf.Tensor:
         """The scalar to differentiate.
 
@@ -109,7 +130,8 @@ class Balancing(layers.Layer):
         ----------
         losses : T raw scalars, 0 where the task is absent.
         present : (T,) 1.0 where a task has a label in this batch, else 0.0.
-        tape : a persistent one that recorded the losses; shared : variables. Both for methods that look at gradients.
+        tape : a persistent one that recorded the losses; shared : variables. Both for methods that look at
+            gradients.
         """
         stacked = tf.stack(list(losses)) * present
         self.sums.assign_add(tf.stop_gradient(stacked))
@@ -121,7 +143,9 @@ class Balancing(layers.Layer):
             return self._by_gradients(list(losses), present, tape, own)
         return method.total(self, stacked, present)
 
-    def _by_gradients(self, losses: list[tf.Tensor], present: tf.Tensor, tape: Any, shared: list[Any]) -> tf.Tensor:
+    def _by_gradients(
+        self, losses: list[tf.Tensor], present: tf.Tensor, tape: Any, shared: list[Any]
+    ) -> tf.Tensor:
         weighted = tf.stack(losses) * present * tf.constant(self.start)
         rows = []
         for loss, weight in zip(losses, self.start, strict=True):
@@ -130,12 +154,15 @@ class Balancing(layers.Layer):
         gradients = tf.stop_gradient(tf.stack(rows)) * present[:, None]  # (T, n)
         direction = kind(self.method).direction(self, gradients, tf.stop_gradient(weighted), present)
         correction = tf.stop_gradient(direction - tf.reduce_sum(gradients, axis=0))
-        # its value is 0 and its gradient the correction: the shared variables step along the direction, heads along their own gradients
+        # its value is 0 and its gradient the correction: the shared variables step along the direction, heads
+        # along their own gradients
         first, total = 0, tf.reduce_sum(weighted)
         for variable in shared:
             value = tf.convert_to_tensor(variable)
             size = int(value.shape.num_elements())
-            total += tf.reduce_sum(tf.reshape(correction[first : first + size], value.shape) * (value - tf.stop_gradient(value)))
+            total += tf.reduce_sum(
+                tf.reshape(correction[first : first + size], value.shape) * (value - tf.stop_gradient(value))
+            )
             first += size
         return total
 

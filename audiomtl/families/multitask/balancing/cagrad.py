@@ -13,7 +13,8 @@ def direction(layer: Any, rows: tf.Tensor, losses: tf.Tensor, present: tf.Tensor
 
 
 def conflict_averse(products: tf.Tensor, present: tf.Tensor, c: float) -> tf.Tensor:
-    """CAGrad: coefficients (T,) of the gradients in ``g0 + c |g0| gw / |gw|``, g0 their mean over present tasks.
+    """CAGrad: coefficients (T,) of the gradients in ``g0 + c |g0| gw / |gw|``, g0 their mean over present
+    tasks.
 
     gw, a convex combination, minimises ``gw . g0 + c |g0| |gw|``; found by exponentiated gradient steps.
     """

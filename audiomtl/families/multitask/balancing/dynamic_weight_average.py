@@ -1,4 +1,6 @@
-"""dynamic_weight_average: w_i by softmax of L_i(t-1) / L_i(t-2) over ``temperature``, of epochs (Liu, Johns and Davison, 2019)."""
+"""dynamic_weight_average: w_i by softmax of L_i(t-1) / L_i(t-2) over ``temperature``, of epochs (Liu,
+Johns and Davison, 2019).
+"""
 
 from typing import Any
 
@@ -11,7 +13,11 @@ def total(layer: Any, losses: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
     weights = tf.constant(layer.start)
     ready = tf.reduce_all(layer.before > 0)
     weights *= tf.where(
-        ready, dynamic_weights(tf.convert_to_tensor(layer.last), tf.convert_to_tensor(layer.before), layer.temperature), 1.0
+        ready,
+        dynamic_weights(
+            tf.convert_to_tensor(layer.last), tf.convert_to_tensor(layer.before), layer.temperature
+        ),
+        1.0,
     )
     layer.now.assign(weights)
     return tf.reduce_sum(weights * losses)

@@ -9,12 +9,16 @@ from audiomtl.families.multitask.balancing import SMALLEST, count
 
 def direction(layer: Any, rows: tf.Tensor, losses: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
     whole = tf.reduce_all(present > 0)
-    weights = tf.where(whole, count(present) * impartial(rows), present)  # equal weights in a batch that lacks a task
+    weights = tf.where(
+        whole, count(present) * impartial(rows), present
+    )  # equal weights in a batch that lacks a task
     return layer.along(rows, weights)
 
 
 def impartial(gradients: tf.Tensor) -> tf.Tensor:
-    """IMTL-G: coefficients (T,), sum 1, with which the combination has the same projection on every gradient (T, n)."""
+    """IMTL-G: coefficients (T,), sum 1, with which the combination has the same projection on every
+    gradient (T, n).
+    """
     units = gradients / tf.maximum(tf.norm(gradients, axis=1, keepdims=True), SMALLEST)
     differences, turned = gradients[:1] - gradients[1:], units[:1] - units[1:]  # (T - 1, n)
     square = tf.matmul(differences, turned, transpose_b=True)

@@ -13,7 +13,9 @@ def direction(layer: Any, rows: tf.Tensor, losses: tf.Tensor, present: tf.Tensor
 
 
 def shortest(products: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-    """MGDA: weights (T,) at least 0, sum 1, of the shortest combination, from the gradients' dot products (T, T); by Frank and Wolfe."""
+    """MGDA: weights (T,) at least 0, sum 1, of the shortest combination, from the gradients' dot products
+    (T, T); by Frank and Wolfe.
+    """
     weights = present / tf.maximum(tf.reduce_sum(present), 1.0)
     for _ in range(ROUNDS):
         slope = tf.linalg.matvec(products, weights)

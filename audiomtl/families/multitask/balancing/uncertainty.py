@@ -13,5 +13,7 @@ def total(layer: Any, losses: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
 
 
 def uncertainty(losses: tf.Tensor, log_variances: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-    """``sum(exp(-s) L / 2 + s / 2)`` over the present tasks: may be negative, so raw losses are logged apart."""
+    """``sum(exp(-s) L / 2 + s / 2)`` over the present tasks: may be negative, so raw losses are logged
+    apart.
+    """
     return tf.reduce_sum(present * (0.5 * tf.exp(-log_variances) * losses + 0.5 * log_variances))

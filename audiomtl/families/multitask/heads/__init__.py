@@ -1,14 +1,17 @@
-"""Kinds of heads: a file of this folder each, found by its name. What every kind offers is documented here, once, by `Kind`.
+"""Kinds of heads: a file of this folder each, found by its name. What every kind offers is documented here,
+once, by `Kind`.
 
-Conventions: an output has the clips first, then, unless the kind is ``per_clip``, the steps. A target is an array with a number or a row
-for each step, or one number for the clip; None where the clip lacks the label. Classes are numbers; -1 is a step, or a clip, without one.
-A loss is a mean over clips, weighted by ``weight`` (clips,), which is 0 where a clip lacks the label: such a clip has no influence on the
-loss or its gradient, and a batch in which all lack it has loss 0. Spans are (start, end, label) in seconds, in order.
+Conventions: an output has the clips first, then, unless the kind is ``per_clip``, the steps. A target is an
+array with a number or a row for each step, or one number for the clip; None where the clip lacks the label.
+Classes are numbers; -1 is a step, or a clip, without one. A loss is a mean over clips, weighted by ``weight``
+(clips,), which is 0 where a clip lacks the label: such a clip has no influence on the loss or its gradient,
+and a batch in which all lack it has loss 0. Spans are (start, end, label) in seconds, in order.
 
-A kind is imported to check settings, so its file imports TensorFlow, Keras and ``audiomtl.nn`` inside its functions only.
+A kind is imported to check settings, so its file imports TensorFlow, Keras and ``audiomtl.nn`` inside its
+functions only.
 
-Contents: `About`, `Answer`, `Kind`, `kind`, `kinds`; what a kind takes that has nothing of its own: `no_classes`, `as_it_is`, `no_spans`,
-`no_rows`, `no_panel`, `no_picture`.
+Contents: `About`, `Answer`, `Kind`, `kind`, `kinds`; what a kind takes that has nothing of its own:
+`no_classes`, `as_it_is`, `no_spans`, `no_rows`, `no_panel`, `no_picture`.
 """
 
 import importlib
@@ -39,7 +42,9 @@ class About:
     scores: tuple[str, ...]  # besides loss; HEAD_SCORE is how a file calls them
     column: str = ""  # that a head learns which names none; "": it must be named
     beside: tuple[str, ...] = ()  # further columns that the clip table needs
-    produces: str = ""  # what `predict` writes of it: "classes", "segments", "phones", "notes" or "values"; "": nothing
+    produces: str = (
+        ""  # what `predict` writes of it: "classes", "segments", "phones", "notes" or "values"; "": nothing
+    )
     per_clip: bool = False  # one output for the clip, not one for each step
     reads_text: bool = False  # its outputs are positions of the text of inputs.text
     reads_recording: bool = False  # its column has paths of recordings, whose frames it learns
@@ -61,7 +66,9 @@ class Kind(Protocol):
 
     ABOUT: About
 
-    def classes(self, name: str, head: "Head", train: "pd.DataFrame", settings: "Settings") -> tuple[str, ...]:
+    def classes(
+        self, name: str, head: "Head", train: "pd.DataFrame", settings: "Settings"
+    ) -> tuple[str, ...]:
         """What the classes are called, sorted, from the train side alone; () for kinds without classes."""
 
     def target(
@@ -74,7 +81,8 @@ class Kind(Protocol):
         settings: "Settings",
         frames_of: Callable[[str], np.ndarray | None],
     ) -> np.ndarray | None:
-        """What is learned of one clip whose column has a value. ``frames_of`` gives the frames of the recording in a column.
+        """What is learned of one clip whose column has a value. ``frames_of`` gives the frames of the
+        recording in a column.
 
         Raises
         ------
@@ -84,11 +92,22 @@ class Kind(Protocol):
     def scaled(self, target: np.ndarray | None, scaler: Any, settings: "Settings") -> np.ndarray | None:
         """The target when the scaler of the train side is known."""
 
-    def batch(self, targets: Sequence[np.ndarray | None], steps: int, *, classes: int, bands: int) -> np.ndarray:
+    def batch(
+        self, targets: Sequence[np.ndarray | None], steps: int, *, classes: int, bands: int
+    ) -> np.ndarray:
         """The targets of some clips as one array (clips, ...), padded to ``steps``."""
 
     def output(
-        self, layer: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, keys: Any = None
+        self,
+        layer: str,
+        steps: Any,
+        lengths: Any,
+        *,
+        classes: int,
+        bands: int,
+        stride: int,
+        text: Any = None,
+        keys: Any = None,
     ) -> Any:
         """The output tensor, whose last layer is called ``layer``.
 
@@ -99,20 +118,43 @@ class Kind(Protocol):
         """The loss, a scalar; ``steps`` (clips,) says how many are a clip's own."""
 
     def spans(
-        self, head: "Head", output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: "Settings"
+        self,
+        head: "Head",
+        output: np.ndarray,
+        row: Mapping[str, Any],
+        names: Sequence[str],
+        n_frames: int,
+        settings: "Settings",
     ) -> Spans:
         """What the output of one clip says was heard, in order: phones, notes, or passages of a class."""
 
     def scores(
-        self, head: "Head", answers: Sequence[Answer], names: Sequence[str], settings: "Settings", *, every_score: bool
+        self,
+        head: "Head",
+        answers: Sequence[Answer],
+        names: Sequence[str],
+        settings: "Settings",
+        *,
+        every_score: bool,
     ) -> dict[str, float]:
-        """Scores over clips that all have the label; ``every_score`` = False leaves out those that take long."""
+        """Scores over clips that all have the label; ``every_score`` = False leaves out those that take
+        long.
+        """
 
-    def rows(self, name: str, head: "Head", answer: Answer, names: Sequence[str], settings: "Settings") -> dict[str, list[dict[str, Any]]]:
-        """Rows for the tables that `predict` writes, by table; of ``predictions`` one, with further columns of the clip's row."""
+    def rows(
+        self, name: str, head: "Head", answer: Answer, names: Sequence[str], settings: "Settings"
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Rows for the tables that `predict` writes, by table.
 
-    def panel(self, head: "Head", answer: Answer, names: Sequence[str], settings: "Settings") -> tuple[str, tuple[Any, ...]] | None:
-        """What is drawn of one clip: an argument of `audiomtl.pictures.heard` (texts, notes, activities) and what it draws."""
+        Of ``predictions`` one, with further columns of the clip's row.
+        """
+
+    def panel(
+        self, head: "Head", answer: Answer, names: Sequence[str], settings: "Settings"
+    ) -> tuple[str, tuple[Any, ...]] | None:
+        """What is drawn of one clip: an argument of `audiomtl.pictures.heard` (texts, notes, activities)
+        and what it draws.
+        """
 
     def picture(self, name: str, answers: Sequence[Answer], names: Sequence[str], folder: Path) -> None:
         """Draw a picture of many clips."""
@@ -126,7 +168,10 @@ def kinds() -> list[str]:
 def kind(name: str) -> Kind:
     """The module of a kind."""
     if name not in kinds():
-        raise UserError(f"kind = {show(name)}: no such kind of head{nearest(name, kinds())}; there are {', '.join(kinds())}")
+        raise UserError(
+            f"kind = {show(name)}: no such kind of head{nearest(name, kinds())}; there are"
+            f" {', '.join(kinds())}"
+        )
     return importlib.import_module(f"{__name__}.{name}")
 
 

@@ -1,7 +1,7 @@
 """alignment: which phone of ``inputs.text`` is heard in each step; decoded in order.
 
-Scores: median_ms, mean_ms, within_50_ms ... of phones' onsets, perceptual (`metrics.alignment.onsets`); boundary_mean_ms ... of all
-boundaries (`metrics.alignment.boundaries`).
+Scores: median_ms, mean_ms, within_50_ms ... of phones' onsets, perceptual (`metrics.alignment.onsets`);
+boundary_mean_ms ... of all boundaries (`metrics.alignment.boundaries`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,20 @@ from audiomtl.families.multitask.steps import spoken, step_times
 from audiomtl.families.multitask.viterbi import PAUSE
 from audiomtl.metrics import alignment as timing
 
-__all__ = ["ABOUT", "batch", "classes", "loss", "output", "panel", "picture", "rows", "scaled", "scores", "spans", "target"]
+__all__ = [
+    "ABOUT",
+    "batch",
+    "classes",
+    "loss",
+    "output",
+    "panel",
+    "picture",
+    "rows",
+    "scaled",
+    "scores",
+    "spans",
+    "target",
+]
 
 ABOUT = About(
     scores=(
@@ -35,7 +48,13 @@ ABOUT = About(
 
 
 def target(
-    name: str, head: Any, row: Mapping[str, Any], n_frames: int, names: Sequence[str], settings: Any, frames_of: Any
+    name: str,
+    head: Any,
+    row: Mapping[str, Any],
+    n_frames: int,
+    names: Sequence[str],
+    settings: Any,
+    frames_of: Any,
 ) -> np.ndarray | None:
     """Position in the given text of each step; what lies in no phone is the pause before the next one."""
     if row[settings.inputs.text] is None:
@@ -44,11 +63,15 @@ def target(
     index = spoken(row["starts"], row["ends"], step_times(n_frames, settings))
     given = [phone for phone in row[settings.inputs.text] if phone != PAUSE]
     if given != [phone for phone in phones if phone != PAUSE]:
-        raise UserError(f'heads.{name}: clip {row["clip_id"]}: the text of inputs.text = "{settings.inputs.text}" is not what is labelled')
+        raise UserError(
+            f'heads.{name}: clip {row["clip_id"]}: the text of inputs.text = "{settings.inputs.text}" is not'
+            " what is labelled"
+        )
     if len(given) > len(index):
         raise UserError(
-            f"heads.{name}: clip {row['clip_id']}: a text of {len(given)} phones is longer than the sound of {len(index)} steps "
-            f"({settings.step_seconds:.3f} s each); shorten features.hop_seconds or encoder.pool_frames, or leave the clip out"
+            f"heads.{name}: clip {row['clip_id']}: a text of {len(given)} phones is longer than the sound of"
+            f" {len(index)} steps ({settings.step_seconds:.3f} s each); shorten features.hop_seconds or"
+            " encoder.pool_frames, or leave the clip out"
         )
     places, said = [], 0
     for phone in phones:
@@ -57,16 +80,30 @@ def target(
     return np.array([*places, 2 * said])[np.where(index >= 0, index, len(places))]
 
 
-def output(layer: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, keys: Any = None) -> Any:
+def output(
+    layer: str,
+    steps: Any,
+    lengths: Any,
+    *,
+    classes: int,
+    bands: int,
+    stride: int,
+    text: Any = None,
+    keys: Any = None,
+) -> Any:
     from keras import layers
 
     from audiomtl.families.multitask.encoder import Attend
 
     symbols, tokens = text
-    return Attend(stride, name=layer)([layers.Dense(symbols.shape[2], name=f"{layer}_steps")(steps), lengths, symbols, tokens])
+    return Attend(stride, name=layer)(
+        [layers.Dense(symbols.shape[2], name=f"{layer}_steps")(steps), lengths, symbols, tokens]
+    )
 
 
-def spans(head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any) -> Spans:
+def spans(
+    head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
+) -> Spans:
     """The given phones with their times; none for a clip without text, such as a piano alone.
 
     Raises
@@ -79,17 +116,24 @@ def spans(head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence
     return list(zip(starts.tolist(), ends.tolist(), phones, strict=True))
 
 
-def scores(head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool) -> dict[str, float]:
+def scores(
+    head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
+) -> dict[str, float]:
     found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
     truth_starts, truth_ends = zip(*(_spoken(one.row, head.reads("")) for one in answers), strict=True)
     starts, ends = ([[one[side] for one in phones] for phones in found] for side in (0, 1))
     both = [[*one, *other] for one, other in zip(truth_starts, truth_ends, strict=True)]
     return timing.onsets(truth_starts, [np.maximum(one, 0) for one in starts]) | timing.boundaries(
-        [sorted(one) for one in both], [sorted(np.maximum([*one, *other], 0)) for one, other in zip(starts, ends, strict=True)]
+        [sorted(one) for one in both],
+        [sorted(np.maximum([*one, *other], 0)) for one, other in zip(starts, ends, strict=True)],
     )
 
 
 def _spoken(row: Mapping[str, Any], column: str) -> tuple[list[float], list[float]]:
     """Starts and ends of a clip's phones, pauses left out."""
-    kept = [(start, end) for phone, start, end in zip(row[column], row["starts"], row["ends"], strict=True) if phone != PAUSE]
+    kept = [
+        (start, end)
+        for phone, start, end in zip(row[column], row["starts"], row["ends"], strict=True)
+        if phone != PAUSE
+    ]
     return [start for start, _ in kept], [end for _, end in kept]

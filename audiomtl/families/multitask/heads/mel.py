@@ -18,7 +18,20 @@ from audiomtl.families.multitask.heads import no_rows as rows
 from audiomtl.families.multitask.heads import no_spans as spans
 from audiomtl.families.multitask.steps import stacked
 
-__all__ = ["ABOUT", "batch", "classes", "loss", "output", "panel", "picture", "rows", "scaled", "scores", "spans", "target"]
+__all__ = [
+    "ABOUT",
+    "batch",
+    "classes",
+    "loss",
+    "output",
+    "panel",
+    "picture",
+    "rows",
+    "scaled",
+    "scores",
+    "spans",
+    "target",
+]
 
 ABOUT = About(scores=("l1",), column="path", reads_recording=True)
 
@@ -35,7 +48,10 @@ def target(
     """Frames of the other recording (n_frames, bands), not scaled."""
     other = frames_of(head.reads(""))
     if other is not None and len(other) != n_frames:
-        raise UserError(f"heads.{name}: clip {row['clip_id']} has {n_frames} frames, its {head.reads('')} {len(other)}: no pair")
+        raise UserError(
+            f"heads.{name}: clip {row['clip_id']} has {n_frames} frames, its {head.reads('')} {len(other)}:"
+            " no pair"
+        )
     return other
 
 
@@ -52,7 +68,17 @@ def batch(targets: Sequence[np.ndarray | None], steps: int, *, classes: int, ban
     return stacked(targets, steps, columns=bands)
 
 
-def output(layer: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, keys: Any = None) -> Any:
+def output(
+    layer: str,
+    steps: Any,
+    lengths: Any,
+    *,
+    classes: int,
+    bands: int,
+    stride: int,
+    text: Any = None,
+    keys: Any = None,
+) -> Any:
     from keras import layers
 
     return layers.Dense(bands, name=layer)(steps)
@@ -68,5 +94,11 @@ def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
     return losses.over_steps(each, tf.ones_like(each), weight, steps)
 
 
-def scores(head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool) -> dict[str, float]:
-    return {"l1": float(np.mean(np.concatenate([np.abs(one.output - one.target).mean(axis=1) for one in answers])))}
+def scores(
+    head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
+) -> dict[str, float]:
+    return {
+        "l1": float(
+            np.mean(np.concatenate([np.abs(one.output - one.target).mean(axis=1) for one in answers]))
+        )
+    }

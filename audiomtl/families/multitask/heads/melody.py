@@ -1,6 +1,7 @@
 """melody: which of 88 keys is sung in each step, or none; one at a time.
 
-Scores: frame_accuracy; onset_f1, offset_f1 ... (`metrics.notes.transcription`), raw_pitch_accuracy ... (`metrics.notes.melody`).
+Scores: frame_accuracy; onset_f1, offset_f1 ... (`metrics.notes.transcription`), raw_pitch_accuracy ...
+(`metrics.notes.melody`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,31 @@ from audiomtl.families.multitask.heads.phones import batch, loss, rows
 from audiomtl.families.multitask.steps import as_notes, roll, runs, step_times
 from audiomtl.metrics import notes as metrics
 
-__all__ = ["ABOUT", "batch", "classes", "loss", "output", "panel", "picture", "rows", "scaled", "scores", "spans", "target"]
+__all__ = [
+    "ABOUT",
+    "batch",
+    "classes",
+    "loss",
+    "output",
+    "panel",
+    "picture",
+    "rows",
+    "scaled",
+    "scores",
+    "spans",
+    "target",
+]
 
 TIMED = ("onset_precision", "onset_recall", "onset_f1", "offset_precision", "offset_recall", "offset_f1")
 ABOUT = About(
-    scores=("frame_accuracy", *TIMED, "overall_accuracy", "raw_pitch_accuracy", "voicing_recall", "voicing_false_alarm"),
+    scores=(
+        "frame_accuracy",
+        *TIMED,
+        "overall_accuracy",
+        "raw_pitch_accuracy",
+        "voicing_recall",
+        "voicing_false_alarm",
+    ),
     column="notes",
     produces="notes",
 )
@@ -30,7 +51,15 @@ REST = KEYS  # class of a melody's silence
 SHORTEST_SECONDS = 0.08  # of a decoded note
 
 
-def target(name: str, head: Any, row: Mapping[str, Any], n_frames: int, names: Sequence[str], settings: Any, frames_of: Any) -> np.ndarray:
+def target(
+    name: str,
+    head: Any,
+    row: Mapping[str, Any],
+    n_frames: int,
+    names: Sequence[str],
+    settings: Any,
+    frames_of: Any,
+) -> np.ndarray:
     """Key that is sung in each step, 0 to 87, or `REST`."""
     value, clip = row[head.reads("")], str(row["clip_id"])
     if _by_frame(value):
@@ -39,7 +68,9 @@ def target(name: str, head: Any, row: Mapping[str, Any], n_frames: int, names: S
 
 
 def _by_frame(value: Any) -> bool:
-    """Whether a melody is given frame by frame, not as notes; those of a Parquet file are an array of arrays."""
+    """Whether a melody is given frame by frame, not as notes; those of a Parquet file are an array of
+    arrays.
+    """
     return isinstance(value, np.ndarray) and value.dtype != object
 
 
@@ -58,13 +89,23 @@ def _keys(name: str, value: np.ndarray, n_frames: int, clip: str) -> np.ndarray:
     """A melody that is there frame by frame already: keys 0 to 87, `REST`."""
     if value.shape != (n_frames,) or not np.isin(value, np.arange(REST + 1)).all():
         raise UserError(
-            f"heads.{name}: clip {clip} has {n_frames} frames and an array of shape {value.shape}, values {value.min()} to {value.max()}: "
-            f"one key a frame is needed, 0 to {REST}, the last one rest"
+            f"heads.{name}: clip {clip} has {n_frames} frames and an array of shape {value.shape}, values"
+            f" {value.min()} to {value.max()}: one key a frame is needed, 0 to {REST}, the last one rest"
         )
     return value.astype(int)
 
 
-def output(layer: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, keys: Any = None) -> Any:
+def output(
+    layer: str,
+    steps: Any,
+    lengths: Any,
+    *,
+    classes: int,
+    bands: int,
+    stride: int,
+    text: Any = None,
+    keys: Any = None,
+) -> Any:
     from keras import layers
 
     from audiomtl.families.multitask.encoder import PerKey
@@ -72,17 +113,26 @@ def output(layer: str, steps: Any, lengths: Any, *, classes: int, bands: int, st
     if keys is None:
         return layers.Dense(KEYS + 1, activation="softmax", name=layer)(steps)
     rest = layers.Dense(1, name=f"{layer}_rest")(steps)
-    return layers.Activation("softmax")(layers.Concatenate()([PerKey(1, name=layer)([keys, steps])[:, :, :, 0], rest]))
+    return layers.Activation("softmax")(
+        layers.Concatenate()([PerKey(1, name=layer)([keys, steps])[:, :, :, 0], rest])
+    )
 
 
-def spans(head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any) -> Spans:
-    """Notes of the shares (steps, `KEYS` + 1): runs of the likeliest key that last; shorter ones are glides and slips."""
+def spans(
+    head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
+) -> Spans:
+    """Notes of the shares (steps, `KEYS` + 1): runs of the likeliest key that last.
+
+    Shorter ones are glides and slips.
+    """
     found = runs(output.argmax(axis=1), step_times(n_frames, settings))
     lasting = [one for one in found if one[2] != REST and one[1] - one[0] >= SHORTEST_SECONDS - 1e-9]
     return [(max(start, 0.0), end, key + LOWEST) for start, end, key in lasting]
 
 
-def scores(head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool) -> dict[str, float]:
+def scores(
+    head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
+) -> dict[str, float]:
     found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
     written = [_written(one, head.reads(""), settings) for one in answers]
     total = metrics.transcription(written, found) if any(map(len, written)) or any(map(len, found)) else {}
@@ -106,4 +156,7 @@ def _written(answer: Answer, column: str, settings: Any) -> list[Note]:
 def panel(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> tuple[str, tuple[Any, ...]]:
     """Notes, true and found."""
     truth = _written(answer, head.reads(""), settings) if answer.target is not None else []
-    return "notes", (truth, kind(head.kind).spans(head, answer.output, answer.row, names, answer.n_frames, settings))
+    return "notes", (
+        truth,
+        kind(head.kind).spans(head, answer.output, answer.row, names, answer.n_frames, settings),
+    )

@@ -19,7 +19,20 @@ from audiomtl.families.multitask.heads.phones import rows
 from audiomtl.families.multitask.steps import as_notes, rolls, stacked, step_times
 from audiomtl.metrics import notes as metrics
 
-__all__ = ["ABOUT", "batch", "classes", "loss", "output", "panel", "picture", "rows", "scaled", "scores", "spans", "target"]
+__all__ = [
+    "ABOUT",
+    "batch",
+    "classes",
+    "loss",
+    "output",
+    "panel",
+    "picture",
+    "rows",
+    "scaled",
+    "scores",
+    "spans",
+    "target",
+]
 
 ABOUT = About(scores=(*TIMED, "frame_f1"), column="notes", produces="notes")
 PEAK_STEPS = 2  # to either side of an onset, where none is higher
@@ -28,7 +41,15 @@ ONSET_WEIGHT = 4.0  # of a step in which a key begins: hardly any of a clip's st
 HELD = 0.25  # score from which on a key is held
 
 
-def target(name: str, head: Any, row: Mapping[str, Any], n_frames: int, names: Sequence[str], settings: Any, frames_of: Any) -> np.ndarray:
+def target(
+    name: str,
+    head: Any,
+    row: Mapping[str, Any],
+    n_frames: int,
+    names: Sequence[str],
+    settings: Any,
+    frames_of: Any,
+) -> np.ndarray:
     """(n_steps, 2 `KEYS`): 1 where a key begins, then 1 where it is held."""
     return rolls(row[head.reads("")], step_times(n_frames, settings), str(row["clip_id"]))
 
@@ -37,15 +58,28 @@ def batch(targets: Sequence[np.ndarray | None], steps: int, *, classes: int, ban
     return stacked(targets, steps, columns=2 * KEYS)
 
 
-def output(layer: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, keys: Any = None) -> Any:
+def output(
+    layer: str,
+    steps: Any,
+    lengths: Any,
+    *,
+    classes: int,
+    bands: int,
+    stride: int,
+    text: Any = None,
+    keys: Any = None,
+) -> Any:
     from keras import initializers, layers
 
     from audiomtl.families.multitask.encoder import PerKey
 
-    # hardly any key sounds: from 88 sigmoids at one half the first steps would drive the encoder into saturation (Lin et al., 2017)
+    # hardly any key sounds: from 88 sigmoids at one half the first steps would drive the encoder into
+    # saturation (Lin et al., 2017)
     rare = math.log(RARE / (1 - RARE))
     if keys is None:
-        return layers.Dense(2 * KEYS, activation="sigmoid", bias_initializer=initializers.Constant(rare), name=layer)(steps)
+        return layers.Dense(
+            2 * KEYS, activation="sigmoid", bias_initializer=initializers.Constant(rare), name=layer
+        )(steps)
     both = PerKey(2, start=rare, name=layer)([keys, steps])
     return layers.Activation("sigmoid")(layers.Concatenate()([both[:, :, :, 0], both[:, :, :, 1]]))
 
@@ -60,7 +94,9 @@ def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
     return losses.over_steps(*losses.binary_cross_entropy(outputs, target, often), weight, steps)
 
 
-def spans(head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any) -> Spans:
+def spans(
+    head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
+) -> Spans:
     """Notes of onsets and held keys; one begins where its key's onset is highest."""
     return list(held_notes(output, step_times(n_frames, settings), head.threshold))
 
@@ -75,7 +111,9 @@ def held_notes(shares: np.ndarray, times: np.ndarray, threshold: float) -> list[
     return [(float(onset + times[0]), float(offset + times[0]), key) for onset, offset, key in found]
 
 
-def scores(head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool) -> dict[str, float]:
+def scores(
+    head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
+) -> dict[str, float]:
     found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
     written = [as_notes(one.row[head.reads("")]) for one in answers]
     total = metrics.transcription(written, found) if any(map(len, written)) or any(map(len, found)) else {}

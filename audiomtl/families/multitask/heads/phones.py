@@ -1,6 +1,7 @@
 """phones: which phone of the train side is heard in each step.
 
-Scores: frame_accuracy, of steps in which a phone lies; error_rate: runs of the likeliest phone against the phones, no pauses.
+Scores: frame_accuracy, of steps in which a phone lies; error_rate: runs of the likeliest phone against the
+phones, no pauses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,16 +19,39 @@ from audiomtl.metrics.sequences import error_rate
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ABOUT", "batch", "classes", "loss", "output", "panel", "picture", "rows", "scaled", "scores", "spans", "target"]
+__all__ = [
+    "ABOUT",
+    "batch",
+    "classes",
+    "loss",
+    "output",
+    "panel",
+    "picture",
+    "rows",
+    "scaled",
+    "scores",
+    "spans",
+    "target",
+]
 
-ABOUT = About(scores=("frame_accuracy", "error_rate"), column="phones", beside=("starts", "ends"), produces="phones")
+ABOUT = About(
+    scores=("frame_accuracy", "error_rate"), column="phones", beside=("starts", "ends"), produces="phones"
+)
 
 
 def classes(name: str, head: Any, train: "pd.DataFrame", settings: Any) -> tuple[str, ...]:
     return tuple(sorted({phone for phones in train[head.reads("")].dropna() for phone in phones}))
 
 
-def target(name: str, head: Any, row: Mapping[str, Any], n_frames: int, names: Sequence[str], settings: Any, frames_of: Any) -> np.ndarray:
+def target(
+    name: str,
+    head: Any,
+    row: Mapping[str, Any],
+    n_frames: int,
+    names: Sequence[str],
+    settings: Any,
+    frames_of: Any,
+) -> np.ndarray:
     """Number of the phone in each step; -1 where none lies, or one that no train clip has."""
     index = spoken(row["starts"], row["ends"], step_times(n_frames, settings))
     numbers = np.array([names.index(phone) if phone in names else -1 for phone in row[head.reads("")]] + [-1])
@@ -38,7 +62,17 @@ def batch(targets: Sequence[np.ndarray | None], steps: int, *, classes: int, ban
     return stacked(targets, steps, fill=-1).astype(np.int32)
 
 
-def output(layer: str, steps: Any, lengths: Any, *, classes: int, bands: int, stride: int, text: Any = None, keys: Any = None) -> Any:
+def output(
+    layer: str,
+    steps: Any,
+    lengths: Any,
+    *,
+    classes: int,
+    bands: int,
+    stride: int,
+    text: Any = None,
+    keys: Any = None,
+) -> Any:
     from keras import layers
 
     return layers.Dense(classes, activation="softmax", name=layer)(steps)
@@ -51,26 +85,41 @@ def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
     return losses.over_steps(*losses.cross_entropy(outputs, target), weight, steps)
 
 
-def spans(head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any) -> Spans:
+def spans(
+    head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
+) -> Spans:
     """Runs of the likeliest phone."""
     times = step_times(n_frames, settings)
     return [(start, end, names[number]) for start, end, number in runs(output.argmax(axis=1), times)]
 
 
-def scores(head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool) -> dict[str, float]:
+def scores(
+    head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
+) -> dict[str, float]:
     found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
-    within = [spoken(one.row["starts"], one.row["ends"], step_times(one.n_frames, settings)) >= 0 for one in answers]
-    right = np.concatenate([(one.target == one.output.argmax(axis=1))[own] for one, own in zip(answers, within, strict=True)])
+    within = [
+        spoken(one.row["starts"], one.row["ends"], step_times(one.n_frames, settings)) >= 0 for one in answers
+    ]
+    right = np.concatenate(
+        [(one.target == one.output.argmax(axis=1))[own] for one, own in zip(answers, within, strict=True)]
+    )
     texts = [[phone for _, _, phone in phones if phone != PAUSE] for phones in found]
     sung = [[phone for phone in one.row[head.reads("")] if phone != PAUSE] for one in answers]
     return {"frame_accuracy": float(right.mean()), "error_rate": error_rate(sung, texts)}
 
 
-def rows(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, list[dict[str, Any]]]:
+def rows(
+    name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any
+) -> dict[str, list[dict[str, Any]]]:
     """``events``: a row per phone."""
     found = kind(head.kind).spans(head, answer.output, answer.row, names, answer.n_frames, settings)
     place = {"clip_id": answer.clip_id, "head": name}
-    return {"events": [place | {"start_seconds": start, "end_seconds": end, "label": str(label)} for start, end, label in found]}
+    return {
+        "events": [
+            place | {"start_seconds": start, "end_seconds": end, "label": str(label)}
+            for start, end, label in found
+        ]
+    }
 
 
 def panel(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> tuple[str, tuple[Any, ...]]:

@@ -16,7 +16,9 @@ from audiomtl.data import audio, catalog, protocols, splits
 from audiomtl.data.pipeline import batch_order
 from audiomtl.nn import fit as fitting
 
-if os.environ.get("TINYLAB_DROP_OPTIMIZER"):  # on purpose: an exact restart must be seen to fail without the optimizer's state
+if os.environ.get(
+    "TINYLAB_DROP_OPTIMIZER"
+):  # on purpose: an exact restart must be seen to fail without the optimizer's state
 
     def _without_optimizer(self, arrays):
         for index, variable in enumerate(self.model.variables):
@@ -24,7 +26,9 @@ if os.environ.get("TINYLAB_DROP_OPTIMIZER"):  # on purpose: an exact restart mus
 
     fitting._Steps.restore = _without_optimizer
 
-HOLD = os.environ.get("TINYLAB_HOLD", "")  # "EPOCH:BATCH:PATH": there a training makes the file, and stays until it is killed
+HOLD = os.environ.get(
+    "TINYLAB_HOLD", ""
+)  # "EPOCH:BATCH:PATH": there a training makes the file, and stays until it is killed
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,14 @@ def prepare(settings, seed: int) -> Prepared:
     sides = protocols.divide(catalog.clips(settings.data), settings.data, settings.protocol, seed)
     examples = {}
     for side, table in sides.sides().items():
-        inputs = np.stack([np.abs(audio.load(path, sample_rate=None)).reshape(16, 100).mean(1) for path in table["path"]])
-        examples[side] = (list(table["clip_id"]), 20 * inputs.astype(np.float32), table["label"].to_numpy(np.int32))
+        inputs = np.stack(
+            [np.abs(audio.load(path, sample_rate=None)).reshape(16, 100).mean(1) for path in table["path"]]
+        )
+        examples[side] = (
+            list(table["clip_id"]),
+            20 * inputs.astype(np.float32),
+            table["label"].to_numpy(np.int32),
+        )
     return Prepared(sides, examples, {"train/clips": float(len(sides.train))})
 
 
@@ -57,13 +67,21 @@ def train(settings, prepared: Prepared, seed: int, on_epoch, checkpoint) -> Fitt
     network = settings.network
     layers = keras.layers
     model = keras.Sequential(
-        [keras.Input((16,)), layers.Dense(network.units, "relu"), layers.BatchNormalization(), layers.Dropout(0.3), layers.Dense(2)]
+        [
+            keras.Input((16,)),
+            layers.Dense(network.units, "relu"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.3),
+            layers.Dense(2),
+        ]
     )
     ids, inputs, labels = prepared.examples["train"]
     _fault(network.fault)
 
     def batches(epoch: int):
-        for number, rows in enumerate(batch_order([1] * len(ids), settings.training.batch_size, seed=seed, epoch=epoch)):
+        for number, rows in enumerate(
+            batch_order([1] * len(ids), settings.training.batch_size, seed=seed, epoch=epoch)
+        ):
             if HOLD.startswith(f"{epoch}:{number}:"):
                 Path(HOLD.split(":", 2)[2]).touch()
                 time.sleep(3600)
@@ -81,7 +99,10 @@ def train(settings, prepared: Prepared, seed: int, on_epoch, checkpoint) -> Fitt
         training=settings.training,
         batches=batches,
         loss=lambda epoch: loss,
-        score=lambda epoch: {f"validation/{name}": value for name, value in _scores(model, prepared.examples["validation"]).items()},
+        score=lambda epoch: {
+            f"validation/{name}": value
+            for name, value in _scores(model, prepared.examples["validation"]).items()
+        },
         on_epoch=on_epoch,
         checkpoint=checkpoint,
     )
@@ -119,12 +140,17 @@ def evaluate(fitted: Fitted, examples) -> dict[str, float]:
 
 def predict(fitted: Fitted, examples) -> pd.DataFrame:
     ids, inputs, labels = examples
-    return pd.DataFrame({"clip_id": ids, "truth": labels, "predicted": fitted.model(inputs, training=False).numpy().argmax(1)})
+    return pd.DataFrame(
+        {"clip_id": ids, "truth": labels, "predicted": fitted.model(inputs, training=False).numpy().argmax(1)}
+    )
 
 
 def pictures(fitted: Fitted, examples, folder: Path) -> None:
     """Not pictures: the weights, so that a test can compare every bit of them."""
-    np.savez(folder / "weights.npz", **{str(index): variable.numpy() for index, variable in enumerate(fitted.model.variables)})
+    np.savez(
+        folder / "weights.npz",
+        **{str(index): variable.numpy() for index, variable in enumerate(fitted.model.variables)},
+    )
 
 
 def save(fitted: Fitted, folder: Path) -> None:
