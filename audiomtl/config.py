@@ -57,9 +57,8 @@ __all__ = [
 ]
 
 MARKS = ("core", "curve")  # keys of an ablation that are no settings
-NAME = re.compile(
-    r"[A-Za-z0-9_-]+"
-)  # of files and ablations: make targets, tags and file names are made of them
+# of files and ablations: make targets, tags and file names are made of them
+NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)

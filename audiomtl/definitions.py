@@ -134,9 +134,8 @@ class _Module:
     imports: dict[str, str] = field(default_factory=dict)  # local name -> dotted name
     stars: list[str] = field(default_factory=list)  # modules of ``from ... import *``
     imported: set[str] = field(default_factory=set)  # dotted names that are imported when the module is
-    definitions: dict[str, list[_Statement]] = field(
-        default_factory=dict
-    )  # name -> statements that make or change it
+    # name -> statements that make or change it
+    definitions: dict[str, list[_Statement]] = field(default_factory=dict)
 
 
 @dataclass

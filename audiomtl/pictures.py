@@ -30,9 +30,8 @@ def figure(
     FigureCanvasAgg(canvas)
     yield canvas.subplots(rows, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.savefig(
-        path, metadata={"Software": None}
-    )  # no version in the file: byte-identical when drawn again
+    # no version in the file: byte-identical when drawn again
+    canvas.savefig(path, metadata={"Software": None})
 
 
 def learning_curves(
@@ -192,9 +191,8 @@ def evidence(
     """
     seconds = len(frames) * seconds_per_frame
     with figure(path, 2, 1, width=9.0, height=4.5) as (above, below):
-        shown = (frames - frames.mean(axis=0)) / np.maximum(
-            frames.std(axis=0), 1e-6
-        )  # the first cepstral coefficient would drown the rest
+        # the first cepstral coefficient would drown the rest
+        shown = (frames - frames.mean(axis=0)) / np.maximum(frames.std(axis=0), 1e-6)
         low, high = np.percentile(shown, (1, 99))
         above.imshow(
             shown.T,

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from audiomtl.errors import UserError
 
+# as in keras.json
 KERAS = {
     "backend": "tensorflow",
     "floatx": "float32",
     "image_data_format": "channels_last",
     "epsilon": 1e-07,
-}  # as in keras.json
+}
 KERAS_HOME = Path(__file__).parent / "keras_home"  # holds keras.json
 # variables of the environment whose names begin so may change last bits: which kernels are chosen, how a sum
 # is divided

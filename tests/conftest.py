@@ -19,9 +19,8 @@ SOUNDS: dict[str, Callable[[], np.ndarray]] = {
     "silence": lambda: np.zeros(RATE, dtype=np.float32),
     "noise": lambda: np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32),
     "sine_440": lambda: (0.5 * np.sin(2 * np.pi * 440 * TIME)).astype(np.float32),
-    "chirp": (
-        lambda: (0.5 * np.sin(2 * np.pi * (100 * TIME + 3450 * TIME**2))).astype(np.float32)
-    ),  # 100 Hz + 2 * 3450 Hz/s: to 7000 Hz
+    # 100 Hz + 2 * 3450 Hz/s: to 7000 Hz
+    "chirp": (lambda: (0.5 * np.sin(2 * np.pi * (100 * TIME + 3450 * TIME**2))).astype(np.float32)),
 }
 
 

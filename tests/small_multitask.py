@@ -16,6 +16,7 @@ HEAD = {
     "item_weight": "",
     "threshold": 0.5,
 }
+# a head of each kind
 KINDS = {
     "text": {"kind": "alignment"},
     "phones": {"kind": "phones"},
@@ -25,7 +26,7 @@ KINDS = {
     "event": {"kind": "clip_class"},
     "activity": {"kind": "segments"},
     "age": {"kind": "value", "column": "age"},
-}  # a head of each kind
+}
 
 
 def settings(

@@ -21,6 +21,7 @@ from audiomtl.cli import runs
 from audiomtl.errors import MissingData, UserError
 
 PROJECT = Path(__file__).parents[1]
+# typer itself reads options with pydantic
 HEAVY = {
     "tensorflow",
     "keras",
@@ -33,7 +34,7 @@ HEAVY = {
     "matplotlib",
     "rich",
     "scipy",
-}  # typer itself reads options with pydantic
+}
 COMMANDS = [
     "ablations",
     "align",
@@ -324,9 +325,8 @@ def test_scores_that_do_not_come_back_are_exit_code_1(name, well, monkeypatch, c
     monkeypatch.chdir(PROJECT)
     monkeypatch.setattr(runs, "with_data", lambda settings: None)
     monkeypatch.setattr(harness, name, SimpleNamespace(**{name: lambda *_, **__: well}), raising=False)
-    monkeypatch.setitem(
-        sys.modules, f"audiomtl.harness.{name}", getattr(harness, name)
-    )  # the real one imports mlflow
+    # the real one imports mlflow
+    monkeypatch.setitem(sys.modules, f"audiomtl.harness.{name}", getattr(harness, name))
     assert run(monkeypatch, capsys, name, "quickstart")[0] == (0 if well else 1)
 
 

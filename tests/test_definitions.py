@@ -91,9 +91,8 @@ CHANGES = {
 
 @pytest.mark.parametrize(("file", "old", "new"), CHANGES.values(), ids=CHANGES)
 def test_what_computes_changes_the_key(before: str, copy: Path, file: str, old: str, new: str) -> None:
-    if (
-        old == "from audiomtl.data.pipeline import "
-    ):  # the same names from a module in which one of them differs
+    # the same names from a module in which one of them differs
+    if old == "from audiomtl.data.pipeline import ":
         shutil.copy(copy / "data/pipeline.py", copy / "data/pipelines.py")
         edit(copy, "data/pipelines.py", "random.uniform(0.9, 1.1", "random.uniform(0.8, 1.2")
     edit(copy, file, old, new)
@@ -125,7 +124,7 @@ SAME: dict[str, Callable[[str], str]] = {
         "step, stale, \\\n        plateau_stale, reductions, before =",
     ),
     "text of an error": lambda text: text.replace(
-        "lower optimizer.learning_rate or clip", "lower optimizer.learning_rate"
+        "optimizer.learning_rate or clip", "optimizer.learning_rate or reduce"
     ),
     "something that no training reaches": lambda text: f"{text}\n\ndef unused() -> int:\n    return 1\n",
 }
@@ -319,18 +318,20 @@ def test_nothing_is_looked_up_by_name_behind_the_keys_back() -> None:
     }
     assert places == {
         *("settings/family.py", "settings/datasets.py"),  # families and data sets
+        # these and the next three by `settings.named.modules`
         *(
             "data/scaling/__init__.py",
             "nn/pooling/__init__.py",
-        ),  # these and the next three by `settings.named.modules`
+        ),
         *(
             "families/fusion/joins/__init__.py",
             "families/multitask/balancing/__init__.py",
             "families/multitask/heads/__init__.py",
         ),
         "families/contract.py",  # when a saved model is loaded
+        # packages that are roots already; what a trained model does
         *(
             "harness/train/child.py",
             "harness/use/models.py",
-        ),  # packages that are roots already; what a trained model does
+        ),
     }

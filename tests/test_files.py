@@ -23,6 +23,7 @@ LOCKS = {  # what each lock was resolved for: extras, and whether the package's 
     "requirements-docs.lock": (("docs",), False),
 }
 HEAVY = ("tensorflow", "keras", "mlflow", "sklearn", "librosa", "optuna", "matplotlib")
+# by the modules of data sets, whose settings are checked
 READ = (
     "numpy",
     "pandas",
@@ -30,7 +31,7 @@ READ = (
     "pydantic",
     "tomlkit",
     "rich",
-)  # by the modules of data sets, whose settings are checked
+)
 
 
 def name(path: Path) -> str:
@@ -154,11 +155,12 @@ def test_a_lock_fits_into_the_main_environment_and_needs_no_compiler(lock):
     assert {one: other[one] for one in other.keys() & main.keys()} == {
         one: main[one] for one in other.keys() & main.keys()
     }
+    # and `pathlib` shadows the standard library
     source_only = {
         "pathlib",
         "pyworld",
         "sed-eval",
         "sed-scores-eval",
         "dcase-util",
-    }  # and `pathlib` shadows the standard library
+    }
     assert not other.keys() & source_only

@@ -26,9 +26,8 @@ app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__
 def main() -> None:
     """Entry point of the ``audiomtl`` command."""
     sys.unraisablehook = _ctrl_c_again
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a script's background jobs start with it ignored: `kill -INT` must work
+    # a script's background jobs start with it ignored: `kill -INT` must work
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = app(prog_name="audiomtl", standalone_mode=False)
     except Exception as error:
@@ -38,9 +37,8 @@ def main() -> None:
             raise  # a bug of the project must be seen whole
         print(f"audiomtl: {text}", file=sys.stderr)
         sys.exit(2)
-    sys.exit(
-        code if isinstance(code, int) else 0
-    )  # typer hands back the code of typer.Exit, and 130 after Ctrl-C
+    # typer hands back the code of typer.Exit, and 130 after Ctrl-C
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _ctrl_c_again(unraisable: Any) -> None:

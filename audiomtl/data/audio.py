@@ -49,13 +49,14 @@ def info(path: str | Path) -> Info:
         return Info(sound.frames / sound.samplerate, sound.samplerate, sound.channels)
 
 
+# returns (n_samples,)
 def load(
     path: str | Path,
     *,
     sample_rate: int | None,
     offset_seconds: float = 0.0,
     duration_seconds: float | None = None,
-) -> np.ndarray:  # (n_samples,)
+) -> np.ndarray:
     """Read a sound file, or a part of it, as a mono waveform.
 
     Parameters
@@ -106,9 +107,8 @@ def load(
         lead_in = _skip_to(sound, start)
         # libsndfile converts 16-bit samples 3x slower than reading and scaling them, with the same result
         precision = "int16" if sound.subtype == "PCM_16" else "float32"
-        samples = sound.read(lead_in + count, dtype=precision, always_2d=True)[
-            lead_in:
-        ]  # (n_samples, channels)
+        # (n_samples, channels)
+        samples = sound.read(lead_in + count, dtype=precision, always_2d=True)[lead_in:]
     if len(samples) < count:
         raise UserError(
             f"{path}: the file is cut off: {count} samples announced from {offset_seconds} s, {len(samples)}"

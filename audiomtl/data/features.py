@@ -23,9 +23,8 @@ from audiomtl.settings.shared import Features
 
 FEATURES_VERSION = 1  # saved with every model: raise it when `extract` or `audio.load` changes its numbers
 
-BLOCK_SAMPLES = (
-    2**16
-)  # of all FFTs of one block: it stays in the cache, and its products are too small for BLAS to use threads
+# of all FFTs of one block: it stays in the cache, and its products are too small for BLAS to use threads
+BLOCK_SAMPLES = 2**16
 GROUP_BANDS = 16
 # A float32 transform leaves noise about 125 dB below the energy of the frame. It cannot be seen in
 # recordings; a frame that spans more than 80 dB (pure tones, where bands next to silence lie beside loud
@@ -89,14 +88,12 @@ def extract(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_frames, n_ba
         )
     frames = _frames(y, settings)  # (frames, window)
     floor = np.float32(10.0 ** (settings.floor_db / 10))
-    cosines = (
-        _cosines(settings.bands, settings.coefficients) if settings.kind == "mfcc" else None
-    )  # (bands, coefficients)
+    # (bands, coefficients)
+    cosines = _cosines(settings.bands, settings.coefficients) if settings.kind == "mfcc" else None
     features = np.empty((len(frames), settings.n_bands), dtype=np.float32)
     block = max(1, BLOCK_SAMPLES // settings.n_fft)
-    space = _work_space(
-        block, settings.n_fft, np.float32
-    )  # one for all blocks: fresh memory for each would cost a tenth of the time
+    # one for all blocks: fresh memory for each would cost a tenth of the time
+    space = _work_space(block, settings.n_fft, np.float32)
     for start in range(0, len(frames), block):
         some = frames[start : start + block]  # (block, window)
         power = np.maximum(_band_power(some, settings, space), floor)  # (block, bands)
@@ -111,9 +108,8 @@ def extract(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_frames, n_ba
     return features
 
 
-def mel_matrix(
-    sample_rate: int, n_fft: int, bands: int, low_hz: float, high_hz: float
-) -> np.ndarray:  # (bands, bins)
+# returns (bands, bins)
+def mel_matrix(sample_rate: int, n_fft: int, bands: int, low_hz: float, high_hz: float) -> np.ndarray:
     """Triangular mel bands of unit area on the Slaney scale: ``librosa.filters.mel(htk=False,
     norm="slaney")``, float32.
 
@@ -135,9 +131,8 @@ def _frames(y: np.ndarray, settings: Features) -> np.ndarray:  # (frames, window
     """A view of the zero-padded waveform: the samples under the window of each frame."""
     count = n_frames(len(y), settings)
     window, hop, n_fft = settings.window_samples, settings.hop_samples, settings.n_fft
-    before = (
-        n_fft // 2 - (n_fft - window) // 2
-    )  # of the samples under the window, those before the frame's centre
+    # of the samples under the window, those before the frame's centre
+    before = n_fft // 2 - (n_fft - window) // 2
     padded = np.zeros(max(before + len(y), (count - 1) * hop + window), dtype=np.float32)
     padded[before : before + len(y)] = y
     return np.lib.stride_tricks.sliding_window_view(padded, window)[::hop][:count]
@@ -151,9 +146,8 @@ def _work_space(frames: int, n_fft: int, precision: type[np.floating]) -> tuple[
     return np.zeros((frames, n_fft), dtype=precision), np.empty((frames, n_fft // 2 + 1), dtype=precision)
 
 
-def _band_power(
-    frames: np.ndarray, settings: Features, space: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:  # (frames, bands)
+# returns (frames, bands)
+def _band_power(frames: np.ndarray, settings: Features, space: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Power in the bins (log_stft) or in the mel bands, float32; good until the work space is used again."""
     windowed, squares = space[0][: len(frames)], space[1]
     window = _hann(settings.window_samples).astype(windowed.dtype, copy=False)

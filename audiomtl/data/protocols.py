@@ -184,9 +184,8 @@ def _folds(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series:
 def _rotated(table: pd.DataFrame, fold: pd.Series, seed: int, what: str) -> splits.Splits:
     if fold.isna().any():
         raise UserError(f"split: {what}: no value for {', '.join(table['clip_id'][fold.isna()][:5])}")
-    values = sorted(
-        fold.unique(), key=lambda value: (isinstance(value, str), value)
-    )  # a CSV may mix 1 and "1a"
+    # a CSV may mix 1 and "1a"
+    values = sorted(fold.unique(), key=lambda value: (isinstance(value, str), value))
     if len(values) < 3:
         raise UserError(
             f"split: {what}: {len(values)} values, but one each for test, validation and train are needed"

@@ -47,10 +47,11 @@ from audiomtl.system import cores, replacing
 MAGIC = b"AMTLFEAT"
 HEADER = struct.Struct("<8sQQ32s8x")  # 8 + 8 + 8 + 32 + 8 = 64 bytes
 SPARE_FILES = 256  # open files left to the rest of the process
+# their code and packages are in every key
 COMPUTED_BY = (
     "audiomtl.data.audio.load",
     "audiomtl.data.features.extract",
-)  # their code and packages are in every key
+)
 
 
 class FeatureStore:
@@ -137,9 +138,8 @@ def _write(place: Path, key: str, frames: np.ndarray) -> np.ndarray:  # (frames,
     digest = hashlib.sha256(key.encode())
     digest.update(payload)
     try:
-        with replacing(
-            place, sync=False
-        ) as file:  # what a power cut tears, the digest finds, and it is computed again
+        # what a power cut tears, the digest finds, and it is computed again
+        with replacing(place, sync=False) as file:
             file.write(HEADER.pack(MAGIC, *frames.shape, digest.digest()))
             file.write(payload)
             file.flush()

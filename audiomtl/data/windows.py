@@ -70,7 +70,6 @@ def cut(frames: np.ndarray, first: np.ndarray, length: int) -> np.ndarray:
     missing = int(first.max(initial=0)) + length - len(frames)
     if missing > 0:
         frames = np.concatenate([frames, np.broadcast_to(frames.min(axis=0), (missing, frames.shape[1]))])
-    views = np.lib.stride_tricks.sliding_window_view(
-        frames, length, axis=0
-    )  # (n_frames - length + 1, n_bands, length)
+    # (n_frames - length + 1, n_bands, length)
+    views = np.lib.stride_tricks.sliding_window_view(frames, length, axis=0)
     return views[first].transpose(0, 2, 1)

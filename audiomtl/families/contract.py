@@ -34,10 +34,11 @@ from audiomtl.settings.named import modules
 from audiomtl.settings.saved import upgraded
 from audiomtl.settings.toml import flatten
 
+# versions of a use.json that names none; the profile of YAMNet then stood beside the settings
 FIRST = {
     "features": 1,
     "embeddings": 1,
-}  # versions of a use.json that names none; the profile of YAMNet then stood beside the settings
+}
 S = TypeVar("S", bound=BaseModel)
 E = TypeVar("E")
 Output = tuple[Any, Any]  # an example, and what the network says of it: an array, or a mapping of arrays

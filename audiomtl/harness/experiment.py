@@ -232,9 +232,8 @@ class _Runs:
             text = f"failed: {outcome.reason}"
             self.tracking.end(run_id, job, outcome)
         self.progress.end(job.name, f"{job.name}: {text}, {outcome.wall_seconds:.0f} s")
-        shutil.rmtree(
-            job.checkpoint, ignore_errors=True
-        )  # last: until here a kill costs no more than this bookkeeping
+        # last: until here a kill costs no more than this bookkeeping
+        shutil.rmtree(job.checkpoint, ignore_errors=True)
 
     def tick(self) -> None:
         self.progress.refresh()

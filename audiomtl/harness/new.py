@@ -16,6 +16,7 @@ from audiomtl.settings.study import Study
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SOURCES = ("path", "array_path", "embedding_path")
+# taken when they are there
 GROUPS = (
     "song",
     "artist",
@@ -27,7 +28,7 @@ GROUPS = (
     "src_file",
     "recording",
     "group",
-)  # taken when they are there
+)
 SPLIT = """kind = "split"
 column = ""
 test_share = 0.2

@@ -101,9 +101,8 @@ def segment_based(
         raise ValueError(f"segment_seconds must be above 0, but got {segment_seconds}")
     _check(truth, predicted)
     true, guess = _cells(truth, segment_seconds), _cells(predicted, segment_seconds)
-    n_true, n_guess, n_right = (
-        Counter(cell[:2] for cell in cells) for cells in (true, guess, true & guess)
-    )  # by clip and segment
+    # by clip and segment
+    n_true, n_guess, n_right = (Counter(cell[:2] for cell in cells) for cells in (true, guess, true & guess))
     substitutions = sum(min(n_true[segment], n_guess[segment]) - n_right[segment] for segment in n_true)
     true_labels, guess_labels, right_labels = (
         Counter(label for *_, label in cells) for cells in (true, guess, true & guess)
@@ -187,9 +186,8 @@ def psds(
             )
             for clip in spans
         ]
-        counts = intersections.over_thresholds(
-            clips, dtc_threshold, gtc_threshold, cttc_threshold
-        )  # (n_thresholds, 2 + n_others)
+        # (n_thresholds, 2 + n_others)
+        counts = intersections.over_thresholds(clips, dtc_threshold, gtc_threshold, cttc_threshold)
         rate = counts[:, 1] / total_seconds
         if others:
             rate = rate + alpha_ct * np.mean(
@@ -198,9 +196,8 @@ def psds(
         true_positive_rate = counts[:, 0] / sum(len(spans[clip][name]) for clip in spans)
         curves.append(intersections.staircase(rate * 3600.0, true_positive_rate, max_efpr))
     x = np.unique(np.concatenate([rate for rate, _ in curves]))
-    heights = [
-        height[np.searchsorted(rate, x, side="right") - 1] for rate, height in curves
-    ]  # (n_classes, len(x)); each curve starts at 0
+    # (n_classes, len(x)); each curve starts at 0
+    heights = [height[np.searchsorted(rate, x, side="right") - 1] for rate, height in curves]
     effective = np.maximum(np.mean(heights, axis=0) - alpha_st * np.std(heights, axis=0), 0.0)
     return _sum(effective * np.diff(x, append=max_efpr)) / max_efpr
 
@@ -252,11 +249,12 @@ def _scores(
 ) -> dict[str, float]:
     """Scores of counts by label. When nothing was predicted, precision is 0."""
     n_true, n_guess, n_right = true.total(), guess.total(), right.total()
+    # the latter: deletions, insertions
     errors = (
         substitutions,
         n_true - n_right - substitutions,
         n_guess - n_right - substitutions,
-    )  # the latter: deletions, insertions
+    )
     class_f1 = [
         2 * right[label] / (true[label] + guess[label]) for label in sorted(true.keys() | guess.keys())
     ]

@@ -51,9 +51,8 @@ def over_thresholds(
             [_counts(*_detections(scores, edges, block), own, others, dtc, gtc, cttc) for block in blocks]
         )
         thresholds.append(levels)
-        changes.append(
-            counts - np.concatenate([counts[1:], np.zeros_like(counts[:1])])
-        )  # as the threshold falls below each level
+        # as the threshold falls below each level
+        changes.append(counts - np.concatenate([counts[1:], np.zeros_like(counts[:1])]))
     levels, which = np.unique(np.concatenate(thresholds), return_inverse=True)
     total = np.zeros((len(levels) + 1, changes[0].shape[1]), dtype=np.int64)
     np.add.at(total, len(levels) - which, np.concatenate(changes))  # highest level first, after a row of 0
@@ -68,10 +67,11 @@ def _detections(
     Without a run both are 0.
     """
     active = np.pad(scores >= thresholds[:, None], ((0, 0), (1, 1)))
+    # (n_thresholds, n_steps + 1)
     begins, ends = (
         active[:, 1:] & ~active[:, :-1],
         active[:, :-1] & ~active[:, 1:],
-    )  # (n_thresholds, n_steps + 1)
+    )
     n_runs = begins.sum(axis=1)
     filled = np.arange(n_runs.max(initial=0)) < n_runs[:, None]
     onsets, offsets = np.zeros(filled.shape), np.zeros(filled.shape)
@@ -97,9 +97,8 @@ def _counts(
         return np.maximum(shared, 0.0)
 
     found, lengths = offsets > onsets, offsets - onsets
-    if not len(own) and not any(
-        len(events) for events in others
-    ):  # every detection is wrong, also when dtc is 0
+    # every detection is wrong, also when dtc is 0
+    if not len(own) and not any(len(events) for events in others):
         return np.pad(found.sum(axis=1)[:, None], ((0, 0), (1, len(others))))
     shared = overlap(own)
     relevant = found & _reaches(shared.sum(axis=-1), dtc * lengths)

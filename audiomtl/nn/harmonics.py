@@ -28,9 +28,8 @@ class Harmonics(layers.Layer):
         super().__init__(**options)
         self.hertz = tuple(float(one) for one in hertz)
         centres = np.array(self.hertz)
-        wanted = (
-            440 * 2 ** ((LOWEST + np.arange(KEYS)[:, None] - 69) / 12) * np.array(HARMONICS)
-        )  # (88, harmonics)
+        # (88, harmonics)
+        wanted = 440 * 2 ** ((LOWEST + np.arange(KEYS)[:, None] - 69) / 12) * np.array(HARMONICS)
         spacing = np.interp(wanted, centres[1:], np.diff(centres))
         width = np.maximum(wanted * (2 ** (1 / 12) - 1), spacing)
         weights = np.maximum(0, 1 - np.abs(centres[:, None, None] - wanted) / width)

@@ -46,6 +46,7 @@ BLOCKS = (
     (2, 1024),
     (1, 1024),
 )
+# what features are: a part of every key and export
 PROFILE = {
     "name": "yamnet",
     "sample_rate": SAMPLE_RATE,
@@ -59,7 +60,7 @@ PROFILE = {
     "log_offset": OFFSET,
     "patch_frames": PATCH_FRAMES,
     "patch_hop_frames": PATCH_HOP,
-}  # what features are: a part of every key and export
+}
 
 
 # ---------------------------------------------------------------- front end

@@ -20,13 +20,14 @@ from audiomtl.settings.datasets import dataset
 from audiomtl.settings.faults import first_fault, nearest, show
 from audiomtl.settings.toml import flatten
 
+# tables and keys that change no score
 NOT_SCORED = (
     "description",
     "seeds",
     "study_seed",
     "limits",
     "scores",
-)  # tables and keys that change no score
+)
 NOT_TRAINED = (*NOT_SCORED, "decoding")  # and those that change only how a trained network's answers are read
 
 

@@ -45,9 +45,8 @@ def first_fault(error: ValidationError, schema: Any) -> str:
     ----------
     schema : the class that refused the table.
     """
-    faults: dict[
-        str, tuple[dict[str, Any], Any]
-    ] = {}  # path -> (error, class of the table it stands in); a later one is the wider rule
+    # path -> (error, class of the table it stands in); a later one is the wider rule
+    faults: dict[str, tuple[dict[str, Any], Any]] = {}
     for one in error.errors():
         parts, table = _trace(one["loc"], schema)
         if one["type"] == "needed":

@@ -174,9 +174,8 @@ def _check_value(study: Study, raw: Mapping[str, Any], path: str, value: Any, pl
     raw = override(raw, {**_conditions(study.search, raw, path), path: value})
     Settings = settings_class(raw, place)
     fault = _fault(Settings, raw)
-    if fault is None or all(
-        one["type"] == "needed" for one in fault.errors()
-    ):  # which `_check_needs` looks at
+    # which `_check_needs` looks at
+    if fault is None or all(one["type"] == "needed" for one in fault.errors()):
         return
     tables = fault_paths(fault, Settings)
     others = [

@@ -38,9 +38,8 @@ def test_load_reads_every_format(
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), [row[:2] for row in FORMATS])
-@pytest.mark.parametrize(
-    "start", [1, 4800, 60000]
-)  # at 60000 plain seeking gives wrong samples in OGG and in MP3
+# at 60000 plain seeking gives wrong samples in OGG and in MP3
+@pytest.mark.parametrize("start", [1, 4800, 60000])
 def test_part_of_a_file_is_the_slice_of_the_whole(
     tmp_path: Path, chirp: np.ndarray, suffix: str, subtype: str, start: int
 ) -> None:

@@ -10,10 +10,11 @@ from audiomtl.data.corpora import espeak
 from audiomtl.data.corpora.espeak import SAMPLE_RATE, Voice, speak
 from audiomtl.errors import UserError
 
+# f2 has breath, which is random in espeak-ng
 MAN, WOMAN = (
     Voice("de+m3", 40, 50, 150),
     Voice("de+f2", 50, 60, 180),
-)  # f2 has breath, which is random in espeak-ng
+)
 
 
 def test_phones_have_increasing_samples_inside_the_sound():

@@ -56,13 +56,14 @@ def test_stored_librosa_output_comes_back(kind: str, name: str, request: pytest.
             "bands": 64,
             "high_hz": 11025.0,
         },
+        # gaps between the windows
         {
             "window_seconds": 0.032,
             "hop_seconds": 0.050,
             "low_hz": 125.0,
             "high_hz": 7500.0,
             "floor_db": -60.0,
-        },  # gaps between the windows
+        },
         {"n_fft": 511, "window_seconds": 0.02, "bands": 17},  # odd; a group of bands of its own
     ],
     ids=["22050 Hz", "wide hop", "odd"],
@@ -121,9 +122,8 @@ def test_a_louder_neighbour_changes_no_frame(sine_440: np.ndarray) -> None:
     settings = _settings()
     alone = features.extract(quiet, settings)
     followed = features.extract(np.concatenate([quiet, 1000 * quiet]), settings)
-    assert (
-        np.abs(followed[:98] - alone[:98]).max() < 1e-3
-    )  # dB; librosa's default top_db of 80 would raise the floor
+    # dB; librosa's default top_db of 80 would raise the floor
+    assert np.abs(followed[:98] - alone[:98]).max() < 1e-3
 
 
 def test_frame_t_is_centred_at_t_hops() -> None:
@@ -141,9 +141,8 @@ def test_silence_is_the_floor(silence: np.ndarray) -> None:
     assert cepstrum[0, 0] == pytest.approx(-70.0 * np.sqrt(40)) and np.abs(cepstrum[:, 1:]).max() < 1e-3
 
 
-@pytest.mark.parametrize(
-    "samples", [1, 159, 160, 161, 20481]
-)  # 20481 / 160 = 128.006: one frame beyond a block of 128
+# 20481 / 160 = 128.006: one frame beyond a block of 128
+@pytest.mark.parametrize("samples", [1, 159, 160, 161, 20481])
 def test_every_length_gives_its_frames(samples: int) -> None:
     settings = _settings()
     extracted = features.extract(np.full(samples, 0.1, dtype=np.float32), settings)
@@ -158,9 +157,8 @@ def test_float64_and_strided_waveforms_give_the_same(noise: np.ndarray) -> None:
 
 
 def test_times_and_frames_are_inverse() -> None:
-    settings = _settings(
-        sample_rate=22050, hop_seconds=0.0116, n_fft=1024, high_hz=11025.0
-    )  # 256 samples, not 255.78
+    # 256 samples, not 255.78
+    settings = _settings(sample_rate=22050, hop_seconds=0.0116, n_fft=1024, high_hz=11025.0)
     times = features.frame_times(5000, settings)
     assert times[1] == 256 / 22050
     assert np.array_equal(features.frame_of(times, settings), np.arange(5000))

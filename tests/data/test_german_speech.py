@@ -233,9 +233,8 @@ def test_otherwise_pairs_are_uniform():
     assert len(set(map(tuple, chosen.tolist()))) == 240
     assert np.array_equal(chosen, sorted(chosen.tolist()))
     assert np.bincount(chosen[:, 0]).min() > 15 and chosen.max(axis=0).tolist() == [7, 59]
-    assert (
-        0.25 < np.mean(sides(chosen[:, 0], 2, 1) == sides(chosen[:, 1], 12, 12)) < 0.65
-    )  # independent sides: 0.45
+    # independent sides: 0.45
+    assert 0.25 < np.mean(sides(chosen[:, 0], 2, 1) == sides(chosen[:, 1], 12, 12)) < 0.65
 
 
 def test_every_pair_can_be_spoken():

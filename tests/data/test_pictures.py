@@ -117,9 +117,8 @@ def test_the_same_settings_give_the_same_bytes_and_others_others(table, tmp_path
     other = pictures.clips(settings(noise=0.06), tmp_path)
     assert Path(other["path"][0]).read_bytes() != Path(again["path"][0]).read_bytes()
     assert catalog.fingerprint(other) != catalog.fingerprint(again)
-    assert pictures.clips(settings(groups=[]), tmp_path)["path"].equals(
-        again["path"]
-    )  # label and groups make no other corpus
+    # label and groups make no other corpus
+    assert pictures.clips(settings(groups=[]), tmp_path)["path"].equals(again["path"])
 
 
 def test_a_damaged_corpus_is_made_again_and_a_whole_one_only_read(tmp_path, monkeypatch) -> None:

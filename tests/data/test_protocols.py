@@ -73,9 +73,8 @@ KINDS = [
 def test_whole_groups_every_clip_once_and_any_order_of_rows(kind, changes, groups, seed):
     table = random_table(seed)
     if kind == "leave_one_out":
-        table["style"] = np.where(
-            np.arange(len(table)) % 2, "jazz", "rock"
-        )  # no class may hang on one artist
+        # no class may hang on one artist
+        table["style"] = np.where(np.arange(len(table)) % 2, "jazz", "rock")
     divided = protocols.divide(table, labelled(groups), protocol(kind, **changes), seed)
     sides = divided.sides()
     ids = [clip for rows in sides.values() for clip in rows["clip_id"]]

@@ -150,9 +150,8 @@ def test_a_clip_has_events_of_its_class_only_and_a_source_has_habits(tmp_path, m
             of_source[name, source] = [list(of.values()) for _, of in heard]
     within = np.mean([np.std(habits, axis=0) for habits in of_source.values()])
     means = np.array([np.mean(habits, axis=0) for habits in of_source.values()])  # (72 sources, 3 habits)
-    assert (
-        within < 0.05 and means.std(axis=0).min() > 0.2
-    )  # jitter is 0.03; the deviation of a uniform number is 0.29
+    # jitter is 0.03; the deviation of a uniform number is 0.29
+    assert within < 0.05 and means.std(axis=0).min() > 0.2
 
 
 def test_reverberation_sounds_on_after_the_events(tmp_path) -> None:

@@ -150,12 +150,13 @@ def test_rolls_by_hand():
     notes = ((0.1, 0.3, 21), (0.16, 0.17, 108), (0.3, 0.4, 21), (0.9, 2.0, 60))
     roll, begins = scores.piano_roll(notes, 5, 0.1), scores.onset_roll(notes, 5, 0.1)
     assert roll.shape == begins.shape == (5, 88) and roll.dtype == begins.dtype == np.float32
+    # the short one has a frame; what is later is cut off
     assert np.argwhere(roll).tolist() == [
         [1, 0],
         [2, 0],
         [2, 87],
         [3, 0],
-    ]  # the short one has a frame; what is later is cut off
+    ]
     assert np.argwhere(begins).tolist() == [[1, 0], [2, 87], [3, 0]]
 
 
@@ -169,6 +170,7 @@ def test_notes_come_back_from_their_rolls():
 
 def test_decoding_by_hand():
     onsets, frames = np.zeros((8, 88)), np.zeros((8, 88))
+    # two in a row are one onset; 0.5 is one as well, and parts the note
     onsets[:, 0] = [
         0,
         0.6,
@@ -178,7 +180,8 @@ def test_decoding_by_hand():
         0.5,
         0,
         0,
-    ]  # two in a row are one onset; 0.5 is one as well, and parts the note
+    ]
+    # low in the onset's own frame, which does not matter
     frames[:, 0] = [
         0.9,
         0.1,
@@ -188,7 +191,7 @@ def test_decoding_by_hand():
         0.9,
         0.9,
         0.1,
-    ]  # low in the onset's own frame, which does not matter
+    ]
     frames[:, 1] = 0.9  # no onset, no note
     onsets[6, 2], frames[6:, 2] = 0.7, 0.4  # to the end of the roll
     onsets[3, 3] = 0.8  # one frame long

@@ -189,9 +189,8 @@ def test_what_deviates_deviates_and_nothing_else(sung) -> None:
             one for one, written in zip(row.given_notes, row.score, strict=True) if list(one) != list(written)
         ]
         assert len(other) == (len(row.score) if row.deviation == "score" else 0)  # deviation_share = 1.0
-        assert all(
-            one[:2] == written[:2] for one, written in zip(row.given_notes, row.score, strict=True)
-        )  # pitches, not times
+        # pitches, not times
+        assert all(one[:2] == written[:2] for one, written in zip(row.given_notes, row.score, strict=True))
 
 
 def test_every_deviation_of_a_recording(table, sung) -> None:
@@ -281,9 +280,8 @@ def test_other_settings_are_another_corpus(table, tmp_path) -> None:
         again = contents(place)
         assert all(made[name] != content for name, content in again.items() if name.endswith(".wav"))
         voice, piano = (soundfile.read(place / f"v01_s00_p00_{part}.wav")[0] for part in ("voice", "piano"))
-        assert 10 * np.log10(np.mean(voice**2) / np.mean(piano**2)) == pytest.approx(
-            decibels, abs=0.1
-        )  # 40 dB above the noise
+        # 40 dB above the noise
+        assert 10 * np.log10(np.mean(voice**2) / np.mean(piano**2)) == pytest.approx(decibels, abs=0.1)
     drawn = (
         singing._generator(settings(corpus_seed=2), "song", 0, 0).random(),
         singing._generator(settings(), "song", 0, 0).random(),

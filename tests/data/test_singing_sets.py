@@ -190,9 +190,8 @@ def test_the_real_sample_of_timit():
     assert table["dialect"].nunique() == 6 and (table["sentence"] == "sa1").sum() == 12
     assert {phone for phones in table["phones"] for phone in phones} == set(timit.PHONES)
     for row in table.itertuples():
-        assert (
-            row.starts[0] == 0 and row.ends[-1] == row.seconds and row.starts[1:] == row.ends[:-1]
-        )  # no time without a phone
+        # no time without a phone
+        assert row.starts[0] == 0 and row.ends[-1] == row.seconds and row.starts[1:] == row.ends[:-1]
         assert len(row.words) == len(row.word_starts) and max(row.word_ends) <= row.seconds
         assert abs(len(row.words) - len(row.text.split())) <= 2
     sphere = table[table["clip_id"] == "dr1-fvmh0-si836"].iloc[0]

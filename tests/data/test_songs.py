@@ -53,9 +53,8 @@ def test_the_table_says_what_was_made(table):
         edges = [edge for span in row.passages for edge in span]
         assert edges == sorted(set(edges)) and edges[0] >= 0 and edges[-1] <= row.seconds + 1e-3
         carried, bars = sum(end - start for start, end in row.passages) / bar, row.seconds / bar
-        assert carried == pytest.approx(
-            max(2, round(0.4 * round(bars))), abs=0.01
-        )  # the first four styles have bars of four beats
+        # the first four styles have bars of four beats
+        assert carried == pytest.approx(max(2, round(0.4 * round(bars))), abs=0.01)
     assert list(table.columns) == [
         "clip_id",
         "path",
@@ -225,9 +224,8 @@ def alike() -> dict[str, np.ndarray]:
                 artist, style, 12.0, 120.0, 50, 0.4, np.random.default_rng(3), styles=FOUR_BEATS
             )
             assert passages == [(6.0, 10.0)]  # bars of 2 s
-            made[style] = (
-                y / np.abs(y[: int(3 * bar) - 550]).max()
-            )  # the loudest sample of a song depends on its style
+            # the loudest sample of a song depends on its style
+            made[style] = y / np.abs(y[: int(3 * bar) - 550]).max()
     return made
 
 

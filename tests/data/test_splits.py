@@ -131,10 +131,11 @@ def test_tables_that_cannot_be_split_are_refused(table, data, message):
 @pytest.mark.parametrize(
     ("sides", "message"),
     [
+        # a fold column by sentence: s0 says t0..t3
         (
             ([0, 1], [4], [2, 3]),
             "speaker s0 is both in train and in test",
-        ),  # a fold column by sentence: s0 says t0..t3
+        ),
         (([0, 1], [2], [5]), "speaker s0 is both in train and in validation"),
         (([0], [5], [6]), "speaker s1 is both in validation and in test"),
         (([0, 1], [4], [0]), "clip_id s0t0 is both in train and in test"),

@@ -24,10 +24,11 @@ from tests.surroundings.families import digest, raw_settings, sounds
 # a network of more outputs is compiled into a graph whose operations TensorFlow may fuse otherwise when it is
 # loaded: weights are equal to the bit, answers to the last bits of a float32
 MOST_EQUAL = 3
+# float32 sums in another order: a batch of another shape is another matrix product
 CLOSE = {
     "rtol": 1e-5,
     "atol": 1e-6,
-}  # float32 sums in another order: a batch of another shape is another matrix product
+}
 COLUMNS = {"alignment": "phones", "value": "age", "mel": "path"}
 EVERY_HEAD = {
     kind: {**HEAD, "kind": kind, "column": COLUMNS.get(kind, ""), "train_only": False}
@@ -79,9 +80,8 @@ def case_of(tmp_path_factory) -> Callable[[str], Case]:
             changes = dict(CASES[name])
             tables = {key: changes.pop(key) for key in ("heads", "coupling", "scores") if key in changes}
             raw = raw_settings(family, clips, **changes) | tables
-            raw = (
-                raw if family == "baseline" else config.override(raw, {"training.epochs": 2})
-            )  # of frames, then of CTC
+            # of frames, then of CTC
+            raw = raw if family == "baseline" else config.override(raw, {"training.epochs": 2})
             model, settings = config.family("model", family), config.settings_of(raw, name)
             seed_everything(1)
             with pytest.MonkeyPatch.context() as patch:

@@ -36,9 +36,8 @@ def saved(tmp_path_factory):
             )
             raw = raw_settings(family, clips, **changes.get(family, {}))
             if family != "baseline":
-                raw = config.override(
-                    raw, {"training.epochs": 2 if family == "ctc" else 1}
-                )  # of frames, then of CTC
+                # of frames, then of CTC
+                raw = config.override(raw, {"training.epochs": 2 if family == "ctc" else 1})
             model, settings = config.family("model", family), config.settings_of(raw, name)
             seed_everything(1)
             with pytest.MonkeyPatch.context() as patch:

@@ -179,12 +179,13 @@ SCENARIO_1 = {
     "alpha_st": 1.0,
     "max_efpr": 100.0,
 }
+# DCASE 2021 task 4
 SCENARIO_2 = SCENARIO_1 | {
     "dtc_threshold": 0.1,
     "gtc_threshold": 0.1,
     "cttc_threshold": 0.3,
     "alpha_ct": 0.5,
-}  # DCASE 2021 task 4
+}
 OPTIONS = [
     SCENARIO_1,
     SCENARIO_2,

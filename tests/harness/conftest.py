@@ -11,9 +11,8 @@ import pytest
 
 LAB = Path(__file__).parents[1] / "lab"
 PATIENCE = 1800.0  # seconds until what hangs is given up: no measure, a loaded machine must not come near it
-CODE = os.pathsep.join(
-    [str(LAB), str(LAB.parents[1])]
-)  # the package beside these tests, wherever the environment has one installed
+# the package beside these tests, wherever the environment has one installed
+CODE = os.pathsep.join([str(LAB), str(LAB.parents[1])])
 
 
 class Project:

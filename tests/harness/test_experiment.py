@@ -55,9 +55,8 @@ def test_best_runs_are_recorded_checked_and_reported_when_they_move(project) -> 
 
 def test_promotion_edits_the_swept_lines_only_and_removes_expected(project) -> None:
     path = project.folder / "experiments" / "tiny.toml"
-    project.edit(
-        "experiments", "learning_rate = 0.05", "learning_rate = 0.001"
-    )  # a start that is easy to beat
+    # a start that is easy to beat
+    project.edit("experiments", "learning_rate = 0.05", "learning_rate = 0.001")
     project.edit("studies", 'metric = "validation/error_rate"', 'metric = "validation/loss"')
     path.write_text(path.read_text() + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\n')
     project.run("study", "tiny", "--slots", "1")

@@ -34,9 +34,8 @@ def test_a_table_becomes_best_runs_whose_predictions_keep_ids_and_columns(projec
     pd.DataFrame(rows).to_csv(folder / "mine.csv", index=False)
 
     assert "experiments/mine.toml written" in project.run("new", "mine", "--data", "mine/mine.csv")
-    assert "no such file" in project.run(
-        "best", "mine", code=2
-    )  # the missing one, before anything is trained
+    # the missing one, before anything is trained
+    assert "no such file" in project.run("best", "mine", code=2)
     path = project.folder / "experiments" / "mine.toml"
     text = path.read_text()
     for old, new in (

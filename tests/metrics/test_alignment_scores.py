@@ -6,9 +6,8 @@ from audiomtl.metrics import alignment
 
 
 def test_onsets_are_pooled_over_the_set():
-    scores = alignment.onsets(
-        [[0.0, 1.0, 2.0], [], [5.0]], [[0.05, 1.1, 2.3], [], [6.0]]
-    )  # 50, 100, 300, 1000 ms
+    # 50, 100, 300, 1000 ms
+    scores = alignment.onsets([[0.0, 1.0, 2.0], [], [5.0]], [[0.05, 1.1, 2.3], [], [6.0]])
     assert scores.pop("perceptual") < 1
     assert scores == pytest.approx(
         {

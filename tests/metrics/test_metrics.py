@@ -55,11 +55,12 @@ def test_error_rate_of_strings_is_the_character_error_rate_of_jiwer():
         ([["a", "b"]], [["a", "b"]], 0.0),
         ([["a", "b"]], [[]], 1.0),
         ([["a"]], [["b", "c", "d"]], 3.0),
+        # of the set; the mean over clips would be 0.5
         (
             [["a"], ["a", "b", "c"]],
             [["b"], ["a", "b", "c"]],
             0.25,
-        ),  # of the set; the mean over clips would be 0.5
+        ),
         ([[], ["a", "b"]], [["c"], ["a", "b"]], 0.5),  # an empty reference: its predictions are insertions
         ([["tS"]], [["t", "S"]], 2.0),  # a phone is one symbol, whatever its letters
     ],

@@ -141,11 +141,12 @@ def test_a_checkpoint_that_cannot_be_read_starts_over(tmp_path, capsys) -> None:
     [
         ({}, {"epoch": 3, "step": 30, "reductions": 2}, 0.1),
         ({"decay": 0.1}, {"epoch": 0, "step": 10, "reductions": 0}, 0.1 / (1 + 0.1 * 10)),
+        # half way: (1 + cos(pi / 2)) / 2
         (
             {"schedule": "cosine"},
             {"epoch": 5, "step": 0, "reductions": 0},
             0.05,
-        ),  # half way: (1 + cos(pi / 2)) / 2
+        ),
         ({"schedule": "plateau"}, {"epoch": 0, "step": 0, "reductions": 2}, 0.1 * 0.5**2),
     ],
 )

@@ -239,9 +239,10 @@ def test_majority_vote_counts_windows_and_breaks_ties_by_the_mean():
         ]
     )
     pooled = pooling.majority_vote(p, np.array([2, 3]))
+    # a tie for the first, two votes of three against a greater mean
     assert pooled.argmax(axis=1).tolist() == [
         1,
         1,
-    ]  # a tie for the first, two votes of three against a greater mean
+    ]
     np.testing.assert_allclose(pooled.sum(axis=1), 1)
     np.testing.assert_allclose(pooling.majority_vote(p, np.array([0, 3]))[0], 1 / 3)

@@ -200,9 +200,8 @@ def test_what_is_edited_reads_back(values, table):
     wanted = config.override(
         old, {f"{table}.{path}" if table else path: value for path, value in values.items()}
     )
-    assert json.dumps(tomllib.loads(new), sort_keys=True) == json.dumps(
-        wanted, sort_keys=True
-    )  # of the same types, too
+    # of the same types, too
+    assert json.dumps(tomllib.loads(new), sort_keys=True) == json.dumps(wanted, sort_keys=True)
     assert [line for line in EXPERIMENT.split("\n") if line.startswith("#")] == [
         line for line in new.split("\n") if line.startswith("#")
     ]

@@ -331,9 +331,8 @@ def test_a_family_outside_the_project(project, monkeypatch, capsys):
     experiment.write_text(top.replace("width = 3", 'width = "3"'), encoding="utf-8")
     assert 'experiments/one.toml: width = "3": must be a whole number' in run(monkeypatch, capsys, "check")[2]
     experiment.write_text(top.replace("tiny", "broken"), encoding="utf-8")
-    with pytest.raises(
-        ModuleNotFoundError, match="no_such_library_anywhere"
-    ):  # a bug in the family is no slip in the file
+    # a bug in the family is no slip in the file
+    with pytest.raises(ModuleNotFoundError, match="no_such_library_anywhere"):
         config.load_experiment("one")
     experiment.write_text(top.replace("tiny", "none"), encoding="utf-8")
     assert (

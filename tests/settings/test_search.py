@@ -37,9 +37,8 @@ from tests.settings.files import (
         search("training.epochs", "{ low = 2, high = 1000, log = true }"),
         search("training.epochs", "{ low = 2, high = 1002, step = 2 }"),
         search("optimizer.clipnorm", "{ choices = [0, 5] }"),  # whole numbers are numbers
-        search(
-            "optimizer.momentum", "{ low = 0.0, high = 0.95, when = { optimizer.name = ['sgd'] } }"
-        ),  # dotted, without quotes
+        # dotted, without quotes
+        search("optimizer.momentum", "{ low = 0.0, high = 0.95, when = { optimizer.name = ['sgd'] } }"),
         search("features.scaling", '{ choices = ["none", "minmax"] }', put("metric", '"validation/loss"')),
         search(
             "features.scaling",
@@ -252,9 +251,8 @@ def test_a_table_of_scores_decides_what_is_reported(scenes):
     first = next(iter(file.experiment.settings.scores))
     other = scenes(add("scores", 'activity_loss = "minimize"'))
     assert next(iter(config.scores(other.raw))) == "activity_loss" != first
-    assert (
-        config.scores({"model": "ctc"}) == config.family("settings", "ctc").SCORES
-    )  # the family's, where the file names none
+    # the family's, where the file names none
+    assert config.scores({"model": "ctc"}) == config.family("settings", "ctc").SCORES
 
 
 def test_a_table_of_scores_is_no_part_of_what_is_trained(scenes):

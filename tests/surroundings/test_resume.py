@@ -21,10 +21,11 @@ pytestmark = pytest.mark.slow
 FINE_TUNED = {"fine_tune__blocks": 1, "fine_tune__from_epoch": 1, "fine_tune__rate_share": 0.5}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"balancing {method}": ("multitask", {"balancing__method": method}) for method in methods()},
+    # of three: their order counts
     "balancing pcgrad": (
         "multitask",
         {"balancing__method": "pcgrad", "coupling__agreement__weight": 0.5},
-    ),  # of three: their order counts
+    ),
     "labels for some clips": (
         "multitask",
         {"heads__activity__labelled_share": 0.5, "coupling__agreement__weight": 0.5},
@@ -41,10 +42,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "modality dropout": ("fusion", {}),
     "weighted join": ("fusion", {"join__kind": "weighted", "modality_dropout": 0.5}),
     "drawn windows": ("mil", {}),
+    # of a loss that falls: the rate is reduced every epoch
     "schedule plateau": (
         "mil",
         {"training__monitor_direction": "maximize"},
-    ),  # of a loss that falls: the rate is reduced every epoch
+    ),
     "schedule constant": ("mil", {"optimizer__schedule": "constant", "optimizer__decay": 0.1}),
     "schedule cosine": (
         "mil",

@@ -48,14 +48,12 @@ def found(tmp_path_factory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("surroundings")
     clips, here, there = sounds(folder / "sounds"), folder / "here", folder / "there"
     alone = [job("cold", family, here, clips) for family in FAMILIES]
-    beside = [
-        job("warm", family, here, clips, None if family == "baseline" else DIES) for family in FAMILIES
-    ]  # it has no epochs
+    # it has no epochs
+    beside = [job("warm", family, here, clips, None if family == "baseline" else DIES) for family in FAMILIES]
     other = [job("elsewhere", family, there, clips) for family in reversed(FAMILIES)]
     rounds = [{"slots": 1, "jobs": alone}, {"slots": 2, "jobs": beside}]
-    threads = dict.fromkeys(
-        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2"
-    )  # as a cluster sets them
+    # as a cluster sets them
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2")
     return driven(here, rounds, PYTHONHASHSEED="0") | driven(
         there, [{"slots": 2, "jobs": other}], PYTHONHASHSEED="1", **threads
     )
@@ -78,11 +76,12 @@ def test_the_bits_are_the_same(found, family, name) -> None:
     assert mine["facts"] == expected["facts"] and mine["digest"] == expected["digest"]
     if name == "warm" and family != "baseline":
         assert len(mine["reasons"]) == 1 and "killed by SIGKILL" in mine["reasons"][0] and mine["checkpoint"]
+        # the first epoch was told again, not trained again
         assert [number for number, _ in mine["epochs"]] == [
             0,
             0,
             1,
             2,
-        ]  # the first epoch was told again, not trained again
+        ]
     else:
         assert mine["reasons"] == []

@@ -78,19 +78,19 @@ def speak(requests: Sequence[tuple[Voice, str]]) -> Iterator[Utterance]:
             f"platform {sys.platform}: making this corpus needs os.fork (Linux, macOS, WSL); copy a made"
             " corpus here instead"
         )
-    root = str(
-        Path(__file__).parents[3]
-    )  # the folder of the package, for a child that starts in any directory
+    # the folder of the package, for a child that starts in any directory
+    root = str(Path(__file__).parents[3])
     paths = [root, *(os.path.abspath(path) for path in sys.path if path)]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONSAFEPATH": "1",
         "LC_ALL": "C.UTF-8",
     }
+    # files: pipes would fill up
     with (
         tempfile.TemporaryFile() as orders,
         tempfile.TemporaryFile() as complaints,
-    ):  # files: pipes would fill up
+    ):
         for voice, text in requests:
             orders.write(json.dumps([asdict(voice), text]).encode() + b"\n")
         orders.seek(0)

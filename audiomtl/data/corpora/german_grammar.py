@@ -210,14 +210,12 @@ def _draw(
     """
     fitting = [template.split() for template in TEMPLATES if not waiting or waiting[0][0] in template.split()]
     names = fitting[generator.integers(len(fitting))]
-    n_own = int(
-        own_words_share * len(names) + generator.random()
-    )  # rounded up as often as its fraction says: the mean is exact
+    # rounded up as often as its fraction says: the mean is exact
+    n_own = int(own_words_share * len(names) + generator.random())
     order = list(generator.permutation(len(names)))
     if waiting and n_own < len(names):
-        order.sort(
-            key=lambda i: names[i] == waiting[0][0]
-        )  # the slot that the first one waits for comes last, so it is common
+        # the slot that the first one waits for comes last, so it is common
+        order.sort(key=lambda i: names[i] == waiting[0][0])
     slots, left = [], list(waiting)
     for i, name in enumerate(names):
         words = own[name] if i in order[:n_own] else common[name]

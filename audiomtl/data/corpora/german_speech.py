@@ -226,9 +226,8 @@ def pairs(data: Settings) -> np.ndarray:  # (clips, 2)
     for speakers, sentences, count in zip(*sides, counts, strict=True):
         speakers, sentences = generator.permutation(speakers), generator.permutation(sentences)
         period = math.lcm(len(speakers), len(sentences))
-        for k in range(
-            count
-        ):  # a walk that visits every pair once, and each speaker and each sentence in turn
+        # a walk that visits every pair once, and each speaker and each sentence in turn
+        for k in range(count):
             chosen_pairs.append((speakers[(k + k // period) % len(speakers)], sentences[k % len(sentences)]))
     side_of = [np.repeat([0, 1, 2], [len(values) for values in group_sides]) for group_sides in sides]
     off = np.argwhere(side_of[0][:, None] != side_of[1][None, :])
@@ -284,9 +283,8 @@ def pronounced(words: Sequence[str], voice: Voice = SPEAKERS[0]) -> list[list[st
         ends = [*utterance.starts[1:], len(utterance.samples)]
         for name, start, end in zip(utterance.phones, utterance.starts, ends, strict=True):
             plain = name.replace("ˈ", "").replace("ˌ", "")
-            if (
-                plain and end > start and not plain.startswith("(")
-            ):  # "(en)": espeak-ng goes on in that language
+            # "(en)": espeak-ng goes on in that language
+            if plain and end > start and not plain.startswith("("):
                 found[number].append(MERGED.get(plain, plain))
     if silent := [word for word, phones in zip(words, found, strict=True) if not phones]:
         raise UserError(

@@ -58,16 +58,18 @@ COLOURS = {
     "blue": (0.25, 0.35, 0.9),
     "yellow": (0.9, 0.85, 0.2),
 }
+# lower half, right half
 CORNERS = {
     "bottom left": (1, 0),
     "bottom right": (1, 1),
     "top left": (0, 0),
     "top right": (0, 1),
-}  # lower half, right half
+}
 RADIUS = (3.5, 5.0)  # pixels, from an object's centre
 LABELS = ("corner", "asked")
 OPENINGS = ("", "please", "look", "tell me", "now")
 QUESTIONS = ("in which corner is the {}", "where do you see the {}", "find the {} for me", "the {} is where")
+# of an object that is not asked for
 ASIDES = (
     "",
     "",
@@ -75,7 +77,7 @@ ASIDES = (
     "not the {}",
     "there is the {} too",
     "forget the {}",
-)  # of an object that is not asked for
+)
 
 Random = np.random.Generator
 
@@ -131,9 +133,8 @@ def _clip(data: Settings, folder: Path, source: int, take: int) -> dict[str, Any
     picture = _texture(grain, ground, data.noise * contrast, random)
     for colour, shape, corner in zip(colours, shapes, corners, strict=True):
         radius = random.uniform(*RADIUS)
-        centre = np.array(
-            [random.uniform(radius, SIZE / 2 - 0.5 - radius) for _ in range(2)]
-        )  # from the picture's corner
+        # from the picture's corner
+        centre = np.array([random.uniform(radius, SIZE / 2 - 0.5 - radius) for _ in range(2)])
         inside = _inside(shape, np.where(CORNERS[corner], SIZE - 1 - centre, centre), radius)
         shade = np.array(COLOURS[colour]) + random.normal(0, 0.06, 3)
         picture[inside] = shade + data.noise * 0.5 * random.standard_normal((int(inside.sum()), 3))

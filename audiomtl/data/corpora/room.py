@@ -30,15 +30,15 @@ def reverberate(
     if longest_seconds == 0:
         return y
     seconds = np.arange(len(noise)) / sample_rate
-    tail = noise * 10 ** (
-        -3 * seconds / (share * longest_seconds)
-    )  # 60 dB is a factor of 1000 = 10 ** 3 in amplitude
+    # 60 dB is a factor of 1000 = 10 ** 3 in amplitude
+    tail = noise * 10 ** (-3 * seconds / (share * longest_seconds))
     tail[: round(FIRST_REFLECTION_SECONDS * sample_rate)] = 0
     tail *= 10 ** (-ratio_db / 20) / np.sqrt(np.sum(tail**2))
     tail[0] = 1  # the direct path
     return fftconvolve(y, tail)[: len(y)]
 
 
+# returns (n_samples,)
 def add_noise(
     y: np.ndarray,
     signal_to_noise_db: float,
@@ -46,7 +46,7 @@ def add_noise(
     spoken: slice,
     sample_rate: int,
     generator: np.random.Generator,
-) -> np.ndarray:  # (n_samples,)
+) -> np.ndarray:
     """Add `background` at a ratio of the mean powers in `spoken`, drawn within 5 dB of
     `signal_to_noise_db`.
     """
@@ -56,9 +56,8 @@ def add_noise(
     return y + noise * np.sqrt(power) * 10 ** (-ratio_db / 20)
 
 
-def background(
-    n_samples: int, *, sample_rate: int, generator: np.random.Generator
-) -> np.ndarray:  # (n_samples,)
+# returns (n_samples,)
+def background(n_samples: int, *, sample_rate: int, generator: np.random.Generator) -> np.ndarray:
     """A mixture of white, pink and babble-like noise; the shares are drawn, mostly with one that rules.
 
     Babble is six noises with the long-term spectrum of speech (flat to 500 Hz, then -9 dB an octave), each
@@ -77,9 +76,8 @@ def background(
         babble += carrier * envelope
     kinds = np.stack([white, pink, babble])[:, :n_samples]  # (kinds, n_samples)
     weights = np.sqrt(shares / np.mean(kinds**2, axis=1))
-    return (weights[:, None] * kinds).sum(
-        axis=0
-    )  # no matrix product: its last bit may depend on threads and alignment
+    # no matrix product: its last bit may depend on threads and alignment
+    return (weights[:, None] * kinds).sum(axis=0)
 
 
 def _shaped(noise: np.ndarray, gains: np.ndarray) -> np.ndarray:

@@ -110,13 +110,14 @@ LYRICS = (
     " blau weiß still"
 )
 WORDS = tuple(LYRICS.split())
+# roots of a bar's chord, semitones above the key
 PROGRESSIONS = (
     (0, 5, 7, 0),
     (0, 9, 5, 7),
     (0, 7, 9, 5),
     (0, 5, 0, 7),
     (9, 5, 0, 7),
-)  # roots of a bar's chord, semitones above the key
+)
 
 
 # ---------------------------------------------------------------- clips

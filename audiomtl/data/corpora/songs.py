@@ -215,9 +215,8 @@ def render(
 ) -> tuple[np.ndarray, list[tuple[float, float]]]:
     """A song's waveform (n_samples,) in [-1, 1] and its passages in seconds."""
     own, beat = STYLES[style], 60 * SAMPLE_RATE / tempo
-    mean_beats = (
-        style_share * own.beats + (1 - style_share) * 4
-    )  # neutral bars have four beats in every style
+    # neutral bars have four beats in every style
+    mean_beats = style_share * own.beats + (1 - style_share) * 4
     bars = max(3, int(seconds * SAMPLE_RATE / (mean_beats * beat)))
     carries = structure(bars, style_share, random)
     lengths = np.where(carries, own.beats, 4) * beat

@@ -67,9 +67,8 @@ def note(timbre: Timbre, pitch: int, samples: int) -> np.ndarray:
             if k * voice < 9000:
                 y += k**-timbre.slope * (timbre.even if k % 2 == 0 else 1) * np.sin(2 * np.pi * k * voice * t)
     envelope = np.minimum(1, t / timbre.attack_seconds) * np.exp(-t / timbre.decay_seconds)
-    envelope *= np.minimum(
-        1, (samples - np.arange(samples)) / (0.01 * SAMPLE_RATE)
-    )  # 10 ms release: no click
+    # 10 ms release: no click
+    envelope *= np.minimum(1, (samples - np.arange(samples)) / (0.01 * SAMPLE_RATE))
     y = (0.3 * y * envelope).astype(np.float32)
     y.flags.writeable = False
     return y

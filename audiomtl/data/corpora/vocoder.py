@@ -148,9 +148,8 @@ def _boundaries(of: Syllable, vowel: int, begin: int, end: int) -> np.ndarray:  
     return np.concatenate([into(before, begin, vowel)[:-1], [vowel], into(after, turn, end)])
 
 
-def _pitch(
-    phrase: Phrase, spans: Sequence[tuple[int, int]], frames: int, random: Random
-) -> np.ndarray:  # (frames,) MIDI numbers
+# returns (frames,) MIDI numbers
+def _pitch(phrase: Phrase, spans: Sequence[tuple[int, int]], frames: int, random: Random) -> np.ndarray:
     """Steps of the sung notes, with glides between them, scoops after pauses, vibrato on long notes, and
     a slow drift.
     """

@@ -250,15 +250,13 @@ def _seconds(path: str, source: str) -> float:
     if source == "path":
         seconds = audio.info(path).seconds
         audio.load(path, sample_rate=None, duration_seconds=DECODED_SECONDS)
-        if seconds > DECODED_SECONDS and not path.lower().endswith(
-            (".ogg", ".oga")
-        ):  # OGG has no length in its header to fall short of
+        # OGG has no length in its header to fall short of
+        if seconds > DECODED_SECONDS and not path.lower().endswith((".ogg", ".oga")):
             audio.load(path, sample_rate=None, offset_seconds=seconds - DECODED_SECONDS)
         return seconds
     try:
-        with open(
-            path, "rb"
-        ) as file:  # not `np.load`, which takes what is no array for a pickle, and advises to trust it
+        # not `np.load`, which takes what is no array for a pickle, and advises to trust it
+        with open(path, "rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:  # numpy lets through what the parser of headers raises
         raise UserError(f"{path}: cannot be read as .npy ({' '.join(str(error).split())[:120]})") from None

@@ -23,9 +23,8 @@ import numpy as np
 import tensorflow as tf
 
 BLANK = 0
-LOWEST_LOG_PROBABILITY = (
-    -80.0
-)  # exp(-80) = 1.8e-35; below 1.2e-38 = exp(-87.3) float32 loses digits, then everything
+# exp(-80) = 1.8e-35; below 1.2e-38 = exp(-87.3) float32 loses digits, then everything
+LOWEST_LOG_PROBABILITY = -80.0
 
 
 def ctc_loss(logits, frame_lengths, labels, label_lengths):
@@ -63,9 +62,8 @@ def ctc_loss(logits, frame_lengths, labels, label_lengths):
     frame_lengths, label_lengths = tf.cast(frame_lengths, tf.int32), tf.cast(label_lengths, tf.int32)
     with tf.control_dependencies(_checks(logits, frame_lengths, labels, label_lengths)):
         labels = tf.where(tf.sequence_mask(label_lengths, tf.shape(labels)[1]), labels, BLANK)
-        labels = tf.pad(
-            labels, [[0, 0], [0, 1]]
-        )  # never without a column; classes 0 behind the lengths from here on
+        # never without a column; classes 0 behind the lengths from here on
+        labels = tf.pad(labels, [[0, 0], [0, 1]])
     return _loss(logits, frame_lengths, labels, label_lengths)
 
 
@@ -73,9 +71,8 @@ def _checks(logits, frame_lengths, labels, label_lengths) -> list:
     """Assertions on the batch (None each in eager mode, where they have already run)."""
     frames, classes, columns = tf.shape(logits)[1], tf.shape(logits)[2], tf.shape(labels)[1]
     valid = tf.sequence_mask(label_lengths, columns)  # (batch, labels)
-    repeats = tf.reduce_sum(
-        tf.cast(valid[:, 1:] & (labels[:, 1:] == labels[:, :-1]), tf.int32), axis=1
-    )  # (batch,)
+    # (batch,)
+    repeats = tf.reduce_sum(tf.cast(valid[:, 1:] & (labels[:, 1:] == labels[:, :-1]), tf.int32), axis=1)
 
     def check(bad, rule: str):
         message = tf.strings.format(
@@ -107,12 +104,10 @@ def _loss(logits, frame_lengths, labels, label_lengths):
     log_probabilities = tf.nn.log_softmax(logits)  # (batch, frames, classes)
     valid = tf.sequence_mask(frame_lengths, tf.shape(logits)[1])[:, :, None]  # (batch, frames, 1)
     lowest = tf.reduce_min(tf.where(valid, log_probabilities, 0.0), axis=1)  # (batch, classes)
-    lowest = tf.minimum(
-        lowest[:, BLANK], tf.reduce_min(tf.gather(lowest, labels, batch_dims=1), axis=1)
-    )  # (batch,) of those in use
-    delicate = (lowest < LOWEST_LOG_PROBABILITY) | (
-        label_lengths == 0
-    )  # (batch,); NaN stays NaN in both ways
+    # (batch,) of those in use
+    lowest = tf.minimum(lowest[:, BLANK], tf.reduce_min(tf.gather(lowest, labels, batch_dims=1), axis=1))
+    # (batch,); NaN stays NaN in both ways
+    delicate = (lowest < LOWEST_LOG_PROBABILITY) | (label_lengths == 0)
 
     def some_exact():
         loss, gradient = _sparse(
@@ -160,9 +155,8 @@ def _exact(log_probabilities, frame_lengths, labels, label_lengths):
         tf.shape(labels)[1],
     )
     n_states = 2 * label_lengths + 1
-    states = tf.reshape(
-        tf.stack([tf.zeros_like(labels), labels], axis=2), [-1, 2 * columns]
-    )  # blank, label, blank, label ...
+    # blank, label, blank, label ...
+    states = tf.reshape(tf.stack([tf.zeros_like(labels), labels], axis=2), [-1, 2 * columns])
     states = tf.pad(states, [[0, 0], [0, 1]])  # (items, states), the last one a blank again
     valid_frame = tf.sequence_mask(frame_lengths, frames)  # (items, frames)
     log_probabilities = tf.where(valid_frame[:, :, None], tf.cast(log_probabilities, tf.float64), 0.0)
@@ -174,20 +168,16 @@ def _exact(log_probabilities, frame_lengths, labels, label_lengths):
         return tf.reverse_sequence(tf.reverse_sequence(x, n_states, seq_axis=2), frame_lengths, seq_axis=1)
 
     forward = _forward(emissions, states)
-    backward = flip(
-        _forward(flip(emissions), tf.reverse_sequence(states, n_states, seq_axis=1))
-    )  # both include the frame's emission
-    passing = forward + tf.where(
-        tf.math.is_inf(emissions), emissions, backward - emissions
-    )  # (items, frames, states)
+    # both include the frame's emission
+    backward = flip(_forward(flip(emissions), tf.reverse_sequence(states, n_states, seq_axis=1)))
+    # (items, frames, states)
+    passing = forward + tf.where(tf.math.is_inf(emissions), emissions, backward - emissions)
     passing = tf.where(tf.sequence_mask(n_states, 2 * columns + 1)[:, None, :], passing, -np.inf)
-    total = tf.reduce_logsumexp(
-        passing[:, 0], axis=1
-    )  # (items,); every path passes one state of the first frame (0 if there is none)
+    # (items,); every path passes one state of the first frame (0 if there is none)
+    total = tf.reduce_logsumexp(passing[:, 0], axis=1)
 
-    occupancy = tf.exp(passing - total[:, None, None]) @ tf.one_hot(
-        states, classes, dtype=tf.float64
-    )  # (items, frames, classes)
+    # (items, frames, classes)
+    occupancy = tf.exp(passing - total[:, None, None]) @ tf.one_hot(states, classes, dtype=tf.float64)
     gradient = tf.where(valid_frame[:, :, None], tf.exp(log_probabilities) - occupancy, 0.0)
     return tf.cast(-total, tf.float32), tf.cast(gradient, tf.float32)
 

@@ -64,9 +64,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     vocabulary = tuple(sorted({phone for phones in sides.train["phones"] for phone in phones}))
     store = FeatureStore(catalog.cache_folder() / "features")
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
-    if copied := getattr(
-        catalog.module(settings.data), "copy_baseline", None
-    ):  # what a system gets that never listens
+    # what a system gets that never listens
+    if copied := getattr(catalog.module(settings.data), "copy_baseline", None):
         facts["test/copied_transcript_error_rate"] = copied(table, sides.test)
     examples = {}
     for side in ("train", "validation", "test"):

@@ -78,9 +78,8 @@ def recurrent_network(
     layer = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[cell]
     for index, width in enumerate(units):
         recurrent = layer(width, return_sequences=True, dropout=dropout, name=f"{cell}_{index}")
-        x = keras.layers.Bidirectional(recurrent, name=f"both_ways_{index}")(
-            x, mask=mask
-        )  # (batch, reduced frames, 2 * width)
+        # (batch, reduced frames, 2 * width)
+        x = keras.layers.Bidirectional(recurrent, name=f"both_ways_{index}")(x, mask=mask)
         if layer_normalization:
             x = keras.layers.LayerNormalization(name=f"normalization_{index}")(x)
     logits = keras.layers.Dense(n_classes, name="logits")(x)  # (batch, reduced frames, classes)

@@ -67,13 +67,13 @@ class Settings(ClipExperiment):
         return self
 
 
-LOSS_PATHS = (
-    "network.objective",
-)  # settings that change what the loss means: no study that sweeps one is judged by a loss
+# settings that change what the loss means: no study that sweeps one is judged by a loss
+LOSS_PATHS = ("network.objective",)
+# what is recorded and reported; the first decides
 SCORES = {
     "phone_error_rate": "minimize",
     "frame_accuracy": "maximize",
-}  # what is recorded and reported; the first decides
+}
 # lines of the report, where it shows these scores
 NOTES = {
     "copied_transcript_error_rate": (

@@ -265,7 +265,6 @@ def _salience(name: str, x: Any, lengths: Any, hertz: Sequence[float]) -> Any:
     keys = masking.Masked(1)(
         [layers.Conv2D(8, 3, padding="same", activation="relu", name=f"{name}_keys")(keys), lengths]
     )
-    keys = layers.Conv2D(1, 3, padding="same", activation="softplus", name=f"{name}_salience")(
-        keys
-    )  # one ReLU may die
+    # one ReLU may die
+    keys = layers.Conv2D(1, 3, padding="same", activation="softplus", name=f"{name}_salience")(keys)
     return Masked()([layers.Reshape((-1, keys.shape[2]))(keys), Valid(1)([x, lengths])])

@@ -58,9 +58,8 @@ class Known:
     vocabularies: dict[str, tuple[str, ...]]  # of each text modality, sorted
     scaler: Scaler  # of the frames of sounds
     scales: dict[str, tuple[list[float], list[float]]]  # of each table modality: means and deviations
-    shapes: dict[
-        str, tuple[int, ...]
-    ]  # of one clip: (None, bands), (None, 88), (None,), (height, width, 3), (numbers,)
+    # of one clip: (None, bands), (None, 88), (None,), (height, width, 3), (numbers,)
+    shapes: dict[str, tuple[int, ...]]
 
 
 # ---------------------------------------------------------------- data
@@ -136,8 +135,8 @@ def _fit(
         if modality.kind == "text":
             vocabularies[name], shapes[name] = (
                 tuple(sorted({token for tokens in known for token in tokens})),
-                (None,),
-            )  # type: ignore[assignment]
+                (None,),  # type: ignore[assignment]
+            )
         elif modality.kind == "audio":
             frames += known
             shapes[name] = (None, settings.features.n_bands)  # type: ignore[assignment]

@@ -210,10 +210,10 @@ class Settings(LabelledExperiment):
 
 
 LOSS_PATHS = ()  # no setting changes what the loss means
+# what is recorded and reported; the first decides
 SCORES = {
     "accuracy": "maximize",
     "balanced_accuracy": "maximize",
-}  # what is recorded and reported; the first decides
-BESIDE = (
-    "accuracy_from_*",
-)  # further columns of the tables of ablations: what is left of the score when modalities are absent
+}
+# further columns of the tables of ablations: what is left of the score when modalities are absent
+BESIDE = ("accuracy_from_*",)

@@ -44,9 +44,8 @@ class Example:
     frames: np.ndarray  # (n_frames, n_bands) features; (n_windows, size) stored embeddings
     first: np.ndarray  # (n_windows,) first frame of each window
     label: int
-    passages: (
-        tuple[tuple[float, float], ...] | None
-    )  # seconds in which the evidence for the label is; None: not known
+    # seconds in which the evidence for the label is; None: not known
+    passages: tuple[tuple[float, float], ...] | None
 
 
 @dataclass(frozen=True)

@@ -87,9 +87,8 @@ class Statistics(layers.Layer):
     def call(self, x):
         x = x[..., 0]
         mean = tf.reduce_mean(x, axis=2)
-        deviation = tf.sqrt(
-            tf.reduce_mean(tf.square(x - mean[:, :, None]), axis=2) + 1e-8
-        )  # 1e-8: a gradient at deviation 0
+        # 1e-8: a gradient at deviation 0
+        deviation = tf.sqrt(tf.reduce_mean(tf.square(x - mean[:, :, None]), axis=2) + 1e-8)
         return tf.stack([mean, deviation, tf.reduce_min(x, axis=2), tf.reduce_max(x, axis=2)], axis=2)
 
     def compute_output_shape(self, shape):

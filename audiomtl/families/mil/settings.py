@@ -61,13 +61,13 @@ class Settings(LabelledExperiment):
     training: Training = Field(description="How long it is trained.")
 
 
-LOSS_PATHS = (
-    "network.loss",
-)  # settings that change what the loss means: no study that sweeps one is judged by a loss
+# settings that change what the loss means: no study that sweeps one is judged by a loss
+LOSS_PATHS = ("network.loss",)
+# what is recorded and reported; the first decides
 SCORES = {
     "accuracy": "maximize",
     "balanced_accuracy": "maximize",
-}  # what is recorded and reported; the first decides
+}
 # further columns of the tables of ablations
 BESIDE = (
     "window_accuracy",

@@ -291,10 +291,11 @@ class Settings(ClipExperiment):
         return self
 
 
+# settings that change what the loss means
 LOSS_PATHS = (
     "balancing.method",
     "heads.*.weight",
     "coupling.*.weight",
-)  # settings that change what the loss means
+)
 SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores
 BESIDE = ("*_loss",)  # further columns of the tables of ablations

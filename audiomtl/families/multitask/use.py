@@ -186,9 +186,10 @@ def _near(symbol: str, symbols: Sequence[str]) -> list[str]:
     "øː" and "ɔʏ".
     """
 
+    # LATIN SMALL LETTER O WITH STROKE is an O, LATIN SMALL LETTER OPEN O as well
     def letter(
         text: str,
-    ) -> str:  # LATIN SMALL LETTER O WITH STROKE is an O, LATIN SMALL LETTER OPEN O as well
+    ) -> str:
         return unicodedata.name(text[0], text[0]).partition(" WITH ")[0].rpartition(" ")[2]
 
     same = [known for known in symbols if known != PAUSE and letter(known) == letter(symbol)]

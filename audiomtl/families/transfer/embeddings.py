@@ -69,9 +69,8 @@ class EmbeddingStore:
         entries = self._there(sounds)
         if len(entries) < len(sounds):
             with locked(self.folder / "lock"):
-                entries |= self._there(
-                    [key for key in sounds if key not in entries]
-                )  # of another process, meanwhile
+                # of another process, meanwhile
+                entries |= self._there([key for key in sounds if key not in entries])
                 for key, rows in self._computed(
                     {key: path for key, path in sounds.items() if key not in entries}
                 ):
@@ -95,9 +94,8 @@ class EmbeddingStore:
 
     def _computed(self, sounds: dict[str, str]) -> Iterator[tuple[str, np.ndarray]]:
         """(key, rows) of each clip as soon as its last patch is through."""
-        waiting: list[
-            tuple[str, int]
-        ] = []  # clips whose patches are in `queue` or `done`, and how many they have
+        # clips whose patches are in `queue` or `done`, and how many they have
+        waiting: list[tuple[str, int]] = []
         queue, done = (
             np.empty((0, yamnet.PATCH_FRAMES, yamnet.BANDS), np.float32),
             np.empty((0, self.size), np.float32),

@@ -88,9 +88,8 @@ class Standardise(layers.Layer):
 
     def start_from(self, mean: np.ndarray, deviation: np.ndarray) -> None:
         self.mean.assign(mean)
-        self.deviation.assign(
-            np.where(deviation > 0, deviation, 1.0)
-        )  # a number that never changes in train stays near 0
+        # a number that never changes in train stays near 0
+        self.deviation.assign(np.where(deviation > 0, deviation, 1.0))
 
     def call(self, x):
         return (x - self.mean) / self.deviation

@@ -59,9 +59,8 @@ class Known:
     seed: int = 0
     tail: Any = None  # keras.Model: what is stored -> embeddings; a part of the model
     pipeline: Any = None  # scikit-learn
-    rows: np.ndarray = field(
-        default_factory=lambda: np.empty((0, 0))
-    )  # (clips, size) that the pipeline was fitted on
+    # (clips, size) that the pipeline was fitted on
+    rows: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     truth: np.ndarray = field(default_factory=lambda: np.empty(0))  # (clips,)
 
 
@@ -141,9 +140,8 @@ def train(
 
     def head_alone(model: keras.Model, batch: Any) -> tf.Tensor:
         embedded = tf.stop_gradient(tail(batch["patches"], training=False))
-        still = sum(
-            0.0 * tf.reduce_sum(variable) for variable in tail.trainable_variables
-        )  # a gradient of zero: they have one
+        # a gradient of zero: they have one
+        still = sum(0.0 * tf.reduce_sum(variable) for variable in tail.trainable_variables)
         return (
             _loss(head([embedded, batch["counts"]], training=True), batch, settings)
             + sum(model.losses)

@@ -170,13 +170,15 @@ class Settings(LabelledExperiment):
         return self
 
 
+# settings that change what the loss means
 LOSS_PATHS = (
     "head.loss",
     "head.label_smoothing",
     "head.mixup_alpha",
-)  # settings that change what the loss means
+)
+# what is recorded and reported; the first decides
 SCORES = {
     "accuracy": "maximize",
     "balanced_accuracy": "maximize",
-}  # what is recorded and reported; the first decides
+}
 BESIDE = ("patch_accuracy",)  # further columns of the tables of ablations

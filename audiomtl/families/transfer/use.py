@@ -102,9 +102,8 @@ class Listener:
         waiting, number = np.empty(0, np.float32), 0
         for block in stream.blocks(path, sample_rate=yamnet.SAMPLE_RATE, samples=BLOCK * hop):
             waiting = np.concatenate([waiting, block])
-            ready = (
-                len(waiting) - size
-            ) // hop  # one patch less than is there: the last of all may have to be filled up
+            # one patch less than is there: the last of all may have to be filled up
+            ready = (len(waiting) - size) // hop
             if ready > 0:
                 yield from self._numbered(waiting[: (ready - 1) * hop + size], number)
                 waiting, number = waiting[ready * hop :], number + ready

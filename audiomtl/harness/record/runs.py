@@ -66,12 +66,10 @@ class Arm:
     changes: dict[str, Any]
     same: bool = False  # the best run itself has its settings
     failed: int = 0  # seeds whose training failed
-    pairs: dict[int, tuple[float, float]] = field(
-        default_factory=dict
-    )  # seed -> score on validation of the arm, of the best run
-    beside: dict[str, float] = field(
-        default_factory=dict
-    )  # means of the family's other scores on validation (`beside`)
+    # seed -> score on validation of the arm, of the best run
+    pairs: dict[int, tuple[float, float]] = field(default_factory=dict)
+    # means of the family's other scores on validation (`beside`)
+    beside: dict[str, float] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:

@@ -27,12 +27,13 @@ from audiomtl.harness.record import provenance
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.workers import Outcome
 
+# MLflow's import sets these louder
 for noisy in (
     "alembic",
     "mlflow",
     "mlflow.store.db.utils",
     "sqlalchemy",
-):  # MLflow's import sets these louder
+):
     logging.getLogger(noisy).setLevel(logging.ERROR)
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small table
@@ -98,9 +99,8 @@ class Tracking:
 
     def resume(self, run_id: str) -> None:
         """Take up a run whose owner is gone."""
-        self.client.set_tag(
-            run_id, "owner", _me()
-        )  # first: a RUNNING run without a living owner is closed by others
+        # first: a RUNNING run without a living owner is closed by others
+        self.client.set_tag(run_id, "owner", _me())
         self.client.update_run(run_id, status="RUNNING")
         if "reason" in self.client.get_run(run_id).data.tags:
             self.client.delete_tag(run_id, "reason")

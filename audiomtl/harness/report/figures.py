@@ -87,9 +87,8 @@ def draw_history(swept: Swept, path: Path) -> None:
                 transform=top,
             )
         values = [value for group in points.values() for value in group.values()]
-        if (
-            values and min(values) > 0 and max(values) / min(values) > 50
-        ):  # some diverged: keep the rest apart
+        # some diverged: keep the rest apart
+        if values and min(values) > 0 and max(values) / min(values) > 50:
             axes.set_yscale("log")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(title=f"study {swept.name}", xlabel="trial", ylabel=metric.replace("_", " "))

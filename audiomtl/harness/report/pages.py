@@ -60,10 +60,11 @@ def serve(port: int) -> None:
         "--port",
         str(port),
     ]
+    # background jobs are of no use here
     environment = {
         **os.environ,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }  # background jobs are of no use here
+    }
     previous = {
         number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }

@@ -108,9 +108,8 @@ class _StudyRunner:
             for trial in self.study.get_trials(deepcopy=False)
             if trial.state == TrialState.RUNNING
         ]
-        self.duplicates: list[
-            int
-        ] = []  # trials with the settings of one that runs now; answered when it has ended
+        # trials with the settings of one that runs now; answered when it has ended
+        self.duplicates: list[int] = []
 
     def run(self) -> None:
         study, file = self.study, self.file
@@ -125,9 +124,8 @@ class _StudyRunner:
         if runs and not any(path.startswith("data.") for path in file.study.search):
             records.check_data(file, runs, self._data_hash(file.raw, "trial 0"))
         for run in runs:
-            if (
-                "outcome" in run.data.tags
-            ):  # killed after the trial's end was written, before its checkpoint was removed
+            # killed after the trial's end was written, before its checkpoint was removed
+            if "outcome" in run.data.tags:
                 shutil.rmtree(checkpoint_folder(run.data.tags["training"], "trial"), ignore_errors=True)
         self.progress = Progress(f"study {file.name}", file.study.trials, len(earlier))
         goes_on = (
@@ -278,9 +276,8 @@ class _StudyRunner:
                 score: dict(self.tracking.history(known.info.run_id, score))
                 for score in pruning.watched(study)
             }
-            for epoch in sorted(
-                set.intersection(*map(set, curves.values()))
-            ):  # later trials are compared with them
+            # later trials are compared with them
+            for epoch in sorted(set.intersection(*map(set, curves.values()))):
                 pruning.note(
                     trial, study, epoch + 1, {score: curve[epoch] for score, curve in curves.items()}
                 )
@@ -328,9 +325,8 @@ class _StudyRunner:
             job.name, epoch + 1, ", ".join(f"{metric} {scores[metric]:.4f}" for metric in study.objectives)
         )
         pruning.note(trial, study, epoch + 1, scores)
-        if trial.number == 0 or epoch + 1 >= config.epochs(
-            job.settings
-        ):  # trial 0 is what the study must beat: it needs a score
+        # trial 0 is what the study must beat: it needs a score
+        if trial.number == 0 or epoch + 1 >= config.epochs(job.settings):
             return True
         return not pruning.should_prune(
             trial, self.study.get_trials(deepcopy=False), study, epoch + 1, scores
@@ -380,9 +376,8 @@ class _StudyRunner:
         self.interrupted += self.duplicates
         self.duplicates = []
         self.progress.end(job.name, line, self._best_text())
-        shutil.rmtree(
-            job.checkpoint, ignore_errors=True
-        )  # last: until here a kill costs no more than this bookkeeping
+        # last: until here a kill costs no more than this bookkeeping
+        shutil.rmtree(job.checkpoint, ignore_errors=True)
 
     def tick(self) -> None:
         self.progress.refresh()

@@ -157,9 +157,8 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
     model = config.family("model", job.settings["model"])
     settings = config.settings_of(job.settings, job.name)
     prepared = model.prepare(settings, job.seed)
-    seed_everything(
-        job.seed
-    )  # again: on a cold cache `prepare` builds YAMNet, whose initial weights draw from the same generators
+    # again: on a cold cache `prepare` builds YAMNet, whose initial weights draw from the same generators
+    seed_everything(job.seed)
 
     def on_epoch(epoch: int, scores: dict[str, float]) -> bool:
         pipe.send(("epoch", epoch, scores))

@@ -113,9 +113,8 @@ def _server_environment() -> Iterator[None]:
     This process's own is put back.
     """
     pinned = {
-        "PYTHONSAFEPATH": (
-            "1"
-        ),  # the server is a `python -c`: nothing in the current directory may be imported instead
+        # the server is a `python -c`: nothing in the current directory may be imported instead
+        "PYTHONSAFEPATH": ("1"),
         "MPLBACKEND": "Agg",
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         # trainings fill the cores: BLAS threads that spin beside them made a logistic regression of 0.02 s

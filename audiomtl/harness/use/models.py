@@ -90,9 +90,8 @@ def ready(
     use.check(file.settings, verb, head, str(file.path))
     audio.info(sound)
     fitted, run = recorded_model(file, seed)
-    use.check(
-        fitted.settings, verb, head, f"run {run.info.run_id}"
-    )  # which may have other settings than the file has by now
+    # which may have other settings than the file has by now
+    use.check(fitted.settings, verb, head, f"run {run.info.run_id}")
     return use, fitted, audio.load(sound, sample_rate=fitted.settings.features.sample_rate)
 
 

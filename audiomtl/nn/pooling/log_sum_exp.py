@@ -18,8 +18,7 @@ def pool(p, valid, layer):
     mask = tf.cast(valid, tf.float32)
     raised = tf.exp(r * (p - peak)) * mask
     total, count = tf.reduce_sum(raised, axis=1), tf.reduce_sum(mask, axis=1)
-    mean_less_one = tf.reduce_sum(tf.math.expm1(r * (p - peak)) * mask, axis=1) / tf.maximum(
-        count, 1
-    )  # keeps digits where r is small
+    # keeps digits where r is small
+    mean_less_one = tf.reduce_sum(tf.math.expm1(r * (p - peak)) * mask, axis=1) / tf.maximum(count, 1)
     pooled = peak[:, 0] + tf.math.log1p(mean_less_one) / r
     return pooled, tf.stop_gradient(raised / tf.maximum(total, SMALLEST)[:, None])

@@ -29,9 +29,8 @@ class MultiHeadAttention(PoolingLayer):
         self.queries.build(shapes[1])
 
     def pool(self, probabilities, features, valid):
-        scores = self.queries(features) / tf.sqrt(
-            tf.cast(tf.shape(features)[2], tf.float32)
-        )  # (bags, windows, heads)
+        # (bags, windows, heads)
+        scores = self.queries(features) / tf.sqrt(tf.cast(tf.shape(features)[2], tf.float32))
         return weighted(probabilities, tf.reduce_mean(masked_softmax(scores, valid), axis=2, keepdims=True))
 
     def get_config(self):

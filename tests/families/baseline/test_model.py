@@ -132,10 +132,11 @@ def test_what_is_loaded_predicts_the_same(use, table, tmp_path, name, kinds):
     assert baseline.evaluate(fitted, baseline.outputs(fitted, prepared.examples["test"]))["accuracy"] == 1
     baseline.save(fitted, tmp_path / "model")
     loaded = baseline.load(tmp_path / "model")
+    # no pickle
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
         "train.npz",
         "use.json",
-    ]  # no pickle
+    ]
     assert json.loads((tmp_path / "model" / "use.json").read_text())["classes"] == list(kinds)
     pd.testing.assert_frame_equal(
         baseline.predict(loaded, baseline.outputs(loaded, prepared.examples["test"])),
@@ -192,9 +193,8 @@ def test_a_training_is_a_function_of_clips_and_seed_not_of_the_order_of_rows(use
 
 def test_numbers_are_standardised_by_train_alone(use, table, tmp_path):
     loud = table.copy()
-    for index in loud.index[
-        loud["fold"] > 1
-    ]:  # seed 1 tests on fold 2, validates on fold 3 and trains on 1 and 4
+    # seed 1 tests on fold 2, validates on fold 3 and trains on 1 and 4
+    for index in loud.index[loud["fold"] > 1]:
         if loud.loc[index, "fold"] < 4:
             y = audio.load(loud.loc[index, "path"], sample_rate=None)
             audio.save(tmp_path / f"{index}.wav", 0.01 * y, sample_rate=RATE)
@@ -252,11 +252,12 @@ def test_a_row_is_the_statistics_of_the_frames(use, table, kind):
 @pytest.mark.parametrize(
     ("y", "mean", "deviation"),
     [
+        # two crossings a period of eight samples
         (
             np.sin(2 * np.pi * 1000 * (np.arange(RATE) + 0.5) / RATE),
             0.25,
             0.002,
-        ),  # two crossings a period of eight samples
+        ),
         (np.zeros(RATE), 0.0, 0.0),
         (np.tile([0.5, -0.5], RATE), 1.0, 0.0),
         (np.repeat([0.5, -0.5], 50), 1 / 99, 0.0),  # shorter than a window

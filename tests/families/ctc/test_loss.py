@@ -205,10 +205,11 @@ def test_an_empty_label_among_others_leaves_them_as_they_were():
             lambda f, y, n: (f.__setitem__(3, 3), n.__setitem__(3, 4)),
             r"labels \+ adjacent repeats <= frames must hold.*\[3\]",
         ),
+        # a repeat
         (
             lambda f, y, n: (f.__setitem__(1, 4), n.__setitem__(1, 4)),
             r"labels \+ adjacent repeats <= frames must hold.*\[1\]",
-        ),  # a repeat
+        ),
         (lambda f, y, n: f.__setitem__(2, 41), r"0 <= frame_lengths <= frames must hold.*\[2\]"),
         (
             lambda f, y, n: n.__setitem__([0, 4], 13),

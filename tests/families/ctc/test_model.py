@@ -80,9 +80,8 @@ def test_every_objective_learns_tones_and_survives_saving(settings, tmp_path: Pa
     prepared, fitted = _train(settings(network__objective=objective))
     scores = family.evaluate(fitted, family.outputs(fitted, prepared.examples["test"]))
     assert scores["phone_error_rate"] < 0.35 and scores["frame_accuracy"] > 0.5
-    assert (
-        scores["blank_share"] == 0 or objective != "frames"
-    )  # nothing teaches a framewise network to say blank
+    # nothing teaches a framewise network to say blank
+    assert scores["blank_share"] == 0 or objective != "frames"
 
     table = family.predict(fitted, family.outputs(fitted, prepared.examples["test"]))
     assert list(table["clip_id"]) == sorted(example.clip_id for example in prepared.examples["test"])
@@ -128,10 +127,11 @@ def test_vocabulary_and_scaler_come_from_train_only(settings, table: pd.DataFram
     assert prepared.known.vocabulary == ("_", "a", "b", "c")
     frames = np.concatenate([example.frames for example in prepared.examples["train"]])
     np.testing.assert_allclose(prepared.known.scaler.mean, frames.mean(), rtol=1e-4)
+    # clip 00 is on the test side: s0, t0 come first when turned by 1 mod 1
     table.at[0, "phones"] = [
         "x",
         *table.at[0, "phones"][1:],
-    ]  # clip 00 is on the test side: s0, t0 come first when turned by 1 mod 1
+    ]
     with pytest.raises(UserError, match="x"):
         family.prepare(settings(), 1)
 

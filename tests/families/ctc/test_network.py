@@ -31,9 +31,8 @@ def test_padding_has_no_influence(options: dict, padding: int) -> None:
         padded = np.asarray(model([longer, np.array([length])]))
         assert alone.shape[1] == reduced(length, reduction) == len(frame_centres(length, reduction))
         np.testing.assert_allclose(padded[:, : alone.shape[1]], alone, atol=1e-6)
-        wrong = np.asarray(
-            model([longer, np.array([length + padding])])
-        )  # without its length padding does matter
+        # without its length padding does matter
+        wrong = np.asarray(model([longer, np.array([length + padding])]))
         if reduced(length + padding, reduction) > reduced(length, reduction):
             assert np.abs(wrong[:, : alone.shape[1]] - alone).max() > 1e-4
 
@@ -57,8 +56,7 @@ def test_the_articles_network_has_its_size() -> None:
     model = recurrent_network(257, 44, units=(100, 100, 150), dropout=0.1)
     inputs, expected = 257, 0
     for units in (100, 100, 150):
-        expected += (
-            2 * 4 * units * (inputs + units + 1)
-        )  # two directions, four gates: input, recurrent and bias weights
+        # two directions, four gates: input, recurrent and bias weights
+        expected += 2 * 4 * units * (inputs + units + 1)
         inputs = 2 * units
     assert model.count_params() == expected + (inputs + 1) * 44

@@ -199,9 +199,8 @@ def test_average_and_weighted_by_hand() -> None:
 
 
 def test_only_learned_weights_are_learned() -> None:
-    assert (
-        len(joined("weighted", tensors()).trainable_variables) == 7
-    )  # three projections of kernel and bias, one of scores
+    # three projections of kernel and bias, one of scores
+    assert len(joined("weighted", tensors()).trainable_variables) == 7
     assert len(joined("weighted", tensors(), learn_weights=False).trainable_variables) == 6
 
 
@@ -501,9 +500,8 @@ def test_padding_has_no_influence_on_steps(kind, encoding) -> None:
     )
     padded = np.concatenate([x, np.zeros_like(x), np.zeros_like(x)], axis=1)
     model, has = encoder(kind, encoder=encoding), np.ones((1, 1), np.float32)
-    for (
-        variable
-    ) in model.trainable_variables:  # biases begin at 0, which would hide what stands behind the end
+    # biases begin at 0, which would hide what stands behind the end
+    for variable in model.trainable_variables:
         variable.assign(variable + random.normal(0, 0.5, variable.shape))
     alone, own = model([x, np.array([10], np.int32), has])
     together, mask = model([padded, np.array([10], np.int32), has])
@@ -568,6 +566,5 @@ def test_keys_stand_before_what_is_convolved() -> None:
     assert steps.shape == (2, 4, 88 + 5) and steps[:, :, :88].max() > 0
     alone = model([frames[1:, :8], lengths[1:], has[1:]])[0].numpy()
     frames[1, 8:] = 0
-    assert np.allclose(
-        model([frames, lengths, has])[0].numpy()[1, :2], alone[0], atol=1e-5
-    )  # padding says nothing
+    # padding says nothing
+    assert np.allclose(model([frames, lengths, has])[0].numpy()[1, :2], alone[0], atol=1e-5)

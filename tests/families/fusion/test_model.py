@@ -415,9 +415,8 @@ def test_modalities_of_different_clips_are_refused(use, table) -> None:
         ),
     ):
         fusion.prepare(settings({"image": "picture", "text": "words"}), 1)
-    fusion.prepare(
-        settings({"image": "picture", "text": "words"}, modalities__image__shared=True), 1
-    )  # a picture of two questions
+    # a picture of two questions
+    fusion.prepare(settings({"image": "picture", "text": "words"}, modalities__image__shared=True), 1)
     use(with_value(table, "picture", table["picture"][1]))  # the same label: allowed
     fusion.prepare(settings({"image": "picture", "text": "words"}), 1)
 

@@ -161,9 +161,8 @@ def test_two_classes_have_a_loss_and_the_answers_form_has_none():
 @pytest.mark.parametrize("hop_share", [0.3, 1.0])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_every_id_comes_back_once_with_its_own_truth_and_windows(use, table, monkeypatch, seed, hop_share):
-    monkeypatch.setattr(
-        mil, "EVALUATION_WINDOWS", 7
-    )  # ragged batches with remainders; many clips have more windows than that
+    # ragged batches with remainders; many clips have more windows than that
+    monkeypatch.setattr(mil, "EVALUATION_WINDOWS", 7)
     use(table.sample(frac=1, random_state=seed).reset_index(drop=True))
     some = settings(training__epochs=1, windows__hop_share=hop_share)
     prepared, fitted = trained(some, seed)
@@ -185,9 +184,10 @@ def test_every_id_comes_back_once_with_its_own_truth_and_windows(use, table, mon
             shares = mine[[f"probability_{name}" for name in fitted.known.classes]].to_numpy()
             np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
             row = clips.set_index("clip_id").loc[one.clip_id]
+            # mean pooling
             np.testing.assert_allclose(
                 shares.mean(axis=0), [row[f"probability_{name}"] for name in fitted.known.classes], atol=1e-5
-            )  # mean pooling
+            )
 
 
 def test_a_clip_gets_the_same_prediction_alone_and_among_others(use):

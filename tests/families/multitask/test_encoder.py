@@ -147,9 +147,8 @@ def test_every_seed_and_every_layer_draws_its_own_numbers(tmp_path) -> None:
         assert np.array_equal(drawn[0], drawn[1]) and not np.array_equal(drawn[0], drawn[2])
     model = made("harmonic", noise=0.5, shift_bands=6)
     states = [variable.numpy().tolist() for variable in model.variables if "seed_generator" in variable.path]
-    assert (
-        len({tuple(state) for state in states}) == len(states) == 4
-    )  # noise, shift, two LSTM: all are in every checkpoint
+    # noise, shift, two LSTM: all are in every checkpoint
+    assert len({tuple(state) for state in states}) == len(states) == 4
     model.save(tmp_path / "encoder.keras")
     again = keras.models.load_model(tmp_path / "encoder.keras", safe_mode=True, compile=False)
     assert [variable.numpy().tolist() for variable in again.variables if "seed_generator" in variable.path][

@@ -89,15 +89,17 @@ def settings(heads=None, **changes):
         "optimizer__name": "adam",
         "encoder__filters": [8, 8],
     }
+    # a study may have moved them
     small |= {
         "balancing__method": "fixed",
         "optimizer__schedule": "constant",
         "optimizer__clipnorm": 0.0,
-    }  # a study may have moved them
+    }
+    # of 8 clips: accuracy is soon 1
     small |= {
         "training__monitor": "validation/loss",
         "training__monitor_direction": "minimize",
-    }  # of 8 clips: accuracy is soon 1
+    }
     if heads is None:
         small["heads__activity__weight"] = 1.0
     elif any(head["kind"] == "alignment" for head in heads.values()) and any(
@@ -365,9 +367,8 @@ def test_a_share_of_labels_is_kept_and_counted(use) -> None:
     assert full.facts["train/labelled_activity"] == 24
     assert few.facts["train/labelled_activity"] == 12 and fewer.facts["train/labelled_activity"] == 6
     assert few.facts["train/labelled_event"] == 24 and few.facts["test/labelled_activity"] == 8
-    assert all(
-        one.targets["activity"] is not None for one in few.examples["test"]
-    )  # scores are over all that is known
+    # scores are over all that is known
+    assert all(one.targets["activity"] is not None for one in few.examples["test"])
 
     def labelled(prepared) -> set[str]:
         return {one.clip_id for one in prepared.examples["train"] if one.targets["activity"] is not None}
@@ -436,9 +437,10 @@ def test_a_task_of_weight_0_is_not_trained(use, eagerly) -> None:
         start.get_layer("head_event").kernel, fitted.model.get_layer("head_event").kernel
     )
     assert "train/activity_loss" not in fitted.fit.history[-1]
+    # of the untrained head: a line of the table
     assert "activity_step_f1" in multitask.evaluate(
         fitted, multitask.outputs(fitted, prepared.examples["test"])
-    )  # of the untrained head: a line of the table
+    )
 
 
 # ---------------------------------------------------------------- coupling
@@ -533,9 +535,8 @@ def test_a_target_among_the_inputs_is_refused_by_name(what) -> None:
 def test_no_leak_where_target_and_input_differ() -> None:
     settings({"tune": {"kind": "notes"}}, inputs__score="score")
     settings({"clean": {"kind": "mel", "column": "vocals_path"}})
-    settings(
-        {"own": {"kind": "mel", "train_only": True}, "event": {"kind": "clip_class"}}
-    )  # an autoencoder that helps and goes
+    # an autoencoder that helps and goes
+    settings({"own": {"kind": "mel", "train_only": True}, "event": {"kind": "clip_class"}})
     settings({"own": {"kind": "mel"}}, inputs__audio=False, inputs__score="score")
 
 

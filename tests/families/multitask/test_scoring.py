@@ -97,12 +97,13 @@ def test_a_text_s_own_column_is_judged() -> None:
 
 def test_phones_are_judged_where_one_lies() -> None:
     """Two of eighty steps wrong; what stands in no phone is not asked, a phone that train lacks is wrong."""
+    # 0 to 1.59 s: 80 steps
     short = {
         **ROW,
         "phones": ("_", "a", "b"),
         "starts": (0.0, 0.19, 0.59),
         "ends": (0.19, 0.59, 1.59),
-    }  # 0 to 1.59 s: 80 steps
+    }
     output = perfect("phones", {**short})
     output[70:72] = np.eye(3)[0]
     found = scored("phones", [output], [short])
@@ -129,9 +130,8 @@ def test_a_melody_with_a_wrong_note() -> None:
         and silent["frame_accuracy"] == pytest.approx(0.5)
     )
     rest = {**ROW, "notes": ()}
-    assert scored("melody", None, [rest]) == {
-        "frame_accuracy": 1.0
-    }  # there is nothing that a note could be measured by
+    # there is nothing that a note could be measured by
+    assert scored("melody", None, [rest]) == {"frame_accuracy": 1.0}
 
 
 def test_notes_late_and_one_too_many() -> None:

@@ -24,9 +24,8 @@ def grid(*pools: int, **heads):
         "encoder__pool_frames": pools,
         "data__label": "event",
     }
-    return settings(
-        heads=heads or KINDS, inputs__allow_leak=True, **small
-    )  # text is an input and, of another head, a target
+    # text is an input and, of another head, a target
+    return settings(heads=heads or KINDS, inputs__allow_leak=True, **small)
 
 
 def row(**columns):
@@ -73,9 +72,8 @@ def test_a_melody_is_a_key_or_rest() -> None:
     assert found.tolist() == [REST, 39, 39, REST, 41, REST]  # 60 - 21, 62 - 21
     assert keys_of([(0.1, 0.3, 21), (0.3, 0.5, 108)], TENTHS, "one").tolist() == [REST, 0, 0, 87, 87, REST]
     assert keys_of([], TENTHS, "one").tolist() == [REST] * 6
-    late = keys_of(
-        [(0.34, 0.56, 60)], TENTHS + 0.05, "one"
-    )  # on 0.05, 0.15 ... it is held at 0.35 and 0.45 s
+    # on 0.05, 0.15 ... it is held at 0.35 and 0.45 s
+    late = keys_of([(0.34, 0.56, 60)], TENTHS + 0.05, "one")
     assert late.tolist() == [REST, REST, REST, 39, 39, REST]
 
 
@@ -100,13 +98,14 @@ def test_rolls_are_onsets_with_their_neighbours_and_held_keys() -> None:
 
 def test_a_text_is_numbered_with_its_pauses() -> None:
     symbols = ("_", "a", "b")
+    # 1: a symbol that no train clip has
     assert steps.text_tokens(["a", "_", "c"], symbols).tolist() == [
         2,
         3,
         2,
         1,
         2,
-    ]  # 1: a symbol that no train clip has
+    ]
     assert steps.text_tokens([], symbols).tolist() == [2]
 
 
@@ -117,6 +116,7 @@ def test_positions_of_a_text_with_pauses() -> None:
     assert target_of("text", inner).tolist() == [1, 2, 2, 3, 3, 4]
     some = grid(text={"kind": "alignment", "column": "phones"})
     some = some.model_copy(update={"inputs": some.inputs.model_copy(update={"text": "given"})})
+    # pauses are not compared
     assert target_of("text", row(given=["a", "_", "b"]), some=some).tolist() == [
         0,
         1,
@@ -124,7 +124,7 @@ def test_positions_of_a_text_with_pauses() -> None:
         3,
         4,
         4,
-    ]  # pauses are not compared
+    ]
     assert target_of("text", row(given=None), some=some) is None
     with pytest.raises(
         UserError, match=r'heads\.text: clip one: the text of inputs\.text = "given" is not what is labelled'
@@ -145,6 +145,7 @@ def test_a_text_longer_than_its_sound_is_refused() -> None:
 
 def test_each_kind_by_hand() -> None:
     assert target_of("phones", row(), ("_", "a")).tolist() == [0, 1, -1, -1, 0, 0]  # no train clip has b
+    # no phone there
     assert target_of("phones", row(), ("_", "a", "b"), n_frames=8).tolist() == [
         0,
         1,
@@ -154,7 +155,7 @@ def test_each_kind_by_hand() -> None:
         0,
         -1,
         -1,
-    ]  # no phone there
+    ]
     assert target_of("melody", row()).tolist() == [REST, 39, 39, REST, REST, REST]
     assert np.array_equal(target_of("voice", row()), steps.rolls(row()["notes"], TENTHS, "one"))
     assert target_of("activity", row(), ("cat", "dog")).tolist() == [

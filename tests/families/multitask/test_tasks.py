@@ -230,9 +230,8 @@ def test_a_melody_leaves_out_rests_and_slips() -> None:
     times = np.arange(14) * 0.02
     found = melody_notes(shares(*[39] * 4, *[41] * 3, REST, *[41] * 6), times)
     assert [pitch for *_, pitch in found] == [60, 62]  # three steps of 41 are a slip
-    assert np.allclose(
-        [span[:2] for span in found], [[0, 0.07], [0.15, 0.27]]
-    )  # the first cannot begin before 0 s
+    # the first cannot begin before 0 s
+    assert np.allclose([span[:2] for span in found], [[0, 0.07], [0.15, 0.27]])
     assert melody_notes(shares(*[REST] * 14), times) == []
 
 

@@ -243,9 +243,10 @@ def test_shares_hold_whole_sources_of_every_class_and_lie_in_each_other(use, set
         assert len(train) >= share * 24
         before = set(train["clip_id"])
     assert len(before) == 24
+    # the same test fold
     some = [
         set(transfer.prepare(settings(train_share=0.25), seed).splits.train["clip_id"]) for seed in (1, 5)
-    ]  # the same test fold
+    ]
     assert some[0] != some[1]
 
 

@@ -12,9 +12,8 @@ def test_settings_seed_data_threads_and_device_make_a_training() -> None:
         provenance.training_key(config.override(raw, {"pooling.name": "max"}), 1, "data", 1, "CPU"),
         provenance.training_key(raw, 2, "data", 1, "CPU"),
         provenance.training_key(raw, 1, "other data", 1, "CPU"),
-        provenance.training_key(
-            raw, 1, "data", 2, "CPU"
-        ),  # the bits of a convolution's gradient depend on it
+        # the bits of a convolution's gradient depend on it
+        provenance.training_key(raw, 1, "data", 2, "CPU"),
         provenance.training_key(raw, 1, "data", 1, "GPU NVIDIA A100"),
         provenance.training_key(raw, 1, "data", 1, "GPU NVIDIA T4"),
         provenance.training_key(config.override(raw, {"data.dataset": "scenes"}), 1, "data", 1, "CPU"),

@@ -6,12 +6,13 @@ import sys
 
 import pytest
 
+# where one of them is set MLflow sends nothing
 QUIET = (
     "PYTEST_CURRENT_TEST",
     "CI",
     "MLFLOW_DISABLE_TELEMETRY",
     "DO_NOT_TRACK",
-)  # where one of them is set MLflow sends nothing
+)
 
 
 def printed(code: str, **environment: str) -> list[str]:

@@ -211,9 +211,8 @@ def test_code_data_and_settings_are_never_mixed(store: Store, other: dict[str, A
     assert "| test/error_rate | 0.1000 | [0.1000, 0.1000] | 0.1000 | 0.1000 | 0.1000 |" in text
     assert {**{"code": "code1", "commit": "1" * 40, "data": "data1"}, **other}["commit"][:12] in text
     assert "- In no table: 3 more complete best runs" in text
-    assert (
-        "| narrow |  | not run with the settings and code of the best runs |" in text
-    )  # those runs have the older code or data
+    # those runs have the older code or data
+    assert "| narrow |  | not run with the settings and code of the best runs |" in text
 
 
 def test_runs_of_other_settings_say_where_they_differ_from_the_file(store: Store) -> None:
@@ -240,9 +239,8 @@ def test_ablations_are_paired_by_seed(store: Store) -> None:
     text = store.write()
     differences = interval([0.02, 0.01, 0.03], "+.4f")
     assert "| best | 0.4000 |  |  | 3 |  |" in text
-    assert (
-        f"| narrow | 0.4200 | +0.0200 | {differences} | 3 | network.units = 4 |" in text
-    )  # it holds 0: no asterisk
+    # it holds 0: no asterisk
+    assert f"| narrow | 0.4200 | +0.0200 | {differences} | 3 | network.units = 4 |" in text
     assert "| same |  | same settings as the best run |  |  | network.units = 8 |" in text
 
 
@@ -490,9 +488,8 @@ def results_page(text: str = RESULTS) -> Path:
 
 def test_tables_stand_between_the_markers_and_the_rest_is_untouched(store: Store) -> None:
     fill(store)
-    shutil.copy(
-        "experiments/tiny.toml", "experiments/quickstart.toml"
-    )  # a demonstration: never in the tables
+    # a demonstration: never in the tables
+    shutil.copy("experiments/tiny.toml", "experiments/quickstart.toml")
     pages = readme(), results_page()
     said = report.write(["tiny"], None, *pages)
     assert said.splitlines()[1] == "README.md and docs/results.md: results written"
@@ -559,9 +556,8 @@ def test_a_plain_report_updates_docs_results_where_all_is_complete(store: Store)
     complete = path.read_bytes()
     assert b"| tiny | error_rate |" in complete
     shutil.copy("experiments/tiny.toml", "experiments/other.toml")
-    path.write_bytes(
-        complete.replace(b"| tiny |", b"| other | .. |\n| tiny |")
-    )  # another machine's result, without [expected]
+    # another machine's result, without [expected]
+    path.write_bytes(complete.replace(b"| tiny |", b"| other | .. |\n| tiny |"))
     before = path.read_bytes()
     said = report.write([], None, None, path).splitlines()[1]
     assert said.startswith(
@@ -705,9 +701,8 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
         path.read_text()
         + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\ncpu_seconds_per_training = 40.0\n'
     )
-    assert runs.price(["tiny"], 2).endswith(
-        "about 2 minutes: 40 s of CPU time each, 2 in parallel"
-    )  # 6 * 40 / 2 = 120 s
+    # 6 * 40 / 2 = 120 s
+    assert runs.price(["tiny"], 2).endswith("about 2 minutes: 40 s of CPU time each, 2 in parallel")
     store.add("trial", 0, {"cost/cpu_seconds": 20.0})
     assert "about 1 minutes: 20 s of CPU time each" in runs.price(["tiny"], 2)
     for seed, seconds in ((1, 100.0), (2, 300.0), (3, 900.0)):

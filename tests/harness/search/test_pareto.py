@@ -277,10 +277,11 @@ def test_a_killed_study_is_the_same_and_its_runs_say_who_is_on_the_front(project
     project.edit("studies", "sampler_seed = 3", "sampler_seed = 4")
     said = project.run("study", "tiny", "--slots", "1")
     once = whole(project)
+    # trial 0 is the experiment itself
     assert once[0][2] == {
         "network.units": 8,
         "optimizer.learning_rate": 0.05,
-    }  # trial 0 is the experiment itself
+    }
     assert {state for _, state, *_ in once} == {"COMPLETE", "PRUNED"}
     complete = {number: values for number, state, _, values, _ in once if state == "COMPLETE"}
     assert all(len(values) == 2 for values in complete.values())
@@ -295,9 +296,8 @@ def test_a_killed_study_is_the_same_and_its_runs_say_who_is_on_the_front(project
     }
 
     project.use_runs(tmp_path / "other")
-    project.run_killed(
-        DYING, "study", "tiny", "--slots", "1"
-    )  # a trial's place at a rung is written, the verdict is not
+    # a trial's place at a rung is written, the verdict is not
+    project.run_killed(DYING, "study", "tiny", "--slots", "1")
     assert len(whole(project)) < 5
     assert "interrupted" in project.run("study", "tiny", "--slots", "1")
     assert whole(project) == once

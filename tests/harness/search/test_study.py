@@ -34,10 +34,11 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
     project.run("study", "tiny", "--slots", "1")
     once = project.summary()
     assert len(once) == 5
+    # trial 0 is the experiment itself
     assert once[0][2] == {
         "network.units": 8,
         "optimizer.learning_rate": 0.05,
-    }  # trial 0 is the experiment itself
+    }
     assert "5 trials done" in project.run("study", "tiny", "--slots", "2")
     assert project.summary() == once  # a finished study has nothing left to do
 
@@ -45,9 +46,8 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
     project.edit("studies", "trials = 5", "trials = 3")
     project.run("study", "tiny", "--slots", "1")
     project.edit("studies", "trials = 3", "trials = 5")
-    assert "resumes: 3 trials done" in project.run(
-        "study", "tiny", "--slots", "1"
-    )  # extended, in two sittings: the same study
+    # extended, in two sittings: the same study
+    assert "resumes: 3 trials done" in project.run("study", "tiny", "--slots", "1")
     assert project.summary() == once
 
     runs = project.tracking().runs("tiny")
@@ -79,9 +79,8 @@ def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(projec
     project.edit("experiments", "memory_megabytes = 2000", "memory_megabytes = 1200")
     search = 'network.fault = { choices = ["none", "raise", "crash", "memory", "nan"] }\n'
     project.edit("studies", "network.units = { choices = [4, 8] }\n", search)
-    project.edit(
-        "studies", "trials = 5", "trials = 8"
-    )  # fewer than TPE begins with: drawn by their numbers, whatever ends first
+    # fewer than TPE begins with: drawn by their numbers, whatever ends first
+    project.edit("studies", "trials = 5", "trials = 8")
     project.edit("studies", "sampler_seed = 3", "sampler_seed = 4")
     project.run("study", "tiny", "--slots", "2")
     wanted = {

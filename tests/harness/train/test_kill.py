@@ -63,9 +63,8 @@ def test_a_killed_trial_comes_back_to_the_bit(slow_project, tmp_path) -> None:
     assert killed.info.status == "FINISHED"
     history = project.tracking().history(killed.info.run_id, "validation/loss")
     assert [step for step, _ in history] == list(range(8))  # each step once
-    assert (
-        killed.data.metrics["best_epoch"] == 7
-    )  # after both kills, so that its weights depend on all that was restored
+    # after both kills, so that its weights depend on all that was restored
+    assert killed.data.metrics["best_epoch"] == 7
     rates = [rate for _, rate in project.tracking().history(killed.info.run_id, "learning_rate")]
     assert rates[5] < 0.3 * rates[0]
     weights = _weights(project, killed.info.run_id)

@@ -31,9 +31,8 @@ class Bilinear(Joining):
         self.size, self.rank = size, rank
 
     def build(self, shapes):
-        one = (
-            keras.initializers.Ones()
-        )  # of the appended 1: at the start every factor lies around 1, none is near 0
+        # of the appended 1: at the start every factor lies around 1, none is near 0
+        one = keras.initializers.Ones()
         self.factors = self.projections(shapes, self.rank * self.size, "factor", bias_initializer=one)
 
     def call(self, inputs):

@@ -34,9 +34,8 @@ class Film(Joining):
         self.size, self.by = size, by
 
     def build(self, shapes):
-        self.to_size = self.projections(
-            shapes, self.size, "projection"
-        )  # a modality's vectors are as wide as its steps
+        # a modality's vectors are as wide as its steps
+        self.to_size = self.projections(shapes, self.size, "projection")
         others = [name for name in self.names if name != self.by]
         width = shapes[1 + self.names.index(self.by)][-1] if self.by in self.names else 0
         self.scale = [self.dense(self.size, width, f"scale_{name}") for name in others if width]

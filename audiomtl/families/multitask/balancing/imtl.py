@@ -9,9 +9,8 @@ from audiomtl.families.multitask.balancing import SMALLEST, count
 
 def direction(layer: Any, rows: tf.Tensor, losses: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
     whole = tf.reduce_all(present > 0)
-    weights = tf.where(
-        whole, count(present) * impartial(rows), present
-    )  # equal weights in a batch that lacks a task
+    # equal weights in a batch that lacks a task
+    weights = tf.where(whole, count(present) * impartial(rows), present)
     return layer.along(rows, weights)
 
 

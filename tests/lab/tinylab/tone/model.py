@@ -16,9 +16,8 @@ from audiomtl.data import audio, catalog, protocols, splits
 from audiomtl.data.pipeline import batch_order
 from audiomtl.nn import fit as fitting
 
-if os.environ.get(
-    "TINYLAB_DROP_OPTIMIZER"
-):  # on purpose: an exact restart must be seen to fail without the optimizer's state
+# on purpose: an exact restart must be seen to fail without the optimizer's state
+if os.environ.get("TINYLAB_DROP_OPTIMIZER"):
 
     def _without_optimizer(self, arrays):
         for index, variable in enumerate(self.model.variables):
@@ -26,9 +25,8 @@ if os.environ.get(
 
     fitting._Steps.restore = _without_optimizer
 
-HOLD = os.environ.get(
-    "TINYLAB_HOLD", ""
-)  # "EPOCH:BATCH:PATH": there a training makes the file, and stays until it is killed
+# "EPOCH:BATCH:PATH": there a training makes the file, and stays until it is killed
+HOLD = os.environ.get("TINYLAB_HOLD", "")
 
 
 @dataclass(frozen=True)
