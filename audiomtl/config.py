@@ -32,12 +32,12 @@ from audiomtl.settings.family import (
     settings_of,
     trained_settings,
 )
-from audiomtl.settings.faults import first_fault, nearest, show
 from audiomtl.settings.fields import known_paths
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
 from audiomtl.settings.study import Study
 from audiomtl.settings.toml import edit, flatten, override, read, toml_value
+from audiomtl.settings.validation import first_error, nearest, show
 
 # of settings/, found here as well
 __all__ = [
@@ -167,7 +167,7 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     try:
         study = Study.model_validate(document)
     except ValidationError as error:
-        raise UserError(f"{path}: {first_fault(error, Study)}") from None
+        raise UserError(f"{path}: {first_error(error, Study)}") from None
     if not experiment:
         try:
             find("experiments", study.experiment)
@@ -197,7 +197,7 @@ def _check_expected(expected: Any, place: str) -> None:
             {"scores": scores} | {name: expected[name] for name in ("recorded",) if name in expected}
         )
     except ValidationError as error:
-        text = first_fault(error, Expected).removeprefix("scores.")
+        text = first_error(error, Expected).removeprefix("scores.")
         raise UserError(
             f"{place}: expected.{text}; remove [expected] and write it anew: audiomtl best NAME --record"
         ) from None

@@ -131,7 +131,7 @@ def confusion(counts: Mapping[tuple[str, str], int], path: Path, *, edits: bool 
 
 def posteriors(
     frames: np.ndarray,
-    shares: np.ndarray,
+    posteriors: np.ndarray,
     names: Sequence[str],
     *,
     seconds: float,
@@ -144,12 +144,12 @@ def posteriors(
     Parameters
     ----------
     frames : (n_frames, n_bands) features before scaling.
-    shares : (n_network_frames, n_classes) probabilities; ``names`` of the classes. Classes that never reach
-        0.1 are left out.
+    posteriors : (n_network_frames, n_classes) probabilities; ``names`` of the classes. Classes that never
+        reach 0.1 are left out.
     seconds : length of the clip.
     """
-    shown = [index for index in range(shares.shape[1]) if shares[:, index].max() >= 0.1] or [
-        int(shares.max(axis=0).argmax())
+    shown = [index for index in range(posteriors.shape[1]) if posteriors[:, index].max() >= 0.1] or [
+        int(posteriors.max(axis=0).argmax())
     ]
     with figure(path, 2, 1, width=8.0, height=2.5 + 0.16 * len(shown)) as (above, below):
         above.imshow(
@@ -157,7 +157,7 @@ def posteriors(
         )
         above.set(title=title, ylabel="band")
         below.imshow(
-            shares[:, shown].T,
+            posteriors[:, shown].T,
             aspect="auto",
             extent=(0, seconds, len(shown), 0),
             cmap="Blues",

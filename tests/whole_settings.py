@@ -82,7 +82,7 @@ UNUSED = {
         "balancing.temperature": 2.0,
         "balancing.asymmetry": 1.5,
         "balancing.rate": 0.025,
-        "balancing.caution": 0.5,
+        "balancing.c": 0.5,
     },
     **{
         "join.size": 16,

@@ -23,9 +23,9 @@ def quiet_tensorflow() -> None:
 
 def with_data(settings: Any) -> None:
     """Make or find the data, and the weights of a pretrained network, before anything heavy is imported."""
-    from audiomtl.data import presence
+    from audiomtl.data import availability
 
-    presence.require(settings)
+    availability.require(settings)
 
 
 def all_experiments() -> list[str]:

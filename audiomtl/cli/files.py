@@ -51,7 +51,7 @@ def data(
                 print(f"{name}: {place}")
         return
     from audiomtl import config
-    from audiomtl.data.presence import summary
+    from audiomtl.data.availability import summary
     from audiomtl.errors import MissingData
 
     for name in names or all_experiments():

@@ -85,7 +85,7 @@ def ui(
 
     Prints the address of the page that compares the trials of the last study. Press Ctrl-C to stop.
     """
-    from audiomtl.harness.report.pages import serve
+    from audiomtl.harness.report.mlflow_ui import serve
 
     serve(port)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from audiomtl.data import catalog, files
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.faults import nearest
+from audiomtl.settings.validation import nearest
 
 # name -> (address of the folder, {file: SHA-256})
 PUBLISHED = {

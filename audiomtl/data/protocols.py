@@ -17,8 +17,8 @@ import pandas as pd
 from audiomtl.data import splits
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
-from audiomtl.settings.faults import nearest
 from audiomtl.settings.protocol import Protocol
+from audiomtl.settings.validation import nearest
 
 SIDES = splits.SIDES
 # of what must be the same for every seed: folds, and which clips are test; the day the question was asked

@@ -191,14 +191,14 @@ def of_each(
 # ---------------------------------------------------------------- parts of tables
 
 
-def margin(shares: np.ndarray) -> float:
+def margin(posteriors: np.ndarray) -> float:
     """Best less second-best probability of (classes,)."""
-    return float(shares.max() - np.delete(shares, int(shares.argmax())).max())
+    return float(posteriors.max() - np.delete(posteriors, int(posteriors.argmax())).max())
 
 
-def by_class(classes: Sequence[str], shares: Any) -> dict[str, float]:
+def by_class(classes: Sequence[str], posteriors: Any) -> dict[str, float]:
     """``probability_CLASS`` of each class."""
-    return {f"probability_{name}": float(value) for name, value in zip(classes, shares, strict=True)}
+    return {f"probability_{name}": float(value) for name, value in zip(classes, posteriors, strict=True)}
 
 
 # ---------------------------------------------------------------- on disk

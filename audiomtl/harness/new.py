@@ -10,9 +10,9 @@ import pandas as pd
 from audiomtl import config
 from audiomtl.errors import UserError
 from audiomtl.settings.family import settings_class
-from audiomtl.settings.faults import nearest
 from audiomtl.settings.fields import known_paths
 from audiomtl.settings.study import Study
+from audiomtl.settings.validation import nearest
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SOURCES = ("path", "array_path", "embedding_path")

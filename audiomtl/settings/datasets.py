@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from audiomtl.errors import UserError
-from audiomtl.settings.faults import nearest, show
+from audiomtl.settings.validation import nearest, show
 
 FOLDERS = ("corpora", "datasets")
 

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError, create_model
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.datasets import dataset
-from audiomtl.settings.faults import first_fault, nearest, show
 from audiomtl.settings.toml import flatten
+from audiomtl.settings.validation import first_error, nearest, show
 
 # tables and keys that change no score
 NOT_SCORED = (
@@ -132,7 +132,7 @@ def settings_of(raw: Mapping[str, Any], place: str) -> Any:
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{place}: {first_fault(error, Settings)}") from None
+        raise UserError(f"{place}: {first_error(error, Settings)}") from None
 
 
 def scores(raw: Mapping[str, Any]) -> dict[str, str]:

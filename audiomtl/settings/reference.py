@@ -14,10 +14,10 @@ import annotated_types
 from audiomtl.errors import UserError
 from audiomtl.settings.datasets import dataset, datasets
 from audiomtl.settings.family import families, family
-from audiomtl.settings.faults import nearest
 from audiomtl.settings.fields import Setting, plain, settings_in
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.study import Study
+from audiomtl.settings.validation import nearest
 
 STUDY = "study"
 HEADS = ("setting", "type and range", "used when", "description")

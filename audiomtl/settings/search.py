@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from audiomtl.errors import UserError
 from audiomtl.settings.family import family, is_scored, known_path, scores, settings_class
-from audiomtl.settings.faults import fault_paths, first_fault, nearest, show
 from audiomtl.settings.fields import Setting, known_paths
 from audiomtl.settings.study import Dimension, Study
 from audiomtl.settings.table import ABOVE_0
 from audiomtl.settings.toml import flatten, override
+from audiomtl.settings.validation import error_paths, first_error, nearest, show
 
 MOST_TRIED = 1000  # combinations of other swept settings that might make a value allowed
 
@@ -161,7 +161,7 @@ def _check_needs(study: Study, raw: Mapping[str, Any], known: Mapping[str, Setti
         if fault is not None and any(one["type"] == "needed" for one in fault.errors()):
             kind = ", ".join(f"{path} = {show(values[path])}" for path in switches if path in values)
             raise UserError(
-                f"{file}: search: a trial with {kind} would lack a setting: {first_fault(fault, Settings)},"
+                f"{file}: search: a trial with {kind} would lack a setting: {first_error(fault, Settings)},"
                 " or sweep it"
             )
 
@@ -177,7 +177,7 @@ def _check_value(study: Study, raw: Mapping[str, Any], path: str, value: Any, pl
     # which `_check_needs` looks at
     if fault is None or all(one["type"] == "needed" for one in fault.errors()):
         return
-    tables = fault_paths(fault, Settings)
+    tables = error_paths(fault, Settings)
     others = [
         other for other in study.search if other != path and any(_inside(other, table) for table in tables)
     ]
@@ -193,7 +193,7 @@ def _check_value(study: Study, raw: Mapping[str, Any], path: str, value: Any, pl
             for trial in islice(trials, MOST_TRIED)
         ):
             return
-    text = first_fault(fault, Settings).removeprefix(f"{path} = {show(value)}: ")
+    text = first_error(fault, Settings).removeprefix(f"{path} = {show(value)}: ")
     raise UserError(f"{place} = {show(value)}: {text}")
 
 

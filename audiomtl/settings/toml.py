@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from audiomtl.errors import UserError
-from audiomtl.settings.faults import show
+from audiomtl.settings.validation import show
 from audiomtl.system import replacing
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from audiomtl.data import catalog
-from audiomtl.data.corpora import made, pictures
+from audiomtl.data.corpora import generated, pictures
 from audiomtl.data.corpora.pictures import Settings as Pictures
 from audiomtl.errors import UserError
 
@@ -128,7 +128,7 @@ def test_a_damaged_corpus_is_made_again_and_a_whole_one_only_read(tmp_path, monk
     content = place.read_bytes()
     place.write_bytes(content[:100])
     assert pictures.clips(few, tmp_path).equals(first) and place.read_bytes() == content
-    monkeypatch.setattr(made, "_make", lambda *arguments: pytest.fail("made again"))
+    monkeypatch.setattr(generated, "_make", lambda *arguments: pytest.fail("made again"))
     assert pictures.clips(few, tmp_path).equals(first)
 
 

@@ -25,7 +25,7 @@ import soxr
 from pydantic import Field, model_validator
 
 from audiomtl.data import audio
-from audiomtl.data.corpora import espeak, german_grammar, made, room
+from audiomtl.data.corpora import espeak, generated, german_grammar, room
 from audiomtl.data.corpora.espeak import Utterance, Voice
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
@@ -166,7 +166,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         f"{VERSION} {data.model_dump_json(exclude={'label', 'groups'})}".encode()
     ).hexdigest()[:12]
     place = Path(folder).absolute() / f"german_speech-{key}"
-    return pd.DataFrame(made.rows(place, lambda temporary: _make(data, temporary))).pipe(_ordered)
+    return pd.DataFrame(generated.rows(place, lambda temporary: _make(data, temporary))).pipe(_ordered)
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:

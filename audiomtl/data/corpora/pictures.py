@@ -26,11 +26,11 @@ import pandas as pd
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
-from audiomtl.data.corpora import made
+from audiomtl.data.corpora import generated
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
-from audiomtl.settings.faults import nearest
 from audiomtl.settings.table import Count, NotNegative
+from audiomtl.settings.validation import nearest
 
 
 class Settings(DataSet):
@@ -100,7 +100,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         )
     swept = data.model_dump(exclude={"label", "groups"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
-    rows = made.rows(Path(folder).absolute() / f"pictures-{key}", partial(_make, data), ending=".png")
+    rows = generated.rows(Path(folder).absolute() / f"pictures-{key}", partial(_make, data), ending=".png")
     return pd.DataFrame(rows)[["clip_id", "path", "caption", "corner", "asked", "objects", "source", "fold"]]
 
 

@@ -27,11 +27,11 @@ from pydantic import Field
 from scipy.signal import lfilter
 
 from audiomtl.data import audio
-from audiomtl.data.corpora import made, room
+from audiomtl.data.corpora import generated, room
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
-from audiomtl.settings.faults import nearest
 from audiomtl.settings.table import Count, NotNegative
+from audiomtl.settings.validation import nearest
 
 
 class Settings(DataSet):
@@ -258,7 +258,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         )
     swept = data.model_dump(exclude={"label", "groups"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
-    rows = made.rows(Path(folder).absolute() / f"scenes-{key}", partial(_make, data))
+    rows = generated.rows(Path(folder).absolute() / f"scenes-{key}", partial(_make, data))
     table = pd.DataFrame(rows)
     spans = [tuple((float(start), float(end)) for start, end in row["passages"]) for row in rows]
     table["passages"] = pd.Series(spans, dtype=object)

@@ -32,7 +32,7 @@ import soxr
 from pydantic import Field, Strict
 
 from audiomtl.data import audio
-from audiomtl.data.corpora import espeak, german_speech, made, room
+from audiomtl.data.corpora import espeak, generated, german_speech, room
 from audiomtl.data.corpora import synthesizer as synth
 from audiomtl.data.corpora.composition import Note, Phrase, Random, compose, other_melody, other_words
 from audiomtl.data.corpora.espeak import Utterance, Voice
@@ -40,8 +40,8 @@ from audiomtl.data.corpora.synthesizer import Timbre
 from audiomtl.data.corpora.vocoder import PERIOD, SAMPLE_RATE, Syllable, analyse, sing
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
-from audiomtl.settings.faults import nearest
 from audiomtl.settings.table import Count, NotNegative
+from audiomtl.settings.validation import nearest
 
 
 class Settings(DataSet):
@@ -153,7 +153,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     swept = data.model_dump(exclude={"label", "groups", "parts", "every_deviation"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
     place = Path(folder).absolute() / f"singing-{key}"
-    rows = [row for row in made.rows(place, partial(_make, data)) if row["part"] in data.parts]
+    rows = [row for row in generated.rows(place, partial(_make, data)) if row["part"] in data.parts]
     table = pd.DataFrame([one for row in rows for one in _with_given(row, every=data.every_deviation)])
     for name in ("voice", "piano"):
         table["vocals_path" if name == "voice" else "piano_path"] = [

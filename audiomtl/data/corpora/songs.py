@@ -27,7 +27,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from audiomtl.data import audio
-from audiomtl.data.corpora import made
+from audiomtl.data.corpora import generated
 from audiomtl.data.corpora import synthesizer as synth
 from audiomtl.data.corpora.styles import MAJOR, MINOR, STYLES, Style, on
 from audiomtl.data.corpora.synthesizer import SAMPLE_RATE, Timbre
@@ -114,7 +114,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     key = hashlib.sha256(
         f"{VERSION} {data.model_dump_json(exclude={'label', 'groups'})}".encode()
     ).hexdigest()[:12]
-    rows = made.rows(Path(folder).absolute() / f"songs-{key}", lambda place: _make(data, place))
+    rows = generated.rows(Path(folder).absolute() / f"songs-{key}", lambda place: _make(data, place))
     table = pd.DataFrame(rows)[["clip_id", "path", "seconds", "style", "artist", "tempo", "key", "passages"]]
     return table
 

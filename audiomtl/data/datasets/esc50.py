@@ -16,8 +16,8 @@ from pydantic import Field
 from audiomtl.data import audio
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
-from audiomtl.settings.faults import nearest
 from audiomtl.settings.table import Strings
+from audiomtl.settings.validation import nearest
 
 
 class Settings(DataSet):

@@ -31,7 +31,7 @@ from pydantic import Field
 from audiomtl.data import audio, files
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
-from audiomtl.settings.faults import nearest
+from audiomtl.settings.validation import nearest
 
 
 class Settings(DataSet):

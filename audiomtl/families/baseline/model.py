@@ -139,9 +139,10 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
 
 def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     """loss (mean cross-entropy), accuracy, balanced_accuracy over a whole side."""
-    shares, truth = np.stack([shares for _, shares in found]), np.array([one.label for one, _ in found])
-    predicted = shares.argmax(axis=1)
-    loss = -float(np.mean(np.log(shares[np.arange(len(truth)), truth] + SMALLEST)))
+    posteriors = np.stack([one for _, one in found])
+    truth = np.array([one.label for one, _ in found])
+    predicted = posteriors.argmax(axis=1)
+    loss = -float(np.mean(np.log(posteriors[np.arange(len(truth)), truth] + SMALLEST)))
     return {
         "loss": loss,
         "accuracy": labels.accuracy(truth, predicted),
@@ -154,9 +155,9 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     probability_CLASS.
     """
     classes, rows = fitted.known.classes, []
-    for one, shares in found:
-        row = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[shares.argmax()]}
-        rows.append(row | {"margin": contract.margin(shares)} | contract.by_class(classes, shares))
+    for one, posteriors in found:
+        row = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[posteriors.argmax()]}
+        rows.append(row | {"margin": contract.margin(posteriors)} | contract.by_class(classes, posteriors))
     return pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
 
 

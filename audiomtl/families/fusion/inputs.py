@@ -15,7 +15,7 @@ import pandas as pd
 from audiomtl.data.scores import HIGHEST, LOWEST
 from audiomtl.errors import UserError
 from audiomtl.families.fusion.settings import Modality
-from audiomtl.settings.faults import nearest, show
+from audiomtl.settings.validation import nearest, show
 
 
 def check_column(table: pd.DataFrame, name: str, modality: Modality, label: str) -> None:

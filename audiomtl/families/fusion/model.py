@@ -301,8 +301,8 @@ def train(
             yield _collate([examples[index] for index in indices], settings, prepared.known)
 
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
-        shares = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
-        return -tf.reduce_mean(tf.math.log(tf.gather(shares, batch["labels"], batch_dims=1) + SMALLEST))
+        posteriors = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
+        return -tf.reduce_mean(tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST))
 
     fitted = _fitted(model, settings, prepared.known)
 
@@ -360,8 +360,8 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
 
 
 def _scores(found: Sequence[Output]) -> dict[str, float]:
-    truth, said = [one.label for one, _ in found], [int(shares.argmax()) for _, shares in found]
-    loss = float(np.mean([-np.log(shares[one.label] + SMALLEST) for one, shares in found]))
+    truth, said = [one.label for one, _ in found], [int(posteriors.argmax()) for _, posteriors in found]
+    loss = float(np.mean([-np.log(posteriors[one.label] + SMALLEST) for one, posteriors in found]))
     return {
         "accuracy": labels.accuracy(truth, said),
         "balanced_accuracy": labels.balanced_accuracy(truth, said),
@@ -374,13 +374,13 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     probability_CLASS.
     """
     classes, rows = fitted.known.classes, []
-    for one, shares in found:
+    for one, posteriors in found:
         row = {
             "clip_id": one.clip_id,
             "truth": classes[one.label],
-            "predicted": classes[int(shares.argmax())],
+            "predicted": classes[int(posteriors.argmax())],
         }
-        rows.append(row | {"margin": contract.margin(shares)} | contract.by_class(classes, shares))
+        rows.append(row | {"margin": contract.margin(posteriors)} | contract.by_class(classes, posteriors))
     return pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
 
 

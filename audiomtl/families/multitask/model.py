@@ -218,7 +218,7 @@ def train(
         temperature=chosen.temperature,
         asymmetry=chosen.asymmetry,
         rate=chosen.rate,
-        caution=chosen.caution,
+        c=chosen.c,
         seed=seed,
     )
     bundle, shared = Bundle(model, balancer), model.get_layer("encoder").trainable_variables

@@ -9,10 +9,10 @@ from pydantic import Field, Strict, model_validator
 
 from audiomtl.families.multitask import heads
 from audiomtl.settings.clips import ClipExperiment
-from audiomtl.settings.faults import nearest
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
+from audiomtl.settings.validation import nearest
 
 Two = Annotated[tuple[Count, Count], Strict(False)]
 
@@ -154,7 +154,7 @@ class Balancing(Table):
     rate: Positive = used_when(
         {"method": "gradnorm"}, description="Learning rate of the task weights, above 0."
     )
-    caution: Share = used_when(
+    c: Share = used_when(
         {"method": "cagrad"}, description="Parameter c of CAGrad, in [0, 1); 0 is the mean gradient."
     )
 

@@ -22,7 +22,7 @@ from audiomtl.families.multitask.examples import Example
 from audiomtl.families.multitask.heads import About, kind
 from audiomtl.families.multitask.model import outputs
 from audiomtl.families.multitask.steps import text_tokens
-from audiomtl.settings.faults import nearest
+from audiomtl.settings.validation import nearest
 
 PAUSE = "_"
 NEAR = 4  # known symbols that are named beside an unknown one

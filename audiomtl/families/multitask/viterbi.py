@@ -1,10 +1,10 @@
-"""From shares of positions to an order: the likeliest way through a text that takes every phone in turn.
+"""From posteriors of positions to an order: the likeliest path through a text that takes every phone in turn.
 
 Conventions: a text of n phones has 2 n + 1 *positions*: phone k is position 2 k + 1, the even ones are pauses
 that may be left out. Times are seconds; step i stands for the time ``times[i]``, and a boundary lies halfway
 between two steps.
 
-Contents: `positions`, `way`, `onsets`.
+Contents: `positions`, `path`, `onsets`.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 PAUSE = "_"
-SMALLEST = 1e-9  # added to a share before its logarithm
-RAREST = 1e-4  # least mean share of a position
+SMALLEST = 1e-9  # added to a posterior before its logarithm
+RAREST = 1e-4  # least mean posterior of a position
 
 
 def positions(phones: Sequence[str]) -> list[str]:
@@ -22,12 +22,12 @@ def positions(phones: Sequence[str]) -> list[str]:
     return [PAUSE, *(symbol for phone in spoken for symbol in (phone, PAUSE))]
 
 
-def way(shares: np.ndarray) -> np.ndarray:  # (steps,)
+def path(posteriors: np.ndarray) -> np.ndarray:  # (steps,)
     """The likeliest monotonic path (Viterbi) through (steps, positions): position of each step.
 
-    A share is divided by its position's mean, which is how long a position lasts: what is left says how well
-    it fits the sound (the scaled likelihoods of Bourlard and Morgan, 1994). Otherwise long vowels would take
-    the time of the consonants beside them.
+    A posterior is divided by its position's mean, which is how long a position lasts: what is left says how
+    well it fits the sound (the scaled likelihoods of Bourlard and Morgan, 1994). Otherwise long vowels would
+    take the time of the consonants beside them.
 
     The path begins in one of the first two positions and ends in one of the last two, stays, goes on by one,
     or by two over a pause.
@@ -36,10 +36,10 @@ def way(shares: np.ndarray) -> np.ndarray:  # (steps,)
     ------
     ValueError : fewer steps than phones: no such path.
     """
-    steps, count = shares.shape
+    steps, count = posteriors.shape
     if steps < (count - 1) // 2:
         raise ValueError(f"{(count - 1) // 2} phones in {steps} steps")
-    logs = np.log(shares / np.maximum(shares.mean(axis=0), RAREST) + SMALLEST)
+    logs = np.log(posteriors / np.maximum(posteriors.mean(axis=0), RAREST) + SMALLEST)
     best = np.full(count, -np.inf)
     best[:2] = logs[0, :2]
     back = np.zeros((steps, count), np.int8)

@@ -391,14 +391,14 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
             | contract.by_class(classes, clip)
         )
         weights = answer["weights"][:, best if answer["weights"].shape[1] > 1 else 0]
-        for number, (shares, weight) in enumerate(zip(answer["patches"], weights, strict=True)):
+        for number, (posteriors, weight) in enumerate(zip(answer["patches"], weights, strict=True)):
             row = {
                 "clip_id": one.clip_id,
                 "patch": number,
                 "start_seconds": number * hop,
                 "end_seconds": number * hop + length,
             }
-            rows.append(row | contract.by_class(classes, shares) | {"weight": float(weight)})
+            rows.append(row | contract.by_class(classes, posteriors) | {"weight": float(weight)})
     by_clip = pd.DataFrame(clips).sort_values("clip_id", ignore_index=True)
     return {
         "predictions": by_clip,

@@ -1,6 +1,6 @@
 """Figures of the report; the same numbers give the same bytes.
 
-Contents: `draw_curves`, `draw_history`, `draw_front`, `draw_shares`.
+Contents: `draw_curves`, `draw_history`, `draw_front`, `draw_importances`.
 """
 
 import math
@@ -104,10 +104,10 @@ def draw_front(swept: Swept, path: Path) -> None:
     pictures.front(points, swept.front, path, names=names[:2], title=f"study {swept.name}")
 
 
-def draw_shares(shares: Mapping[str, float], path: Path) -> None:
+def draw_importances(importances: Mapping[str, float], path: Path) -> None:
     """A bar per swept setting, the largest on top."""
-    names = list(shares)[::-1]
+    names = list(importances)[::-1]
     with pictures.figure(path, width=7.0, height=1.2 + 0.3 * len(names)) as axes:
-        bars = axes.barh(names, [shares[name] for name in names], color="C0")
+        bars = axes.barh(names, [importances[name] for name in names], color="C0")
         axes.bar_label(bars, fmt="%.3f", padding=3, fontsize="small")
-        axes.set(xlim=(0, 1.12 * max(1e-3, *shares.values())), xlabel="importance")
+        axes.set(xlim=(0, 1.12 * max(1e-3, *importances.values())), xlabel="importance")

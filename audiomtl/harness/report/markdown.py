@@ -36,7 +36,7 @@ from audiomtl.harness.record.runs import (
     studies,
 )
 from audiomtl.harness.record.store import Run, Tracking, runs_folder
-from audiomtl.harness.report import figures, groups, tables
+from audiomtl.harness.report import figures, group_intervals, tables
 from audiomtl.harness.report import results as committed
 from audiomtl.harness.search import pareto
 from audiomtl.settings.toml import write as write_file
@@ -165,7 +165,7 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
     lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
-    if over := groups.accuracy_over_groups(file, best, tracking):
+    if over := group_intervals.accuracy_over_groups(file, best, tracking):
         lines.append(f"- {over}")
     parts = [
         "### Results",
@@ -248,17 +248,17 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
     [(metric, direction)] = swept.objectives.items()
     lines.insert(1, f"- Best: trial {best}, {metric} {swept.scores(best)[0]:.4f} ({direction}d)")
     parts[1] = "\n".join(lines)
-    shares, why = _importances(swept)
+    found, why = _importances(swept)
     rows = []
-    for path in sorted(swept.paths, key=lambda path: (-shares.get(path, -1.0), path)):
+    for path in sorted(swept.paths, key=lambda path: (-found.get(path, -1.0), path)):
         cells = [swept.value(number, path) if number in swept.trials else "" for number in (0, best)]
-        rows.append([path, *cells, f"{shares[path]:.3f}" if path in shares else ""])
+        rows.append([path, *cells, f"{found[path]:.3f}" if path in found else ""])
     parts.append(
         tables.markdown(
             ["setting", "trial 0: the experiment itself", f"trial {best}: the best", "importance"], rows
         )
     )
-    if shares:
+    if found:
         parts.append(
             "Importance is the share that a setting had in whether a trial came among the best quarter"
             f" (PED-ANOVA), from the {sum(outcome(run) in SCORED for run in swept.trials.values())} trials"
@@ -270,9 +270,9 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
     name = f"study_{swept.name}_history.png"
     figures.draw_history(swept, folder / name)
     parts.append(f"![History of study {swept.name}]({name})")
-    if shares:
+    if found:
         name = f"study_{swept.name}_importances.png"
-        figures.draw_shares(shares, folder / name)
+        figures.draw_importances(found, folder / name)
         parts.append(f"![Importances of study {swept.name}]({name})")
     return parts
 

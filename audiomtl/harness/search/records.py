@@ -18,7 +18,7 @@ from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import Run, Tracking, staging
 from audiomtl.harness.search import pareto, space
 from audiomtl.harness.train.progress import console
-from audiomtl.settings.faults import show
+from audiomtl.settings.validation import show
 
 
 def open_study(tracking: Tracking, file: StudyFile, say: Callable[[str], None]) -> str:

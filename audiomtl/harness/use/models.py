@@ -20,7 +20,7 @@ from audiomtl.errors import UserError
 from audiomtl.harness import experiment
 from audiomtl.harness.record import runs
 from audiomtl.harness.record.store import Run
-from audiomtl.settings.faults import nearest
+from audiomtl.settings.validation import nearest
 
 
 def recorded_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, Run]:

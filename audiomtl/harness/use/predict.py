@@ -17,7 +17,7 @@ from audiomtl import pictures
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
 from audiomtl.harness.use.models import part, recorded_model
-from audiomtl.settings.faults import nearest
+from audiomtl.settings.validation import nearest
 
 FORMATS = ("table", "jsonl", "csv")
 

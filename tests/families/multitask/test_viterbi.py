@@ -26,30 +26,30 @@ def test_a_way_by_hand() -> None:
 
     The means of the columns are alike.
     """
-    shares = np.full((5, 5), 0.2)
-    shares[0] = [0.9, 0.2, 0.2, 0.2, 0.2]
-    shares[1, 1], shares[2, 3], shares[3, 1], shares[4, 3] = 0.6, 0.6, 0.4, 0.6
-    shares[:, [2, 4]] = [[0.5], [0.5], [0.0], [0.0], [0.0]]
-    assert alignment.way(shares).tolist() == [0, 1, 3, 3, 3]
+    posteriors = np.full((5, 5), 0.2)
+    posteriors[0] = [0.9, 0.2, 0.2, 0.2, 0.2]
+    posteriors[1, 1], posteriors[2, 3], posteriors[3, 1], posteriors[4, 3] = 0.6, 0.6, 0.4, 0.6
+    posteriors[:, [2, 4]] = [[0.5], [0.5], [0.0], [0.0], [0.0]]
+    assert alignment.path(posteriors).tolist() == [0, 1, 3, 3, 3]
 
 
 def test_a_long_phone_does_not_take_a_short_one_s_time() -> None:
     """A share counts against its position's mean: of a 0.6 is less than its mean of 0.76, of b 0.4 is
     more than its mean of 0.16.
     """
-    shares = np.zeros((5, 3 + 2))
-    shares[:, 1], shares[:, 3] = [0.8, 0.8, 0.8, 0.8, 0.6], [0.0, 0.0, 0.0, 0.4, 0.4]
-    assert alignment.way(shares).tolist() == [1, 1, 1, 3, 3]  # of shares alone it would be 1 1 1 1 3
+    posteriors = np.zeros((5, 3 + 2))
+    posteriors[:, 1], posteriors[:, 3] = [0.8, 0.8, 0.8, 0.8, 0.6], [0.0, 0.0, 0.0, 0.4, 0.4]
+    assert alignment.path(posteriors).tolist() == [1, 1, 1, 3, 3]  # of posteriors alone it would be 1 1 1 1 3
 
 
 def test_a_pause_may_be_skipped_and_a_phone_never() -> None:
     silent = np.full((4, 5), 1e-7)
     silent[:, [0, 2, 4]] = 1.0  # only pauses are heard: both phones get a step all the same
-    assert set(alignment.way(silent)) >= {1, 3}
+    assert set(alignment.path(silent)) >= {1, 3}
     spoken = np.full((4, 5), 1e-7)
     spoken[:2, 1] = spoken[2:, 3] = 1.0  # no pause anywhere
-    assert alignment.way(spoken).tolist() == [1, 1, 3, 3]
-    assert alignment.way(np.full((2, 5), 0.2)).tolist() == [1, 3]  # no step to spare
+    assert alignment.path(spoken).tolist() == [1, 1, 3, 3]
+    assert alignment.path(np.full((2, 5), 0.2)).tolist() == [1, 3]  # no step to spare
 
 
 @pytest.mark.parametrize(
@@ -58,17 +58,17 @@ def test_a_pause_may_be_skipped_and_a_phone_never() -> None:
 def test_a_way_is_the_best_of_all_paths(steps, phones) -> None:
     count = 2 * phones + 1
     for seed in range(12):
-        shares = np.random.default_rng(seed).dirichlet(np.ones(count) * 0.3, steps)
-        logs = np.log(shares / np.maximum(shares.mean(axis=0), alignment.RAREST) + alignment.SMALLEST)
+        posteriors = np.random.default_rng(seed).dirichlet(np.ones(count) * 0.3, steps)
+        logs = np.log(posteriors / np.maximum(posteriors.mean(axis=0), alignment.RAREST) + alignment.SMALLEST)
         every = [path for path in product(range(count), repeat=steps) if allowed(path, count)]
         totals = [sum(logs[step, place] for step, place in enumerate(path)) for path in every]
-        found = alignment.way(shares)
+        found = alignment.path(posteriors)
         assert tuple(found) in every and logs[np.arange(steps), found].sum() == pytest.approx(max(totals))
 
 
 def test_fewer_steps_than_phones_are_refused() -> None:
     with pytest.raises(ValueError, match="3 phones in 2 steps"):
-        alignment.way(np.full((2, 7), 0.1))
+        alignment.path(np.full((2, 7), 0.1))
 
 
 def test_onsets_lie_halfway_between_steps() -> None:

@@ -24,7 +24,7 @@ from audiomtl.errors import UserError
 from audiomtl.harness.record import runs
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import markdown as report
-from audiomtl.harness.report import pages
+from audiomtl.harness.report import mlflow_ui
 from tests.harness.conftest import PATIENCE
 
 T_2 = 4.302652729911275  # 97.5 % point of Student's t with 2 degrees of freedom, from a printed table
@@ -732,11 +732,11 @@ def test_price_and_report_do_not_import_tensorflow(store: Store) -> None:
 
 
 def test_the_comparison_holds_the_trials_of_the_last_study(store: Store) -> None:
-    assert pages.comparison(store.tracking, "http://x") == ("", "")
+    assert mlflow_ui.comparison(store.tracking, "http://x") == ("", "")
     store.trial(0, {}, "complete", study="older", study_key="older")
     time.sleep(0.01)  # start times have milliseconds
     ids = {number: store.trial(number, {}, end) for number, end in ((1, "pruned"), (0, "complete"))}
-    name, address = pages.comparison(store.tracking, "http://x")
+    name, address = mlflow_ui.comparison(store.tracking, "http://x")
     head, _, query = address.partition("?")
     fields = urllib.parse.parse_qs(query)
     experiment = store.tracking.client.get_experiment_by_name("tiny")
@@ -754,7 +754,7 @@ def test_a_port_in_use_is_named(store: Store) -> None:
         with pytest.raises(
             UserError, match=f"port {port} on 127.0.0.1: address already in use: choose another with --port"
         ):
-            pages.serve(port)
+            mlflow_ui.serve(port)
 
 
 @pytest.mark.slow

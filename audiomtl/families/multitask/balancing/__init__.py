@@ -55,7 +55,7 @@ class Balancing(layers.Layer):
     weights : (T,) of the tasks; all but ``fixed`` begin from them or multiply by them.
     temperature : dynamic_weight_average.
     asymmetry : gradnorm's alpha. rate : of its weights.
-    caution : cagrad's c.
+    c : cagrad's c.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Balancing(layers.Layer):
         temperature: float = 2.0,
         asymmetry: float = 1.5,
         rate: float = 0.025,
-        caution: float = 0.5,
+        c: float = 0.5,
         seed: int = 0,
         **options: Any,
     ) -> None:
@@ -74,11 +74,11 @@ class Balancing(layers.Layer):
         if method not in methods():
             raise ValueError(f"method must be one of {', '.join(methods())}, but got {method}")
         self.method, self.start = method, tuple(float(weight) for weight in weights)
-        self.temperature, self.asymmetry, self.rate, self.caution, self.seed = (
+        self.temperature, self.asymmetry, self.rate, self.c, self.seed = (
             temperature,
             asymmetry,
             rate,
-            caution,
+            c,
             seed,
         )
         tasks = len(self.start)
@@ -103,8 +103,7 @@ class Balancing(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         kept = {
-            name: getattr(self, name)
-            for name in ("method", "temperature", "asymmetry", "rate", "caution", "seed")
+            name: getattr(self, name) for name in ("method", "temperature", "asymmetry", "rate", "c", "seed")
         }
         return super().get_config() | kept | {"weights": self.start}
 

@@ -9,7 +9,7 @@ from audiomtl.families.multitask.balancing import ROUNDS, SMALLEST, count
 
 def direction(layer: Any, rows: tf.Tensor, losses: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
     products = tf.matmul(rows, rows, transpose_b=True)
-    return layer.along(rows, count(present) * conflict_averse(products, present, layer.caution))
+    return layer.along(rows, count(present) * conflict_averse(products, present, layer.c))
 
 
 def conflict_averse(products: tf.Tensor, present: tf.Tensor, c: float) -> tf.Tensor:

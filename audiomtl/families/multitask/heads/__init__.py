@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from audiomtl.errors import UserError
-from audiomtl.settings.faults import nearest, show
 from audiomtl.settings.named import names
+from audiomtl.settings.validation import nearest, show
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -112,7 +112,7 @@ def spans(
     """
     text = row[settings.inputs.text]
     phones = [phone for phone in (text if text is not None else ()) if phone != PAUSE]
-    starts, ends = viterbi.onsets(viterbi.way(output), step_times(n_frames, settings))
+    starts, ends = viterbi.onsets(viterbi.path(output), step_times(n_frames, settings))
     return list(zip(starts.tolist(), ends.tolist(), phones, strict=True))
 
 

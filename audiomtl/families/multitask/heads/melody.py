@@ -121,7 +121,7 @@ def output(
 def spans(
     head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
 ) -> Spans:
-    """Notes of the shares (steps, `KEYS` + 1): runs of the likeliest key that last.
+    """Notes of the posteriors (steps, `KEYS` + 1): runs of the likeliest key that last.
 
     Shorter ones are glides and slips.
     """

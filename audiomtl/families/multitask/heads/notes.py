@@ -101,13 +101,13 @@ def spans(
     return list(held_notes(output, step_times(n_frames, settings), head.threshold))
 
 
-def held_notes(shares: np.ndarray, times: np.ndarray, threshold: float) -> list[tuple[float, float, int]]:
+def held_notes(posteriors: np.ndarray, times: np.ndarray, threshold: float) -> list[tuple[float, float, int]]:
     """Notes of onsets and held keys (steps, 2 `KEYS`), on the times of the steps."""
     step = float(times[1] - times[0]) if len(times) > 1 else 1.0
-    onsets = np.pad(shares[:, :KEYS], ((PEAK_STEPS, PEAK_STEPS), (0, 0)))
+    onsets = np.pad(posteriors[:, :KEYS], ((PEAK_STEPS, PEAK_STEPS), (0, 0)))
     highest = np.lib.stride_tricks.sliding_window_view(onsets, 2 * PEAK_STEPS + 1, axis=0).max(axis=2)
-    peaks = np.where(shares[:, :KEYS] >= highest, shares[:, :KEYS], 0)
-    found = notes_from_rolls(peaks, shares[:, KEYS:], step, threshold, HELD, SHORTEST_SECONDS)
+    peaks = np.where(posteriors[:, :KEYS] >= highest, posteriors[:, :KEYS], 0)
+    found = notes_from_rolls(peaks, posteriors[:, KEYS:], step, threshold, HELD, SHORTEST_SECONDS)
     return [(float(onset + times[0]), float(offset + times[0]), key) for onset, offset, key in found]
 
 

@@ -3,7 +3,7 @@ right name.
 
 A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); items of lists are ``seeds[0]``.
 
-Contents: `first_fault`, `fault_paths`, `nearest`, `show`.
+Contents: `first_error`, `error_paths`, `nearest`, `show`.
 """
 
 import difflib
@@ -38,7 +38,7 @@ RULES = {  # pydantic's name of a rule -> the rule in plain words
 }
 
 
-def first_fault(error: ValidationError, schema: Any) -> str:
+def first_error(error: ValidationError, schema: Any) -> str:
     """The fault to mend first as one line, and how many more there are.
 
     Parameters
@@ -64,7 +64,7 @@ def first_fault(error: ValidationError, schema: Any) -> str:
     return _words(path, *faults[path], schema) + (f" (and {more} more)" if more else "")
 
 
-def fault_paths(error: ValidationError, schema: Any) -> list[str]:
+def error_paths(error: ValidationError, schema: Any) -> list[str]:
     """Setting paths that pydantic's errors name; ``""`` is the whole file."""
     return sorted({_join(_trace(one["loc"], schema)[0]) for one in error.errors()})
 
