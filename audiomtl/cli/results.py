@@ -29,8 +29,8 @@ def report(
     """Write tables and figures of the recorded runs.
 
     The report is Markdown: results, ablations, optimization histories, hyperparameter importances and
-    learning curves. Without NAME and --to, it also updates docs/results.md. README.md and docs/results.md are
-    left unchanged unless this machine has complete runs of all recorded experiments.
+    learning curves. Without NAME and --to, it also updates docs/results.md, whose best runs come from the
+    [expected] tables and whose ablations come from the runs of this machine.
     """
     from audiomtl.harness.report import markdown as reporting
 

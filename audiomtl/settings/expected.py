@@ -22,6 +22,9 @@ class Origin(Table):
     device: str = Field("CPU", description="CPU, or GPU and its name. Default CPU.")
     threads: Count = Field(1, description="TensorFlow threads of each training. Default 1.")
     seeds: Integers = Field(description="Seeds of the trainings.")
+    cpu_seconds_per_training: NotNegative | None = Field(
+        None, description="Median CPU time of one training, in seconds."
+    )
 
 
 class Score(Table):

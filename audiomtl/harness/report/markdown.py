@@ -57,8 +57,7 @@ def write(names: list[str], folder: Path | None, readme: Path | None, results: P
 
     Returns
     -------
-    What was written where, for people. The pages are left unchanged where runs are missing here (see
-    `audiomtl.harness.results`).
+    What was written where, for people.
 
     Raises
     ------
@@ -91,24 +90,19 @@ def write(names: list[str], folder: Path | None, readme: Path | None, results: P
     write_file(path, text + "\n")
     said = [f"{os.path.relpath(path)}: tables and figures of {', '.join(file.name for file in files)}"]
     if pages:
-        missing = committed.update(pages, tracking)
-        outcome_of_pages = f"left unchanged: missing here: {missing}" if missing else "results written"
-        said.append(f"{' and '.join(page.shown for page in pages)}: {outcome_of_pages}")
+        said.append(committed.update(pages, tracking))
     elif results and results.is_file():
-        said.append(_update_if_complete(results, tracking))
+        said.append(_update_in_passing(results, tracking))
     return "\n".join(said)
 
 
-def _update_if_complete(path: Path, tracking: Tracking) -> str:
-    """The page of results written in passing: whatever keeps it from being written is no mistake."""
+def _update_in_passing(path: Path, tracking: Tracking) -> str:
+    """The page of results written in passing: a page without markers is no mistake then."""
     try:
         page = committed.read(path, large=True)
     except UserError as error:
         return f"{error}; left unchanged"
-    if committed.update([page], tracking):
-        why = "not all recorded experiments are complete here; audiomtl report --readme lists what is missing"
-        return f"{page.shown}: left unchanged: {why}"
-    return f"{page.shown}: results written"
+    return committed.update([page], tracking)
 
 
 def _chapter(file: ExperimentFile, runs: Sequence[Run], tracking: Tracking, folder: Path) -> str:
