@@ -102,7 +102,7 @@ class StudyFile:
         fixed = {
             path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search
         }
-        rest = self.study.told("trials", "description", "experiment")
+        rest = self.study.told("trials", "description", "experiment", "stop_after_failures")
         key = {
             "study": rest,
             "name": self.name,

@@ -1,7 +1,7 @@
 """Errors that are no bug of the project: those that a person can cause, and those of the machine.
 
 Their text is one line: place, value or reason, rule, remedy; the command prints it bare. Contents:
-`UserError`, `MissingData`, `SurroundingsError`, `StoreError`.
+`UserError`, `MissingData`, `WorkFailed`, `SurroundingsError`, `StoreError`.
 """
 
 
@@ -14,6 +14,10 @@ class MissingData(UserError):
 
     The text says which folder, what belongs there, and its source.
     """
+
+
+class WorkFailed(UserError):
+    """Work that was done and failed: trainings without a score. The command ends with exit code 1."""
 
 
 class SurroundingsError(Exception):

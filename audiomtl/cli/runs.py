@@ -16,6 +16,7 @@ from audiomtl.cli.options import (
     Slots,
     Storage,
     StudyName,
+    TakeOver,
     Threads,
 )
 
@@ -34,11 +35,16 @@ def study(
             help="Sweep this experiment (name or path) instead of the study's own.",
         ),
     ] = "",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Train the settings of failed trials again, as new trials.")
+    ] = False,
+    take_over: TakeOver = False,
 ) -> None:
     """Run a study: sweep the settings of an experiment.
 
     The first trial has the settings of the experiment itself, and every trial is an MLflow run. Ctrl-C stops
-    the study. Finished trials are kept, and the same command resumes it, also after a crash.
+    the study. Finished trials are kept, and the same command resumes it, also after a crash. Started more
+    than once, also on several machines with one database, the commands share the trials.
     """
     from audiomtl import config
 
@@ -46,7 +52,9 @@ def study(
     with_data(file.experiment.settings)
     from audiomtl.harness.search.study import run_study
 
-    run_study(file, slots=slots, threads=threads, storage=storage)
+    run_study(
+        file, slots=slots, threads=threads, storage=storage, retry_failed=retry_failed, take_over=take_over
+    )
 
 
 @app.command()
@@ -77,18 +85,18 @@ def promote(
     [expected] is removed, because it no longer applies.
     """
     from audiomtl import config
-    from audiomtl.harness.search import study as studies
+    from audiomtl.harness.search import proposals
     from audiomtl.harness.search.promote import promote as promote_trial
 
     file = config.load_study(name)
     if file.study.metrics and trial is None:
-        choice = ", ".join(map(str, studies.front(file, storage)))
+        choice = ", ".join(map(str, proposals.front(file, storage)))
         print(
             f"{file.path}: the study has several metrics; choose a trial of the Pareto front with --trial:"
             f" {choice}"
         )
         raise typer.Exit(1)
-    number, scores, values = studies.best_trial(file, storage, trial)
+    number, scores, values = proposals.best_trial(file, storage, trial)
     path, changed = promote_trial(file, values, to=Path(to) if to else None)
     reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
     print(

@@ -190,6 +190,13 @@ class Limits(Table):
             "Largest memory of one training, in megabytes; a larger one is stopped and counts as failed."
         )
     )
+    retries: Annotated[int, Field(ge=0)] = Field(
+        2,
+        description=(
+            "How often a training that the machine ended (a kill, a full disk) starts again from its"
+            " checkpoint. Default 2."
+        ),
+    )
 
 
 class Experiment(Table):

@@ -123,6 +123,12 @@ class Study(Table):
     prune_after_epochs: Count = Field(description="Number of epochs before which no trial is stopped.")
     trials: Count = Field(description="Total number of trials, over all restarts.")
     sampler_seed: int = Field(description="Seed of the sampler.")
+    stop_after_failures: Count = Field(
+        3,
+        description=(
+            "Number of first trials that may fail for the same reason before the study stops. Default 3."
+        ),
+    )
     search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(
         description="Setting paths and their ranges or choices."
     )

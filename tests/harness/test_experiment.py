@@ -10,7 +10,7 @@ import tomlkit
 from audiomtl import config
 from audiomtl.harness import best
 from audiomtl.harness.record import provenance
-from audiomtl.harness.search.study import best_trial
+from audiomtl.harness.search.proposals import best_trial
 
 pytestmark = pytest.mark.slow
 

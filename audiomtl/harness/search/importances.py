@@ -6,7 +6,8 @@ import optuna
 from optuna.trial import TrialState
 
 from audiomtl.config import StudyFile
-from audiomtl.harness.search.study import open_storage, study_name
+from audiomtl.harness.search.proposals import study_name
+from audiomtl.harness.search.storage import open_storage
 
 
 def importances(file: StudyFile, storage: str = "") -> dict[str, float]:

@@ -378,7 +378,8 @@ def add_trials(values: list[float]) -> None:
     """Complete Optuna trials in which only the width matters."""
     import optuna
 
-    from audiomtl.harness.search.study import create_study, open_storage
+    from audiomtl.harness.search.proposals import create_study
+    from audiomtl.harness.search.storage import open_storage
 
     study = create_study(config.load_study("tiny"), open_storage())
     rate = optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True)
@@ -394,7 +395,7 @@ def add_trials(values: list[float]) -> None:
 
 def test_importances_name_what_decided_and_need_four_trials(store: Store) -> None:
     from audiomtl.harness.search.importances import importances
-    from audiomtl.harness.search.study import open_storage
+    from audiomtl.harness.search.storage import open_storage
 
     file = config.load_study("tiny")
     assert importances(file) == {}
