@@ -105,7 +105,9 @@ def answer(port: int, body: dict) -> dict:
 def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> None:
     project, one = trained, sounds / "03.wav"
     said = project.run("export", "mine", "out")
-    assert "bit for bit" in said and "TFLite within" in said and "models:/mine@champion is version 1" in said
+    assert (
+        "bit-identical" in said and "TFLite within" in said and "models:/mine@champion is version 1" in said
+    )
     out = project.folder / "out"
     assert {"saved_model", "model.tflite", "classes.txt", "README.md"} == {
         path.name for path in out.iterdir()
