@@ -39,7 +39,7 @@ SMALL_NOTE = "Means on the test split, with 95 % Student t intervals over the se
 
 @dataclass(frozen=True)
 class Page:
-    """A file around its markers."""
+    """A file with results between two markers."""
 
     path: Path
     large: bool  # all tables, or the small one
@@ -54,7 +54,7 @@ class Page:
 
 
 def read(path: Path, *, large: bool) -> Page:
-    """A page whose tables can be replaced; ``docs/results.md`` is begun where there is none.
+    """A page whose tables can be replaced; a missing ``docs/results.md`` is created.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def read(path: Path, *, large: bool) -> Page:
     """
     if not path.is_file() and not large:
         raise UserError(
-            f"{path}: no such file: the results table goes between <!-- results --> and {END} in it"
+            f"{path}: no such file: create it with the lines <!-- results --> and {END} around the table"
         )
     text = path.read_bytes().decode("utf-8") if path.is_file() else EMPTY_PAGE
     openings = list(BEGIN.finditer(text))
@@ -101,7 +101,7 @@ Result = tuple[ExperimentFile, BestSet, list[Arm]]
 
 
 def _collect(pages: Sequence[Page], tracking: Tracking) -> tuple[list[Result], list[str]]:
-    """The recorded experiments; and what they lack."""
+    """The recorded experiments, and their missing runs."""
     results: list[Result] = []
     missing: list[str] = []
     for name in config.names("experiments"):

@@ -263,12 +263,12 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
     [
         (("predict", "mine", "x.wav", "--format", "xml"), "--format xml: must be table, jsonl, csv"),
         (("predict", "mine", "x.wav", "--stream", "e", "--threshold", "2"), "--threshold 2: must be above 0"),
-        (("predict", "mine", "a/x.wav", "b/x.wav", "--stream", "e"), "two of the files have this name"),
-        (("predict", "mine", "x.wav"), "no best run is recorded yet"),
-        (("export", "mine", "out"), "no best run is recorded yet"),
+        (("predict", "mine", "a/x.wav", "b/x.wav", "--stream", "e"), "two files have this name"),
+        (("predict", "mine", "x.wav"), "no recorded best run"),
+        (("export", "mine", "out"), "no recorded best run"),
         (("curve", "mine", "--fractions", "1.5"), "--fractions 1.5: must be above 0 and at most 1"),
         (("curve", "tiny"), "has no setting train_share"),
-        (("export", "tiny", "out"), "this family cannot do that; only transfer can"),
+        (("export", "tiny", "out"), "this family does not support the command; supported by: transfer"),
     ],
 )
 def test_mistakes_are_one_line(project, sounds, arguments, reason) -> None:
