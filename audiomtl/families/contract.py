@@ -246,7 +246,7 @@ def load(
         if found.get(name) != wanted:
             raise UserError(
                 f"{path}: versions.{name} = {json.dumps(found.get(name))}: must be {json.dumps(wanted)}, the"
-                " version of this code, which computes other inputs than the model was trained on; train it"
+                " version of this code, whose input features differ from those of the training; train it"
                 " again with `audiomtl best NAME --again`"
             )
     for module in modules(kind, raw):  # a layer is known to Keras once its module is imported

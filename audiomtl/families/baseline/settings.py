@@ -37,8 +37,7 @@ class Settings(LabelledExperiment):
     def _whole_clips(self) -> Self:
         if self.protocol.leaky:
             raise ValueError(
-                "protocol.leaky deals windows to the sides, but a baseline has whole clips only: set it to"
-                " false"
+                "protocol.leaky splits by window, but a baseline uses whole clips only: set it to false"
             )
         return self
 

@@ -64,7 +64,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     vocabulary = tuple(sorted({phone for phones in sides.train["phones"] for phone in phones}))
     store = FeatureStore(catalog.cache_folder() / "features")
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
-    # what a system gets that never listens
+    # the score of a system that ignores the sound
     if copied := getattr(catalog.module(settings.data), "copy_baseline", None):
         facts["test/copied_transcript_error_rate"] = copied(table, sides.test)
     examples = {}

@@ -96,9 +96,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
             sum(raw[name][clip] is not None for clip in sides.train["clip_id"])
         )
         if not facts[f"train/with_{name}"]:
-            raise UserError(
-                f"modalities.{name}: no clip of the train side has it; put it into join.leave_out"
-            )
+            raise UserError(f"modalities.{name}: no clip of the train split has it; add it to join.leave_out")
     known = _fit(raw, list(sides.train["clip_id"]), classes, settings)
     examples = {
         side: [

@@ -103,7 +103,7 @@ def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
         ]
         if wrong:
             raise UserError(
-                f"{stored}: {_bands(settings, frames)} columns are needed in every array; other shapes:"
+                f"{stored}: {_bands(settings, frames)} columns are required in every array; different shapes:"
                 f" {', '.join(wrong[:5])}"
             )
     else:
@@ -117,7 +117,7 @@ def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
     if empty := [clip for clip, first in zip(table["clip_id"], firsts, strict=True) if not len(first)]:
         raise UserError(
             f'windows.tail = "{settings.windows.tail}": {len(empty)} clips have no window of'
-            f' {settings.windows.seconds} s ({", ".join(empty[:5])}): take tail = "pad", a shorter window, or'
+            f' {settings.windows.seconds} s ({", ".join(empty[:5])}): use tail = "pad", a shorter window, or'
             " leave them out"
         )
     passages = table["passages"] if "passages" in table.columns else [None] * len(table)

@@ -44,7 +44,8 @@ class Network(Table):
     )
     loss: Literal["clip", "window"] = Field(
         description=(
-            "What the loss compares with the label: the clip's pooled output, or the output of each window."
+            "Output that the loss compares with the label: the pooled output of the clip, or that of each"
+            " window."
         )
     )
 

@@ -49,7 +49,7 @@ def with_arrays(table: pd.DataFrame) -> pd.DataFrame:
     for name in sorted({name for arrays in held.values() for name in arrays}):
         if name in table.columns:
             raise UserError(
-                f"{table['path'][0]}: an array is called {name}, as a column of the table is; rename one of"
+                f"{table['path'][0]}: an array and a column of the table are both named {name}; rename one of"
                 " them"
             )
         rows = zip(table["path"], table[manifest.ROW], strict=True)
@@ -135,8 +135,8 @@ def example(
         weight = row[head.item_weight] if head.item_weight else 1.0
         if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
             raise UserError(
-                f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight is a number of at"
-                " least 0"
+                f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight must be a number of"
+                " at least 0"
             )
         weights[name] = float(weight)
     given = row[settings.inputs.text] if settings.inputs.text else None

@@ -101,7 +101,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     for place, column in columns.items():
         if column and column not in table.columns:
             raise UserError(
-                f'{place} = "{column}": these clips have no such column; they have {", ".join(table.columns)}'
+                f'{place} = "{column}": the clip table has no such column; it has {", ".join(table.columns)}'
             )
     for name, pair in settings.coupling.items():
         if names[pair.clip_class] != names[pair.segments]:
@@ -124,7 +124,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
             facts[f"{side}/labelled_{name}"] = float(sum(one.targets[name] is not None for one in found))
         if not facts[f"train/labelled_{name}"]:
             raise UserError(
-                f"heads.{name}: no clip of the train side has its label; raise labelled_share or remove the"
+                f"heads.{name}: no clip of the train split has its label; raise labelled_share or remove the"
                 " head"
             )
     scaler = scaling.fit((one.frames for one in examples["train"]), settings.features.scaling)

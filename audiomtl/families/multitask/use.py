@@ -70,8 +70,8 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> A
     def fits(count: int, what: str) -> None:
         if count > steps:
             raise UserError(
-                f"a text of {count} {what} is longer than the sound: {seconds:.2f} s have {steps} steps of"
-                f" {step:g} s, and every phone takes one at least; give the text of this recording alone"
+                f"a text of {count} {what} is longer than the recording: {seconds:.2f} s have {steps} steps"
+                f" of {step:g} s, and every phone takes at least one; give only the text of this recording"
             )
 
     fits(len(said), "phones" if phones else "words")
@@ -173,7 +173,7 @@ def _known(
         ""
         if phones
         else (
-            "; write a word as it is sung, syllables divided by hyphens (Son-ne), or give phones with"
+            "; spell a word as it is sung, with hyphens between syllables (Son-ne), or give phones with"
             " --phones"
         )
     )

@@ -59,7 +59,7 @@ def patches_of(table: pd.DataFrame, settings: Settings, weights: Path | None) ->
         ]
         if wrong:
             raise UserError(
-                f"embedding_path: arrays (patches, {arrays[0].shape[-1]}) are needed; other shapes:"
+                f"embedding_path: arrays (patches, {arrays[0].shape[-1]}) are required; different shapes:"
                 f" {', '.join(wrong[:5])}"
             )
         return arrays

@@ -132,7 +132,7 @@ class Settings(LabelledExperiment):
 
     train_share: Annotated[float, Field(gt=0, le=1)] = Field(
         description=(
-            "Fraction of the train side that is trained on, in (0, 1]; drawn by whole groups, class by class."
+            "Fraction of the train split to train on, in (0, 1]; drawn by whole groups, class by class."
         )
     )
     extractor: Extractor = Field(description="What a patch becomes before the head sees it.")
@@ -149,8 +149,7 @@ class Settings(LabelledExperiment):
     def _parts_agree(self) -> Self:
         if self.protocol.leaky:
             raise ValueError(
-                "protocol.leaky deals windows to the sides, but this family has whole clips only: set it to"
-                " false"
+                "protocol.leaky splits by window, but this family uses whole clips only: set it to false"
             )
         if self.fine_tune.blocks and self.extractor.kind != "yamnet":
             raise ValueError(
@@ -164,7 +163,7 @@ class Settings(LabelledExperiment):
             )
         if self.fine_tune.blocks and self.optimizer.name == "sgd":
             raise ValueError(
-                'optimizer.name = "sgd" has no step sizes that fine_tune.rate_share could be a share of: take'
+                'optimizer.name = "sgd" has no step sizes that fine_tune.rate_share could scale: use'
                 " adam or adamw"
             )
         return self

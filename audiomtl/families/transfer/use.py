@@ -59,8 +59,8 @@ class Listener:
         place = fetch.weights(fitted.settings.extractor.weights)
         if (digest := fetch.digest(place)) != fitted.known.weights_digest:
             raise UserError(
-                f"{place} ({digest}): the model was trained on other weights ({fitted.known.weights_digest});"
-                " name those or train again"
+                f"{place} ({digest}): the model was trained with different weights"
+                f" ({fitted.known.weights_digest}); use those or train again"
             )
         self.body = yamnet.set_weights(
             yamnet.body(fitted.settings.fine_tune.blocks), yamnet.read_weights(place)

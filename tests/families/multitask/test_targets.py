@@ -127,7 +127,8 @@ def test_positions_of_a_text_with_pauses() -> None:
     ]
     assert target_of("text", row(given=None), some=some) is None
     with pytest.raises(
-        UserError, match=r'heads\.text: clip one: the text of inputs\.text = "given" is not what is labelled'
+        UserError,
+        match=r'heads\.text: clip one: the text of inputs\.text = "given" differs from the labelled phones',
     ):
         target_of("text", row(given=["a", "c"]), some=some)
 
@@ -135,7 +136,8 @@ def test_positions_of_a_text_with_pauses() -> None:
 def test_a_text_longer_than_its_sound_is_refused() -> None:
     assert len(target_of("text", row(), n_frames=2)) == 2
     with pytest.raises(
-        UserError, match=r"clip one: a text of 2 phones is longer than the sound of 1 steps \(0\.100 s each\)"
+        UserError,
+        match=r"clip one: a text of 2 phones is longer than the recording of 1 steps \(0\.100 s each\)",
     ):
         target_of("text", row(), n_frames=1)
 
@@ -214,12 +216,12 @@ REFUSED = {
     "no number": (
         "age",
         {"age": "old"},
-        r"heads\.age: clip one has age = 'old'; a head of kind value learns a number",
+        r"heads\.age: clip one has age = 'old'; a head of kind value needs a number",
     ),
     "an unseen class": (
         "activity",
         {"event": "cow"},
-        r"heads\.activity: clip one is of the class cow, which no train clip has",
+        r"heads\.activity: clip one has the class cow, which no train clip has",
     ),
 }
 

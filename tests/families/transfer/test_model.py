@@ -362,7 +362,7 @@ def test_stored_embeddings_of_any_other_extractor(use, settings, tmp_path) -> No
         transfer.prepare(settings(), 1)
     np.save(paths[0], np.zeros((2, 8)))
     with pytest.raises(
-        UserError, match=r"embedding_path: arrays \(patches, 8\) are needed; other shapes: clip_01"
+        UserError, match=r"embedding_path: arrays \(patches, 8\) are required; different shapes: clip_01"
     ):
         transfer.prepare(settings(extractor__kind="stored"), 1)
 

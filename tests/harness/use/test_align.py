@@ -160,10 +160,10 @@ def test_the_label_curve_has_tasks_alone_beside_it(trained) -> None:
         (
             "_ WORD " * 2000,
             True,
-            r"a text of 2000 phones is longer than the sound: [\d.]+ s have \d+ steps of 0\.032 s",
+            r"a text of 2000 phones is longer than the recording: [\d.]+ s have \d+ steps of 0\.032 s",
         ),
-        ("WORD " * 150, False, r"a text of \d+ phones is longer than the sound"),
-        ("WORD " * 2000, False, r"a text of 2000 words is longer than the sound"),
+        ("WORD " * 150, False, r"a text of \d+ phones is longer than the recording"),
+        ("WORD " * 2000, False, r"a text of 2000 words is longer than the recording"),
     ],
 )
 def test_texts_that_cannot_be_sung(trained, row, text, phones, reason) -> None:

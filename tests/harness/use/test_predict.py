@@ -323,7 +323,7 @@ def test_other_weights_than_those_trained_on_are_refused(trained, sounds) -> Non
     kept = place.read_bytes()
     try:
         place.write_bytes((trained.folder / "other.h5").read_bytes())
-        assert "the model was trained on other weights" in trained.run(
+        assert "the model was trained with different weights" in trained.run(
             "predict", "mine", str(sounds / "00.wav"), code=2
         )
     finally:
@@ -339,5 +339,5 @@ def test_heads_that_are_no_network_are_not_exported_but_heard(project, sounds) -
         .replace("seeds = [1, 2]", "seeds = [1]")
     )
     project.run("best", "mine", "--slots", "1")
-    assert 'head.kind = "random_forest" is no network' in project.run("export", "mine", "out", code=2)
+    assert 'head.kind = "random_forest" is not a network' in project.run("export", "mine", "out", code=2)
     assert "00.wav: " in project.run("predict", "mine", str(sounds / "00.wav"))

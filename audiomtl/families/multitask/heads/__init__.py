@@ -169,7 +169,7 @@ def kind(name: str) -> Kind:
     """The module of a kind."""
     if name not in kinds():
         raise UserError(
-            f"kind = {show(name)}: no such kind of head{nearest(name, kinds())}; there are"
+            f"kind = {show(name)}: no such kind of head{nearest(name, kinds())}; available:"
             f" {', '.join(kinds())}"
         )
     return importlib.import_module(f"{__name__}.{name}")

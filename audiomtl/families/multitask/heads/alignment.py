@@ -69,8 +69,8 @@ def target(
         )
     if len(given) > len(index):
         raise UserError(
-            f"heads.{name}: clip {row['clip_id']}: a text of {len(given)} phones is longer than the sound of"
-            f" {len(index)} steps ({settings.step_seconds:.3f} s each); shorten features.hop_seconds or"
+            f"heads.{name}: clip {row['clip_id']}: a text of {len(given)} phones is longer than the recording"
+            f" of {len(index)} steps ({settings.step_seconds:.3f} s each); shorten features.hop_seconds or"
             " encoder.pool_frames, or leave the clip out"
         )
     places, said = [], 0
