@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-NO_PRETRAINING = """[ablation.no_pretraining]  # the same head on means and deviations of log-mel bands
+NO_PRETRAINING = """[ablation.no_pretraining]  # the same head on means and standard deviations of log-mel bands
 curve = true
 extractor.kind = "statistics"
 extractor.patch_seconds = 0.975
