@@ -1,4 +1,4 @@
-"""How clips are divided into train, validation and test: shares, folds, blocks, or one group value at a time.
+"""Splits into train, validation and test: by fractions, folds, blocks, or one group value at a time.
 
 Conventions: a clip table as in `splits`; the settings are a `Protocol` and a data table with ``groups``, and
 with a ``label`` unless it is "". Whole groups only:
@@ -82,8 +82,8 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
 def leaky_windows(
     n_windows: Mapping[str, int], shares: Mapping[str, float], seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Deal single windows to the sides by share, whatever clip they come from. NEVER do this but to show what
-    it would report.
+    """Distribute single windows over the splits, whatever clip they come from. For demonstration of leakage
+    only: NEVER report such a score.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ def test_every_broken_clip_is_listed_at_once(tmp_path):
     assert (
         "\n" not in message
         and "10 clips" in message
-        and "03a01Fa" not in message.split("published: ")[1].split("strange")[0]
+        and "03a01Fa" not in message.split("published files: ")[1].split("strange")[0]
     )
     for reason in (
         "lablaut/03a01Naxx.lablaut line 7: unknown label 'qq'",

@@ -93,7 +93,7 @@ def test_every_fault_is_listed_at_once_with_its_reason(folder):
         "gone.wav: no such file",
         "broken.mp3: cannot be read as sound",
         "1.wav is already in row 2",
-        "copy.wav has the bytes of row 1",
+        "copy.wav has the same content as row 1",
         "row 7: g: no genre",
         "row 8: no file is named",
         "row 9: clip_id a is another file's, of row 1",

@@ -234,7 +234,7 @@ def test_gtzan_is_read_with_and_without_its_lists(tmp_path, capsys):
     table = gtzan.clips(gtzan_settings(True), tmp_path)
     assert len(table) == 6 and table.attrs["left_out"] == {"missing": 1, "unreadable": 1}
     test.write_text(test.read_text() + "blues/blues.00000.wav\n")
-    with pytest.raises(UserError, match=r"test_filtered.txt: blues.00000 is in train_filtered.txt, too"):
+    with pytest.raises(UserError, match=r"test_filtered.txt: blues.00000 is also in train_filtered.txt"):
         gtzan.clips(gtzan_settings(True), tmp_path)
 
 

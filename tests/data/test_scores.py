@@ -116,7 +116,7 @@ def test_a_missing_file_and_a_tempo_out_of_place_are_refused(tmp_path):
     ("notes", "message"),
     [
         ([(1.0, 1.0, 60)], r"song: the note 60 \(1 to 1 s\) must end after its start"),
-        ([(-0.5, 1.0, 60)], r"song: the note 60 \(-0.5 to 1 s\) must begin at 0 s or later"),
+        ([(-0.5, 1.0, 60)], r"song: the note 60 \(-0.5 to 1 s\) must start at 0 s or later"),
         ([(0.0, 1.0, 60.5)], r"song: the note 60.5 \(0 to 1 s\) must have a whole MIDI number"),
         ([(0.0, float("nan"), 60)], "must end after its start"),
         (
@@ -134,7 +134,7 @@ def test_notes_that_fit_no_roll_are_refused(tmp_path, notes, message):
 
 
 def test_a_note_shorter_than_a_tick_is_not_written(tmp_path):
-    with pytest.raises(UserError, match=r"must last 0\.1 ms or more"):
+    with pytest.raises(UserError, match=r"must last at least 0\.1 ms"):
         scores.write_notes(tmp_path / "x.mid", {"voice": [(0.0, 0.00001, 60)]})
 
 

@@ -329,7 +329,7 @@ def test_no_singer_song_or_piano_is_on_two_sides(table) -> None:
 def test_what_is_not_there_is_refused(tmp_path) -> None:
     with pytest.raises(
         UserError,
-        match=r'data\.label = "singers": singing has deviation, singer, song, timbre; did you mean singer',
+        match=r'data\.label = "singers": must be one of deviation, singer, song, timbre; did you mean singer',
     ):
         singing.clips(settings(label="singers"), tmp_path)
     with pytest.raises(

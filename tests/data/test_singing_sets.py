@@ -125,7 +125,7 @@ def test_the_39_phones_are_what_61_symbols_fold_to():
     ("phn", "message"),
     [
         (["0 1600 h#", "1600 3200 zz"], r'sx42, phone 2: "zz" is not one of the 61 symbols'),
-        (["0 1600 h#", "1500 3200 aa"], "phone 2: starts at 1500, but must follow 1600"),
+        (["0 1600 h#", "1500 3200 aa"], "phone 2: starts at 1500, but must start after 1600"),
         (["0 1600 h#", "16000 17000 aa"], "before the end of the sound"),
         (
             ["0 1600 h#", "1600 3200"],
@@ -495,8 +495,8 @@ class Harmful:
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (Harmful(), r"bad.gz: names posix.mkdir, but only DALI.Annotations.Annotations may be in it"),
-        (np.float64(1.0), r"bad.gz: names numpy"),
+        (Harmful(), r"bad.gz: refers to posix.mkdir, but only DALI.Annotations.Annotations is allowed"),
+        (np.float64(1.0), r"bad.gz: refers to numpy"),
         ({"a": 1}, r"bad.gz: is not a DALI annotation"),
     ],
 )

@@ -134,11 +134,11 @@ def test_tables_that_cannot_be_split_are_refused(table, data, message):
         # a fold column by sentence: s0 says t0..t3
         (
             ([0, 1], [4], [2, 3]),
-            "speaker s0 is in both train and in test",
+            "speaker s0 is in both train and test",
         ),
-        (([0, 1], [2], [5]), "speaker s0 is in both train and in validation"),
-        (([0], [5], [6]), "speaker s1 is in both validation and in test"),
-        (([0, 1], [4], [0]), "clip_id s0t0 is in both train and in test"),
+        (([0, 1], [2], [5]), "speaker s0 is in both train and validation"),
+        (([0], [5], [6]), "speaker s1 is in both validation and test"),
+        (([0, 1], [4], [0]), "clip_id s0t0 is in both train and test"),
     ],
 )
 def test_shared_values_are_refused_by_name(sides, message):
@@ -151,7 +151,7 @@ def test_disjoint_sides_pass_and_an_absent_column_is_named():
     clips = grid(3, 1)
     splits = split(clips[:1], clips[1:2], clips[2:])
     check_disjoint(splits, ["speaker"])
-    with pytest.raises(UserError, match="the train side has no column singer"):
+    with pytest.raises(UserError, match="the train split has no column singer"):
         check_disjoint(splits, ["singer"])
 
 

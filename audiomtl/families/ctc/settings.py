@@ -55,7 +55,7 @@ class Network(Table):
 class Settings(ClipExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    features: Features = Field(description="What is computed from the sound.")
+    features: Features = Field(description="Features of the sound.")
     network: Network = Field(description="The network.")
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")

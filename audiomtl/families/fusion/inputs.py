@@ -95,7 +95,7 @@ def _path(value: Any, place: str) -> str:
 
 
 def tokens(value: Any, place: str) -> list[str]:
-    """A list of text as it is; one text split at spaces."""
+    """A list of tokens unchanged; one text split at spaces."""
     found = value.split() if isinstance(value, str) else list(value) if np.ndim(value) == 1 else None
     if found is None or not all(isinstance(token, str) for token in found):
         raise UserError(

@@ -43,7 +43,7 @@ UNKNOWN = 1  # index of a token that train does not have; 0 is padding
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One clip: of each modality what the network reads, or None."""
+    """One clip: the network's input for each modality, or None."""
 
     clip_id: str
     label: int
@@ -52,7 +52,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What train says about how raw values are read."""
+    """State fitted on the train split."""
 
     classes: tuple[str, ...]
     vocabularies: dict[str, tuple[str, ...]]  # of each text modality, sorted
@@ -289,7 +289,7 @@ def _on_grid(settings: Settings) -> list[str]:
 def train(
     settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
 ) -> Fitted:
-    """Train one network; it comes back with the weights of its best epoch."""
+    """Train one network and return it with the weights of its best epoch."""
     examples = prepared.examples["train"]
     model = network(settings, prepared.known, seed)
     sizes = [max(len(value) for value in one.values.values() if value is not None) for one in examples]

@@ -141,7 +141,7 @@ class Join(Table):
 class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    features: Features = Field(description="What is computed from the sound.")
+    features: Features = Field(description="Features of the sound.")
     modalities: dict[str, Modality] = Field(description="Inputs of a clip and their encoders, by name.")
     join: Join = Field(description="How the inputs are joined.")
     modality_dropout: Share = Field(

@@ -1,5 +1,5 @@
-"""Several tasks, one encoder: what is sung, when, and on which notes; a clip's class and when it is heard;
-any set of heads.
+"""Multi-task networks: one encoder and any set of heads: phones, their times, notes, a clip's class and its
+times.
 
 Conventions: the encoder (`multitask.encoder`) gives one vector per *step* of ``settings.stride`` frames.
 Frames behind a clip's end are masked after every layer and have no influence. Any clip may lack any label
@@ -53,7 +53,7 @@ DRAWN = 3  # clips, the first by clip_id
 
 @dataclass(frozen=True)
 class Known:
-    """What the train side says."""
+    """State fitted on the train split."""
 
     names: dict[str, tuple[str, ...]]  # of each head's classes
     symbols: tuple[str, ...]  # of texts
@@ -206,7 +206,7 @@ def reads_of(settings: Settings) -> list[str]:
 def train(
     settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
 ) -> Fitted:
-    """Train one network on all its tasks; it comes back with the weights of its best epoch."""
+    """Train one network on all its tasks and return it with the weights of its best epoch."""
     examples, known, reads = prepared.examples["train"], prepared.known, reads_of(settings)
     model = network(settings, known, seed)
     heads = {name: head for name, head in settings.heads.items() if head.weight}
@@ -305,7 +305,7 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
 
 
 def _by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
-    """What each head answers, clip by clip."""
+    """Outputs of each head, clip by clip."""
     return {
         name: [
             Answer(one.clip_id, one.row, one.targets[name], answers[name], len(one.frames))

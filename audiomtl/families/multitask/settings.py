@@ -18,7 +18,7 @@ Two = Annotated[tuple[Count, Count], Strict(False)]
 
 
 class Inputs(Table):
-    """What the network is given beside the targets. A column that is also a head's target is refused."""
+    """Inputs of the network. A column that is also the target of a head is rejected."""
 
     audio: bool = Field(description="Whether the encoder reads the features of the recording.")
     text: str = Field(
@@ -171,7 +171,7 @@ class Settings(ClipExperiment):
             " one."
         )
     )
-    features: Features = Field(description="What is computed from the sound.")
+    features: Features = Field(description="Features of the sound.")
     inputs: Inputs = Field(description="What the network reads.")
     encoder: Encoder = Field(description="From features to steps.")
     heads: dict[str, Head] = Field(description="Tasks, by name.")

@@ -1,5 +1,5 @@
-"""A trained transfer model as files that serve: SavedModel, TFLite and their description, each read again and
-compared.
+"""Export of a trained transfer model: SavedModel, TFLite and their description; the files are read
+again and compared.
 
 Contents: `Exported`, `write`.
 """
@@ -24,7 +24,7 @@ CHECKED_SECONDS = (0.1, 0.975, 1.0, 5.0, 7.3, 60.0)
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written and how well it agrees with the model in memory."""
+    """Exported files and their agreement with the model in memory."""
 
     folder: Path
     equal: bool  # SavedModel, bit for bit

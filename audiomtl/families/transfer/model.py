@@ -1,4 +1,4 @@
-"""Transfer: a clip's label from the patches of a pretrained network, frozen or with its end trained on.
+"""Transfer: a clip's label from the patches of a pretrained network, frozen or partly fine-tuned.
 
 Conventions: classes are the sorted labels of the train side. A clip is a bag of patches, each a row of
 numbers that what is frozen has computed once and stored: YAMNet's embeddings, what enters its last blocks
@@ -51,7 +51,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Known:
-    """What the train side says, and the parts of a trained head."""
+    """State fitted on the train split, and the parts of a trained head."""
 
     classes: tuple[str, ...]
     weights: Path | None = None  # YAMNet's file
@@ -108,7 +108,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 def train(
     settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
 ) -> Fitted:
-    """Train one head; it comes back with the weights of its best epoch.
+    """Train one head and return it with the weights of its best epoch.
 
     A scikit-learn head is fitted in one epoch.
     """

@@ -1,6 +1,5 @@
-"""Settings of transfer learning (``models/transfer.py``): a clip's label from what a pretrained network
-hears in its patches.
-"""
+"""Settings of transfer learning: a clip's label from the embeddings of its patches by a pretrained"
+" network."""
 
 from typing import Annotated, Literal, Self
 
@@ -14,7 +13,7 @@ from audiomtl.settings.table import ABOVE_0, Count, NotNegative, Positive, Share
 
 
 class Extractor(Table):
-    """What a patch becomes before the head sees it."""
+    """Embedding of a patch."""
 
     kind: Literal["yamnet", "statistics", "stored"] = Field(
         description=(
@@ -38,7 +37,7 @@ class Extractor(Table):
 
 
 class FineTune(Table):
-    """Training of the pretrained network's end, batch normalisation frozen."""
+    """Fine-tuning of the pretrained network's last blocks, batch normalisation frozen."""
 
     blocks: Annotated[int, Field(ge=0, le=8)] = Field(
         description=(
@@ -135,10 +134,8 @@ class Settings(LabelledExperiment):
             "Fraction of the train split to train on, in (0, 1]; drawn by whole groups, class by class."
         )
     )
-    extractor: Extractor = Field(description="What a patch becomes before the head sees it.")
-    features: Features = used_when(
-        {"extractor.kind": "statistics"}, description="What is computed from the sound."
-    )
+    extractor: Extractor = Field(description="Embedding of the patches.")
+    features: Features = used_when({"extractor.kind": "statistics"}, description="Features of the sound.")
     fine_tune: FineTune = Field(description="Training of the end of the pretrained network.")
     head: Head = Field(description="The head.")
     pooling: PatchPooling = Field(description="From patches to their clip.")

@@ -1,4 +1,4 @@
-"""max: the greatest."""
+"""max: the maximum."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""alignment: which phone of ``inputs.text`` is heard in each step; decoded in order.
+"""alignment: phone of ``inputs.text`` in each step; decoded in order.
 
 Scores: median_ms, mean_ms, within_50_ms ... of phones' onsets, perceptual (`metrics.alignment.onsets`);
 boundary_mean_ms ... of all boundaries (`metrics.alignment.boundaries`).

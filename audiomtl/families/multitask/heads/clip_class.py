@@ -1,4 +1,4 @@
-"""clip_class: the clip's class; without a column of its own that of data.label.
+"""clip_class: the clip's class, by default that of data.label.
 
 Scores: accuracy, balanced_accuracy, macro_f1.
 """
