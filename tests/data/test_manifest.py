@@ -96,7 +96,7 @@ def test_every_fault_is_listed_at_once_with_its_reason(folder):
         "copy.wav has the same content as row 1",
         "row 7: g: no genre",
         "row 8: no file is named",
-        "row 9: clip_id a is another file's, of row 1",
+        "row 9: clip_id a is already used in row 1",
         "cut.flac",
     ):
         assert part in text, part

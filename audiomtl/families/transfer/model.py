@@ -81,8 +81,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
     if len(classes) < 2:
         raise UserError(
-            f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); two'
-            " are needed"
+            f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); at'
+            " least two are needed"
         )
     sides = replace(sides, train=share_of(sides.train, settings, seed))
     weights = fetch.weights(settings.extractor.weights) if settings.extractor.kind == "yamnet" else None

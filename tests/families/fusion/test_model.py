@@ -325,7 +325,7 @@ def test_loss_and_scores_are_what_they_say(use) -> None:
     [
         (
             {"modalities__text__column": "verdict"},
-            r"modalities\.text\.column = \"verdict\" is data\.label itself: .*leakage",
+            r"modalities\.text\.column = \"verdict\" is data\.label: .*leakage",
         ),
         ({"join__leave_out": ["sound"]}, r'join\.leave_out: no modality "sound"; there are audio, text'),
         ({"join__leave_out": ["audio", "text"]}, "every modality is left out"),
@@ -338,7 +338,7 @@ def test_loss_and_scores_are_what_they_say(use) -> None:
             "size must be a multiple of heads, but got size=8, heads=3",
         ),
         ({"modalities__audio__filters": []}, "a modality of kind audio needs at least one convolution"),
-        ({"protocol__leaky": True}, "this family has whole clips only"),
+        ({"protocol__leaky": True}, "this family uses whole clips only"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message) -> None:

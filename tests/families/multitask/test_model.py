@@ -549,7 +549,7 @@ REFUSED = {
     "a value of what": (dict(heads={"age": {"kind": "value"}}), r"heads\.age\.column: a head of kind value must name"),
     "harmonics of cepstra": (dict(encoder__kind="harmonic", features__kind="mfcc", features__coefficients=8), "bands of the audio alone"),
     "harmonics of a score": (dict(encoder__kind="harmonic", inputs__score="notes"), "reads bands of the audio alone"),
-    "leaky windows": (dict(protocol__leaky=True), "this family has whole clips only"),
+    "leaky windows": (dict(protocol__leaky=True), "this family uses whole clips only"),
     "a score of nobody": (dict(scores={"event_acuracy": "maximize"}), 'not a score of these heads; did you mean event_accuracy'),
     "a name with a slash": (dict(heads={"a/b": {"kind": "clip_class"}}), 'may contain only letters, digits and _'),
     "a name twice": (dict(coupling__event=dict(clip_class="event", segments="activity", weight=1.0)), "a head has the same name"),
@@ -570,7 +570,7 @@ def test_clips_that_cannot_be_learned_are_refused(use, table) -> None:
     ):
         multitask.prepare(settings(), 1)
     use(table.assign(event="tone"))
-    with pytest.raises(UserError, match=r"every clip has the same class \(tone\); two are needed"):
+    with pytest.raises(UserError, match=r"every clip has the same class \(tone\); at least two are needed"):
         multitask.prepare(settings(), 1)
     use(table.assign(passages=None))
     with pytest.raises(UserError, match=r"heads\.activity: no clip of the train side has its label"):

@@ -196,7 +196,7 @@ REFUSED = {
     "two notes at once": (
         "melody",
         {"notes": ((0.0, 0.3, 60), (0.2, 0.4, 62))},
-        r"clip one: the notes 60 .* and 62 .* sound at once",
+        r"clip one: the notes 60 .* and 62 .* overlap",
     ),
     "overlap on a key": (
         "voice",
@@ -261,6 +261,6 @@ def test_classes_are_sorted_and_from_the_clips_given() -> None:
         ):
             classes_of(name, some.heads[name], table.drop(columns=column), some)
     with pytest.raises(
-        UserError, match=r"heads\.event: every clip has the same class \(dog\); two are needed"
+        UserError, match=r"heads\.event: every clip has the same class \(dog\); at least two are needed"
     ):
         classes_of("event", some.heads["event"], table[table["event"] == "dog"], some)

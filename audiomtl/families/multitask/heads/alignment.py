@@ -64,8 +64,8 @@ def target(
     given = [phone for phone in row[settings.inputs.text] if phone != PAUSE]
     if given != [phone for phone in phones if phone != PAUSE]:
         raise UserError(
-            f'heads.{name}: clip {row["clip_id"]}: the text of inputs.text = "{settings.inputs.text}" is not'
-            " what is labelled"
+            f'heads.{name}: clip {row["clip_id"]}: the text of inputs.text = "{settings.inputs.text}" differs'
+            " from the labelled phones"
         )
     if len(given) > len(index):
         raise UserError(
