@@ -69,7 +69,7 @@ class Head(Table):
     standardise: bool = used_when(
         {"kind": "dense"},
         description=(
-            "Whether embeddings are standardized by the train side; scikit-learn classifiers always do so."
+            "Whether embeddings are standardized by the train split; scikit-learn classifiers always do so."
         ),
     )
     dropout: Share = used_when({"kind": "dense"}, description="Dropout rate before the logits, in [0, 1).")

@@ -573,7 +573,7 @@ def test_clips_that_cannot_be_learned_are_refused(use, table) -> None:
     with pytest.raises(UserError, match=r"every clip has the same class \(tone\); at least two are needed"):
         multitask.prepare(settings(), 1)
     use(table.assign(passages=None))
-    with pytest.raises(UserError, match=r"heads\.activity: no clip of the train side has its label"):
+    with pytest.raises(UserError, match=r"heads\.activity: no clip of the train split has its label"):
         multitask.prepare(settings(), 1)
     use(table)
     with pytest.raises(
