@@ -1,4 +1,4 @@
-"""What the operating system gives: cores, locks between processes, files that are replaced in one step.
+"""Operating system functions: cores, locks between processes, atomic replacement of files.
 
 Contents: `cores`, `locked`, `replacing`.
 """

@@ -1,8 +1,8 @@
 """The ``audiomtl`` command: one subcommand behind each make target. Only this folder defers imports, so that
 ``--help`` is instant.
 
-Paths are relative to the project in the current directory. A user's mistake ends with one line and exit code
-2, a score that was not reproduced or a training that failed with 1, Ctrl-C with 130.
+Paths are relative to the project in the current directory. A user error prints one line and exits with code
+2, a score that was not reproduced or a failed training exits with 1, Ctrl-C with 130.
 
 Contents: `main`, `app`.
 """

@@ -1,5 +1,5 @@
-"""MLflow, and nothing else that knows it but the report: one experiment per experiment file, one run per
-training.
+"""Recording in MLflow: one MLflow experiment per experiment file, one run per training. Only this module and
+the report use MLflow.
 
 Names: epoch scores are ``train/...`` and ``validation/...`` with the epoch as step; the scores of the best
 epoch's weights are ``best/validation/...`` and ``test/...``; costs are ``cost/...``, counts of the data
@@ -41,8 +41,8 @@ STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
 def runs_folder() -> Path:
-    """Where databases, artifacts and checkpoints of the project are: ``runs/`` in the current directory,
-    or ``AUDIOMTL_RUNS``.
+    """Folder of the project's databases, artifacts and checkpoints: ``runs/`` in the current directory, or
+    ``AUDIOMTL_RUNS``.
     """
     return Path(os.environ.get("AUDIOMTL_RUNS", "runs")).resolve()
 
@@ -73,7 +73,7 @@ class Tracking:
     # ---------------------------------------------------------------- runs
 
     def experiment(self, name: str) -> str:
-        """Id of the MLflow experiment of an experiment file, made when it is new."""
+        """Id of the MLflow experiment of an experiment file, created if necessary."""
         with locked("mlflow"):
             found = self.client.get_experiment_by_name(name)
             if found:
@@ -98,7 +98,7 @@ class Tracking:
         return self.client.create_run(self.experiment(experiment), tags=every, run_name=name).info.run_id
 
     def resume(self, run_id: str) -> None:
-        """Take up a run whose owner is gone."""
+        """Resume a run whose process has exited."""
         # first: a RUNNING run without a living owner is closed by others
         self.client.set_tag(run_id, "owner", _me())
         self.client.update_run(run_id, status="RUNNING")
@@ -106,7 +106,7 @@ class Tracking:
             self.client.delete_tag(run_id, "reason")
 
     def log_settings(self, run_id: str, raw: Mapping[str, Any], seed: int, data: str) -> None:
-        """All settings as params, and the data set. Said again after a crash it changes nothing."""
+        """Log all settings as params, and the data set. Repeating it after a crash changes nothing."""
         flat = {
             key: value
             for key, value in config.flatten(raw).items()
@@ -123,7 +123,7 @@ class Tracking:
         )
 
     def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        """Params in one batch; what is no text as JSON."""
+        """Log params in one batch; values other than text as JSON."""
         entries = [
             Param(key, value if isinstance(value, str) else json.dumps(value))
             for key, value in sorted(params.items())
@@ -131,7 +131,7 @@ class Tracking:
         self.client.log_batch(run_id, params=entries)
 
     def epoch(self, run_id: str, epoch: int, scores: Mapping[str, float]) -> None:
-        """Scores of one epoch in one batch."""
+        """Log the scores of one epoch in one batch."""
         self.client.log_batch(
             run_id,
             metrics=[Metric(key, value, self._began(run_id) + epoch, epoch) for key, value in scores.items()],
@@ -188,7 +188,7 @@ class Tracking:
         self.client.set_terminated(run_id, STATUS[outcome.status])
 
     def copy_scores(self, source: Run, run_id: str) -> None:
-        """Give a run the last scores, not the curves, of another one."""
+        """Copy the final scores, not the curves, of another run."""
         kept = {
             key: value
             for key, value in source.data.metrics.items()
@@ -242,7 +242,7 @@ class Tracking:
         return version
 
     def close(self, run_id: str, status: str, reason: str = "") -> None:
-        """End a run that has nothing more to log."""
+        """End a run without further logging."""
         if reason:
             self.client.set_tag(run_id, "reason", reason)
         self.client.set_terminated(run_id, status)
@@ -284,9 +284,7 @@ class Tracking:
         return next((run for run in reversed(found) if run.data.tags.get("kind") in kinds), None)
 
     def reap(self, experiment: str) -> None:
-        """Close runs that say RUNNING though the process that owned them is gone, and remove what such
-        processes left.
-        """
+        """Close runs with status RUNNING whose process has exited, and remove the files that it left."""
         for left in runs_folder().glob("staging/*"):
             if not psutil.pid_exists(int(left.name.split("-")[-2])):
                 shutil.rmtree(left, ignore_errors=True)
@@ -299,7 +297,7 @@ class Tracking:
                 )
 
     def count_test_look(self, experiment: str) -> int:
-        """Note one more look at the test side in the experiment's tag ``test_looks``.
+        """Count one more evaluation on the test split in the experiment's tag ``test_looks``.
 
         Returns how many there were.
         """
@@ -316,19 +314,19 @@ class Tracking:
 
 
 def staging(name: str) -> Path:
-    """A new folder for one run's files until MLflow has them."""
+    """A new temporary folder for the files of one run."""
     folder = runs_folder() / "staging" / f"{name}-{os.getpid()}-{time.time_ns()}"
     folder.mkdir(parents=True)
     return folder
 
 
 def server_log() -> Path:
-    """Where the forkserver's own words go."""
+    """Path of the forkserver's log."""
     return runs_folder() / "forkserver.log"
 
 
 def checkpoint_folder(training: str, kind: str) -> Path:
-    """Where the training of one key keeps its checkpoint."""
+    """Checkpoint folder of the training with this key."""
     return runs_folder() / "checkpoints" / f"{training}-{kind}"
 
 
@@ -338,7 +336,7 @@ def _me() -> str:
 
 
 def _alive(owner: str) -> bool:
-    """Whether the process that wrote `owner` still runs; one on another host is taken to."""
+    """Whether the process that wrote `owner` is still running; a process on another host is assumed to be."""
     host, _, rest = owner.partition(":")
     pid, _, born = rest.partition(":")
     if host != socket.gethostname():

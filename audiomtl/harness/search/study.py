@@ -1,11 +1,11 @@
-"""Studies: Optuna proposes, children train, MLflow records; a study can be stopped at any moment and goes on
-where it was.
+"""Studies: Optuna proposes, child processes train, MLflow records; a study can be stopped and resumed at any
+moment.
 
 Every trial is a function of (study, number, finished trials before it): the sampler is seeded anew for each
-number. A trial that is RUNNING when a study starts has lost its worker; it is taken up again under its own
-number, from its checkpoint, in its own MLflow run.
+number. A trial that is RUNNING when a study starts has lost its worker; it is resumed under its own number,
+from its checkpoint, in its own MLflow run.
 
-The only file that knows Optuna. Beside it: `space` (settings and Optuna's parameters), `pruning`, `pareto`
+The only file that uses Optuna. Beside it: `space` (settings and Optuna's parameters), `pruning`, `pareto`
 (several objectives), `records` (the study in MLflow). Contents: `run_study`, `best_trial`, `front`,
 `open_storage`.
 """
@@ -71,12 +71,12 @@ def open_storage(url: str = "") -> optuna.storages.RDBStorage:
 
 
 def run_study(file: StudyFile, *, slots: int, threads: int, storage: str = "") -> None:
-    """Run a study until it has its number of trials, over all sittings.
+    """Run a study until it has its number of trials, over all restarts.
 
     Raises
     ------
     UserError : another process runs this study.
-    KeyboardInterrupt : stopped by hand; everything finished is kept, and the next call goes on.
+    KeyboardInterrupt : stopped by hand; finished trials are kept, and the next call resumes the study.
     """
     with locked(f"study-{file.identity}", wait=False) as mine:
         if not mine:
@@ -188,7 +188,7 @@ class _StudyRunner:
     # ------------------------------------------------------------ what to train
 
     def next_job(self) -> Job | None:
-        """The next training; trials whose settings were trained before are answered on the way."""
+        """The next training; trials whose settings were trained before get the earlier scores."""
         while True:
             if resumed := bool(self.interrupted):
                 number = self.interrupted.pop(0)
@@ -252,14 +252,14 @@ class _StudyRunner:
         trial.set_user_attr("reason", reason)
         self.study.tell(trial, state=TrialState.FAIL)
         self.progress.end(
-            f"trial {trial.number}", f"trial {trial.number}: refused: {reason}", self._best_text()
+            f"trial {trial.number}", f"trial {trial.number}: rejected: {reason}", self._best_text()
         )
 
     def _answered(self, trial: Trial, key: str, run_id: str) -> bool:
-        """Tell the outcome of settings that this project has trained already: from MLflow when complete, from
-        the study when pruned.
+        """Report the outcome of settings already trained: from MLflow if complete, from the study if
+        pruned.
 
-        MLflow first: when a kill comes between the two, the trial is answered once more.
+        MLflow first: after a kill between the two, the outcome is reported again.
         """
         study, name = self.file.study, f"trial {trial.number}"
         known = self.tracking.finished(self.experiment, key, ("trial",))
@@ -284,7 +284,7 @@ class _StudyRunner:
             self.study.tell(trial, values)
             self.progress.end(
                 name,
-                f"{name}: {pareto.numbers(values)}, copied from {source}, which has the same settings",
+                f"{name}: {pareto.numbers(values)}, copied from {source} with the same settings",
                 self._best_text(),
             )
             return True
@@ -294,7 +294,7 @@ class _StudyRunner:
                 self.study.tell(trial, state=TrialState.PRUNED)
                 self.progress.end(
                     name,
-                    f"{name}: pruned, as was trial {other.number} with the same settings",
+                    f"{name}: pruned like trial {other.number} with the same settings",
                     self._best_text(),
                 )
                 return True
@@ -423,9 +423,7 @@ def sampler(file: StudyFile, number: int) -> optuna.samplers.BaseSampler:
 
 
 def _front(study: optuna.Study, file: StudyFile) -> dict[int, FrozenTrial]:
-    """The trials that no other one beats, by number: with one metric the best trial alone, of equal ones
-    the first.
-    """
+    """The non-dominated trials by number: with one metric only the best trial, the first of equal ones."""
     complete = {
         trial.number: trial for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     }
@@ -458,7 +456,7 @@ def _loaded_front(file: StudyFile, storage: str) -> dict[int, FrozenTrial]:
 def best_trial(
     file: StudyFile, storage: str = "", number: int | None = None
 ) -> tuple[int, dict[str, float], dict[str, Any]]:
-    """Number, scores and swept settings of a study's best trial; of equal ones the first.
+    """Number, scores and swept settings of a study's best trial, the first of equal ones.
 
     Parameters
     ----------
