@@ -6,11 +6,11 @@ Their text is one line: place, value or reason, rule, remedy; the command prints
 
 
 class UserError(Exception):
-    """A mistake in a file, an option or the data, told in one line and without a traceback."""
+    """A mistake in a file, an option or the data, reported in one line without a traceback."""
 
 
 class MissingData(UserError):
-    """A published data set that is not on this machine.
+    """A published data set that is missing on this machine.
 
     The text says which folder, what belongs there, and its source.
     """

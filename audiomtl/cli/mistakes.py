@@ -32,6 +32,6 @@ def _mistake(error: Exception) -> str:
         text = text.replace("a valid integer, unable to parse string as an integer", "a whole number")
         if getattr(getattr(error, "param", None), "name", "") == "name" and context:
             folder = "studies" if context.info_name in ("study", "promote") else "experiments"
-            text += f": {folder}/ here has {', '.join(config.names(folder)) or 'nothing'}"
+            text += f": {folder}/ contains {', '.join(config.names(folder)) or 'no files'}"
         return f"{text[:1].lower()}{text[1:]}; see {context.command_path if context else 'audiomtl'} --help"
     return str(error) if isinstance(error, UserError) else ""

@@ -161,8 +161,8 @@ def ablations(
 ) -> None:
     """Train the ablations of an experiment.
 
-    Every [ablation.*] is trained on every seed and compared with the best runs on the validation side, paired
-    by seed.
+    Every [ablation.*] is trained on every seed and compared with the best runs on the validation split,
+    paired by seed.
     """
     from audiomtl import config
     from audiomtl.errors import MissingData

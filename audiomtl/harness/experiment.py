@@ -1,4 +1,4 @@
-"""Trainings of an experiment and of its ablations on every seed, and what their runs say.
+"""Trainings of an experiment and of its ablations on every seed, and the scores of their runs.
 
 Contents: `train_runs`, `plan`, `Planned`; `main_score`, `family_scores`, `scores_of`, `rates_beside`.
 """
@@ -81,8 +81,7 @@ def train_runs(
     threads: int,
     take_over: bool = False,
 ) -> dict[tuple[str, int], Run]:
-    """Complete MLflow runs of some arms on every seed; what is finished already is not trained again, unless
-    ``again``.
+    """Complete MLflow runs of some arms on every seed; finished trainings are not repeated, unless ``again``.
 
     Returns
     -------
@@ -97,7 +96,7 @@ def train_runs(
 
 
 class _Runs:
-    """One sitting of best runs or ablations."""
+    """The trainings of one command."""
 
     def __init__(
         self,
@@ -158,7 +157,9 @@ class _Runs:
                     self.tracking.close(run_id, "KILLED", reason)
                     self.leases.release(lease)
             if by_hand:
-                self.progress.say("stopped; finished trainings are kept, and the same command resumes")
+                self.progress.say(
+                    "stopped; finished trainings are kept, and the same command resumes the others"
+                )
             raise
         return self.found
 
@@ -231,14 +232,15 @@ class _Runs:
     def _describe(self, one: Planned) -> str:
         if not one.arm:
             return (
-                f"{self.file.settings.description}\n\nBest run of {self.file.name} on seed {one.seed}, scored"
-                " on test."
+                f"{self.file.settings.description}\n\nBest run of {self.file.name} with seed {one.seed},"
+                " scored on the test split."
             )
         changes = "\n".join(
             f"- {path} = {value}" for path, value in sorted(self.file.ablations[one.arm].items())
         )
         return (
-            f"Ablation {one.arm} of {self.file.name} on seed {one.seed}, scored on validation:\n\n{changes}"
+            f"Ablation {one.arm} of {self.file.name} with seed {one.seed}, scored on the validation split."
+            f" Changed settings:\n\n{changes}"
         )
 
     def started(self, job: Job) -> None:
@@ -292,12 +294,12 @@ class _Runs:
 
 
 def main_score(file: ExperimentFile) -> str:
-    """The family's deciding score."""
+    """The main score: the first of the experiment."""
     return next(iter(family_scores(file)))
 
 
 def family_scores(file: ExperimentFile) -> dict[str, str]:
-    """{score: direction} that the experiment reports."""
+    """{score: direction} of the reported scores."""
     return config.scores(file.raw)
 
 
@@ -314,8 +316,8 @@ def scores_of(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float
 
 
 def rates_beside(runs: Sequence[Run]) -> dict[str, list[float]]:
-    """Error rates that the data alone gives, one per run, such as ``test/copied_transcript_error_rate``:
-    printed beside the scores.
+    """Error rates that depend on the data only, one per run, such as ``test/copied_transcript_error_rate``:
+    printed next to the scores.
     """
     keys = sorted(
         {

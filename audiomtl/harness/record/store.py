@@ -1,5 +1,5 @@
-"""MLflow, and nothing else that knows it but the report: one experiment per experiment file, one run per
-training.
+"""Recording in MLflow: one MLflow experiment per experiment file, one run per training. Only this module and
+the report use MLflow.
 
 Names: epoch scores are ``train/...`` and ``validation/...`` with the epoch, counted from 1, as step; the
 scores of the best epoch's weights are ``best/validation/...`` and ``test/...``; costs are ``cost/...``,
@@ -44,8 +44,8 @@ STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
 def runs_folder() -> Path:
-    """Where databases, artifacts and checkpoints of the project are: ``runs/`` in the current directory,
-    or ``AUDIOMTL_RUNS``.
+    """Folder of the project's databases, artifacts and checkpoints: ``runs/`` in the current directory, or
+    ``AUDIOMTL_RUNS``.
     """
     return Path(os.environ.get("AUDIOMTL_RUNS", "runs")).resolve()
 
@@ -87,7 +87,7 @@ class Tracking:
     # ---------------------------------------------------------------- runs
 
     def experiment(self, name: str) -> str:
-        """Id of the MLflow experiment of an experiment file, made when it is new."""
+        """Id of the MLflow experiment of an experiment file, created if necessary."""
         with locked("mlflow"):
             found = self.client.get_experiment_by_name(name)
             if found:
@@ -130,7 +130,7 @@ class Tracking:
             self.client.delete_tag(run_id, "reason")
 
     def log_settings(self, run_id: str, raw: Mapping[str, Any], seed: int, data: str) -> None:
-        """All settings as params, and the data set. Said again after a crash it changes nothing."""
+        """Log all settings as params, and the data set. Repeating it after a crash changes nothing."""
         flat = {
             key: value
             for key, value in config.flatten(raw).items()
@@ -147,7 +147,7 @@ class Tracking:
         )
 
     def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        """Params in one batch; what is no text as JSON."""
+        """Log params in one batch; values other than text as JSON."""
         entries = [
             Param(key, value if isinstance(value, str) else json.dumps(value))
             for key, value in sorted(params.items())
@@ -215,7 +215,7 @@ class Tracking:
         self.client.set_terminated(run_id, STATUS[outcome.status])
 
     def copy_scores(self, source: Run, run_id: str) -> None:
-        """Give a run the last scores, not the curves, of another one."""
+        """Copy the final scores, not the curves, of another run."""
         kept = {
             key: value
             for key, value in source.data.metrics.items()
@@ -269,7 +269,7 @@ class Tracking:
         return version
 
     def close(self, run_id: str, status: str, reason: str = "") -> None:
-        """End a run that has nothing more to log."""
+        """End a run without further logging."""
         if reason:
             self.client.set_tag(run_id, "reason", reason)
         self.client.set_terminated(run_id, status)
@@ -340,7 +340,7 @@ class Tracking:
         return str(tags[STORE_TAG])
 
     def count_test_look(self, experiment: str) -> int:
-        """Note one more look at the test side in the experiment's tag ``test_looks``.
+        """Count one more evaluation on the test split in the experiment's tag ``test_looks``.
 
         Returns how many there were.
         """
@@ -369,7 +369,7 @@ def staging(run_id: str, token: int) -> Path:
 
 
 def server_log() -> Path:
-    """Where the forkserver's own words go."""
+    """Path of the forkserver's log."""
     return runs_folder() / "forkserver.log"
 
 

@@ -1,4 +1,4 @@
-"""What people and MLflow see of a study: its own run above those of its trials, and its Pareto front.
+"""A study in MLflow and on the terminal: its run, the runs of its trials, and its Pareto front.
 
 Contents: `open_study`, `close_study`, `open_trial`, `close_answered`, `ending`, `finish`, `finish_run`,
 `check_data`, `check_store`, `mark_front`, `say_front`, `describe`.
@@ -87,7 +87,7 @@ def open_trial(
     resumed: bool,
     description: str,
 ) -> str:
-    """Id of a trial's run, with its settings: a new one, or the one that it had before its worker went.
+    """Id of a trial's run, with its settings: a new one, or the one from before its worker exited.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def open_trial(
 
 
 def close_answered(tracking: Tracking, run_id: str, status: str, source: str) -> None:
-    """End a trial's run whose settings were trained before, under the name ``source``."""
+    """Close the run of a trial whose settings were already trained in the run ``source``."""
     tracking.client.set_tag(run_id, "outcome", "answered")
     tracking.client.set_tag(run_id, "answered_from", source)
     tracking.close(run_id, status)
@@ -177,13 +177,11 @@ def check_store(tracking: Tracking, file: StudyFile, study: optuna.Study) -> Non
 
 
 def check_data(file: StudyFile, runs: Sequence[Run], now: str) -> None:
-    """Refuse to go on where the data are others than those of the trials that are there: their scores
-    cannot be compared.
-    """
+    """Raise an error if the data differ from those of the earlier trials, whose scores cannot be compared."""
     if others := sorted({run.data.tags["data"] for run in runs} - {now, "none"}):
         raise UserError(
-            f"{file.path}: its trials were trained on data {', '.join(others)}, but the data are now {now}, "
-            "so their scores cannot be compared; change sampler_seed to start a new study"
+            f"{file.path}: earlier trials used data {', '.join(others)}, but the data are now {now},"
+            " so their scores cannot be compared; change sampler_seed to start a new study"
         )
 
 
@@ -216,7 +214,7 @@ def say_front(file: StudyFile, trials: Sequence[Any], best: Mapping[int, Any]) -
 
 
 def describe(file: StudyFile, number: int, values: Mapping[str, Any]) -> str:
-    """The text of a trial's run."""
+    """Description of a trial's run."""
     swept = "\n".join(f"- {path} = {value}" for path, value in sorted(values.items()))
     own = " Its settings are those of the experiment." if number == 0 else ""
     return f"Trial {number} of study {file.name}, seed {file.raw['study_seed']}.{own}\n\n{swept}"

@@ -360,7 +360,7 @@ class _StudyRunner:
             )
             one = _Running(trial, lease, run_id, key)
             if refused:
-                line = f"{name}: refused: {refused}"
+                line = f"{name}: rejected: {refused}"
                 self._end(one, name, Outcome("failed", refused), line, retries.attributes("", raw))
                 return None
             if self._answered(one, name):
@@ -387,7 +387,7 @@ class _StudyRunner:
                 score: dict(self.tracking.history(known.info.run_id, score))
                 for score in pruning.watched(study)
             }
-            line = f"{name}: {pareto.numbers(values)}, copied from {source}, which has the same settings"
+            line = f"{name}: {pareto.numbers(values)}, copied from {source} with the same settings"
             with self._told(one, name, line):
                 # later trials are compared with them
                 for epoch in sorted(set.intersection(*map(set, curves.values()))):
@@ -400,7 +400,7 @@ class _StudyRunner:
             return True
         for other in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
             if other.params == trial.params and other.number != trial.number:
-                line = f"{name}: pruned, as was trial {other.number} with the same settings"
+                line = f"{name}: pruned like trial {other.number} with the same settings"
                 with self._told(one, name, line):
                     trial.set_user_attr("answered from", f"trial {other.number}")
                     self.study.tell(trial, state=TrialState.PRUNED)

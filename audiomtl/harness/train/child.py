@@ -1,5 +1,4 @@
-"""One training in a process of its own: what the child does. It talks to its worker over a pipe and to nobody
-else.
+"""The child process of one training. It communicates only with its worker, over a pipe.
 
 It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("done", Result)``,
 ``("failed", reason)``, or ``("lost", reason)`` where the machine was at fault. After each epoch it waits for
@@ -48,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What a training that ended by itself, or was told to stop, has to say."""
+    """The result of a training that finished or was told to stop."""
 
     stopped: bool  # told to stop after an epoch
     scores: dict[str, float]  # "validation/..." and, if asked for, "test/..." of the best epoch's weights
@@ -100,8 +99,8 @@ def of_the_machine(error: BaseException | None) -> bool:
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, in one line: TensorFlow and Keras write first where it was, and Keras sets what it
-    was in bold.
+    """The error in one line: TensorFlow and Keras put the location first, and Keras formats the message in
+    bold.
     """
     name, text = type(error).__name__, str(error)
     if bold := re.search(r"\x1b\[1m(.+?)\x1b\[0m", text, re.DOTALL):
@@ -122,12 +121,12 @@ def tell_device(pipe: Connection) -> None:
 
 
 def _check_sources(sources: Mapping[str, str]) -> None:
-    """Refuse to train code that is not the code whose hash is recorded."""
+    """Raise an error if the code to train is not the code whose hash is recorded."""
     for name, file in sources.items():
         module = importlib.import_module(name)
         if os.path.realpath(module.__file__ or "") != os.path.realpath(file):
             raise RuntimeError(
-                f"this training imported {name} from {module.__file__}, but its worker has it from {file}"
+                f"this training imported {name} from {module.__file__}, but its worker from {file}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Trainings side by side, each in a child process, watched from one thread.
+"""Parallel trainings, each in a child process, monitored from one thread.
 
 Children are forked from a forkserver that has TensorFlow and Keras imported already, so that a fresh isolated
 training starts in a fraction of a second. A crash, a kill, a hang, too much memory or an exception ends that
@@ -67,11 +67,11 @@ class Outcome:
 
 
 class Listener(Protocol):
-    """Who is told what happens; all calls come from the worker's one thread."""
+    """Callbacks for the events of trainings; all calls come from the worker's one thread."""
 
     def started(self, job: Job) -> None: ...
     def epoch(self, job: Job, epoch: int, scores: dict[str, float]) -> bool:
-        """Go on?"""
+        """Whether the training continues."""
         ...
 
     def again(self, job: Job, reason: str) -> None:
@@ -182,7 +182,7 @@ def train_all(
     Parameters
     ----------
     model : family to have imported beforehand.
-    slots : trainings side by side.
+    slots : number of parallel trainings.
     threads : TensorFlow threads of each.
     log : see `start_forkserver`.
 
@@ -258,7 +258,7 @@ def _interrupt(*_: Any) -> None:
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the end of the block: Optuna and MLflow are told whole things."""
+    """Delay Ctrl-C and SIGTERM until the end of the block, so that Optuna and MLflow stay consistent."""
     late: list[int] = []
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -323,7 +323,7 @@ def _start(context: Any, job: Job, slot: int, threads: int, log: Path) -> _Child
 
 
 def _wait(running: dict[int, _Child], listener: Listener) -> list[tuple[int, Outcome]]:
-    """Messages of up to one poll interval; returns who ended."""
+    """Handle messages for up to one poll interval; returns the trainings that ended."""
     by_object: dict[Any, int] = {child.pipe: slot for slot, child in running.items()}
     by_object |= {child.process.sentinel: slot for slot, child in running.items()}
     if not running:
@@ -407,7 +407,7 @@ def _outcome(
 
 
 def _end(child: _Child) -> None:
-    """Make sure the process is gone; it holds nothing that a kill could hurt."""
+    """Make sure that the process has exited; killing it loses nothing."""
     child.pipe.close()
     child.process.join(0.5)
     if child.process.is_alive():
