@@ -331,8 +331,8 @@ class Tracking:
 
     def store_id(self, experiment: str) -> str:
         """Name of this store, the same for everyone who uses it: a tag of an MLflow experiment."""
+        number = self.experiment(experiment)
         with locked("mlflow"):
-            number = self.experiment(experiment)
             tags = self.client.get_experiment(number).tags
             if STORE_TAG not in tags:
                 self.client.set_experiment_tag(number, STORE_TAG, uuid.uuid4().hex)
