@@ -5,7 +5,6 @@ real commands.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from audiomtl import config
 from audiomtl.data import audio
 from tests.harness.conftest import PATIENCE, Project
 from tests.nn import yamnet_weights
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).parents[3]
@@ -162,10 +162,7 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
         "-m",
         "models:/mine@champion",
     ]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command += ["--env-manager", "local", "-p", str(port)]
+    command += ["--env-manager", "local", "-p", str(port := free_port())]
     with (tmp_path / "serve.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
