@@ -267,9 +267,11 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
         (("export", "tiny", "out"), "this family cannot do that; only transfer can"),
     ],
 )
-def test_mistakes_are_one_line(project, sounds, arguments, reason, monkeypatch, capfd) -> None:
+def test_mistakes_are_one_line(project, sounds, arguments, reason, monkeypatch, capsys) -> None:
+    # it turns stderr of the whole process away, for good
+    monkeypatch.setattr("audiomtl.cli.use.quiet_tensorflow", lambda: None)
     settings_file(project.folder, sounds)
-    code, out, err = run(monkeypatch, capfd, *arguments)
+    code, out, err = run(monkeypatch, capsys, *arguments)
     assert (code, out) == (2, "") and reason in err and err.count("\n") == 1
 
 
