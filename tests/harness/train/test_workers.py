@@ -12,6 +12,7 @@ ROGUE = "raise SystemExit('code of the current directory was run')\n"
 @pytest.fixture
 def scores(project) -> list[tuple]:
     """Scores of the tiny experiment as they are."""
+    project.edit("experiments", "seeds = [1, 2]", "seeds = [1]")
     project.use_runs(project.folder / "plain")
     project.run("best", "tiny", "--slots", "1")
     return recorded(project)
