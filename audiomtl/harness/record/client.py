@@ -97,8 +97,8 @@ class Client:
                 inner, sqlalchemy.exc.NoSuchModuleError | ImportError | sqlalchemy.exc.ArgumentError
             ):
                 return database.store_error(inner, self._place)
-            if isinstance(inner, OSError) and (reason := os_fault(inner)):
-                return SurroundingsError(redact(f"{inner.filename or self._place}: {reason}"))
+            if isinstance(inner, OSError) and (fault := os_fault(inner)):
+                return SurroundingsError(redact(fault))
         if not isinstance(error, MlflowException):
             return None
         said = " ".join(str(error).split())
@@ -115,7 +115,9 @@ class Client:
         if error.error_code == "TEMPORARILY_UNAVAILABLE":
             return self._error(f"no answer ({said}): check the server, {database.AGAIN}", passing=True)
         if self._patience == 0 or "valid JSON object" in said or "API request to" in said:
-            return self._error(f"no usable store of MLflow ({said[:300]}): correct {VARIABLE}")
+            return self._error(
+                f"no usable store of MLflow ({said.partition('. ')[0][:300]}): correct {VARIABLE}"
+            )
         return None
 
     def _of_request(self, error: requests.RequestException) -> StoreError:
