@@ -9,6 +9,8 @@ from pathlib import Path
 import optuna
 import pytest
 
+from tests.harness.databases import postgres  # noqa: F401  (a fixture)
+
 LAB = Path(__file__).parents[1] / "lab"
 PATIENCE = 1800.0  # seconds until what hangs is given up: no measure, a loaded machine must not come near it
 # the package beside these tests, wherever the environment has one installed
