@@ -80,7 +80,8 @@ def test_a_copy_writes_into_itself_and_the_original_stays(use) -> None:
     files = sorted(path.name for path in old.rglob("*.txt"))
     log(Tracking(), run, "own")
     assert sorted(path.name for path in old.rglob("*.txt")) == files
-    assert any("copy" in place for place in places(new)) and not any("copy" in place for place in places(old))
+    assert all("/copy/runs/" in place for place in places(new) if "/tiny" in place)
+    assert not any("/copy/runs/" in place for place in places(old))
 
 
 def test_models_move_and_what_lies_elsewhere_stays(use, tmp_path) -> None:
