@@ -74,14 +74,15 @@ class Pages:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--workers", "1"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        self._process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            stdout=(self.folder / "server.log").open("a"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.folder / "server.log").open("a") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         while True:
             assert self._process.poll() is None, (self.folder / "server.log").read_text()
             try:
@@ -111,7 +112,8 @@ def test_a_password_stands_nowhere_and_a_server_that_dies_pauses_the_study(
     assert process.stdout
     output = ""
     while "trial 0: " not in output:
-        assert (line := process.stdout.readline()), output
+        line = process.stdout.readline()
+        assert line, output
         output += line
     pages.stop()
     output += process.communicate()[0]

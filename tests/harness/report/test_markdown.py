@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from audiomtl import config
-from audiomtl.errors import UserError
+from audiomtl.errors import SurroundingsError, UserError
 from audiomtl.harness.record import runs
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import markdown as report
@@ -754,7 +754,8 @@ def test_a_port_in_use_is_named(store: Store) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(
-            UserError, match=f"port {port} on 127.0.0.1: address already in use: choose another with --port"
+            SurroundingsError,
+            match=f"port {port} on 127.0.0.1: address already in use: choose another with --port",
         ):
             mlflow_ui.serve(port)
 
