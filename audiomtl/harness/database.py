@@ -241,6 +241,7 @@ def watch(engine: sqlalchemy.Engine, url: str, *, opened: bool = False) -> None:
                 connection = dialect.connect(*arguments, **options)
             except dialect.loaded_dbapi.OperationalError:
                 if not answered or time.monotonic() - began > OUTAGE_SECONDS:
+                    answered.clear()  # what is said while the command ends fails at once
                     raise
                 time.sleep(RETRY_SECONDS)
             else:

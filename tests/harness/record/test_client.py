@@ -139,7 +139,11 @@ def test_a_server_that_stays_away_is_told_after_the_outage(fake) -> None:
     fake.answers = [(503, "")]
     with pytest.raises(StoreError, match=r"no answer .* start it or correct MLFLOW_TRACKING_URI, then run"):
         found.log_metric("1", "x", 1.0)
-    assert len(fake.asked) - 1 == database.OUTAGE_SECONDS  # by the clock of this test
+    asked = len(fake.asked)
+    assert asked - 1 == database.OUTAGE_SECONDS  # by the clock of this test
+    with pytest.raises(StoreError):  # as while the command ends
+        found.set_tag("1", "reason", "x")
+    assert len(fake.asked) == asked + 1
 
 
 def test_a_refusal_that_a_bug_would_get_stays_what_it_is(fake) -> None:
