@@ -20,6 +20,7 @@ FLOORS = {
     "surroundings": 0,
     "system": 0,
     "pictures": 0,
+    "redaction": 0,
     "data": 1,
     "nn": 2,
     "families": 3,

@@ -58,8 +58,10 @@ def locked(name: str, *, wait: bool = True) -> Iterator[bool]:
         try:
             mine = stack.enter_context(system.locked(path, wait=wait))
         except OSError as error:
-            reason = system.os_fault(error) or f"{error.strerror}: check AUDIOMTL_RUNS"
-            raise SurroundingsError(f"{error.filename or path}: {reason}") from error
+            fault = (
+                system.os_fault(error) or f"{error.filename or path}: {error.strerror}: check AUDIOMTL_RUNS"
+            )
+            raise SurroundingsError(fault) from error
         yield mine
 
 

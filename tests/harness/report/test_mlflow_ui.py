@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from audiomtl.errors import UserError
+from audiomtl.errors import SurroundingsError
 from audiomtl.harness.report import mlflow_ui
 from tests.harness.conftest import PATIENCE
 from tests.harness.report.conftest import Store
@@ -40,7 +40,8 @@ def test_a_port_in_use_is_named(store: Store) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(
-            UserError, match=f"port {port} on 127.0.0.1: address already in use: choose another with --port"
+            SurroundingsError,
+            match=f"port {port} on 127.0.0.1: address already in use: choose another with --port",
         ):
             mlflow_ui.serve(port)
 

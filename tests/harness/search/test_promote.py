@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from audiomtl import config
-from audiomtl.harness.search.study import best_trial
+from audiomtl.harness.search.proposals import best_trial
 
 pytestmark = pytest.mark.slow
 
