@@ -219,6 +219,10 @@ class Leases:
         self._guarded.append(lease)
         try:
             yield
+        except Exception as error:
+            if not isinstance(error, LeaseLost):
+                self.check(lease)  # its successor may have finished what this one still wants to write
+            raise
         finally:
             self._guarded.remove(lease)
 

@@ -178,17 +178,18 @@ def finish(tracking: Tracking, runs: Sequence[Run], trial: FrozenTrial) -> None:
         remove_checkpoints(run.info.run_id)
 
 
-def check_store(tracking: Tracking, file: StudyFile, study: optuna.Study) -> None:
-    """Refuse an MLflow store that is not the one that has the study's runs."""
+def check_store(
+    tracking: Tracking, file: StudyFile, study: optuna.Study, others: Collection[str]
+) -> None:
+    """Raise an error if other workers (``others``) record this study in another MLflow store."""
     mine, known = tracking.store_id(file.experiment.name), study.user_attrs.get(STORE)
-    if known is None:
-        study.set_user_attr(STORE, mine)
-    elif known != mine:
+    if known not in (None, mine) and others:
         raise UserError(
-            f"{file.path}: the runs of this study are in another MLflow store than {redact(tracking.uri)}:"
-            " set MLFLOW_TRACKING_URI to the store that its other workers use, or change sampler_seed to"
-            " start a new study here"
+            f"{file.path}: other workers record this study in another MLflow store than"
+            f" {redact(tracking.uri)}: set MLFLOW_TRACKING_URI to the store that they use"
         )
+    if known != mine:
+        study.set_user_attr(STORE, mine)
 
 
 def check_data(file: StudyFile, runs: Sequence[Run], now: str) -> None:

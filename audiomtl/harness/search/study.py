@@ -213,7 +213,7 @@ class _StudyRunner:
     def _prepare(self, retry_failed: bool) -> None:
         study, file = self.study, self.file
         with self._turn(), deferred_signals():
-            records.check_store(self.tracking, file, study)
+            records.check_store(self.tracking, file, study, self._others("worker/"))
             if not study.get_trials(deepcopy=False):
                 study.enqueue_trial(space.encode(file, config.flatten(file.raw)))
             live = {row.name for row in self.leases.live()}
@@ -278,15 +278,15 @@ class _StudyRunner:
         for trial in left:
             name = self._name(f"trial/{trial.number}")
             lease = None if name in live else self.leases.take(name, at_once=self.take_over)
-            if lease and self._is_running(trial):
+            if lease and self._is_running(trial._trial_id):
                 self.study.sampler = sampler(self.file, trial.number)
                 return Trial(self.study, trial._trial_id), lease, True
             if lease:  # it has ended meanwhile
                 self.leases.release(lease)
         return None
 
-    def _is_running(self, trial: FrozenTrial) -> bool:
-        return self.study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING
+    def _is_running(self, trial_id: int) -> bool:
+        return self.study._storage.get_trial(trial_id).state == TrialState.RUNNING
 
     def _asked(self) -> tuple[Trial, Lease, bool] | None:
         """A new trial, as long as the study has fewer than it should have."""
@@ -298,6 +298,9 @@ class _StudyRunner:
             self.study.sampler = sampler(self.file, len(self._begun()))
             trial = self.study.ask()
             lease = self.leases.take(self._name(f"trial/{trial.number}"))
+        if lease and not self._is_running(trial._trial_id):  # held up in between: another worker trained it
+            self.leases.release(lease)
+            lease = None
         return (trial, lease, False) if lease else None
 
     def _begun(self) -> list[FrozenTrial]:
