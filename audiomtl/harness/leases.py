@@ -8,10 +8,12 @@ are compared.
 What a holder writes to Optuna is *fenced*: in the same transaction the token is read again, and the write is
 refused with `LeaseLost` if somebody has taken over. ``docs/explanation/leases.md`` describes the protocol.
 
-Contents: `Lease`, `Leases`, `LeaseLost`, `Row`, `table`.
+Contents: `Lease`, `Leases`, `LeaseLost`, `Row`, `table`, `lease_seconds`.
 """
 
 import contextlib
+import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +23,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sql
 from sqlalchemy import event, orm
 
+from audiomtl.errors import UserError
 from audiomtl.system import is_gone, process_identity
 
-SECONDS = 30.0  # without a sign of life after which a lease may be taken over
+SECONDS = 30.0  # without a sign of life after which a lease may be taken over; or AUDIOMTL_LEASE_SECONDS
 RENEWALS = 6  # signs of life in that time
 
 _metadata = sql.MetaData()
@@ -41,6 +44,23 @@ table = sql.Table(
 
 class LeaseLost(Exception):
     """Another worker has taken over what this one wanted to write."""
+
+
+def lease_seconds() -> float:
+    """``AUDIOMTL_LEASE_SECONDS``, the same for all workers; `SECONDS` where it is not set.
+
+    Raises
+    ------
+    UserError : it is not a number above 0.
+    """
+    text = os.environ.get("AUDIOMTL_LEASE_SECONDS", "")
+    try:
+        seconds = float(text or SECONDS)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise UserError(f"AUDIOMTL_LEASE_SECONDS = {text!r}: must be a number of seconds above 0")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -78,12 +98,12 @@ class Leases:
         self,
         engine: sql.Engine,
         *,
-        seconds: float = SECONDS,
+        seconds: float | None = None,
         owner: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         gone: Callable[[str], bool] = is_gone,
     ) -> None:
-        self._engine, self._seconds = engine, seconds
+        self._engine, self._seconds = engine, lease_seconds() if seconds is None else seconds
         self._owner = process_identity() if owner is None else owner
         self._clock, self._gone = clock, gone
         self._seen: dict[

@@ -9,7 +9,7 @@ several objectives.
 The scores are stored in the study: with one metric as Optuna's intermediate values, which its sampler also
 reads; with several, for which Optuna does not support them, as the user attribute ``reached RUNG``.
 
-Contents: `watched`, `note`, `should_prune`.
+Contents: `watched`, `note`, `should_prune`, `rungs`.
 """
 
 import math
@@ -61,6 +61,11 @@ def should_prune(
         )
         trial.set_user_attr(f"rung {epochs}", verdict)
     return bool(verdict == "stop")
+
+
+def rungs(study: Study, epochs: int) -> frozenset[int]:
+    """Numbers of epochs after which a trial of ``epochs`` may be stopped."""
+    return frozenset(number for number in range(1, epochs) if _is_rung(study, number))
 
 
 def _is_rung(study: Study, epochs: int) -> bool:

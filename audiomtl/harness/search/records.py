@@ -178,9 +178,7 @@ def finish(tracking: Tracking, runs: Sequence[Run], trial: FrozenTrial) -> None:
         remove_checkpoints(run.info.run_id)
 
 
-def check_store(
-    tracking: Tracking, file: StudyFile, study: optuna.Study, others: Collection[str]
-) -> None:
+def check_store(tracking: Tracking, file: StudyFile, study: optuna.Study, others: Collection[str]) -> None:
     """Raise an error if other workers (``others``) record this study in another MLflow store."""
     mine, known = tracking.store_id(file.experiment.name), study.user_attrs.get(STORE)
     if known not in (None, mine) and others:

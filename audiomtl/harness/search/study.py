@@ -371,7 +371,8 @@ class _StudyRunner:
             self.running[name] = one
         folder = staging(run_id, lease.token)
         (folder / "settings.toml").write_text(as_toml(raw, seed), encoding="utf-8")
-        return Job(name, raw, seed, folder, checkpoint_folder(run_id, lease.token))
+        asks = pruning.rungs(self.file.study, config.epochs(raw)) if trial.number else frozenset[int]()
+        return Job(name, raw, seed, folder, checkpoint_folder(run_id, lease.token), asks)
 
     def _answered(self, one: _Running, name: str) -> bool:
         """Tell the outcome of settings that this project has trained already: from MLflow when complete, from

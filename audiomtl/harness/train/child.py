@@ -1,10 +1,11 @@
 """The child process of one training. It communicates only with its worker, over a pipe.
 
 It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("done", Result)``,
-``("failed", reason)``, or ``("lost", reason)`` where the machine was at fault. After each epoch it waits for
-``True`` (continue) or ``False`` (stop). When the pipe closes, the worker is gone and the child ends at once.
-Each holder of a lease has a checkpoint folder of its own, so that a late child never writes beside its
-successor.
+``("failed", reason)``, or ``("lost", reason)`` where the machine was at fault. The worker answers each epoch
+with ``True`` (continue) or ``False`` (stop). The child waits for the answer only after the epochs
+``Job.asks``, and where it is `LAG` epochs ahead. When the pipe closes, the worker is gone and the child ends
+at once. Each holder of a lease has a checkpoint folder of its own, so that a late child never writes beside
+its successor.
 
 Contents: `Job`, `Result`, `run`, `reason_of`, `of_the_machine`, `tell_device`.
 """
@@ -31,6 +32,8 @@ import numpy as np
 
 from audiomtl.errors import SurroundingsError
 
+LAG = 8  # epochs that a child may be ahead of what its worker has recorded
+
 
 @dataclass(frozen=True)
 class Job:
@@ -41,6 +44,7 @@ class Job:
     seed: int
     folder: Path  # artifacts are left here
     checkpoint: Path  # folder of the checkpoint, one per (settings, seed, data, code)
+    asks: frozenset[int] = frozenset()  # numbers of epochs after which the worker may stop it
     test: bool = False  # score the test side too
     keep_model: bool = False
 
@@ -170,9 +174,17 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
     # again: on a cold cache `prepare` builds YAMNet, whose initial weights draw from the same generators
     seed_everything(job.seed)
 
+    unanswered = 0
+
     def on_epoch(epoch: int, scores: dict[str, float]) -> bool:
+        nonlocal unanswered
         pipe.send(("epoch", epoch, scores))
-        return answers.get()
+        unanswered += 1
+        while unanswered and (unanswered > LAG or epoch + 1 in job.asks or not answers.empty()):
+            unanswered -= 1
+            if not answers.get():
+                return False
+        return True
 
     fitted = model.train(settings, prepared, job.seed, on_epoch, Checkpoint(job.checkpoint))
     scores: dict[str, float] = {}

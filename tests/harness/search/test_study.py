@@ -183,13 +183,6 @@ def _imports(pid: int) -> bool:
     return bool(servers and ignored and not int(ignored[1], 16) & 1 << (signal.SIGINT - 1))
 
 
-def test_two_commands_at_once_do_not_share_a_study(project) -> None:
-    first = project.start_held("0:0", "study", "tiny", "--slots", "1")
-    assert "another process is already running this study" in project.run("study", "tiny", code=2)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.communicate()
-
-
 def test_ctrl_c_stops_what_stands_still_and_the_same_trial_goes_on(project) -> None:
     project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.01")
     process = project.start_held("1:3", "study", "tiny", "--slots", "2")

@@ -1,5 +1,6 @@
 """The family ``tinylab.tone``; see the package."""
 
+import errno
 import os
 import signal
 import time
@@ -25,7 +26,7 @@ if os.environ.get("TINYLAB_DROP_OPTIMIZER"):
 
     fitting._Steps.restore = _without_optimizer
 
-# "EPOCH:BATCH:PATH": there a training makes the file, and stays until it is killed
+# "EPOCH:BATCH:PATH": there a training makes the file, and stays until it is killed or the file is removed
 HOLD = os.environ.get("TINYLAB_HOLD", "")
 
 
@@ -81,8 +82,10 @@ def train(settings, prepared: Prepared, seed: int, on_epoch, checkpoint) -> Fitt
             batch_order([1] * len(ids), settings.training.batch_size, seed=seed, epoch=epoch)
         ):
             if HOLD.startswith(f"{epoch}:{number}:"):
-                Path(HOLD.split(":", 2)[2]).touch()
-                time.sleep(3600)
+                held = Path(HOLD.split(":", 2)[2])
+                held.touch()
+                while held.exists():
+                    time.sleep(0.05)
             time.sleep(network.pause_seconds)
             yield {"clip_ids": [ids[row] for row in rows], "inputs": inputs[rows], "labels": labels[rows]}
 
@@ -112,6 +115,13 @@ def _fault(fault: str) -> None:
         raise RuntimeError("as ordered")
     if fault == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+    marker = Path(os.environ.get("AUDIOMTL_RUNS", "runs")) / "fault"
+    if fault == "kill" or (fault == "kill once" and not marker.exists()):
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)  # as the out-of-memory killer does
+    if fault == "disk once" and not marker.exists():
+        marker.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", "checkpoint")
     if fault == "hang":
         time.sleep(3600)
     if fault == "memory":

@@ -9,7 +9,7 @@ from audiomtl.settings.table import Count, NotNegative, Table
 
 class Network(Table):
     units: Count
-    fault: Literal["none", "raise", "crash", "hang", "memory", "nan"]
+    fault: Literal["none", "raise", "crash", "hang", "memory", "nan", "kill", "kill once", "disk once"]
     pause_seconds: NotNegative  # before every batch, so that a kill can hit any of them
 
 
