@@ -186,12 +186,15 @@ def _read(path: str, hashed: tuple[tuple[int, ...], str], decoder: Decoder | Non
 
 
 def _unreadable(path: str, error: OSError | None = None) -> str:
-    if error is None:
-        try:
+    reason = error.strerror if error else None
+    try:
+        if error is None:
             open(path, "rb").close()
-        except OSError as raised:
-            error = raised
-    return f"{path}: cannot be read ({error.strerror if error else 'no regular file'})"
+    except OSError as raised:
+        reason = raised.strerror
+    except ValueError as raised:  # a null character in the path
+        reason = str(raised)
+    return f"{path}: cannot be read ({reason or 'no regular file'})"
 
 
 def _loaded() -> list[Index]:
