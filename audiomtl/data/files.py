@@ -181,8 +181,8 @@ def _read(path: str, hashed: tuple[tuple[int, ...], str], decoder: Decoder | Non
             length = decoder.decode(path)
         except UserError as error:
             fault = str(error)
-    unchanged = states([path])[0].tolist() == list(before)
-    return Entry(before, began if unchanged else 0, digest, name, length, fault)
+    # a file that changes meanwhile has another state from then on, or is too fresh to be relied upon
+    return Entry(before, began, digest, name, length, fault)
 
 
 def _unreadable(path: str, error: OSError | None = None) -> str:

@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
         ("mtime_ns", pa.int64()),
         ("ctime_ns", pa.int64()),
         ("inode", pa.int64()),
-        ("read_ns", pa.int64()),  # when reading began; 0: the file changed while it was read
+        ("read_ns", pa.int64()),  # when reading began
         ("digest", pa.binary(32)),
         ("decoder", pa.string()),  # empty: nobody decoded the file
         ("length", pa.float64()),
