@@ -9,7 +9,7 @@ what the project makes. Contents: `clips`, `module`, `fingerprint`, `signature`,
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +25,7 @@ from audiomtl.settings.datasets import dataset
 # entries of ``attrs`` of a clip table
 INDEX = "index"  # name of its index of files
 TABLE = "table"  # path of the file that a person wrote, if the table is one
+NUMBERS = (int, float, bool, type(None))  # cells in which no path can be
 
 
 def cache_folder() -> Path:
@@ -80,7 +81,7 @@ def fingerprint(table: pd.DataFrame) -> str:
         table = table.sort_values("clip_id")
     columns = sorted(table.columns)
     cells = {column: _plain(table[column]) for column in columns}
-    paths = sorted({path for values in cells.values() for path in _paths(values)})
+    paths = sorted(set[str]().union(*map(_paths, cells.values())))
     place = index_place(table.attrs[INDEX]) if INDEX in table.attrs else None
     found = files.examine(paths, place=place)
     if fault := next(filter(None, found.faults), ""):
@@ -103,7 +104,7 @@ def signature(table: pd.DataFrame) -> str:
     ----------
     table : as `clips` returns it.
     """
-    paths = {path for column in table.columns for path in _paths(_plain(table[column]))}
+    paths = set[str]().union(*(_paths(_plain(table[column])) for column in table.columns))
     if TABLE in table.attrs:
         paths.add(table.attrs[TABLE])
     else:
@@ -128,20 +129,23 @@ def _plain(column: pd.Series) -> list[Any]:
     return column.astype(object).tolist()
 
 
-def _paths(values: Iterable[Any]) -> Iterator[str]:
+def _paths(values: Iterable[Any]) -> set[str]:
     """Absolute paths in cells, also in lists and dicts."""
+    found = set()
     for value in values:
-        if isinstance(value, str):
+        kind = type(value)
+        if kind is str:
             if value[:1] == "/":
-                yield value
-            continue
-        value = value.tolist() if hasattr(value, "tolist") else value
-        if isinstance(value, Path) and value.is_absolute():
-            yield str(value)
-        elif isinstance(value, list | tuple):
-            yield from _paths(value)
-        elif isinstance(value, dict):
-            yield from _paths(value.values())
+                found.add(value)
+        elif kind not in NUMBERS:
+            value = value.tolist() if hasattr(value, "tolist") else value
+            if isinstance(value, str | Path) and os.path.isabs(value):
+                found.add(str(value))
+            elif isinstance(value, list | tuple):
+                found |= _paths(value)
+            elif isinstance(value, dict):
+                found |= _paths(value.values())
+    return found
 
 
 _string: Callable[[str], str] = json.encoder.encode_basestring  # as json.dumps with ensure_ascii=False
@@ -154,6 +158,8 @@ def _texts(values: list[Any], digests: dict[str, str]) -> list[str]:
     return [
         _string(value)
         if type(value) is str and value[:1] != "/"
+        else repr(value)  # as JSON has whole and finite numbers
+        if type(value) is int or (type(value) is float and value - value == 0)
         else f'{{"file": "{digests[value]}"}}'
         if type(value) is str and value in digests
         else json.dumps(_content(value, digests), ensure_ascii=False)

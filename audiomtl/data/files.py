@@ -119,13 +119,16 @@ def examine(paths: Sequence[str], *, decoder: Decoder | None = None, place: Path
         rows = np.fromiter((known.rows.get(path, -1) for path in paths), np.int64, count)
         same = (rows >= 0) & found.exists & ~decoded
         same[same] = known.trusted[rows[same]] & (known.states[rows[same]] == now[same]).all(axis=1)
+        text = known.digests.hex()  # 64 digits per file
         for number, row in zip(np.flatnonzero(same).tolist(), rows[same].tolist(), strict=True):
-            found.digests[number] = known.digests[32 * row : 32 * row + 32].hex()
+            found.digests[number] = text[64 * row : 64 * row + 64]
         if decoder:
             same[same] = known.decoders[rows[same]] == decoder.name
+            lengths = known.lengths.tolist()
             for number, row in zip(np.flatnonzero(same).tolist(), rows[same].tolist(), strict=True):
-                found.lengths[number] = float(known.lengths[row])
-                found.faults[number] = known.faults.get(row, "")
+                found.lengths[number] = lengths[row]
+                if row in known.faults:
+                    found.faults[number] = known.faults[row]
         decoded |= same
     entries: dict[str, Entry] = {}  # to be written into the index
     todo: dict[str, list[int]] = {}

@@ -75,8 +75,8 @@ class Shards:
         self.columns = columns
         self.damaged: set[str] = set()
         self.lost = 0
-        self._open: dict[str, _Shard] = {}  # by file name
-        self._at: dict[bytes, tuple[str, int]] = {}  # key -> file name, row of its index
+        self._open: set[str] = set()  # names of shards
+        self._at: dict[bytes, tuple[np.ndarray, int, int]] = {}  # key -> floats of its shard, first, rows
         self._broken: set[str] = set()  # names of shards with damaged arrays
 
     # ------------------------------------------------------------ reading
@@ -88,18 +88,11 @@ class Shards:
         wanted = {key: bytes.fromhex(key) for key in keys}
         while not self._look_for(set(wanted.values()).difference(self._at)):
             pass  # a shard was packed into another one meanwhile
-        floats = {name: shard.content.view("<f4") for name, shard in self._open.items()}
-        places = {
-            name: list(zip(shard.entries["offset"].tolist(), shard.entries["rows"].tolist(), strict=True))
-            for name, shard in self._open.items()
-        }
         found = {}
         for key, binary in wanted.items():
             if binary in self._at:
-                name, row = self._at[binary]
-                offset, rows = places[name][row]
-                first = offset // 4
-                found[key] = floats[name][first : first + rows * self.columns].reshape(rows, self.columns)
+                values, first, rows = self._at[binary]
+                found[key] = values[first : first + rows * self.columns].reshape(rows, self.columns)
         return found
 
     def _look_for(self, wanted: set[bytes]) -> bool:
@@ -124,8 +117,14 @@ class Shards:
                         _note(path, began)
             except FileNotFoundError:
                 return False
-            self._open[path.name] = shard
-            self._at |= {key: (path.name, row) for row, key in enumerate(keys) if row not in damaged}
+            self._open.add(path.name)
+            values, listed = shard.content.view("<f4"), shard.entries
+            places = zip(keys, (listed["offset"] // 4).tolist(), listed["rows"].tolist(), strict=True)
+            self._at |= {
+                key: (values, first, rows)
+                for row, (key, first, rows) in enumerate(places)
+                if row not in damaged
+            }
             if damaged:
                 self._broken.add(path.name)
                 self.damaged |= {keys[row].hex() for row in damaged}

@@ -18,7 +18,6 @@ kept in an index (`audiomtl.data.files`): every training reads its table anew, b
 Contents: `clips`, `arrays`.
 """
 
-import re
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -55,8 +54,6 @@ NAMED = 10  # how many faults a message names
 # of a recording's beginning and end: a header alone says nothing of a file that was cut off
 DECODED_SECONDS = 0.5
 DECODER = 1  # raise it when another recording or array is refused, or another length read
-# a relative path without anything that pathlib would normalise; its first group is the path without suffix
-PLAIN = re.compile(r"((?:[^/.][^/]*/)*[^/.][^/]*?)(?:\.[^/.]+)?")
 
 
 def clips(data: Settings, folder: Path) -> pd.DataFrame:
@@ -189,9 +186,17 @@ def _read(place: Path, label: str) -> pd.DataFrame:
         ) from None
 
 
-def _empty(column: pd.Series) -> pd.Series:
-    """Which cells are missing or blank."""
-    return column.isna() | (column.astype(str).str.strip() == "")
+def _empty(column: pd.Series) -> np.ndarray:
+    """Which cells are missing or blank: (rows,) bool."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.isna().to_numpy()
+    return np.array(
+        [
+            not value.strip() if type(value) is str else bool(pd.isna(value)) or not str(value).strip()
+            for value in column
+        ],
+        bool,
+    )
 
 
 def _texts(column: pd.Series) -> list[str]:
@@ -199,16 +204,22 @@ def _texts(column: pd.Series) -> list[str]:
     return ["" if blank else str(value) for value, blank in zip(column, _empty(column), strict=True)]
 
 
+def _plain(value: str) -> bool:
+    """Whether a path is relative and pathlib would write it as it is."""
+    return value[:1] not in ("/", ".") and value[-1:] != "/" and "//" not in value and "/." not in value
+
+
 def _joined(value: str, root: Path) -> str:
-    return f"{root}/{value}" if PLAIN.fullmatch(value) else str(root / value)
+    return f"{root}/{value}" if _plain(value) else str(root / value)
 
 
 def _stem(value: str, root: Path) -> str:
     """The path without its suffix, from the table's folder on: the id of a clip says nothing of where a
     project lies.
     """
-    if plain := PLAIN.fullmatch(value):
-        return plain[1]
+    if _plain(value):
+        stem, _, suffix = value.rpartition(".")
+        return stem if stem and suffix and "/" not in suffix else value
     path = Path(value)
     path = path.relative_to(root) if path.is_relative_to(root) else path
     return str(path.with_suffix("") if path.name else path)
@@ -223,10 +234,18 @@ def _faults(
     at, seen = dict[tuple[str, object], int](), dict[tuple[str, object], int]()
     ids: dict[str, int] = {}
     paths = table["path"].tolist()
-    known = _examined(sorted({path for path in paths if path}), source, table.attrs[catalog.INDEX])
-    empty = pd.Series("", index=table.index)
-    for column in reversed(["clip_id", *([data.label] if data.label else []), *data.groups]):
-        empty = empty.mask(_empty(table[column]), column)
+    needed = ["clip_id", *([data.label] if data.label else []), *data.groups]
+    blanks = {column: _empty(table[column]) for column in needed}
+    found = _examined(list(dict.fromkeys(path for path in paths if path)), source, table.attrs[catalog.INDEX])
+    if source != ROW and found.exists.all() and not any(map(np.any, blanks.values())):
+        different = (paths, found.digests, table["clip_id"].tolist())
+        if not any(found.faults) and all(len(set(values)) == len(table) for values in different):
+            return faults, found.lengths if source == "path" else seconds
+    columns = (found.exists.tolist(), found.digests, found.lengths, found.faults)
+    known = dict(zip(dict.fromkeys(path for path in paths if path), zip(*columns, strict=True), strict=True))
+    empty = np.full(len(table), "", object)
+    for column in reversed(needed):
+        empty[blanks[column]] = column
     parts = table[ROW].tolist() if source == ROW else [None] * len(table)
     rows = zip(table["clip_id"].tolist(), paths, parts, empty.tolist(), strict=True)
     for row, (clip, path, part, blank) in enumerate(rows):
@@ -255,17 +274,13 @@ def _faults(
     return faults, seconds
 
 
-def _examined(paths: list[str], source: str, index: str) -> dict[str, tuple[bool, str, float, str]]:
-    """path -> whether there is such a file, its digest, what the decoder says of it (seconds of a recording,
-    rows of an ``array_row`` file), and why it refuses it.
-    """
+def _examined(paths: list[str], source: str, index: str) -> files.Examined:
+    """What is known of the files; lengths are seconds of recordings, or rows of ``array_row`` files."""
     decoder = files.Decoder(
         f"{source} {DECODER} {soundfile.__version__} {soundfile.__libsndfile_version__} {np.__version__}",
         lambda path: float(_rows(path)) if source == ROW else _seconds(path, source),
     )
-    found = files.examine(paths, decoder=decoder, place=catalog.index_place(index))
-    columns = zip(found.exists.tolist(), found.digests, found.lengths, found.faults, strict=True)
-    return dict(zip(paths, columns, strict=True))
+    return files.examine(paths, decoder=decoder, place=catalog.index_place(index))
 
 
 def _rows(path: str) -> int:
