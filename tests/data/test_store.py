@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from audiomtl import definitions
-from audiomtl.data import audio, features
+from audiomtl.data import audio, features, shards
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.settings.shared import Features
@@ -181,7 +181,8 @@ def test_no_file_stays_open(tmp_path: Path, paths: list[str]) -> None:
     assert len(_shards(tmp_path)) == len(held) and len(os.listdir("/proc/self/fd")) == before
 
 
-def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "WRITTEN_AT_ONCE", 2**15)
     paths = _sounds(tmp_path / "sounds", 24, seconds=4.0)
     kept = FeatureStore(tmp_path / "store")
     kept.features(paths[:1], SETTINGS, workers=1)  # caches (window, mel matrix)
