@@ -50,7 +50,7 @@ def index_place(name: str) -> Path:
 
 def index_name(name: str, place: Path) -> str:
     """Name of the index of a data set or table that is read from ``place``."""
-    return f"{name}-{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
+    return f"{name[:60]}-{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
 
 
 def clips(data: DataSet) -> pd.DataFrame:
@@ -98,7 +98,8 @@ def signature(table: pd.DataFrame) -> str:
 
     Of the files that the rows name and of the table's own file; for a data set or corpus, of all files in its
     folder, annotations included. No file is opened. Equal signatures mean unchanged data; where they differ,
-    `fingerprint` of the table read anew decides, which reads only what changed.
+    `fingerprint` of the table read anew decides, which reads only what changed. Take the signature before the
+    fingerprint: then a change in between shows in the next signature.
 
     Parameters
     ----------
