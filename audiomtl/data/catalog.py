@@ -63,9 +63,10 @@ def clips(data: DataSet) -> pd.DataFrame:
     found = module(data)
     generated = ".corpora." in found.__name__ or getattr(found, "GENERATED", False)
     folder = cache_folder() / "corpora" if generated else data_folder()
+    name = index_name(data.dataset, folder)
+    files.use(index_place(name))  # a data set may ask it while it makes the table
     table = found.clips(data, folder)
-    table.attrs.setdefault(INDEX, index_name(data.dataset, folder))
-    files.use(index_place(table.attrs[INDEX]))
+    table.attrs.setdefault(INDEX, name)
     return table
 
 

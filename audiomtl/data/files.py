@@ -6,7 +6,7 @@ clip table. A warm start therefore stats every file, but opens, hashes and decod
 is read again, and so is one that was read within two seconds of its last change, since its times could then
 hide a second change.
 
-Contents: `Decoder`, `Examined`, `examine`, `digests`, `digest`, `states`, `use`.
+Contents: `Decoder`, `Examined`, `examine`, `digests`, `digest`, `seconds`, `states`, `use`.
 """
 
 import hashlib
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import soundfile
 
-from audiomtl.data import index
+from audiomtl.data import audio, index
 from audiomtl.data.index import Entry, Index
 from audiomtl.errors import UserError
 from audiomtl.system import cores, locked
@@ -75,6 +76,21 @@ def digests(paths: Sequence[str], *, place: Path | None = None) -> list[str]:
         row = found.digests.index("")
         raise UserError(found.faults[row] or _unreadable(paths[row]))
     return found.digests
+
+
+def seconds(paths: Sequence[str]) -> list[float]:
+    """Length of each recording, from its header.
+
+    Raises
+    ------
+    UserError : a file is missing or no sound.
+    """
+    version = f"{soundfile.__version__} {soundfile.__libsndfile_version__}"
+    found = examine(paths, decoder=Decoder(f"header {version}", lambda path: audio.info(path).seconds))
+    for path, exists, fault in zip(paths, found.exists.tolist(), found.faults, strict=True):
+        if fault or not exists:
+            raise UserError(fault or f"{path}: no such file")
+    return found.lengths
 
 
 def use(place: Path) -> None:

@@ -1,6 +1,7 @@
 """Published layouts: ESC-50, JamendoLyrics, GTZAN; on files made here and on what shared/data has."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from audiomtl.data import protocols
+from audiomtl.data import catalog, files, protocols
 from audiomtl.data.datasets import esc50, gtzan, jamendolyrics
 from audiomtl.data.datasets.esc50 import Settings as Esc50
 from audiomtl.data.datasets.gtzan import Settings as Gtzan
@@ -103,6 +104,22 @@ def test_esc50_counts_what_is_absent_and_refuses_what_is_not_there(tmp_path):
         path.unlink()
     with pytest.raises(MissingData, match="has none of the 6 recordings"):
         esc50.clips(esc_settings(), tmp_path)
+
+
+def test_a_second_start_opens_no_recording_of_esc50(tmp_path, monkeypatch):
+    esc_layout(tmp_path / "data" / "ESC-50")
+    monkeypatch.setenv("AUDIOMTL_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        time, "time_ns", lambda now=time.time_ns: now() + 7200 * 10**9
+    )  # no file is too fresh
+    first = catalog.clips(esc_settings())
+    key = catalog.fingerprint(first)
+    monkeypatch.setattr(files, "_indexes", {})
+    monkeypatch.setattr(files, "_read_here", {})
+    monkeypatch.setattr(files, "_read", lambda *_: pytest.fail("a recording was read"))
+    again = catalog.clips(esc_settings())
+    assert again.equals(first) and catalog.fingerprint(again) == key
 
 
 def test_esc50_names_a_broken_recording_and_a_column_that_its_list_lacks(tmp_path):
