@@ -47,10 +47,11 @@ from audiomtl.system import cores, locked, replacing
 MAGIC = b"AMTLSHRD"
 HEADER = struct.Struct("<8sQQQ32s")  # 8 + 3 * 8 + 32 = 64 bytes
 ENTRY = np.dtype([("key", "V32"), ("offset", "<u8"), ("rows", "<u8"), ("digest", "V32")])  # 80 bytes
-SHARD_BYTES = 2**26  # a shard that reaches 64 MB is closed: at most so much is computed again after a kill
+SHARD_BYTES = 2**25  # a shard that reaches 32 MB is closed: at most so much is computed again after a kill
 SMALL_SHARDS = 32  # of less than a quarter of that: more are packed into one
 WRITTEN_AT_ONCE = 2**20  # bytes: what is written in small pieces is read through small pages, 30 % slower
-CHECKED_AGAIN = 2**26  # bytes that are checked at each start though their shard seems unchanged
+# bytes that are checked at each start though their shards seem unchanged: one full shard or many small ones
+CHECKED_AGAIN = 2 * SHARD_BYTES
 
 
 class _Shard(NamedTuple):

@@ -144,6 +144,21 @@ def test_some_of_it_is_checked_at_each_start(
     assert len(seen) == 8
 
 
+def test_full_shards_are_checked_again_too(
+    tmp_path: Path, clock: None, checked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "CHECKED_AGAIN", 2**12 * shards.CHECKED_AGAIN // shards.SHARD_BYTES)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 2**12)
+    fill(Shards(tmp_path, "a", COLUMNS), range(300))
+    assert whole(Shards(tmp_path, "a", COLUMNS), range(300))
+    seen = set()
+    for _ in range(100):
+        checked.clear()
+        assert whole(Shards(tmp_path, "a", COLUMNS), range(300)) and checked
+        seen |= set(checked)
+    assert seen == set(files_of(tmp_path)) and len(seen) > 2
+
+
 def test_a_fresh_shard_is_checked_until_its_times_can_be_relied_upon(
     tmp_path: Path, checked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
