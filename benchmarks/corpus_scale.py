@@ -195,6 +195,7 @@ def run(part: str, folder: Path, batches: int) -> dict[str, float] | str:
 
 
 def measured(count: int, batches: int) -> dict[str, dict[str, float] | str]:
+    """Make a corpus and measure every part on it; its rows are printed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder, count)
@@ -203,9 +204,11 @@ def measured(count: int, batches: int) -> dict[str, dict[str, float] | str]:
             run(part, folder, batches)
         run("old write", folder, batches)
         time.sleep(2.5)
-        found = {}
+        found: dict[str, dict[str, float] | str] = {}
         for part in ("new worker", "old worker", "new child", "new child", "old child", "new signature"):
             found[part] = run(part, folder, batches)
+        for part in ("worker", "child", "signature"):
+            print(line(count, part, found), flush=True)  # before the folder is removed, which takes its time
         return found
 
 
@@ -237,8 +240,6 @@ def main() -> None:
     seconds = {}
     for count in options.clips:
         found = measured(count, options.batches)
-        for part in ("worker", "child", "signature"):
-            print(line(count, part, found), flush=True)
         parts = (found["new worker"], found["new child"])
         seconds[count] = sum(part["seconds"] for part in parts if isinstance(part, dict))
     first, last = min(seconds), max(seconds)
