@@ -2,21 +2,30 @@
 its file's name.
 
 Folders: ``AUDIOMTL_DATA`` (default ``data/``) holds published data, ``AUDIOMTL_CACHE`` (default ``cache/``)
-what the project makes. Contents: `clips`, `module`, `fingerprint`, `cache_folder`, `data_folder`.
+what the project makes. Contents: `clips`, `module`, `fingerprint`, `signature`, `cache_folder`,
+`data_folder`, `index_place`.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from audiomtl.data import files
+from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.datasets import dataset
+
+# entries of ``attrs`` of a clip table
+INDEX = "index"  # name of its index of files
+TABLE = "table"  # path of the file that a person wrote, if the table is one
+NUMBERS = (int, float, bool, type(None))  # cells in which no path can be
 
 
 def cache_folder() -> Path:
@@ -34,6 +43,16 @@ def module(data: DataSet) -> ModuleType:
     return dataset(data.dataset)
 
 
+def index_place(name: str) -> Path:
+    """File of the index (`audiomtl.data.files`) that the ``attrs`` of a clip table name."""
+    return cache_folder() / "index" / f"{name}.index"
+
+
+def index_name(name: str, place: Path) -> str:
+    """Name of the index of a data set or table that is read from ``place``."""
+    return f"{name[:60]}-{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
+
+
 def clips(data: DataSet) -> pd.DataFrame:
     """The clip table that the settings name; a corpus is generated the first time.
 
@@ -43,7 +62,12 @@ def clips(data: DataSet) -> pd.DataFrame:
     """
     found = module(data)
     generated = ".corpora." in found.__name__ or getattr(found, "GENERATED", False)
-    return found.clips(data, cache_folder() / "corpora" if generated else data_folder())
+    folder = cache_folder() / "corpora" if generated else data_folder()
+    name = index_name(data.dataset, folder)
+    files.use(index_place(name))  # a data set may ask it while it makes the table
+    table = found.clips(data, folder)
+    table.attrs.setdefault(INDEX, name)
+    return table
 
 
 def fingerprint(table: pd.DataFrame) -> str:
@@ -51,23 +75,107 @@ def fingerprint(table: pd.DataFrame) -> str:
     path.
 
     So it holds for every file that a row names (a recording, its vocals, a picture, embeddings), and for the
-    same data elsewhere.
+    same data elsewhere. Files that have not changed since they were hashed are not read again.
     """
-    total = hashlib.sha256()
+    ids = table["clip_id"]
+    if not (ids.is_monotonic_increasing and ids.is_unique):
+        table = table.sort_values("clip_id")
     columns = sorted(table.columns)
-    total.update(json.dumps(columns, ensure_ascii=False).encode())
-    for _, row in table.sort_values("clip_id").iterrows():
-        total.update(json.dumps([_content(row[column]) for column in columns], ensure_ascii=False).encode())
+    cells = {column: _plain(table[column]) for column in columns}
+    paths = sorted(set[str]().union(*map(_paths, cells.values())))
+    place = index_place(table.attrs[INDEX]) if INDEX in table.attrs else None
+    found = files.examine(paths, place=place)
+    if fault := next(filter(None, found.faults), ""):
+        raise UserError(fault)
+    digests = {path: digest for path, digest in zip(paths, found.digests, strict=True) if digest}
+    total = hashlib.sha256(json.dumps(columns, ensure_ascii=False).encode())
+    rows = zip(*(_texts(cells[column], digests) for column in columns), strict=True)
+    total.update("".join(f"[{', '.join(row)}]" for row in rows).encode())
     return total.hexdigest()[:12]
 
 
-def _content(value: Any) -> Any:
-    """A cell as JSON; for an absolute path the bytes of its file, or its name if there is no file."""
+def signature(table: pd.DataFrame) -> str:
+    """What tells cheaply whether data may have changed: a key of path, size, times and inode of every file.
+
+    Of the files that the rows name and of the table's own file; for a data set or corpus, of all files in its
+    folder, annotations included. No file is opened. Equal signatures mean unchanged data; where they differ,
+    `fingerprint` of the table read anew decides, which reads only what changed. Take the signature before the
+    fingerprint: then a change in between shows in the next signature.
+
+    Parameters
+    ----------
+    table : as `clips` returns it.
+    """
+    paths = set[str]().union(*(_paths(_plain(table[column])) for column in table.columns))
+    if TABLE in table.attrs:
+        paths.add(table.attrs[TABLE])
+    else:
+        for folder in {_root(parent) for parent in {os.path.dirname(path) for path in paths}} - {""}:
+            paths.update(os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    ordered = sorted(paths)
+    total = hashlib.sha256("\0".join(ordered).encode(errors="surrogateescape"))
+    total.update(np.ascontiguousarray(files.states(ordered), "<i8").tobytes())
+    return total.hexdigest()[:16]
+
+
+def _root(folder: str) -> str:
+    """Folder of the data set or corpus that a folder is part of; empty for folders elsewhere."""
+    for above in (cache_folder() / "corpora", data_folder()):
+        if folder.startswith(f"{above}/"):
+            return str(above / Path(folder).relative_to(above).parts[0])
+    return ""
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    """The cells of a column as Python has them."""
+    return column.astype(object).tolist()
+
+
+def _paths(values: Iterable[Any]) -> set[str]:
+    """Absolute paths in cells, also in lists and dicts."""
+    found = set()
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            if value[:1] == "/":
+                found.add(value)
+        elif kind not in NUMBERS:
+            value = value.tolist() if hasattr(value, "tolist") else value
+            if isinstance(value, str | Path) and os.path.isabs(value):
+                found.add(str(value))
+            elif isinstance(value, list | tuple):
+                found |= _paths(value)
+            elif isinstance(value, dict):
+                found |= _paths(value.values())
+    return found
+
+
+_string: Callable[[str], str] = json.encoder.encode_basestring  # as json.dumps with ensure_ascii=False
+
+
+def _texts(values: list[Any], digests: dict[str, str]) -> list[str]:
+    """Cells as JSON has them, one text each; of a path the digest of its file, or its name where there is no
+    file.
+    """
+    return [
+        _string(value)
+        if type(value) is str and value[:1] != "/"
+        else repr(value)  # as JSON has whole and finite numbers
+        if type(value) is int or (type(value) is float and value - value == 0)
+        else f'{{"file": "{digests[value]}"}}'
+        if type(value) is str and value in digests
+        else json.dumps(_content(value, digests), ensure_ascii=False)
+        for value in values
+    ]
+
+
+def _content(value: Any, digests: dict[str, str]) -> Any:
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, list | tuple):
-        return [_content(one) for one in value]
+        return [_content(item, digests) for item in value]
     if isinstance(value, dict):
-        return {str(name): _content(one) for name, one in value.items()}
+        return {str(name): _content(item, digests) for name, item in value.items()}
     if isinstance(value, str | Path) and os.path.isabs(value):
-        return {"file": files.digest(value)} if os.path.isfile(value) else os.path.basename(value)
+        path = str(value)
+        return {"file": digests[path]} if path in digests else os.path.basename(path)
     return str(value) if isinstance(value, Path) else value

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import mmap
 import os
 import shutil
 import subprocess
@@ -12,10 +11,11 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from audiomtl import definitions
-from audiomtl.data import audio, features
+from audiomtl.data import audio, features, shards
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
 from audiomtl.settings.shared import Features
@@ -49,8 +49,8 @@ def paths(tmp_path: Path) -> list[str]:
     return _sounds(tmp_path / "sounds", 6)
 
 
-def _entries(folder: Path) -> list[Path]:
-    return sorted((folder / "store").iterdir())
+def _shards(folder: Path) -> list[Path]:
+    return sorted((folder / "store").glob("*/*.shard"))
 
 
 def test_features_come_in_the_order_of_the_paths_and_are_computed_once(
@@ -64,7 +64,7 @@ def test_features_come_in_the_order_of_the_paths_and_are_computed_once(
     assert kept.extracted == 6 and kept.rebuilt == 0
     again = FeatureStore(tmp_path / "store")
     turned = again.features(paths[::-1], SETTINGS, workers=1)
-    assert again.extracted == 0 and len(_entries(tmp_path)) == 6
+    assert again.extracted == 0 and len(_shards(tmp_path)) == 1
     assert np.array_equal(turned[0], kept.features(paths[-1:], SETTINGS)[0])
 
 
@@ -112,50 +112,53 @@ def _flip(path: Path, position: int) -> None:
     path.write_bytes(content)
 
 
-def _swap_rows_and_columns(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[:8] + content[16:24] + content[8:16] + content[24:])
+def _index(path: Path) -> int:
+    return int.from_bytes(path.read_bytes()[24:32], "little")
 
 
+# damage -> (what is done to the shard of six clips, how many of them are lost)
 DAMAGES = {
-    "magic": lambda path: _flip(path, 0),
-    "rows": lambda path: _flip(path, 8),
-    "columns": lambda path: _flip(path, 16),
-    "digest": lambda path: _flip(path, 30),
-    "spare bytes": lambda path: _flip(path, 60),
-    "first value": lambda path: _flip(path, 64),
-    "last value": lambda path: _flip(path, -1),
-    "swapped shape": _swap_rows_and_columns,
-    "empty": lambda path: path.write_bytes(b""),
-    "half a header": lambda path: path.write_bytes(path.read_bytes()[:32]),
-    "header only": lambda path: path.write_bytes(path.read_bytes()[:64]),
-    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-4]),
-    "too long": lambda path: path.write_bytes(path.read_bytes() + b"\0\0\0\0"),
+    "magic": (lambda path: _flip(path, 0), 6),
+    "columns": (lambda path: _flip(path, 8), 6),
+    "count": (lambda path: _flip(path, 16), 6),
+    "start of the index": (lambda path: _flip(path, 24), 6),
+    "digest of the index": (lambda path: _flip(path, 40), 6),
+    "first value": (lambda path: _flip(path, 64), 1),
+    "a value of the last clip": (lambda path: _flip(path, _index(path) - 1), 1),
+    "key": (lambda path: _flip(path, _index(path)), 6),
+    "rows": (lambda path: _flip(path, _index(path) + 40), 6),
+    "last byte": (lambda path: _flip(path, -1), 6),
+    "empty": (lambda path: path.write_bytes(b""), 6),
+    "half a header": (lambda path: path.write_bytes(path.read_bytes()[:32]), 6),
+    "header only": (lambda path: path.write_bytes(path.read_bytes()[:64]), 6),
+    "cut off": (lambda path: path.write_bytes(path.read_bytes()[:-4]), 6),
+    "too long": (lambda path: path.write_bytes(path.read_bytes() + bytes(4)), 6),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_entry_is_made_again(tmp_path: Path, paths: list[str], damage: str) -> None:
+def test_what_is_damaged_is_made_again(tmp_path: Path, paths: list[str], damage: str) -> None:
     expected = [np.array(frames) for frames in FeatureStore(tmp_path / "store").features(paths, SETTINGS)]
-    for entry in _entries(tmp_path)[:2]:
-        DAMAGES[damage](entry)
+    make, lost = DAMAGES[damage]
+    make(_shards(tmp_path)[0])
     kept = FeatureStore(tmp_path / "store")
     assert all(np.array_equal(a, b) for a, b in zip(kept.features(paths, SETTINGS), expected, strict=True))
-    assert (kept.extracted, kept.rebuilt) == (2, 2)
+    assert (kept.extracted, kept.rebuilt) == (lost, lost)
     whole = FeatureStore(tmp_path / "store")
-    whole.features(paths, SETTINGS)
+    assert all(np.array_equal(a, b) for a, b in zip(whole.features(paths, SETTINGS), expected, strict=True))
     assert (whole.extracted, whole.rebuilt) == (0, 0)
 
 
-def test_an_entry_under_another_name_is_not_read(tmp_path: Path) -> None:
-    paths = _sounds(tmp_path / "sounds", 1) + _sounds(tmp_path / "others", 2)[1:]
-    audio.save(paths[1], np.zeros(4800), sample_rate=16000)  # as long as the first
-    FeatureStore(tmp_path / "store").features(paths, SETTINGS)
-    first, second = _entries(tmp_path)
+def test_a_shard_of_another_collection_is_not_read(tmp_path: Path, paths: list[str]) -> None:
+    other = SETTINGS.model_copy(update={"floor_db": -90.0})
+    audio.save(paths[0], np.zeros(4800), sample_rate=16000)
+    FeatureStore(tmp_path / "store").features(paths[:1], SETTINGS)
+    (first,) = _shards(tmp_path)
+    FeatureStore(tmp_path / "store").features(paths[:1], other)
+    second = next(path for path in _shards(tmp_path) if path != first)
     shutil.copy(first, second)
     kept = FeatureStore(tmp_path / "store")
-    quiet = kept.features(paths, SETTINGS)[1]
-    assert kept.rebuilt == 1 and quiet.max() < -99.9
+    assert abs(kept.features(paths[:1], other)[0].max() + 90) < 0.1 and kept.rebuilt == 1
 
 
 def test_features_are_read_only_maps(tmp_path: Path, paths: list[str]) -> None:
@@ -167,10 +170,19 @@ def test_features_are_read_only_maps(tmp_path: Path, paths: list[str]) -> None:
     base = frames.base
     while isinstance(base, np.ndarray | memoryview):
         base = base.obj if isinstance(base, memoryview) else base.base
-    assert isinstance(base, mmap.mmap)
+    assert isinstance(base, pa.Buffer) and ".shard" in Path("/proc/self/maps").read_text()
 
 
-def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="/proc lists the open files")
+def test_no_file_stays_open(tmp_path: Path, paths: list[str]) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    kept = FeatureStore(tmp_path / "store")
+    held = [kept.features([path], SETTINGS)[0] for path in paths]
+    assert len(_shards(tmp_path)) == len(held) and len(os.listdir("/proc/self/fd")) == before
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "WRITTEN_AT_ONCE", 2**15)
     paths = _sounds(tmp_path / "sounds", 24, seconds=4.0)
     kept = FeatureStore(tmp_path / "store")
     kept.features(paths[:1], SETTINGS, workers=1)  # caches (window, mel matrix)
@@ -194,7 +206,7 @@ def test_a_crash_while_writing_leaves_no_entry(
         patch.setattr(os, "replace", full)
         with pytest.raises(UserError, match=r"store: features cannot be written \(No space left on device\)"):
             FeatureStore(tmp_path / "store").features(paths, SETTINGS)
-    assert _entries(tmp_path) == []
+    assert [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()] == ["lock"]
 
 
 @pytest.mark.parametrize("what", ["missing", "text"])
@@ -248,8 +260,8 @@ def test_two_processes_at_once_on_one_store(tmp_path: Path) -> None:
         b"".join(frames.tobytes() for frames in kept.features(paths, SETTINGS))
     ).hexdigest()
     assert [result[0] for result in results] == [expected, expected]
-    assert kept.extracted == 0 and len(_entries(tmp_path)) == 20  # no temporary file is left
-    assert sum(result[1] for result in results) >= 20
+    assert kept.extracted == 0 and not list((tmp_path / "store").rglob("*.tmp"))
+    assert sum(result[1] for result in results) == 20  # the second waits for the first
 
 
 def test_more_clips_than_open_files(tmp_path: Path) -> None:

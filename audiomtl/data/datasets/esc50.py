@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from audiomtl.data import audio
+from audiomtl.data import files
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.table import Strings
@@ -87,7 +87,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         raise MissingData(
             f"ESC-50: {root / 'audio'} has none of the {len(table)} recordings that meta/esc50.csv lists"
         )
-    there["seconds"] = [audio.info(path).seconds for path in there["path"]]
+    there["seconds"] = files.seconds(there["path"].tolist())
     there["side"] = ["train" if fold <= 3 else {4: "validation"}.get(fold, "test") for fold in there["fold"]]
     there.attrs["left_out"] = {"missing": len(table) - len(there)} if len(there) < len(table) else {}
     return there[COLUMNS]

@@ -12,13 +12,12 @@ own with arrays of one row. Families that take several inputs load it with `arra
 order in the file, that says which clips are train, validation and test.
 
 Every row is looked at before anything is trained, and all that is wrong is said at once. Recordings are
-decoded at both ends only, since every training reads its table anew; what is wrong inside one is refused when
-its features are made.
+decoded at both ends only; what is wrong inside one is refused when its features are made. What was found is
+kept in an index (`audiomtl.data.files`): every training reads its table anew, but only files that changed.
 
 Contents: `clips`, `arrays`.
 """
 
-import functools
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -26,9 +25,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import soundfile
 from pydantic import Field
 
-from audiomtl.data import audio, files
+from audiomtl.data import audio, catalog, files
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.validation import nearest
@@ -51,9 +51,9 @@ class Settings(DataSet):
 SOURCES = ("path", "array_path", "embedding_path")
 ROW = "array_row"
 NAMED = 10  # how many faults a message names
-DECODED_SECONDS = (
-    0.5  # of a recording's beginning and end: a header alone says nothing of a file that was cut off
-)
+# of a recording's beginning and end: a header alone says nothing of a file that was cut off
+DECODED_SECONDS = 0.5
+DECODER = 1  # raise it when another recording or array is refused, or another length read
 
 
 def clips(data: Settings, folder: Path) -> pd.DataFrame:
@@ -99,8 +99,8 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
             )
     table = table.reset_index(drop=True)
     root = place.parent.absolute()
-    given = ["" if _empty(value) else str(value) for value in table[source]]
-    table["path"] = [str(root / value) if value else "" for value in given]
+    given = _texts(table[source])
+    table["path"] = [_joined(value, root) if value else "" for value in given]
     shared = source == "array_path" and ROW in columns
     if shared:
         table[ROW] = pd.to_numeric(table[ROW], errors="coerce")
@@ -109,7 +109,9 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         table["clip_id"] = [
             _stem(value, root) + part[row] if value else f"row {row + 1}" for row, value in enumerate(given)
         ]
-    table["clip_id"] = ["" if _empty(value) else str(value) for value in table["clip_id"]]
+    table["clip_id"] = _texts(table["clip_id"])
+    table.attrs[catalog.TABLE] = str(place.absolute())
+    table.attrs[catalog.INDEX] = catalog.index_name(place.stem, place.absolute())
     faults, seconds = _faults(table, data, ROW if shared else source)
     table["seconds"] = seconds
     table = _without_faults(table, faults, place, data.on_bad)
@@ -184,14 +186,40 @@ def _read(place: Path, label: str) -> pd.DataFrame:
         ) from None
 
 
-def _empty(value: object) -> bool:
-    return bool(pd.isna(value)) or not str(value).strip()  # type: ignore[call-overload]
+def _empty(column: pd.Series) -> np.ndarray:
+    """Which cells are missing or blank: (rows,) bool."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.isna().to_numpy()
+    return np.array(
+        [
+            not value.strip() if type(value) is str else bool(pd.isna(value)) or not str(value).strip()
+            for value in column
+        ],
+        bool,
+    )
+
+
+def _texts(column: pd.Series) -> list[str]:
+    """Cells as text; "" where they are missing or blank."""
+    return ["" if blank else str(value) for value, blank in zip(column, _empty(column), strict=True)]
+
+
+def _plain(value: str) -> bool:
+    """Whether a path is relative and pathlib would write it as it is."""
+    return value[:1] not in ("/", ".") and value[-1:] != "/" and "//" not in value and "/." not in value
+
+
+def _joined(value: str, root: Path) -> str:
+    return f"{root}/{value}" if _plain(value) else str(root / value)
 
 
 def _stem(value: str, root: Path) -> str:
     """The path without its suffix, relative to the table's folder, so that clip ids do not depend on where
     the project is.
     """
+    if _plain(value):
+        stem, _, suffix = value.rpartition(".")
+        return stem if stem and suffix and "/" not in suffix else value
     path = Path(value)
     path = path.relative_to(root) if path.is_relative_to(root) else path
     return str(path.with_suffix("") if path.name else path)
@@ -202,47 +230,57 @@ def _faults(
 ) -> tuple[dict[int, tuple[str, str]], list[float]]:
     """Row -> (kind of error, message), the first of each row; and the seconds of every row."""
     faults: dict[int, tuple[str, str]] = {}
-    seconds: list[float] = []
+    seconds = [float("nan")] * len(table)
     at, seen = dict[tuple[str, object], int](), dict[tuple[str, object], int]()
     ids: dict[str, int] = {}
-    rows_in = functools.cache(_rows)
+    paths = table["path"].tolist()
+    needed = ["clip_id", *([data.label] if data.label else []), *data.groups]
+    blanks = {column: _empty(table[column]) for column in needed}
+    found = _examined(list(dict.fromkeys(path for path in paths if path)), source, table.attrs[catalog.INDEX])
+    if source != ROW and found.exists.all() and not any(map(np.any, blanks.values())):
+        different = (paths, found.digests, table["clip_id"].tolist())
+        if not any(found.faults) and all(len(set(values)) == len(table) for values in different):
+            return faults, found.lengths if source == "path" else seconds
+    columns = (found.exists.tolist(), found.digests, found.lengths, found.faults)
+    known = dict(zip(dict.fromkeys(path for path in paths if path), zip(*columns, strict=True), strict=True))
+    empty = np.full(len(table), "", object)
+    for column in reversed(needed):
+        empty[blanks[column]] = column
     parts = table[ROW].tolist() if source == ROW else [None] * len(table)
-    for row, (clip, path, part) in enumerate(zip(table["clip_id"], table["path"], parts, strict=True)):
-        length = float("nan")
-        empty = [
-            column
-            for column in ("clip_id", *([data.label] if data.label else []), *data.groups)
-            if _empty(table[column][row])
-        ]
+    rows = zip(table["clip_id"].tolist(), paths, parts, empty.tolist(), strict=True)
+    for row, (clip, path, part, blank) in enumerate(rows):
+        exists, digest, length, fault = known.get(path, (False, "", 0.0, ""))
         if not path:
             faults[row] = ("missing", "no file is named")
-        elif not Path(path).is_file():
+        elif not exists:
             faults[row] = ("missing", f"{path}: no such file")
         elif (path, part) in at:
             faults[row] = ("doubled", f"{path} is already in row {at[path, part] + 1}")
-        elif (files.digest(path), part) in seen:
-            faults[row] = (
-                "doubled",
-                f"{path} has the same content as row {seen[files.digest(path), part] + 1}",
-            )
-        elif empty:
-            faults[row] = ("empty", f"{clip or path}: no {empty[0]}")
+        elif (digest, part) in seen:
+            faults[row] = ("doubled", f"{path} has the bytes of row {seen[digest, part] + 1}")
+        elif blank:
+            faults[row] = ("empty", f"{clip or path}: no {blank}")
         elif clip in ids:
             faults[row] = ("doubled", f"clip_id {clip} is already used in row {ids[clip] + 1}")
+        elif fault:
+            faults[row] = ("unreadable", fault)
+        elif source == ROW and part not in range(int(length)):
+            words = f"{ROW} must be a whole number from 0 to {int(length) - 1}, but is {part:g}"
+            faults[row] = ("unreadable", f"{path}: {words}")
         else:
-            try:
-                if source == ROW:
-                    if part not in range(rows := rows_in(path)):
-                        raise UserError(
-                            f"{path}: {ROW} must be a whole number from 0 to {rows - 1}, but is {part:g}"
-                        )
-                else:
-                    length = _seconds(path, source)
-                at[path, part] = seen[files.digest(path), part] = ids[clip] = row
-            except UserError as error:
-                faults[row] = ("unreadable", str(error))
-        seconds.append(length)
+            at[path, part] = seen[digest, part] = ids[clip] = row
+        if row not in faults and source == "path":
+            seconds[row] = length
     return faults, seconds
+
+
+def _examined(paths: list[str], source: str, index: str) -> files.Examined:
+    """What is known of the files; lengths are seconds of recordings, or rows of ``array_row`` files."""
+    decoder = files.Decoder(
+        f"{source} {DECODER} {soundfile.__version__} {soundfile.__libsndfile_version__} {np.__version__}",
+        lambda path: float(_rows(path)) if source == ROW else _seconds(path, source),
+    )
+    return files.examine(paths, decoder=decoder, place=catalog.index_place(index))
 
 
 def _rows(path: str) -> int:

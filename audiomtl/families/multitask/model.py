@@ -22,7 +22,6 @@ from keras import layers
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
-from audiomtl.data.files import safe_name
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
@@ -45,6 +44,7 @@ from audiomtl.families.multitask.heads import Answer, kind
 from audiomtl.families.multitask.losses import coupling_loss
 from audiomtl.families.multitask.settings import Settings
 from audiomtl.families.multitask.viterbi import positions
+from audiomtl.names import safe_name
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 
 EVALUATION_BATCH = 32  # clips

@@ -1,15 +1,13 @@
 """Stored outputs of YAMNet's frozen layers, computed once per (sound bytes, front end, weights, depth).
 
-Entries are those of `FeatureStore` (same file format, same checks), patch by patch. Patches of many clips go
-through the network in one batch of fixed size, so that memory does not grow with the number of clips and no
-clip's numbers depend on its neighbours. Processes that ask at once wait for each other: what one has computed
-the others read.
+They are kept as features are, in `audiomtl.data.shards` (same files, same checks), patch by patch. Patches of
+many clips go through the network in one batch of fixed size, so that memory does not grow with the number of
+clips and no clip's numbers depend on its neighbours. Processes that ask at once wait for each other: what one
+has computed the others read.
 
 Contents: `EmbeddingStore`.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from audiomtl import definitions
-from audiomtl.data import audio, fetch, files, store
+from audiomtl.data import audio, fetch, files
+from audiomtl.data.shards import Shards
 from audiomtl.nn import yamnet
-from audiomtl.system import locked
 
 VERSION = 1  # saved with every model that reads them: raise it when their numbers change
 # their code and packages are in every key
@@ -61,35 +59,22 @@ class EmbeddingStore:
         ------
         UserError : a recording that cannot be read; weights that are no YAMNet's.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        keys = [self._key(path) for path in paths]
+        keys = files.digests(paths)
         sounds = dict(zip(keys, paths, strict=True))  # of files with one key, one is enough
-        store._allow_open_files(len(sounds))
-        entries = self._there(sounds)
+        entries = self._collection.find(sounds)
         if len(entries) < len(sounds):
-            with locked(self.folder / "lock"):
+            with self._collection.writing():
                 # of another process, meanwhile
-                entries |= self._there([key for key in sounds if key not in entries])
-                for key, rows in self._computed(
-                    {key: path for key, path in sounds.items() if key not in entries}
-                ):
-                    entries[key] = store._write(self._place(key), key, rows)
-                    self.extracted += 1
+                entries |= self._collection.find(key for key in sounds if key not in entries)
+                lacking = {key: path for key, path in sounds.items() if key not in entries}
+                self._collection.add(self._computed(lacking))
+                entries |= self._collection.find(lacking)
         return [entries[key] for key in keys]
 
-    def _key(self, path: str) -> str:
-        sound = files.digest(path) if Path(path).is_file() else path
-        identity = [definitions.key(COMPUTED_BY), sound, self.digest, self.tail_blocks]
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-    def _place(self, key: str) -> Path:
-        return self.folder / f"{key}.features"
-
-    def _there(self, keys: Any) -> dict[str, np.ndarray]:
-        found = {
-            key: store._open(self._place(key), key, self.size) for key in keys if self._place(key).exists()
-        }
-        return {key: rows for key, rows in found.items() if rows is not None}
+    @cached_property
+    def _collection(self) -> Shards:
+        identity = [definitions.key(COMPUTED_BY), self.digest, self.tail_blocks]
+        return Shards(self.folder, identity, self.size)
 
     def _computed(self, sounds: dict[str, str]) -> Iterator[tuple[str, np.ndarray]]:
         """(key, rows) of each clip as soon as its last patch is through."""
@@ -110,6 +95,7 @@ class EmbeddingStore:
                 done = np.concatenate([done, self._forward(full).numpy()[: len(some)]])
             while waiting and waiting[0][1] <= len(done):
                 ready, count = waiting.pop(0)
+                self.extracted += 1
                 yield ready, done[:count]
                 done = done[count:]
 

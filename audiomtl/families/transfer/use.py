@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from audiomtl.data import audio, fetch, stream
-from audiomtl.data.files import csv_text
 from audiomtl.errors import UserError
 from audiomtl.families.transfer.embeddings import patches_of_waveform
+from audiomtl.names import csv_text
 from audiomtl.nn import yamnet
 
 BLOCK = 64  # patches that are in memory at once when a file is streamed

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from audiomtl.data.files import safe_name
+from audiomtl.names import safe_name
 
 # table -> its columns with places of artifacts
 PLACES = {

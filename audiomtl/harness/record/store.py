@@ -22,12 +22,12 @@ import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
 from audiomtl import config, redaction, surroundings, system
-from audiomtl.data.files import safe_name
 from audiomtl.errors import SurroundingsError
 from audiomtl.harness import database
 from audiomtl.harness.record import moved, provenance
 from audiomtl.harness.record.client import Client, local_store
 from audiomtl.harness.train.workers import Outcome
+from audiomtl.names import safe_name
 
 # MLflow's import sets these louder
 for noisy in (

@@ -13,12 +13,12 @@ from rich.table import Table
 
 from audiomtl import pictures
 from audiomtl.config import ExperimentFile
-from audiomtl.data.files import csv_text, safe_name
 from audiomtl.errors import UserError
 from audiomtl.harness.experiment import main_score, train_runs
 from audiomtl.harness.record.store import runs_folder
 from audiomtl.harness.train.progress import console
 from audiomtl.metrics import intervals
+from audiomtl.names import csv_text, safe_name
 
 
 def curve(

@@ -21,7 +21,6 @@ from statistics import median
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.data.files import safe_name
 from audiomtl.errors import UserError
 from audiomtl.harness import experiment
 from audiomtl.harness.record.runs import (
@@ -40,6 +39,7 @@ from audiomtl.harness.record.store import Run, Tracking, runs_folder
 from audiomtl.harness.report import figures, group_intervals, tables
 from audiomtl.harness.report import results as committed
 from audiomtl.harness.search import pareto
+from audiomtl.names import safe_name
 from audiomtl.settings.toml import write as write_file
 
 # ---------------------------------------------------------------- report

@@ -18,7 +18,6 @@ from rich.table import Table
 
 from audiomtl import config
 from audiomtl.config import StudyFile
-from audiomtl.data.files import csv_text
 from audiomtl.errors import UserError
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import Run, Tracking, remove_checkpoints
@@ -26,6 +25,7 @@ from audiomtl.harness.search import pareto, space
 from audiomtl.harness.train.child import Result
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.train.workers import Outcome
+from audiomtl.names import csv_text
 from audiomtl.redaction import redact
 from audiomtl.settings.validation import show
 

@@ -159,7 +159,7 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
     import tensorflow as tf
 
     from audiomtl import config, pictures
-    from audiomtl.data.files import safe_name
+    from audiomtl.names import safe_name
     from audiomtl.nn.fit import Checkpoint, seed_everything
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -15,9 +15,9 @@ import numpy as np
 
 from audiomtl import pictures
 from audiomtl.config import ExperimentFile
-from audiomtl.data.files import csv_text
 from audiomtl.errors import UserError
 from audiomtl.harness.use.models import part, recorded_model
+from audiomtl.names import csv_text
 from audiomtl.settings.validation import nearest
 
 FORMATS = ("table", "jsonl", "csv")

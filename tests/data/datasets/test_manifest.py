@@ -1,5 +1,8 @@
 """A table of one's own: everything that is wrong is said at once, and what is skipped is counted."""
 
+import hashlib
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from audiomtl.data import audio, catalog
+from audiomtl.data import audio, catalog, files
 from audiomtl.data.datasets import manifest
 from audiomtl.data.datasets.manifest import Settings as Manifest
 from audiomtl.errors import MissingData, UserError
@@ -346,3 +349,117 @@ def test_one_array_has_the_name_of_its_file_and_what_is_none_is_refused(folder):
         manifest.arrays(folder / "mine" / "none.npz")
     with pytest.raises(UserError, match="no such file"):
         manifest.arrays(folder / "mine" / "gone.npz")
+
+
+# ---------------------------------------------------------------- the index of its files
+
+
+def forget() -> None:
+    files._indexes.clear()
+    files._read_here.clear()
+
+
+@pytest.fixture
+def read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What is hashed and decoded, by a process that knows nothing and whose clock is two hours ahead."""
+    names: list[str] = []
+    file_digest, seconds, rows = hashlib.file_digest, manifest._seconds, manifest._rows
+
+    def hashed(file, name):
+        names.append(f"hash {Path(file.name).name}")
+        return file_digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", hashed)
+    monkeypatch.setattr(
+        manifest,
+        "_seconds",
+        lambda path, source: (names.append(f"decode {Path(path).name}"), seconds(path, source))[1],
+    )
+    monkeypatch.setattr(
+        manifest, "_rows", lambda path: (names.append(f"rows {Path(path).name}"), rows(path))[1]
+    )
+    monkeypatch.setattr(time, "time_ns", lambda now=time.time_ns: now() + 7200 * 10**9)
+    forget()
+    yield names
+    forget()
+
+
+@pytest.mark.parametrize("rows", [good, bad])
+def test_a_second_training_reads_no_file(folder, read, rows):
+    write(rows())
+    first = manifest.clips(settings(on_bad="skip"), folder)
+    key, before = catalog.fingerprint(first), list(read)
+    assert before.count("hash 0.wav") == before.count("decode 0.wav") == 1
+    forget()
+    again = catalog.clips(settings(on_bad="skip"))
+    pd.testing.assert_frame_equal(first, again)
+    assert first.attrs == again.attrs and catalog.fingerprint(again) == key and read == before
+
+
+def test_only_a_file_that_changed_is_read_again(folder, read):
+    write(good())
+    before = catalog.fingerprint(manifest.clips(settings(), folder))
+    read.clear()
+    forget()
+    y, rate = soundfile.read("mine/1.wav")
+    audio.save(folder / "mine" / "1.wav", y[::-1].astype(np.float32), sample_rate=rate)
+    table = manifest.clips(settings(), folder)
+    assert catalog.fingerprint(table) != before and sorted(read) == ["decode 1.wav", "hash 1.wav"]
+    (folder / "mine" / "1.wav").write_bytes(b"no sound any more")
+    with pytest.raises(UserError, match=r"1 of 3 rows are bad: row 3: .*1\.wav: cannot be read as sound"):
+        manifest.clips(settings(), folder)
+
+
+def test_rows_of_arrays_are_counted_once(folder, read):
+    np.savez(folder / "mine" / "many.npz", a=np.ones((3, 2)), b=np.zeros((3, 4)))
+    write(
+        {"array_path": ["many.npz"] * 3, "array_row": [0, 1, 2], "genre": list("rjr"), "artist": list("aab")}
+    )
+    for _ in range(2):
+        forget()
+        table = manifest.clips(settings(), folder)
+        assert table["array_row"].tolist() == [0, 1, 2] and table["seconds"].isna().all()
+    assert sorted(read) == ["hash many.npz", "rows many.npz"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a.wav",
+        "b/a.wav",
+        "b/a",
+        "b.c/a",
+        "a.b.wav",
+        "a.",
+        "a..wav",
+        ".a",
+        ".a.wav",
+        "b/.a",
+        "./a.wav",
+        "../a.wav",
+        "b//a.wav",
+        "b/./a.wav",
+        "b/../a.wav",
+        "/x/a.wav",
+        "b/",
+        "b/.",
+        "ü ä/ö.x.flac",
+        "a.w v",
+        "..",
+        ".",
+        "a\nb.wav",
+    ],
+)
+def test_paths_are_joined_as_pathlib_does(value):
+    for root in (Path("/project/mine"), Path("/x")):
+        path = Path(value)
+        path = path.relative_to(root) if path.is_relative_to(root) else path
+        assert manifest._joined(value, root) == str(root / value)
+        assert manifest._stem(value, root) == str(path.with_suffix("") if path.name else path)
+
+
+def test_the_table_itself_is_in_the_signature(folder):
+    write(good())
+    before = catalog.signature(catalog.clips(settings()))
+    write({**good(), "year": [1, 2, 4]})
+    assert catalog.signature(catalog.clips(settings())) != before

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiomtl.data.files import safe_name
 from audiomtl.errors import UserError
 from audiomtl.families.multitask.heads import LABEL, About, Answer
 from audiomtl.families.multitask.heads import as_it_is as scaled
 from audiomtl.families.multitask.heads import no_panel as panel
 from audiomtl.families.multitask.heads import no_spans as spans
 from audiomtl.metrics import labels
+from audiomtl.names import safe_name
 
 if TYPE_CHECKING:
     import pandas as pd
