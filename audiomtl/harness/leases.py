@@ -147,7 +147,9 @@ class Leases:
             change = table.update().where(*same).values(**new)
         try:
             with self._engine.begin() as connection:
-                if connection.execute(change).rowcount != 1:
+                found = connection.execute(change)
+                # PostgreSQL's driver counts no inserted rows
+                if row is not None and found.rowcount != 1:
                     return None
         except sql.exc.IntegrityError:  # another worker was first
             return None
