@@ -9,19 +9,27 @@ import typer
 from audiomtl.cli.app import app
 from audiomtl.cli.common import with_data
 from audiomtl.cli.options import (
+    DEFAULT_MINUTES,
     DEFAULT_SLOTS,
     Again,
     Core,
     ExperimentName,
+    Minutes,
+    Partition,
     Slots,
+    SlurmOptions,
     Storage,
     StudyName,
     Threads,
+    Where,
+    Workers,
 )
+from audiomtl.cli.workers import run_in_workers
 
 
 @app.command()
 def study(
+    context: typer.Context,
     name: StudyName,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
@@ -34,16 +42,23 @@ def study(
             help="Sweep this experiment (name or path) instead of the study's own.",
         ),
     ] = "",
+    executor: Where = None,
+    workers: Workers = 1,
+    time: Minutes = DEFAULT_MINUTES,
+    partition: Partition = "",
+    slurm: SlurmOptions = None,
 ) -> None:
     """Run a study: sweep the settings of an experiment.
 
     The first trial has the settings of the experiment itself, and every trial is an MLflow run. Ctrl-C stops
-    the study. Finished trials are kept, and the same command resumes it, also after a crash.
+    the study. Finished trials are kept, and the same command resumes it, also after a crash. With --executor
+    the command runs in several workers, which divide the trials.
     """
     from audiomtl import config
 
     file = config.load_study(name, experiment or None)
     with_data(file.experiment.settings)
+    run_in_workers(context)
     from audiomtl.harness.search.study import run_study
 
     run_study(file, slots=slots, threads=threads, storage=storage)
@@ -101,6 +116,7 @@ def promote(
 
 @app.command()
 def best(
+    context: typer.Context,
     name: ExperimentName,
     record: Annotated[
         bool, typer.Option("--record", help="Write the scores to [expected] instead of checking them.")
@@ -118,6 +134,11 @@ def best(
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
+    executor: Where = None,
+    workers: Workers = 1,
+    time: Minutes = DEFAULT_MINUTES,
+    partition: Partition = "",
+    slurm: SlurmOptions = None,
 ) -> None:
     """Train an experiment on every seed and check its scores.
 
@@ -137,6 +158,7 @@ def best(
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
+    run_in_workers(context)
     from audiomtl.harness import best as training
 
     if not training.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):
@@ -145,11 +167,17 @@ def best(
 
 @app.command()
 def ablations(
+    context: typer.Context,
     name: ExperimentName,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
     core: Core = False,
+    executor: Where = None,
+    workers: Workers = 1,
+    time: Minutes = DEFAULT_MINUTES,
+    partition: Partition = "",
+    slurm: SlurmOptions = None,
 ) -> None:
     """Train the ablations of an experiment.
 
@@ -165,6 +193,7 @@ def ablations(
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
+    run_in_workers(context)
     from audiomtl.harness import ablations as training
 
     if not training.ablations(
