@@ -18,11 +18,11 @@ class Bags(layers.Layer):
     behind the end.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         values, counts = inputs
         return tf.RaggedTensor.from_row_lengths(values, tf.cast(counts, tf.int64)).to_tensor()
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return (shapes[1][0], None, shapes[0][1])
 
 
@@ -30,8 +30,8 @@ class Bags(layers.Layer):
 class ToOne(layers.Layer):
     """Divide by the sum over classes."""
 
-    def call(self, values):
+    def call(self, values: tf.Tensor) -> tf.Tensor:
         return values / tf.maximum(tf.reduce_sum(values, axis=-1, keepdims=True), 1e-9)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape

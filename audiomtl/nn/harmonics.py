@@ -40,12 +40,12 @@ class Harmonics(layers.Layer):
             .astype(np.float32)
         )
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         found = tf.tensordot(x, tf.constant(self.matrix), 1)
         return tf.reshape(found, tf.concat([tf.shape(x)[:2], [KEYS, len(HARMONICS)]], axis=0))
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*shape[:2], KEYS, len(HARMONICS))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"hertz": self.hertz}

@@ -24,17 +24,17 @@ class Masked(layers.Layer):
         self.stride = stride
         self.supports_masking = True  # and does its work itself
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, lengths = inputs
         valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)
         return x * tf.reshape(
             valid, tf.concat([tf.shape(valid), tf.ones(len(x.shape) - 2, tf.int32)], axis=0)
         )
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return shapes[0]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"stride": self.stride}
 
 
@@ -48,13 +48,13 @@ class WholeSteps(layers.Layer):
         super().__init__(**options)
         self.stride = stride
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.pad(x, [[0, 0], [0, -tf.shape(x)[1] % self.stride], [0, 0]])
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (shape[0], None, shape[2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"stride": self.stride}
 
 
@@ -66,20 +66,20 @@ class MeanOverSteps(layers.Layer):
         super().__init__(**options)
         self.stride = stride
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: list[tf.Tensor], mask: Any = None) -> None:
         return None
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, lengths = inputs
         valid = tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1], dtype=x.dtype)[
             :, :, None
         ]
         return tf.reduce_sum(x * valid, axis=1) / tf.maximum(tf.reduce_sum(valid, axis=1), 1.0)
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return (shapes[0][0], shapes[0][2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"stride": self.stride}
 
 
@@ -91,12 +91,12 @@ class Valid(layers.Layer):
         super().__init__(**options)
         self.stride = stride
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, lengths = inputs
         return tf.sequence_mask((lengths + self.stride - 1) // self.stride, tf.shape(x)[1])
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
         return keras.KerasTensor(inputs[0].shape[:2], dtype="bool")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"stride": self.stride}

@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -99,10 +99,10 @@ def patches_of(frames: tf.Tensor) -> tf.Tensor:
 class LogMel(layers.Layer):
     """A waveform (n_samples,) of any length, filled up, to its log-mel spectrogram (n_frames, 64)."""
 
-    def call(self, waveform):
+    def call(self, waveform: tf.Tensor) -> tf.Tensor:
         return log_mel(padded(waveform))
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (None, BANDS)
 
 
@@ -110,10 +110,10 @@ class LogMel(layers.Layer):
 class Patches(layers.Layer):
     """(n_frames, 64) -> (n_patches, 96, 64)."""
 
-    def call(self, frames):
+    def call(self, frames: tf.Tensor) -> tf.Tensor:
         return patches_of(frames)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (None, PATCH_FRAMES, BANDS)
 
 
@@ -124,7 +124,7 @@ class Patches(layers.Layer):
 class WaveformModel(keras.Model):
     """A model whose input is one waveform (n_samples,), not a batch."""
 
-    def predict(self, x, *args, **options):
+    def predict(self, x: Any, *args: Any, **options: Any) -> NoReturn:
         raise UserError(
             "predict cuts a waveform into batches of 32 samples: call the model itself, model(waveform) with"
             " (n_samples,) at 16 kHz, or use `audiomtl predict EXPERIMENT FILE`"
@@ -226,7 +226,7 @@ class Tuned(layers.Layer):
         super().__init__(**options)
         self.number, self.rate_share = number, rate_share
 
-    def build(self, shape):
+    def build(self, shape: tuple[int | None, ...]) -> None:
         filters = BLOCKS[self.number - 1][1]
         shapes = {"depthwise_conv": (3, 3, shape[-1], 1), "pointwise_conv": (1, 1, shape[-1], filters)}
         self.fixed, self.change, self.scale, self.shift = {}, {}, {}, {}
@@ -255,18 +255,18 @@ class Tuned(layers.Layer):
     def kernel(self, part: str) -> tf.Tensor:
         return self.fixed[part] + self.rate_share * self.change[part]
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         stride = BLOCKS[self.number - 1][0]
         x = tf.nn.depthwise_conv2d(x, self.kernel("depthwise_conv"), [1, stride, stride, 1], "SAME")
         x = tf.nn.relu(x * self.scale["depthwise_conv"] + self.shift["depthwise_conv"])
         x = tf.nn.conv2d(x, self.kernel("pointwise_conv"), 1, "SAME")
         return tf.nn.relu(x * self.scale["pointwise_conv"] + self.shift["pointwise_conv"])
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[Any, ...]) -> tuple[int | None, ...]:
         stride, filters = BLOCKS[self.number - 1]
         return (shape[0], -(-shape[1] // stride), -(-shape[2] // stride), filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"number": self.number, "rate_share": self.rate_share}
 
 

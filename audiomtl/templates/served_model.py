@@ -5,20 +5,25 @@ Request: {"inputs": [0.0, 0.1, ...]}, samples of one mono waveform at 16 kHz in 
 Answer: {"predictions": {"classifier": [probabilities], "class_names": [names], "predicted": name}}
 """
 
+from typing import Any
+
 import mlflow
 import numpy as np
 import tensorflow as tf
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
 class WaveformClassifier(PythonModel):
     """The SavedModel's ``serving_default`` with the names of its classes."""
 
-    def load_context(self, context):
+    def load_context(self, context: PythonModelContext) -> None:
         self.model = tf.saved_model.load(context.artifacts["saved_model"])
         self.names = [name.decode() for name in self.model.signatures["describe"]()["class_names"].numpy()]
 
-    def predict(self, context, model_input, params=None):
+    # MLflow reads these: from an np.ndarray it derives no signature that would replace the logged one
+    def predict(
+        self, context: PythonModelContext, model_input: np.ndarray, params: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         waveform = tf.constant(np.asarray(model_input, np.float32).reshape(-1))
         probabilities = self.model.signatures["serving_default"](waveform=waveform)["classifier"].numpy()
         return {

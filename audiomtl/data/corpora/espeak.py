@@ -165,7 +165,9 @@ def _say(library: ctypes.CDLL, voice: Voice, text: str) -> bytes:
     phones: list[str] = []
     starts: list[int] = []
 
-    def receive(wave, n_samples, events):
+    def receive(
+        wave: "ctypes._Pointer[ctypes.c_short]", n_samples: int, events: "ctypes._Pointer[_Event]"
+    ) -> int:
         i = 0
         while events[i].type != LIST_END:
             if events[i].type == PHONEME:

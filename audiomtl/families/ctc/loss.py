@@ -17,7 +17,7 @@ Contents: `ctc_loss`, `frames_loss` (TensorFlow); `frames_needed`, `feasible`, `
 `blank_share` (NumPy).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +27,9 @@ BLANK = 0
 LOWEST_LOG_PROBABILITY = -80.0
 
 
-def ctc_loss(logits, frame_lengths, labels, label_lengths):
+def ctc_loss(
+    logits: tf.Tensor, frame_lengths: tf.Tensor, labels: tf.Tensor, label_lengths: tf.Tensor
+) -> tf.Tensor:
     """Negative log likelihood of each label sequence, summed over all its alignments (Graves et al., 2006,
     equations 5-8 and 14-16).
 
@@ -67,14 +69,16 @@ def ctc_loss(logits, frame_lengths, labels, label_lengths):
     return _loss(logits, frame_lengths, labels, label_lengths)
 
 
-def _checks(logits, frame_lengths, labels, label_lengths) -> list:
+def _checks(
+    logits: tf.Tensor, frame_lengths: tf.Tensor, labels: tf.Tensor, label_lengths: tf.Tensor
+) -> list[tf.Operation | None]:
     """Assertions on the batch (None each in eager mode, where they have already run)."""
     frames, classes, columns = tf.shape(logits)[1], tf.shape(logits)[2], tf.shape(labels)[1]
     valid = tf.sequence_mask(label_lengths, columns)  # (batch, labels)
     # (batch,)
     repeats = tf.reduce_sum(tf.cast(valid[:, 1:] & (labels[:, 1:] == labels[:, :-1]), tf.int32), axis=1)
 
-    def check(bad, rule: str):
+    def check(bad: tf.Tensor, rule: str) -> tf.Operation | None:
         message = tf.strings.format(
             f"CTC: {rule}; wrong at batch positions {{}}", tf.where(bad)[:, 0], summarize=10
         )
@@ -96,7 +100,9 @@ def _checks(logits, frame_lengths, labels, label_lengths) -> list:
 
 
 @tf.custom_gradient
-def _loss(logits, frame_lengths, labels, label_lengths):
+def _loss(
+    logits: tf.Tensor, frame_lengths: tf.Tensor, labels: tf.Tensor, label_lengths: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None, None, None]]]:
     """`ctc_loss` of checked input, labels padded with at least one 0.
 
     Both ways of computing it give the gradient with the value.
@@ -109,7 +115,7 @@ def _loss(logits, frame_lengths, labels, label_lengths):
     # (batch,); NaN stays NaN in both ways
     delicate = (lowest < LOWEST_LOG_PROBABILITY) | (label_lengths == 0)
 
-    def some_exact():
+    def some_exact() -> tuple[tf.Tensor, tf.Tensor]:
         loss, gradient = _sparse(
             tf.where(delicate[:, None, None], 0.0, logits), frame_lengths, labels, label_lengths
         )
@@ -127,7 +133,9 @@ def _loss(logits, frame_lengths, labels, label_lengths):
     return loss, lambda upstream: (upstream[:, None, None] * gradient, None, None, None)
 
 
-def _sparse(logits, frame_lengths, labels, label_lengths):
+def _sparse(
+    logits: tf.Tensor, frame_lengths: tf.Tensor, labels: tf.Tensor, label_lengths: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Loss (batch,) and gradient (batch, frames, classes) by the classic kernel, where every relevant
     probability is above 0.
     """
@@ -145,7 +153,9 @@ def _sparse(logits, frame_lengths, labels, label_lengths):
     return loss, tf.concat([gradient[:, :, -1:], gradient[:, :, :-1]], axis=2)
 
 
-def _exact(log_probabilities, frame_lengths, labels, label_lengths):
+def _exact(
+    log_probabilities: tf.Tensor, frame_lengths: tf.Tensor, labels: tf.Tensor, label_lengths: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Loss (items,) and gradient (items, frames, classes) by recursions over logarithms in float64: any
     scale, and empty labels.
     """
@@ -164,7 +174,7 @@ def _exact(log_probabilities, frame_lengths, labels, label_lengths):
 
     # Backwards in time and label order is the same recursion, so one function does both; valid frames come
     # first either way.
-    def flip(x):
+    def flip(x: tf.Tensor) -> tf.Tensor:
         return tf.reverse_sequence(tf.reverse_sequence(x, n_states, seq_axis=2), frame_lengths, seq_axis=1)
 
     forward = _forward(emissions, states)
@@ -182,10 +192,10 @@ def _exact(log_probabilities, frame_lengths, labels, label_lengths):
     return tf.cast(-total, tf.float32), tf.cast(gradient, tf.float32)
 
 
-def _forward(emissions, states):
+def _forward(emissions: tf.Tensor, states: tf.Tensor) -> tf.Tensor:
     """Log probability of all paths from the start to each state of each frame, (items, frames, states)."""
 
-    def shifted(x, by: int):
+    def shifted(x: tf.Tensor, by: int) -> tf.Tensor:
         return tf.pad(x, [[0, 0], [by, 0]], constant_values=-np.inf)[:, : tf.shape(x)[1]]
 
     # A path may leave out the blank between two different labels.
@@ -193,7 +203,7 @@ def _forward(emissions, states):
     skip = tf.where((states != BLANK) & (states != before), tf.zeros([], tf.float64), -np.inf)
     start = tf.where(tf.range(tf.shape(states)[1])[None, :] == 0, tf.zeros_like(emissions[:, 0]), -np.inf)
 
-    def step(previous, emission):
+    def step(previous: tf.Tensor, emission: tf.Tensor) -> tf.Tensor:
         return (
             tf.reduce_logsumexp(
                 tf.stack([previous, shifted(previous, 1), shifted(previous, 2) + skip]), axis=0
@@ -204,7 +214,7 @@ def _forward(emissions, states):
     return tf.transpose(tf.scan(step, tf.transpose(emissions, [1, 0, 2]), start), [1, 0, 2])
 
 
-def frames_loss(logits, frame_lengths, frame_labels):
+def frames_loss(logits: tf.Tensor, frame_lengths: tf.Tensor, frame_labels: tf.Tensor) -> tf.Tensor:
     """Cross-entropy of each item's frames with labels in time, mean over its valid frames: the framewise
     sibling of `ctc_loss`.
 

@@ -43,14 +43,14 @@ class Present(layers.Layer):
         super().__init__(**options)
         self.number = number
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, presence = inputs
         return kept(x, presence[:, self.number] > 0)
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return shapes[0]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"number": self.number}
 
 
@@ -67,17 +67,17 @@ class ModalityDropout(layers.Layer):
         self.share, self.seed = share, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, presence, training=False):
+    def call(self, presence: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training or not self.share:
             return presence
         kept = keras.random.uniform(keras.ops.shape(presence), seed=self.seed_generator) >= self.share
         left = tf.where(kept, presence, 0.0)
         return tf.where(tf.reduce_any(left > 0, axis=1, keepdims=True), left, presence)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"share": self.share, "seed": self.seed}
 
 
@@ -89,11 +89,11 @@ class Masked(layers.Layer):
         super().__init__(**options)
         self.supports_masking = True  # and does its work itself
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, mask = inputs
         return tf.where(mask[:, :, None], x, 0.0)
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return shapes[0]
 
 
@@ -103,7 +103,7 @@ class Coordinates(layers.Layer):
     et al., 2018, CoordConv).
     """
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         clips, height, width = (tf.shape(x)[axis] for axis in range(3))
         rows = tf.broadcast_to(tf.linspace(-1.0, 1.0, height)[None, :, None, None], (clips, height, width, 1))
         columns = tf.broadcast_to(
@@ -111,7 +111,7 @@ class Coordinates(layers.Layer):
         )
         return tf.concat([x, rows, columns], axis=3)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[Any, ...]) -> tuple[int | None, ...]:
         return (*shape[:3], shape[3] + 2)
 
 
@@ -129,15 +129,15 @@ class PoolSteps(layers.Layer):
         self.kind = kind
         self.supports_masking = True  # and needs none: it reads its own
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: list[tf.Tensor], mask: Any = None) -> None:
         return None
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         if self.kind == "attention":
             self.score = layers.Dense(1, use_bias=False, kernel_initializer="zeros")  # at the start: the mean
             self.score.build(shapes[0])
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, mask = inputs
         x = tf.where(mask[:, :, None], x, 0.0)
         if self.kind == "mean":
@@ -149,10 +149,10 @@ class PoolSteps(layers.Layer):
             return tf.gather(x, last, batch_dims=1)
         return tf.reduce_sum(masked_softmax(self.score(x), mask[:, :, None]) * x, axis=1)
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return (shapes[0][0], shapes[0][2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"kind": self.kind}
 
 
@@ -177,11 +177,11 @@ class AllSteps(Present):
     modality ``number``.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, presence = inputs
         return tf.where(presence[:, self.number] > 0, tf.shape(x)[1], 0)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
         return keras.KerasTensor(inputs[0].shape[:1], dtype="int32")
 
 

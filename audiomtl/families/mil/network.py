@@ -84,14 +84,14 @@ class Statistics(layers.Layer):
     frames.
     """
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         x = x[..., 0]
         mean = tf.reduce_mean(x, axis=2)
         # 1e-8: a gradient at deviation 0
         deviation = tf.sqrt(tf.reduce_mean(tf.square(x - mean[:, :, None]), axis=2) + 1e-8)
         return tf.stack([mean, deviation, tf.reduce_min(x, axis=2), tf.reduce_max(x, axis=2)], axis=2)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*shape[:2], 4)
 
 

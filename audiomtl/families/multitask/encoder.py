@@ -38,17 +38,17 @@ class ShiftBands(layers.Layer):
         self.most, self.seed = most, seed
         self.draws = keras.random.SeedGenerator(seed)
 
-    def call(self, x, training=None):
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if not training or not self.most:
             return x
         moved = keras.random.randint((tf.shape(x)[0], 1), -self.most, self.most + 1, seed=self.draws)
         bands = tf.clip_by_value(tf.range(tf.shape(x)[2])[None, :] + moved, 0, tf.shape(x)[2] - 1)
         return tf.gather(x, bands, axis=2, batch_dims=1)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"most": self.most, "seed": self.seed}
 
 
@@ -65,24 +65,24 @@ class PerKey(layers.Layer):
         self.outputs, self.hidden, self.start = outputs, hidden, start
         self.key, self.step, self.last = layers.Dense(hidden), layers.Dense(hidden), layers.Dense(outputs)
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         for layer, size in ((self.key, shapes[0][-1]), (self.step, shapes[1][-1]), (self.last, self.hidden)):
             layer.build((None, size))
         self.bias = self.add_weight(
             shape=(KEYS, self.outputs), initializer=keras.initializers.Constant(self.start), name="bias"
         )
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: list[tf.Tensor], mask: Any = None) -> None:
         return None
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         keys, steps = inputs
         return self.last(tf.nn.relu(self.key(keys) + self.step(steps)[:, :, None, :])) + self.bias
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return (*shapes[0][:3], self.outputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"outputs": self.outputs, "hidden": self.hidden, "start": self.start}
 
 
@@ -90,7 +90,7 @@ class PerKey(layers.Layer):
 class Positions(layers.Layer):
     """Add sines and cosines of the step's number (Vaswani et al., "Attention is all you need", 2017)."""
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         size = x.shape[2]
         rates = 10000.0 ** (-np.arange(0, size, 2, dtype=np.float32) / size)
         angles = tf.range(tf.shape(x)[1], dtype=tf.float32)[:, None] * rates[None, :]
@@ -196,15 +196,15 @@ class Attend(layers.Layer):
         super().__init__(**options)
         self.stride = stride
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         self.narrow = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(NARROW), name="narrow"
         )
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: list[tf.Tensor], mask: Any = None) -> None:
         return None
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         steps, lengths, keys, tokens = inputs
         own = tf.cast((lengths + self.stride - 1) // self.stride, steps.dtype)[:, None]
         known = tf.cast(tf.reduce_sum(tf.cast(tokens > 0, tf.int32), axis=1), steps.dtype)[:, None]
@@ -214,10 +214,10 @@ class Attend(layers.Layer):
         scores -= self.narrow * (time[:, :, None] - place[:, None, :]) ** 2
         return tf.nn.softmax(tf.where((tokens > 0)[:, None, :], scores, -1e9), axis=2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"stride": self.stride}
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return (*shapes[0][:2], shapes[2][1])
 
 
@@ -225,11 +225,11 @@ class Attend(layers.Layer):
 class Known(layers.Layer):
     """Set vectors (clips, positions, size) of padding (token 0) to 0."""
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, tokens = inputs
         return x * tf.cast(tokens > 0, x.dtype)[:, :, None]
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return shapes[0]
 
 

@@ -80,7 +80,7 @@ def head_network(
 class Standardise(layers.Layer):
     """Subtract a fixed mean and divide by a fixed deviation, number by number."""
 
-    def build(self, shape):
+    def build(self, shape: tuple[int | None, ...]) -> None:
         self.mean = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False, name="mean")
         self.deviation = self.add_weight(
             shape=(shape[-1],), initializer="ones", trainable=False, name="deviation"
@@ -91,10 +91,10 @@ class Standardise(layers.Layer):
         # a number that never changes in train stays near 0
         self.deviation.assign(np.where(deviation > 0, deviation, 1.0))
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return (x - self.mean) / self.deviation
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape
 
 
@@ -112,10 +112,10 @@ class Pool(layers.Layer):
         self.options = options
         self.operator = pooling_layer(PoolingSettings.model_validate(options))
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         self.operator.build(shapes)
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         values, features, counts = inputs
         operator = kind(self.options["name"])
         if not getattr(operator, "FROM_ZERO", False):
@@ -132,10 +132,12 @@ class Pool(layers.Layer):
         pooled, weights = self.operator([(values - low) / span, features, counts])
         return pooled * span[:, 0] + low[:, 0], weights
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(
+        self, inputs: list[keras.KerasTensor]
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         return self.operator.compute_output_spec(inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"options": self.options}
 
 
@@ -145,8 +147,8 @@ class MeanOverNumbers(layers.Layer):
     embedding's numbers.
     """
 
-    def call(self, weights):
+    def call(self, weights: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(weights, axis=2, keepdims=True)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*shape[:2], 1)

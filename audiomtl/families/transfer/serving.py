@@ -43,10 +43,10 @@ WAVEFORM = tf.TensorSpec([None], tf.float32, name="waveform")
 class CountRows(layers.Layer):
     """(n, size) -> (1,): n."""
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.shape(x)[:1]
 
-    def compute_output_spec(self, x):
+    def compute_output_spec(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor((1,), dtype="int32")
 
 
@@ -54,10 +54,10 @@ class CountRows(layers.Layer):
 class FirstRow(layers.Layer):
     """(1, size) -> (size,)."""
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return x[0]
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape[1:]
 
 
@@ -65,10 +65,10 @@ class FirstRow(layers.Layer):
 class OneBag(layers.Layer):
     """What `Bags` gives for one bag, without ragged tensors, which TFLite lacks."""
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         return inputs[0][None]
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return (1, *shapes[0])
 
 
@@ -78,7 +78,7 @@ class LogMelByConvolution(layers.Layer):
     has no short-time transform.
     """
 
-    def call(self, waveform):
+    def call(self, waveform: tf.Tensor) -> tf.Tensor:
         n = np.arange(yamnet.WINDOW)
         window = 0.5 - 0.5 * np.cos(2 * np.pi * n / yamnet.WINDOW)
         angles = 2 * np.pi * np.outer(n, np.arange(yamnet.FFT // 2 + 1)) / yamnet.FFT
@@ -93,7 +93,7 @@ class LogMelByConvolution(layers.Layer):
         magnitude = tf.sqrt(real**2 + imaginary**2)
         return tf.math.log(tf.matmul(magnitude, tf.constant(yamnet._mel_matrix())) + yamnet.OFFSET)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (None, yamnet.BANDS)
 
 

@@ -22,6 +22,7 @@ Contents: `pooling_layer`, `kind`, `PoolingLayer`, `Pooling`, `weighted`, `major
 
 import importlib
 from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -70,13 +71,19 @@ class PoolingLayer(layers.Layer):
         nothing = 1.0 / tf.cast(tf.shape(probabilities)[2], pooled.dtype)
         return tf.where(counts[:, None] > 0, pooled, nothing), weights
 
-    def pool(self, probabilities, features, valid):
+    def pool(
+        self, probabilities: tf.Tensor, features: tf.Tensor, valid: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         raise NotImplementedError
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(
+        self, shapes: list[tuple[int | None, ...]]
+    ) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
         return (shapes[0][0], shapes[0][2]), shapes[0]
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(
+        self, inputs: list[keras.KerasTensor]
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         pooled, weights = self.compute_output_shape([one.shape for one in inputs])
         return keras.KerasTensor(pooled, dtype="float32"), keras.KerasTensor(weights, dtype="float32")
 
@@ -91,15 +98,17 @@ class Pooling(PoolingLayer):
     """An operator without variables; it pays the features no attention."""
 
     def __init__(
-        self, operator: str, quantile: float = 0.75, sharpness: float = 1.0, top_k: int = 3, **options
+        self, operator: str, quantile: float = 0.75, sharpness: float = 1.0, top_k: int = 3, **options: Any
     ) -> None:
         super().__init__(**options)
         self.operator, self.quantile, self.sharpness, self.top_k = operator, quantile, sharpness, top_k
 
-    def pool(self, probabilities, features, valid):
+    def pool(
+        self, probabilities: tf.Tensor, features: tf.Tensor, valid: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return kind(self.operator).pool(probabilities, valid, self)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "operator": self.operator,
             "quantile": self.quantile,

@@ -1,12 +1,17 @@
 """linear_softmax: weighted by the probabilities themselves."""
 
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from audiomtl.nn.pooling import weighted
 from audiomtl.nn.softmax import SMALLEST
 
+if TYPE_CHECKING:
+    from audiomtl.nn.pooling import Pooling
 
-def pool(p, valid, layer):
+
+def pool(p: tf.Tensor, valid: tf.Tensor, layer: "Pooling") -> tuple[tf.Tensor, tf.Tensor]:
     """``sum(p p) / sum(p)`` (Wang, Li and Metze, 2019): weights are the probabilities themselves."""
     mask = tf.cast(valid, tf.float32)
     raised = (p + SMALLEST) * mask

@@ -1,13 +1,18 @@
 """log_sum_exp: between mean and greatest."""
 
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from audiomtl.nn.softmax import SMALLEST
 
+if TYPE_CHECKING:
+    from audiomtl.nn.pooling import Pooling
+
 FROM_ZERO = True
 
 
-def pool(p, valid, layer):
+def pool(p: tf.Tensor, valid: tf.Tensor, layer: "Pooling") -> tuple[tf.Tensor, tf.Tensor]:
     """``log(mean(exp(r p))) / r``, r = ``sharpness``: mean at 0, max at infinity (Pinheiro and Collobert,
     2015).
 

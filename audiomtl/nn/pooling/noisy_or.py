@@ -1,11 +1,16 @@
 """noisy_or: independent causes."""
 
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from audiomtl.nn.softmax import SMALLEST, masked_softmax
 
+if TYPE_CHECKING:
+    from audiomtl.nn.pooling import Pooling
 
-def pool(p, valid, layer):
+
+def pool(p: tf.Tensor, valid: tf.Tensor, layer: "Pooling") -> tuple[tf.Tensor, tf.Tensor]:
     """``1 - prod(1 - p)``: instances are independent causes (Maron and Lozano-Perez, 1998).
 
     Weights are shares of -log(1 - p).

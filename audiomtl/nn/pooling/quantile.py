@@ -1,14 +1,19 @@
 """quantile: a quantile."""
 
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from audiomtl.nn.pooling import weighted
+
+if TYPE_CHECKING:
+    from audiomtl.nn.pooling import Pooling
 
 BY_RANK = True
 FROM_ZERO = True
 
 
-def pool(p, valid, layer):
+def pool(p: tf.Tensor, valid: tf.Tensor, layer: "Pooling") -> tuple[tf.Tensor, tf.Tensor]:
     """The ``quantile`` of the windows, linear between order statistics (Hyndman and Fan, 1996, type 7).
 
     Weights are theirs.

@@ -1,14 +1,19 @@
 """top_k: the mean of the greatest."""
 
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from audiomtl.nn.pooling import weighted
+
+if TYPE_CHECKING:
+    from audiomtl.nn.pooling import Pooling
 
 BY_RANK = True
 FROM_ZERO = True
 
 
-def pool(p, valid, layer):
+def pool(p: tf.Tensor, valid: tf.Tensor, layer: "Pooling") -> tuple[tf.Tensor, tf.Tensor]:
     """The mean of the ``top_k`` greatest windows of each class, of all if there are fewer (Li and
     Vasconcelos, 2015).
     """

@@ -100,10 +100,10 @@ class Joining(layers.Layer):
         self.names = list(names)
         self.supports_masking = True  # and needs none: masks are among the inputs
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: list[tf.Tensor], mask: Any = None) -> None:
         return None
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"names": self.names}
 
     def vectors(self, inputs: Sequence[Any]) -> list[tf.Tensor]:

@@ -42,7 +42,7 @@ class Aligned(Joining):
         super().__init__(names, **options)
         self.size, self.by, self.on_grid, self.kernel = size, by, list(on_grid), kernel
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         self.to_size = self.projections(shapes, self.size, "projection", kernel_initializer="identity")
         away = [name for name in self.names if name != self.by and name not in self.on_grid]
         self.query = [self.dense(self.size, self.size + 2 * PERIODS, f"query_{name}") for name in away]
@@ -54,7 +54,7 @@ class Aligned(Joining):
         )
         self.convolution.build((None, None, self.size * max(4 * (len(self.names) - 1), 1)))
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         steps = [(layer(x), mask) for layer, (x, mask) in zip(self.to_size, self.steps(inputs), strict=True)]
         if self.by not in self.names:
             return tf.concat(self.vectors(inputs), axis=1)
@@ -82,6 +82,6 @@ class Aligned(Joining):
         ]
         return tf.concat([mean_and_max(x, mask), *others], axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"size": self.size, "by": self.by, "on_grid": self.on_grid, "kernel": self.kernel}
         return super().get_config() | own

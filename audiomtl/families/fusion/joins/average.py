@@ -1,13 +1,16 @@
 """average: the mean of the present modalities, each projected to one size."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras import layers
 
 from audiomtl.families.fusion.encoders import registered
 from audiomtl.families.fusion.joins import Joining, weighted_mean
 from audiomtl.families.fusion.settings import Join
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def layer(
@@ -24,11 +27,11 @@ class Average(Joining):
         super().__init__(names, **options)
         self.size = size
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         self.to_size = self.projections(shapes, self.size, "projection")
 
-    def call(self, inputs):
+    def call(self, inputs: "list[tf.Tensor]") -> "tf.Tensor":
         return weighted_mean(self.projected(inputs, self.to_size), inputs[0])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size}

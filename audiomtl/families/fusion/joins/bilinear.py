@@ -30,15 +30,15 @@ class Bilinear(Joining):
         super().__init__(names, **options)
         self.size, self.rank = size, rank
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         # of the appended 1: at the start every factor lies around 1, none is near 0
         one = keras.initializers.Ones()
         self.factors = self.projections(shapes, self.rank * self.size, "factor", bias_initializer=one)
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         each = self.projected(inputs, self.factors)
         product = tf.reduce_prod(tf.where(inputs[0][:, :, None] > 0, each, 1.0), axis=1)
         return tf.reduce_mean(tf.reshape(product, [-1, self.rank, self.size]), axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size, "rank": self.rank}

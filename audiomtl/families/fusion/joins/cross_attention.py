@@ -37,7 +37,7 @@ class CrossAttention(Joining):
         super().__init__(names, **options)
         self.size, self.heads = size, heads
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         self.to_size = self.projections(shapes, self.size, "projection")
         self.query = [self.dense(self.size, self.size + 2 * PERIODS, f"query_{name}") for name in self.names]
         self.key = [self.dense(self.size, self.size + 2 * PERIODS, f"key_{name}") for name in self.names]
@@ -46,7 +46,7 @@ class CrossAttention(Joining):
             self.dense(self.size, 4 * self.size, f"after_{name}", activation="relu") for name in self.names
         ]
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         steps = self.steps(inputs)
         masks = [mask for _, mask in steps]
         xs = [layer(x) for layer, (x, _) in zip(self.to_size, steps, strict=True)]
@@ -63,5 +63,5 @@ class CrossAttention(Joining):
             found.append(mean_and_max(self.after[number](compared(x, context)), mask))
         return tf.concat(found, axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size, "heads": self.heads}

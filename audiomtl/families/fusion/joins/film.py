@@ -33,7 +33,7 @@ class Film(Joining):
         super().__init__(names, **options)
         self.size, self.by = size, by
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         # a modality's vectors are as wide as its steps
         self.to_size = self.projections(shapes, self.size, "projection")
         others = [name for name in self.names if name != self.by]
@@ -42,7 +42,7 @@ class Film(Joining):
         self.shift = [self.dense(self.size, width, f"shift_{name}") for name in others if width]
         self.after = [self.dense(self.size, self.size, f"after_{name}", activation="relu") for name in others]
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         vectors, steps = self.vectors(inputs), self.steps(inputs)
         found, place = [], 0
         for number, name in enumerate(self.names):
@@ -62,5 +62,5 @@ class Film(Joining):
             place += 1
         return tf.concat(found, axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size, "by": self.by}

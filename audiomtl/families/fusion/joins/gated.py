@@ -29,17 +29,17 @@ class Gated(Joining):
         super().__init__(names, **options)
         self.size = size
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[Any, ...]]) -> None:
         self.to_size = self.projections(shapes, self.size, "projection", activation="tanh")
         together = sum(shape[-1] for shape in shapes[1:])
         self.gates = [
             self.dense(self.size, together, f"gate_{name}", activation="sigmoid") for name in self.names
         ]
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         together = tf.concat(self.vectors(inputs), axis=1)
         gates = tf.stack([gate(together) for gate in self.gates], axis=1)  # (clips, modalities, size)
         return tf.reduce_sum(gates * self.projected(inputs, self.to_size), axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size}

@@ -29,11 +29,11 @@ class Late(Joining):
         super().__init__(names, **options)
         self.size, self.classes = size, classes
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         self.hidden = self.projections(shapes, self.size, "hidden", activation="relu")
         self.logits = [self.dense(self.classes, self.size, f"logits_{name}") for name in self.names]
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         each = tf.stack(
             [
                 layer(hidden(x))
@@ -43,5 +43,5 @@ class Late(Joining):
         )
         return weighted_mean(tf.where(inputs[0][:, :, None] > 0, each, 0.0), inputs[0])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"size": self.size, "classes": self.classes}

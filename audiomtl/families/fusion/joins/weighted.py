@@ -32,19 +32,19 @@ class Weighted(Joining):
         super().__init__(names, **options)
         self.size, self.weights_at_start, self.learned = size, list(weights), learned
 
-    def build(self, shapes):
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         self.to_size = self.projections(shapes, self.size, "projection")
         start = keras.initializers.Constant([float(value) for value in tf.math.log(self.weights_at_start)])
         self.scores = self.add_weight(
             shape=(len(self.names),), initializer=start, trainable=self.learned, name="scores"
         )
 
-    def call(self, inputs):
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         scores = tf.where(inputs[0] > 0, self.scores[None, :], LOWEST)
         shares = tf.exp(scores - tf.stop_gradient(tf.reduce_max(scores, axis=1, keepdims=True))) * inputs[0]
         return weighted_mean(self.projected(inputs, self.to_size), shares)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "size": self.size,
             "weights": self.weights_at_start,
