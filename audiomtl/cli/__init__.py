@@ -17,7 +17,19 @@ from audiomtl.cli import files, results, runs, use  # noqa: F401  (they add thei
 from audiomtl.cli.app import app
 
 ORDER = (
-    *("check", "data", "new", "settings", "study", "promote", "best", "ablations", "report", "curve"),
+    *(
+        "check",
+        "data",
+        "new",
+        "settings",
+        "study",
+        "status",
+        "promote",
+        "best",
+        "ablations",
+        "report",
+        "curve",
+    ),
     *("export", "predict", "align", "notes", "ui", "price"),
 )
 app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__name__))  # type: ignore[union-attr]

@@ -65,6 +65,22 @@ def study(
 
 
 @app.command()
+def status(name: StudyName, storage: Storage = "") -> None:
+    """Show how a study stands: its trials, its workers and their last signs of life, its jobs on SLURM.
+
+    It reads Optuna's database, from any machine that reaches it, and changes nothing.
+    """
+    from audiomtl.harness import status as standing
+
+    found = standing.read(Path(name).name.removesuffix(".toml"), storage)
+    if not found.identity:
+        from audiomtl import config
+
+        config.find("studies", name)  # a wrong name is told with the names that there are
+    standing.show(found, standing.asked_trials(name))
+
+
+@app.command()
 def promote(
     name: StudyName,
     to: Annotated[

@@ -132,6 +132,7 @@ def submit(name: str, command: Sequence[str], request: Request) -> list[str]:
         time=request.minutes,
         cpus_per_task=cpus,
         array_parallelism=request.workers,
+        wckey=None,
         signal_delay_s=min(NOTICE_SECONDS, request.minutes * 60 // 4),
         stderr_to_stdout=True,
         srun_args=[f"--cpus-per-task={cpus}"],  # since SLURM 22.05, srun does not take it from sbatch
