@@ -5,9 +5,9 @@ A *definition* is a function, a class or a name assigned at the top of a module.
 definitions, follows every name in them to what it means, through imports and re-exports, and hashes each
 definition together with the hashes of what its names mean. So a changed constant, default, decorator,
 property or import changes the key. Moving a definition to another file does not, and neither do comments,
-layout, docstrings, texts of errors and ``Field(description=...)``. Statements that run when a reached module
-is imported count too. Of packages from elsewhere the versions count, and those of all packages that they
-require.
+layout, docstrings, annotations of functions, texts of errors and ``Field(description=...)``. Statements that
+run when a reached module is imported count too. Of packages from elsewhere the versions count, and those of
+all packages that they require.
 
 The source is read, never imported. Code that is looked up by a name at run time (a family, a data set) cannot
 be seen here: the caller names it among the roots.
@@ -287,7 +287,8 @@ def _statement(statement: ast.stmt, package: str) -> _Statement:
         if isinstance(inner, ast.Import | ast.ImportFrom):
             imports |= _imports(inner, package)
     plain = _Normal().visit(statement)
-    return _Statement(ast.dump(plain), tuple(sorted(_names(plain))), imports)
+    names = tuple(sorted(_names(plain)))  # also those of annotations: a property is read of what they name
+    return _Statement(ast.dump(_Unannotated().visit(plain) or ast.Pass()), names, imports)
 
 
 def _imports(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
@@ -360,6 +361,27 @@ class _Normal(ast.NodeTransformer):
         if _is_field(node.value) and not node.value.args and not node.value.keywords:
             node.value = None  # a field that is only described
         return node
+
+
+class _Unannotated(ast.NodeTransformer):
+    """Takes out annotations, which compute nothing, but for those in a class: they are its fields."""
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = [one if isinstance(one, ast.AnnAssign) else self.visit(one) for one in node.body]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        return ast.Assign(targets=[node.target], value=node.value) if node.value else None
 
 
 def _is_field(node: Any) -> TypeGuard[ast.Call]:

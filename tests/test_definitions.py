@@ -126,6 +126,9 @@ SAME: dict[str, Callable[[str], str]] = {
     "text of an error": lambda text: text.replace(
         "optimizer.learning_rate or clip", "optimizer.learning_rate or reduce"
     ),
+    "annotation": lambda text: text.replace("epochs: int", "epochs: float").replace(
+        "        losses, step_of = [], ", "        ratio: float\n        losses, step_of = [], "
+    ),
     "something that no training reaches": lambda text: f"{text}\n\ndef unused() -> int:\n    return 1\n",
 }
 
