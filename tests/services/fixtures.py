@@ -66,8 +66,8 @@ def _found(cluster: clusters.Slurm, monkeypatch: pytest.MonkeyPatch) -> clusters
 
 
 @pytest.fixture
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
-    """An MLflow server with a fresh SQLite store."""
-    server = Mlflow()
+def mlflow_server() -> Iterator[Mlflow]:
+    """An MLflow server with a fresh SQLite store, which answers under any name of this machine."""
+    server = Mlflow(options=["--allowed-hosts=*"])
     yield server
     server.close()
