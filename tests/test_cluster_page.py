@@ -214,7 +214,7 @@ def test_every_command_of_the_page_works(tmp_path: Path, slurm: Slurm) -> None:
             if text.startswith("audiomtl study") and "slurm" in text:
                 if NGINX:
                     assert status_without_password(reader) == 401
-                database.stop()  # MLflow keeps no connection that this could break
+                database.stop()  # MLflow and the workers must get over a restart
                 database.start()
             said[text] = reader.run(text)
             if text.startswith("squeue"):
