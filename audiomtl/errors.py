@@ -1,6 +1,7 @@
-"""The two errors that a person can cause.
+"""Errors that are no bug of the project: those that a person can cause, and those of the machine.
 
-Their text is one line: place, value, rule, remedy; the command prints it bare.
+Their text is one line: place, value or reason, rule, remedy; the command prints it bare. Contents:
+`UserError`, `MissingData`, `SurroundingsError`, `StoreError`.
 """
 
 
@@ -13,3 +14,19 @@ class MissingData(UserError):
 
     The text says which folder, what belongs there, and its source.
     """
+
+
+class SurroundingsError(Exception):
+    """A fault of the machine: a full disk, a folder that cannot be written, a port, a network.
+
+    No training is to blame, and the same command may work once the fault is removed.
+    """
+
+
+class StoreError(SurroundingsError):
+    """A database or tracking server that cannot be reached, opened, read or written.
+
+    ``passing``: the connection broke while something was said; saying it again may work.
+    """
+
+    passing = False

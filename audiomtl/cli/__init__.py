@@ -2,7 +2,8 @@
 ``--help`` is instant.
 
 Paths are relative to the project in the current directory. A user's mistake ends with one line and exit code
-2, a score that was not reproduced or a training that failed with 1, Ctrl-C with 130.
+2, a fault of the machine or a store with one line and 1, a score that was not reproduced or a training that
+failed with 1, Ctrl-C with 130. No password is printed.
 
 Contents: `main`, `app`.
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 from audiomtl.cli import files, results, runs, use  # noqa: F401  (they add their subcommands)
 from audiomtl.cli.app import app
+from audiomtl.redaction import guard_streams
 
 ORDER = (
     *(
@@ -37,6 +39,7 @@ app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__
 
 def main() -> None:
     """Entry point of the ``audiomtl`` command."""
+    guard_streams()
     sys.unraisablehook = _ctrl_c_again
     # a script's background jobs start with it ignored: `kill -INT` must work
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,10 +48,11 @@ def main() -> None:
     except Exception as error:
         from audiomtl.cli.mistakes import in_one_line
 
-        if not (text := in_one_line(error)):
+        text, code = in_one_line(error)
+        if not text:
             raise  # a bug of the project must be seen whole
         print(f"audiomtl: {text}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(code)
     # typer hands back the code of typer.Exit, and 130 after Ctrl-C
     sys.exit(code if isinstance(code, int) else 0)
 

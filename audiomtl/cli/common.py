@@ -14,9 +14,11 @@ def quiet_tensorflow() -> None:
     Python's own stderr stays the terminal.
     """
     from audiomtl.harness.record.store import server_log
+    from audiomtl.redaction import guard_streams
 
     server_log().parent.mkdir(parents=True, exist_ok=True)
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    guard_streams()
     with server_log().open("a") as log:
         os.dup2(log.fileno(), 2)
 

@@ -1,11 +1,31 @@
-"""What a person did wrong at the command line. Contents: `in_one_line`."""
+"""What a person did wrong at the command line, or the machine refused. Contents: `in_one_line`."""
 
 from audiomtl import config
-from audiomtl.errors import UserError
+from audiomtl.errors import SurroundingsError, UserError
+from audiomtl.redaction import redact
+from audiomtl.system import os_fault
 
 
-def in_one_line(error: Exception) -> str:
-    """What a person did wrong, in one line; nothing if the error is no mistake of theirs."""
+def in_one_line(error: Exception) -> tuple[str, int]:
+    """What a person did wrong or the machine refused, in one line, and the exit code; ``("", 0)`` if it is a
+    bug of the project.
+    """
+    surroundings = _surroundings(error)
+    text = redact(surroundings or _mistake(error))
+    text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    return text, 1 if surroundings else 2 if text else 0
+
+
+def _surroundings(error: BaseException | None) -> str:
+    """The fault of the machine that an error is, or came from while the command was ending."""
+    if isinstance(error, SurroundingsError):
+        return str(error)
+    if isinstance(error, OSError) and (reason := os_fault(error)):
+        return f"{error.filename or 'this computer'}: {reason}"
+    return ""
+
+
+def _mistake(error: Exception) -> str:
     if hasattr(error, "format_message"):  # a wrong option or argument
         context = getattr(error, "ctx", None)
         text = error.format_message().removesuffix(".").replace("Input should be", "must be")
@@ -14,8 +34,4 @@ def in_one_line(error: Exception) -> str:
             folder = "studies" if context.info_name in ("study", "promote") else "experiments"
             text += f": {folder}/ here has {', '.join(config.names(folder)) or 'nothing'}"
         return f"{text[:1].lower()}{text[1:]}; see {context.command_path if context else 'audiomtl'} --help"
-    if not isinstance(error, UserError):
-        return ""
-    return "".join(
-        character if character.isprintable() else repr(character)[1:-1] for character in str(error)
-    )
+    return str(error) if isinstance(error, UserError) else ""

@@ -6,5 +6,9 @@ Child processes (trainings, ``mlflow ui``) inherit the variables. A value set by
 
 import os
 
+from audiomtl import system
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")  # the same for any other package that asks
+
+system.short_sockets()  # before the first process is started

@@ -22,6 +22,7 @@ from keras import layers
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data.files import safe_name
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
@@ -403,7 +404,7 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
             seconds_per_step=settings.step_seconds,
             **panels,
             title=one.clip_id,
-            path=folder / f"heard_{one.clip_id}.png",
+            path=folder / f"heard_{safe_name(one.clip_id)}.png",
         )
     if how := fitted.fit:
         tasks = [

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from audiomtl.data import audio, fetch, stream
+from audiomtl.data.files import csv_text
 from audiomtl.errors import UserError
 from audiomtl.families.transfer.embeddings import patches_of_waveform
 from audiomtl.nn import yamnet
@@ -168,7 +169,7 @@ def write_events(found: Iterator[Event], folder: Path, stem: str) -> tuple[Path,
                     [
                         f"{event.start_seconds:.3f}",
                         f"{event.end_seconds:.3f}",
-                        event.label,
+                        csv_text(event.label),
                         f"{event.peak:.4f}",
                     ]
                 )

@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,8 +23,12 @@ import mlflow
 import psutil
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
-from audiomtl import config, surroundings, system
-from audiomtl.harness.record import provenance
+from audiomtl import config, redaction, surroundings, system
+from audiomtl.data.files import safe_name
+from audiomtl.errors import SurroundingsError
+from audiomtl.harness import database
+from audiomtl.harness.record import moved, provenance
+from audiomtl.harness.record.client import Client, local_store
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.workers import Outcome
 
@@ -50,8 +55,19 @@ def runs_folder() -> Path:
 @contextlib.contextmanager
 def locked(name: str, *, wait: bool = True) -> Iterator[bool]:
     """Hold ``runs/locks/NAME``; yields False at once when another process has it and ``wait`` is off."""
-    with system.locked(runs_folder() / "locks" / name, wait=wait) as mine:
+    path = runs_folder() / "locks" / name
+    with contextlib.ExitStack() as stack:
+        try:
+            mine = stack.enter_context(system.locked(path, wait=wait))
+        except OSError as error:
+            reason = system.os_fault(error) or f"{error.strerror}: check AUDIOMTL_RUNS"
+            raise SurroundingsError(f"{error.filename or path}: {reason}") from error
         yield mine
+
+
+def say(line: str) -> None:
+    """A line about the stores, on stderr."""
+    print(redaction.redact(line), file=sys.stderr)
 
 
 class Tracking:
@@ -59,16 +75,16 @@ class Tracking:
 
     def __init__(self) -> None:
         default = runs_folder() / "mlflow.db"
-        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{default}"
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or database.sqlite_url(default)
         self._local = self.uri.startswith("sqlite")
         with locked("mlflow"):  # several processes that open a fresh store at once break it
-            if self.uri == f"sqlite:///{default}":
-                import sqlite3
-
-                with contextlib.closing(sqlite3.connect(default)) as database:
-                    database.execute("pragma journal_mode = wal")
-            self.client = mlflow.MlflowClient(self.uri)
-            self.client.search_experiments(max_results=1)
+            path = database.sqlite_path(self.uri) if self._local else None
+            if path:
+                self.uri = database.sqlite_url(path)
+                database.make_sound(path, local_store(), say)
+            if path == default:
+                moved.follow(default, runs_folder() / "artifacts", say)
+            self.client = Client(self.uri)
 
     # ---------------------------------------------------------------- runs
 
@@ -77,9 +93,20 @@ class Tracking:
         with locked("mlflow"):
             found = self.client.get_experiment_by_name(name)
             if found:
+                self._restore(found)
                 return found.experiment_id
-            place = (runs_folder() / "artifacts" / name).as_uri() if self._local else None
+            place = (runs_folder() / "artifacts" / safe_name(name)).as_uri() if self._local else None
             return self.client.create_experiment(name, artifact_location=place)
+
+    def _restore(self, found: Any) -> None:
+        """Bring an experiment back that was deleted in MLflow's pages: its name is taken for good."""
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+            say(
+                f"MLflow experiment {found.name} was deleted and has been restored with its runs; to start"
+                f" without them, delete it again and run `mlflow gc --backend-store-uri {self.uri}"
+                f" --experiment-ids {found.experiment_id}`"
+            )
 
     def start(self, experiment: str, name: str, *, tags: Mapping[str, str], description: str) -> str:
         """Open a run and return its id."""
@@ -183,6 +210,7 @@ class Tracking:
             tags=[RunTag(key, value) for key, value in notes.items()],
         )
         if job.folder.is_dir():
+            redaction.redact_files(job.folder)
             self.client.log_artifacts(run_id, str(job.folder))
             shutil.rmtree(job.folder)
         self.client.set_terminated(run_id, STATUS[outcome.status])
@@ -226,7 +254,7 @@ class Tracking:
             ColSpec("string", "predicted"),
         ]
         signature = ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1,))]), Schema(answer))
-        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_tracking_uri(self.uri)  # its store has the engine that `client` opened
         with mlflow.start_run(run_id=run_id):
             made = mlflow.pyfunc.log_model(
                 name="waveform_model",
@@ -287,6 +315,8 @@ class Tracking:
         """Close runs that say RUNNING though the process that owned them is gone, and remove what such
         processes left.
         """
+        if found := self.client.get_experiment_by_name(experiment):
+            self._restore(found)
         for left in runs_folder().glob("staging/*"):
             if not psutil.pid_exists(int(left.name.split("-")[-2])):
                 shutil.rmtree(left, ignore_errors=True)
@@ -317,7 +347,7 @@ class Tracking:
 
 def staging(name: str) -> Path:
     """A new folder for one run's files until MLflow has them."""
-    folder = runs_folder() / "staging" / f"{name}-{os.getpid()}-{time.time_ns()}"
+    folder = runs_folder() / "staging" / f"{safe_name(name)}-{os.getpid()}-{time.time_ns()}"
     folder.mkdir(parents=True)
     return folder
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from audiomtl import pictures
 from audiomtl.config import ExperimentFile
+from audiomtl.data.files import csv_text, safe_name
 from audiomtl.errors import UserError
 from audiomtl.harness.experiment import main_score, train_runs
 from audiomtl.harness.record.store import runs_folder
@@ -80,8 +81,10 @@ def curve(
     table = pd.DataFrame(rows, columns=columns)
     folder = runs_folder() / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / f"curve_{file.name}.csv", index=False)
-    _draw(table, folder / f"curve_{file.name}.png", main_score(file))
+    name = f"curve_{safe_name(file.name)}"
+    named = table.assign(trained=table["trained"].map(csv_text))
+    named.to_csv(folder / f"{name}.csv", index=False)
+    _draw(table, folder / f"{name}.png", main_score(file))
     shown = Table(
         "trained",
         "train_share",
@@ -101,7 +104,7 @@ def curve(
             str(one[6]),
         )
     console().print(shown)
-    console().print(f"{folder / f'curve_{file.name}.csv'} and .png written", highlight=False, soft_wrap=True)
+    console().print(f"{folder / f'{name}.csv'} and .png written", highlight=False, soft_wrap=True)
     return bool((table["seeds"] == len(file.settings.seeds)).all())
 
 

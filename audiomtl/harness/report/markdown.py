@@ -21,6 +21,7 @@ from statistics import median
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
+from audiomtl.data.files import safe_name
 from audiomtl.errors import UserError
 from audiomtl.harness import experiment
 from audiomtl.harness.record.runs import (
@@ -166,7 +167,7 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
         "\n".join(lines),
         tables.markdown(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows),
     ]
-    name = f"{file.name}_learning_curves.png"
+    name = f"{safe_name(file.name)}_learning_curves.png"
     keys = [
         "train/loss",
         "validation/loss",
@@ -261,11 +262,11 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
         )
     else:
         parts.append(f"No importances: {why}.")
-    name = f"study_{swept.name}_history.png"
+    name = f"study_{safe_name(swept.name)}_history.png"
     figures.draw_history(swept, folder / name)
     parts.append(f"![History of study {swept.name}]({name})")
     if found:
-        name = f"study_{swept.name}_importances.png"
+        name = f"study_{safe_name(swept.name)}_importances.png"
         figures.draw_importances(found, folder / name)
         parts.append(f"![Importances of study {swept.name}]({name})")
     return parts
@@ -278,7 +279,7 @@ def _front_part(swept: Swept, front: Sequence[int], folder: Path) -> list[str]:
         for number in {0, *front} & swept.trials.keys()
     }
     rows = pareto.rows(front, {number: swept.scores(number) for number in front}, settings)
-    name = f"study_{swept.name}_front.png"
+    name = f"study_{safe_name(swept.name)}_front.png"
     figures.draw_front(swept, folder / name)
     return [
         (

@@ -81,6 +81,10 @@ def joined(items: Iterable[Any]) -> str:
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; ``|`` in a cell is escaped."""
+    """A Markdown table; what would end a cell or begin HTML in it is escaped."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.splitlines()).replace("|", chr(92) + "|").replace("<", "&lt;")

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from audiomtl import config
 from audiomtl.config import StudyFile
+from audiomtl.data.files import csv_text
 from audiomtl.errors import UserError
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import Run, Tracking, staging
@@ -61,7 +62,8 @@ def close_study(
     folder = staging(f"study-{file.name}")
     if file.path.is_file():
         shutil.copy(file.path, folder / "study.toml")
-    trials.to_csv(folder / "trials.csv", index=False)
+    texts = trials.select_dtypes("object").map(lambda cell: csv_text(cell) if isinstance(cell, str) else cell)
+    trials.assign(**texts).to_csv(folder / "trials.csv", index=False)
     tracking.client.log_artifacts(run_id, str(folder))
     shutil.rmtree(folder)
     tracking.close(run_id, status, reason)

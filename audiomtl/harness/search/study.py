@@ -5,14 +5,13 @@ Every trial is a function of (study, number, finished trials before it): the sam
 number. A trial that is RUNNING when a study starts has lost its worker; it is taken up again under its own
 number, from its checkpoint, in its own MLflow run.
 
-The only file that knows Optuna. Beside it: `space` (settings and Optuna's parameters), `pruning`, `pareto`
-(several objectives), `records` (the study in MLflow). Contents: `run_study`, `best_trial`, `front`,
-`open_storage`.
+Beside it: `space` (settings and Optuna's parameters), `pruning`, `pareto`
+(several objectives), `records` (the study in MLflow), `storage`. Contents: `run_study`, `best_trial`,
+`front`.
 """
 
 import contextlib
 import math
-import os
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -21,7 +20,6 @@ from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import event
 
 from audiomtl import config
 from audiomtl.config import StudyFile
@@ -32,11 +30,11 @@ from audiomtl.harness.record.store import (
     Tracking,
     checkpoint_folder,
     locked,
-    runs_folder,
     server_log,
     staging,
 )
 from audiomtl.harness.search import pareto, pruning, records, space
+from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.progress import Progress
 from audiomtl.harness.train.workers import Outcome, deferred_signals, device, start_forkserver, train_all
@@ -47,27 +45,6 @@ warnings.filterwarnings("ignore", message=".*is already reported")  # epochs tha
 
 STARTUP_TRIALS = 10  # at random, before the sampler models anything
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-def open_storage(url: str = "") -> optuna.storages.RDBStorage:
-    """Optuna's storage: ``url``, or ``AUDIOMTL_STORAGE``, or ``runs/optuna.db`` (SQLite with a
-    write-ahead log).
-    """
-    runs_folder().mkdir(parents=True, exist_ok=True)
-    url = url or os.environ.get("AUDIOMTL_STORAGE") or f"sqlite:///{runs_folder() / 'optuna.db'}"
-    with locked("optuna"):
-        storage = optuna.storages.RDBStorage(
-            url, engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
-        )
-        if url.startswith("sqlite"):
-
-            @event.listens_for(storage.engine, "connect")
-            def fast(connection: Any, _: Any) -> None:
-                connection.execute("pragma journal_mode = wal")
-                connection.execute("pragma synchronous = normal")
-
-            storage.engine.dispose()  # connections from before the pragmas
-    return storage
 
 
 def run_study(file: StudyFile, *, slots: int, threads: int, storage: str = "") -> None:

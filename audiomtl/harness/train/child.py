@@ -146,6 +146,7 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
     import tensorflow as tf
 
     from audiomtl import config, pictures
+    from audiomtl.data.files import safe_name
     from audiomtl.nn.fit import Checkpoint, seed_everything
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -175,14 +176,15 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
         for name, table in predicted.items() if isinstance(predicted, dict) else [("predictions", predicted)]:
             known = _plain_columns(getattr(prepared.splits, side), besides=table.columns)
             table.merge(known, on="clip_id", how="left", validate="many_to_one").to_parquet(
-                job.folder / f"{name}_{side}.parquet"
+                job.folder / f"{safe_name(name)}_{side}.parquet"
             )
         if side == "validation":
-            pictures.learning_curves(
-                fitted.fit.history, job.folder / "learning_curves.png", best_epoch=fitted.fit.best_epoch
+            curves = job.folder / "learning_curves.png"
+            pictures.tried(
+                pictures.learning_curves, fitted.fit.history, curves, best_epoch=fitted.fit.best_epoch
             )
             if hasattr(model, "pictures"):
-                model.pictures(fitted, found, job.folder)
+                pictures.tried(model.pictures, fitted, found, job.folder)
     if job.keep_model and not fitted.fit.stopped:
         model.save(fitted, job.folder / "model")
     (job.folder / "history.json").write_text(json.dumps(fitted.fit.history, indent=0))

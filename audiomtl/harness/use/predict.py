@@ -15,6 +15,7 @@ import numpy as np
 
 from audiomtl import pictures
 from audiomtl.config import ExperimentFile
+from audiomtl.data.files import csv_text
 from audiomtl.errors import UserError
 from audiomtl.harness.use.models import part, recorded_model
 from audiomtl.settings.validation import nearest
@@ -91,7 +92,7 @@ def _say(path: Path, heard: Any, classes: tuple[str, ...], request: Request, fir
         if first:
             writer.writerow(["file", "rank", "label", "probability"])
         for rank, (label, value) in enumerate(found, start=1):
-            writer.writerow([str(path), rank, label, f"{value:.6f}"])
+            writer.writerow([csv_text(str(path)), rank, csv_text(label), f"{value:.6f}"])
     else:
         print(f"{path}: {', '.join(f'{label} {value:.3f}' for label, value in found)}")
 
@@ -101,7 +102,7 @@ def _over_time(path: Path, heard: Any, classes: tuple[str, ...], request: Reques
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{path.stem}.scores.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["start_seconds", "end_seconds", *classes])
+        writer.writerow(["start_seconds", "end_seconds", *map(csv_text, classes)])
         for start, row in zip(heard.starts, heard.patches, strict=True):
             writer.writerow(
                 [f"{start:.3f}", f"{start + heard.seconds:.3f}", *(f"{value:.6f}" for value in row)]

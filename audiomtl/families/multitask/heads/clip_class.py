@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiomtl.data.files import safe_name
 from audiomtl.errors import UserError
 from audiomtl.families.multitask.heads import LABEL, About, Answer
 from audiomtl.families.multitask.heads import as_it_is as scaled
@@ -129,4 +130,6 @@ def picture(name: str, answers: Sequence[Answer], names: Sequence[str], folder: 
         [names[int(one.output.argmax())] for one in known],
     )
     if known:
-        pictures.confusion(labels.confusion(truth, said), folder / f"confusion_{name}.png", edits=False)
+        pictures.confusion(
+            labels.confusion(truth, said), folder / f"confusion_{safe_name(name)}.png", edits=False
+        )
