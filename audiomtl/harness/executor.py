@@ -70,10 +70,9 @@ def runs_folder() -> Path:
 
 def storage_url(url: str = "") -> str:
     """Address of Optuna's storage: ``url``, or ``AUDIOMTL_STORAGE``, or ``runs/optuna.db``."""
-    from sqlalchemy import URL
+    from audiomtl.harness import database
 
-    default = URL.create("sqlite", database=str(runs_folder() / "optuna.db"))
-    return url or os.environ.get("AUDIOMTL_STORAGE") or default.render_as_string(hide_password=False)
+    return url or os.environ.get("AUDIOMTL_STORAGE") or database.sqlite_url(runs_folder() / "optuna.db")
 
 
 def shown(path: Path) -> str:

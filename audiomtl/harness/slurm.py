@@ -36,6 +36,7 @@ from audiomtl.harness.executor import (
     shown,
     storage_url,
 )
+from audiomtl.redaction import redact
 
 MOST_TIME_LIMITS = 100  # a job that reaches its limit so often makes no progress
 NOTICE_SECONDS = 90  # between SIGUSR2 and the time limit
@@ -201,10 +202,7 @@ def handed_on(environment: Mapping[str, str]) -> dict[str, str]:
 
 def is_secret(name: str, value: str) -> bool:
     """Whether a variable holds a password or a token, by its name or as part of an address."""
-    with contextlib.suppress(ValueError):
-        if urllib.parse.urlsplit(value).password:
-            return True
-    return bool(SECRET_NAME.search(name))
+    return bool(SECRET_NAME.search(name)) or redact(value) != value
 
 
 # ---------------------------------------------------------------- what nodes can reach

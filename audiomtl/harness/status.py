@@ -18,34 +18,20 @@ import sqlalchemy
 from rich.table import Table
 from sqlalchemy import column, func, select, table
 
-from audiomtl.errors import UserError
-from audiomtl.harness import slurm
+from audiomtl import redaction
+from audiomtl.errors import StoreError
+from audiomtl.harness import database, leases, slurm
 from audiomtl.harness.executor import runs_folder, shown, storage_url
 from audiomtl.harness.train.progress import console
+from audiomtl.system import is_gone
 
-SILENT_SECONDS = 30.0  # a worker that lives renews its leases more often
-CONNECT_SECONDS = 5
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}  # of trials that are done
+# Optuna's own tables, of which its functions read far more than is shown
 STUDIES = table("studies", column("study_id"), column("study_name"))
 DIRECTIONS = table("study_directions", column("study_id"), column("objective"), column("direction"))
 TRIALS = table("trials", column("trial_id"), column("study_id"), column("number"), column("state"))
 VALUES = table("trial_values", column("trial_id"), column("objective"), column("value"))
 EPOCHS = table("trial_intermediate_values", column("trial_id"), column("step"))
-LEASES = table(
-    "audiomtl_leases",
-    *(column(name) for name in ("name", "token", "owner", "counter", "renewed_at", "state", "note")),
-)
-
-
-@dataclass(frozen=True)
-class Lease:
-    """Who works on what, and when that was last renewed."""
-
-    name: str  # such as trial/IDENTITY/NUMBER
-    owner: str  # host:pid
-    renewed_at: float  # seconds since the epoch, by the owner's clock
-    held: bool
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +44,7 @@ class Status:
     counts: dict[str, int] = field(default_factory=dict)  # Optuna's states
     best: tuple[int, float] | None = None  # trial and value, with one metric
     running: dict[int, int] = field(default_factory=dict)  # trial -> epochs done
-    leases: tuple[Lease, ...] = ()
+    held: tuple[leases.Row, ...] = ()
 
     @property
     def done(self) -> int:
@@ -70,24 +56,27 @@ def read(name: str, storage: str = "") -> Status:
 
     Raises
     ------
-    UserError : the database cannot be read.
+    StoreError : the database cannot be read.
     """
-    url = _url(storage_url(storage))
-    if url.drivername.startswith("sqlite") and not Path(str(url.database)).exists():
+    redaction.remember(storage)
+    url = storage_url(storage)
+    path = database.sqlite_path(url)
+    if path and not path.exists():
         return Status(name)
-    timeout = "timeout" if url.drivername.startswith("sqlite") else "connect_timeout"
     try:
         engine = sqlalchemy.create_engine(
-            url, poolclass=sqlalchemy.NullPool, connect_args={timeout: CONNECT_SECONDS}
+            database.sqlite_url(path) if path else url, poolclass=sqlalchemy.NullPool
         )
+        database.watch(engine, url)
         with engine.connect() as connection:
             tables = sqlalchemy.inspect(connection).get_table_names()
             if STUDIES.name not in tables:
                 return Status(name)
-            return _study(connection, name, LEASES.name in tables)
+            return _study(connection, name, leases.table.name in tables)
+    except StoreError:
+        raise
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-        reason = next(iter(str(getattr(error, "orig", None) or error).splitlines()), type(error).__name__)
-        raise UserError(f"{url.render_as_string()}: Optuna's database cannot be read: {reason}") from error
+        raise database.store_error(error, url) from error
 
 
 def asked_trials(name: str) -> int | None:
@@ -98,15 +87,6 @@ def asked_trials(name: str) -> int | None:
     except (OSError, ValueError):
         return None
     return trials if isinstance(trials, int) else None
-
-
-def _url(text: str) -> sqlalchemy.URL:
-    try:
-        return sqlalchemy.make_url(text)
-    except sqlalchemy.exc.ArgumentError:
-        raise UserError(
-            "the storage is no database address: it must be like postgresql+psycopg://USER@HOST/DATABASE"
-        ) from None
 
 
 def _study(connection: sqlalchemy.Connection, name: str, has_leases: bool) -> Status:
@@ -139,7 +119,7 @@ def _study(connection: sqlalchemy.Connection, name: str, has_leases: bool) -> St
         {label: number for label, number in counts},
         _best(connection, key),
         {number: step or 0 for number, step in running},
-        leases(connection, identity) if has_leases else (),
+        _leases(connection, identity) if has_leases else (),
     )
 
 
@@ -167,18 +147,12 @@ def _best(connection: sqlalchemy.Connection, study: int) -> tuple[int, float] | 
     return (row[0], row[1]) if row else None
 
 
-def leases(connection: sqlalchemy.Connection, identity: str) -> tuple[Lease, ...]:
-    """Leases of a study's trials, by name."""
-    columns = LEASES.c
-    rows = connection.execute(
-        select(columns.name, columns.owner, columns.renewed_at, columns.state, columns.note)
-        .where(columns.name.contains(identity, autoescape=True))
-        .order_by(columns.name)
-    ).all()
-    return tuple(
-        Lease(name, owner or "", renewed or 0.0, state == "held", note or "")
-        for name, owner, renewed, state, note in rows
-    )
+def _leases(connection: sqlalchemy.Connection, identity: str) -> tuple[leases.Row, ...]:
+    """Leases that workers of a study hold, by name: ``IDENTITY/trial/NUMBER``, ``IDENTITY/worker/...``."""
+    columns = leases.table.c
+    query = select(leases.table).where(columns.name.startswith(f"{identity}/"), columns.held)
+    rows = connection.execute(query.order_by(columns.name))
+    return tuple(leases.Row(**row._mapping) for row in rows)
 
 
 # ---------------------------------------------------------------- for people
@@ -217,27 +191,28 @@ def summary(status: Status, total: int | None = None) -> list[str]:
 
 def worker_rows(status: Status, now: float) -> list[tuple[str, str, str]]:
     """(worker, what it works on, when it was last heard of), and trials that nobody works on."""
-    owners: dict[str, list[Lease]] = {}
-    for lease in status.leases:
-        if lease.held:
-            owners.setdefault(lease.owner, []).append(lease)
+    owners: dict[str, list[leases.Row]] = {}
+    for row in status.held:
+        owners.setdefault(row.owner, []).append(row)
     rows = []
-    taken = set()
+    taken: set[int] = set()
     for owner, own in sorted(owners.items()):
-        trials = sorted(number for lease in own if (number := _trial(lease)) is not None)
+        trials = sorted(number for row in own if (number := _trial(row)) is not None)
         taken |= set(trials)
-        things = [_text(number, status) for number in trials]
-        things += [lease.name.partition("/")[0] for lease in own if _trial(lease) is None]
-        rows.append((owner, ", ".join(things), _age(now - max(lease.renewed_at for lease in own))))
-    left = [number for number in status.running if number not in taken]
-    if left:
+        work = ", ".join(_text(number, status) for number in trials) or "nothing yet"
+        rows.append((_person(owner), work, _sign(owner, now - max(row.renewed_at for row in own))))
+    if left := [number for number in status.running if number not in taken]:
         rows.append(("none", ", ".join(_text(number, status) for number in left), "the next worker resumes"))
     return rows
 
 
-def _trial(lease: Lease) -> int | None:
-    kind, _, rest = lease.name.partition("/")
-    number = rest.rpartition("/")[2]
+def _person(owner: str) -> str:
+    """Host and process of a `system.process_identity`."""
+    return ":".join(owner.split(":")[:2])
+
+
+def _trial(row: leases.Row) -> int | None:
+    _, kind, number = [*row.name.split("/"), "", ""][:3]
     return int(number) if kind == "trial" and number.isdigit() else None
 
 
@@ -246,9 +221,11 @@ def _text(number: int, status: Status) -> str:
     return f"trial {number}" + (f" (epoch {epochs})" if epochs else "")
 
 
-def _age(seconds: float) -> str:
+def _sign(owner: str, seconds: float) -> str:
     text = f"{seconds / 60:.0f} min ago" if seconds >= 90 else f"{max(seconds, 0):.0f} s ago"
-    return f"{text}: silent, another worker takes over" if seconds > SILENT_SECONDS else text
+    if is_gone(owner):
+        return f"{text}; it has ended, and another worker takes over"
+    return f"{text}; if it stays silent, another worker takes over" if seconds > leases.SECONDS else text
 
 
 def job_lines(name: str) -> list[str]:

@@ -12,25 +12,14 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy
-from sqlalchemy import Column, Float, Integer, MetaData, String, Table
 
-from audiomtl.errors import UserError
-from audiomtl.harness import status
+from audiomtl.errors import StoreError
+from audiomtl.harness import leases, status
+from audiomtl.system import process_identity
 from tests.harness.conftest import Project
 
 IDENTITY = "0123456789ab"
 NOW = 1_800_000_000.0
-LEASES = Table(
-    "audiomtl_leases",
-    MetaData(),
-    Column("name", String, primary_key=True),
-    Column("token", Integer),
-    Column("owner", String),
-    Column("counter", Integer),
-    Column("renewed_at", Float),
-    Column("state", String),
-    Column("note", String),
-)
 
 
 def filled(url: str) -> optuna.Study:
@@ -60,17 +49,22 @@ def filled(url: str) -> optuna.Study:
 
 
 def leased(url: str) -> None:
+    """Two workers train, one waits, and one of an earlier study is of no interest."""
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    LEASES.metadata.create_all(engine)
+    leases.Leases(engine)  # makes the table
     rows = [
-        (f"trial/{IDENTITY}/6", 1, "node1:100", 9, NOW - 3, "held", ""),
-        (f"trial/{IDENTITY}/7", 2, "node2:200", 9, NOW - 100, "held", ""),
-        (f"trial/{IDENTITY}/5", 1, "node1:100", 9, NOW - 900, "free", ""),
-        ("trial/ba9876543210/0", 1, "node3:300", 9, NOW, "held", ""),
+        leases.Row(name, 1, 9, held, owner, NOW - age)
+        for name, owner, age, held in (
+            (f"{IDENTITY}/trial/6", "node1:100:1:boot:space", 3, True),
+            (f"{IDENTITY}/worker/aa", "node1:100:1:boot:space", 4, True),
+            (f"{IDENTITY}/trial/7", "node2:200:1:boot:space", 100, True),
+            (f"{IDENTITY}/trial/5", "node1:100:1:boot:space", 900, False),
+            (f"{IDENTITY}/worker/bb", "node4:400:1:boot:space", 1, True),
+            ("ba9876543210/trial/0", "node3:300:1:boot:space", 0, True),
+        )
     ]
-    names = [column.name for column in LEASES.columns]
     with engine.begin() as connection:
-        connection.execute(LEASES.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+        connection.execute(leases.table.insert(), [row._asdict() for row in rows])
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.services])])
@@ -94,7 +88,9 @@ def test_the_newest_study_of_a_name_is_read_as_optuna_reads_it(url: str) -> None
     }
     assert found.best == (study.best_trial.number, study.best_value)
     assert found.running == {6: 0, 7: 3, 8: 0}
-    assert [lease.owner for lease in found.leases] == ["node1:100", "node1:100", "node2:200"]
+    assert [row.name.partition("/")[2] for row in found.held] == [
+        *("trial/6", "trial/7", "worker/aa", "worker/bb")
+    ]
     assert status.summary(found, 40) == [
         f"study tiny ({IDENTITY}): 6 of 40 trials done (4 complete, 1 pruned, 1 failed), 3 running, 1 waiting",
         "best: 9.5000 (trial 3)",
@@ -107,7 +103,8 @@ def test_workers_are_listed_with_their_trials_and_last_signs_of_life(url: str) -
     leased(url)
     assert status.worker_rows(status.read("tiny", url), NOW) == [
         ("node1:100", "trial 6", "3 s ago"),
-        ("node2:200", "trial 7 (epoch 3)", "2 min ago: silent, another worker takes over"),
+        ("node2:200", "trial 7 (epoch 3)", "2 min ago; if it stays silent, another worker takes over"),
+        ("node4:400", "nothing yet", "1 s ago"),
         ("none", "trial 8", "the next worker resumes"),
     ]
 
@@ -133,23 +130,23 @@ def test_with_several_metrics_no_trial_is_best(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql+psycopg://ada:hidden@127.0.0.1:1/optuna", "cannot be read: .*refused"),
-        ("postgresql+absent://ada:hidden@127.0.0.1:1/optuna", "cannot be read"),
-        ("no address: hidden", "no database address"),
+        ("postgresql+psycopg://ada:hidden@127.0.0.1:1/optuna", "no connection to the server .*refused"),
+        ("postgresql+absent://ada:hidden@127.0.0.1:1/optuna", "no such kind of database|driver is missing"),
+        ("no address", "not the URL of a database"),
     ],
 )
 def test_a_database_that_cannot_be_read_is_told_in_one_line_without_its_password(
     url: str, message: str
 ) -> None:
     pytest.importorskip("psycopg")
-    with pytest.raises(UserError, match=message) as told:
+    with pytest.raises(StoreError, match=message) as told:
         status.read("tiny", url)
     assert "hidden" not in str(told.value) and "\n" not in str(told.value)
 
 
 def test_a_damaged_database_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_bytes(b"no database " * 100)
-    with pytest.raises(UserError, match="cannot be read: file is not a database"):
+    with pytest.raises(StoreError, match="the file is damaged"):
         status.read("tiny", f"sqlite:///{tmp_path / 'optuna.db'}")
 
 
@@ -195,8 +192,20 @@ def test_the_command_imports_nothing_heavy_and_refuses_a_wrong_name(project: Pro
     assert "studies/ here has: tiny" in project.run("status", "tinny", code=2)
 
 
-def test_an_age_is_never_negative() -> None:
-    """Clocks of two machines differ."""
-    lease = status.Lease(f"trial/{IDENTITY}/0", "node:1", time.time() + 50, True)
-    found = status.Status("tiny", IDENTITY, running={0: 0}, leases=(lease,))
-    assert status.worker_rows(found, time.time()) == [("node:1", "trial 0", "0 s ago")]
+def test_a_worker_of_this_machine_that_has_ended_is_told_at_once() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "from audiomtl.system import process_identity; print(process_identity())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    now = time.time()
+    rows = tuple(
+        leases.Row(f"{IDENTITY}/trial/{number}", 1, 1, True, owner, now + 50)  # clocks of two machines differ
+        for number, owner in enumerate((process_identity(), ended))
+    )
+    found = status.Status("tiny", IDENTITY, running={0: 0, 1: 0}, held=rows)
+    assert sorted(row[2] for row in status.worker_rows(found, now)) == [
+        "0 s ago",
+        "0 s ago; it has ended, and another worker takes over",
+    ]
