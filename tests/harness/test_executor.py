@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from audiomtl.cli.app import app
+from audiomtl.cli.options import DEFAULT_SLOTS
 from audiomtl.cli.workers import _arguments
 from audiomtl.harness import executor
 from tests.harness.conftest import PATIENCE, Project
@@ -135,6 +136,26 @@ def test_options_that_do_not_go_together_are_refused(
 ) -> None:
     done = CliRunner().invoke(app, ["study", "tiny", *options])
     assert done.exit_code == 2 and message in " ".join(done.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("typed", [None, 3], ids=["cores divided", "as typed"])
+def test_workers_on_one_machine_divide_its_cores(
+    typed: int | None, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, list[str], executor.Request]] = []
+
+    def execute(name: str, arguments: list[str], request: executor.Request) -> int:
+        asked.append((name, arguments, request))
+        return 7
+
+    monkeypatch.setattr(executor, "execute", execute)
+    options = ["--slots", str(typed)] if typed else []
+    done = CliRunner().invoke(app, ["study", "tiny", "--executor", "local", "--workers", "2", *options])
+    slots = typed or max(1, DEFAULT_SLOTS // 2)
+    assert done.exit_code == 7, done.output
+    assert asked == [
+        ("tiny", ["study", "tiny", "--slots", str(slots)], executor.Request("local", 2, slots, 1))
+    ]
 
 
 @pytest.mark.slow

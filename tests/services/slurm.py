@@ -20,6 +20,7 @@ import psutil
 from tests.services import processes
 
 PROGRAMS = ("setpriv", "munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
+SETTLING_SECONDS = 2.0
 CPUS = 4  # per node, whatever the machine has
 CONFIGURATION = """\
 ClusterName=tests
@@ -141,15 +142,29 @@ class Slurm:
         return dict(line.split() for line in lines)
 
     def requeue(self, job: str) -> None:
-        """Preempt a running job as an administrator would, and start it again without SLURM's delay of two
-        minutes.
-        """
+        """Preempt a running job as an administrator would, and let it start again."""
         self.run("scontrol", "requeue", job)
+        self.start_again(job)
+
+    def start_again(self, job: str) -> None:
+        """Start a job that was queued again, without SLURM's delay of two minutes."""
         give_up = time.monotonic() + processes.PATIENCE_SECONDS
-        while self.jobs().get(job) != "PENDING":
+        while self.jobs().get(job) != "PENDING" or self._processes():
             assert time.monotonic() < give_up, self.jobs()
             time.sleep(0.2)
+        # the end of the job's first life, reported late, would be taken for that of the second
+        time.sleep(SETTLING_SECONDS)
         self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+    def _processes(self, *, of_jobs: bool = True) -> list[psutil.Process]:
+        """Processes of this cluster but this one and its servers, or with ``of_jobs`` of its jobs alone."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                environment = process.environ()
+                if environment.get("SLURM_CONF") == str(self.conf) and process.pid != os.getpid():
+                    found += [process] if "SLURM_JOB_ID" in environment or not of_jobs else []
+        return found
 
     def wait(self, seconds: float = 600.0) -> None:
         """Until no job is left."""
@@ -166,8 +181,7 @@ class Slurm:
             self.wait(10)
         for server in reversed(self._servers):
             processes.end(server, signal.SIGTERM, seconds=5)
-        for process in psutil.process_iter():
+        for process in self._processes(of_jobs=False):
             with contextlib.suppress(psutil.Error):
-                if process.pid != os.getpid() and process.environ().get("SLURM_CONF") == str(self.conf):
-                    process.kill()
+                process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
