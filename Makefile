@@ -24,7 +24,7 @@ $(READY): requirements.lock pyproject.toml
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-quickstart: $(READY) ## corpus, sweep, promotion, best run recorded and repeated, ablation, report: the whole path, small
+quickstart: $(READY) ## corpus, sweep, promotion, best run recorded and repeated, ablation, report: the whole workflow in minutes
 	$(RUN) study quickstart $(OPTIONS)
 	$(RUN) promote quickstart --to runs/quickstart
 	$(RUN) best runs/quickstart/quickstart.toml --record $(OPTIONS)
@@ -41,16 +41,16 @@ check: $(READY) ## ruff, mypy, every settings file
 	.venv/bin/mypy
 	$(RUN) check
 
-data: $(READY) ## make the generated corpora, look for the published data sets
+data: $(READY) ## generate the corpora, find the published data sets
 	$(RUN) data
 
-study-%: $(READY) ## run the study studies/%.toml or resume it (SLOTS=n: trainings side by side)
+study-%: $(READY) ## run the study studies/%.toml or resume it (SLOTS=n: parallel trainings)
 	$(RUN) study $* $(OPTIONS)
 
 promote-%: $(READY) ## write the best trial of a study into its experiment file
 	$(RUN) promote $*
 
-best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores come back (EXACT=1: to the bit)
+best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores are reproduced (EXACT=1: bit for bit)
 	$(RUN) best $* $(OPTIONS) $(if $(EXACT),--exact)
 
 ablations-%: $(READY) ## train the ablations of experiments/%.toml, compare them with its best runs (TIER=core: tasks alone, joins)
@@ -60,14 +60,14 @@ best: $(addprefix best-,$(REPORTED)) ## best-NAME for every experiment but the q
 
 ablations: $(addprefix ablations-,$(REPORTED)) ## ablations-NAME for every experiment but the quickstart
 
-reproduce: $(READY) ## best runs, ablations and report of every experiment; says first what it takes (TIER=core, ONLY="multitask_% fusion_%")
+reproduce: $(READY) ## best runs, ablations and report of every experiment; prints the estimated time first (TIER=core, ONLY="multitask_% fusion_%")
 	@$(RUN) price $(REPORTED) $(CORE)
 	@status=0; for part in best ablations report; do $(MAKE) --no-print-directory --keep-going $$part || status=1; done; exit $$status
 
 report: $(READY) ## write tables and figures of all recorded runs into runs/report, the results into README.md and docs/results.md
 	$(RUN) report --readme
 
-ui: $(READY) ## MLflow's pages on 127.0.0.1
+ui: $(READY) ## the MLflow UI on 127.0.0.1
 	$(RUN) ui
 
 bench: $(READY) ## side-by-side measurements (benchmarks/)
@@ -77,7 +77,7 @@ services: ## install PostgreSQL and SLURM for the tests that need them (Debian p
 	@[ "$$(id -u)" = 0 ] || { echo "make services installs Debian packages: run it as root (sudo make services)"; exit 1; }
 	apt-get install --yes --no-install-recommends postgresql slurm-wlm munge
 
-lock: ## resolve all lock files anew for Python 3.11 to 3.13 (needs uv; UV=path); versions that still fit stay as they are
+lock: ## resolve all lock files anew for Python 3.11 to 3.13 (needs uv; UV=path); compatible versions are kept
 	$(RESOLVE) pyproject.toml --extra cpu $(IN_LOCK) --output-file requirements.lock >/dev/null
 	$(RESOLVE) pyproject.toml --extra gpu $(IN_LOCK) --output-file requirements-gpu.lock >/dev/null
 	@set -o pipefail; for extra in dashboard docs; do \
@@ -91,7 +91,7 @@ $(DOCS_READY): requirements-docs.lock
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-docs.lock
 	@touch $@
 
-docs: $(DOCS_READY) ## build the documentation into docs/_build/html, with an environment of its own (.venv-docs)
+docs: $(DOCS_READY) ## build the documentation into docs/_build/html, in a separate environment (.venv-docs)
 	.venv-docs/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean: ## remove runs/ and cache/ (all recorded runs!), keep .venv and data

@@ -1,7 +1,7 @@
-"""TOML files to settings and back: read, check, flatten, override by path, edit in place with comments kept.
+"""TOML files to settings and back: read, validate, flatten, override by path, edit in place.
 
 A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); it is the same string everywhere.
-Every error is a `UserError` of one line: file, path, value, rule, nearest right name.
+Every error is a `UserError` of one line: file, path, value, rule, closest valid name.
 
 Contents: `load_experiment`, `load_study`, `names`, `digest`, `epochs`, `monitor`; and, of `settings/`,
 `settings_of`, `family`, `trained_settings`, `scored_settings`, `ordered`, `flatten`, `override`, `edit`.
@@ -63,7 +63,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True)
 class ExperimentFile:
-    """One ``experiments/NAME.toml``, checked."""
+    """A validated ``experiments/NAME.toml``."""
 
     name: str
     path: Path
@@ -81,7 +81,7 @@ class ExperimentFile:
 
 @dataclass(frozen=True)
 class StudyFile:
-    """One ``studies/NAME.toml``, checked against its experiment."""
+    """A ``studies/NAME.toml``, validated against its experiment."""
 
     name: str
     path: Path
@@ -95,14 +95,14 @@ class StudyFile:
 
     @property
     def identity(self) -> str:
-        """Key of the study: its experiment less the swept paths, the search space, and how trials are judged.
+        """Key of the study: its experiment without the swept paths, the search space and the objectives.
 
-        Not their number.
+        The number of trials is not part of it.
         """
         fixed = {
             path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search
         }
-        rest = self.study.told("trials", "description", "experiment")
+        rest = self.study.told("trials", "description", "experiment", "stop_after_failures")
         key = {
             "study": rest,
             "name": self.name,
@@ -131,12 +131,12 @@ def find(folder: str, name: str) -> Path:
         there = "is a folder, not a file" if path.is_dir() else "no such file"
         stem = Path(name).name.removesuffix(".toml")
         raise UserError(
-            f"{path}: {there}{nearest(stem, known)}; {folder}/ here has: {', '.join(known) or 'nothing'}"
+            f"{path}: {there}{nearest(stem, known)}; {folder}/ contains: {', '.join(known) or 'no files'}"
         )
     if not NAME.fullmatch(path.stem):
         raise UserError(
-            f"{path}: a file's name may have letters, digits, _ and - only: targets and tags are made of it;"
-            " rename it"
+            f"{path}: a file name may contain only letters, digits, _ and -, because make targets and tags"
+            " are derived from it; rename the file"
         )
     return path
 
@@ -149,7 +149,7 @@ def load_experiment(name: str) -> ExperimentFile:
     settings = settings_of(document, str(path))
     _check_expected(expected, str(path))
     if not isinstance(arms, dict):
-        raise UserError(f"{path}: ablation = {show(arms)}: must be tables, [ablation.NAME] each")
+        raise UserError(f"{path}: ablation = {show(arms)}: must be tables [ablation.NAME]")
     ablations = {arm: _ablation(document, arm, table, str(path)) for arm, table in sorted(arms.items())}
     core, curve = (tuple(arm for arm, table in sorted(arms.items()) if table.get(mark)) for mark in MARKS)
     return ExperimentFile(path.stem, path, document, settings, expected, ablations, core, curve)
@@ -177,8 +177,8 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     if study.ablation and study.ablation not in target.ablations:
         known = sorted(target.ablations)
         raise UserError(
-            f"{path}: ablation = {show(study.ablation)}: {target.path} has no such"
-            f" ablation{nearest(study.ablation, known)}"
+            f"{path}: ablation = {show(study.ablation)}: no such ablation in"
+            f" {target.path}{nearest(study.ablation, known)}"
         )
     result = StudyFile(path.stem, path, study, target)
     check_search(study, result.raw, str(path))
@@ -199,7 +199,7 @@ def _check_expected(expected: Any, place: str) -> None:
     except ValidationError as error:
         text = first_error(error, Expected).removeprefix("scores.")
         raise UserError(
-            f"{place}: expected.{text}; remove [expected] and write it anew: audiomtl best NAME --record"
+            f"{place}: expected.{text}; remove [expected] and write it again: audiomtl best NAME --record"
         ) from None
 
 
@@ -207,7 +207,7 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
     """The overrides of one ``[ablation.ARM]``, checked."""
     place = f"{path}: ablation.{arm}"
     if not NAME.fullmatch(arm):
-        raise UserError(f"{place}: an ablation's name may have letters, digits, _ and - only; rename it")
+        raise UserError(f"{place}: an ablation name may contain only letters, digits, _ and -; rename it")
     overrides = flatten(table) if isinstance(table, dict) else {}
     for mark in MARKS:
         if not isinstance(value := overrides.pop(mark, False), bool):
@@ -219,20 +219,20 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
         known_path(setting, paths, f"{place}.{setting} = {show(value)}")
         if not is_scored(setting) and not setting.startswith("limits."):
             raise UserError(
-                f"{place}.{setting} = {show(value)}: {setting} changes nothing in a training: remove it from"
-                " the ablation"
+                f"{place}.{setting} = {show(value)}: {setting} does not affect training: remove it from the"
+                " ablation"
             )
     settings_of(override(document, overrides), place)
     return overrides
 
 
 def epochs(raw: Mapping[str, Any]) -> int:
-    """Epochs of one training; a family without a table ``[training]`` fits in one go."""
+    """Epochs of one training; 1 for a family without a table ``[training]``."""
     return int(raw["training"]["epochs"]) if "training" in raw else 1
 
 
 def monitor(raw: Mapping[str, Any]) -> str:
-    """The score to watch: ``training.monitor``, or the family's first on validation."""
+    """The monitored score: ``training.monitor``, or the family's first validation score."""
     return raw["training"]["monitor"] if "training" in raw else f"validation/{next(iter(scores(raw)))}"
 
 

@@ -1,5 +1,4 @@
-"""What a computation reads of code and packages, as one key: what was computed under another key is computed
-again.
+"""Key of the code and packages that a computation depends on; results with another key are computed again.
 
 A *definition* is a function, a class or a name assigned at the top of a module. `key` starts from some
 definitions, follows every name in them to what it means, through imports and re-exports, and hashes each

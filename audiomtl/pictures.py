@@ -94,9 +94,7 @@ def learning_curves(
         for panel in panels[max(1, len(kinds)) :]:
             panel.set_axis_off()
         if left_out:
-            panels[0].figure.suptitle(
-                f"{len(kinds)} scores; {left_out} more are left out here and stand in history.json"
-            )
+            panels[0].figure.suptitle(f"{len(kinds)} scores; the other {left_out} are in history.json")
 
 
 def _most_telling(names: Sequence[str], before: Sequence[str]) -> list[str]:
@@ -138,7 +136,7 @@ def trajectories(history: Sequence[Mapping[str, float]], tasks: Sequence[str], p
 
 
 def confusion(counts: Mapping[tuple[str, str], int], path: Path, *, edits: bool = True) -> None:
-    """Rows are true symbols, columns predicted ones, each row in shares.
+    """Rows are true symbols, columns predicted ones; each row sums to 1.
 
     ``edits``: symbols of sequences, where ``""`` (nothing) stands for insertion and deletion; otherwise
     classes.
@@ -285,7 +283,7 @@ def heard(
     title: str,
     path: Path,
 ) -> None:
-    """A spectrogram, and below it what each head should have heard and what it heard, truth above prediction.
+    """A spectrogram, and below it the targets and predictions of each head, truth above prediction.
 
     Parameters
     ----------

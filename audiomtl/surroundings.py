@@ -1,5 +1,4 @@
-"""What Keras takes from its surroundings, pinned, so that a training computes the same whatever a person's
-own settings are.
+"""Pinned Keras settings, so that a training does not depend on the user's Keras configuration.
 
 Keras reads ``KERAS_BACKEND`` and ``keras.json`` in ``KERAS_HOME`` (or ``~/.keras``) once, when it is
 imported. `import_keras` imports it with a ``keras.json`` of this package and puts the person's environment

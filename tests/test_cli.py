@@ -220,15 +220,15 @@ def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
         (["--loud"], "audiomtl: no such option: --loud; see audiomtl --help"),
         (
             ["study"],
-            "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl study --help",
+            "audiomtl: missing argument 'NAME': studies/ contains one, two; see audiomtl study --help",
         ),
         (
             ["promote"],
-            "audiomtl: missing argument 'NAME': studies/ here has one, two; see audiomtl promote --help",
+            "audiomtl: missing argument 'NAME': studies/ contains one, two; see audiomtl promote --help",
         ),
         (
             ["best"],
-            "audiomtl: missing argument 'NAME': experiments/ here has nothing; see audiomtl best --help",
+            "audiomtl: missing argument 'NAME': experiments/ contains no files; see audiomtl best --help",
         ),
         (["study", "a", "b"], "audiomtl: got unexpected extra argument(s) (b); see audiomtl study --help"),
         (
@@ -256,9 +256,9 @@ def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
         ),
         (
             ["study", "tow"],
-            "audiomtl: studies/tow.toml: no such file; did you mean two?; studies/ here has: one, two",
+            "audiomtl: studies/tow.toml: no such file; did you mean two?; studies/ contains: one, two",
         ),
-        (["best", "one"], "audiomtl: experiments/one.toml: no such file; experiments/ here has: nothing"),
+        (["best", "one"], "audiomtl: experiments/one.toml: no such file; experiments/ contains: no files"),
         (
             ["check"],
             (
@@ -288,7 +288,7 @@ def test_a_slip_is_one_line_for_the_real_command(tmp_path):
         [sys.executable, "-m", "audiomtl", "study", "x"], cwd=tmp_path, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "audiomtl: studies/x.toml: no such file; studies/ here has: nothing\n"
+    assert done.stderr == "audiomtl: studies/x.toml: no such file; studies/ contains: no files\n"
 
 
 @pytest.mark.parametrize(

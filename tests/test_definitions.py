@@ -144,7 +144,7 @@ def test_what_computes_nothing_keeps_the_key(before: str, copy: Path, change: Ca
 def test_a_description_of_a_setting_keeps_the_key(before: str, copy: Path) -> None:
     edit(copy, "settings/table.py", "Field(ge=1)]", 'Field(ge=1, description="A whole number from 1 on.")]')
     assert key_of(copy) == before
-    described = '    epochs: Count = Field(description="Number of passes over the train side.")\n'
+    described = '    epochs: Count = Field(description="Number of passes over the train split.")\n'
     edit(copy, "settings/shared.py", described, "    epochs: Count\n")
     assert key_of(copy) == before
     edit(copy, "settings/shared.py", 'description="Momentum, in [0, 1)."', 'description="Momentum."')

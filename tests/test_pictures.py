@@ -65,7 +65,7 @@ def test_how_many_scores_are_left_out_is_said(monkeypatch, tmp_path) -> None:
     pictures.learning_curves(history(0, 15), tmp_path / "curves.png", best_epoch=-1)
     assert said == []
     pictures.learning_curves(history(0, 46), tmp_path / "curves.png", best_epoch=-1)
-    assert said == ["15 scores; 31 more are left out here and stand in history.json"]
+    assert said == ["15 scores; the other 31 are in history.json"]
 
 
 def test_a_clip_is_drawn_whatever_of_it_is_known(drawn, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""What several subcommands do.
+"""Functions shared by several subcommands.
 
 Contents: `quiet_tensorflow`, `with_data`, `all_experiments`, `notes_text`, `count`.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def quiet_tensorflow() -> None:
-    """What TensorFlow's C++ parts say of themselves goes to the log of the runs.
+    """Redirect messages of TensorFlow's C++ code to the log of the runs.
 
     Python's own stderr stays the terminal.
     """
@@ -24,14 +24,14 @@ def quiet_tensorflow() -> None:
 
 
 def with_data(settings: Any) -> None:
-    """Make or find the data, and the weights of a pretrained network, before anything heavy is imported."""
+    """Generate or find the data and pretrained weights before anything heavy is imported."""
     from audiomtl.data import availability
 
     availability.require(settings)
 
 
 def all_experiments() -> list[str]:
-    """Names of all experiments; none at all means that this is the wrong folder."""
+    """Names of all experiments; an error in a folder that has none."""
     from audiomtl import config
     from audiomtl.errors import UserError
 

@@ -1,4 +1,4 @@
-"""Files: check them, list settings, find data, begin an experiment."""
+"""Files: check them, list settings, find data, create an experiment."""
 
 import shutil
 from typing import Annotated

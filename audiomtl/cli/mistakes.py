@@ -1,7 +1,7 @@
 """What a person did wrong at the command line, or the machine refused. Contents: `in_one_line`."""
 
 from audiomtl import config
-from audiomtl.errors import SurroundingsError, UserError
+from audiomtl.errors import SurroundingsError, UserError, WorkFailed
 from audiomtl.redaction import redact
 from audiomtl.system import os_fault
 
@@ -13,7 +13,7 @@ def in_one_line(error: Exception) -> tuple[str, int]:
     surroundings = _surroundings(error)
     text = redact(surroundings or _mistake(error))
     text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
-    return text, 1 if surroundings else 2 if text else 0
+    return text, 1 if surroundings or isinstance(error, WorkFailed) else 2 if text else 0
 
 
 def _surroundings(error: BaseException | None) -> str:
@@ -32,6 +32,6 @@ def _mistake(error: Exception) -> str:
         text = text.replace("a valid integer, unable to parse string as an integer", "a whole number")
         if getattr(getattr(error, "param", None), "name", "") == "name" and context:
             folder = "studies" if context.info_name in ("study", "promote") else "experiments"
-            text += f": {folder}/ here has {', '.join(config.names(folder)) or 'nothing'}"
+            text += f": {folder}/ contains {', '.join(config.names(folder)) or 'no files'}"
         return f"{text[:1].lower()}{text[1:]}; see {context.command_path if context else 'audiomtl'} --help"
     return str(error) if isinstance(error, UserError) else ""

@@ -50,6 +50,13 @@ Slots = Annotated[
         help="Number of trainings run in parallel. With 1, repeated studies are bit-identical.",
     ),
 ]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Take over trainings of workers that have ended without waiting until their leases expire.",
+    ),
+]
 Threads = Annotated[
     int,
     typer.Option(

@@ -1,4 +1,4 @@
-"""What was recorded: reports, curves, MLflow's pages, prices."""
+"""Recorded results: reports, curves, MLflow's pages, time estimates."""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +62,7 @@ def curve(
     """Plot the score against the size of the training set.
 
     Example: audiomtl curve transfer_esc10 --fractions 0.1 0.25 1.0. Trains every seed on every fraction,
-    prints validation scores with confidence intervals, and writes a table and a figure to runs/report.
+    prints validation scores with confidence intervals and writes a table and a figure to runs/report.
     """
     from audiomtl import config
 

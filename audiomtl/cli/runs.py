@@ -20,6 +20,7 @@ from audiomtl.cli.options import (
     SlurmOptions,
     Storage,
     StudyName,
+    TakeOver,
     Threads,
     Where,
     Workers,
@@ -47,12 +48,17 @@ def study(
     time: Minutes = DEFAULT_MINUTES,
     partition: Partition = "",
     slurm: SlurmOptions = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Train the settings of failed trials again, as new trials.")
+    ] = False,
+    take_over: TakeOver = False,
 ) -> None:
     """Run a study: sweep the settings of an experiment.
 
     The first trial has the settings of the experiment itself, and every trial is an MLflow run. Ctrl-C stops
-    the study. Finished trials are kept, and the same command resumes it, also after a crash. With --executor
-    the command runs in several workers, which divide the trials.
+    the study. Finished trials are kept, and the same command resumes it, also after a crash. Started more
+    than once, also on several machines with one database, the commands share the trials; --executor starts
+    several.
     """
     from audiomtl import config
 
@@ -61,7 +67,9 @@ def study(
     run_in_workers(context)
     from audiomtl.harness.search.study import run_study
 
-    run_study(file, slots=slots, threads=threads, storage=storage)
+    run_study(
+        file, slots=slots, threads=threads, storage=storage, retry_failed=retry_failed, take_over=take_over
+    )
 
 
 @app.command()
@@ -108,18 +116,18 @@ def promote(
     [expected] is removed, because it no longer applies.
     """
     from audiomtl import config
-    from audiomtl.harness.search import study as studies
+    from audiomtl.harness.search import proposals
     from audiomtl.harness.search.promote import promote as promote_trial
 
     file = config.load_study(name)
     if file.study.metrics and trial is None:
-        choice = ", ".join(map(str, studies.front(file, storage)))
+        choice = ", ".join(map(str, proposals.front(file, storage)))
         print(
             f"{file.path}: the study has several metrics; choose a trial of the Pareto front with --trial:"
             f" {choice}"
         )
         raise typer.Exit(1)
-    number, scores, values = studies.best_trial(file, storage, trial)
+    number, scores, values = proposals.best_trial(file, storage, trial)
     path, changed = promote_trial(file, values, to=Path(to) if to else None)
     reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
     print(
@@ -197,8 +205,8 @@ def ablations(
 ) -> None:
     """Train the ablations of an experiment.
 
-    Every [ablation.*] is trained on every seed and compared with the best runs on the validation side, paired
-    by seed.
+    Every [ablation.*] is trained on every seed and compared with the best runs on the validation split,
+    paired by seed.
     """
     from audiomtl import config
     from audiomtl.errors import MissingData

@@ -1,4 +1,4 @@
-"""Trained models at work: export, predict, align, notes."""
+"""Use trained models: export, predict, align, notes."""
 
 import contextlib
 from pathlib import Path
@@ -36,11 +36,11 @@ def export(
         written, run, version = exporting.export(
             config.load_experiment(name), Path(to), seed=seed, registered=register
         )
-    print(f"{to}: {name}, seed {run.data.tags['seed']}; SavedModel equal to the model in memory bit for bit")
+    print(f"{to}: {name}, seed {run.data.tags['seed']}; SavedModel bit-identical to the model in memory")
     print(
         f"{to}: no TFLite file: {written.reason}"
         if written.reason
-        else f"{to}: TFLite within {written.difference:.1e} of it"
+        else f"{to}: TFLite within {written.difference:.1e} of the model in memory"
     )
     if version:
         print(f"MLflow: models:/{name}@champion is version {version}")
@@ -75,9 +75,7 @@ def predict(
     ] = "",
     threshold: Annotated[
         float,
-        typer.Option(
-            "--threshold", metavar="SCORE", help="Score from which on a class is an event, with --stream."
-        ),
+        typer.Option("--threshold", metavar="SCORE", help="Minimum score of an event, with --stream."),
     ] = 0.5,
     seed: Seed = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Sound files in and out.
+"""Reading and writing of sound files.
 
 Conventions: a waveform is ``y`` of shape (n_samples,), float32 in [-1, 1], mono (the mean of the channels).
 Rates are in Hz, times in seconds. Whatever libsndfile reads is read: WAV of any width, FLAC, OGG, MP3.
@@ -30,7 +30,7 @@ CHUNK = 2**16  # samples of OGG decoded at once on the way to the part
 
 
 class Info(NamedTuple):
-    """What a file says of itself."""
+    """The header of a sound file."""
 
     seconds: float
     sample_rate: int  # Hz
@@ -43,7 +43,7 @@ def info(path: str | Path) -> Info:
     Raises
     ------
     UserError
-        The file is missing or no sound.
+        The file is missing or not a sound file.
     """
     with _opened(path) as sound:
         return Info(sound.frames / sound.samplerate, sound.samplerate, sound.channels)
@@ -98,7 +98,7 @@ def load(
         start = round(offset_seconds * rate)
         if start >= available:
             raise UserError(
-                f"{path}: offset_seconds must lie before the end at {available / rate:.3f} s, but got"
+                f"{path}: offset_seconds must be before the end at {available / rate:.3f} s, but got"
                 f" {offset_seconds}"
             )
         count = available - start
@@ -111,18 +111,20 @@ def load(
         samples = sound.read(lead_in + count, dtype=precision, always_2d=True)[lead_in:]
     if len(samples) < count:
         raise UserError(
-            f"{path}: the file is cut off: {count} samples announced from {offset_seconds} s, {len(samples)}"
-            " found"
+            f"{path}: the file is truncated: {count} samples expected from {offset_seconds} s, {len(samples)}"
+            " found; restore the file"
         )
     if samples.dtype == np.int16:
         samples = samples * np.float32(1 / 32768)
     y = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     peak = np.abs(y).max()  # NaN and infinity reach the peak
     if not np.isfinite(peak):
-        raise UserError(f"{path}: samples that are not finite (NaN or infinity); write the file again")
+        raise UserError(
+            f"{path}: contains samples that are not finite (NaN or infinity); write the file again"
+        )
     if peak > LARGEST_PEAK:
         raise UserError(
-            f"{path}: samples reach {peak:.6g}, but full scale is 1.0; divide them before the file is written"
+            f"{path}: samples reach {peak:.6g}, but full scale is 1.0; scale them before writing the file"
         )
     if sample_rate is not None and sample_rate != rate:
         y = _resample(y, rate, sample_rate)
@@ -148,7 +150,7 @@ def save(path: str | Path, y: np.ndarray, *, sample_rate: int) -> None:
     """
     if y.ndim != 1 or not y.size or not np.issubdtype(y.dtype, np.floating):
         raise UserError(
-            f"{path}: a waveform of shape (n_samples,) in floats is needed, but got {y.dtype} of shape"
+            f"{path}: the waveform must be a float array of shape (n_samples,), but got {y.dtype} of shape"
             f" {y.shape}"
         )
     if not np.abs(y).max() <= 1.0:

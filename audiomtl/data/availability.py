@@ -1,4 +1,4 @@
-"""Is what an experiment needs on this machine? Contents: `require`, `summary`."""
+"""Availability of an experiment's data on this machine. Contents: `require`, `summary`."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from audiomtl.data import catalog, fetch
 
 
 def require(settings: Any) -> None:
-    """Make or find the clips of an experiment, and the weights of its pretrained network.
+    """Generate or find the clips of an experiment, and the weights of its pretrained network.
 
     Raises
     ------
-    MissingData : they are not here; it says where they were looked for and where they are published.
+    MissingData : they are missing; the text names the expected folder and where they are published.
     """
     catalog.clips(settings.data)
     if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
@@ -18,7 +18,7 @@ def require(settings: Any) -> None:
 
 
 def summary(settings: Any) -> str:
-    """How many clips and minutes.
+    """Number and total duration of the clips.
 
     And which raw labels were renamed, joined or dropped to get the clips' phones.
     """

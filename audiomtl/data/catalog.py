@@ -20,17 +20,17 @@ from audiomtl.settings.datasets import dataset
 
 
 def cache_folder() -> Path:
-    """Where features and generated corpora are kept."""
+    """Folder of features and generated corpora."""
     return Path(os.environ.get("AUDIOMTL_CACHE", "cache")).resolve()
 
 
 def data_folder() -> Path:
-    """Where published data sets are looked for."""
+    """Folder of published data sets."""
     return Path(os.environ.get("AUDIOMTL_DATA", "data")).resolve()
 
 
 def module(data: DataSet) -> ModuleType:
-    """The module that makes or reads the data which the settings name."""
+    """The module that generates or reads the data set named in the settings."""
     return dataset(data.dataset)
 
 
@@ -62,9 +62,7 @@ def fingerprint(table: pd.DataFrame) -> str:
 
 
 def _content(value: Any) -> Any:
-    """A cell as JSON has it; of an absolute path the bytes of its file, or its name where there is no
-    file.
-    """
+    """A cell as JSON; for an absolute path the bytes of its file, or its name if there is no file."""
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, list | tuple):
         return [_content(one) for one in value]

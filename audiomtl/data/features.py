@@ -84,7 +84,7 @@ def extract(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_frames, n_ba
     """
     if y.ndim != 1 or not y.size or not np.issubdtype(y.dtype, np.floating):
         raise ValueError(
-            f"a waveform of shape (n_samples,) in floats is needed, but got {y.dtype} of shape {y.shape}"
+            f"the waveform must be a float array of shape (n_samples,), but got {y.dtype} of shape {y.shape}"
         )
     frames = _frames(y, settings)  # (frames, window)
     floor = np.float32(10.0 ** (settings.floor_db / 10))
@@ -182,8 +182,8 @@ def _mel_groups(settings: Features) -> list[tuple[slice, slice, np.ndarray]]:
     empty = int((matrix.max(axis=1) == 0).sum())
     if empty:
         raise UserError(
-            f"features.bands = {settings.bands}: {empty} mel bands hold no bin of the spectrum (n_fft ="
-            f" {settings.n_fft}) and would be constant; take fewer bands, a larger n_fft or a wider range"
+            f"features.bands = {settings.bands}: {empty} mel bands contain no bin of the spectrum (n_fft ="
+            f" {settings.n_fft}) and would be constant; use fewer bands, a larger n_fft or a wider range"
             " from low_hz to high_hz"
         )
     groups = []

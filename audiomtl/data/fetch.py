@@ -33,8 +33,8 @@ def weights(name: str = "") -> Path:
     if name:
         raise MissingData(f"extractor.weights = {name}: no such file")
     raise MissingData(
-        f"YAMNet's weights are not in {folder} (yamnet.h5 or yamnet.tflite): `audiomtl data fetch yamnet`"
-        " gets them"
+        f"YAMNet's weights are not in {folder} (yamnet.h5 or yamnet.tflite): download them with"
+        " `audiomtl data fetch yamnet`"
     )
 
 
@@ -61,8 +61,7 @@ def fetch(name: str, folder: Path, mirror: str = "") -> list[Path]:
 
     if name not in PUBLISHED:
         raise UserError(
-            f"fetch {name}: nothing of that name can be fetched{nearest(name, PUBLISHED)}; there is"
-            f" {', '.join(PUBLISHED)}"
+            f"fetch {name}: no such download{nearest(name, PUBLISHED)}; available: {', '.join(PUBLISHED)}"
         )
     address, published = PUBLISHED[name]
     address = f"{(mirror or address).rstrip('/')}/"
@@ -78,17 +77,17 @@ def fetch(name: str, folder: Path, mirror: str = "") -> list[Path]:
             found.append(Path(fetcher.fetch(file)))
         except ValueError as error:  # pooch's word for another checksum
             raise UserError(
-                f"{address}{file}: has another checksum than the published file and was not kept; try again"
+                f"{address}{file}: the checksum differs from that of the published file; not kept; try again"
             ) from error
         except requests.RequestException as error:
             reason = type(error).__name__
             raise UserError(
-                f"{address}{file}: could not be fetched ({reason}); without a network copy it to"
+                f"{address}{file}: cannot be downloaded ({reason}); without a network, copy it to"
                 f" {folder / name / file}"
             ) from error
         except OSError as error:
             raise UserError(
                 f"{folder / name}: cannot be written ({error.strerror or error}); set AUDIOMTL_DATA to a"
-                " folder that can"
+                " writable folder"
             ) from error
     return found

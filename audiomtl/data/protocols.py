@@ -1,4 +1,4 @@
-"""How clips are divided into train, validation and test: shares, folds, blocks, or one group value at a time.
+"""Splits into train, validation and test: by fractions, folds, blocks, or one group value at a time.
 
 Conventions: a clip table as in `splits`; the settings are a `Protocol` and a data table with ``groups``, and
 with a ``label`` unless it is "". Whole groups only:
@@ -82,8 +82,8 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
 def leaky_windows(
     n_windows: Mapping[str, int], shares: Mapping[str, float], seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Deal single windows to the sides by share, whatever clip they come from. NEVER do this but to show what
-    it would report.
+    """Distribute single windows over the splits, whatever clip they come from. For demonstration of leakage
+    only: NEVER report such a score.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def leaky_windows(
             numbers.setdefault(every[index][0], []).append(every[index][1])
         dealt[side] = {clip: np.array(mine) for clip, mine in numbers.items()}
     if not all(dealt.values()):
-        raise UserError(f"split: {len(every)} windows are too few for three sides")
+        raise UserError(f"split: {len(every)} windows are too few for three splits")
     return dealt
 
 
@@ -121,8 +121,8 @@ def _drawn_sides(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: i
     cluster = _clusters(table, data.groups)
     if cluster.nunique() < 3:
         raise UserError(
-            f"split: {cluster.nunique()} groups by {list(data.groups)} are too few for three sides: they"
-            " cannot be cut"
+            f"split: {cluster.nunique()} groups by {list(data.groups)} are too few for three splits: a group"
+            " cannot be divided"
         )
     label = _strata(table, data, protocol)
     shares = {"test": protocol.test_share, "rest": 1 - protocol.test_share}
@@ -138,7 +138,7 @@ def _strata(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series
     """The class of each clip, of which every side gets a like share; without stratification all are alike."""
     if protocol.stratified and not data.label:
         raise UserError(
-            "protocol.stratified = true: it balances the classes of data.label, which is missing; name it, or"
+            "protocol.stratified = true: it balances the classes of data.label, which is missing; add it, or"
             " set false"
         )
     return table[data.label].astype(str) if protocol.stratified else pd.Series("", index=table.index)
@@ -155,8 +155,7 @@ def _column_sides(table: pd.DataFrame, column: str) -> pd.Series:
     if wrong.any():
         unknown, clips = ", ".join(sorted(side[wrong].unique())[:5]), ", ".join(table["clip_id"][wrong][:5])
         raise UserError(
-            f'protocol.column = "{column}": values must be {", ".join(SIDES)}, but there are {unknown} (of'
-            f" {clips})"
+            f'protocol.column = "{column}": values must be {", ".join(SIDES)}, but got {unknown} (of {clips})'
         )
     return side
 
@@ -173,8 +172,8 @@ def _folds(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series:
     cluster = _clusters(table, data.groups)
     if cluster.nunique() < protocol.folds:
         raise UserError(
-            f"protocol.folds = {protocol.folds}: there are {cluster.nunique()} groups by {list(data.groups)},"
-            " fewer than folds; take fewer folds"
+            f"protocol.folds = {protocol.folds}: must be at most {cluster.nunique()}, the number of groups by"
+            f" {list(data.groups)}; use fewer folds"
         )
     label = _strata(table, data, protocol)
     shares = {f"{number:03}": 1 / protocol.folds for number in range(protocol.folds)}
@@ -203,7 +202,7 @@ def _sides(table: pd.DataFrame, side: pd.Series) -> splits.Splits:
     tables = {name: table[side == name].reset_index(drop=True) for name in SIDES}
     if empty := [name for name, rows in tables.items() if rows.empty]:
         raise UserError(
-            f"split: the {empty[0]} side is empty: {len(table)} clips are too few, or their groups too large"
+            f"split: the {empty[0]} split is empty: {len(table)} clips are too few, or their groups too large"
         )
     return splits.Splits(**tables, dropped=0)
 
@@ -289,14 +288,13 @@ def _check(table: pd.DataFrame, data: DataSet) -> None:
     twice = table["clip_id"][table["clip_id"].duplicated()].unique()
     if len(twice):
         raise UserError(
-            f"split: every clip_id must be unique, but {', '.join(map(str, twice[:5]))} stand in the table"
-            " more than once"
+            f"split: every clip_id must be unique, but there are duplicates: {', '.join(map(str, twice[:5]))}"
         )
     classes = sorted(table[data.label].astype(str).unique()) if data.label else []
     if data.label and len(classes) < 2:
         raise UserError(
             f'data.label = "{data.label}": every clip has the same class'
-            f" ({classes[0] if classes else 'none'}); two are needed"
+            f" ({classes[0] if classes else 'none'}); at least two are needed"
         )
 
 
@@ -311,5 +309,5 @@ def _check_classes(divided: splits.Splits, label: str) -> None:
             clips = ", ".join(map(str, absent["clip_id"][:5]))
             raise UserError(
                 f"split: {label} {classes} of {name} ({len(absent)} clips: {clips}) is absent from train;"
-                " leave more groups to train, or leave the class out"
+                " assign more groups to train, or leave the class out"
             )

@@ -1,4 +1,4 @@
-"""Notes: from and to MIDI files, as piano rolls, and back from what a network says of the rolls.
+"""Notes: reading and writing of MIDI files, piano rolls, and notes from predicted rolls.
 
 Conventions: a note is ``(onset, offset, pitch)``: seconds, seconds, MIDI number of one of the 88 keys, 21
 (A0) to 108 (C8); notes are sorted by these. No two notes of one pitch overlap (a roll could not tell them
@@ -80,7 +80,7 @@ def read_notes(path: str | Path, *, instrument: str | None = None) -> Notes:
         )
     if lost := pressed - sum(len(one.notes) for one in score.instruments):
         raise UserError(
-            f"{path}: {lost} of {pressed} notes never end or have no length, but every note needs one; mend"
+            f"{path}: {lost} of {pressed} notes never end or have no length, but every note needs one; fix"
             " them in an editor"
         )
     read = [one for one in score.instruments if not one.is_drum and instrument in (None, one.name)]
@@ -112,7 +112,7 @@ def write_notes(path: str | Path, instruments: Mapping[str, Iterable[Note]], *, 
         for note in checked(f"{path}, {name}", notes):
             if round(note[1] / TICK_SECONDS) <= round(note[0] / TICK_SECONDS):
                 raise UserError(
-                    f"{path}, {name}: the note {_text(note)} must last {1000 * TICK_SECONDS} ms or more, the"
+                    f"{path}, {name}: the note {_text(note)} must last at least {1000 * TICK_SECONDS} ms, the"
                     " step of the file"
                 )
             track.notes.append(pretty_midi.Note(VELOCITY, note[2], note[0], note[1]))
@@ -138,10 +138,10 @@ def checked(place: str | Path, notes: Iterable[Note]) -> Notes:
     for note in found:
         onset, offset, pitch = note
         if not 0 <= onset < float("inf"):
-            raise UserError(f"{place}: the note {_text(note)} must begin at 0 s or later; move the notes")
+            raise UserError(f"{place}: the note {_text(note)} must start at 0 s or later; move the notes")
         if not onset < offset < float("inf"):
             raise UserError(
-                f"{place}: the note {_text(note)} must end after it begins; leave it out, or give it a length"
+                f"{place}: the note {_text(note)} must end after its start; leave it out, or give it a length"
             )
         if pitch != round(pitch):
             raise UserError(f"{place}: the note {_text(note)} must have a whole MIDI number; round its pitch")
@@ -171,8 +171,8 @@ def monophonic(place: str | Path, notes: Iterable[Note]) -> Notes:
     for before, note in pairwise(found):
         if note[0] < before[1] - SAME_SECONDS:
             raise UserError(
-                f"{place}: the notes {_text(before)} and {_text(note)} sound at once, but a melody has one"
-                " note at a time"
+                f"{place}: the notes {_text(before)} and {_text(note)} overlap, but a melody has one note at"
+                " a time"
             )
     return found
 

@@ -1,4 +1,4 @@
-"""Splits by group, before anything else is done: no song, speaker or sentence stands on two sides.
+"""Splits by group, before anything else is done: no song, speaker or sentence is in more than one split.
 
 Conventions: a clip table is a DataFrame with one row per recording (``clip_id``, group columns, labels such
 as ``phones``); the sides are called train, validation and test. Nothing is drawn at random: a split is a
@@ -73,9 +73,7 @@ def by_groups(table: pd.DataFrame, groups: Sequence[str], protocol: Protocol, se
         )
     twice = table["clip_id"][table["clip_id"].duplicated()].unique()
     if len(twice):
-        raise UserError(
-            f"split: every clip_id must be unique, but {_some(twice)} stand in the table more than once"
-        )
+        raise UserError(f"split: every clip_id must be unique, but there are duplicates: {_some(twice)}")
     side = pd.DataFrame(index=table.index)
     for name, n_test, n_validation in zip(
         groups, protocol.test_values, protocol.validation_values, strict=True
@@ -103,7 +101,7 @@ def by_groups(table: pd.DataFrame, groups: Sequence[str], protocol: Protocol, se
     for name, clips in tables.items():
         if clips.empty:
             raise UserError(
-                f"split: the {name} side is empty: no clip has all of {_listed(groups)} there at seed {seed}"
+                f"split: the {name} split is empty: no clip has all of {_listed(groups)} in it at seed {seed}"
                 f" ({int((~agreed).sum())} of {len(table)} clips dropped); change test_values,"
                 " validation_values or rotations"
             )
@@ -131,14 +129,14 @@ def check_disjoint(splits: Splits, groups: Sequence[str]) -> None:
             for name, table in ((one, first), (other, second)):
                 if group not in table.columns:
                     raise UserError(
-                        f"split: the {name} side has no column {group}; its columns are"
+                        f"split: the {name} split has no column {group}; its columns are"
                         f" {_listed(table.columns)}"
                     )
             shared = sorted(set(first[group]) & set(second[group]))
             if shared:
                 raise UserError(
-                    f"split: {group} {_some(shared)} is both in {one} and in {other}; a {group} must stay on"
-                    " one side"
+                    f"split: {group} {_some(shared)} is in both {one} and {other}; a group must stay in one"
+                    " split"
                 )
 
 
@@ -164,7 +162,7 @@ def check_phones(splits: Splits) -> None:
             faults.append(f'"{phone}" of {name} ({len(clips)} clips: {_some(clips)})')
     if faults:
         raise UserError(
-            f"split: phones absent from train: {'; '.join(faults)}; merge them with others, or leave more"
+            f"split: phones absent from train: {'; '.join(faults)}; merge them with others, or assign more"
             " values to train"
         )
 

@@ -147,7 +147,7 @@ def _write(place: Path, key: str, frames: np.ndarray) -> np.ndarray:  # (frames,
         return stored
     except OSError as error:
         raise UserError(
-            f"{place.parent}: features cannot be written ({error.strerror}); make room or name another folder"
+            f"{place.parent}: features cannot be written ({error.strerror}); free space or use another folder"
         ) from error
 
 

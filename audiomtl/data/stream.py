@@ -54,12 +54,16 @@ def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.n
 def _read(sound: soundfile.SoundFile, count: int, path: str | Path) -> np.ndarray:  # (n_samples,)
     some = sound.read(count, dtype="float32", always_2d=True).mean(axis=1)
     if len(some) < count:
-        raise UserError(f"{path}: the file is cut off: {count - len(some)} of its samples are missing")
+        raise UserError(
+            f"{path}: the file is truncated: {count - len(some)} of its samples are missing; restore the file"
+        )
     peak = np.abs(some).max()
     if not np.isfinite(peak):
-        raise UserError(f"{path}: samples that are not finite (NaN or infinity); write the file again")
+        raise UserError(
+            f"{path}: contains samples that are not finite (NaN or infinity); write the file again"
+        )
     if peak > audio.LARGEST_PEAK:
         raise UserError(
-            f"{path}: samples reach {peak:.6g}, but full scale is 1.0; divide them before the file is written"
+            f"{path}: samples reach {peak:.6g}, but full scale is 1.0; scale them before writing the file"
         )
     return some

@@ -1,12 +1,12 @@
-"""What a family offers, and what every family would otherwise write again.
+"""The interface of a family, and functions shared by all families.
 
 A family is a package with the modules ``settings`` (`Settings`, SCORES ...) and ``model``, whose functions
 `Family` describes; ``use``, ``export`` and ``new`` are further modules of those that have them. There is
 nothing to inherit from and nothing to register.
 
 Conventions: sides are "train", "validation" and "test". An example is one clip, with a ``clip_id``; an
-`Output` is an example with what the network says of it. Scores, tables and pictures are made from outputs, so
-that one walk over the network serves them all.
+`Output` is an example with the outputs of the network. Scores, tables and pictures are computed from it, so
+that one pass over the network is enough.
 
 Contents: `Family`, `Prepared`, `Fitted`, `Output`; `compiled`, `walk`, `of_each`; `margin`, `by_class`;
 `save`, `load`, `of_features`.
@@ -46,7 +46,7 @@ Output = tuple[Any, Any]  # an example, and what the network says of it: an arra
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a training starts from."""
+    """Input of a training."""
 
     splits: Splits
     examples: dict[str, list[Any]]  # of each side
@@ -70,7 +70,7 @@ class Family(Protocol):
     """The functions of a family's module ``model``."""
 
     def prepare(self, settings: Any, seed: int) -> Prepared:
-        """Divide the clips first, then read them; what is fitted is fitted on the train side.
+        """Split the clips first, then read them; everything that is fitted is fitted on the train split.
 
         Raises
         ------
@@ -81,20 +81,20 @@ class Family(Protocol):
     def train(
         self, settings: Any, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
     ) -> Fitted:
-        """Train one model; it comes back with the weights of its best epoch.
+        """Train one model and return it with the weights of its best epoch.
 
         A pure function of settings, clips and seed.
         """
 
     def outputs(self, fitted: Fitted, examples: Sequence[Any]) -> list[Output]:
-        """The walk over the network: each example once, with what the network says of it.
+        """One pass over the network: each example once, with its outputs.
 
         Neither the order of the examples nor which of them share a batch changes an answer by more than the
         last bits of a float32 sum.
         """
 
     def evaluate(self, fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-        """Scores over a whole side by name; those of labels that no clip has are left out."""
+        """Scores over a whole split by name; scores of labels that no clip has are left out."""
 
     def predict(self, fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame | dict[str, pd.DataFrame]:
         """The table ``predictions``, or several by name: of clips, of windows. Each has a column clip_id, is
@@ -117,7 +117,7 @@ class Family(Protocol):
 
         Raises
         ------
-        UserError : the model was trained on what another version of this code computed.
+        UserError : the model was trained on features of another version of this code.
         """
 
 
@@ -139,7 +139,7 @@ def walk(
     clips: int = 0,
     places: int = 0,
 ) -> list[tuple[E, Any]]:
-    """Each example once with its answer, by size and then clip_id: neighbours in a batch are of like size.
+    """Each example once with its output, by size and then clip_id, so that batches have similar sizes.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def save(
     ``versions`` of what computes inputs.
 
     Versions are numbers, or a front end's profile, by name: a model that was trained on other features than
-    this code computes would give wrong answers without a word.
+    this code computes would silently give wrong outputs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if model is not None:
@@ -246,7 +246,7 @@ def load(
         if found.get(name) != wanted:
             raise UserError(
                 f"{path}: versions.{name} = {json.dumps(found.get(name))}: must be {json.dumps(wanted)}, the"
-                " version of this code, which computes other inputs than the model was trained on; train it"
+                " version of this code, whose input features differ from those of the training; train it"
                 " again with `audiomtl best NAME --again`"
             )
     for module in modules(kind, raw):  # a layer is known to Keras once its module is imported

@@ -1,5 +1,5 @@
-"""Studies, trainings, records and reports. MLflow is imported in this package alone, so that its telemetry is
-turned off here, in time.
+"""Studies, trainings, records and reports. MLflow is imported only in this package, which turns its telemetry
+off before the import.
 
 Child processes (trainings, ``mlflow ui``) inherit the variables. A value set by the user stays.
 """

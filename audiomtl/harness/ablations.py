@@ -23,10 +23,10 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
 
     Returns
     -------
-    Whether every training ended well.
+    Whether every training completed.
     """
     if not file.ablations:
-        console().print(f"{file.path}: no [ablation.*] table; nothing to do")
+        console().print(f"{file.path}: no [ablation.*] tables; nothing to do")
         return True
     arms = [arm for arm in file.ablations if not is_best(file, arm)]
     runs = train_runs(file, ["", *arms], again=again, slots=slots, threads=threads)

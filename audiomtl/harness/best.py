@@ -1,4 +1,4 @@
-"""Best runs on every seed, checked against what was recorded.
+"""Best runs on every seed, compared with the recorded scores.
 
 Contents: `best`, `record`, `compare`, `came_back`.
 """
@@ -24,21 +24,21 @@ LEAST_TOLERANCE = 0.02  # for another machine
 def best(
     file: ExperimentFile, *, record_it: bool, again: bool, exact: bool, slots: int, threads: int
 ) -> bool:
-    """Train the experiment on all its seeds and record its scores, or check them against what is recorded.
+    """Train the experiment on all its seeds and record its scores, or compare them with the recorded ones.
 
     Parameters
     ----------
-    exact : every score of every seed must be equal to the bit, whatever machine recorded it.
+    exact : every score of every seed must be bit-identical, whatever machine recorded it.
 
     Returns
     -------
-    Whether every training ended well and every recorded score came back.
+    Whether every training completed and every recorded score was reproduced.
     """
     runs = train_runs(file, [""], again=again, slots=slots, threads=threads)
     missing = [seed for seed in file.settings.seeds if ("", seed) not in runs]
     if missing:
         console().print(
-            f"{file.name}: no score for seeds {missing}: their trainings failed; see the tag `reason` in"
+            f"{file.name}: no scores for seeds {missing}: their trainings failed; see the tag `reason` in"
             " MLflow"
         )
         return False
@@ -47,19 +47,19 @@ def best(
     if record_it:
         seconds = median(run.data.metrics["cost/cpu_seconds"] for run in runs.values())
         record(file, got, seconds, threads, runs["", file.settings.seeds[0]].data.tags.get("device", "CPU"))
-        console().print(f"{file.path}: [expected] recorded over seeds {list(file.settings.seeds)}")
+        console().print(f"{file.path}: [expected] recorded for seeds {list(file.settings.seeds)}")
         _print_scores(file, {**got, **beside})
         return True
     _print_scores(file, {**got, **beside})
     if not file.expected:
         console().print(
-            f"{file.path}: no recorded scores to check against; `audiomtl best {file.name} --record` writes"
+            f"{file.path}: no recorded scores to compare with; `audiomtl best {file.name} --record` writes"
             " [expected]"
         )
         return not exact
     if list(file.expected["recorded"]["seeds"]) != list(file.settings.seeds):
         console().print(
-            f"{file.path}: [expected] was recorded for other seeds; `audiomtl best {file.name} --record`"
+            f"{file.path}: [expected] was recorded for different seeds; `audiomtl best {file.name} --record`"
             " records it again"
         )
         return False
@@ -69,12 +69,12 @@ def best(
         console().print(
             f"{file.path}: [expected] has no {', '.join(unrecorded)}: not checked", highlight=False
         )
-    table = Table("score", "seed", "recorded", "now", "moved by", "allowed")
+    table = Table("score", "seed", "recorded", "now", "difference", "allowed")
     for name, seed, was, now, allowed, _ in moved:
         table.add_row(name, seed, f"{was:.6f}", f"{now:.6f}", f"{now - was:+.6f}", f"{allowed:g}")
     if moved:
         console().print(table)
-        console().print(f"{file.name}: {len(moved)} of {len(rows)} scores did not come back")
+        console().print(f"{file.name}: {len(moved)} of {len(rows)} scores were not reproduced")
         return False
     console().print(f"{file.name}: {came_back(rows, file.expected['recorded'], threads)}", highlight=False)
     return not (exact and unrecorded)
@@ -83,20 +83,20 @@ def best(
 def came_back(
     rows: Sequence[tuple[str, str, float, float, float, bool]], origin: Mapping[str, Any], threads: int
 ) -> str:
-    """What was seen, where every score came back: how many are equal to the bit, and what differs from
-    where they were recorded.
+    """Summary when every score was reproduced: how many are bit-identical, and how this machine differs from
+    the one that recorded them.
     """
     equal = sum(was == now for _, _, was, now, _, _ in rows)
     differs = []
     if origin["machine"] != provenance.machine():
-        differs.append(f"on another processor ({origin['machine']})")
+        differs.append(f"on a different processor ({origin['machine']})")
     if origin.get("threads", 1) != threads:
         differs.append(f"with {origin.get('threads', 1)} TensorFlow threads instead of {threads}")
     where = f", recorded {' and '.join(differs)}" if differs else ""
     if equal == len(rows):
-        return f"all {equal} recorded scores came back to the bit{where}"
+        return f"all {equal} recorded scores were reproduced bit for bit{where}"
     return (
-        f"all {len(rows)} recorded scores came back within their tolerances, {equal} of them to the"
+        f"all {len(rows)} recorded scores were reproduced within their tolerances, {equal} of them bit for"
         f" bit{where}"
     )
 
@@ -108,7 +108,7 @@ def record(
     threads: int,
     device: str,
 ) -> None:
-    """Write ``[expected]`` at the end of the experiment file; everything else in it stays as it is.
+    """Write ``[expected]`` at the end of the experiment file; everything else in it is left unchanged.
 
     The tolerance for other machines is three standard deviations over the seeds, at least 0.02.
     """
@@ -148,7 +148,7 @@ def _same_bits(origin: Mapping[str, Any], threads: int) -> bool:
 def compare(
     expected: Mapping[str, Any], got: Mapping[str, Sequence[float]], threads: int, *, exact: bool = False
 ) -> list[tuple[str, str, float, float, float, bool]]:
-    """Rows (score, seed, recorded, now, allowed difference, came back?).
+    """Rows (score, seed, recorded, now, allowed difference, reproduced?).
 
     On the machine that recorded them, with as many TensorFlow threads, every seed's score must be equal, and
     with ``exact`` on any; else within the tolerance, seed by seed.

@@ -1,4 +1,4 @@
-"""Trainings of an experiment and of its ablations on every seed, and what their runs say.
+"""Trainings of an experiment and of its ablations on every seed, and the scores of their runs.
 
 Contents: `train_runs`, `plan`, `Planned`; `main_score`, `family_scores`, `scores_of`, `rates_beside`.
 """
@@ -7,17 +7,32 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog
-from audiomtl.errors import UserError
+from audiomtl.harness.leases import Lease, LeaseLost, Leases
 from audiomtl.harness.record import provenance
-from audiomtl.harness.record.store import Run, Tracking, checkpoint_folder, locked, server_log, staging
+from audiomtl.harness.record.store import (
+    Run,
+    Tracking,
+    checkpoint_folder,
+    remove_checkpoints,
+    server_log,
+    staging,
+)
+from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.progress import Progress
-from audiomtl.harness.train.workers import Outcome, deferred_signals, device, start_forkserver, train_all
+from audiomtl.harness.train.workers import (
+    WAIT,
+    Outcome,
+    deferred_signals,
+    device,
+    start_forkserver,
+    train_all,
+)
 from audiomtl.settings.toml import as_toml
 
 LEAST_TOLERANCE = 0.02  # for another machine
@@ -58,10 +73,15 @@ def plan(file: ExperimentFile, arms: Sequence[str], threads: int, device: str) -
 
 
 def train_runs(
-    file: ExperimentFile, arms: Sequence[str], *, again: bool, slots: int, threads: int
+    file: ExperimentFile,
+    arms: Sequence[str],
+    *,
+    again: bool,
+    slots: int,
+    threads: int,
+    take_over: bool = False,
 ) -> dict[tuple[str, int], Run]:
-    """Complete MLflow runs of some arms on every seed; what is finished already is not trained again, unless
-    ``again``.
+    """Complete MLflow runs of some arms on every seed; finished trainings are not repeated, unless ``again``.
 
     Returns
     -------
@@ -70,41 +90,41 @@ def train_runs(
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
     on = device(file.raw["model"], server_log())
     planned = plan(file, arms, threads, on)
-    with locked(f"experiment-{file.name}", wait=False) as mine:
-        if not mine:
-            raise UserError(
-                f"{file.path}: another process is already training best runs or ablations of {file.name};"
-                " wait for it to finish or stop it"
-            )
-        return _Runs(file, planned, again, slots, threads, on).run()
+    leases = Leases(open_storage().engine)
+    with leases.renewing():
+        return _Runs(file, planned, again, slots, threads, on, leases, take_over).run()
 
 
 class _Runs:
-    """One sitting of best runs or ablations."""
+    """The trainings of one command."""
 
     def __init__(
-        self, file: ExperimentFile, planned: list[Planned], again: bool, slots: int, threads: int, device: str
+        self,
+        file: ExperimentFile,
+        planned: list[Planned],
+        repeat: bool,
+        slots: int,
+        threads: int,
+        device: str,
+        leases: Leases,
+        take_over: bool,
     ) -> None:
         self.file, self.slots, self.threads, self.device = file, slots, threads, device
+        self.leases, self.take_over = leases, take_over
         self.tracking = Tracking()
-        self.tracking.reap(file.name)
+        self.tracking.reap(file.name, {row.name for row in leases.live()})
         self.found: dict[tuple[str, int], Run] = {}
         self.left: list[Planned] = []
         for one in planned:
-            run = (
-                None
-                if again
-                else self.tracking.finished(
-                    file.name, one.fingerprint, ("best", "ablation") if one.arm else ("best",)
-                )
-            )
+            run = None if repeat else self._finished(one)
             if run:
                 self.found[one.arm, one.seed] = run
             else:
                 self.left.append(one)
         self.todo = list(self.left)
-        self.running: dict[str, tuple[Planned, str]] = {}
-        self.again = again
+        self.running: dict[str, tuple[Planned, str, Lease]] = {}  # and its run and its lease
+        self.repeat = repeat
+        self.waiting = False
 
     def run(self) -> dict[tuple[str, int], Run]:
         total = len(self.left)
@@ -128,29 +148,52 @@ class _Runs:
         except BaseException as error:
             by_hand = isinstance(error, KeyboardInterrupt)
             with deferred_signals():
-                for _, run_id in self.running.values():
+                for _, run_id, lease in self.running.values():
                     reason = (
                         "stopped by the user; the same command resumes it"
                         if by_hand
                         else f"the command failed: {error}"
                     )
                     self.tracking.close(run_id, "KILLED", reason)
+                    self.leases.release(lease)
             if by_hand:
-                self.progress.say("stopped; finished trainings are kept, and the same command resumes")
+                self.progress.say(
+                    "stopped; finished trainings are kept, and the same command resumes the others"
+                )
             raise
         return self.found
 
-    def next_job(self) -> Job | None:
-        if not self.todo:
-            return None
-        one = self.todo.pop(0)
-        kind = "ablation" if one.arm else "best"
+    def next_job(self) -> Job | Literal["wait"] | None:
+        """The next training that no other worker has; what others have finished meanwhile is not repeated."""
+        for one in list(self.todo):
+            kind = "ablation" if one.arm else "best"
+            lease = self.leases.take(f"{kind}/{one.fingerprint}", at_once=self.take_over)
+            if lease is None:
+                continue
+            self.todo.remove(one)
+            if not self.repeat and (run := self._finished(one)):
+                self.found[one.arm, one.seed] = run
+                self.leases.release(lease)
+                self.progress.end(one.name, f"{one.name}: trained by another worker")
+                continue
+            return self._job(one, kind, lease)
+        if self.todo and not self.waiting and not self.running:
+            self.waiting = True
+            self.progress.say(f"waiting for {len(self.todo)} trainings that other workers have begun")
+        return WAIT if self.todo else None
+
+    def _finished(self, one: Planned) -> Run | None:
+        kinds = ("best", "ablation") if one.arm else ("best",)
+        return self.tracking.finished(self.file.name, one.fingerprint, kinds)
+
+    def _job(self, one: Planned, kind: str, lease: Lease) -> Job:
         tags = {
             "kind": kind,
             "seed": str(one.seed),
             "ablation": one.arm,
             "data": one.data,
             "fingerprint": one.fingerprint,
+            "lease": lease.name,
         }
         tags |= {
             "code": provenance.code_version(one.raw),
@@ -162,13 +205,12 @@ class _Runs:
             if run_id:
                 self.tracking.resume(run_id)
             else:
-                shutil.rmtree(checkpoint_folder(one.training, kind), ignore_errors=True)
                 run_id = self.tracking.start(
                     self.file.name, one.name, tags=tags, description=self._describe(one)
                 )
-            self.running[one.name] = (one, run_id)
+            self.running[one.name] = (one, run_id, lease)
             self.tracking.log_settings(run_id, one.raw, one.seed, one.data)
-        folder = staging(f"{self.file.name}-{one.arm or 'best'}-{one.seed}")
+        folder = staging(run_id, lease.token)
         (folder / "settings.toml").write_text(as_toml(one.raw, one.seed), encoding="utf-8")
         best = not one.arm
         return Job(
@@ -176,35 +218,36 @@ class _Runs:
             one.raw,
             one.seed,
             folder,
-            checkpoint_folder(one.training, kind),
+            checkpoint_folder(run_id, lease.token),
             test=best,
             keep_model=best,
         )
 
     def _interrupted(self, one: Planned, kind: str) -> str:
-        """The run of this training that was cut off, if there is one."""
-        filters = (
-            f"tags.fingerprint = '{one.fingerprint}' and tags.kind = '{kind}' and attributes.status ="
-            " 'KILLED'"
-        )
+        """The run of this training that was cut off, if there is one: whoever has the lease may resume it."""
+        filters = f"tags.fingerprint = '{one.fingerprint}' and tags.kind = '{kind}'"
         runs = [run for run in self.tracking.runs(self.file.name, filters) if "outcome" not in run.data.tags]
         return runs[-1].info.run_id if runs else ""
 
     def _describe(self, one: Planned) -> str:
         if not one.arm:
             return (
-                f"{self.file.settings.description}\n\nBest run of {self.file.name} on seed {one.seed}, scored"
-                " on test."
+                f"{self.file.settings.description}\n\nBest run of {self.file.name} with seed {one.seed},"
+                " scored on the test split."
             )
         changes = "\n".join(
             f"- {path} = {value}" for path, value in sorted(self.file.ablations[one.arm].items())
         )
         return (
-            f"Ablation {one.arm} of {self.file.name} on seed {one.seed}, scored on validation:\n\n{changes}"
+            f"Ablation {one.arm} of {self.file.name} with seed {one.seed}, scored on the validation split."
+            f" Changed settings:\n\n{changes}"
         )
 
     def started(self, job: Job) -> None:
         self.progress.begin(job.name, config.epochs(job.settings))
+
+    def again(self, job: Job, reason: str) -> None:
+        self.progress.say(f"{job.name}: {reason}; it starts again from its last checkpoint")
 
     def epoch(self, job: Job, epoch: int, scores: dict[str, float]) -> bool:
         self.tracking.epoch(self.running[job.name][1], epoch, scores)
@@ -213,7 +256,14 @@ class _Runs:
         return True
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        one, run_id = self.running.pop(job.name)
+        one, run_id, lease = self.running.pop(job.name)
+        try:
+            self.leases.check(lease)
+        except LeaseLost:
+            shutil.rmtree(job.folder, ignore_errors=True)
+            self.todo.append(one)  # its new owner's run is waited for
+            self.progress.end(job.name, f"{job.name}: another worker has taken this training over")
+            return
         tags = {}
         if job.test and outcome.status == "complete":
             tags["test_looks"] = str(self.tracking.count_test_look(self.file.name))
@@ -225,15 +275,16 @@ class _Runs:
                 f" {outcome.result.best_epoch + 1}"
             )
             self.tracking.end(
-                run_id, job, outcome, tags=tags, description=f"{self._describe(one)}\n\n{text}."
+                run_id, job.folder, outcome, tags=tags, description=f"{self._describe(one)}\n\n{text}."
             )
             self.found[one.arm, one.seed] = self.tracking.client.get_run(run_id)
         else:
             text = f"failed: {outcome.reason}"
-            self.tracking.end(run_id, job, outcome)
+            self.tracking.end(run_id, job.folder, outcome)
         self.progress.end(job.name, f"{job.name}: {text}, {outcome.wall_seconds:.0f} s")
         # last: until here a kill costs no more than this bookkeeping
-        shutil.rmtree(job.checkpoint, ignore_errors=True)
+        remove_checkpoints(run_id)
+        self.leases.release(lease)
 
     def tick(self) -> None:
         self.progress.refresh()
@@ -243,12 +294,12 @@ class _Runs:
 
 
 def main_score(file: ExperimentFile) -> str:
-    """The family's deciding score."""
+    """The main score: the first of the experiment."""
     return next(iter(family_scores(file)))
 
 
 def family_scores(file: ExperimentFile) -> dict[str, str]:
-    """{score: direction} that the experiment reports."""
+    """{score: direction} of the reported scores."""
     return config.scores(file.raw)
 
 
@@ -265,8 +316,8 @@ def scores_of(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float
 
 
 def rates_beside(runs: Sequence[Run]) -> dict[str, list[float]]:
-    """Error rates that the data alone gives, one per run, such as ``test/copied_transcript_error_rate``:
-    printed beside the scores.
+    """Error rates that depend on the data only, one per run, such as ``test/copied_transcript_error_rate``:
+    printed next to the scores.
     """
     keys = sorted(
         {

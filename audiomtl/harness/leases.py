@@ -2,8 +2,8 @@
 
 A *lease* is a row with a name, a token and a counter. Taking it raises the token; its holder raises the
 counter as long as it lives. An observer takes over a lease whose counter has not moved for `SECONDS` of the
-observer's own monotonic clock, or at once where it can see that the holder's process is gone. No two clocks are
-compared.
+observer's own monotonic clock, or at once where it can see that the holder's process is gone. No two clocks
+are compared.
 
 What a holder writes to Optuna is *fenced*: in the same transaction the token is read again, and the write is
 refused with `LeaseLost` if somebody has taken over. ``docs/explanation/leases.md`` describes the protocol.
@@ -172,7 +172,9 @@ class Leases:
 
     @contextlib.contextmanager
     def renewing(self) -> Iterator[None]:
-        """Renew in a thread of its own while the block runs; where the database does not answer, try again."""
+        """Renew in a thread of its own while the block runs; where the database does not answer, try
+        again.
+        """
         end = threading.Event()
 
         def renew() -> None:

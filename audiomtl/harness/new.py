@@ -1,4 +1,4 @@
-"""A first experiment and study for a table of one's own. Contents: `write`."""
+"""Create an experiment and a study for a user's table of clips. Contents: `write`."""
 
 import re
 import tomllib
@@ -49,19 +49,18 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
     ----------
     model : family; one that has a template.
     table : path of the table, relative to the project.
-    label : its column of classes; "" takes one that is called label.
-    groups : column names with commas between them; "" takes those with well-known names (`GROUPS`).
+    label : its column of classes; "" is the column label.
+    groups : comma-separated column names; "" takes columns with well-known names (`GROUPS`).
 
     Raises
     ------
-    UserError : a file is there already, the family has no template, the table cannot be read or lacks a
-        column.
+    UserError : a file already exists, the family has no template, the table cannot be read or lacks a column.
     """
     known = sorted(path.stem for path in TEMPLATES.glob("*.toml") if not path.stem.endswith("_study"))
     if model not in known:
-        raise UserError(f"--model {model}: no template{nearest(model, known)}; there are {', '.join(known)}")
+        raise UserError(f"--model {model}: no template{nearest(model, known)}; available: {', '.join(known)}")
     if not config.NAME.fullmatch(name):
-        raise UserError(f"{name}: an experiment's name may have letters, digits, _ and - only")
+        raise UserError(f"{name}: an experiment name may contain only letters, digits, _ and -")
     places = {"experiments": TEMPLATES / f"{model}.toml", "studies": TEMPLATES / f"{model}_study.toml"}
     for folder in places:
         if (Path(folder) / f"{name}.toml").exists():
@@ -78,7 +77,7 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
     for column in (label, *chosen):
         if column not in columns:
             raise UserError(
-                f"{table}: has no column {column}{nearest(column, columns)}; --label and --groups name"
+                f"{table}: has no column {column}{nearest(column, columns)}; --label and --groups take"
                 " columns of the table"
             )
     folds = "fold" in columns
@@ -115,7 +114,7 @@ def write(name: str, *, model: str, table: str, label: str = "", groups: str = "
 
 
 def _commented(text: str, schema: Any) -> str:
-    """The text of a file with what each setting does behind its line."""
+    """The text of a file with a comment on each setting at the end of its line."""
     known, table, lines = known_paths(schema, tomllib.loads(text)), "", []
     for line in text.splitlines():
         if found := re.match(r"\[(.*?)\]", line):
@@ -133,7 +132,7 @@ def _commented(text: str, schema: Any) -> str:
 
 
 def _short(description: str) -> str:
-    """A description without its full stop; of a long one the first part."""
+    """A description without its full stop; only the first part of a long one."""
     if len(description) <= LONGEST:
         return description.removesuffix(".")
     return re.split(r"; |\. |\.$", description)[0]

@@ -1,4 +1,4 @@
-"""How sure a score is: intervals of means.
+"""Confidence intervals of means.
 
 Contents: `t_interval`, `paired_difference`, `clustered_interval`.
 """

@@ -120,7 +120,10 @@ class Checkpoint:
         except (
             Exception
         ) as error:  # zip, JSON and NumPy each raise their own for a file cut short by a full disk
-            print(f"checkpoint {self.path} is unreadable ({error}); the training starts over", flush=True)
+            print(
+                f"checkpoint {self.path} is unreadable ({error}); the training restarts from the beginning",
+                flush=True,
+            )
             return None
 
 
@@ -216,7 +219,7 @@ def fit(
         watched = scores.get(training.monitor)
         if watched is None:
             raise TrainingFailed(
-                f'training.monitor = "{training.monitor}" is no score of this model; it has'
+                f'training.monitor = "{training.monitor}" is not a score of this model; available:'
                 f" {', '.join(sorted(scores))}"
             )
         if not math.isfinite(watched):

@@ -1,4 +1,4 @@
-"""From bands to keys: what is heard at the harmonics of each key of a piano. Contents: `Harmonics`."""
+"""From bands to piano keys: the energy at the harmonics of each key. Contents: `Harmonics`."""
 
 from collections.abc import Sequence
 from typing import Any

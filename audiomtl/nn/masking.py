@@ -1,5 +1,4 @@
-"""Padding without influence: clips are padded at their end, and what stands there is set to 0 after every
-layer.
+"""Masking: clips are padded at their end, and the padding is set to 0 after every layer.
 
 Conventions: ``lengths`` (clips,) are in frames; a place on the time axis is ``stride`` frames.
 

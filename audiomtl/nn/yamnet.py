@@ -309,18 +309,18 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         found = _read_tflite(path) if path.suffix == ".tflite" else _read_h5(path)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(
-            f"{path}: cannot be read as weights ({' '.join(str(error).split())[:160]}); fetch it again"
+            f"{path}: cannot be read as weights ({' '.join(str(error).split())[:160]}); download it again"
         ) from error
     for name, shape in weight_shapes().items():
         if name not in found:
             raise UserError(
-                f"{path}: has no {name}: the weights of another network, or cut off; `audiomtl data fetch"
-                " yamnet` gets them"
+                f"{path}: has no {name}: not YAMNet's weights, or truncated; download them with `audiomtl"
+                " data fetch yamnet`"
             )
         if found[name].shape != shape:
             raise UserError(
-                f"{path}: {name} has the shape {found[name].shape}, but YAMNet's is {shape}: the weights of"
-                " another network"
+                f"{path}: {name} has the shape {found[name].shape}, but YAMNet's is {shape}: not YAMNet's"
+                " weights"
             )
     return {name: found[name] for name in weight_shapes()}
 
@@ -407,7 +407,7 @@ def class_names(path: Path) -> tuple[str, ...]:
         names = tuple(row["display_name"] for row in csv.DictReader(file))
     if len(names) != CLASSES:
         raise UserError(
-            f"{path}: has {len(names)} classes, but YAMNet has {CLASSES}; take the published"
+            f"{path}: has {len(names)} classes, but YAMNet has {CLASSES}; use the published"
             " yamnet_class_map.csv"
         )
     return names

@@ -1,4 +1,4 @@
-"""Settings of an experiment on a clip table: where the clips come from and how they are divided.
+"""Settings of an experiment on a clip table: where the clips come from and how they are split.
 
 A data set or corpus is one module, in which a class ``Settings`` derives from `DataSet`. A family's own
 settings name `DataSet` only; `family.settings_class` puts the class of the data set that the file names in
@@ -55,8 +55,8 @@ class ClipExperiment(Experiment):
         ):
             if protocol.kind == "blocks" and (not groups or len(values) != len(groups) or min(values) < 1):
                 raise ValueError(
-                    f"protocol.{name} needs one number >= 1 for each of data.groups = {list(groups)}, but got"
-                    f" {list(values)}"
+                    f"protocol.{name} must have one number >= 1 for each of data.groups = {list(groups)}, but"
+                    f" got {list(values)}"
                 )
         if protocol.kind == "leave_one_out" and not groups:
             raise ValueError(

@@ -39,7 +39,7 @@ def dataset(name: str) -> ModuleType:
 
     Raises
     ------
-    UserError : there is no such module, or it is no data set.
+    UserError : the module does not exist, or it is not a data set.
     """
     known = datasets()
     tried, found = modules(name), None
@@ -61,7 +61,7 @@ def dataset(name: str) -> ModuleType:
         raise UserError(f"{setting}: {what}; {here}")
     if not (hasattr(found, "Settings") and hasattr(found, "clips")):
         raise UserError(
-            f"{setting}: {found.__name__} is no data set: it needs a class Settings and a function clips;"
+            f"{setting}: {found.__name__} is not a data set: it needs a class Settings and a function clips;"
             f" {here}"
         )
     return found

@@ -1,4 +1,4 @@
-"""A family's settings: found by its file's name, checked, and which of them decide what a training computes.
+"""A family's settings: how they are found by name, validated, and which of them affect a training.
 
 Contents: `package_of`, `families`, `family`, `settings_class`, `settings_of`, `scores`, `trained_settings`,
  `scored_settings`, `is_scored`, `known_path`.
@@ -63,7 +63,7 @@ def family(part: str, model: str) -> ModuleType:
     if part == "settings" and not (hasattr(found, "Settings") and hasattr(found, "SCORES")):
         hint = nearest(model, known)
         raise UserError(
-            f"model = {show(model)}: {module} is no family: it needs a class Settings and SCORES{hint};"
+            f"model = {show(model)}: {module} is not a family: it needs a class Settings and SCORES{hint};"
             f" families here: {', '.join(known)}"
         )
     return found
@@ -136,29 +136,29 @@ def settings_of(raw: Mapping[str, Any], place: str) -> Any:
 
 
 def scores(raw: Mapping[str, Any]) -> dict[str, str]:
-    """{score: direction} that is recorded and reported, the deciding one first: the file's own table
-    ``scores``, or the family's.
+    """{score: direction} of the recorded scores, the main score first: the file's table ``scores``, or the
+    family's.
     """
     return dict(raw["scores"] if "scores" in raw else family("settings", raw["model"]).SCORES)
 
 
 def trained_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat settings that decide what a training computes: those that stand in the file."""
+    """Flat settings that affect what a training computes."""
     return {path: value for path, value in flatten(raw).items() if path.split(".")[0] not in NOT_TRAINED}
 
 
 def scored_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat settings that decide a training's scores: how it is trained, and how its answers are decoded."""
+    """Flat settings that affect the scores of a training: training and decoding."""
     return {path: value for path, value in flatten(raw).items() if is_scored(path)}
 
 
 def is_scored(path: str) -> bool:
-    """Whether the setting at ``path`` decides scores."""
+    """Whether the setting at ``path`` affects scores."""
     return path.split(".")[0] not in NOT_SCORED
 
 
 def known_path(path: str, known: Iterable[str], place: str) -> None:
-    """Refuse a setting path that is none of ``known``, and say which was meant."""
+    """Raise an error for a setting path that is not in ``known`` and suggest the closest one."""
     known = list(known)
     if path not in known:
         elsewhere = [name for name in known if name.rpartition(".")[2] == path.rpartition(".")[2]]

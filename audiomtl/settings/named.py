@@ -1,5 +1,5 @@
-"""Settings that name a module: a kind of head, a join, a pooling, a scaling ..., each one file of a package
-and found by the file's name.
+"""Settings that name a module: a kind of head, a join, a pooling, a scaling ...; each is one file of a
+package, found by its file name.
 
 So a variant is added by adding a file. The package is listed, never imported: checking settings stays light.
 

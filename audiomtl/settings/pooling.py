@@ -1,4 +1,4 @@
-"""Settings of the poolings (``nn/pooling.py``): from windows, or patches, to their clip."""
+"""Settings of the pooling operators (``nn/pooling.py``): from windows, or patches, to their clip."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from audiomtl.settings.table import Count, NotNegative, Positive, Table, used_wh
 
 
 class Pooling(Table):
-    """From the windows' answers to the clip's (``nn/pooling.py``).
+    """From the outputs of the windows to that of the clip (``nn/pooling.py``).
 
     One flat table: keys that the operator does not use may be left out.
     """
@@ -18,7 +18,7 @@ class Pooling(Table):
         description="Operator that pools the windows of a clip."
     )
     evaluation: Literal["same", "majority_vote"] = Field(
-        description="What decides outside training: the operator itself, or a majority vote of the windows."
+        description="Pooling in evaluation: the operator itself, or a majority vote of the windows."
     )
     quantile: Annotated[float, Field(gt=0, lt=1)] = used_when(
         {"name": "quantile"}, description="Quantile of the windows' probabilities, in (0, 1)."

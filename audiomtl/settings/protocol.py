@@ -8,7 +8,7 @@ from audiomtl.settings.table import Count, Integers, Share, Table, used_when
 
 
 class Protocol(Table):
-    """How clips are divided. One flat table: keys that the kind does not use may be left out.
+    """How clips are split. One flat table: keys that the kind does not use may be left out.
 
     ============= ============================================================================================
     split         shares of the clips, by whole groups: test is the same for every seed, the rest is drawn
@@ -21,15 +21,15 @@ class Protocol(Table):
 
     kind: Literal["split", "folds", "blocks", "leave_one_out"] = Field(
         description=(
-            "How clips are divided: by shares or a column of sides, by folds, by blocks of several groups, or"
-            " by a group value."
+            "How clips are split: by fractions or a column of split names, by folds, by blocks of several"
+            " groups, or by a group value."
         )
     )
     column: str = used_when(
         {"kind": ("split", "folds")},
         description=(
             'Column of "train", "validation", "test" (split) or of fold names (folds); "" lets the project'
-            " draw the sides."
+            " draw the splits."
         ),
     )
     test_share: Share = used_when(
@@ -44,7 +44,7 @@ class Protocol(Table):
     )
     stratified: bool = used_when(
         {"kind": ("split", "folds"), "column": ""},
-        description="Whether every side gets about the same share of each class of data.label.",
+        description="Whether every split gets about the same fraction of each class of data.label.",
     )
     folds: Annotated[int, Field(ge=3)] = used_when(
         {"kind": "folds", "column": ""}, description="Number of folds to draw."

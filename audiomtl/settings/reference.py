@@ -26,7 +26,7 @@ WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false
 
 
 class Row(NamedTuple):
-    """One setting, in words."""
+    """One setting as text."""
 
     path: str
     type: str
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 def names() -> list[str]:
-    """What has settings: families, data sets, and a study."""
+    """Names that `audiomtl settings` accepts: families, data sets, and study."""
     return [*families(), *datasets(), STUDY]
 
 
@@ -49,7 +49,7 @@ def rows(name: str) -> list[Row]:
         found = list(settings_in(family("settings", name).Settings))
     else:
         raise UserError(
-            f"{name}: no such family or data set{nearest(name, names())}; there are {', '.join(names())}"
+            f"{name}: no such family or data set{nearest(name, names())}; available: {', '.join(names())}"
         )
     absent = {one.path for one in found if one.never}  # no kind of this family has them
     found = [

@@ -7,7 +7,7 @@ BLOCKS = ("test_values", "validation_values", "rotations")
 
 
 def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a saved model as this version names them.
+    """The settings of a saved model under the names of this version.
 
     In version 0.1.0 an experiment of the CTC family named its blocks in ``[data]`` and had no table
     ``[protocol]``; the corpus of German sentences took from them which speakers and sentences it pairs.

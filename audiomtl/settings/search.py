@@ -1,5 +1,5 @@
-"""The search of a study file against the experiment that it sweeps: every path, range, choice and score,
-before anything is trained.
+"""Validation of a study's search against its experiment: every path, range, choice and score, before anything
+is trained.
 
 Contents: `dimensions`, `check_search`, `check_judges`, `ordered`.
 """
@@ -36,7 +36,7 @@ def dimensions(table: Mapping[str, Any], place: str, prefix: str = "") -> dict[s
         elif isinstance(value, dict) and isinstance(value.get("when"), dict):
             inner = {path: {**value, "when": flatten(value["when"])}}
         if twice := sorted(found.keys() & inner.keys()):
-            raise UserError(f"{place}: search.{twice[0]}: is given twice, with and without quotes")
+            raise UserError(f"{place}: search.{twice[0]}: is given twice, once with and once without quotes")
         found |= inner
     return found
 
@@ -65,9 +65,9 @@ def check_search(study: Study, raw: Mapping[str, Any], file: str) -> None:
         place = f"{file}: search.{path}"
         known_path(path, known, place)
         if not is_scored(path):
-            raise UserError(f"{place}: {path} changes nothing in a training: remove it from the search")
+            raise UserError(f"{place}: {path} does not affect training: remove it from the search")
         if path == "model":
-            raise UserError(f"{place}: the family cannot be swept: write one experiment for each")
+            raise UserError(f"{place}: the family cannot be swept: write one experiment per family")
         for other in dimension.when:
             known_path(other, known, f"{place}: when.{other}")
     ordered(search, file)
@@ -96,7 +96,7 @@ def check_search(study: Study, raw: Mapping[str, Any], file: str) -> None:
 def _check_space(
     study: Study, raw: Mapping[str, Any], setting: Setting, dimension: Dimension, place: str
 ) -> None:
-    """The values of one swept setting against its schema and against trial 0."""
+    """Check the values of one swept setting against its schema and against trial 0."""
     own, path = flatten(raw), setting.path
     if dimension.choices is not None:
         for value in dimension.samples:
@@ -105,25 +105,25 @@ def _check_space(
         number = type(own[path]) if path in own else setting.number
         if number not in (int, float):
             raise UserError(
-                f"{place}: {path}{f' = {show(own[path])}' if path in own else ''} is no number: sweep it over"
-                " choices"
+                f"{place}: {path}{f' = {show(own[path])}' if path in own else ''} is not a number: sweep it"
+                " over choices"
             )
         if number is float and dimension.whole:
             ends = f"low = {dimension.low}.0, high = {dimension.high}.0"
             raise UserError(
-                f"{place}: {path} is no whole number, but the range {dimension.space} is: write {ends}"
+                f"{place}: {path} is not a whole number, but the range {dimension.space} is: write {ends}"
             )
         for name, end in zip(("low", "high"), dimension.samples, strict=True):
             _check_value(study, raw, path, end, f"{place}: {name}")
     swept_in_trial_0 = all(own.get(other) in wanted for other, wanted in dimension.when.items())
     if swept_in_trial_0 and path not in own:
         raise UserError(
-            f"{place}: trial 0 is the experiment itself, which has no {path}: add it, or sweep it only where"
-            f" it is used{_remedy(setting)}"
+            f"{place}: trial 0 has the settings of the experiment, which lacks {path}: add it, or sweep it"
+            f" only where it is used{_remedy(setting)}"
         )
     if swept_in_trial_0 and not dimension.holds(own[path]):
         raise UserError(
-            f"{place}: trial 0 is the experiment itself, but its {path} = {show(own[path])} is outside"
+            f"{place}: trial 0 has the settings of the experiment, but {path} = {show(own[path])} is outside"
             f" {dimension.space}: widen the search"
         )
 
@@ -144,7 +144,7 @@ def _remedy(setting: Setting) -> str:
 
 
 def _check_needs(study: Study, raw: Mapping[str, Any], known: Mapping[str, Setting], file: str) -> None:
-    """Whatever kinds a trial samples, what they use is in the experiment or swept with them."""
+    """Check that the settings used by every sampled kind are in the experiment or in the search."""
     search, own = study.search, flatten(raw)
     used_by = {other for setting in known.values() for condition in setting.conditions for other in condition}
     used_by |= {other for dimension in search.values() for other in dimension.when}
@@ -167,9 +167,9 @@ def _check_needs(study: Study, raw: Mapping[str, Any], known: Mapping[str, Setti
 
 
 def _check_value(study: Study, raw: Mapping[str, Any], path: str, value: Any, place: str) -> None:
-    """One value of a swept setting, with its `when` fulfilled, against the schema of the experiment.
+    """Check one value of a swept setting, with its `when` fulfilled, against the schema of the experiment.
 
-    A rule over a whole table is let pass where other swept settings of that table can set it right.
+    A rule over a whole table is not applied where other swept settings of that table can fulfil it.
     """
     raw = override(raw, {**_conditions(study.search, raw, path), path: value})
     Settings = settings_class(raw, place)
@@ -222,7 +222,7 @@ def _conditions(search: Mapping[str, Dimension], raw: Mapping[str, Any], path: s
 
 
 def check_judges(study: Study, raw: Mapping[str, Any], file: str) -> None:
-    """The scores that judge and prune exist, are sought in the right direction, and are no losses that
+    """Check that the scores that judge and prune exist, have the right direction, and are not losses that
     cannot be compared.
     """
     settings = family("settings", raw["model"])
@@ -244,8 +244,8 @@ def check_judges(study: Study, raw: Mapping[str, Any], file: str) -> None:
             raise UserError(f'{file}: {direction} = "{sought}": {score} must be {known[score]}d')
         if swept and score.endswith("loss"):
             raise UserError(
-                f'{file}: {name} = "{score}": losses are not comparable while {swept[0]} is swept: judge by a'
-                " score that is no loss"
+                f'{file}: {name} = "{score}": losses are not comparable while {swept[0]} is swept: use a'
+                " score that is not a loss"
             )
 
 
@@ -260,7 +260,7 @@ def ordered(search: Mapping[str, Dimension], place: str = "search") -> list[str]
             while circle.count(circle[-1]) < 2:
                 circle.append(next(other for other in search[circle[-1]].when if other in left))
             raise UserError(
-                f"{place}: search.{circle[-1]}: its `when` goes round in a circle:"
+                f"{place}: search.{circle[-1]}: its `when` is circular:"
                 f" {' needs '.join(circle[circle.index(circle[-1]) :])}"
             )
         done += ready

@@ -51,7 +51,7 @@ class Features(Table):
     scaling: Scaling = Field(
         description=(
             "How features are scaled: not at all, per clip (minmax to [-1, 1], minmax_01, standard_clip), or"
-            " by the train side."
+            " with statistics of the train split."
         )
     )
 
@@ -152,11 +152,11 @@ class Optimizer(Table):
 
 
 class Training(Table):
-    epochs: Count = Field(description="Number of passes over the train side.")
+    epochs: Count = Field(description="Number of passes over the train split.")
     batch_size: Count = Field(description="Clips per optimizer step.")
     monitor: str = Field(
         description=(
-            'Validation score that names the best epoch, whose weights are kept, such as "validation/loss".'
+            'Validation score that determines the best epoch, whose weights are kept, e.g. "validation/loss".'
         )
     )
     monitor_direction: Literal["minimize", "maximize"] = Field(
@@ -164,7 +164,8 @@ class Training(Table):
     )
     patience: Annotated[int, Field(ge=0)] = Field(
         description=(
-            "Epochs without a better monitored score before the training ends early; 0 never ends it early."
+            "Epochs without a better monitored score before the training stops early; 0 turns early stopping"
+            " off."
         )
     )
 
@@ -178,7 +179,7 @@ class Training(Table):
 
 
 class Limits(Table):
-    """What one training may take before it is ended; no part of what is trained."""
+    """Limits after which one training is stopped; they do not affect what is trained."""
 
     seconds: Positive = Field(
         description=(
@@ -190,6 +191,13 @@ class Limits(Table):
             "Largest memory of one training, in megabytes; a larger one is stopped and counts as failed."
         )
     )
+    retries: Annotated[int, Field(ge=0)] = Field(
+        2,
+        description=(
+            "How often a training that the machine ended (a kill, a full disk) starts again from its"
+            " checkpoint. Default 2."
+        ),
+    )
 
 
 class Experiment(Table):
@@ -200,18 +208,18 @@ class Experiment(Table):
             "Family: a folder of audiomtl/families, or with a dot in its name a package outside the project."
         )
     )
-    description: str = Field(description="What the experiment is, in one sentence.")
+    description: str = Field(description="One sentence about the experiment.")
     seeds: Annotated[tuple[int, ...], Strict(False), Field(min_length=1)] = Field(
         description="Seeds of the trainings whose scores are reported; all different."
     )
-    study_seed: int = Field(description="Seed of the trainings by which settings are chosen; none of seeds.")
-    limits: Limits = Field(description="What one training may take.")
+    study_seed: int = Field(description="Seed of the trainings that choose settings; must not be in seeds.")
+    limits: Limits = Field(description="Limits of one training.")
 
     @model_validator(mode="after")
     def _choose_and_report_apart(self) -> Self:
         if self.study_seed in self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(
-                "study_seed must be none of seeds, and seeds must differ, but got"
+                "study_seed must not be in seeds, and seeds must differ, but got"
                 f" study_seed={self.study_seed}, seeds={list(self.seeds)}"
             )
         return self

@@ -28,7 +28,7 @@ class Dimension(Table):
     )
     step: Number | None = Field(
         None,
-        description="Distance between sampled values; high must be low and a number of steps. Default: none.",
+        description="Distance between sampled values; must divide high - low. Default: none.",
     )
     choices: list[Any] | None = Field(None, description="Values to choose from, instead of a range.")
     when: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
@@ -42,7 +42,7 @@ class Dimension(Table):
     def _one_kind(self) -> Self:
         if self.choices is not None:
             if self.low is not None or self.high is not None or self.log or self.step is not None:
-                raise ValueError("choices stand alone, without low, high, log or step")
+                raise ValueError("choices cannot be combined with low, high, log or step")
             if not self.choices or any(self.choices.count(choice) > 1 for choice in self.choices):
                 raise ValueError(f"choices must be one or more different values, but got {self.choices}")
             return self
@@ -56,7 +56,7 @@ class Dimension(Table):
             raise ValueError(f"step must be above 0, but got step={self.step}")
         if self.step is not None and not _whole((self.high - self.low) / self.step):
             raise ValueError(
-                f"high must be low and some steps, but got low={self.low}, high={self.high}, step={self.step}"
+                f"step must divide high - low, but got low={self.low}, high={self.high}, step={self.step}"
             )
         return self
 
@@ -67,7 +67,7 @@ class Dimension(Table):
 
     @property
     def space(self) -> str:
-        """The values that are swept, as a person reads them."""
+        """The values that are swept, as text."""
         if self.choices is not None:
             return f"choices {self.choices}"
         return f"[{self.low}, {self.high}]" + (f" in steps of {self.step}" if self.step else "")
@@ -102,27 +102,35 @@ Direction = Literal["minimize", "maximize"]
 class Study(Table):
     """One study file.
 
-    Trials are stopped early by asynchronous successive halving on the one score ``prune_on``, also where
-    several metrics judge. There a trial goes on as well, whatever its ``prune_on``, as long as no other one
-    that came to the same epoch beats it in every metric: it may belong to the Pareto front.
+    Trials are stopped early by asynchronous successive halving on the score ``prune_on``, also with
+    several metrics. There a trial continues whatever its ``prune_on``, as long as no other trial at the same
+    epoch is better in every metric: it may belong to the Pareto front.
     """
 
     experiment: str = Field(description="Experiment that is swept: a file in experiments/, without .toml.")
     ablation: str = Field(
         "", description="Ablation of the experiment that is swept in its place. Default: none."
     )
-    description: str = Field(description="What the study asks, in one sentence.")
-    metric: str | None = Field(None, description="Validation score at the best epoch that judges a trial.")
+    description: str = Field(description="One sentence about the study.")
+    metric: str | None = Field(
+        None, description="Objective of a trial: a validation score at the best epoch."
+    )
     direction: Direction | None = Field(None, description="Whether metric is to be minimized or maximized.")
     metrics: list[str] | None = Field(
-        None, description="Several scores in place of metric; the result is a Pareto front."
+        None, description="Several objectives in place of metric; the result is a Pareto front."
     )
-    directions: list[Direction] | None = Field(None, description="Direction of each of metrics.")
+    directions: list[Direction] | None = Field(None, description="Direction of each metric.")
     prune_on: str = Field(description="Score of each epoch by which successive halving stops trials early.")
     prune_direction: Direction = Field(description="Whether prune_on is to be minimized or maximized.")
     prune_after_epochs: Count = Field(description="Number of epochs before which no trial is stopped.")
     trials: Count = Field(description="Total number of trials, over all restarts.")
     sampler_seed: int = Field(description="Seed of the sampler.")
+    stop_after_failures: Count = Field(
+        3,
+        description=(
+            "Number of first trials that may fail for the same reason before the study stops. Default 3."
+        ),
+    )
     search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(
         description="Setting paths and their ranges or choices."
     )
@@ -146,12 +154,12 @@ class Study(Table):
         if self.metrics is not None and self.directions is not None:
             if len(self.metrics) < 2 or len(set(self.metrics)) < len(self.metrics):
                 raise ValueError(
-                    f"metrics must be two or more different scores, but got {self.metrics}; one score alone"
-                    " is a metric"
+                    f"metrics must be two or more different scores, but got {self.metrics}; use metric for a"
+                    " single score"
                 )
             if len(self.directions) != len(self.metrics):
                 raise ValueError(
-                    f"directions must be one for each of the {len(self.metrics)} metrics, but got"
+                    f"directions must have one entry for each of the {len(self.metrics)} metrics, but got"
                     f" {len(self.directions)}"
                 )
         return self
@@ -167,7 +175,7 @@ class Study(Table):
 
     @property
     def objectives(self) -> dict[str, Direction]:
-        """Each score that judges, and where it should go."""
+        """Each objective and its direction."""
         if self.metric is not None and self.direction is not None:
             return {self.metric: self.direction}
         return dict(zip(self.metrics or (), self.directions or (), strict=True))

@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _syntax(message: str, text: str) -> str:
-    """What tomllib says, with line and column first and the line itself behind."""
+    """The message of tomllib, preceded by line and column and followed by the line itself."""
     found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
     if not found:
         return f"not valid TOML: {message}"
@@ -62,9 +62,7 @@ def _syntax(message: str, text: str) -> str:
         lambda table: f"the table {table[1].replace(chr(39), '')} is given twice",
         what,
     )
-    what = what.replace(
-        "Invalid value", "no value that TOML knows: text needs quotes, true and false are lower case"
-    )
+    what = what.replace("Invalid value", "invalid value: text needs quotes, true and false are lower case")
     if not line:
         return f"end of the file: not valid TOML: {what}"
     return (
@@ -132,8 +130,8 @@ def edit(text: str, values: Mapping[str, Any], table: str = "") -> str:
         new = next((one for one in candidates if _reads_as(one, wanted)), None)
         if new is None:
             raise UserError(
-                f"{prefix}{path} = {toml_value(value)}: found no place for this line: write it into the file"
-                " by hand"
+                f"{prefix}{path} = {toml_value(value)}: this line cannot be inserted automatically: add it to"
+                " the file by hand"
             )
         text = new
     return text
@@ -211,7 +209,7 @@ def toml_value(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml_value(one) for one in value)}]"
-    raise UserError(f"{show(value)}: must be a number, text, true, false or a list of them")
+    raise UserError(f"{show(value)}: must be a number, text, true, false, or a list of these")
 
 
 def write(path: Path, text: str) -> None:

@@ -1,5 +1,4 @@
-"""What is wrong with a table, in plain words: pydantic's errors as one line of path, value, rule and nearest
-right name.
+"""Validation messages: pydantic's errors as one line with path, value, rule and the closest valid name.
 
 A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); items of lists are ``seeds[0]``.
 
@@ -29,17 +28,17 @@ RULES = {  # pydantic's name of a rule -> the rule in plain words
     "less_than": "must be less than {lt:g}",
     "less_than_equal": "must be at most {le:g}",
     "list_type": "must be a list in square brackets",
-    "missing": "is missing; add it: what is not in the file has no default",
+    "missing": "is missing; add it: a setting that is used has no default",
     "model_attributes_type": "must be a table",
     "model_type": "must be a table",
     "string_type": "must be text in quotes",
-    "too_short": "needs at least {min_length} of them",
+    "too_short": "must have a length of at least {min_length}",
     "tuple_type": "must be a list in square brackets",
 }
 
 
 def first_error(error: ValidationError, schema: Any) -> str:
-    """The fault to mend first as one line, and how many more there are.
+    """The first error to fix as one line, and the number of further errors.
 
     Parameters
     ----------
@@ -90,8 +89,8 @@ def _words(path: str, fault: dict[str, Any], table: Any, schema: Any) -> str:
 
 
 def _instead(path: str, table: Any, schema: Any) -> str:
-    """The right name for an unknown one: much the same in its table, the same in another table, somewhat
-    the same in its table.
+    """The closest valid name for an unknown one: a close match in its table, an exact match in another
+    table, or a weaker match in its table.
     """
     parent, _, key = path.rpartition(".")
     names = {name: f"{parent}.{name}".removeprefix(".") for name in table.model_fields}
@@ -150,7 +149,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def show(value: Any) -> str:
-    """A value as in the file, cut to a readable length."""
+    """A value as written in the file, truncated to a readable length."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     text = json.dumps(value, ensure_ascii=False, default=str)

@@ -125,13 +125,13 @@ def test_every_broken_clip_is_listed_at_once(tmp_path):
     assert (
         "\n" not in message
         and "10 clips" in message
-        and "03a01Fa" not in message.split("published: ")[1].split("strange")[0]
+        and "03a01Fa" not in message.split("published files: ")[1].split("strange")[0]
     )
     for reason in (
         "lablaut/03a01Naxx.lablaut line 7: unknown label 'qq'",
         "lablaut/03a01Nbxx.lablaut: the last label, and no other, must be '.'",
         "lablaut/03a01Ncxx.lablaut line 7: times must increase, but got 0.2 after 0.3",
-        "lablaut/03a01Ndxx.lablaut line 6: 'x' is no time",
+        "lablaut/03a01Ndxx.lablaut line 6: 'x' is not a time",
         "lablaut/03a01Nexx.lablaut: the last phone starts at 1.5 s, but the sound ends at 1.0 s",
         "lablaut/03a01Nfxx.lablaut: times must not be negative, but got -0.1",
         "lablaut/03a01Taxx.lablaut: no line # that ends the header",

@@ -64,20 +64,20 @@ def test_a_file_that_was_cut_off_is_fetched_again(server, published, tmp_path) -
 def test_another_checksum_is_refused_and_not_kept(server, published, tmp_path) -> None:
     address, folder, _ = server
     (folder / "yamnet.h5").write_bytes(b"something else")
-    with pytest.raises(UserError, match="another checksum than the published file"):
+    with pytest.raises(UserError, match="the checksum differs from that of the published file"):
         fetch.fetch("yamnet", tmp_path / "data", address)
     assert not list((tmp_path / "data").rglob("*.h5"))
 
 
 def test_no_file_no_server_no_name(server, published, tmp_path) -> None:
     address, _, _ = server
-    with pytest.raises(UserError, match=r"could not be fetched \(HTTPError\)"):
+    with pytest.raises(UserError, match=r"cannot be downloaded \(HTTPError\)"):
         fetch.fetch("yamnet", tmp_path, address)
     with pytest.raises(
-        UserError, match=r"could not be fetched \(ConnectionError\); without a network copy it to"
+        UserError, match=r"cannot be downloaded \(ConnectionError\); without a network, copy it to"
     ):
         fetch.fetch("yamnet", tmp_path)
-    with pytest.raises(UserError, match="fetch yamnt: nothing of that name"):
+    with pytest.raises(UserError, match="fetch yamnt: no such download"):
         fetch.fetch("yamnt", tmp_path)
 
 
@@ -95,7 +95,7 @@ def test_the_command_says_where_it_is(server, tmp_path, monkeypatch, capsys) -> 
     monkeypatch.setattr("sys.argv", ["audiomtl", "data", "fetch", "yamnet", "--mirror", address])
     with pytest.raises(SystemExit) as end:
         cli.main()
-    assert end.value.code == 2 and "another checksum" in capsys.readouterr().err
+    assert end.value.code == 2 and "the checksum differs" in capsys.readouterr().err
     assert not list(Path(tmp_path / "data").rglob("*.h5"))
 
 

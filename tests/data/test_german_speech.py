@@ -244,9 +244,9 @@ def test_every_pair_can_be_spoken():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"speakers": 25}, "at most 24 speakers"),
+        ({"speakers": 25}, "at most 24, the number of voices"),
         ({"clips": 481}, "clips <= speakers . sentences = 480"),
-        ({"blocks": 40}, "at most 18 blocks"),
+        ({"blocks": 40}, "must be at most 18"),
         ({"sentences": 24, "blocks": 25, "held_out_sentences": [1, 1]}, "a block needs a sentence"),
     ],
 )
@@ -384,7 +384,7 @@ def test_articles_and_adjectives_agree(slots, wanted):
 def test_too_many_sentences_are_refused(monkeypatch):
     monkeypatch.setattr(german_grammar, "TEMPLATES", ("name intransitive adverb",))
     monkeypatch.setattr(german_grammar, "ANCHORS", ())
-    with pytest.raises(UserError, match="no more distinct ones"):
+    with pytest.raises(UserError, match="cannot generate so many distinct sentences"):
         german_grammar.sentences(9000, blocks=1, own_words_share=0.0, seed=0)
 
 

@@ -92,11 +92,11 @@ def test_every_fault_is_listed_at_once_with_its_reason(folder):
         "row 3: ",
         "gone.wav: no such file",
         "broken.mp3: cannot be read as sound",
-        "1.wav stands in row 2 already",
-        "copy.wav has the bytes of row 1",
+        "1.wav is already in row 2",
+        "copy.wav has the same content as row 1",
         "row 7: g: no genre",
         "row 8: no file is named",
-        "row 9: clip_id a is another file's, of row 1",
+        "row 9: clip_id a is already used in row 1",
         "cut.flac",
     ):
         assert part in text, part
@@ -211,7 +211,7 @@ def test_two_recordings_with_the_same_stem_are_two_songs_with_one_id(folder):
     with pytest.raises(
         UserError,
         match=(
-            r"2 of 3 rows are bad: row 2: clip_id 0 is another file's, of row 1; row 3: .*mine: no such file"
+            r"2 of 3 rows are bad: row 2: clip_id 0 is already used in row 1; row 3: .*mine: no such file"
         ),
     ):
         manifest.clips(settings(), folder)
@@ -222,7 +222,7 @@ def test_only_ten_of_many_faults_are_named(folder):
         {"path": [f"gone{number:02}.wav" for number in range(15)], "genre": ["a"] * 15, "artist": ["a"] * 15}
     )
     with pytest.raises(
-        UserError, match=r"15 of 15 rows are bad: row 1: .*gone09.wav: no such file; and 5 more; mend them"
+        UserError, match=r"15 of 15 rows are bad: row 1: .*gone09.wav: no such file; and 5 more; fix them"
     ):
         manifest.clips(settings(), folder)
 
@@ -298,14 +298,14 @@ def test_rows_that_a_file_of_arrays_does_not_have_are_refused(folder):
         manifest.clips(settings(), folder)
     text = str(error.value)
     assert "5 of 6 rows are bad" in text and "array_row must be a whole number from 0 to 3, but is 4;" in text
-    assert "row 4: " in text and "stands in row 1 already" in text and "a 3, b 2" in text
+    assert "row 4: " in text and "is already in row 1" in text and "a 3, b 2" in text
 
 
 def test_the_articles_pickled_dict_is_refused_with_the_line_that_converts_it(folder):
     old = folder / "mine" / "multi-task.npy"
     arrays = {"audio": np.zeros((2, 3)), "text": np.ones((2, 1), int)}
     np.save(old, np.array(arrays, dtype=object))
-    with pytest.raises(UserError, match=r"multi-task\.npy: holds pickled objects") as error:
+    with pytest.raises(UserError, match=r"multi-task\.npy: contains pickled objects") as error:
         manifest.arrays(old)
     line = str(error.value).split("once: ")[1].replace('"multi', f'"{old.parent}/multi')
     exec(line, {"np": np})
@@ -320,9 +320,12 @@ def test_the_articles_pickled_dict_is_refused_with_the_line_that_converts_it(fol
     [
         ({"mel": np.ones(3)}, "must have one row per clip, but have: audio 4, text 4, mel 3, score 4"),
         ({"mel": np.full(4, np.nan)}, "mel has values that are not finite"),
-        ({"mel": np.array(list("abcd"))}, "mel must hold numbers, a row per clip, but holds <U1"),
-        ({"mel": np.array(list("abcd"), dtype=object)}, "holds pickled objects"),
-        ({"mel": np.float32(1)}, r"mel must hold numbers, a row per clip, but holds float32 of shape \(\)"),
+        ({"mel": np.array(list("abcd"))}, "mel must contain numbers, one row per clip, but has <U1"),
+        ({"mel": np.array(list("abcd"), dtype=object)}, "contains pickled objects"),
+        (
+            {"mel": np.float32(1)},
+            r"mel must contain numbers, one row per clip, but has float32 of shape \(\)",
+        ),
     ],
 )
 def test_arrays_that_are_no_clips_are_refused(folder, changes, message):

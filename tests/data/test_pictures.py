@@ -134,6 +134,6 @@ def test_a_damaged_corpus_is_made_again_and_a_whole_one_only_read(tmp_path, monk
 
 def test_a_label_that_is_none_is_refused(tmp_path) -> None:
     with pytest.raises(
-        UserError, match=r'data\.label = "corners": the pictures have corner, asked; did you mean corner\?'
+        UserError, match=r'data\.label = "corners": must be one of corner, asked; did you mean corner\?'
     ):
         pictures.clips(settings(label="corners"), tmp_path)

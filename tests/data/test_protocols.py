@@ -260,7 +260,7 @@ def test_a_column_names_the_sides():
         ),
         ({}, labelled(("singer",)), protocol(), r'data.groups = "singer"'),
         ({"style": "jazz"}, labelled(), protocol(), "every clip has the same class"),
-        ({"clip_id": "a"}, labelled(), protocol(), "clip_id must be unique, but a stand"),
+        ({"clip_id": "a"}, labelled(), protocol(), "clip_id must be unique, but there are duplicates: a"),
         ({"style": None}, labelled(), protocol(), "120 clips have no style: clip_000"),
         (
             {"style": ["jazz", " ", ""] + ["rock"] * 117},
@@ -273,13 +273,13 @@ def test_a_column_names_the_sides():
             {"fold": ["train"] * 118 + ["dev", None]},
             labelled(),
             protocol(column="fold"),
-            "there are None, dev .of clip_118, clip_119",
+            "got None, dev .of clip_118, clip_119",
         ),
         (
             {"fold": ["train"] * 119 + ["test"]},
             labelled(()),
             protocol(column="fold"),
-            "the validation side is empty",
+            "the validation split is empty",
         ),
         (
             {"fold": [1.0] * 60 + [2.0] * 59 + [None]},
@@ -318,10 +318,10 @@ def test_a_column_names_the_sides():
             "2 values, but one each",
         ),
         ({"artist": "one"}, labelled(), protocol(), "1 groups by"),
-        ({"artist": "one"}, labelled(), protocol("folds"), "fewer than folds"),
+        ({"artist": "one"}, labelled(), protocol("folds"), "must be at most 1, the number of groups"),
         ({}, labelled(), protocol("folds", column="fol"), r'protocol.column = "fol".*did you mean fold'),
         ({}, labelled(), protocol("split", column="fold"), "values must be train, validation, test"),
-        ({"fold": range(120)}, labelled(), protocol("folds", column="fold"), "artist artist_.* is both in"),
+        ({"fold": range(120)}, labelled(), protocol("folds", column="fold"), "artist artist_.* is in both"),
         ({"fold": 1}, labelled(), protocol("folds", column="fold"), "1 values, but one each"),
         (
             {"style": ["only"] + ["jazz", "rock"] * 59 + ["rock"]},

@@ -97,7 +97,7 @@ def test_esc50_counts_what_is_absent_and_refuses_what_is_not_there(tmp_path):
         esc50.clips(esc_settings(), tmp_path)
     esc_layout(tmp_path / "ESC-50", absent=2)
     assert esc50.clips(esc_settings(), tmp_path).attrs["left_out"] == {"missing": 2}
-    with pytest.raises(UserError, match='"dogs" is no class of ESC-50; did you mean dog'):
+    with pytest.raises(UserError, match='"dogs" is not a class of ESC-50; did you mean dog'):
         esc50.clips(esc_settings("dogs"), tmp_path)
     for path in (tmp_path / "ESC-50" / "audio").iterdir():
         path.unlink()
@@ -131,7 +131,7 @@ def test_the_real_esc10_keeps_its_sources_together_in_every_fold():
 def test_a_source_in_two_folds_is_refused(tmp_path):
     esc_layout(tmp_path / "ESC-50")
     table = esc50.clips(esc_settings(), tmp_path).assign(src_file=["1", "2", "3", "4", "1", "6"])
-    with pytest.raises(UserError, match="src_file 1 is both in"):
+    with pytest.raises(UserError, match="src_file 1 is in both"):
         protocols.divide(table, esc_settings(), protocol("folds", "fold"), 0)
 
 
@@ -215,7 +215,7 @@ def test_gtzan_is_read_with_and_without_its_lists(tmp_path, capsys):
     assert capsys.readouterr().out == "GTZAN: 1 clips are left out, unreadable: jazz.00054\n"
     with pytest.raises(
         MissingData,
-        match=r"train_filtered.txt is absent; put train_filtered.txt, valid_filtered.txt, test_filtered.txt",
+        match=r"train_filtered.txt is missing; put train_filtered.txt, valid_filtered.txt, test_filtered.txt",
     ):
         gtzan.clips(gtzan_settings(True), tmp_path)
     for number, name in enumerate(("train", "valid", "test")):
@@ -234,7 +234,7 @@ def test_gtzan_is_read_with_and_without_its_lists(tmp_path, capsys):
     table = gtzan.clips(gtzan_settings(True), tmp_path)
     assert len(table) == 6 and table.attrs["left_out"] == {"missing": 1, "unreadable": 1}
     test.write_text(test.read_text() + "blues/blues.00000.wav\n")
-    with pytest.raises(UserError, match=r"test_filtered.txt: blues.00000 is in train_filtered.txt, too"):
+    with pytest.raises(UserError, match=r"test_filtered.txt: blues.00000 is also in train_filtered.txt"):
         gtzan.clips(gtzan_settings(True), tmp_path)
 
 

@@ -143,7 +143,7 @@ def test_a_scaler_cannot_be_changed(clips: list[np.ndarray]) -> None:
         (
             [np.zeros((3, 2)), np.zeros((3, 4))],
             "per_band_train",
-            "train clip 1 has 4 bands, those before it have 2",
+            "train clip 1 has 4 bands, earlier clips have 2",
         ),
         ([np.full((3, 2), np.nan)], "standard_train", "train clip 0 has features that are not finite"),
         ([np.zeros((3, 2))], "max", "must be one of .*minmax.*none.*but got max"),
@@ -171,5 +171,5 @@ def test_apply_refuses_other_bands(clips: list[np.ndarray]) -> None:
     ],
 )
 def test_from_json_refuses_what_is_no_scaler(text: str) -> None:
-    with pytest.raises(UserError, match="no saved scaler"):
+    with pytest.raises(UserError, match="not a saved scaler"):
         scaling.from_json(text)

@@ -173,7 +173,7 @@ def test_reverberation_sounds_on_after_the_events(tmp_path) -> None:
 
 def test_another_version_is_another_corpus(table, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(scenes, "VERSION", scenes.VERSION + 1)
-    monkeypatch.setattr(scenes.made, "rows", lambda place, make: pytest.fail(place.name))
+    monkeypatch.setattr(scenes.generated, "rows", lambda place, make: pytest.fail(place.name))
     with pytest.raises(pytest.fail.Exception) as failure:
         scenes.clips(settings(), tmp_path)
     assert str(failure.value) != Path(table["path"][0]).parent.name

@@ -115,10 +115,10 @@ def test_a_missing_file_and_a_tempo_out_of_place_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("notes", "message"),
     [
-        ([(1.0, 1.0, 60)], r"song: the note 60 \(1 to 1 s\) must end after it begins"),
-        ([(-0.5, 1.0, 60)], r"song: the note 60 \(-0.5 to 1 s\) must begin at 0 s or later"),
+        ([(1.0, 1.0, 60)], r"song: the note 60 \(1 to 1 s\) must end after its start"),
+        ([(-0.5, 1.0, 60)], r"song: the note 60 \(-0.5 to 1 s\) must start at 0 s or later"),
         ([(0.0, 1.0, 60.5)], r"song: the note 60.5 \(0 to 1 s\) must have a whole MIDI number"),
-        ([(0.0, float("nan"), 60)], "must end after it begins"),
+        ([(0.0, float("nan"), 60)], "must end after its start"),
         (
             [(0.0, 1.0, 60), (0.5, 0.6, 61), (0.9, 2.0, 60)],
             r"60 \(0 to 1 s\) and 60 \(0.9 to 2 s\) overlap on one key",
@@ -134,15 +134,13 @@ def test_notes_that_fit_no_roll_are_refused(tmp_path, notes, message):
 
 
 def test_a_note_shorter_than_a_tick_is_not_written(tmp_path):
-    with pytest.raises(UserError, match=r"must last 0\.1 ms or more"):
+    with pytest.raises(UserError, match=r"must last at least 0\.1 ms"):
         scores.write_notes(tmp_path / "x.mid", {"voice": [(0.0, 0.00001, 60)]})
 
 
 def test_a_melody_has_one_note_at_a_time():
     assert scores.monophonic("song", reversed(VOICE)) == VOICE
-    with pytest.raises(
-        UserError, match=r"song: the notes 60 \(0 to 1 s\) and 64 \(0.9 to 2 s\) sound at once"
-    ):
+    with pytest.raises(UserError, match=r"song: the notes 60 \(0 to 1 s\) and 64 \(0.9 to 2 s\) overlap"):
         scores.monophonic("song", [(0.9, 2.0, 64), (0.0, 1.0, 60)])
 
 

@@ -329,10 +329,12 @@ def test_no_singer_song_or_piano_is_on_two_sides(table) -> None:
 def test_what_is_not_there_is_refused(tmp_path) -> None:
     with pytest.raises(
         UserError,
-        match=r'data\.label = "singers": singing has deviation, singer, song, timbre; did you mean singer',
+        match=r'data\.label = "singers": must be one of deviation, singer, song, timbre; did you mean singer',
     ):
         singing.clips(settings(label="singers"), tmp_path)
-    with pytest.raises(UserError, match=r"data\.singers = 13: there are voices for at most 12; lower it"):
+    with pytest.raises(
+        UserError, match=r"data\.singers = 13: must be at most 12, the number of voices; lower it"
+    ):
         singing.clips(settings(singers=13), tmp_path)
 
 

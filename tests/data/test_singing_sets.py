@@ -124,9 +124,9 @@ def test_the_39_phones_are_what_61_symbols_fold_to():
 @pytest.mark.parametrize(
     ("phn", "message"),
     [
-        (["0 1600 h#", "1600 3200 zz"], r'sx42, phone 2: "zz" is none of TIMIT\'s 61 symbols'),
-        (["0 1600 h#", "1500 3200 aa"], "phone 2: starts at 1500, but must follow 1600"),
-        (["0 1600 h#", "16000 17000 aa"], "begin before the sound ends"),
+        (["0 1600 h#", "1600 3200 zz"], r'sx42, phone 2: "zz" is not one of the 61 symbols'),
+        (["0 1600 h#", "1500 3200 aa"], "phone 2: starts at 1500, but must start after 1600"),
+        (["0 1600 h#", "16000 17000 aa"], "before the end of the sound"),
         (
             ["0 1600 h#", "1600 3200"],
             r'sx42.phn line 2: "1600 3200" must be first sample < last sample and a label',
@@ -257,7 +257,7 @@ def test_song070_notes_begin_with_their_consonant_and_equal_ones_stay_two(tmp_pa
             (0, 20000000, "a", "A4", 1),
             r"line 1: 0.0 to 2.0 s must follow the line before and end with the sound, 1.000 s",
         ),
-        ((0, 1000000, "a", "H4", 1), r'line 1: "H4" is no pitch'),
+        ((0, 1000000, "a", "H4", 1), r'line 1: "H4" is not a pitch'),
         ((5, 5, "a", "A4", 1), "line 1: .*must be start < end and a full context"),
         ((0, 1000000, "a", "A0", 1), None),
         ((0, 1000000, "a", "G0", 1), r"f001_010.lab: the note 19 .*outside the 88 keys"),
@@ -326,7 +326,7 @@ def test_vocadito_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("notes", "message"),
     [
-        ("0.25,440.0,0.5\n0.5,300.0,0.25\n", r"notesA1.csv: the notes 69 .* and 62 .* sound at once"),
+        ("0.25,440.0,0.5\n0.5,300.0,0.25\n", r"notesA1.csv: the notes 69 .* and 62 .* overlap"),
         ("0.25,0.0,0.5\n", r"notesA1.csv: a note has 0.0 Hz"),
         ("0.25,440.0\n", r"notesA1.csv: must have 3 columns of finite numbers, but has 2"),
         ("a,b,c\n", r"notesA1.csv: cannot be read as a table of numbers"),
@@ -495,9 +495,9 @@ class Harmful:
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (Harmful(), r"bad.gz: names posix.mkdir, but only DALI.Annotations.Annotations may be in it"),
-        (np.float64(1.0), r"bad.gz: names numpy"),
-        ({"a": 1}, r"bad.gz: is no annotation of DALI"),
+        (Harmful(), r"bad.gz: refers to posix.mkdir, but only DALI.Annotations.Annotations is allowed"),
+        (np.float64(1.0), r"bad.gz: refers to numpy"),
+        ({"a": 1}, r"bad.gz: is not a DALI annotation"),
     ],
 )
 def test_a_pickle_of_anything_else_is_refused_by_name_and_does_nothing(tmp_path, monkeypatch, found, message):
@@ -522,7 +522,7 @@ def test_broken_annotations_are_refused_in_one_line(tmp_path):
     broken += [gzip.compress(plain[:cut]) for cut in rng.integers(1, len(plain), 20)]
     for content in broken:
         path.write_bytes(content)
-        with pytest.raises(UserError, match=r"bad.gz: cannot be read as an annotation of DALI \(.+\)"):
+        with pytest.raises(UserError, match=r"bad.gz: cannot be read as a DALI annotation \(.+\)"):
             dali.read(path)
 
 

@@ -250,7 +250,7 @@ def test_patterns_fit_their_bars():
     "changes, message",
     [
         ({"artists": 9}, "artists <= songs = 8 must hold"),
-        ({"label": "genre"}, 'songs are labelled by "style"'),
+        ({"label": "genre"}, 'data.label = "genre": must be "style"'),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(changes, message, tmp_path):

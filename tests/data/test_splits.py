@@ -115,9 +115,9 @@ def test_the_order_of_rows_changes_no_side():
     [
         (grid(4, 4).drop(columns="sentence"), grouped((1, 1), (1, 1)), "no column sentence; data.groups must be among clip_id, speaker"),
         (grid(4, 4), grouped((1, 2), (1, 2)), "group sentence has 4 values, but .* 2 \\+ 2 \\+ 1 are needed"),
-        (grid(4, 4).query("clip_id != 's0t0'"), grouped((1, 1), (1, 1)), "the test side is empty"),
-        (grid(4, 4).query("clip_id != 's1t1'"), grouped((1, 1), (1, 1)), "the validation side is empty: no clip has all"),
-        (pd.concat([grid(4, 4), grid(1, 2)]), grouped((1, 1), (1, 1)), "unique, but s0t0, s0t1 stand in the table more than once"),
+        (grid(4, 4).query("clip_id != 's0t0'"), grouped((1, 1), (1, 1)), "the test split is empty"),
+        (grid(4, 4).query("clip_id != 's1t1'"), grouped((1, 1), (1, 1)), "the validation split is empty: no clip has all"),
+        (pd.concat([grid(4, 4), grid(1, 2)]), grouped((1, 1), (1, 1)), "unique, but there are duplicates: s0t0, s0t1"),
         (grid(4, 4).assign(speaker=lambda t: t.speaker.where(t.speaker != "s3")), grouped((1, 1), (1, 1)), "no value for s3t0, s3t1"),
     ],
     ids=["absent column", "too few values", "empty test", "empty validation", "clip twice", "no value"],
@@ -134,11 +134,11 @@ def test_tables_that_cannot_be_split_are_refused(table, data, message):
         # a fold column by sentence: s0 says t0..t3
         (
             ([0, 1], [4], [2, 3]),
-            "speaker s0 is both in train and in test",
+            "speaker s0 is in both train and test",
         ),
-        (([0, 1], [2], [5]), "speaker s0 is both in train and in validation"),
-        (([0], [5], [6]), "speaker s1 is both in validation and in test"),
-        (([0, 1], [4], [0]), "clip_id s0t0 is both in train and in test"),
+        (([0, 1], [2], [5]), "speaker s0 is in both train and validation"),
+        (([0], [5], [6]), "speaker s1 is in both validation and test"),
+        (([0, 1], [4], [0]), "clip_id s0t0 is in both train and test"),
     ],
 )
 def test_shared_values_are_refused_by_name(sides, message):
@@ -151,7 +151,7 @@ def test_disjoint_sides_pass_and_an_absent_column_is_named():
     clips = grid(3, 1)
     splits = split(clips[:1], clips[1:2], clips[2:])
     check_disjoint(splits, ["speaker"])
-    with pytest.raises(UserError, match="the train side has no column singer"):
+    with pytest.raises(UserError, match="the train split has no column singer"):
         check_disjoint(splits, ["singer"])
 
 

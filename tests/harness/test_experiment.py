@@ -10,7 +10,7 @@ import tomlkit
 from audiomtl import config
 from audiomtl.harness import best
 from audiomtl.harness.record import provenance
-from audiomtl.harness.search.study import best_trial
+from audiomtl.harness.search.proposals import best_trial
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ def test_best_runs_are_recorded_checked_and_reported_when_they_move(project) -> 
     assert len(document["expected"]["test/error_rate"]["per_seed"]) == 2
     assert "# half as wide" in path.read_text()
     output = project.run("best", "tiny", "--again", "--slots", "2")
-    assert "all 4 recorded scores came back to the bit" in output
+    assert "all 4 recorded scores were reproduced bit for bit" in output
     assert "2 trainings are already finished" in project.run("best", "tiny")
 
     runs = project.tracking().runs("tiny", "tags.kind = 'best'")
@@ -43,7 +43,7 @@ def test_best_runs_are_recorded_checked_and_reported_when_they_move(project) -> 
     text = path.read_text().replace(f"per_seed = [{value}", f"per_seed = [{value + 0.001}", 1)
     path.write_text(text.replace(f"mean = {mean}", f"mean = {mean + 0.0005}", 1))
     output = project.run("best", "tiny", code=1)
-    assert "1 of 4 scores did not come back" in output
+    assert "1 of 4 scores were not reproduced" in output
 
     output = project.run("ablations", "tiny", "--slots", "2")
     assert "same settings as the best run" in output  # [ablation.same]
@@ -121,7 +121,7 @@ EXPECTED = {
             1,
             0,
             (
-                "all 2 recorded scores came back to the bit, recorded on another processor (AMD EPYC"
+                "all 2 recorded scores were reproduced bit for bit, recorded on a different processor (AMD EPYC"
                 " (c4c15c413287))"
             ),
         ),
@@ -129,15 +129,15 @@ EXPECTED = {
             [0.3, math.nextafter(0.4, 1)],
             1,
             1,
-            "all 2 recorded scores came back within their tolerances, 1 of them to the bit, recorded on an",
+            "all 2 recorded scores were reproduced within their tolerances, 1 of them bit for bit, recorded on a",
         ),
         (
             [0.31, 0.41],
             1,
             2,
             (
-                "all 2 recorded scores came back within their tolerances, 0 of them to the bit, recorded on"
-                " another"
+                "all 2 recorded scores were reproduced within their tolerances, 0 of them bit for bit, recorded on"
+                " a different processor"
             ),
         ),
         (
@@ -145,7 +145,7 @@ EXPECTED = {
             2,
             0,
             (
-                "to the bit, recorded on another processor (AMD EPYC (c4c15c413287)) and with 1 TensorFlow"
+                "bit for bit, recorded on a different processor (AMD EPYC (c4c15c413287)) and with 1 TensorFlow"
                 " threads instead of 2"
             ),
         ),
@@ -164,11 +164,13 @@ def test_exact_demands_equal_bits_on_any_machine_and_without_it_what_was_seen_is
 def test_the_command_demands_equal_bits_with_exact(project) -> None:
     """Recorded here, then falsified in its last digits and in its mean, and said to be recorded elsewhere."""
     project.run("best", "tiny", "--record", "--slots", "2")
-    assert "all 4 recorded scores came back to the bit\n" in project.run("best", "tiny", "--exact")
+    assert "all 4 recorded scores were reproduced bit for bit\n" in project.run("best", "tiny", "--exact")
     path = project.folder / "experiments" / "tiny.toml"
     text = re.sub(r'machine = ".*"', 'machine = "another"', path.read_text())
     path.write_text(text)
-    assert "to the bit, recorded on another processor (another)" in project.run("best", "tiny", "--exact")
+    assert "bit for bit, recorded on a different processor (another)" in project.run(
+        "best", "tiny", "--exact"
+    )
     document = tomlkit.parse(text)
     score = document["expected"]["test/error_rate"]
     score["per_seed"][0] += 1e-9
@@ -176,10 +178,11 @@ def test_the_command_demands_equal_bits_with_exact(project) -> None:
     assert "expected.test/error_rate: mean must be that of per_seed" in project.run("best", "tiny", code=2)
     score["mean"] = sum(score["per_seed"]) / len(score["per_seed"])
     path.write_text(tomlkit.dumps(document))
-    assert "all 4 recorded scores came back within their tolerances, 3 of them to the bit" in project.run(
-        "best", "tiny"
+    assert (
+        "all 4 recorded scores were reproduced within their tolerances, 3 of them bit for bit"
+        in project.run("best", "tiny")
     )
-    assert "1 of 4 scores did not come back" in project.run("best", "tiny", "--exact", code=1)
+    assert "1 of 4 scores were not reproduced" in project.run("best", "tiny", "--exact", code=1)
     del document["expected"]["test/error_rate"]
     path.write_text(tomlkit.dumps(document))
     assert "[expected] has no test/error_rate: not checked" in project.run("best", "tiny", "--exact", code=1)

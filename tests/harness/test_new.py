@@ -77,7 +77,7 @@ def test_a_transfer_experiment_fits_the_table(columns, kind, arms):
         ({"label": "lable"}, "my.csv: has no column lable; did you mean label"),
         ({"groups": "singer"}, "my.csv: has no column singer"),
         ({"table": "none.csv"}, "--data none.csv: cannot be read"),
-        ({"name": "a b"}, "a b: an experiment's name"),
+        ({"name": "a b"}, "a b: an experiment name"),
     ],
 )
 def test_mistakes_are_refused_and_nothing_is_written(change, message):

@@ -93,7 +93,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_names_the_step() -> Non
 def test_a_monitor_that_the_model_lacks_is_named() -> None:
     with pytest.raises(
         fitting.TrainingFailed,
-        match=r'"validation/other" is no score of this model; it has .*validation/loss',
+        match=r'"validation/other" is not a score of this model; available: .*validation/loss',
     ):
         _fit(training=TRAINING.model_copy(update={"monitor": "validation/other"}))
 
@@ -133,7 +133,7 @@ def test_a_checkpoint_that_cannot_be_read_starts_over(tmp_path, capsys) -> None:
     data = checkpoint.path.read_bytes()
     checkpoint.path.write_bytes(data[: len(data) // 2])
     _, result, _ = _fit(checkpoint=checkpoint)
-    assert len(result.history) == 4 and "starts over" in capsys.readouterr().out
+    assert len(result.history) == 4 and "restarts from the beginning" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_an_edit_that_cannot_be_is_refused():
     with pytest.raises(
         UserError,
         match=(
-            r"ablation.a.optimizer.decay = 0.5: found no place for this line: write it into the file by hand"
+            r"ablation.a.optimizer.decay = 0.5: this line cannot be inserted automatically: add it to the file by hand"
         ),
     ):
         config.edit("ablation = { a = { x = 3 } }\n", {"optimizer.decay": 0.5}, "ablation.a")

@@ -64,12 +64,12 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "a module that is no data set": (
         put("data.dataset", '"audiomtl.errors"'),
-        "audiomtl.errors is no data set: it needs a class Settings and a function clips",
+        "audiomtl.errors is not a data set: it needs a class Settings and a function clips",
     ),
-    "a corpus's helper": (put("data.dataset", '"espeak"'), "audiomtl.data.corpora.espeak is no data set"),
+    "a corpus's helper": (put("data.dataset", '"espeak"'), "audiomtl.data.corpora.espeak is not a data set"),
     "blocks for fewer groups": (
         put("data.groups", '["speaker"]'),
-        "protocol.test_values needs one number >= 1 for each of data.groups = ['speaker'], but got [3, 20]",
+        "protocol.test_values must have one number >= 1 for each of data.groups = ['speaker'], but got [3, 20]",
     ),
     "the old place of the split": (
         add("data", "test_values = [3, 20]"),
@@ -112,7 +112,7 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
         put("data.held_out_speakers", '["a", 1]'),
         'data.held_out_speakers[0] = "a": must be a whole number',
     ),
-    "empty list": (put("network.units", "[]"), "network.units = []: needs at least 1"),
+    "empty list": (put("network.units", "[]"), "network.units = []: must have a length of at least 1"),
     "number for a table": (
         lambda text: re.sub(r"(?ms)^\[limits\].*?^$", "", "limits = 3\n" + text),
         "limits = 3: must be a table",
@@ -133,7 +133,7 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "study seed among the seeds": (
         put("study_seed", "1"),
-        "study_seed must be none of seeds, and seeds must differ",
+        "study_seed must not be in seeds, and seeds must differ",
     ),
     "several faults": (
         lambda text: put("network.dropout", "2")(put("training.epochs", "0")(text)),
@@ -182,7 +182,7 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "ablation of what is not trained": (
         append("[ablation.x]\nseeds = [9]\n"),
-        "ablation.x.seeds = [9]: seeds changes nothing in a training",
+        "ablation.x.seeds = [9]: seeds does not affect training",
     ),
     "empty ablation": (append("[ablation.x]\n"), "ablation.x: must be a table of setting paths"),
     "empty table in an ablation": (
@@ -195,11 +195,11 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "ablations that are no tables": (
         lambda text: "ablation = 3\n" + text.split("[ablation")[0],
-        "ablation = 3: must be tables, [ablation.NAME] each",
+        "ablation = 3: must be tables [ablation.NAME]",
     ),
     "ablation with a bad name": (
         append('[ablation."a b"]\nnetwork.dropout = 0.0\n'),
-        "ablation.a b: an ablation's name may have letters",
+        "ablation.a b: an ablation name may contain only letters",
     ),
     "line break in a key": (add("", '"a\\nb" = 1'), "a\\nb = 1: no such setting"),
     "expected that is no table": (add("", "expected = 3"), "expected = 3: must be a table"),
@@ -212,7 +212,7 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
             '[expected.recorded]\nmachine = "m"\nseeds = [1]\n[expected."test/x"]\nmean = "a"\nper_seed ='
             " [1.0]\ntolerance = 0.1\n"
         ),
-        'expected.test/x.mean = "a": must be a number; remove [expected] and write it anew',
+        'expected.test/x.mean = "a": must be a number; remove [expected] and write it again',
     ),
     "expected with a score too few": (
         append(
@@ -258,12 +258,12 @@ def test_bytes_that_are_no_toml(data, part, project, monkeypatch, capsys):
     [
         (
             ["best", "ome"],
-            "experiments/ome.toml: no such file; did you mean one?; experiments/ here has: one",
+            "experiments/ome.toml: no such file; did you mean one?; experiments/ contains: one",
         ),
-        (["study", "zzz"], "studies/zzz.toml: no such file; studies/ here has: one"),
+        (["study", "zzz"], "studies/zzz.toml: no such file; studies/ contains: one"),
         (["best", "elsewhere/one.toml"], "elsewhere/one.toml: no such file; did you mean one?"),
         (["best", "folder.toml"], "folder.toml: is a folder, not a file"),
-        (["best", "odd name.toml"], "odd name.toml: a file's name may have letters, digits, _ and - only"),
+        (["best", "odd name.toml"], "odd name.toml: a file name may contain only letters, digits, _ and -"),
         (["study", "one", "--experiment", "none"], "experiments/none.toml: no such file; did you mean one?"),
     ],
 )
@@ -336,6 +336,6 @@ def test_a_family_outside_the_project(project, monkeypatch, capsys):
         config.load_experiment("one")
     experiment.write_text(top.replace("tiny", "none"), encoding="utf-8")
     assert (
-        'model = "outside_lab.none": outside_lab.none.settings is no family'
+        'model = "outside_lab.none": outside_lab.none.settings is not a family'
         in run(monkeypatch, capsys, "check")[2]
     )

@@ -238,7 +238,7 @@ def test_the_reference_in_the_docs_is_that_of_the_code():
 def test_an_unknown_name_is_one_line(monkeypatch, capsys):
     code, _, err = run(monkeypatch, capsys, "settings", "mill")
     assert code == 2 and err.startswith(
-        "audiomtl: mill: no such family or data set; did you mean mil?; there are baseline, ctc"
+        "audiomtl: mill: no such family or data set; did you mean mil?; available: baseline, ctc"
     )
     assert err.count("\n") == 1
 
@@ -315,7 +315,7 @@ def test_a_study_sweeps_what_only_its_kinds_use(sweep):
         (
             'pooling.name = { choices = ["mean", "attention"] }\n' + UNITS,
             (
-                "trial 0 is the experiment itself, which has no pooling.units: add it, or sweep it only where"
+                "trial 0 has the settings of the experiment, which lacks pooling.units: add it, or sweep it only where"
                 ' it is used, when = { "pooling.name" = ["attention", "gated_attention", "lstm"] }'
             ),
         ),

@@ -265,7 +265,7 @@ def test_a_table_of_scores_is_no_part_of_what_is_trained(scenes):
     assert not [path for path in config.scored_settings(file.raw) if path.startswith("scores")]
     assert "heads.event.weight" in config.scored_settings(file.raw)
     with pytest.raises(
-        UserError, match=r"scores\.event_accuracy changes nothing in a training: remove it from the search"
+        UserError, match=r"scores\.event_accuracy does not affect training: remove it from the search"
     ):
         scenes(study=append('scores.event_accuracy = { choices = ["maximize", "minimize"] }\n'))
 

@@ -10,7 +10,10 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     "unknown key": (add("", "trails = 3"), "trails = 3: no such setting; did you mean trials?"),
     "missing key": (drop("sampler_seed"), "sampler_seed is missing; add it"),
     "no trials": (put("trials", "0"), "trials = 0: must be at least 1"),
-    "empty search": (lambda text: text.split("[search]")[0] + "[search]\n", "search: needs at least 1"),
+    "empty search": (
+        lambda text: text.split("[search]")[0] + "[search]\n",
+        "search: must have a length of at least 1",
+    ),
     "search that is no table": (
         lambda text: "search = 3\n" + text.split("[search]")[0],
         "search = 3: must be a table",
@@ -21,7 +24,7 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "absent ablation": (
         add("", 'ablation = "unscale"'),
-        'ablation = "unscale": experiments/one.toml has no such ablation; did you mean unscaled?',
+        'ablation = "unscale": no such ablation in experiments/one.toml; did you mean unscaled?',
     ),
     "unknown path": (
         search("optimizer.learn_rate", "{ low = 0.1, high = 0.2 }"),
@@ -84,9 +87,12 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "step that misses high": (
         search("network.dropout", "{ low = 0.1, high = 0.5, step = 0.3 }"),
-        "high must be low and some steps",
+        "step must divide high - low",
     ),
-    "low and choices": (search("network.dropout", "{ low = 0.1, choices = [0.1] }"), "choices stand alone"),
+    "low and choices": (
+        search("network.dropout", "{ low = 0.1, choices = [0.1] }"),
+        "choices cannot be combined",
+    ),
     "no choices": (
         search("network.dropout", "{ choices = [] }"),
         "choices must be one or more different values",
@@ -125,11 +131,11 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "whole numbers for a decimal": (
         search("features.low_hz", "{ low = 20, high = 200 }"),
-        "features.low_hz is no whole number, but the range [20, 200] is: write low = 20.0, high = 200.0",
+        "features.low_hz is not a whole number, but the range [20, 200] is: write low = 20.0, high = 200.0",
     ),
     "a range of words": (
         search("network.cell", "{ low = 0, high = 1 }"),
-        'network.cell = "lstm" is no number: sweep it over choices',
+        'network.cell = "lstm" is not a number: sweep it over choices',
     ),
     "a rule of the table": (
         search("features.high_hz", "{ low = 7000.0, high = 9000.0 }"),
@@ -138,7 +144,7 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     "trial 0 outside a range": (
         search("network.dropout", "{ low = 0.9, high = 0.95 }"),
         (
-            "search.network.dropout: trial 0 is the experiment itself, but its network.dropout = 0.1 is"
+            "search.network.dropout: trial 0 has the settings of the experiment, but network.dropout = 0.1 is"
             " outside [0.9, 0.95]: widen the search"
         ),
     ),
@@ -156,11 +162,11 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "seeds": (
         search("seeds", "{ choices = [[1, 2]] }"),
-        "search.seeds: seeds changes nothing in a training: remove it from the search",
+        "search.seeds: seeds does not affect training: remove it from the search",
     ),
     "limits": (
         search("limits.seconds", "{ low = 1.0, high = 900.0 }"),
-        "limits.seconds changes nothing in a training",
+        "limits.seconds does not affect training",
     ),
     "the family": (search("model", '{ choices = ["ctc"] }'), "search.model: the family cannot be swept"),
     "the data set": (
@@ -193,11 +199,11 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "when of nothing": (
         search("network.dropout", '{ low = 0.0, high = 0.5, when = { "optimizer.name" = [] } }'),
-        "when.optimizer.name = []: needs at least 1",
+        "when.optimizer.name = []: must have a length of at least 1",
     ),
     "when on itself": (
         search("network.dropout", '{ low = 0.0, high = 0.5, when = { "network.dropout" = [0.1] } }'),
-        "its `when` goes round in a circle: network.dropout needs network.dropout",
+        "its `when` is circular: network.dropout needs network.dropout",
     ),
     "when in a circle": (
         search(
@@ -206,7 +212,7 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
             append('network.dropout = { low = 0.0, high = 0.5, when = { "network.cell" = ["lstm"] } }\n'),
         ),
         (
-            "search.network.cell: its `when` goes round in a circle: network.cell needs network.dropout needs"
+            "search.network.cell: its `when` is circular: network.cell needs network.dropout needs"
             " network.cell"
         ),
     ),
@@ -231,7 +237,7 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "a path twice": (
         append('"optimizer.name" = { choices = ["sgd"] }\n'),
-        "search.optimizer.name: is given twice, with and without quotes",
+        "search.optimizer.name: is given twice, once with and once without quotes",
     ),
     "judged on train": (
         put("metric", '"train/loss"'),
@@ -269,7 +275,7 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "fewer directions": (
         several(BOTH, '["minimize"]'),
-        "directions must be one for each of the 2 metrics, but got 1",
+        "directions must have one entry for each of the 2 metrics, but got 1",
     ),
     "a wrong direction of several": (
         several(BOTH, '["minimize", "minimize"]'),

@@ -70,13 +70,13 @@ def speak(requests: Sequence[tuple[Voice, str]]) -> Iterator[Utterance]:
     """
     if find_spec("espeakng_loader") is None:
         raise UserError(
-            "espeakng-loader, which speaks this corpus, is not installed: run `make data`, or `pip install"
+            "espeakng-loader, which this corpus needs, is not installed: run `make data`, or `pip install"
             " 'audiomtl[corpora]'`"
         )
     if not hasattr(os, "fork"):
         raise UserError(
-            f"platform {sys.platform}: making this corpus needs os.fork (Linux, macOS, WSL); copy a made"
-            " corpus here instead"
+            f"platform {sys.platform}: generating this corpus needs os.fork (Linux, macOS, WSL); copy a"
+            " generated corpus here instead"
         )
     # the folder of the package, for a child that starts in any directory
     root = str(Path(__file__).parents[3])
@@ -107,7 +107,7 @@ def speak(requests: Sequence[tuple[Voice, str]]) -> Iterator[Utterance]:
                     complaints.seek(0)
                     said = " ".join(complaints.read().decode(errors="replace").split())
                     raise RuntimeError(
-                        f'espeak-ng spoke nothing for {voice} and "{text}", exit status {child.returncode}:'
+                        f'espeak-ng gave no speech for {voice} and "{text}", exit status {child.returncode}:'
                         f" {said[-500:]}"
                     )
                 n_bytes, phones, starts = json.loads(header)

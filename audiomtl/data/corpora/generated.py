@@ -1,4 +1,4 @@
-"""A corpus that the project makes itself: made once into a folder, whole or not at all, only read later.
+"""A generated corpus: written once into a folder, completely or not at all, and only read later.
 
 Contents: `rows`.
 """
@@ -19,7 +19,7 @@ INDEX = "index.jsonl"
 def rows(
     place: Path, make: Callable[[Path], Iterable[dict[str, Any]]], *, ending: str = ".wav"
 ) -> list[dict[str, Any]]:
-    """Rows of the corpus in ``place``, sorted by their first key; made when it is not there, or not whole.
+    """Rows of the corpus in ``place``, sorted by their first key; generated if it is missing or incomplete.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def _make(place: Path, make: Callable[[Path], Iterable[dict[str, Any]]], ending:
 
 
 def _read(place: Path, ending: str) -> list[dict[str, Any]] | None:
-    """Rows of the index, or None when there is no whole corpus."""
+    """Rows of the index, or None if there is no complete corpus."""
     if not (place / INDEX).is_file():
         return None
     try:

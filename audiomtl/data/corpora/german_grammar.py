@@ -186,8 +186,8 @@ def vocabulary(blocks: int, seed: int) -> tuple[dict[str, list[Word]], list[dict
         n_common = round(COMMON_SHARE * len(words))
         if blocks > len(words) - n_common:
             raise UserError(
-                f"data.blocks = {blocks}: at most {len(words) - n_common} blocks can have words of their own"
-                f" (class {name}); lower it"
+                f"data.blocks = {blocks}: must be at most {len(words) - n_common}: every block needs its own"
+                f" words (class {name}); lower it"
             )
         shuffled = [words[i] for i in generator.permutation(len(words))]
         shuffled.sort(key=lambda word: word[0] not in anchors)  # anchors first, so that they are common
@@ -300,8 +300,8 @@ def sentences(count: int, *, blocks: int, own_words_share: float, seed: int) -> 
                     break
             else:
                 raise UserError(
-                    f"data.sentences = {count}: the grammar's words make no more distinct ones; lower it or"
-                    " data.blocks"
+                    f"data.sentences = {count}: the grammar cannot generate so many distinct sentences; lower"
+                    " it or data.blocks"
                 )
             seen.add(text)
             waiting = left

@@ -142,7 +142,7 @@ PHONES = tuple(_PHONES.split())
 
 
 def clips(data: Settings, folder: Path) -> pd.DataFrame:
-    """The clip table of the corpus; made under `folder` the first time, only read later.
+    """The clip table of the corpus; generated in `folder` on first use.
 
     Parameters
     ----------
@@ -176,8 +176,8 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
 def _check(data: Settings) -> None:
     if data.speakers > len(SPEAKERS):
         raise UserError(
-            f"data.speakers = {data.speakers}: there are voices for at most {len(SPEAKERS)} speakers;"
-            " lower it"
+            f"data.speakers = {data.speakers}: must be at most {len(SPEAKERS)}, the number of voices; lower"
+            " it"
         )
     if data.clips > data.speakers * data.sentences:
         most = data.speakers * data.sentences
@@ -254,7 +254,7 @@ def timed_phones(utterance: Utterance) -> tuple[list[str], list[int], int]:
             name = MERGED.get(name, name)
             if name not in PHONES:
                 raise RuntimeError(
-                    f"espeak-ng's phone {name!r} stands in no table of german_speech.py: add it to PHONES or"
+                    f"espeak-ng's phone {name!r} is in no table of german_speech.py: add it to PHONES or"
                     " MERGED"
                 )
         elif (
@@ -288,7 +288,7 @@ def pronounced(words: Sequence[str], voice: Voice = SPEAKERS[0]) -> list[list[st
                 found[number].append(MERGED.get(plain, plain))
     if silent := [word for word, phones in zip(words, found, strict=True) if not phones]:
         raise UserError(
-            f'"{silent[0]}": espeak-ng finds nothing to speak in it; leave it out or write it as it sounds'
+            f'"{silent[0]}": espeak-ng cannot pronounce it; leave it out or spell it as it sounds'
         )
     return found
 

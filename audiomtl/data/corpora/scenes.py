@@ -254,7 +254,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """
     if data.label and data.label not in LABELS:
         raise UserError(
-            f'data.label = "{data.label}": the scenes have {", ".join(LABELS)}{nearest(data.label, LABELS)}'
+            f'data.label = "{data.label}": must be one of {", ".join(LABELS)}{nearest(data.label, LABELS)}'
         )
     swept = data.model_dump(exclude={"label", "groups"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]

@@ -144,11 +144,11 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """
     if data.label and data.label not in LABELS:
         raise UserError(
-            f'data.label = "{data.label}": singing has {", ".join(LABELS)}{nearest(data.label, LABELS)}'
+            f'data.label = "{data.label}": must be one of {", ".join(LABELS)}{nearest(data.label, LABELS)}'
         )
     if data.singers > len(SINGERS):
         raise UserError(
-            f"data.singers = {data.singers}: there are voices for at most {len(SINGERS)}; lower it"
+            f"data.singers = {data.singers}: must be at most {len(SINGERS)}, the number of voices; lower it"
         )
     swept = data.model_dump(exclude={"label", "groups", "parts", "every_deviation"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]

@@ -96,7 +96,7 @@ class Artist:
 
 
 def clips(data: Settings, folder: Path) -> pd.DataFrame:
-    """The clip table of the corpus; made under `folder` the first time, only read later.
+    """The clip table of the corpus; generated in `folder` on first use.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     if data.artists > data.songs:
         raise UserError(f"data.artists = {data.artists}: artists <= songs = {data.songs} must hold; lower it")
     if data.label not in ("", "style"):
-        raise UserError(f'data.label = "{data.label}": songs are labelled by "style"')
+        raise UserError(f'data.label = "{data.label}": must be "style"')
     key = hashlib.sha256(
         f"{VERSION} {data.model_dump_json(exclude={'label', 'groups'})}".encode()
     ).hexdigest()[:12]

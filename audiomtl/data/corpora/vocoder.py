@@ -65,8 +65,8 @@ def analyse(utterance: Utterance) -> Syllable:
     vowel = next((index for index, name in enumerate(phones) if name in VOWELS), None)
     if vowel is None:
         raise RuntimeError(
-            f"espeak-ng spoke the phones {' '.join(phones)}: a syllable needs a vowel; write it otherwise in"
-            " WORDS"
+            f"espeak-ng produced the phones {' '.join(phones)}: a syllable needs a vowel; change its spelling"
+            " in WORDS"
         )
     return Syllable(phones, boundaries, vowel, spectra, aperiodicities, voiced)
 

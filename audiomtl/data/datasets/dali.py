@@ -47,8 +47,8 @@ class Unpickler(pickle.Unpickler):
         if (module, name) == ("DALI.Annotations", "Annotations"):
             return Annotations
         raise UserError(
-            f"names {module}.{name}, but only DALI.Annotations.Annotations may be in it; take the file as"
-            " published"
+            f"refers to {module}.{name}, but only DALI.Annotations.Annotations is allowed; restore the"
+            " published file"
         )
 
 
@@ -69,14 +69,14 @@ def read(path: Path) -> Annotations:
     ) as error:  # gzip and pickle let through what a broken file raises, from EOFError to MemoryError
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise UserError(
-            f"{path}: cannot be read as an annotation of DALI ({reason}); take the file as published"
+            f"{path}: cannot be read as a DALI annotation ({reason}); restore the published file"
         ) from None
     if (
         not isinstance(found, Annotations)
         or not isinstance(getattr(found, "info", None), dict)
         or not hasattr(found, "annotations")
     ):
-        raise UserError(f"{path}: is no annotation of DALI; take the file as published")
+        raise UserError(f"{path}: is not a DALI annotation; restore the published file")
     return found
 
 
@@ -124,8 +124,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
             short.append(annotation.stem)
     if not rows:
         raise MissingData(
-            f"DALI: {root / 'audio'} has no recording for any of the {len(found)} annotations that can be"
-            " used"
+            f"DALI: {root / 'audio'} has no recording for any of the {len(found)} usable annotations"
         )
     table = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
     for reason, ids in (
@@ -160,8 +159,8 @@ def _row(annotation: Annotations, place: Path, path: Path) -> dict[str, Any]:
         row |= {"language": info["metadata"]["language"], "alignment": float(info["scores"]["NCC"])}
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(
-            f"{place}: an annotation needs info and annot with words and notes ({error!r}); take the file as"
-            " published"
+            f"{place}: an annotation needs info and annot with words and notes ({error!r}); restore the"
+            " published file"
         ) from None
     try:
         pitches = (

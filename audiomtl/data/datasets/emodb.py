@@ -226,8 +226,7 @@ def _rows(folder: Path) -> Iterator[tuple[dict[str, object], Counter[tuple[str, 
             faults.append(str(fault))
     if faults:
         raise UserError(
-            f"{root}: {len(faults)} clips cannot be read; restore their files as published: "
-            + "; ".join(faults)
+            f"{root}: {len(faults)} clips cannot be read; restore their published files: " + "; ".join(faults)
         )
     yield from rows
 
@@ -279,7 +278,7 @@ def _lines(path: Path) -> list[Line]:
         try:
             seconds = float(tokens[0])
         except ValueError:
-            raise UserError(f"lablaut/{path.name} line {number}: {tokens[0]!r} is no time") from None
+            raise UserError(f"lablaut/{path.name} line {number}: {tokens[0]!r} is not a time") from None
         if lines and not seconds > lines[-1].seconds:
             raise UserError(
                 f"lablaut/{path.name} line {number}: times must increase, but got {seconds} after"

@@ -67,7 +67,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     table = pd.read_csv(root / "meta" / "esc50.csv", dtype={"src_file": str})
     if absent := [name for name in ("filename", *LISTED) if name not in table.columns]:
         raise UserError(
-            f"{root / 'meta' / 'esc50.csv'}: has no column {', '.join(absent)}; take the file as published"
+            f"{root / 'meta' / 'esc50.csv'}: has no column {', '.join(absent)}; restore the published file"
         )
     known = sorted(table["category"].unique())
     for name in data.classes:
@@ -77,7 +77,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
                 " them"
             )
         if name not in known:
-            raise UserError(f'data.classes: "{name}" is no class of ESC-50{nearest(name, known)}')
+            raise UserError(f'data.classes: "{name}" is not a class of ESC-50{nearest(name, known)}')
     if data.classes:
         table = table[table["category"].isin(data.classes)]
     table = table.assign(clip_id=[Path(name).stem for name in table["filename"]])

@@ -62,13 +62,13 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         for side, name in LISTS.items():
             if not (root / name).is_file():
                 raise MissingData(
-                    f"data.fault_filtered = true: {root / name} is absent; put {', '.join(LISTS.values())}"
+                    f"data.fault_filtered = true: {root / name} is missing; put {', '.join(LISTS.values())}"
                     " there, published at https://github.com/coreyker/dnn-mgr"
                 )
             for clip in _listed(root / name):
                 if sides.setdefault(clip, side) != side:
                     raise UserError(
-                        f"{root / name}: {clip} is in {LISTS[sides[clip]]}, too; a clip has one side"
+                        f"{root / name}: {clip} is also in {LISTS[sides[clip]]}; a clip must be in one list"
                     )
     rows, broken = [], []
     for path in paths:

@@ -83,6 +83,6 @@ def _words(root: Path, stem: str) -> tuple[list[str], list[float], list[float]]:
     words = [line.strip() for line in text.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(words) != len(spans):
         raise UserError(
-            f"{times}: times of {len(spans)} words, but {text.name} has {len(words)}; take both as published"
+            f"{times}: times of {len(spans)} words, but {text.name} has {len(words)}; restore both files"
         )
     return words, spans["word_start"].astype(float).tolist(), spans["word_end"].astype(float).tolist()

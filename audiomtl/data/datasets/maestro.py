@@ -86,9 +86,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
             }
         )
     if not rows:
-        raise MissingData(
-            f"MAESTRO: {root} has none of the {len(listed)} recordings, with their MIDI, that its list names"
-        )
+        raise MissingData(f"MAESTRO: {root} has none of the {len(listed)} recordings (with MIDI) in its list")
     if short:
         print(
             f"MAESTRO: {len(short)} recordings end before their notes do: {', '.join(short[:3])}", flush=True
@@ -113,5 +111,5 @@ def _read(path: Path) -> pd.DataFrame:
             f"{path}: cannot be read ({' '.join(str(error).split())[:100]}); take the file as published"
         ) from None
     if absent := [name for name in LISTED if name not in table.columns]:
-        raise UserError(f"{path}: has no column {', '.join(absent)}; take the file as published")
+        raise UserError(f"{path}: has no column {', '.join(absent)}; restore the published file")
     return table

@@ -1,4 +1,4 @@
-"""A table of one's own: CSV or Parquet, a row per clip.
+"""A user's table of clips: CSV or Parquet, one row per clip.
 
 Columns: ``path`` of a recording (or ``array_path``, features (frames, bands), or ``embedding_path``, vectors
 (windows, size), both ``.npy``), relative to the table's folder; the label and the groups that the settings
@@ -150,7 +150,7 @@ def arrays(path: str | Path) -> dict[str, np.ndarray]:
     except Exception as error:  # numpy lets through what the parser of headers raises
         if "allow_pickle" in str(error):
             raise UserError(
-                f"{place}: holds pickled objects, which are not loaded; if you trust it, convert a dict of"
+                f"{place}: contains pickled objects, which are not loaded; if you trust it, convert a dict of"
                 " arrays once: "
                 f'np.savez("{place.with_suffix(".npz").name}", **np.load("{place.name}",'
                 " allow_pickle=True).item())"
@@ -161,7 +161,7 @@ def arrays(path: str | Path) -> dict[str, np.ndarray]:
     for name, array in found.items():
         if array.ndim < 1 or not array.size or array.dtype.kind not in "iufb":
             raise UserError(
-                f"{place}: {name} must hold numbers, a row per clip, but holds {array.dtype} of shape"
+                f"{place}: {name} must contain numbers, one row per clip, but has {array.dtype} of shape"
                 f" {array.shape}"
             )
         if not np.isfinite(array).all():
@@ -189,8 +189,8 @@ def _empty(value: object) -> bool:
 
 
 def _stem(value: str, root: Path) -> str:
-    """The path without its suffix, from the table's folder on: the id of a clip says nothing of where a
-    project lies.
+    """The path without its suffix, relative to the table's folder, so that clip ids do not depend on where
+    the project is.
     """
     path = Path(value)
     path = path.relative_to(root) if path.is_relative_to(root) else path
@@ -200,7 +200,7 @@ def _stem(value: str, root: Path) -> str:
 def _faults(
     table: pd.DataFrame, data: Settings, source: str
 ) -> tuple[dict[int, tuple[str, str]], list[float]]:
-    """Row -> (kind of fault, its words), the first of each row; and the seconds of every row."""
+    """Row -> (kind of error, message), the first of each row; and the seconds of every row."""
     faults: dict[int, tuple[str, str]] = {}
     seconds: list[float] = []
     at, seen = dict[tuple[str, object], int](), dict[tuple[str, object], int]()
@@ -219,13 +219,16 @@ def _faults(
         elif not Path(path).is_file():
             faults[row] = ("missing", f"{path}: no such file")
         elif (path, part) in at:
-            faults[row] = ("doubled", f"{path} stands in row {at[path, part] + 1} already")
+            faults[row] = ("doubled", f"{path} is already in row {at[path, part] + 1}")
         elif (files.digest(path), part) in seen:
-            faults[row] = ("doubled", f"{path} has the bytes of row {seen[files.digest(path), part] + 1}")
+            faults[row] = (
+                "doubled",
+                f"{path} has the same content as row {seen[files.digest(path), part] + 1}",
+            )
         elif empty:
             faults[row] = ("empty", f"{clip or path}: no {empty[0]}")
         elif clip in ids:
-            faults[row] = ("doubled", f"clip_id {clip} is another file's, of row {ids[clip] + 1}")
+            faults[row] = ("doubled", f"clip_id {clip} is already used in row {ids[clip] + 1}")
         else:
             try:
                 if source == ROW:
@@ -279,7 +282,7 @@ def _without_faults(
     more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
     text = f"{place}: {len(faults)} of {len(table)} rows are bad: {named}{more}"
     if on_bad == "error" or len(faults) == len(table):
-        raise UserError(f'{text}; mend them, or leave them out with data.on_bad = "skip"')
+        raise UserError(f'{text}; fix them, or leave them out with data.on_bad = "skip"')
     print(f"left out: {text}", flush=True)
     kept = table.drop(index=list(faults))
     kept.attrs["left_out"] = dict(sorted(Counter(kind for kind, _ in faults.values()).items()))

@@ -81,8 +81,8 @@ def _row(wav: Path, lab: Path) -> dict[str, object]:
         match = CONTEXT.match(context)
         if not (start.isdecimal() and end.isdecimal() and int(start) < int(end) and match):
             raise UserError(
-                f'{lab} line {number}: "{line[:40]}" must be start < end and a full context; take the file as'
-                " published"
+                f'{lab} line {number}: "{line[:40]}" must be start < end and a full context; restore the'
+                " published file"
             )
         first, last = int(start) / TICKS_PER_SECOND, int(end) / TICKS_PER_SECOND
         if (ends and first != ends[-1]) or last > seconds + 0.001:  # the labels are of the nearest 5 ms
@@ -121,5 +121,5 @@ def _pitch(text: str, place: str) -> int:
     """MIDI number of a name such as A4 (69), Db4 or C#4 (61)."""
     match = PITCH.fullmatch(text)
     if match is None:
-        raise UserError(f'{place}: "{text}" is no pitch such as A4 or Db4')
+        raise UserError(f'{place}: "{text}" is not a pitch such as A4 or Db4')
     return 12 * (int(match[3]) + 1) + CLASSES[match[1]] + {"#": 1, "b": -1, "": 0}[match[2]]

@@ -32,7 +32,7 @@ class Settings(DataSet):
     """``[data]`` of the data set."""
 
     sa_sentences: Literal["drop", "keep"] = Field(
-        description="What becomes of the sentences sa1 and sa2, which every speaker reads."
+        description="Whether to keep or drop the sentences sa1 and sa2, which every speaker reads."
     )
 
 
@@ -156,8 +156,8 @@ def _labels(wav: Path, kind: str) -> list[tuple[int, int, str]]:
             continue
         if not (first.isdecimal() and last.isdecimal() and label and int(first) < int(last)):
             raise UserError(
-                f'{path} line {number}: "{line}" must be first sample < last sample and a label; take the'
-                " file as published"
+                f'{path} line {number}: "{line}" must be first sample < last sample and a label; restore the'
+                " published file"
             )
         lines.append((int(first), int(last), label.strip()))
     return lines
@@ -175,13 +175,13 @@ def _phones(
         phone = FOLDED.get(raw, raw)
         if phone not in PHONES and phone != GLOTTAL_STOP:
             raise UserError(
-                f'{wav.with_suffix("")}, phone {number}: "{raw}" is none of TIMIT\'s 61 symbols; take the'
-                " file as published"
+                f'{wav.with_suffix("")}, phone {number}: "{raw}" is not one of the 61 symbols; restore the'
+                " published file"
             )
         if first < before or first >= heard.seconds * heard.sample_rate:
             raise UserError(
-                f"{wav.with_suffix('')}, phone {number}: starts at {first}, but must follow {before} and"
-                " begin before the sound ends"
+                f"{wav.with_suffix('')}, phone {number}: starts at {first}, but must start after {before} and"
+                " before the end of the sound"
             )
         before = last
         if phones and (phone == GLOTTAL_STOP or phone == phones[-1] == SILENCE):

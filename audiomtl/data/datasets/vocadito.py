@@ -69,8 +69,8 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         notes, f0 = _numbers(notes_file, 3), _numbers(root / "Annotations" / "F0" / f"{stem}_f0.csv", 2)
         if (notes[:, 1] <= 0).any():
             raise UserError(
-                f"{notes_file}: a note has {notes[:, 1].min()} Hz, but a frequency must be above 0; take the"
-                " file as published"
+                f"{notes_file}: a note has {notes[:, 1].min()} Hz, but must be above 0 Hz; restore the"
+                " published file"
             )
         pitches = np.rint(69 + 12 * np.log2(notes[:, 1] / 440)).astype(int)
         voice = scores.monophonic(
@@ -113,8 +113,8 @@ def _numbers(path: Path, columns: int) -> np.ndarray:  # (rows, columns)
         ) from None
     if found.shape[1] != columns or not np.isfinite(found).all():
         raise UserError(
-            f"{path}: must have {columns} columns of finite numbers, but has {found.shape[1]}; take the file"
-            " as published"
+            f"{path}: must have {columns} columns of finite numbers, but has {found.shape[1]}; restore the"
+            " published file"
         )
     return found
 

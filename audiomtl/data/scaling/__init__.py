@@ -70,11 +70,11 @@ def fit(frames: Iterable[np.ndarray], kind: str) -> Scaler:
             mean, squares = np.zeros(values.shape[1]), np.zeros(values.shape[1])
         elif values.shape[1] != len(mean):
             raise UserError(
-                f"train clip {number} has {values.shape[1]} bands, those before it have {len(mean)}; all need"
+                f"train clip {number} has {values.shape[1]} bands, earlier clips have {len(mean)}; all need"
                 " the same features"
             )
         if not np.isfinite(values).all():
-            raise UserError(f"train clip {number} has features that are not finite; look at its sound")
+            raise UserError(f"train clip {number} has features that are not finite; check its recording")
         clip_mean = values.mean(axis=0)
         total = count + len(values)
         squares = (
@@ -86,7 +86,7 @@ def fit(frames: Iterable[np.ndarray], kind: str) -> Scaler:
         count = total
     if count == 0:
         raise UserError(
-            f"features.scaling = {kind} needs at least one train clip, but the train side is empty"
+            f"features.scaling = {kind} needs at least one train clip, but the train split is empty"
         )
     return _frozen(kind, mean, np.sqrt(squares / count))
 
@@ -121,8 +121,8 @@ def standardised(values: np.ndarray, mean: np.ndarray, deviation: np.ndarray) ->
     """Values less a mean, over a deviation, both (1,) or (n_bands,); what does not vary becomes 0."""
     if len(mean) not in (1, values.shape[1]):
         raise UserError(
-            f"the scaler was fitted on {len(mean)} bands, but the features have {values.shape[1]}; they need"
-            " the same settings"
+            f"the scaler was fitted on {len(mean)} bands, but the features have {values.shape[1]}; use the"
+            " same settings"
         )
     varies = deviation > CONSTANT * np.abs(mean)  # (1,) or (bands,)
     values -= mean.astype(np.float32)
@@ -169,7 +169,7 @@ def from_json(text: str) -> Scaler:
             raise ValueError(f"kind {kind} with {mean.shape} means and {deviation.shape} deviations")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"this is no saved scaler ({error}); train again or take the file that was saved with the model"
+            f"this is not a saved scaler ({error}); train again or use the file that was saved with the model"
         ) from error
     return _frozen(kind, mean, deviation)
 

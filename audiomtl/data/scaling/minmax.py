@@ -1,4 +1,4 @@
-"""minmax: each clip to [-1, 1], by its own least and greatest value."""
+"""minmax: each clip to [-1, 1] by its minimum and maximum."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""minmax_01: each clip to [0, 1], by its own least and greatest value."""
+"""minmax_01: each clip to [0, 1] by its minimum and maximum."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Baselines: scikit-learn on statistics of a clip's features, under the settings, protocols and records of
+"""Baselines: scikit-learn on statistics of a clip's features, with the settings, protocols and records of
 all other families.
 
 Conventions: a clip is one row of numbers: of every feature (and of the zero-crossing rate) its mean,
@@ -48,7 +48,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Known:
-    """What the train side says.
+    """State fitted on the train split.
 
     A fitted classifier knows what it was fitted on, from which `load` fits it again.
     """
@@ -114,7 +114,7 @@ def _zero_crossings(y: np.ndarray, settings: Settings) -> np.ndarray:  # (frames
 def train(
     settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
 ) -> Fitted:
-    """Fit one classifier: one epoch, if anybody asks."""
+    """Fit one classifier; reported as one epoch."""
     began = time.monotonic()
     fitted = _fitted(settings, replace(prepared.known, seed=seed))
     found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
@@ -125,7 +125,7 @@ def train(
 
 
 def _fitted(settings: Settings, known: Known) -> Fitted:
-    """Its parameters are the numbers that a clip is described by."""
+    """The parameters are the numbers that describe a clip."""
     pipeline = fit_classifier(settings.classifier, known.rows, known.truth, known.seed)
     return Fitted(
         pipeline, settings, known, lambda rows: class_probabilities(pipeline, rows), known.rows.shape[1]

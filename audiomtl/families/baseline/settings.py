@@ -11,7 +11,7 @@ from audiomtl.settings.table import Table
 
 
 class Statistics(Table):
-    """What one clip becomes: a row of numbers."""
+    """Representation of a clip as a row of numbers."""
 
     of: Annotated[
         tuple[Literal["mean", "deviation", "minimum", "maximum", "median"], ...],
@@ -29,7 +29,7 @@ class Statistics(Table):
 class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    features: Features = Field(description="What is computed from the sound.")
+    features: Features = Field(description="Features of the sound.")
     statistics: Statistics = Field(description="What each clip is described by.")
     classifier: Classifier = Field(description="Classifier on these numbers.")
 
@@ -37,8 +37,7 @@ class Settings(LabelledExperiment):
     def _whole_clips(self) -> Self:
         if self.protocol.leaky:
             raise ValueError(
-                "protocol.leaky deals windows to the sides, but a baseline has whole clips only: set it to"
-                " false"
+                "protocol.leaky splits by window, but a baseline uses whole clips only: set it to false"
             )
         return self
 

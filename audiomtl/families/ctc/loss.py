@@ -288,8 +288,8 @@ def greedy_decode(scores: np.ndarray, frame_lengths: np.ndarray) -> list[list[in
 
 
 def blank_share(scores: np.ndarray, frame_lengths: np.ndarray) -> float:
-    """Share of valid frames, over the whole batch, whose best class is the blank; 1.0 is a network that says
-    nothing.
+    """Fraction of valid frames of the batch whose best class is the blank; 1.0 if the network outputs
+    only blanks.
 
     Takes what `greedy_decode` takes. ValueError where the batch has no valid frame.
     """

@@ -1,5 +1,5 @@
-"""Sound to phones: one recurrent network trained with CTC, on phone times frame by frame, or first the one
-and then the other.
+"""Sound to phones: one recurrent network trained with CTC, on frame-wise labels, or on frame-wise labels
+first and then with CTC.
 
 Conventions: class 0 is the blank, classes 1.. are the phones of `Prepared.vocabulary` (sorted; the pause
 ``_`` is one of them). Scores leave pauses out. A network trained on frames is decoded by runs of its best
@@ -40,7 +40,7 @@ Mode = Literal["ctc", "frames"]
 
 @dataclass(frozen=True)
 class Known:
-    """What the train side says."""
+    """State fitted on the train split."""
 
     vocabulary: tuple[str, ...]  # phone of class 1, 2, ...
     scaler: Scaler
@@ -64,7 +64,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     vocabulary = tuple(sorted({phone for phones in sides.train["phones"] for phone in phones}))
     store = FeatureStore(catalog.cache_folder() / "features")
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
-    # what a system gets that never listens
+    # the score of a system that ignores the sound
     if copied := getattr(catalog.module(settings.data), "copy_baseline", None):
         facts["test/copied_transcript_error_rate"] = copied(table, sides.test)
     examples = {}
@@ -96,7 +96,7 @@ def _example(row: Any, frames: np.ndarray, vocabulary: tuple[str, ...], settings
 
 
 def _audit(examples: list[Example], side: str, settings: Settings, facts: dict[str, float]) -> list[Example]:
-    """Refuse or drop what the settings cannot train on, naming the clips."""
+    """Reject or drop clips that the settings cannot train on, naming them."""
     reduction = settings.network.time_reduction
     bad = [
         one.clip_id for one in examples if not ctc.feasible(reduced(len(one.frames), reduction), one.labels)
@@ -140,7 +140,7 @@ def _collate(examples: Sequence[Example], scaler: Scaler, reduction: int) -> dic
 def train(
     settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
 ) -> Fitted:
-    """Train one network; it comes back with the weights of its best epoch."""
+    """Train one network and return it with the weights of its best epoch."""
     network, training, known = settings.network, settings.training, prepared.known
     model = recurrent_network(
         settings.features.n_bands,
@@ -218,7 +218,7 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
 
 
 def _losses(fitted: Fitted, found: Sequence[Output]) -> list[float]:
-    """Of each clip; in batches, or it would take long."""
+    """Logits of each clip, computed in batches for speed."""
     losses: list[float] = []
     for first in range(0, len(found), EVALUATION_BATCH):
         some = found[first : first + EVALUATION_BATCH]

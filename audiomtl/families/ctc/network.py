@@ -1,5 +1,4 @@
-"""Frames to logits: optional convolution with time reduction, then bidirectional recurrent layers that honour
-lengths.
+"""Frames to logits: optional convolution with time reduction, then masked bidirectional recurrent layers.
 
 Conventions: frames (batch, frames, bands) with zeros behind each clip's end, lengths (batch,) in frames;
 logits (batch, reduced frames, classes), where reduced = ceil(frames / reduction) and reduced frame ``t`` is

@@ -13,7 +13,7 @@ class Network(Table):
     """Optional convolution, then bidirectional recurrent layers, then one softmax over blank and phones."""
 
     objective: Literal["ctc", "frames", "frames_then_ctc"] = Field(
-        description="What is learned: CTC, phone times frame by frame, or first the one and then the other."
+        description="Objective: CTC, frame-wise phone labels, or first frame-wise labels and then CTC."
     )
     frames_share: Annotated[float, Field(gt=0, lt=1)] = used_when(
         {"objective": "frames_then_ctc"},
@@ -55,7 +55,7 @@ class Network(Table):
 class Settings(ClipExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    features: Features = Field(description="What is computed from the sound.")
+    features: Features = Field(description="Features of the sound.")
     network: Network = Field(description="The network.")
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")
@@ -77,8 +77,8 @@ SCORES = {
 # lines of the report, where it shows these scores
 NOTES = {
     "copied_transcript_error_rate": (
-        "The copied transcript is another speaker's of the same sentence: what a system gets that never "
-        "listens"
+        "The copied transcript is another speaker's of the same sentence: the score of a system that"
+        " ignores the sound"
     ),
-    "phone_error_rate": "Phone error rates leave pauses out, in what was said and in what was recognised",
+    "phone_error_rate": "Phone error rates leave out pauses in reference and prediction",
 }

@@ -1,5 +1,5 @@
-"""From a clip's raw inputs to steps: small encoders of audio, score, text, picture and numbers, and the
-pooling of their steps.
+"""Encoders of audio, score, text, picture and numbers: from a clip's raw inputs to steps, and the pooling
+of the steps.
 
 Conventions: an encoder gives *steps* (clips, steps, size) and which of them are a clip's own, (clips, steps)
 bool; numbers are one step, the places of a picture are its steps, row by row. ``presence`` is (clips,
@@ -258,8 +258,8 @@ def encode(
 
 
 def _salience(name: str, x: Any, lengths: Any, hertz: Sequence[float]) -> Any:
-    """(clips, frames, bands) -> (clips, frames, 88): how much each key is heard, all keys by the same
-    convolutions over its overtones.
+    """(clips, frames, bands) -> (clips, frames, 88): salience of each key, by the same convolutions over the
+    overtones of all keys.
     """
     keys = harmonics.Harmonics(hertz, name=f"{name}_harmonics")(x)
     keys = masking.Masked(1)(

@@ -50,9 +50,9 @@ def check_column(table: pd.DataFrame, name: str, modality: Modality, label: str)
                 f"{clip} ({answer})" for clip, answer in zip(rows["clip_id"], rows[label], strict=True)
             )
             raise UserError(
-                f"{place}: {file} stands in rows of unlike {label}: {said}: modalities of different clips are"
-                f" paired; give every clip its own file, or say {place}.shared = true where a label belongs"
-                " to the pair"
+                f"{place}: {file} occurs in rows with different {label}: {said}: modalities of different"
+                f" clips are paired; give every clip its own file, or say {place}.shared = true where a label"
+                " belongs to the pair"
             )
 
 
@@ -95,11 +95,11 @@ def _path(value: Any, place: str) -> str:
 
 
 def tokens(value: Any, place: str) -> list[str]:
-    """A list of text as it is; one text split at spaces."""
+    """A list of tokens unchanged; one text split at spaces."""
     found = value.split() if isinstance(value, str) else list(value) if np.ndim(value) == 1 else None
     if found is None or not all(isinstance(token, str) for token in found):
         raise UserError(
-            f"{place}: {show(value)}: must be a list of tokens, or a text that is split at spaces"
+            f"{place}: {show(value)}: must be a list of tokens, or a text with tokens separated by spaces"
         )
     return found
 
@@ -136,7 +136,7 @@ def picture(value: Any, place: str) -> np.ndarray:
         )
     except (OSError, ValueError, SyntaxError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{place}: {show(value)}: cannot be read as a picture ({error}); it must be a PNG or NPY file"
+            f"{place}: {show(value)}: cannot be read as an image ({error}); it must be a PNG or NPY file"
         ) from None
     pixels = pixels / np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else pixels
     pixels = np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels

@@ -43,7 +43,7 @@ UNKNOWN = 1  # index of a token that train does not have; 0 is padding
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One clip: of each modality what the network reads, or None."""
+    """One clip: the network's input for each modality, or None."""
 
     clip_id: str
     label: int
@@ -52,7 +52,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What train says about how raw values are read."""
+    """State fitted on the train split."""
 
     classes: tuple[str, ...]
     vocabularies: dict[str, tuple[str, ...]]  # of each text modality, sorted
@@ -96,9 +96,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
             sum(raw[name][clip] is not None for clip in sides.train["clip_id"])
         )
         if not facts[f"train/with_{name}"]:
-            raise UserError(
-                f"modalities.{name}: no clip of the train side has it; put it into join.leave_out"
-            )
+            raise UserError(f"modalities.{name}: no clip of the train split has it; add it to join.leave_out")
     known = _fit(raw, list(sides.train["clip_id"]), classes, settings)
     examples = {
         side: [
@@ -291,7 +289,7 @@ def _on_grid(settings: Settings) -> list[str]:
 def train(
     settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
 ) -> Fitted:
-    """Train one network; it comes back with the weights of its best epoch."""
+    """Train one network and return it with the weights of its best epoch."""
     examples = prepared.examples["train"]
     model = network(settings, prepared.known, seed)
     sizes = [max(len(value) for value in one.values.values() if value is not None) for one in examples]

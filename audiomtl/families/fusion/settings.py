@@ -141,7 +141,7 @@ class Join(Table):
 class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    features: Features = Field(description="What is computed from the sound.")
+    features: Features = Field(description="Features of the sound.")
     modalities: dict[str, Modality] = Field(description="Inputs of a clip and their encoders, by name.")
     join: Join = Field(description="How the inputs are joined.")
     modality_dropout: Share = Field(
@@ -166,8 +166,8 @@ class Settings(LabelledExperiment):
         for name, modality in self.modalities.items():
             if not NAME.fullmatch(name):
                 raise ValueError(
-                    f"modalities.{name}: a modality's name has small letters and digits only: scores are"
-                    " named by it"
+                    f"modalities.{name}: a modality name may contain only lower-case letters and digits,"
+                    " because it is part of score names"
                 )
             if modality.encoder == "keys" and (
                 modality.kind == "text" or (modality.kind == "audio" and self.features.kind != "log_mel")
@@ -183,7 +183,7 @@ class Settings(LabelledExperiment):
                 )
             if modality.column == self.data.label:
                 raise ValueError(
-                    f'modalities.{name}.column = "{modality.column}" is data.label itself: the target would'
+                    f'modalities.{name}.column = "{modality.column}" is data.label: the target would'
                     " be among the inputs (leakage); name another column"
                 )
         for setting, wanted in (
@@ -199,8 +199,7 @@ class Settings(LabelledExperiment):
             raise ValueError("join.leave_out: every modality is left out; leave at least one")
         if self.protocol.leaky:
             raise ValueError(
-                "protocol.leaky deals windows to the sides, but this family has whole clips only: set it to"
-                " false"
+                "protocol.leaky splits by window, but this family uses whole clips only: set it to false"
             )
         return self
 

@@ -50,7 +50,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Known:
-    """What the train side says."""
+    """State fitted on the train split."""
 
     classes: tuple[str, ...]
     scaler: Scaler
@@ -103,7 +103,7 @@ def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
         ]
         if wrong:
             raise UserError(
-                f"{stored}: {_bands(settings, frames)} columns are needed in every array; other shapes:"
+                f"{stored}: {_bands(settings, frames)} columns are required in every array; different shapes:"
                 f" {', '.join(wrong[:5])}"
             )
     else:
@@ -117,7 +117,7 @@ def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
     if empty := [clip for clip, first in zip(table["clip_id"], firsts, strict=True) if not len(first)]:
         raise UserError(
             f'windows.tail = "{settings.windows.tail}": {len(empty)} clips have no window of'
-            f' {settings.windows.seconds} s ({", ".join(empty[:5])}): take tail = "pad", a shorter window, or'
+            f' {settings.windows.seconds} s ({", ".join(empty[:5])}): use tail = "pad", a shorter window, or'
             " leave them out"
         )
     passages = table["passages"] if "passages" in table.columns else [None] * len(table)
@@ -137,9 +137,9 @@ def _bands(settings: Settings, frames: Sequence[np.ndarray]) -> int:
 def _leaky(
     table: pd.DataFrame, examples: dict[str, Example], settings: Settings, seed: int
 ) -> tuple[splits.Splits, dict[str, list[Example]]]:
-    """What not to do: windows of one song are dealt to all sides.
+    """Leaky split, for comparison only: the windows of one clip are distributed over all splits.
 
-    Every side has the same songs, each with other windows.
+    Every split has the same clips, each with different windows.
     """
     shares = {"test": settings.protocol.test_share, "validation": settings.protocol.validation_share}
     dealt = protocols.leaky_windows({clip: len(one.first) for clip, one in examples.items()}, shares, seed)
@@ -159,7 +159,7 @@ def _leaky(
 
 
 def _length(settings: Settings) -> int:
-    """Frames of a window as the network sees it."""
+    """Frames of a window at the network's input."""
     return (
         1
         if settings.network.window == "embedding"
@@ -216,7 +216,7 @@ def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
 def train(
     settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
 ) -> Fitted:
-    """Train one network; it comes back with the weights of its best epoch."""
+    """Train one network and return it with the weights of its best epoch."""
     examples, known, length = prepared.examples["train"], prepared.known, _length(settings)
     model = mil_network(
         settings.network,
@@ -292,7 +292,7 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
 
 
 def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """Scores over a whole side.
+    """Scores over a whole split.
 
     loss (mean per clip), accuracy, balanced_accuracy, window_accuracy (each window judged by its clip's
     label), and where passages are known, the mean over clips of average precision and area under ROC of
@@ -405,7 +405,7 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
             weights=answer["weights"][:, one.label],
             probabilities=answer["windows"][:, one.label],
             passages=one.passages or (),
-            title=f"{one.clip_id}: {names[one.label]}, heard as {said} ({answer['clip'].max():.2f})",
+            title=f"{one.clip_id}: {names[one.label]}, predicted {said} ({answer['clip'].max():.2f})",
             path=folder / f"evidence_{name}.png",
         )
 

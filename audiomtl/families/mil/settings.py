@@ -13,7 +13,7 @@ from audiomtl.settings.windows import Windows
 
 
 class WindowProtocol(Protocol):
-    """How clips, or to show what that would report their windows, are divided."""
+    """How clips are split, or, only to show the effect of a leak, their windows."""
 
     leaky: bool = Field(
         description=(
@@ -44,7 +44,8 @@ class Network(Table):
     )
     loss: Literal["clip", "window"] = Field(
         description=(
-            "What the loss compares with the label: the clip's pooled output, or the output of each window."
+            "Output that the loss compares with the label: the pooled output of the clip, or that of each"
+            " window."
         )
     )
 
@@ -53,7 +54,7 @@ class Settings(LabelledExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     protocol: WindowProtocol = Field(description="How clips are divided into train, validation and test.")
-    features: Features = Field(description="What is computed from the sound.")
+    features: Features = Field(description="Features of the sound.")
     windows: Windows = Field(description="How a clip is cut into windows.")
     network: Network = Field(description="The network of a window.")
     pooling: Pooling = Field(description="From windows to their clip.")

@@ -1,4 +1,4 @@
-"""What the heads of several tasks share: from frames to one vector a step, padding without influence.
+"""The shared encoder of several heads: from frames to one vector per step; padding has no influence.
 
 Conventions: a *step* is ``stride`` frames, the product of two pools; clips are padded at their end,
 ``lengths`` (clips,) are in frames. What stands behind a clip's end is set to 0 after every layer.

@@ -1,4 +1,4 @@
-"""From a clip table to what a multi-task network reads and learns: examples, and batches of them.
+"""From a clip table to inputs and targets of a multi-task network: examples and batches.
 
 Conventions as in `heads` and `steps`. Contents: `Example`, `with_arrays`, `frames_of`, `classes_of`,
 `example`, `target`, `with_few_labels`, `with_scaled_targets`, `collate`.
@@ -27,7 +27,7 @@ ARRAY = "audio"  # of an .npz file whose rows are clips: what is heard
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One clip with what is known of it."""
+    """One clip with its inputs and targets."""
 
     clip_id: str
     frames: np.ndarray  # (n_frames, n_bands)
@@ -49,7 +49,7 @@ def with_arrays(table: pd.DataFrame) -> pd.DataFrame:
     for name in sorted({name for arrays in held.values() for name in arrays}):
         if name in table.columns:
             raise UserError(
-                f"{table['path'][0]}: an array is called {name}, as a column of the table is; rename one of"
+                f"{table['path'][0]}: an array and a column of the table are both named {name}; rename one of"
                 " them"
             )
         rows = zip(table["path"], table[manifest.ROW], strict=True)
@@ -80,7 +80,7 @@ def _heard(
 
 
 def frames_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
-    """Features of every recording that is heard or learned, by path."""
+    """Features of every recording that is an input or a target, by path."""
     if manifest.ROW in table.columns:
         return {}
     columns = {"path", *(head.reads("") for head in settings.heads.values() if head.about.reads_recording)}
@@ -95,7 +95,7 @@ def frames_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
 
 
 def classes_of(name: str, head: Head, train: pd.DataFrame, settings: Settings) -> tuple[str, ...]:
-    """What a head's classes are called, sorted, from the train side alone; empty for heads without classes.
+    """Sorted class names of a head, from the train split only; empty for heads without classes.
 
     Raises
     ------
@@ -135,8 +135,8 @@ def example(
         weight = row[head.item_weight] if head.item_weight else 1.0
         if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
             raise UserError(
-                f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight is a number of at"
-                " least 0"
+                f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight must be a number of"
+                " at least 0"
             )
         weights[name] = float(weight)
     given = row[settings.inputs.text] if settings.inputs.text else None
@@ -159,7 +159,7 @@ def target(
     settings: Settings,
     frames_of: Callable[[str], np.ndarray | None],
 ) -> np.ndarray | None:
-    """What one head learns of one clip; None where its column has no value."""
+    """Target of one head for one clip; None if its column has no value."""
     value = row[head.reads(settings.data.label)]
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
@@ -167,7 +167,7 @@ def target(
 
 
 def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> list[Example]:
-    """Take labels away from all but a share of the clips, each head for itself."""
+    """Remove the labels of all but a fraction of the clips, independently for each head."""
     for number, (name, head) in enumerate(sorted(settings.heads.items())):
         if head.labelled_share < 1:
             kept = np.random.default_rng((seed, number)).permutation(

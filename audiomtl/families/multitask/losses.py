@@ -1,4 +1,4 @@
-"""What the losses of several kinds of heads share, and the loss between two heads.
+"""Losses shared by several kinds of heads, and the loss between two heads.
 
 Conventions as in `heads`: ``each`` is the loss of every step (clips, steps), or of every clip (clips,);
 ``counted`` of the same shape is 1 where there is something to learn, else 0.
@@ -53,7 +53,7 @@ def _weighted_mean(each: tf.Tensor, weight: Any) -> tf.Tensor:
 
 
 def coupling_loss(clip_class: Any, segments: Any, steps: Any) -> tf.Tensor:
-    """What two heads say of each other: mean squared difference of class probabilities and pooled activities.
+    """Disagreement of two heads: mean squared difference of class probabilities and pooled activities.
 
     Activities (clips, steps, classes) are pooled by linear softmax, sum of squares over sum (Wang, Li and
     Metze, 2019), which gives (clips, classes). No label is needed.

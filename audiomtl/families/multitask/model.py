@@ -1,5 +1,5 @@
-"""Several tasks, one encoder: what is sung, when, and on which notes; a clip's class and when it is heard;
-any set of heads.
+"""Multi-task networks: one encoder and any set of heads: phones, their times, notes, a clip's class and its
+times.
 
 Conventions: the encoder (`multitask.encoder`) gives one vector per *step* of ``settings.stride`` frames.
 Frames behind a clip's end are masked after every layer and have no influence. Any clip may lack any label
@@ -54,7 +54,7 @@ DRAWN = 3  # clips, the first by clip_id
 
 @dataclass(frozen=True)
 class Known:
-    """What the train side says."""
+    """State fitted on the train split."""
 
     names: dict[str, tuple[str, ...]]  # of each head's classes
     symbols: tuple[str, ...]  # of texts
@@ -102,7 +102,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     for place, column in columns.items():
         if column and column not in table.columns:
             raise UserError(
-                f'{place} = "{column}": these clips have no such column; they have {", ".join(table.columns)}'
+                f'{place} = "{column}": the clip table has no such column; it has {", ".join(table.columns)}'
             )
     for name, pair in settings.coupling.items():
         if names[pair.clip_class] != names[pair.segments]:
@@ -125,7 +125,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
             facts[f"{side}/labelled_{name}"] = float(sum(one.targets[name] is not None for one in found))
         if not facts[f"train/labelled_{name}"]:
             raise UserError(
-                f"heads.{name}: no clip of the train side has its label; raise labelled_share or remove the"
+                f"heads.{name}: no clip of the train split has its label; raise labelled_share or remove the"
                 " head"
             )
     scaler = scaling.fit((one.frames for one in examples["train"]), settings.features.scaling)
@@ -207,7 +207,7 @@ def reads_of(settings: Settings) -> list[str]:
 def train(
     settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
 ) -> Fitted:
-    """Train one network on all its tasks; it comes back with the weights of its best epoch."""
+    """Train one network on all its tasks and return it with the weights of its best epoch."""
     examples, known, reads = prepared.examples["train"], prepared.known, reads_of(settings)
     model = network(settings, known, seed)
     heads = {name: head for name, head in settings.heads.items() if head.weight}
@@ -306,7 +306,7 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
 
 
 def _by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
-    """What each head answers, clip by clip."""
+    """Outputs of each head, clip by clip."""
     return {
         name: [
             Answer(one.clip_id, one.row, one.targets[name], answers[name], len(one.frames))

@@ -18,7 +18,7 @@ Two = Annotated[tuple[Count, Count], Strict(False)]
 
 
 class Inputs(Table):
-    """What the network is given beside the targets. A column that is also a head's target is refused."""
+    """Inputs of the network. A column that is also the target of a head is rejected."""
 
     audio: bool = Field(description="Whether the encoder reads the features of the recording.")
     text: str = Field(
@@ -30,7 +30,7 @@ class Inputs(Table):
     allow_leak: bool = Field(
         False,
         description=(
-            "Whether a target may be among the inputs. Only to show what that would report. Default false."
+            "Whether a target may be among the inputs; only to show the effect of such a leak. Default false."
         ),
     )
 
@@ -64,12 +64,12 @@ class Encoder(Table):
     )
     dropout: Share = Field(description="Dropout rate before the heads, in [0, 1).")
     noise: NotNegative = Field(
-        description="Standard deviation of normal noise on scaled features in training; 0 adds none."
+        description="Standard deviation of Gaussian noise added to scaled features in training; 0 adds none."
     )
     shift_bands: Annotated[int, Field(ge=0)] = used_when(
         {"kind": "harmonic"},
         description=(
-            "Largest random shift of the LSTM's input up or down in training, in bands; 0 shifts nothing."
+            "Largest random shift of the LSTM's input up or down in training, in bands; 0 turns shifting off."
         ),
     )
 
@@ -98,7 +98,7 @@ class Head(Table):
         ),
     )
     weight: NotNegative = Field(
-        description="Weight of the head's loss before balancing, at least 0; 0 does not train it."
+        description="Weight of the head's loss before balancing; a head with weight 0 is not trained."
     )
     train_only: bool = Field(
         False, description="Whether the head only helps the training and is not saved. Default false."
@@ -107,10 +107,10 @@ class Head(Table):
         1.0, description="Fraction of the train clips that keep this label, in (0, 1]. Default 1."
     )
     item_weight: str = Field(
-        "", description='Column of each clip\'s weight in this loss; "" weighs all alike. Default "".'
+        "", description='Column of each clip\'s weight in this loss; "" weights all equally. Default "".'
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
-        {"kind": ("notes", "segments")}, description="Score from which a note or a segment counts, in (0, 1)."
+        {"kind": ("notes", "segments")}, description="Minimum score of a note or a segment, in (0, 1)."
     )
 
     def reads(self, label: str) -> str:
@@ -163,7 +163,7 @@ class Settings(ClipExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     scores: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)] = Field(
-        description="Scores that are recorded and reported, with their direction; the first decides."
+        description="Recorded and reported scores with their direction; the first is the main score."
     )
     train_share: Annotated[float, Field(gt=0, le=1)] = Field(
         description=(
@@ -171,7 +171,7 @@ class Settings(ClipExperiment):
             " one."
         )
     )
-    features: Features = Field(description="What is computed from the sound.")
+    features: Features = Field(description="Features of the sound.")
     inputs: Inputs = Field(description="What the network reads.")
     encoder: Encoder = Field(description="From features to steps.")
     heads: dict[str, Head] = Field(description="Tasks, by name.")
@@ -195,8 +195,7 @@ class Settings(ClipExperiment):
             raise ValueError("heads: at least one head must have a weight above 0, or nothing is trained")
         if self.protocol.leaky:
             raise ValueError(
-                "protocol.leaky deals windows to the sides, but this family has whole clips only: set it to"
-                " false"
+                "protocol.leaky splits by window, but this family uses whole clips only: set it to false"
             )
         if not (self.inputs.audio or self.inputs.score):
             raise ValueError(
@@ -213,20 +212,22 @@ class Settings(ClipExperiment):
         if bool(aligning) != bool(self.inputs.text):
             raise ValueError(
                 f'inputs.text = "{self.inputs.text}" is read by heads of kind alignment, and only by them: '
-                + ("name the column of the text to align" if aligning else "add such a head, or empty it")
+                + ("name the column of the text to align" if aligning else 'add such a head, or set it to ""')
             )
         if all(head.train_only for head in self.heads.values()):
             raise ValueError(
-                "heads: every head is train_only, so nothing would be saved: set it to false for one of them"
+                "heads: every head is train_only, so nothing would be saved: set it to false for at least one"
+                " head"
             )
         for name in [*self.heads, *self.coupling]:
             if not re.fullmatch(r"[A-Za-z0-9_]+", name):
                 raise ValueError(
-                    f'"{name}": the name of a head or coupling may have letters, digits and _ only; rename it'
+                    f'"{name}": the name of a head or coupling may contain only letters, digits and _; rename'
+                    " it"
                 )
         if twice := sorted(self.heads.keys() & self.coupling.keys()):
             raise ValueError(
-                f"coupling.{twice[0]}: a head has this name too, and its loss would be logged under it:"
+                f"coupling.{twice[0]}: a head has the same name, so their losses would share a log key:"
                 " rename one of them"
             )
         for name, head in self.heads.items():
@@ -245,9 +246,7 @@ class Settings(ClipExperiment):
             for kind in ("clip_class", "segments"):
                 wanted = getattr(pair, kind)
                 if wanted not in self.heads or self.heads[wanted].kind != kind:
-                    raise ValueError(
-                        f'coupling.{name}.{kind} = "{wanted}": there is no head of that name and kind'
-                    )
+                    raise ValueError(f'coupling.{name}.{kind} = "{wanted}": no head with this name and kind')
         return self
 
     @model_validator(mode="after")
@@ -263,7 +262,7 @@ class Settings(ClipExperiment):
         for score in self.scores:
             if score not in known:
                 raise ValueError(
-                    f'scores: "{score}" is no score of these heads{nearest(score, known)}; they have'
+                    f'scores: "{score}" is not a score of these heads{nearest(score, known)}; available:'
                     f" {', '.join(known)}"
                 )
         return self
@@ -285,8 +284,8 @@ class Settings(ClipExperiment):
                 if column and head.reads(self.data.label) == column:
                     raise ValueError(
                         f'heads.{name} learns the column "{column}", which is also {place}: a target among'
-                        " the inputs is a leak; take one of them away (inputs.allow_leak = true only to show"
-                        " what it would claim)"
+                        " the inputs is a leak; remove one of them (use inputs.allow_leak = true only to show"
+                        " its effect on the scores)"
                     )
         return self
 

@@ -1,4 +1,4 @@
-"""A trained multi-task model at work on a recording: forced alignment of a text, and transcription of notes.
+"""Use of a trained multi-task model: forced alignment of a text, and transcription of notes.
 
 Conventions: times are seconds from the recording's start. A text is words, which espeak-ng turns into phones
 (``pronounced`` of the experiment's corpus, or of `german_speech`), or phones in the model's own symbols.
@@ -35,7 +35,7 @@ ABLE: dict[str, Callable[[About], bool]] = {  # what is done with a recording ->
 
 @dataclass(frozen=True)
 class Timed:
-    """When something is sung."""
+    """A label with start and end."""
 
     start_seconds: float
     end_seconds: float
@@ -44,7 +44,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Alignment:
-    """A whole text on the time of a recording."""
+    """A text aligned with a recording."""
 
     phones: tuple[Timed, ...]
     words: tuple[Timed, ...]  # () where the text was phones
@@ -53,7 +53,7 @@ class Alignment:
 
 
 def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> Alignment:
-    """Put words, or with ``phones`` phones, on the time of a waveform (n_samples,) at the model's rate.
+    """Align words, or with ``phones`` phones, with a waveform (n_samples,) at the model's rate.
 
     Raises
     ------
@@ -70,8 +70,8 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> A
     def fits(count: int, what: str) -> None:
         if count > steps:
             raise UserError(
-                f"a text of {count} {what} is longer than the sound: {seconds:.2f} s have {steps} steps of"
-                f" {step:g} s, and every phone takes one at least; give the text of this recording alone"
+                f"a text of {count} {what} is longer than the recording: {seconds:.2f} s have {steps} steps"
+                f" of {step:g} s, and every phone takes at least one; give only the text of this recording"
             )
 
     fits(len(said), "phones" if phones else "words")
@@ -109,7 +109,7 @@ def notes(fitted: Any, y: np.ndarray, head: str) -> Mapping[str, Sequence[Note]]
 
 
 def check(settings: Any, does: str, head: str, place: str) -> None:
-    """Refuse a model that needs more than the recording, or has no head that ``does`` it ("align",
+    """Reject a model that needs more than the recording, or has no head for the command ``does`` ("align",
     "notes").
     """
     kinds = [name for name in heads.kinds() if ABLE[does](kind(name).ABOUT)]
@@ -173,7 +173,7 @@ def _known(
         ""
         if phones
         else (
-            "; write a word as it is sung, syllables divided by hyphens (Son-ne), or give phones with"
+            "; spell a word as it is sung, with hyphens between syllables (Son-ne), or give phones with"
             " --phones"
         )
     )

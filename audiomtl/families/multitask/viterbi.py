@@ -1,4 +1,4 @@
-"""From posteriors of positions to an order: the likeliest path through a text that takes every phone in turn.
+"""Viterbi decoding of an alignment: the most probable path through all phones of a text in order.
 
 Conventions: a text of n phones has 2 n + 1 *positions*: phone k is position 2 k + 1, the even ones are pauses
 that may be left out. Times are seconds; step i stands for the time ``times[i]``, and a boundary lies halfway

@@ -1,5 +1,4 @@
-"""What YAMNet's frozen part says of recordings, on disk: computed once per (bytes of the sound, front end,
-weights, depth).
+"""Stored outputs of YAMNet's frozen layers, computed once per (sound bytes, front end, weights, depth).
 
 Entries are those of `FeatureStore` (same file format, same checks), patch by patch. Patches of many clips go
 through the network in one batch of fixed size, so that memory does not grow with the number of clips and no

@@ -1,5 +1,5 @@
-"""A trained transfer model as files that serve: SavedModel, TFLite and their description, each read again and
-compared.
+"""Export of a trained transfer model: SavedModel, TFLite and their description; the files are read
+again and compared.
 
 Contents: `Exported`, `write`.
 """
@@ -24,7 +24,7 @@ CHECKED_SECONDS = (0.1, 0.975, 1.0, 5.0, 7.3, 60.0)
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written and how well it agrees with the model in memory."""
+    """Exported files and their agreement with the model in memory."""
 
     folder: Path
     equal: bool  # SavedModel, bit for bit
@@ -43,12 +43,12 @@ def write(fitted: Any, folder: Path, about: dict[str, str]) -> Exported:
     """
     if fitted.model is None:
         raise UserError(
-            f'head.kind = "{fitted.settings.head.kind}" is no network: only "dense" and "logistic_regression"'
-            " are exported"
+            f'head.kind = "{fitted.settings.head.kind}" is not a network: only "dense" and'
+            ' "logistic_regression" are exported'
         )
     if fitted.settings.pooling.evaluation != "same":
         raise UserError(
-            f'pooling.evaluation = "{fitted.settings.pooling.evaluation}" is no part of a network: only'
+            f'pooling.evaluation = "{fitted.settings.pooling.evaluation}" is not part of a network: only'
             ' "same" is exported'
         )
     body = Listener(fitted).body
@@ -67,8 +67,8 @@ def write(fitted: Any, folder: Path, about: dict[str, str]) -> Exported:
         np.array_equal(loaded(one).numpy(), value) for one, value in zip(waveforms, expected, strict=True)
     ):
         raise UserError(
-            f"{folder / 'saved_model'}: does not give the numbers of the model in memory; it was not kept:"
-            " report this"
+            f"{folder / 'saved_model'}: its outputs differ from those of the model in memory; it was not"
+            " kept: please report this"
         )
     difference, reason = np.nan, ""
     try:
@@ -80,7 +80,8 @@ def write(fitted: Any, folder: Path, about: dict[str, str]) -> Exported:
         difference = float(np.max(differences))
         if not difference <= TOLERANCE:
             raise UserError(
-                f"its file differs by {difference:.2g}, more than {TOLERANCE:g}, from the model in memory"
+                f"its outputs differ by {difference:.2g}, more than {TOLERANCE:g}, from those of the model in"
+                " memory"
             )
         (folder / "model.tflite").write_bytes(content)
     except UserError as error:

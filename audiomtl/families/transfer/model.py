@@ -1,4 +1,4 @@
-"""Transfer: a clip's label from the patches of a pretrained network, frozen or with its end trained on.
+"""Transfer: a clip's label from the patches of a pretrained network, frozen or partly fine-tuned.
 
 Conventions: classes are the sorted labels of the train side. A clip is a bag of patches, each a row of
 numbers that what is frozen has computed once and stored: YAMNet's embeddings, what enters its last blocks
@@ -51,7 +51,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Known:
-    """What the train side says, and the parts of a trained head."""
+    """State fitted on the train split, and the parts of a trained head."""
 
     classes: tuple[str, ...]
     weights: Path | None = None  # YAMNet's file
@@ -81,8 +81,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
     if len(classes) < 2:
         raise UserError(
-            f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); two'
-            " are needed"
+            f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); at'
+            " least two are needed"
         )
     sides = replace(sides, train=share_of(sides.train, settings, seed))
     weights = fetch.weights(settings.extractor.weights) if settings.extractor.kind == "yamnet" else None
@@ -108,7 +108,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 def train(
     settings: Settings, prepared: Prepared, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
 ) -> Fitted:
-    """Train one head; it comes back with the weights of its best epoch.
+    """Train one head and return it with the weights of its best epoch.
 
     A scikit-learn head is fitted in one epoch.
     """

@@ -1,8 +1,8 @@
-"""What `audiomtl new` puts into ``templates/transfer.toml``. Contents: `values`."""
+"""Values that `audiomtl new` inserts into ``templates/transfer.toml``. Contents: `values`."""
 
 from collections.abc import Sequence
 
-NO_PRETRAINING = """[ablation.no_pretraining]  # the same head on means and deviations of log-mel bands
+NO_PRETRAINING = """[ablation.no_pretraining]  # the same head on log-mel statistics
 curve = true
 extractor.kind = "statistics"
 extractor.patch_seconds = 0.975
@@ -22,7 +22,7 @@ features.scaling = "none"
 
 
 def values(columns: Sequence[str]) -> dict[str, str]:
-    """Texts by the names that stand between @ in the template, for a table with these columns."""
+    """{name between @ in the template: text} for a table with these columns."""
     if "embedding_path" in columns:
         return {"EXTRACTOR": "stored", "WEIGHTS": "", "NOPRETRAINING": ""}
     return {"EXTRACTOR": "yamnet", "WEIGHTS": 'weights = ""\n', "NOPRETRAINING": NO_PRETRAINING}

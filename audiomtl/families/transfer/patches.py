@@ -1,5 +1,4 @@
-"""From a clip table to patches: what is frozen says it of each, computed once and stored; and a share of the
-train side.
+"""From a clip table to patches: stored frozen embeddings; and a fraction of the train split.
 
 Contents: `patches_of`, `statistics`, `patch_seconds`, `share_of`.
 """
@@ -42,7 +41,7 @@ def share_of(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame
 
 
 def patches_of(table: pd.DataFrame, settings: Settings, weights: Path | None) -> list[np.ndarray]:
-    """What the head sees of every clip, (n_patches, size)."""
+    """Input of the head for every clip, (n_patches, size)."""
     stored = "embedding_path" in table.columns
     if stored != (settings.extractor.kind == "stored"):
         raise UserError(
@@ -59,7 +58,7 @@ def patches_of(table: pd.DataFrame, settings: Settings, weights: Path | None) ->
         ]
         if wrong:
             raise UserError(
-                f"embedding_path: arrays (patches, {arrays[0].shape[-1]}) are needed; other shapes:"
+                f"embedding_path: arrays (patches, {arrays[0].shape[-1]}) are required; different shapes:"
                 f" {', '.join(wrong[:5])}"
             )
         return arrays

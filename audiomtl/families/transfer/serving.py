@@ -233,7 +233,7 @@ def tflite(model: keras.Model) -> bytes:
     except Exception as error:  # the converter has no class of its own for this
         reason = next((line for line in str(error).splitlines() if "op" in line.lower()), "unknown")[:200]
         raise UserError(
-            f"TFLite cannot hold this model with builtin operations only ({reason.strip()})"
+            f"TFLite cannot represent this model with builtin operations only ({reason.strip()})"
         ) from error
 
 

@@ -1,6 +1,5 @@
-"""Settings of transfer learning (``models/transfer.py``): a clip's label from what a pretrained network
-hears in its patches.
-"""
+"""Settings of transfer learning: a clip's label from the embeddings of its patches by a pretrained"
+" network."""
 
 from typing import Annotated, Literal, Self
 
@@ -14,7 +13,7 @@ from audiomtl.settings.table import ABOVE_0, Count, NotNegative, Positive, Share
 
 
 class Extractor(Table):
-    """What a patch becomes before the head sees it."""
+    """Embedding of a patch."""
 
     kind: Literal["yamnet", "statistics", "stored"] = Field(
         description=(
@@ -38,7 +37,7 @@ class Extractor(Table):
 
 
 class FineTune(Table):
-    """Training of the pretrained network's end, batch normalisation frozen."""
+    """Fine-tuning of the pretrained network's last blocks, batch normalisation frozen."""
 
     blocks: Annotated[int, Field(ge=0, le=8)] = Field(
         description=(
@@ -70,7 +69,7 @@ class Head(Table):
     standardise: bool = used_when(
         {"kind": "dense"},
         description=(
-            "Whether embeddings are standardized by the train side; scikit-learn classifiers always do so."
+            "Whether embeddings are standardized by the train split; scikit-learn classifiers always do so."
         ),
     )
     dropout: Share = used_when({"kind": "dense"}, description="Dropout rate before the logits, in [0, 1).")
@@ -132,13 +131,11 @@ class Settings(LabelledExperiment):
 
     train_share: Annotated[float, Field(gt=0, le=1)] = Field(
         description=(
-            "Fraction of the train side that is trained on, in (0, 1]; drawn by whole groups, class by class."
+            "Fraction of the train split to train on, in (0, 1]; drawn by whole groups, class by class."
         )
     )
-    extractor: Extractor = Field(description="What a patch becomes before the head sees it.")
-    features: Features = used_when(
-        {"extractor.kind": "statistics"}, description="What is computed from the sound."
-    )
+    extractor: Extractor = Field(description="Embedding of the patches.")
+    features: Features = used_when({"extractor.kind": "statistics"}, description="Features of the sound.")
     fine_tune: FineTune = Field(description="Training of the end of the pretrained network.")
     head: Head = Field(description="The head.")
     pooling: PatchPooling = Field(description="From patches to their clip.")
@@ -149,8 +146,7 @@ class Settings(LabelledExperiment):
     def _parts_agree(self) -> Self:
         if self.protocol.leaky:
             raise ValueError(
-                "protocol.leaky deals windows to the sides, but this family has whole clips only: set it to"
-                " false"
+                "protocol.leaky splits by window, but this family uses whole clips only: set it to false"
             )
         if self.fine_tune.blocks and self.extractor.kind != "yamnet":
             raise ValueError(
@@ -164,7 +160,7 @@ class Settings(LabelledExperiment):
             )
         if self.fine_tune.blocks and self.optimizer.name == "sgd":
             raise ValueError(
-                'optimizer.name = "sgd" has no step sizes that fine_tune.rate_share could be a share of: take'
+                'optimizer.name = "sgd" has no step sizes that fine_tune.rate_share could scale: use'
                 " adam or adamw"
             )
         return self

@@ -1,4 +1,4 @@
-"""A trained model at work on sound files: the clip's classes, scores over time, and events of files of any
+"""Use of a trained model on sound files: the clip's classes, scores over time, and events of files of any
 length.
 
 Contents: `Listener`, `Heard`, `Event`, `events`, `write_events`; `check_settings`, `check_model`.
@@ -23,7 +23,7 @@ BLOCK = 64  # patches that are in memory at once when a file is streamed
 
 
 def check_settings(raw: Mapping[str, Any], place: str) -> None:
-    """Refuse an experiment whose model takes no waveform."""
+    """Reject an experiment whose model takes no waveform."""
     if raw["extractor"]["kind"] != "yamnet":
         raise UserError(
             f'{place}: extractor.kind = "{raw["extractor"]["kind"]}" takes no waveform; only "yamnet" does'
@@ -31,7 +31,7 @@ def check_settings(raw: Mapping[str, Any], place: str) -> None:
 
 
 def check_model(fitted: Any, place: str) -> None:
-    """Refuse a model that was tampered with: more or fewer classes than its network answers."""
+    """Reject a model file whose number of classes differs from that of its network."""
     heads = fitted.model.get_layer("head") if fitted.known.tail is not None else fitted.model
     if heads is not None and (given := heads.get_layer("logits").units) != len(fitted.known.classes):
         raise UserError(
@@ -42,7 +42,7 @@ def check_model(fitted: Any, place: str) -> None:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a model hears in one file."""
+    """Predictions for one file."""
 
     clip: np.ndarray  # (classes,) probabilities
     patches: np.ndarray  # (n_patches, classes)
@@ -60,8 +60,8 @@ class Listener:
         place = fetch.weights(fitted.settings.extractor.weights)
         if (digest := fetch.digest(place)) != fitted.known.weights_digest:
             raise UserError(
-                f"{place} ({digest}): the model was trained on other weights ({fitted.known.weights_digest});"
-                " name those or train again"
+                f"{place} ({digest}): the model was trained with different weights"
+                f" ({fitted.known.weights_digest}); use those or train again"
             )
         self.body = yamnet.set_weights(
             yamnet.body(fitted.settings.fine_tune.blocks), yamnet.read_weights(place)

@@ -54,7 +54,7 @@ def source_files(model: str) -> dict[str, str]:
 
 
 def training_key(raw: Mapping[str, Any], seed: int, data: str, threads: int, device: str) -> str:
-    """Key of one training, which its checkpoint bears.
+    """Key of one training, which names its checkpoint.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def training_key(raw: Mapping[str, Any], seed: int, data: str, threads: int, dev
 
 
 def scores_key(training: str, raw: Mapping[str, Any]) -> str:
-    """Key of a training's scores: of the training, and of the settings that only decode what it answers.
+    """Key of a training's scores: of the training and of the settings that only affect decoding.
 
     Under it runs are found again.
     """

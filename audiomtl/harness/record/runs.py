@@ -1,5 +1,5 @@
-"""What ran: the best runs of one code, data and settings, their ablations, the sweeps; and the price of
-running them again.
+"""Recorded runs: best runs of one code, data and settings, their ablations and studies; and an estimate of
+the time to repeat them.
 
 Contents: `choose`, `arms`, `beside`, `studies`, `outcome`, `shown`, `price`, `existing`.
 """
@@ -24,14 +24,14 @@ from audiomtl.metrics import intervals
 
 
 def existing() -> Tracking | None:
-    """The store; None where there is none yet, as looking must not make one."""
+    """The store; None if there is none yet, because reading must not create one."""
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (runs_folder() / "mlflow.db").is_file():
         return None
     return Tracking()
 
 
 def parsed(text: str) -> Any:
-    """A parameter's value: text stands in MLflow as it is, all else as JSON."""
+    """Value of a parameter: text is logged unchanged, everything else as JSON."""
     try:
         return json.loads(text)
     except ValueError:
@@ -54,7 +54,7 @@ class BestSet:
     older: int = 0  # complete best runs that are in no table
 
     def values(self, key: str) -> dict[int, float]:
-        """One metric by seed, where there is one."""
+        """One metric by seed, for runs that have it."""
         return {seed: run.data.metrics[key] for seed, run in self.runs.items() if key in run.data.metrics}
 
 
@@ -97,15 +97,15 @@ class Swept:
     older: int  # studies of this name with other settings
 
     def scores(self, number: int) -> list[float]:
-        """What a trial reached of each objective; none where it has not ended well."""
+        """The value of each objective; empty for a trial that did not complete."""
         metrics = self.trials[number].data.metrics if outcome(self.trials[number]) in SCORED else {}
         values = [metrics[f"best/{name}"] for name in self.objectives if f"best/{name}" in metrics]
         return values if len(values) == len(self.objectives) else []
 
     @property
     def front(self) -> list[int]:
-        """Numbers of the trials that no other one beats: the Pareto front, or the best trial, of equal
-        ones the first.
+        """Numbers of the non-dominated trials: the Pareto front, or the best trial; the first of equal
+        ones.
         """
         scored = {number: values for number in self.trials if (values := self.scores(number))}
         return pareto.front(scored, list(self.objectives.values()))
@@ -226,7 +226,7 @@ def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
 
 
 def studies(runs: Sequence[Run]) -> list[Swept]:
-    """Of each study of an experiment the one that was worked on last, by name."""
+    """The most recent study of each name of an experiment."""
     parents = {
         run.data.tags["study_key"]: run
         for run in runs
@@ -273,8 +273,7 @@ def studies(runs: Sequence[Run]) -> list[Swept]:
 
 
 def price(names: list[str], slots: int, *, core: bool = False) -> str:
-    """How many trainings the best runs and ablations of some experiments are, and about how many minutes, one
-    line each.
+    """Number and estimated minutes of the trainings (best runs and ablations), one line per experiment.
 
     Seconds of processor time of one training, which other work on the machine does not stretch: the median of
     the recorded best runs and ablations, else of complete trials, else ``cpu_seconds_per_training`` in the
@@ -302,12 +301,12 @@ def price(names: list[str], slots: int, *, core: bool = False) -> str:
             )
         else:
             unknown.append(file.name)
-            text += ", duration unknown: no run is recorded"
+            text += ", duration unknown: no recorded runs"
         lines.append(text)
     if len(files) > 1:
-        rest = f" and those of {', '.join(unknown)}" if unknown else ""
+        rest = f" plus those of {', '.join(unknown)}" if unknown else ""
         lines.append(
-            f"all: {trainings} trainings, about {minutes:.0f} minutes{rest}; finished runs are not repeated"
+            f"total: {trainings} trainings, about {minutes:.0f} minutes{rest}; finished runs are not repeated"
         )
     return "\n".join(lines)
 

@@ -1,10 +1,10 @@
-"""MLflow, and nothing else that knows it but the report: one experiment per experiment file, one run per
-training.
+"""Recording in MLflow: one MLflow experiment per experiment file, one run per training. Only this module and
+the report use MLflow.
 
-Names: epoch scores are ``train/...`` and ``validation/...`` with the epoch as step; the scores of the best
-epoch's weights are ``best/validation/...`` and ``test/...``; costs are ``cost/...``, counts of the data
-``data/...``. Timestamps are a function of the step, so that replaying epochs after a crash leaves each step
-once. Contents: `Tracking`.
+Names: epoch scores are ``train/...`` and ``validation/...`` with the epoch, counted from 1, as step; the
+scores of the best epoch's weights are ``best/validation/...`` and ``test/...``; costs are ``cost/...``,
+counts of the data ``data/...``. Timestamps are a function of the step, so that replaying epochs after a crash
+leaves each step once. Contents: `Tracking`.
 """
 
 import contextlib
@@ -12,15 +12,13 @@ import json
 import logging
 import os
 import shutil
-import socket
 import sys
-import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import psutil
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
 from audiomtl import config, redaction, surroundings, system
@@ -29,7 +27,6 @@ from audiomtl.errors import SurroundingsError
 from audiomtl.harness import database
 from audiomtl.harness.record import moved, provenance
 from audiomtl.harness.record.client import Client, local_store
-from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.workers import Outcome
 
 # MLflow's import sets these louder
@@ -42,12 +39,13 @@ for noisy in (
     logging.getLogger(noisy).setLevel(logging.ERROR)
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small table
+STORE_TAG = "audiomtl.store"
 STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
 def runs_folder() -> Path:
-    """Where databases, artifacts and checkpoints of the project are: ``runs/`` in the current directory,
-    or ``AUDIOMTL_RUNS``.
+    """Folder of the project's databases, artifacts and checkpoints: ``runs/`` in the current directory, or
+    ``AUDIOMTL_RUNS``.
     """
     return Path(os.environ.get("AUDIOMTL_RUNS", "runs")).resolve()
 
@@ -89,7 +87,7 @@ class Tracking:
     # ---------------------------------------------------------------- runs
 
     def experiment(self, name: str) -> str:
-        """Id of the MLflow experiment of an experiment file, made when it is new."""
+        """Id of the MLflow experiment of an experiment file, created if necessary."""
         with locked("mlflow"):
             found = self.client.get_experiment_by_name(name)
             if found:
@@ -119,21 +117,20 @@ class Tracking:
             "machine": provenance.machine(),
             "keras": surroundings.keras_text(),
             "environment": surroundings.computing_variables() or "none of note",
-            "owner": _me(),
+            "owner": system.process_identity(),
             "mlflow.note.content": description,
         }
         return self.client.create_run(self.experiment(experiment), tags=every, run_name=name).info.run_id
 
     def resume(self, run_id: str) -> None:
         """Take up a run whose owner is gone."""
-        # first: a RUNNING run without a living owner is closed by others
-        self.client.set_tag(run_id, "owner", _me())
+        self.client.set_tag(run_id, "owner", system.process_identity())
         self.client.update_run(run_id, status="RUNNING")
         if "reason" in self.client.get_run(run_id).data.tags:
             self.client.delete_tag(run_id, "reason")
 
     def log_settings(self, run_id: str, raw: Mapping[str, Any], seed: int, data: str) -> None:
-        """All settings as params, and the data set. Said again after a crash it changes nothing."""
+        """Log all settings as params, and the data set. Repeating it after a crash changes nothing."""
         flat = {
             key: value
             for key, value in config.flatten(raw).items()
@@ -150,7 +147,7 @@ class Tracking:
         )
 
     def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        """Params in one batch; what is no text as JSON."""
+        """Log params in one batch; values other than text as JSON."""
         entries = [
             Param(key, value if isinstance(value, str) else json.dumps(value))
             for key, value in sorted(params.items())
@@ -158,28 +155,30 @@ class Tracking:
         self.client.log_batch(run_id, params=entries)
 
     def epoch(self, run_id: str, epoch: int, scores: Mapping[str, float]) -> None:
-        """Scores of one epoch in one batch."""
+        """Scores of one epoch (counted from 0) in one batch; MLflow's steps count epochs from 1."""
+        step = epoch + 1
         self.client.log_batch(
             run_id,
-            metrics=[Metric(key, value, self._began(run_id) + epoch, epoch) for key, value in scores.items()],
+            metrics=[Metric(key, value, self._began(run_id) + step, step) for key, value in scores.items()],
         )
 
     def end(
         self,
         run_id: str,
-        job: Job,
+        folder: Path,
         outcome: Outcome,
         *,
         description: str = "",
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Close a run with its last scores, costs, files and status; the staging folder is removed."""
+        """Close a run with its last scores, costs, the files in ``folder`` and its status.
+
+        The folder is removed.
+        """
         result = outcome.result
         costs = {"cost/wall_seconds": outcome.wall_seconds, "cost/memory_megabytes": outcome.memory_megabytes}
         scores: dict[str, float] = {}
-        step = 0
         if result:
-            step = max(result.best_epoch, 0)
             costs |= {
                 "cost/seconds": result.seconds,
                 "cost/cpu_seconds": result.cpu_seconds,
@@ -190,12 +189,12 @@ class Tracking:
                 for name, value in result.scores.items()
             }
             scores |= {
-                "best_epoch": result.best_epoch,
+                "best_epoch": result.best_epoch + 1,
                 "epochs": result.epochs,
                 "parameters": result.parameters,
             }
             scores |= {f"data/{name}": value for name, value in result.facts.items()}
-        stamp = self._began(run_id) + step
+        stamp = self._began(run_id)
         notes = {
             **(tags or {}),
             "outcome": {"complete": "complete", "stopped": "pruned", "failed": "failed"}[outcome.status],
@@ -206,17 +205,17 @@ class Tracking:
             notes["mlflow.note.content"] = description
         self.client.log_batch(
             run_id,
-            metrics=[Metric(key, value, stamp, step) for key, value in {**scores, **costs}.items()],
+            metrics=[Metric(key, value, stamp, 0) for key, value in {**scores, **costs}.items()],
             tags=[RunTag(key, value) for key, value in notes.items()],
         )
-        if job.folder.is_dir():
-            redaction.redact_files(job.folder)
-            self.client.log_artifacts(run_id, str(job.folder))
-            shutil.rmtree(job.folder)
+        if folder.is_dir():
+            redaction.redact_files(folder)
+            self.client.log_artifacts(run_id, str(folder))
+            shutil.rmtree(folder)
         self.client.set_terminated(run_id, STATUS[outcome.status])
 
     def copy_scores(self, source: Run, run_id: str) -> None:
-        """Give a run the last scores, not the curves, of another one."""
+        """Copy the final scores, not the curves, of another run."""
         kept = {
             key: value
             for key, value in source.data.metrics.items()
@@ -270,7 +269,7 @@ class Tracking:
         return version
 
     def close(self, run_id: str, status: str, reason: str = "") -> None:
-        """End a run that has nothing more to log."""
+        """End a run without further logging."""
         if reason:
             self.client.set_tag(run_id, "reason", reason)
         self.client.set_terminated(run_id, status)
@@ -311,25 +310,37 @@ class Tracking:
         )
         return next((run for run in reversed(found) if run.data.tags.get("kind") in kinds), None)
 
-    def reap(self, experiment: str) -> None:
-        """Close runs that say RUNNING though the process that owned them is gone, and remove what such
-        processes left.
+    def reap(self, experiment: str, live: Collection[str]) -> None:
+        """Close runs that say RUNNING although nobody holds their lease.
+
+        Parameters
+        ----------
+        live : names of the leases that somebody holds or may still hold.
         """
         if found := self.client.get_experiment_by_name(experiment):
             self._restore(found)
-        for left in runs_folder().glob("staging/*"):
-            if not psutil.pid_exists(int(left.name.split("-")[-2])):
-                shutil.rmtree(left, ignore_errors=True)
         for run in self.runs(experiment, "attributes.status = 'RUNNING'"):
-            if not _alive(run.data.tags.get("owner", "")):
+            lease = run.data.tags.get("lease", "")
+            held = lease in live or (lease.endswith("/") and any(name.startswith(lease) for name in live))
+            if not held:
                 self.close(
                     run.info.run_id,
                     "KILLED",
                     "its process exited without reporting a result; the same command resumes it",
                 )
 
+    def store_id(self, experiment: str) -> str:
+        """Name of this store, the same for everyone who uses it: a tag of an MLflow experiment."""
+        with locked("mlflow"):
+            number = self.experiment(experiment)
+            tags = self.client.get_experiment(number).tags
+            if STORE_TAG not in tags:
+                self.client.set_experiment_tag(number, STORE_TAG, uuid.uuid4().hex)
+                tags = self.client.get_experiment(number).tags
+        return str(tags[STORE_TAG])
+
     def count_test_look(self, experiment: str) -> int:
-        """Note one more look at the test side in the experiment's tag ``test_looks``.
+        """Count one more evaluation on the test split in the experiment's tag ``test_looks``.
 
         Returns how many there were.
         """
@@ -345,35 +356,38 @@ class Tracking:
         return sorted((entry.step, entry.value) for entry in self.client.get_metric_history(run_id, key))
 
 
-def staging(name: str) -> Path:
-    """A new folder for one run's files until MLflow has them."""
-    folder = runs_folder() / "staging" / f"{safe_name(name)}-{os.getpid()}-{time.time_ns()}"
+def staging(run_id: str, token: int) -> Path:
+    """A new folder for the files of one run until MLflow has them; those of earlier holders of its lease
+    go.
+    """
+    place = runs_folder() / "staging"
+    for left in place.glob(f"{run_id}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = place / f"{run_id}-{token}"
     folder.mkdir(parents=True)
     return folder
 
 
 def server_log() -> Path:
-    """Where the forkserver's own words go."""
+    """Path of the forkserver's log."""
     return runs_folder() / "forkserver.log"
 
 
-def checkpoint_folder(training: str, kind: str) -> Path:
-    """Where the training of one key keeps its checkpoint."""
-    return runs_folder() / "checkpoints" / f"{training}-{kind}"
+def checkpoint_folder(run_id: str, token: int) -> Path:
+    """Where the holder of a run's lease keeps its checkpoint: a folder for each token, with a copy of the
+    last holder's checkpoint.
+    """
+    place = runs_folder() / "checkpoints" / run_id
+    folder = place / str(token)
+    earlier = [int(one.name) for one in place.glob("*") if one.name.isdecimal() and int(one.name) < token]
+    if earlier and not folder.exists():
+        copy = place / f".{token}"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(place / str(max(earlier)), copy, ignore=shutil.ignore_patterns("*.tmp"))
+        copy.rename(folder)
+    return folder
 
 
-def _me() -> str:
-    me = psutil.Process()
-    return f"{socket.gethostname()}:{me.pid}:{me.create_time():.2f}"
-
-
-def _alive(owner: str) -> bool:
-    """Whether the process that wrote `owner` still runs; one on another host is taken to."""
-    host, _, rest = owner.partition(":")
-    pid, _, born = rest.partition(":")
-    if host != socket.gethostname():
-        return bool(host)
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" == born
-    except (psutil.NoSuchProcess, ValueError):
-        return False
+def remove_checkpoints(run_id: str) -> None:
+    """Remove what `checkpoint_folder` keeps of a run that has ended."""
+    shutil.rmtree(runs_folder() / "checkpoints" / run_id, ignore_errors=True)

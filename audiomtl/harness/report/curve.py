@@ -1,4 +1,4 @@
-"""A label curve: the score on validation against the share of the training clips, beside arms such as one
+"""A label curve: the validation score against the fraction of the training clips, with ablations such as one
 without pretraining.
 
 Contents: `curve`.
@@ -24,17 +24,17 @@ from audiomtl.metrics import intervals
 def curve(
     file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str], *, slots: int, threads: int
 ) -> bool:
-    """Train the experiment and some of its ablations on shares of its training clips, every seed; print,
-    write and draw the scores.
+    """Train the experiment and some of its ablations on fractions of the training clips, with every seed;
+    print, write and plot the scores.
 
     Parameters
     ----------
-    fractions : shares in (0, 1].
-    arms : ablations to draw beside the experiment; none takes those with ``curve = true``.
+    fractions : in (0, 1].
+    arms : ablations to plot as well; none takes those with ``curve = true``.
 
     Returns
     -------
-    Whether every training ended well.
+    Whether every training completed.
 
     Raises
     ------
@@ -42,14 +42,13 @@ def curve(
     """
     if "train_share" not in file.raw:
         raise UserError(
-            f'{file.path}: model = "{file.raw["model"]}" has no setting train_share: there is no curve to'
-            " draw"
+            f'{file.path}: model = "{file.raw["model"]}" has no setting train_share, which a curve needs'
         )
     if wrong := [value for value in fractions if not 0 < value <= 1]:
         raise UserError(f"--fractions {wrong[0]:g}: must be above 0 and at most 1")
     if unknown := [arm for arm in arms if arm not in file.ablations]:
         raise UserError(
-            f"--beside {unknown[0]}: {file.path} has the ablations"
+            f"--beside {unknown[0]}: no such ablation; {file.path} has"
             f" {', '.join(sorted(file.ablations)) or 'none'}"
         )
     beside = list(arms) or list(file.curve)
@@ -121,5 +120,5 @@ def _draw(table: pd.DataFrame, path: Path, score: str) -> None:
                 color=f"C{index}",
                 label=str(name),
             )
-        axes.set(xlabel="share of the training clips", ylabel=f"validation {score.replace('_', ' ')}")
+        axes.set(xlabel="fraction of the training clips", ylabel=f"validation {score.replace('_', ' ')}")
         axes.legend(frameon=False, fontsize="small", loc="lower right")

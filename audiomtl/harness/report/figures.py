@@ -17,7 +17,7 @@ def draw_curves(
     best_epochs: Mapping[int, float],
     path: Path,
 ) -> None:
-    """Loss and the deciding score by epoch, one colour per seed, the best epoch marked."""
+    """Loss and main score by epoch, one colour per seed, with the best epoch marked."""
     kinds = list(dict.fromkeys(key.rpartition("/")[2] for histories in curves.values() for key in histories))
     with pictures.figure(path, 1, len(kinds), width=4.2 * len(kinds) + 0.8, height=3.4) as axes:
         panels = [axes] if len(kinds) == 1 else list(axes)
@@ -47,7 +47,7 @@ def draw_curves(
 
 
 def draw_history(swept: Swept, path: Path) -> None:
-    """The score of each trial, the best so far, and what the pruned ones had reached."""
+    """The score of each trial, the best so far, and the scores of pruned trials when they were stopped."""
     [(metric, direction)] = swept.objectives.items()
     points: dict[str, dict[int, float]] = {}
     best_so_far: dict[int, float] = {}
@@ -96,8 +96,8 @@ def draw_history(swept: Swept, path: Path) -> None:
 
 
 def draw_front(swept: Swept, path: Path) -> None:
-    """The first two scores of every trial that has them, and the Pareto front (of all scores) with its
-    trials' numbers.
+    """The first two scores of every trial that has them, and the Pareto front (over all scores) with trial
+    numbers.
     """
     points = {number: values[:2] for number in swept.trials if (values := swept.scores(number))}
     names = [name.replace("_", " ") for name in swept.objectives]
@@ -105,7 +105,7 @@ def draw_front(swept: Swept, path: Path) -> None:
 
 
 def draw_importances(importances: Mapping[str, float], path: Path) -> None:
-    """A bar per swept setting, the largest on top."""
+    """One bar per swept setting, the largest at the top."""
     names = list(importances)[::-1]
     with pictures.figure(path, width=7.0, height=1.2 + 0.3 * len(names)) as axes:
         bars = axes.barh(names, [importances[name] for name in names], color="C0")

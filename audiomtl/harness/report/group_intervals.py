@@ -1,4 +1,4 @@
-"""How sure a test score is, over the groups that were held out and not over the seeds.
+"""Confidence interval of a test score over the held-out groups instead of the seeds.
 
 Contents: `accuracy_over_groups`.
 """
@@ -17,11 +17,10 @@ TABLE = "predictions_test.parquet"
 
 
 def accuracy_over_groups(file: ExperimentFile, best: BestSet, tracking: Tracking) -> str:
-    """A line on the accuracy on test, each clip once (its mean over the seeds that tested it), with an
+    """A line on the test accuracy, each clip counted once (its mean over the seeds that tested it), with an
     interval clustered by group.
 
-    The groups are the values of the first of ``data.groups``. "" where clips have no single label to be right
-    about, or no groups.
+    The groups are the values of the first of ``data.groups``. "" if clips have no single label or no groups.
     """
     groups = file.raw["data"].get("groups", [])
     if not groups or "accuracy" not in experiment.family_scores(file):
@@ -37,7 +36,7 @@ def accuracy_over_groups(file: ExperimentFile, best: BestSet, tracking: Tracking
         return ""
     right = (table["truth"] == table["predicted"]).groupby(table["clip_id"]).mean()
     group = table.groupby("clip_id")[groups[0]].first()[right.index]
-    head = f"Accuracy on test, {len(right)} clips once each: {right.mean():.4f}"
+    head = f"Test accuracy, each of {len(right)} clips counted once: {right.mean():.4f}"
     try:
         _, low, high = intervals.clustered_interval(right.to_numpy(), group.astype(str).to_numpy())
     except ValueError as error:

@@ -1,6 +1,6 @@
 """From MLflow to Markdown with figures: results, ablations, sweeps and costs.
 
-What is reported is what ran: settings come from the runs' parameters, and no table mixes code, data or
+The report describes the runs themselves: settings are their parameters, and no table mixes code, data or
 settings. The runs of one such set are taken together, and one set is chosen (`choose`): of the sets that
 cover the most of the experiment's seeds one whose settings are those of the file, and of these the newest. In
 it, the newest complete run of a seed counts. An ablation is what ran under the same code and data with the
@@ -76,7 +76,7 @@ def write(names: list[str], folder: Path | None, readme: Path | None, results: P
     files = [file for file in files if recorded[file.name]]
     if not files or tracking is None:
         raise UserError(
-            f"no runs of any experiment in {place}/: run make best-NAME, NAME being a file in experiments/"
+            f"no runs of any experiment in {place}/: run make best-NAME, where NAME is a file in experiments/"
         )
     folder = folder or runs_folder() / "report"
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
             if seconds
             else "- Minutes per training: not recorded"
         ),
-        f"- Looks at the test side, over all runs of this experiment: {looks}",
+        f"- Evaluations on the test split, over all runs of this experiment: {looks}",
         (
             f"- Code {best.code}, {_commits(best.runs.values())}; data {best.data}; on"
             f" {_machines(best.runs.values())}"
@@ -154,8 +154,8 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     ]
     if best.older:
         lines.append(
-            f"- In no table: {best.older} more complete best runs, of other code, data or settings, or"
-            " repeated"
+            f"- Not shown: {best.older} further complete best runs, repeated or with different code, data or"
+            " settings"
         )
     shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
@@ -206,21 +206,24 @@ def _ablations_part(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) ->
         "changes",
         *others,
     ]
-    text = f"Means over the seeds on validation, code {best.code}; of differences, {sense}."
+    text = f"Validation means over the seeds, code {best.code}; for differences, {sense}."
     gone = sorted(
         {name for run in runs if (name := run.data.tags.get("ablation", "")) and name not in file.ablations}
     )
     return [
         text,
         tables.markdown(head, rows),
-        *([f"In no table: runs of {tables.joined(gone)}, which the file has no more."] if gone else []),
+        *([f"Not shown: runs of {tables.joined(gone)}, which the file no longer has."] if gone else []),
     ]
 
 
 def _sweep_part(swept: Swept, folder: Path) -> list[str]:
     counts = Counter(outcome(run) for run in swept.trials.values())
     named = ["complete", "pruned", "failed", "answered"]
-    counted = [f"{counts[name]} {name}" for name in [*named, *sorted(set(counts) - set(named))]]
+    counted = [
+        f"{counts[name]} {'copied' if name == 'answered' else name}"
+        for name in [*named, *sorted(set(counts) - set(named))]
+    ]
     lines = [f"- Trials: {len(swept.trials)} ({', '.join(counted)})"]
     if swept.ablation:
         lines.append(f"- Sweeps the ablation {swept.ablation}")
@@ -230,13 +233,13 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
     lines += [f"- Code {code}, {_commits(runs)}: {len(runs)} trials" for code, runs in codes.items()]
     if swept.older:
         lines.append(
-            f"- In no table: {swept.older} older studies of this name, with another search or other fixed"
+            f"- Not shown: {swept.older} older studies of this name, with a different search space or fixed"
             " settings"
         )
     parts = [f"### Sweep: study {swept.name}", "\n".join(lines)]
     front = swept.front
     if not front:
-        return [*parts, "No complete trial yet."]
+        return [*parts, "No complete trials yet."]
     if len(swept.objectives) > 1:
         return [*parts, *_front_part(swept, front, folder)]
     best = front[0]
@@ -249,16 +252,14 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
         cells = [swept.value(number, path) if number in swept.trials else "" for number in (0, best)]
         rows.append([path, *cells, f"{found[path]:.3f}" if path in found else ""])
     parts.append(
-        tables.markdown(
-            ["setting", "trial 0: the experiment itself", f"trial {best}: the best", "importance"], rows
-        )
+        tables.markdown(["setting", "trial 0 (experiment)", f"trial {best} (best)", "importance"], rows)
     )
     if found:
         parts.append(
-            "Importance is the share that a setting had in whether a trial came among the best quarter"
-            f" (PED-ANOVA), from the {sum(outcome(run) in SCORED for run in swept.trials.values())} trials"
-            " with a score. Pruned trials have none, so a setting whose bad values were pruned counts for"
-            " less here than it matters."
+            "Importance is the relative influence of a setting on whether a trial is among the best quarter"
+            f" (PED-ANOVA), over the {sum(outcome(run) in SCORED for run in swept.trials.values())} trials"
+            " with a score. Pruned trials have no score, so the importance of a setting whose bad values were"
+            " pruned is underestimated."
         )
     else:
         parts.append(f"No importances: {why}.")
@@ -283,7 +284,7 @@ def _front_part(swept: Swept, front: Sequence[int], folder: Path) -> list[str]:
     figures.draw_front(swept, folder / name)
     return [
         (
-            "The Pareto front: the trials that no other one beats in every score, of trials with equal scores"
+            "The Pareto front: trials not dominated by another trial; of trials with equal scores only"
             " the first."
         ),
         tables.markdown(
@@ -324,17 +325,17 @@ def _cost_part(runs: Sequence[Run]) -> list[str]:
             ]
         )
     if not rows:
-        return ["No training has ended yet."]
+        return ["No finished trainings yet."]
     head = [
         "runs",
         "trainings",
         "median seconds",
         "median CPU seconds",
         "largest memory, MB",
-        "minutes, all together",
+        "total minutes",
     ]
     return [
-        "Every training that is recorded, also of other code, data and settings.",
+        "All recorded trainings, including those with different code, data and settings.",
         tables.markdown(head, rows),
     ]
 
@@ -343,16 +344,16 @@ def _cost_part(runs: Sequence[Run]) -> list[str]:
 
 
 def _importances(swept: Swept) -> tuple[dict[str, float], str]:
-    """Share of each swept setting, or nothing and why."""
+    """Importance of each swept setting, or nothing and the reason."""
     from audiomtl.harness.search.importances import importances
 
     try:
         file = config.load_study(swept.name)
     except UserError:
-        return {}, f"studies/{swept.name}.toml is not there any more, or not valid"
+        return {}, f"studies/{swept.name}.toml no longer exists or is not valid"
     if file.identity != swept.key:
-        return {}, f"studies/{swept.name}.toml or its experiment changed, it is another study now"
-    return importances(file), "they need 4 complete trials and two different scores among them"
+        return {}, f"studies/{swept.name}.toml or its experiment has changed and defines a different study"
+    return importances(file), "at least 4 complete trials with two different scores are needed"
 
 
 def _versus_file(file: ExperimentFile, best: BestSet) -> str:
@@ -364,15 +365,15 @@ def _versus_file(file: ExperimentFile, best: BestSet) -> str:
         if own.get(path, absent) != best.settings.get(path, absent)
     ]
     if not paths:
-        return f"those of {file.path.parent.name}/{file.path.name}"
-    return "not those of the file: " + ", ".join(
+        return f"as in {file.path.parent.name}/{file.path.name}"
+    return "different from the file: " + ", ".join(
         f"{path} = {shown(best.settings.get(path))} (file: {shown(own.get(path))})" for path in paths
     )
 
 
 def _missing(file: ExperimentFile, best: BestSet) -> str:
     left = [seed for seed in file.settings.seeds if seed not in best.runs]
-    return f"; not yet: {tables.joined(left)}" if left else ""
+    return f"; missing: {tables.joined(left)}" if left else ""
 
 
 def _commits(runs: Iterable[Run]) -> str:

@@ -1,4 +1,4 @@
-"""MLflow's own pages, started for the project's runs on 127.0.0.1. Contents: `serve`, `comparison`."""
+"""The MLflow UI for the project's runs on 127.0.0.1. Contents: `serve`, `comparison`."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def serve(port: int) -> None:
 
     Raises
     ------
-    UserError : no runs; the port is taken or not allowed; the server ended before it answered.
+    UserError : no runs; the port is in use or not allowed; the server exited before it responded.
     """
     tracking = existing()
     if tracking is None:
@@ -95,7 +95,7 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
     for _ in range(PATIENCE_SECONDS * 4):
         if server.poll() is not None:
             raise UserError(
-                f"the MLflow server exited before it answered (exit code {server.returncode}); see"
+                f"the MLflow server exited before it responded (exit code {server.returncode}); see"
                 f" {os.path.relpath(log)}"
             )
         try:
@@ -104,13 +104,13 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.25)
     raise UserError(
-        f"the MLflow server did not answer at {address} within {PATIENCE_SECONDS} s; see"
+        f"the MLflow server did not respond at {address} within {PATIENCE_SECONDS} s; see"
         f" {os.path.relpath(log)}"
     )
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server and the processes that it started; returns when the port is free."""
+    """Stop the server and the processes that it started; returns when the port is free."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for attempt in range(100):  # 10 s for an orderly end
             server.poll()
@@ -128,9 +128,9 @@ def _print_addresses(tracking: Tracking, address: str) -> None:
 
 
 def comparison(tracking: Tracking, address: str) -> tuple[str, str]:
-    """Name of the study that began a trial last, and the page that compares its trials.
+    """Name of the study with the most recent trial, and the page that compares its trials.
 
-    Empty texts where there is none.
+    Empty texts if there is none.
     """
     every = [
         run

@@ -43,7 +43,7 @@ SMALL_NOTE = "Means on the test split, with 95 % Student t intervals over the se
 
 @dataclass(frozen=True)
 class Page:
-    """A file around its markers."""
+    """A file with results between two markers."""
 
     path: Path
     large: bool  # all tables, or the small one
@@ -58,7 +58,7 @@ class Page:
 
 
 def read(path: Path, *, large: bool) -> Page:
-    """A page whose tables can be replaced; ``docs/results.md`` is begun where there is none.
+    """A page whose tables can be replaced; a missing ``docs/results.md`` is created.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def read(path: Path, *, large: bool) -> Page:
     """
     if not path.is_file() and not large:
         raise UserError(
-            f"{path}: no such file: the results table goes between <!-- results --> and {END} in it"
+            f"{path}: no such file: create it with the lines <!-- results --> and {END} around the table"
         )
     text = path.read_bytes().decode("utf-8") if path.is_file() else EMPTY_PAGE
     openings = list(BEGIN.finditer(text))
@@ -135,10 +135,11 @@ def _sections(
                 sections[file.name] = old[file.name].partition(f"\n\n{COMPARE}")[0]
     for file in files:
         best = BEST_CELL.search(sections.get(file.name, ""))
-        recorded = tables.number(_recorded(file, "validation")["mean"])
-        if best and best[1] != recorded:
+        recorded = _recorded(file, "validation")
+        if best and recorded and best[1] != tables.number(recorded["mean"]):
             sections[file.name] += (
-                f"\n\n{COMPARE} {best[1]} on validation, those recorded in the file {recorded}."
+                f"\n\n{COMPARE} {best[1]} on validation, those recorded in the file"
+                f" {tables.number(recorded['mean'])}."
             )
     return sections, kept
 

@@ -66,7 +66,7 @@ def spread(values: Mapping[int, float]) -> str:
 
 
 def interval(low: float, high: float, form: str = ".4f") -> str:
-    """``[low, high]``, or nothing where there is no interval."""
+    """``[low, high]``, or nothing if there is no interval."""
     return f"[{low:{form}}, {high:{form}}]" if math.isfinite(low) else ""
 
 

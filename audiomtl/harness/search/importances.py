@@ -1,4 +1,4 @@
-"""How much each swept setting mattered in a study. Contents: `importances`."""
+"""Importance of each swept setting in a study. Contents: `importances`."""
 
 import warnings
 
@@ -6,12 +6,13 @@ import optuna
 from optuna.trial import TrialState
 
 from audiomtl.config import StudyFile
-from audiomtl.harness.search.study import open_storage, study_name
+from audiomtl.harness.search.proposals import study_name
+from audiomtl.harness.search.storage import open_storage
 
 
 def importances(file: StudyFile, storage: str = "") -> dict[str, float]:
-    """How much each swept setting decided whether a trial came among the best quarter, as shares of 1, the
-    largest first.
+    """Relative influence of each swept setting on whether a trial is in the best quarter, largest first; the
+    values sum to 1.
 
     PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255; it draws nothing at random) over the complete trials:
     it also weighs settings that only some trials have. Pruned trials have no score and are left out. The best

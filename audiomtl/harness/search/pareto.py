@@ -1,4 +1,4 @@
-"""Several objectives at once: the trials that no other one beats (the Pareto front).
+"""Several objectives: the non-dominated trials (the Pareto front).
 
 Contents: `dominates`, `front`, `ends`, `rows`, `numbers`.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def dominates(one: Sequence[float], other: Sequence[float], directions: Sequence[str]) -> bool:
-    """Whether ``one`` is nowhere worse than ``other`` and somewhere better.
+    """Whether ``one`` is at least as good as ``other`` in every score and better in one.
 
     ``directions``: "minimize" or "maximize" for each score.
     """
@@ -21,7 +21,7 @@ def dominates(one: Sequence[float], other: Sequence[float], directions: Sequence
 
 
 def front(scores: Mapping[int, Sequence[float]], directions: Sequence[str]) -> list[int]:
-    """Numbers of the trials that no other one dominates, sorted; of trials with equal scores the first.
+    """Numbers of the non-dominated trials, sorted; of trials with equal scores only the first.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def front(scores: Mapping[int, Sequence[float]], directions: Sequence[str]) -> l
 
 
 def ends(scores: Iterable[Sequence[float]], directions: Sequence[str]) -> list[float]:
-    """The best value of each score, whichever trial of a front has it."""
+    """The best value of each score over the trials of a front."""
     columns = zip(*scores, strict=True)
     return [
         min(column) if direction == "minimize" else max(column)
@@ -51,7 +51,7 @@ def ends(scores: Iterable[Sequence[float]], directions: Sequence[str]) -> list[f
 def rows(
     numbers: Sequence[int], scores: Mapping[int, Sequence[float]], settings: Mapping[int, Mapping[str, str]]
 ) -> list[list[str]]:
-    """One row per trial of a front: trial, scores, and the swept settings that are not those of trial 0.
+    """One row per trial of a front: trial, scores, and the settings that differ from trial 0.
 
     Parameters
     ----------
@@ -75,5 +75,5 @@ def rows(
 
 
 def numbers(values: Iterable[float]) -> str:
-    """Scores as people read them."""
+    """Scores as text."""
     return ", ".join(f"{value:.4f}" for value in values)

@@ -1,4 +1,4 @@
-"""A study's best trial, or one of its Pareto front, into the experiment file. Contents: `promote`."""
+"""Write a study's best trial, or one of its Pareto front, into the experiment file. Contents: `promote`."""
 
 import tomllib
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from audiomtl.settings.toml import write
 def promote(
     file: StudyFile, values: Mapping[str, Any], *, to: Path | None = None
 ) -> tuple[Path, dict[str, tuple[Any, Any]]]:
-    """Write a trial's swept settings into the experiment file; comments stay, ``[expected]`` goes, as it no
-    longer holds.
+    """Write a trial's swept settings into the experiment file; comments stay, and ``[expected]`` is removed,
+    because it no longer applies.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def promote(
     edited.pop("expected", None)
     if (config.override(edited, config.flatten(arms[arm])) if arm else edited) != wanted:
         raise UserError(
-            f"{experiment.path}: the edited file would not hold the settings of the trial; nothing was"
+            f"{experiment.path}: the edited file would not contain the settings of the trial; nothing was"
             " written: edit it by hand"
         )
     target = to / experiment.path.name if to else experiment.path

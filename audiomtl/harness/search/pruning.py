@@ -1,13 +1,13 @@
-"""Pruning of trials by asynchronous successive halving (Li et al., 2020), with our own rule.
+"""Pruning of trials by asynchronous successive halving (Li et al., 2020), with a modified rule.
 
-At epochs n, 3n, 9n ... (n is ``prune_after_epochs``), the rungs, a trial goes on when its ``prune_on`` is
-among the best third of those that came so far. Where several metrics judge it also goes on while no other
-trial at that rung is better in every one of them, however poor its ``prune_on``: it may belong to the Pareto
-front. Optuna's pruner counts a rung as passed as soon as it has been asked, and for several objectives Optuna
-has none.
+At epochs n, 3n, 9n ... (n is ``prune_after_epochs``), the rungs, a trial continues if its ``prune_on`` is
+among the best third of the trials that reached this rung. With several metrics it also continues as long as
+no other trial at that rung is better in all of them, whatever its ``prune_on``: it may belong to the Pareto
+front. Optuna's pruner counts a rung as passed as soon as it has been queried, and Optuna has no pruner for
+several objectives.
 
-What a trial had reached stands in the study: with one metric as Optuna's intermediate values, which its
-sampler reads as well; with several, for which Optuna refuses those, as the user attribute ``reached RUNG``.
+The scores are stored in the study: with one metric as Optuna's intermediate values, which its sampler also
+reads; with several, for which Optuna does not support them, as the user attribute ``reached RUNG``.
 
 Contents: `watched`, `note`, `should_prune`.
 """
@@ -23,12 +23,12 @@ REDUCTION_FACTOR = 3  # the best third goes on
 
 
 def watched(study: Study) -> list[str]:
-    """The epoch scores that decide: those that judge, and ``prune_on``."""
+    """The epoch scores used for pruning: the objectives and ``prune_on``."""
     return list(dict.fromkeys([*study.objectives, study.prune_on]))
 
 
 def note(trial: Any, study: Study, epochs: int, scores: Mapping[str, float]) -> None:
-    """Keep what an Optuna trial has reached after some epochs; said again it changes nothing."""
+    """Store the scores of an Optuna trial after some epochs; repeating it changes nothing."""
     if study.metric is not None:
         trial.report(_values(study, scores)[0], epochs)
     elif _is_rung(study, epochs):
@@ -38,8 +38,8 @@ def note(trial: Any, study: Study, epochs: int, scores: Mapping[str, float]) -> 
 def should_prune(
     trial: Any, trials: Iterable[Any], study: Study, epochs: int, scores: Mapping[str, float]
 ) -> bool:
-    """Whether a trial should stop after some epochs, as compared with all ``trials`` of its study that came
-    as far.
+    """Whether a trial should stop after some epochs, compared with all ``trials`` of its study that reached
+    this epoch.
 
     The verdict is stored before it is acted on, so that a trial killed in between is judged alike when it is
     replayed.
@@ -98,7 +98,7 @@ def _among_best(value: float, others: list[float], study: Study) -> bool:
 
 
 def _unbeaten(mine: list[float], others: list[list[float]], study: Study) -> bool:
-    """Whether no other trial dominates this one in the several metrics, so far."""
+    """Whether no other trial dominates this one so far."""
     directions = list(study.objectives.values())
     several = study.metric is None and not any(map(math.isnan, mine[1:]))
     return several and not any(dominates(values[1:], mine[1:], directions) for values in others)

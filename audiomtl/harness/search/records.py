@@ -1,14 +1,19 @@
-"""What people and MLflow see of a study: its own run above those of its trials, and its Pareto front.
+"""A study in MLflow and on the terminal: its run, the runs of its trials, and its Pareto front.
 
-Contents: `open_study`, `close_study`, `open_trial`, `close_answered`, `check_data`, `mark_front`,
-`say_front`, `describe`.
+Contents: `open_study`, `close_study`, `open_trial`, `close_answered`, `ending`, `finish`, `finish_run`,
+`check_data`, `check_store`, `mark_front`, `say_front`, `describe`.
 """
 
+import dataclasses
 import shutil
+import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
 from audiomtl import config
@@ -16,26 +21,22 @@ from audiomtl.config import StudyFile
 from audiomtl.data.files import csv_text
 from audiomtl.errors import UserError
 from audiomtl.harness.record import provenance
-from audiomtl.harness.record.store import Run, Tracking, staging
+from audiomtl.harness.record.store import Run, Tracking, remove_checkpoints
 from audiomtl.harness.search import pareto, space
+from audiomtl.harness.train.child import Result
 from audiomtl.harness.train.progress import console
+from audiomtl.harness.train.workers import Outcome
+from audiomtl.redaction import redact
 from audiomtl.settings.validation import show
+
+ENDING = "ending"  # user attribute of a finished trial
+STORE = "mlflow store"  # user attribute of a study: the store that has its runs
 
 
 def open_study(tracking: Tracking, file: StudyFile, say: Callable[[str], None]) -> str:
-    """Id of the study's own run: a new one, or its earlier one taken up again.
-
-    Raises
-    ------
-    UserError : somebody else, perhaps on another machine, runs the study.
-    """
+    """Id of the study's own run: a new one, or its earlier one, which other workers may use as well."""
     experiment = file.experiment.name
     found = tracking.runs(experiment, f"tags.kind = 'study' and tags.study_key = '{file.identity}'")
-    if found and found[0].info.status == "RUNNING":  # not reaped: its owner lives, perhaps on another machine
-        raise UserError(
-            f"{file.path}: this study is already being run by {found[0].data.tags['owner']} (host:process);"
-            " wait or stop it"
-        )
     if found:
         tracking.resume(found[0].info.run_id)
         return found[0].info.run_id
@@ -45,7 +46,12 @@ def open_study(tracking: Tracking, file: StudyFile, say: Callable[[str], None]) 
             f"{file.path}: the search space or a fixed setting has changed: starting a new study;"
             f" {len(others)} earlier kept in MLflow"
         )
-    tags = {"kind": "study", "study": file.name, "study_key": file.identity}
+    tags = {
+        "kind": "study",
+        "study": file.name,
+        "study_key": file.identity,
+        "lease": f"{file.identity}/worker/",  # of any worker
+    }
     text = f"{file.study.description}\n\nA study of {experiment}: its trials are the nested runs."
     run_id = tracking.start(experiment, f"study {file.name}", tags=tags, description=text)
     tracking.log_params(
@@ -58,14 +64,17 @@ def open_study(tracking: Tracking, file: StudyFile, say: Callable[[str], None]) 
 def close_study(
     tracking: Tracking, run_id: str, file: StudyFile, trials: pd.DataFrame, status: str, reason: str
 ) -> None:
-    """End a sitting: the study's file and a table of its trials beside its run."""
-    folder = staging(f"study-{file.name}")
-    if file.path.is_file():
-        shutil.copy(file.path, folder / "study.toml")
-    texts = trials.select_dtypes("object").map(lambda cell: csv_text(cell) if isinstance(cell, str) else cell)
-    trials.assign(**texts).to_csv(folder / "trials.csv", index=False)
-    tracking.client.log_artifacts(run_id, str(folder))
-    shutil.rmtree(folder)
+    """When the last worker leaves: the study's file and a table of its trials beside its run."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        if file.path.is_file():
+            shutil.copy(file.path, folder / "study.toml")
+        table = trials.drop(columns=f"user_attrs_{ENDING}", errors="ignore")
+        texts = table.select_dtypes("object").map(
+            lambda cell: csv_text(cell) if isinstance(cell, str) else cell
+        )
+        table.assign(**texts).to_csv(folder / "trials.csv", index=False)
+        tracking.client.log_artifacts(run_id, str(folder))
     tracking.close(run_id, status, reason)
 
 
@@ -78,7 +87,7 @@ def open_trial(
     resumed: bool,
     description: str,
 ) -> str:
-    """Id of a trial's run, with its settings: a new one, or the one that it had before its worker went.
+    """Id of a trial's run, with its settings: a new one, or the one from before its worker exited.
 
     Parameters
     ----------
@@ -111,20 +120,68 @@ def open_trial(
 
 
 def close_answered(tracking: Tracking, run_id: str, status: str, source: str) -> None:
-    """End a trial's run whose settings were trained before, under the name ``source``."""
+    """Close the run of a trial whose settings were already trained in the run ``source``."""
     tracking.client.set_tag(run_id, "outcome", "answered")
     tracking.client.set_tag(run_id, "answered_from", source)
     tracking.close(run_id, status)
 
 
-def check_data(file: StudyFile, runs: Sequence[Run], now: str) -> None:
-    """Refuse to go on where the data are others than those of the trials that are there: their scores
-    cannot be compared.
+def ending(outcome: Outcome, folder: Path | None, description: str) -> dict[str, Any]:
+    """All that MLflow has to know of a trial's end, as JSON: Optuna keeps it with the trial, so that a kill
+    between the two costs nothing.
     """
+    return {
+        "outcome": dataclasses.asdict(outcome),
+        "folder": str(folder) if folder else "",
+        "description": description,
+    }
+
+
+def finish_run(tracking: Tracking, run_id: str, end: Mapping[str, Any]) -> None:
+    """Close a trial's run as its `ending` says."""
+    result = end["outcome"]["result"]
+    outcome = Outcome(**{**end["outcome"], "result": Result(**result) if result else None})
+    folder = Path(end["folder"] or "/nonexistent")
+    tracking.end(run_id, folder, outcome, description=end["description"])
+
+
+def finish(tracking: Tracking, runs: Sequence[Run], trial: FrozenTrial) -> None:
+    """Close the run of a trial that Optuna knows to be done, where its worker was killed before it did."""
+    open_runs = [
+        run for run in runs if run.data.tags["trial"] == str(trial.number) and "outcome" not in run.data.tags
+    ]
+    for run in open_runs[-1:]:
+        if source := trial.user_attrs.get("answered from"):
+            complete = trial.state == TrialState.COMPLETE
+            if complete:
+                known = tracking.client.get_run(source)
+                tracking.copy_scores(known, run.info.run_id)
+                source = known.info.run_name or source
+            close_answered(tracking, run.info.run_id, "FINISHED" if complete else "KILLED", source)
+        elif ENDING in trial.user_attrs:
+            finish_run(tracking, run.info.run_id, trial.user_attrs[ENDING])
+        remove_checkpoints(run.info.run_id)
+
+
+def check_store(tracking: Tracking, file: StudyFile, study: optuna.Study) -> None:
+    """Refuse an MLflow store that is not the one that has the study's runs."""
+    mine, known = tracking.store_id(file.experiment.name), study.user_attrs.get(STORE)
+    if known is None:
+        study.set_user_attr(STORE, mine)
+    elif known != mine:
+        raise UserError(
+            f"{file.path}: the runs of this study are in another MLflow store than {redact(tracking.uri)}:"
+            " set MLFLOW_TRACKING_URI to the store that its other workers use, or change sampler_seed to"
+            " start a new study here"
+        )
+
+
+def check_data(file: StudyFile, runs: Sequence[Run], now: str) -> None:
+    """Raise an error if the data differ from those of the earlier trials, whose scores cannot be compared."""
     if others := sorted({run.data.tags["data"] for run in runs} - {now, "none"}):
         raise UserError(
-            f"{file.path}: its trials were trained on data {', '.join(others)}, but the data are now {now}, "
-            "so their scores cannot be compared; change sampler_seed to start a new study"
+            f"{file.path}: earlier trials used data {', '.join(others)}, but the data are now {now},"
+            " so their scores cannot be compared; change sampler_seed to start a new study"
         )
 
 
@@ -157,7 +214,7 @@ def say_front(file: StudyFile, trials: Sequence[Any], best: Mapping[int, Any]) -
 
 
 def describe(file: StudyFile, number: int, values: Mapping[str, Any]) -> str:
-    """The text of a trial's run."""
+    """Description of a trial's run."""
     swept = "\n".join(f"- {path} = {value}" for path, value in sorted(values.items()))
     own = " Its settings are those of the experiment." if number == 0 else ""
     return f"Trial {number} of study {file.name}, seed {file.raw['study_seed']}.{own}\n\n{swept}"

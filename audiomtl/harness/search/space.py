@@ -1,4 +1,4 @@
-"""Between swept settings and Optuna's parameters, which are scalars only: lists travel as JSON.
+"""Conversion between swept settings and Optuna's parameters, which are scalars: lists are encoded as JSON.
 
 Contents: `suggest`, `encode`, `decode`.
 """
@@ -15,7 +15,7 @@ from audiomtl.settings.study import Dimension
 def suggest(trial: Any, file: StudyFile) -> dict[str, Any]:
     """Values of the swept settings, from an Optuna trial.
 
-    A conditional one that is off keeps the experiment's own and is left out.
+    A conditional setting that is not used keeps the experiment's value and is left out.
     """
     values: dict[str, Any] = {}
     own = config.flatten(file.raw)

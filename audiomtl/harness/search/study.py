@@ -1,124 +1,126 @@
-"""Studies: Optuna proposes, children train, MLflow records; a study can be stopped at any moment and goes on
-where it was.
+"""Studies: Optuna proposes, children train, MLflow records. A study can be stopped at any moment and resumes
+where it was, and several workers can run it at once.
 
 Every trial is a function of (study, number, finished trials before it): the sampler is seeded anew for each
-number. A trial that is RUNNING when a study starts has lost its worker; it is taken up again under its own
-number, from its checkpoint, in its own MLflow run.
+number. Whoever holds a trial's lease trains it. A trial that is RUNNING and whose lease has expired has lost
+its worker; it is taken up again under its own number, from its checkpoint, in its own MLflow run.
 
-Beside it: `space` (settings and Optuna's parameters), `pruning`, `pareto`
-(several objectives), `records` (the study in MLflow), `storage`. Contents: `run_study`, `best_trial`,
-`front`.
+Beside it: `proposals` (Optuna's side), `space` (settings and Optuna's parameters), `pruning`, `pareto`
+(several objectives), `records` (the study in MLflow). Contents: `run_study`.
 """
 
 import contextlib
 import math
 import shutil
-import warnings
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-import optuna
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from audiomtl import config
 from audiomtl.config import StudyFile
 from audiomtl.data import catalog
-from audiomtl.errors import UserError
+from audiomtl.errors import SurroundingsError, UserError, WorkFailed
+from audiomtl.harness.leases import Lease, LeaseLost, Leases
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import (
     Tracking,
     checkpoint_folder,
-    locked,
+    remove_checkpoints,
     server_log,
     staging,
 )
-from audiomtl.harness.search import pareto, pruning, records, space
+from audiomtl.harness.search import pareto, pruning, records, retries, space
+from audiomtl.harness.search.proposals import create_study, pareto_front, sampler
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.train.progress import Progress
-from audiomtl.harness.train.workers import Outcome, deferred_signals, device, start_forkserver, train_all
+from audiomtl.harness.train.workers import (
+    WAIT,
+    Outcome,
+    deferred_signals,
+    device,
+    start_forkserver,
+    train_all,
+)
 from audiomtl.settings.toml import as_toml
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", message=".*is already reported")  # epochs that are told again after a crash
-
-STARTUP_TRIALS = 10  # at random, before the sampler models anything
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+TURN_SECONDS = 0.05  # between two tries to have the turn to ask
 
 
-def run_study(file: StudyFile, *, slots: int, threads: int, storage: str = "") -> None:
-    """Run a study until it has its number of trials, over all sittings.
+def run_study(
+    file: StudyFile,
+    *,
+    slots: int,
+    threads: int,
+    storage: str = "",
+    retry_failed: bool = False,
+    take_over: bool = False,
+) -> None:
+    """Run a study until it has its number of trials, over all workers and restarts.
+
+    Parameters
+    ----------
+    retry_failed : train the settings of failed trials again, under new numbers.
+    take_over : do not wait until the leases of other workers expire.
 
     Raises
     ------
-    UserError : another process runs this study.
-    KeyboardInterrupt : stopped by hand; everything finished is kept, and the next call goes on.
+    UserError : the study cannot continue: its data or its MLflow store are not those of its trials.
+    WorkFailed : its first trials failed for one reason, or none is complete.
+    SurroundingsError : the machine ended a training again and again; no trial is used up.
+    KeyboardInterrupt : stopped by hand; everything finished is kept, and the next call continues.
     """
-    with locked(f"study-{file.identity}", wait=False) as mine:
-        if not mine:
-            raise UserError(
-                f"{file.path}: another process is already running this study; wait for it to finish or"
-                " stop it"
-            )
-        start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
-        _StudyRunner(file, open_storage(storage), slots, threads).run()
+    start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
+    _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
+
+
+@dataclass
+class _Running:
+    """A trial that this worker trains."""
+
+    trial: Trial
+    lease: Lease
+    run_id: str
+    key: str  # of its scores
 
 
 class _StudyRunner:
-    """One process's work on a study."""
+    """One worker of a study."""
 
     def __init__(
-        self, file: StudyFile, storage: optuna.storages.BaseStorage, slots: int, threads: int
+        self, file: StudyFile, storage: RDBStorage, slots: int, threads: int, take_over: bool
     ) -> None:
-        self.file, self.slots, self.threads = file, slots, threads
+        self.file, self.slots, self.threads, self.take_over = file, slots, threads, take_over
         self.tracking = Tracking()
         self.experiment = file.experiment.name
         self.study = create_study(file, storage)
+        self.leases = Leases(storage.engine)
+        self.leases.fence(storage.scoped_session)
         self.data: dict[str, str] = {}  # key of data settings -> data hash
-        self.trials: dict[str, Trial] = {}  # job name -> trial, of what runs now; so are the next two
-        self.run_ids: dict[str, str] = {}
-        self.keys: dict[str, str] = {}  # job name -> key of its scores
+        self.running: dict[str, _Running] = {}  # job name -> trial
         self.device = device(file.raw["model"], server_log())
-        self.interrupted = [
-            trial.number
-            for trial in self.study.get_trials(deepcopy=False)
-            if trial.state == TrialState.RUNNING
-        ]
-        # trials with the settings of one that runs now; answered when it has ended
-        self.duplicates: list[int] = []
+        # trials with the settings of one that runs here; answered when it has ended
+        self.duplicates: list[tuple[Trial, Lease, str]] = []  # and the key of its scores
+        self.waiting_for: list[str] = []  # workers
 
-    def run(self) -> None:
-        study, file = self.study, self.file
-        earlier = [trial for trial in study.get_trials(deepcopy=False) if trial.state in DONE]
-        waiting = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.WAITING]
-        if not earlier and not self.interrupted and not waiting:
-            study.enqueue_trial(space.encode(file, config.flatten(file.raw)))
-        self.tracking.reap(self.experiment)
-        runs = self.tracking.runs(
-            self.experiment, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'"
-        )
-        if runs and not any(path.startswith("data.") for path in file.study.search):
-            records.check_data(file, runs, self._data_hash(file.raw, "trial 0"))
-        for run in runs:
-            # killed after the trial's end was written, before its checkpoint was removed
-            if "outcome" in run.data.tags:
-                shutil.rmtree(checkpoint_folder(run.data.tags["training"], "trial"), ignore_errors=True)
-        self.progress = Progress(f"study {file.name}", file.study.trials, len(earlier))
-        goes_on = (
-            f" resumes: {len(earlier)} trials done, {len(self.interrupted)} interrupted"
-            if earlier or self.interrupted
-            else ""
-        )
-        what = ", ".join(
-            [
-                f"{file.study.trials} trials",
-                *(f"{way} {metric}" for metric, way in file.study.objectives.items()),
-            ]
-        )
-        self.progress.say(f"study {file.name} ({file.identity}): {what}{goes_on}")
-        with deferred_signals():
-            self.parent = records.open_study(self.tracking, file, self.progress.say)
+    def run(self, retry_failed: bool) -> None:
+        with self.leases.renewing():
+            self.me = self._take(f"worker/{uuid.uuid4().hex[:8]}")
+            try:
+                self._run(retry_failed)
+            finally:
+                with deferred_signals():
+                    self.leases.release(self.me)
+
+    def _run(self, retry_failed: bool) -> None:
+        file, study = self.file, self.study
+        self._prepare(retry_failed)
         status, reason = "FINISHED", ""
         try:
             with self.progress:
@@ -132,15 +134,13 @@ class _StudyRunner:
                 )
             if file.study.metrics:
                 with deferred_signals():
-                    records.mark_front(self.tracking, file, _front(study, file))
+                    records.mark_front(self.tracking, file, pareto_front(study, file))
         except BaseException as error:
             by_hand = isinstance(error, KeyboardInterrupt)
-            status = "KILLED" if by_hand else "FAILED"
-            reason = (
-                f"stopped by the user; `make study-{file.name}` resumes it"
-                if by_hand
-                else f"the study failed: {error}"
-            )
+            paused = by_hand or isinstance(error, SurroundingsError)
+            status = "KILLED" if paused else "FAILED"
+            resumes = f"`make study-{file.name}` resumes it"
+            reason = f"stopped by the user; {resumes}" if by_hand else f"the study stopped: {error}"
             if by_hand:
                 self.progress.say(
                     f"stopped; finished trials are kept, and `make study-{file.name}` resumes the study"
@@ -148,12 +148,20 @@ class _StudyRunner:
             raise
         finally:
             with deferred_signals():
-                for run_id in self.run_ids.values():
-                    self.tracking.close(run_id, status, reason)
-                frame = study.trials_dataframe(attrs=("number", "value", "state", "params", "user_attrs"))
-                records.close_study(self.tracking, self.parent, file, frame, status, reason)
+                for one in self.running.values():
+                    self.tracking.close(one.run_id, status, reason)
+                    self.leases.release(one.lease)
+                for _, lease, _ in self.duplicates:
+                    self.leases.release(lease)
+                self._leave(status, reason)
+        best = pareto_front(study, file)
         if file.study.metrics:
-            records.say_front(file, study.get_trials(deepcopy=False), _front(study, file))
+            records.say_front(file, study.get_trials(deepcopy=False), best)
+        if not best:
+            raise WorkFailed(
+                f"{file.path}: no trial of this study is complete: see the tag `reason` of its runs in"
+                f" MLflow, fix the cause, then run `audiomtl study {file.name} --retry-failed`"
+            )
         if file.experiment.path.parent.name == "experiments":
             promote = (
                 f"audiomtl promote {file.name} --trial N"
@@ -162,29 +170,165 @@ class _StudyRunner:
             )
             self.progress.say(f"next: {promote}, then make best-{self.experiment}")
 
+    def _leave(self, status: str, reason: str) -> None:
+        """The last worker closes the study's own run."""
+        with self._turn():
+            if not self._others("worker/"):
+                frame = self.study.trials_dataframe(
+                    attrs=("number", "value", "state", "params", "user_attrs")
+                )
+                records.close_study(self.tracking, self.parent, self.file, frame, status, reason)
+            self.leases.release(self.me)
+
+    # ------------------------------------------------------------ leases
+
+    def _name(self, what: str) -> str:
+        return f"{self.file.identity}/{what}"
+
+    def _take(self, what: str) -> Lease:
+        """A lease that nobody else can want for long."""
+        while not (lease := self.leases.take(self._name(what))):
+            time.sleep(TURN_SECONDS)
+        return lease
+
+    def _others(self, what: str) -> list[str]:
+        """Owners of the live leases of other workers whose names begin with ``what``."""
+        return [row.owner for row in self.leases.live(self._name(what))]
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Of all workers one alone is in such a block.
+
+        What it writes to Optuna is written only if that holds.
+        """
+        lease = self._take("turn")
+        try:
+            with self.leases.guard(lease):
+                yield
+        finally:
+            self.leases.release(lease)
+
+    # ------------------------------------------------------------ before the first training
+
+    def _prepare(self, retry_failed: bool) -> None:
+        study, file = self.study, self.file
+        with self._turn(), deferred_signals():
+            records.check_store(self.tracking, file, study)
+            if not study.get_trials(deepcopy=False):
+                study.enqueue_trial(space.encode(file, config.flatten(file.raw)))
+            live = {row.name for row in self.leases.live()}
+            self.tracking.reap(self.experiment, live)
+            runs = self.tracking.runs(
+                self.experiment, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'"
+            )
+            if runs and not any(path.startswith("data.") for path in file.study.search):
+                records.check_data(file, runs, self._data_hash(file.raw, "trial 0"))
+            for run in runs:
+                # killed after the trial's end was written, before its checkpoint was removed
+                if "outcome" in run.data.tags:
+                    remove_checkpoints(run.info.run_id)
+            for trial in study.get_trials(deepcopy=False, states=DONE):
+                # killed after Optuna was told, before MLflow was
+                if self._name(f"trial/{trial.number}") not in live:
+                    records.finish(self.tracking, runs, trial)
+            self._say_start()
+            for line in retries.enqueue(study, file, every=retry_failed):
+                self.progress.say(line)
+            self.parent = records.open_study(self.tracking, file, self.progress.say)
+
+    def _say_start(self) -> None:
+        file, trials = self.file, self.study.get_trials(deepcopy=False)
+        done = sum(trial.state in DONE for trial in trials)
+        interrupted = sum(trial.state == TrialState.RUNNING for trial in trials)
+        self.progress = Progress(f"study {file.name}", file.study.trials, done)
+        resumes = f" resumes: {done} trials done, {interrupted} interrupted" if done or interrupted else ""
+        if others := self._others("worker/"):
+            resumes = f" joins {len(others)} other worker{'s' * (len(others) > 1)}: {done} trials done"
+        judged = [f"{way} {metric}" for metric, way in file.study.objectives.items()]
+        what = ", ".join([f"{file.study.trials} trials", *judged])
+        self.progress.say(f"study {file.name} ({file.identity}): {what}{resumes}")
+
     # ------------------------------------------------------------ what to train
 
-    def next_job(self) -> Job | None:
+    def next_job(self) -> Job | Literal["wait"] | None:
         """The next training; trials whose settings were trained before are answered on the way."""
         while True:
-            if resumed := bool(self.interrupted):
-                number = self.interrupted.pop(0)
-                self.study.sampler = sampler(self.file, number)
-                trial = Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
-            elif self._asked() < self.file.study.trials:
-                self.study.sampler = sampler(self.file, self._asked())
-                trial = self.study.ask()
-            else:
+            with contextlib.suppress(LeaseLost):  # this worker was held up, and another one was faster
+                taken = self._interrupted() or self._asked()
+                if taken is None:
+                    return self._left()
+                if job := self._job(*taken):
+                    return job
+
+    def _interrupted(self) -> tuple[Trial, Lease, bool] | None:
+        """A trial that lost its worker, or waited here for one with the same settings."""
+        keys = {one.key for one in self.running.values()}
+        for place, (duplicate, held, key) in enumerate(self.duplicates):
+            if key not in keys:
+                del self.duplicates[place]
+                return duplicate, held, True
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        mine = {one.trial.number for one in self.running.values()} | {
+            trial.number for trial, _, _ in self.duplicates
+        }
+        left = [trial for trial in trials if trial.number not in mine]
+        if not left:
+            return None
+        live = set() if self.take_over else {row.name for row in self.leases.live(self._name("trial/"))}
+        for trial in left:
+            name = self._name(f"trial/{trial.number}")
+            lease = None if name in live else self.leases.take(name, at_once=self.take_over)
+            if lease and self._is_running(trial):
+                self.study.sampler = sampler(self.file, trial.number)
+                return Trial(self.study, trial._trial_id), lease, True
+            if lease:  # it has ended meanwhile
+                self.leases.release(lease)
+        return None
+
+    def _is_running(self, trial: FrozenTrial) -> bool:
+        return self.study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING
+
+    def _asked(self) -> tuple[Trial, Lease, bool] | None:
+        """A new trial, as long as the study has fewer than it should have."""
+        if self._wanted() <= 0:
+            return None
+        with self._turn(), deferred_signals():
+            if self._wanted() <= 0:  # another worker was faster
                 return None
-            if job := self._job(trial, resumed):
-                return job
+            self.study.sampler = sampler(self.file, len(self._begun()))
+            trial = self.study.ask()
+            lease = self.leases.take(self._name(f"trial/{trial.number}"))
+        return (trial, lease, False) if lease else None
 
-    def _asked(self) -> int:
-        return sum(trial.state != TrialState.WAITING for trial in self.study.get_trials(deepcopy=False))
+    def _begun(self) -> list[FrozenTrial]:
+        trials = self.study.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.state != TrialState.WAITING]
 
-    def _job(self, trial: Trial, resumed: bool) -> Job | None:
+    def _wanted(self) -> int:
+        """How many trials the study still has to begin."""
+        trials = self.study.get_trials(deepcopy=False)
+        return self.file.study.trials + retries.count(trials) - len(self._begun())
+
+    def _left(self) -> Literal["wait"] | None:
+        """Whether other workers have trials that may become free."""
+        states = (TrialState.RUNNING, TrialState.WAITING)
+        mine = {one.trial.number for one in self.running.values()}
+        left = [one.number for one in self.study.get_trials(deepcopy=False, states=states)]
+        if not set(left) - mine:
+            return None
+        owners = sorted({owner.split(":")[0] for owner in self._others("trial/")})
+        if owners and owners != self.waiting_for and not self.running:
+            self.waiting_for = owners
+            self.progress.say(
+                f"waiting for trials that other workers train ({', '.join(owners)}); they are taken over if"
+                " those workers end"
+            )
+        return WAIT
+
+    def _job(self, trial: Trial, lease: Lease, resumed: bool) -> Job | None:
         """The training of a trial, its MLflow run open; None when the trial needs none."""
-        values = space.suggest(trial, self.file)
+        with self.leases.guard(lease):
+            values = space.suggest(trial, self.file)
         raw = config.override(self.file.raw, values)
         name, seed, refused, data = f"trial {trial.number}", raw["study_seed"], "", "none"
         try:
@@ -193,8 +337,8 @@ class _StudyRunner:
             refused = str(error)
         training = provenance.training_key(raw, seed, data, self.threads, self.device)
         key = provenance.scores_key(training, raw)
-        if key in self.keys.values():
-            self.duplicates.append(trial.number)
+        if any(key == one.key for one in self.running.values()):
+            self.duplicates.append((trial, lease, key))
             return None
         with deferred_signals():
             run_id = records.open_trial(
@@ -208,38 +352,30 @@ class _StudyRunner:
                     "training": training,
                     "threads": str(self.threads),
                     "device": self.device,
+                    "lease": lease.name,
                     "mlflow.parentRunId": self.parent,
                 },
                 resumed=resumed,
                 description=records.describe(self.file, trial.number, values),
             )
+            one = _Running(trial, lease, run_id, key)
             if refused:
-                self._refuse(trial, run_id, refused)
+                line = f"{name}: rejected: {refused}"
+                self._end(one, name, Outcome("failed", refused), line, retries.attributes("", raw))
                 return None
-            if self._answered(trial, key, run_id):
+            if self._answered(one, name):
                 return None
-            self.trials[name], self.run_ids[name], self.keys[name] = trial, run_id, key
-        folder = staging(f"{self.file.name}-{trial.number}")
+            self.running[name] = one
+        folder = staging(run_id, lease.token)
         (folder / "settings.toml").write_text(as_toml(raw, seed), encoding="utf-8")
-        return Job(name, raw, seed, folder, checkpoint_folder(training, "trial"))
+        return Job(name, raw, seed, folder, checkpoint_folder(run_id, lease.token))
 
-    def _refuse(self, trial: Trial, run_id: str, reason: str) -> None:
-        self.tracking.client.set_tag(run_id, "outcome", "failed")
-        self.tracking.close(run_id, "FAILED", reason)
-        trial.set_user_attr("reason", reason)
-        self.study.tell(trial, state=TrialState.FAIL)
-        self.progress.end(
-            f"trial {trial.number}", f"trial {trial.number}: refused: {reason}", self._best_text()
-        )
-
-    def _answered(self, trial: Trial, key: str, run_id: str) -> bool:
+    def _answered(self, one: _Running, name: str) -> bool:
         """Tell the outcome of settings that this project has trained already: from MLflow when complete, from
         the study when pruned.
-
-        MLflow first: when a kill comes between the two, the trial is answered once more.
         """
-        study, name = self.file.study, f"trial {trial.number}"
-        known = self.tracking.finished(self.experiment, key, ("trial",))
+        study, trial = self.file.study, one.trial
+        known = self.tracking.finished(self.experiment, one.key, ("trial",))
         values = (
             [known.data.metrics.get(f"best/{metric}", math.nan) for metric in study.objectives]
             if known
@@ -247,35 +383,42 @@ class _StudyRunner:
         )
         if known and not any(map(math.isnan, values)):
             source = known.info.run_name or known.info.run_id
-            self.tracking.copy_scores(known, run_id)
-            records.close_answered(self.tracking, run_id, "FINISHED", source)
             curves = {
                 score: dict(self.tracking.history(known.info.run_id, score))
                 for score in pruning.watched(study)
             }
-            # later trials are compared with them
-            for epoch in sorted(set.intersection(*map(set, curves.values()))):
-                pruning.note(
-                    trial, study, epoch + 1, {score: curve[epoch] for score, curve in curves.items()}
-                )
-            self.study.tell(trial, values)
-            self.progress.end(
-                name,
-                f"{name}: {pareto.numbers(values)}, copied from {source}, which has the same settings",
-                self._best_text(),
-            )
+            line = f"{name}: {pareto.numbers(values)}, copied from {source} with the same settings"
+            with self._told(one, name, line):
+                # later trials are compared with them
+                for epoch in sorted(set.intersection(*map(set, curves.values()))):
+                    reached = {score: curve[epoch] for score, curve in curves.items()}
+                    pruning.note(trial, study, epoch, reached)
+                trial.set_user_attr("answered from", known.info.run_id)
+                self.study.tell(trial, values)
+            self.tracking.copy_scores(known, one.run_id)
+            records.close_answered(self.tracking, one.run_id, "FINISHED", source)
             return True
         for other in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
             if other.params == trial.params and other.number != trial.number:
-                records.close_answered(self.tracking, run_id, "KILLED", f"trial {other.number}")
-                self.study.tell(trial, state=TrialState.PRUNED)
-                self.progress.end(
-                    name,
-                    f"{name}: pruned, as was trial {other.number} with the same settings",
-                    self._best_text(),
-                )
+                line = f"{name}: pruned like trial {other.number} with the same settings"
+                with self._told(one, name, line):
+                    trial.set_user_attr("answered from", f"trial {other.number}")
+                    self.study.tell(trial, state=TrialState.PRUNED)
+                records.close_answered(self.tracking, one.run_id, "KILLED", f"trial {other.number}")
                 return True
         return False
+
+    @contextlib.contextmanager
+    def _told(self, one: _Running, name: str, line: str) -> Iterator[None]:
+        """Tell Optuna how a trial ended, if it is still this worker's; then people."""
+        try:
+            with self.leases.guard(one.lease):
+                yield
+        except LeaseLost:
+            line = f"{name}: another worker has taken this trial over"
+            raise
+        finally:
+            self.progress.end(name, line, self._best_text())
 
     def _data_hash(self, raw: Mapping[str, Any], name: str) -> str:
         settings = config.settings_of(raw, f"{self.file.path}: {name}")
@@ -289,9 +432,12 @@ class _StudyRunner:
     def started(self, job: Job) -> None:
         self.progress.begin(job.name, config.epochs(job.settings))
 
+    def again(self, job: Job, reason: str) -> None:
+        self.progress.say(f"{job.name}: {reason}; it starts again from its last checkpoint")
+
     def epoch(self, job: Job, epoch: int, scores: dict[str, float]) -> bool:
-        self.tracking.epoch(self.run_ids[job.name], epoch, scores)
-        study, trial = self.file.study, self.trials[job.name]
+        one, study = self.running[job.name], self.file.study
+        self.tracking.epoch(one.run_id, epoch, scores)
         missing = [name for name in pruning.watched(study) if name not in scores]
         if missing:
             raise UserError(
@@ -301,166 +447,91 @@ class _StudyRunner:
         self.progress.epoch(
             job.name, epoch + 1, ", ".join(f"{metric} {scores[metric]:.4f}" for metric in study.objectives)
         )
-        pruning.note(trial, study, epoch + 1, scores)
-        # trial 0 is what the study must beat: it needs a score
-        if trial.number == 0 or epoch + 1 >= config.epochs(job.settings):
-            return True
-        return not pruning.should_prune(
-            trial, self.study.get_trials(deepcopy=False), study, epoch + 1, scores
-        )
+        try:
+            with self.leases.guard(one.lease):
+                pruning.note(one.trial, study, epoch + 1, scores)
+                # trial 0 is what the study must beat: it needs a score
+                if one.trial.number == 0 or epoch + 1 >= config.epochs(job.settings):
+                    return True
+                return not pruning.should_prune(
+                    one.trial, self.study.get_trials(deepcopy=False), study, epoch + 1, scores
+                )
+        except LeaseLost:
+            return False  # the training stops; `ended` sees why
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        trial, run_id = self.trials.pop(job.name), self.run_ids.pop(job.name)
-        del self.keys[job.name]
-        line = f"{job.name}: "
+        one = self.running.pop(job.name)
         objectives = self.file.study.objectives
-        values = (
-            [outcome.result.scores[metric] for metric in objectives]
-            if outcome.status == "complete" and outcome.result
-            else []
-        )
-        if nothing := [
-            metric for metric, value in zip(objectives, values, strict=False) if math.isnan(value)
-        ]:
-            outcome = replace(outcome, status="failed", reason=f"{nothing[0]} is nan at the best epoch")
         if outcome.status == "complete" and outcome.result:
-            text = ", ".join(
-                f"{metric} {value:.4f}" for metric, value in zip(objectives, values, strict=True)
-            )
+            for metric in objectives:
+                if math.isnan(outcome.result.scores[metric]):
+                    outcome = replace(outcome, status="failed", reason=f"{metric} is nan at the best epoch")
+        line = f"{job.name}: failed: {outcome.reason}"
+        if outcome.status == "complete" and outcome.result:
+            text = ", ".join(f"{metric} {outcome.result.scores[metric]:.4f}" for metric in objectives)
             text += f" at epoch {outcome.result.best_epoch + 1} of {outcome.result.epochs}"
-            line += f"{text}, {outcome.wall_seconds:.0f} s"
-            description = records.describe(self.file, trial.number, trial.params)
-            self.tracking.end(run_id, job, outcome, description=f"{description}\n\n{text}.")
-            self.study.tell(trial, values)
+            line = f"{job.name}: {text}, {outcome.wall_seconds:.0f} s"
         elif outcome.status == "stopped":
-            line += (
-                f"pruned after {outcome.result.epochs if outcome.result else 0} epochs,"
-                f" {outcome.wall_seconds:.0f} s"
-            )
-            self.tracking.end(run_id, job, outcome)
-            self.study.tell(trial, state=TrialState.PRUNED)
-        else:
-            line += f"failed: {outcome.reason}"
-            self.tracking.end(run_id, job, outcome)
-            trial.set_user_attr("reason", outcome.reason)
-            self.study.tell(trial, state=TrialState.FAIL)
+            epochs = outcome.result.epochs if outcome.result else 0
+            line = f"{job.name}: pruned after {epochs} epochs, {outcome.wall_seconds:.0f} s"
+        self._end(one, job.name, outcome, line, retries.attributes(outcome.limit, job.settings), job)
+        self._stop_where_all_fail()
+
+    def _end(
+        self,
+        one: _Running,
+        name: str,
+        outcome: Outcome,
+        line: str,
+        attributes: Mapping[str, Any],
+        job: Job | None = None,
+    ) -> None:
+        """Optuna first, with all that MLflow has to know; then MLflow, by whoever Optuna believed."""
+        trial = one.trial
+        text = line.partition(": ")[2].rpartition(",")[0]
+        description = records.describe(self.file, trial.number, trial.params)
+        ending = records.ending(
+            outcome, job.folder if job else None, f"{description}\n\n{text}." if outcome.result else ""
+        )
+        try:
+            with self._told(one, name, line):
+                trial.set_user_attr(records.ENDING, ending)
+                if outcome.status == "complete" and outcome.result:
+                    scores = outcome.result.scores
+                    self.study.tell(trial, [scores[metric] for metric in self.file.study.objectives])
+                elif outcome.status == "stopped":
+                    self.study.tell(trial, state=TrialState.PRUNED)
+                else:
+                    for key, value in {"reason": outcome.reason, **attributes}.items():
+                        trial.set_user_attr(key, value)
+                    self.study.tell(trial, state=TrialState.FAIL)
+        except LeaseLost:
+            if job:
+                shutil.rmtree(job.folder, ignore_errors=True)
+            return
+        records.finish_run(self.tracking, one.run_id, ending)
         if outcome.status == "complete":
-            ends = pareto.ends(
-                [trial.values for trial in _front(self.study, self.file).values()], list(objectives.values())
-            )
-            for metric, value in zip(objectives, ends, strict=True):
+            front = pareto_front(self.study, self.file).values()
+            ends = pareto.ends([best.values for best in front], list(self.file.study.objectives.values()))
+            for metric, value in zip(self.file.study.objectives, ends, strict=True):
                 self.tracking.client.log_metric(self.parent, f"best/{metric}", value, step=trial.number)
-        self.interrupted += self.duplicates
-        self.duplicates = []
-        self.progress.end(job.name, line, self._best_text())
         # last: until here a kill costs no more than this bookkeeping
-        shutil.rmtree(job.checkpoint, ignore_errors=True)
+        remove_checkpoints(one.run_id)
+        self.leases.release(one.lease)
+
+    def _stop_where_all_fail(self) -> None:
+        """Stop a study whose first trials all failed alike: the others would too."""
+        if reason := retries.early_failures(self.study.get_trials(deepcopy=False), self.file):
+            raise WorkFailed(
+                f"{self.file.path}: {reason}; fix the cause, then run"
+                f" `audiomtl study {self.file.name} --retry-failed`"
+            )
 
     def tick(self) -> None:
         self.progress.refresh()
 
     def _best_text(self) -> str:
-        best = _front(self.study, self.file)
+        best = pareto_front(self.study, self.file)
         if self.file.study.metrics:
             return f"trials {' and '.join(map(str, best))}" if best else ""
         return "".join(f"{pareto.numbers(trial.values)} (trial {number})" for number, trial in best.items())
-
-
-# ---------------------------------------------------------------- Optuna's side
-
-
-def study_name(file: StudyFile) -> str:
-    """Optuna's name of a study: the file's, and its identity."""
-    return f"{file.name}-{file.identity}"
-
-
-def create_study(file: StudyFile, storage: optuna.storages.BaseStorage) -> optuna.Study:
-    """The Optuna study of a study file: its name carries its identity."""
-    return optuna.create_study(
-        storage=storage,
-        sampler=sampler(file, 0),
-        pruner=optuna.pruners.NopPruner(),  # see `pruning`
-        study_name=study_name(file),
-        directions=list(file.study.objectives.values()),
-        load_if_exists=True,
-    )
-
-
-def sampler(file: StudyFile, number: int) -> optuna.samplers.BaseSampler:
-    """TPE, seeded for one trial number."""
-    seed = int(config.digest([file.study.sampler_seed, number])[:8], 16)
-    with warnings.catch_warnings():  # multivariate, group and constant_liar are called experimental
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS
-        )
-
-
-# ---------------------------------------------------------------- after a study
-
-
-def _front(study: optuna.Study, file: StudyFile) -> dict[int, FrozenTrial]:
-    """The trials that no other one beats, by number: with one metric the best trial alone, of equal ones
-    the first.
-    """
-    complete = {
-        trial.number: trial for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    }
-    scores = {number: trial.values for number, trial in complete.items()}
-    return {number: complete[number] for number in pareto.front(scores, list(file.study.objectives.values()))}
-
-
-def front(file: StudyFile, storage: str = "") -> list[int]:
-    """Numbers of the trials on a study's Pareto front; with one metric that of its best trial.
-
-    Raises
-    ------
-    UserError : the study has no complete trial.
-    """
-    return list(_loaded_front(file, storage))
-
-
-def _loaded_front(file: StudyFile, storage: str) -> dict[int, FrozenTrial]:
-    best: dict[int, FrozenTrial] = {}
-    with contextlib.suppress(KeyError):  # never run
-        best = _front(optuna.load_study(study_name=study_name(file), storage=open_storage(storage)), file)
-    if not best:
-        raise UserError(
-            f"{file.path}: this study ({file.identity}) has no complete trial yet; run `make"
-            f" study-{file.name}`"
-        )
-    return best
-
-
-def best_trial(
-    file: StudyFile, storage: str = "", number: int | None = None
-) -> tuple[int, dict[str, float], dict[str, Any]]:
-    """Number, scores and swept settings of a study's best trial; of equal ones the first.
-
-    Parameters
-    ----------
-    number : which one of the Pareto front, where several metrics judge.
-
-    Raises
-    ------
-    UserError : the study has no complete trial; several metrics and no ``number``, or one that is not on the
-        front; one metric and a ``number``.
-    """
-    best = _loaded_front(file, storage)
-    if file.study.metrics is None:
-        if number is not None:
-            raise UserError(
-                f"{file.path}: --trial {number}: {file.study.metric} is the only metric and trial"
-                f" {next(iter(best))} is best: omit --trial"
-            )
-        number = next(iter(best))
-    if number not in best:
-        raise UserError(
-            f"{file.path}: trial {number} is not on the Pareto front; choose one of"
-            f" {', '.join(map(str, best))}"
-        )
-    return (
-        number,
-        dict(zip(file.study.objectives, best[number].values, strict=True)),
-        space.decode(file, best[number].params),
-    )

@@ -1,12 +1,12 @@
-"""One training in a process of its own: what the child does. It talks to its worker over a pipe and to nobody
-else.
+"""The child process of one training. It communicates only with its worker, over a pipe.
 
-It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("done", Result)`` or
-``("failed", reason)``; after each epoch it waits for ``True`` (go on) or ``False`` (stop). When the pipe
-closes, the worker is gone and the child ends at once. Only the holder of the checkpoint folder's lock trains,
-so a late child can never write beside its successor.
+It sends ``("entered", time)``, ``("epoch", epoch, scores)`` and at the end ``("done", Result)``,
+``("failed", reason)``, or ``("lost", reason)`` where the machine was at fault. After each epoch it waits for
+``True`` (continue) or ``False`` (stop). When the pipe closes, the worker is gone and the child ends at once.
+Each holder of a lease has a checkpoint folder of its own, so that a late child never writes beside its
+successor.
 
-Contents: `Job`, `Result`, `run`, `reason_of`, `tell_device`.
+Contents: `Job`, `Result`, `run`, `reason_of`, `of_the_machine`, `tell_device`.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from audiomtl.system import locked
+from audiomtl.errors import SurroundingsError
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What a training that ended by itself, or was told to stop, has to say."""
+    """The result of a training that finished or was told to stop."""
 
     stopped: bool  # told to stop after an epoch
     scores: dict[str, float]  # "validation/..." and, if asked for, "test/..." of the best epoch's weights
@@ -76,12 +76,10 @@ def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[st
     os.dup2(log.fileno(), sys.stderr.fileno())
     try:
         _check_sources(sources)
-        with locked(job.checkpoint / "lock"):  # waits while a child whose worker died still has it
-            result = _train(job, pipe, answers, threads, slot)
-        message: tuple[str, Any] = ("done", result)
+        message: tuple[str, Any] = ("done", _train(job, pipe, answers, threads, slot))
     except Exception as error:
         traceback.print_exc()
-        message = ("failed", reason_of(error))
+        message = ("lost" if of_the_machine(error) else "failed", reason_of(error))
     sys.stdout.flush()  # before the message: the worker collects the log when it has it
     sys.stderr.flush()
     with contextlib.suppress(OSError):  # the worker is gone
@@ -89,9 +87,20 @@ def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[st
     os._exit(0)  # TensorFlow's threads have nothing left to do
 
 
+def of_the_machine(error: BaseException | None) -> bool:
+    """Whether an error came from the operating system: a full disk, a file that is gone. The same training
+    may work another time.
+    """
+    while error is not None:
+        if isinstance(error, OSError | SurroundingsError):
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
+
+
 def reason_of(error: Exception) -> str:
-    """What went wrong, in one line: TensorFlow and Keras write first where it was, and Keras sets what it
-    was in bold.
+    """The error in one line: TensorFlow and Keras put the location first, and Keras formats the message in
+    bold.
     """
     name, text = type(error).__name__, str(error)
     if bold := re.search(r"\x1b\[1m(.+?)\x1b\[0m", text, re.DOTALL):
@@ -112,12 +121,12 @@ def tell_device(pipe: Connection) -> None:
 
 
 def _check_sources(sources: Mapping[str, str]) -> None:
-    """Refuse to train code that is not the code whose hash is recorded."""
+    """Raise an error if the code to train is not the code whose hash is recorded."""
     for name, file in sources.items():
         module = importlib.import_module(name)
         if os.path.realpath(module.__file__ or "") != os.path.realpath(file):
             raise RuntimeError(
-                f"this training imported {name} from {module.__file__}, but its worker has it from {file}"
+                f"this training imported {name} from {module.__file__}, but its worker from {file}"
             )
 
 

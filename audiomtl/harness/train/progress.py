@@ -1,4 +1,4 @@
-"""What a person sees while trainings run: live lines on a terminal, plain lines without one.
+"""Progress of trainings: live lines on a terminal, plain lines otherwise.
 
 Contents: `Progress`, `console`.
 """
@@ -17,7 +17,7 @@ PLAIN_SECONDS = 15.0  # without a terminal: at most one epoch line per training 
 
 
 def console() -> Console:
-    """Where the harness prints; without a terminal wide enough for its tables."""
+    """The console of the harness; without a terminal it is wide enough for the tables."""
     wide = Console(highlight=False, markup=False, soft_wrap=True)
     return wide if wide.is_terminal else Console(highlight=False, markup=False, soft_wrap=True, width=160)
 
@@ -27,8 +27,8 @@ class Progress:
 
     Parameters
     ----------
-    title : what runs, such as ``study ctc_german``.
-    total : trainings in all; ``done`` of them before this sitting.
+    title : such as ``study ctc_german``.
+    total : number of trainings; ``done`` of them finished earlier.
     """
 
     def __init__(self, title: str, total: int, done: int = 0) -> None:
@@ -56,11 +56,11 @@ class Progress:
             self._live.stop()
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a permanent line."""
         self._console.print(Text(line))
 
     def begin(self, name: str, epochs: int) -> None:
-        """A training starts."""
+        """Add a training."""
         self._rows[name] = {
             "epoch": 0,
             "epochs": epochs,
@@ -71,7 +71,7 @@ class Progress:
         self.refresh()
 
     def epoch(self, name: str, epoch: int, score: str) -> None:
-        """``epoch`` epochs of a training are done."""
+        """Report that ``epoch`` epochs of a training are done."""
         row = self._rows[name]
         row |= {"epoch": epoch, "score": score}
         if not self._live and time.monotonic() - row["said"] > PLAIN_SECONDS:
@@ -80,7 +80,7 @@ class Progress:
         self.refresh()
 
     def end(self, name: str, line: str, best: str = "") -> None:
-        """A training has ended; ``best`` says the best so far."""
+        """Remove a training; ``best`` is the best result so far."""
         self._rows.pop(name, None)
         self.done += 1
         self._finished_here += 1
@@ -89,7 +89,7 @@ class Progress:
         self.refresh()
 
     def refresh(self) -> None:
-        """Draw again."""
+        """Redraw."""
         if self._live:
             self._live.update(self._picture())
 

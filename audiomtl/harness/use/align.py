@@ -24,8 +24,8 @@ PAUSE = "_"
 def align(
     file: ExperimentFile, sound: Path, text: str, *, phones: bool, seed: int | None, to: str, force: bool
 ) -> Any:
-    """When each phone of a text is sung, by the best run of an experiment; also written to ``to`` where that
-    is not "".
+    """Align a text with a recording, using the best run of an experiment; also written to ``to`` unless that
+    is "".
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def align(
     Raises
     ------
     UserError : an experiment that cannot align or has no best run; a sound that cannot be read; what
-        `aligned` refuses; a file that is there already, without ``force``.
+        `aligned` rejects; a file that already exists, without ``force``.
     """
     place = checked_place(Path(to), tuple(_WRITERS), force) if to else None
     said = _said(text, phones)
@@ -74,7 +74,7 @@ def _said(text: str, phones: bool) -> list[str]:
     said = [phone for phone in text.split() if phone != PAUSE] if phones else WORD.findall(text)
     if not said:
         raise UserError(
-            f"{place}: it has no {'phones' if phones else 'words'}; give the text of the recording"
+            f"{place}: contains no {'phones' if phones else 'words'}; give the text of the recording"
         )
     return said
 

@@ -1,4 +1,4 @@
-"""The ``export`` command: a best run as files that serve, and MLflow's champion of its name.
+"""The ``export`` command: a best run as files for serving, and as champion of its name in MLflow.
 
 Contents: `export`, `register`.
 """
@@ -31,8 +31,8 @@ def export(
 
     Raises
     ------
-    UserError : no best run, a model that takes no waveform or is no network, a folder that has something in
-        it, other weights.
+    UserError : no best run, a model that takes no waveform or is not a network, a folder that is not empty,
+        different weights.
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: is not empty; name a new or empty folder")
@@ -59,5 +59,5 @@ def register(name: str, folder: Path, run_id: str) -> str:
 
 
 def _tensorflow() -> str:
-    """The distribution that brings tensorflow here."""
+    """The distribution that provides tensorflow."""
     return sorted(metadata.packages_distributions().get("tensorflow", ["tensorflow"]))[0]

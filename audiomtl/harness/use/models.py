@@ -1,4 +1,4 @@
-"""Trained models that the runs keep, loaded for use on new recordings.
+"""Load recorded models for use on new recordings.
 
 Contents: `recorded_model`, `part`, `ready`, `checked_place`.
 """
@@ -33,11 +33,13 @@ def recorded_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, 
     tracking = runs.existing()
     chosen = runs.choose(file, tracking.runs(file.name)) if tracking else None
     if not chosen or not tracking:
-        raise UserError(f"{file.path}: no best run is recorded yet; run `audiomtl best {file.name}` first")
+        raise UserError(f"{file.path}: no recorded best run; run `audiomtl best {file.name}` first")
     name, direction = experiment.main_score(file), experiment.family_scores(file)[experiment.main_score(file)]
     scores = chosen.values(f"best/validation/{name}")
     if seed is not None and seed not in chosen.runs:
-        raise UserError(f"--seed {seed}: the best runs of {file.name} have the seeds {sorted(chosen.runs)}")
+        raise UserError(
+            f"--seed {seed}: no such best run of {file.name}; available seeds: {sorted(chosen.runs)}"
+        )
     sign = -1 if direction == "maximize" else 1
     run = chosen.runs[min(scores, key=lambda one: (sign * scores[one], one)) if seed is None else seed]
     with tempfile.TemporaryDirectory() as folder:
@@ -61,8 +63,8 @@ def part(file: ExperimentFile, name: str, *offers: str) -> ModuleType:
             if (one := _module(model, name)) and all(hasattr(one, offer) for offer in offers)
         ]
         raise UserError(
-            f'{file.path}: model = "{file.raw["model"]}": this family cannot do that; only'
-            f" {', '.join(able)} can"
+            f'{file.path}: model = "{file.raw["model"]}": this family does not support the command;'
+            f" supported by: {', '.join(able)}"
         )
     return own
 
@@ -75,8 +77,8 @@ def _module(model: str, name: str) -> ModuleType | None:
 def ready(
     file: ExperimentFile, sound: Path, verb: str, head: str, seed: int | None
 ) -> tuple[ModuleType, Any, np.ndarray]:
-    """What a family does with a recording (its module ``use``, which has a function ``verb``), the trained
-    model, and the recording (n_samples,) at the model's rate.
+    """The family's module ``use``, which has a function ``verb``, the trained model, and the recording
+    (n_samples,) at the model's rate.
 
     Parameters
     ----------
@@ -96,11 +98,11 @@ def ready(
 
 
 def checked_place(path: Path, endings: Sequence[str], force: bool) -> Path:
-    """Where to write, checked before any work."""
+    """Validate the output path before any work."""
     if path.suffix not in endings:
         raise UserError(f"--to {path}: must end in {', '.join(endings)}{nearest(path.suffix, endings)}")
     if not path.parent.is_dir():
-        raise UserError(f"--to {path}: there is no folder {path.parent}")
+        raise UserError(f"--to {path}: no such folder {path.parent}; create it first")
     if path.is_dir() or (path.exists() and not force):
-        raise UserError(f"{path}: already exists; --force replaces a file, --to names another")
+        raise UserError(f"{path}: already exists; use --force to overwrite it, or --to to name another file")
     return path

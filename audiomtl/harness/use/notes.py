@@ -11,7 +11,7 @@ from audiomtl.harness.use.models import checked_place, ready
 def notes(
     file: ExperimentFile, sound: Path, *, head: str, seed: int | None, to: str, force: bool
 ) -> tuple[Path, dict[str, int]]:
-    """Write what the best run of an experiment hears as a MIDI file, a track per head that finds notes.
+    """Transcribe a recording with the best run of an experiment to a MIDI file, one track per head.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def notes(
     Raises
     ------
     UserError : an experiment without such a head or without a best run; a sound that cannot be read; a file
-        that is there already, without ``force``.
+        that already exists, without ``force``.
     """
     place = checked_place(Path(to or f"{sound.stem}.mid"), (".mid",), force)
     use, fitted, y = ready(file, sound, "notes", head, seed)

@@ -1,4 +1,4 @@
-"""The ``predict`` command: files in, classes, scores over time and events out.
+"""The ``predict`` command: classes, scores over time and events of audio files.
 
 Contents: `Request`, `predict`.
 """
@@ -25,7 +25,7 @@ FORMATS = ("table", "jsonl", "csv")
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for."""
+    """Options of the command."""
 
     files: Sequence[Path]
     output: str  # one of FORMATS
@@ -36,7 +36,7 @@ class Request:
 
 
 def predict(file: ExperimentFile, request: Request, *, seed: int | None = None) -> bool:
-    """Hear every file and print or write what was asked for; whether all could be read.
+    """Predict every file and print or write the results; returns whether all files could be read.
 
     Raises
     ------
@@ -54,8 +54,8 @@ def predict(file: ExperimentFile, request: Request, *, seed: int | None = None) 
         twice := sorted({stem for stem in stems if stems.count(stem) > 1})
     ):
         raise UserError(
-            f"{twice[0]}: two of the files have this name, and so would their outputs; process them one at a"
-            " time"
+            f"{twice[0]}: two files have this name, so their outputs would overwrite each other; process them"
+            " separately"
         )
     use = part(file, "use", "Listener")
     use.check_settings(file.raw, str(file.path))

@@ -1,4 +1,4 @@
-"""log_sum_exp: between mean and greatest."""
+"""log_sum_exp: between mean and maximum."""
 
 from typing import TYPE_CHECKING
 

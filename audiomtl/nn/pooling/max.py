@@ -1,4 +1,4 @@
-"""max: the greatest."""
+"""max: the maximum."""
 
 from typing import TYPE_CHECKING
 

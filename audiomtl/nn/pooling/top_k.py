@@ -1,4 +1,4 @@
-"""top_k: the mean of the greatest."""
+"""top_k: the mean of the largest values."""
 
 from typing import TYPE_CHECKING
 

@@ -303,7 +303,7 @@ def test_facts_count_sides_and_what_was_left_out(use):
 
 def test_dealing_windows_is_refused():
     with pytest.raises(
-        UserError, match=r"protocol\.leaky deals windows to the sides, but a baseline has whole clips only"
+        UserError, match=r"protocol\.leaky splits by window, but a baseline uses whole clips only"
     ):
         settings(protocol__leaky=True)
 

@@ -325,7 +325,7 @@ def test_loss_and_scores_are_what_they_say(use) -> None:
     [
         (
             {"modalities__text__column": "verdict"},
-            r"modalities\.text\.column = \"verdict\" is data\.label itself: .*leakage",
+            r"modalities\.text\.column = \"verdict\" is data\.label: .*leakage",
         ),
         ({"join__leave_out": ["sound"]}, r'join\.leave_out: no modality "sound"; there are audio, text'),
         ({"join__leave_out": ["audio", "text"]}, "every modality is left out"),
@@ -338,7 +338,7 @@ def test_loss_and_scores_are_what_they_say(use) -> None:
             "size must be a multiple of heads, but got size=8, heads=3",
         ),
         ({"modalities__audio__filters": []}, "a modality of kind audio needs at least one convolution"),
-        ({"protocol__leaky": True}, "this family has whole clips only"),
+        ({"protocol__leaky": True}, "this family uses whole clips only"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message) -> None:
@@ -348,7 +348,8 @@ def test_settings_that_make_no_sense_are_refused(changes, message) -> None:
 
 def test_a_modality_is_named_by_small_letters() -> None:
     with pytest.raises(
-        UserError, match=r"modalities\.the_text: a modality's name has small letters and digits only"
+        UserError,
+        match=r"modalities\.the_text: a modality name may contain only lower-case letters and digits",
     ):
         config.settings_of(
             raw_settings({"audio": "path"}, modalities__the_text=raw_settings(TWO)["modalities"]["text"]),
@@ -374,7 +375,7 @@ def with_value(table: pd.DataFrame, column: str, value) -> pd.DataFrame:
         ("notes", [(0.0, 1.0, 60.5)], "a note of MIDI pitch 60.5"),
         ("notes", [(1.0, 1.0, 60)], r"a note from 1 to 1 s: 0 <= onset < offset must hold"),
         ("notes", [(1.0, 60)], r"must be a list of \(onset seconds, offset seconds, MIDI pitch\)"),
-        ("picture", "nowhere.png", r"modalities\.image: clip_00: .*cannot be read as a picture"),
+        ("picture", "nowhere.png", r"modalities\.image: clip_00: .*cannot be read as an image"),
         ("numbers", [1.0], r"modalities\.table: clip_01: has shape \(2,\), but the first clip has \(1,\)"),
         ("numbers", [1.0, float("nan")], "must be a list of finite numbers"),
         ("numbers", "many", "must be a number or a list of numbers"),
@@ -411,7 +412,7 @@ def test_modalities_of_different_clips_are_refused(use, table) -> None:
     with pytest.raises(
         UserError,
         match=(
-            r"in rows of unlike verdict: clip_00 \(other\), clip_02 \(same\): modalities of different clips"
+            r"in rows with different verdict: clip_00 \(other\), clip_02 \(same\): modalities of different clips"
         ),
     ):
         fusion.prepare(settings({"image": "picture", "text": "words"}), 1)
@@ -436,7 +437,7 @@ def test_absent_columns_and_clips_without_anything_are_refused(use, table) -> No
         fusion.prepare(settings(join__leave_out=["audio"]), 1)
     use(table.assign(words=None))
     with pytest.raises(
-        UserError, match=r"modalities\.text: no clip of the train side has it; put it into join\.leave_out"
+        UserError, match=r"modalities\.text: no clip of the train split has it; add it to join\.leave_out"
     ):
         fusion.prepare(settings(), 1)
 

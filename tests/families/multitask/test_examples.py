@@ -69,7 +69,7 @@ def test_the_arrays_are_learned(folder) -> None:
             r"the array audio has shape \(16, 40, 1\), but frames x 16 are needed",
         ),
         ({"score": (CLIPS, FRAMES, 89)}, r"heads.melody: clip .* 40 frames and an array of shape \(40, 89\)"),
-        ({"kind": (CLIPS, 2)}, "an array is called kind, as a column of the table is"),
+        ({"kind": (CLIPS, 2)}, "an array and a column of the table are both named kind"),
     ],
 )
 def test_arrays_of_other_shapes_are_refused(folder, changed, message) -> None:

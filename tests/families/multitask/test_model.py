@@ -472,7 +472,7 @@ def test_coupled_heads_have_the_same_classes(use, table) -> None:
     ):
         multitask.prepare(settings(heads__event__column="kind", coupling__agreement__weight=1.0), 1)
     with pytest.raises(
-        UserError, match=r'coupling\.agreement\.segments = "event": there is no head of that name and kind'
+        UserError, match=r'coupling\.agreement\.segments = "event": no head with this name and kind'
     ):
         settings(coupling__agreement__segments="event")
 
@@ -549,10 +549,10 @@ REFUSED = {
     "a value of what": (dict(heads={"age": {"kind": "value"}}), r"heads\.age\.column: a head of kind value must name"),
     "harmonics of cepstra": (dict(encoder__kind="harmonic", features__kind="mfcc", features__coefficients=8), "bands of the audio alone"),
     "harmonics of a score": (dict(encoder__kind="harmonic", inputs__score="notes"), "reads bands of the audio alone"),
-    "leaky windows": (dict(protocol__leaky=True), "this family has whole clips only"),
-    "a score of nobody": (dict(scores={"event_acuracy": "maximize"}), 'no score of these heads; did you mean event_accuracy'),
-    "a name with a slash": (dict(heads={"a/b": {"kind": "clip_class"}}), 'may have letters, digits and _ only'),
-    "a name twice": (dict(coupling__event=dict(clip_class="event", segments="activity", weight=1.0)), "a head has this name too"),
+    "leaky windows": (dict(protocol__leaky=True), "this family uses whole clips only"),
+    "a score of nobody": (dict(scores={"event_acuracy": "maximize"}), 'not a score of these heads; did you mean event_accuracy'),
+    "a name with a slash": (dict(heads={"a/b": {"kind": "clip_class"}}), 'may contain only letters, digits and _'),
+    "a name twice": (dict(coupling__event=dict(clip_class="event", segments="activity", weight=1.0)), "a head has the same name"),
 }  # fmt: skip
 
 
@@ -570,28 +570,29 @@ def test_clips_that_cannot_be_learned_are_refused(use, table) -> None:
     ):
         multitask.prepare(settings(), 1)
     use(table.assign(event="tone"))
-    with pytest.raises(UserError, match=r"every clip has the same class \(tone\); two are needed"):
+    with pytest.raises(UserError, match=r"every clip has the same class \(tone\); at least two are needed"):
         multitask.prepare(settings(), 1)
     use(table.assign(passages=None))
-    with pytest.raises(UserError, match=r"heads\.activity: no clip of the train side has its label"):
+    with pytest.raises(UserError, match=r"heads\.activity: no clip of the train split has its label"):
         multitask.prepare(settings(), 1)
     use(table)
     with pytest.raises(
-        UserError, match=r'heads\.event\.item_weight = "wight": these clips have no such column'
+        UserError, match=r'heads\.event\.item_weight = "wight": the clip table has no such column'
     ):
         multitask.prepare(settings(heads__event__item_weight="wight"), 1)
-    with pytest.raises(UserError, match=r'inputs\.score = "tune": these clips have no such column'):
+    with pytest.raises(UserError, match=r'inputs\.score = "tune": the clip table has no such column'):
         multitask.prepare(settings(inputs__score="tune"), 1)
     for wrong in (-1.0, float("nan"), "much"):
         use(table.assign(weight=[wrong] * len(table)))
         with pytest.raises(
             UserError,
-            match=r"heads\.event\.item_weight: clip clip_.. has .*; a weight is a number of at least 0",
+            match=r"heads\.event\.item_weight: clip clip_.. has .*; a weight must be a number of at least 0",
         ):
             multitask.prepare(settings(heads__event__item_weight="weight"), 1)
     use(table.assign(vocals_path=[*table["path"][1:], table["path"][0]]))
     with pytest.raises(
-        UserError, match=r"heads\.clean: clip clip_.. has \d+ frames, its vocals_path \d+: no pair"
+        UserError,
+        match=r"heads\.clean: clip clip_.. has \d+ frames, its vocals_path \d+: the numbers of frames must be equal",
     ):
         multitask.prepare(settings({"clean": {"kind": "mel", "column": "vocals_path"}}), 1)
 
@@ -607,7 +608,7 @@ def test_a_given_text_is_aligned_where_it_is_what_was_sung(use, table) -> None:
     use(table.assign(given_phones=[("o", "t")] * len(table)))
     with pytest.raises(
         UserError,
-        match=r'heads\.text: clip clip_..: the text of inputs\.text = "given_phones" is not what is labelled',
+        match=r'heads\.text: clip clip_..: the text of inputs\.text = "given_phones" differs from the labelled phones',
     ):
         multitask.prepare(some, 1)
 

@@ -127,7 +127,8 @@ def test_positions_of_a_text_with_pauses() -> None:
     ]
     assert target_of("text", row(given=None), some=some) is None
     with pytest.raises(
-        UserError, match=r'heads\.text: clip one: the text of inputs\.text = "given" is not what is labelled'
+        UserError,
+        match=r'heads\.text: clip one: the text of inputs\.text = "given" differs from the labelled phones',
     ):
         target_of("text", row(given=["a", "c"]), some=some)
 
@@ -135,7 +136,8 @@ def test_positions_of_a_text_with_pauses() -> None:
 def test_a_text_longer_than_its_sound_is_refused() -> None:
     assert len(target_of("text", row(), n_frames=2)) == 2
     with pytest.raises(
-        UserError, match=r"clip one: a text of 2 phones is longer than the sound of 1 steps \(0\.100 s each\)"
+        UserError,
+        match=r"clip one: a text of 2 phones is longer than the recording of 1 steps \(0\.100 s each\)",
     ):
         target_of("text", row(), n_frames=1)
 
@@ -194,7 +196,7 @@ REFUSED = {
     "two notes at once": (
         "melody",
         {"notes": ((0.0, 0.3, 60), (0.2, 0.4, 62))},
-        r"clip one: the notes 60 .* and 62 .* sound at once",
+        r"clip one: the notes 60 .* and 62 .* overlap",
     ),
     "overlap on a key": (
         "voice",
@@ -214,12 +216,12 @@ REFUSED = {
     "no number": (
         "age",
         {"age": "old"},
-        r"heads\.age: clip one has age = 'old'; a head of kind value learns a number",
+        r"heads\.age: clip one has age = 'old'; a head of kind value needs a number",
     ),
     "an unseen class": (
         "activity",
         {"event": "cow"},
-        r"heads\.activity: clip one is of the class cow, which no train clip has",
+        r"heads\.activity: clip one has the class cow, which no train clip has",
     ),
 }
 
@@ -259,6 +261,6 @@ def test_classes_are_sorted_and_from_the_clips_given() -> None:
         ):
             classes_of(name, some.heads[name], table.drop(columns=column), some)
     with pytest.raises(
-        UserError, match=r"heads\.event: every clip has the same class \(dog\); two are needed"
+        UserError, match=r"heads\.event: every clip has the same class \(dog\); at least two are needed"
     ):
         classes_of("event", some.heads["event"], table[table["event"] == "dog"], some)

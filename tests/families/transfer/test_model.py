@@ -362,7 +362,7 @@ def test_stored_embeddings_of_any_other_extractor(use, settings, tmp_path) -> No
         transfer.prepare(settings(), 1)
     np.save(paths[0], np.zeros((2, 8)))
     with pytest.raises(
-        UserError, match=r"embedding_path: arrays \(patches, 8\) are needed; other shapes: clip_01"
+        UserError, match=r"embedding_path: arrays \(patches, 8\) are required; different shapes: clip_01"
     ):
         transfer.prepare(settings(extractor__kind="stored"), 1)
 
@@ -372,7 +372,7 @@ def test_stored_embeddings_of_any_other_extractor(use, settings, tmp_path) -> No
 
 def test_one_class_only_is_refused(use, settings) -> None:
     use(catalog.clips(None).assign(category="noise"))
-    with pytest.raises(UserError, match=r"every clip has the same class \(noise\); two are needed"):
+    with pytest.raises(UserError, match=r"every clip has the same class \(noise\); at least two are needed"):
         transfer.prepare(settings(), 1)
 
 
@@ -386,7 +386,7 @@ def test_absent_weights_are_missing_data(use, settings, tmp_path) -> None:
     [
         ({"fine_tune.blocks": 1, "extractor.kind": "statistics"}, "nothing is pretrained"),
         ({"fine_tune.blocks": 1, "head.kind": "svm"}, "scikit-learn gives no gradient"),
-        ({"fine_tune.blocks": 1, "optimizer.name": "sgd"}, "take adam or adamw"),
+        ({"fine_tune.blocks": 1, "optimizer.name": "sgd"}, "use adam or adamw"),
         ({"protocol.leaky": True}, "whole clips only"),
         ({"train_share": 0.0}, "train_share"),
     ],

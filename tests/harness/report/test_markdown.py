@@ -171,12 +171,12 @@ def test_results_are_means_and_intervals_over_the_seeds_in_their_order(store: St
         "- Minutes per training: 2 (median)",
         "over all runs of this experiment: 4\n",
         "- Code code1, commit 111111111111; data data1; on machine1",
-        "- Settings: those of experiments/tiny.toml",
+        "- Settings: as in experiments/tiny.toml",
         "A small network on noise",
         "| best, complete | 3 | 120 | 50 | 300 | 4.5 |",
     ):
         assert line in text
-    assert "In no table" not in text
+    assert "Not shown" not in text
 
 
 def test_the_newest_complete_run_of_a_seed_counts(store: Store) -> None:
@@ -185,7 +185,7 @@ def test_the_newest_complete_run_of_a_seed_counts(store: Store) -> None:
     store.best(2, 0.99, 0.99, outcome="failed")
     text = store.write()
     assert f"| test/error_rate | 0.3700 | {interval([0.30, 0.48, 0.33])} | 0.3000 | 0.4800 | 0.3300 |" in text
-    assert "- In no table: 1 more complete best runs" in text
+    assert "- Not shown: 1 further complete best runs" in text
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_code_data_and_settings_are_never_mixed(store: Store, other: dict[str, A
         store.best(seed, 0.10, 0.10, **other)
     text = store.write()
     assert "| 0.3000 | 0.3600 | 0.3300 |" in text and "0.1000" not in text  # the newer set lacks a seed
-    assert "- In no table: 2 more complete best runs" in text
+    assert "- Not shown: 2 further complete best runs" in text
     store.best(3, 0.10, 0.10, **other)
     text = store.write()
     if "changes" in other:  # the settings of the file stand first, however old
@@ -210,7 +210,7 @@ def test_code_data_and_settings_are_never_mixed(store: Store, other: dict[str, A
         return
     assert "| test/error_rate | 0.1000 | [0.1000, 0.1000] | 0.1000 | 0.1000 | 0.1000 |" in text
     assert {**{"code": "code1", "commit": "1" * 40, "data": "data1"}, **other}["commit"][:12] in text
-    assert "- In no table: 3 more complete best runs" in text
+    assert "- Not shown: 3 further complete best runs" in text
     # those runs have the older code or data
     assert "| narrow |  | not run with the settings and code of the best runs |" in text
 
@@ -219,7 +219,7 @@ def test_runs_of_other_settings_say_where_they_differ_from_the_file(store: Store
     for seed in (1, 2, 3):
         store.best(seed, 0.2, 0.2, changes={"optimizer.learning_rate": 0.0123456})
     assert (
-        "- Settings: not those of the file: optimizer.learning_rate = 0.01235 (file: 0.05)" in store.write()
+        "- Settings: different from the file: optimizer.learning_rate = 0.01235 (file: 0.05)" in store.write()
     )
 
 
@@ -227,7 +227,7 @@ def test_missing_seeds_are_named(store: Store) -> None:
     store.best(2, 0.2, 0.25)
     store.best(9, 0.1, 0.1)  # a seed that the file has no more
     text = store.write()
-    assert "- Seeds: 2; not yet: 1, 3" in text
+    assert "- Seeds: 2; missing: 1, 3" in text
     assert "| test/error_rate | 0.2000 |  | 0.2000 |" in text
 
 
@@ -266,7 +266,7 @@ def test_only_ablations_of_the_same_code_data_and_settings_count(store: Store) -
     store.narrow(1, 0.38, ablation="an_arm_with_the_same_settings")  # found by its settings, as training does
     text = store.write()
     assert "| narrow | 0.4400 | +0.0400 |" in text
-    assert "In no table: runs of an_arm_with_the_same_settings" in text
+    assert "Not shown: runs of an_arm_with_the_same_settings" in text
 
 
 def test_an_arm_that_failed_or_is_not_complete_says_so(store: Store) -> None:
@@ -300,14 +300,14 @@ def test_a_sweep_counts_its_outcomes_and_shows_its_best_trial(store: Store) -> N
     sweep(store)
     text = store.write()
     assert "No complete best run on the seeds 1, 2, 3 yet: run make best-tiny." in text
-    assert "- Trials: 5 (2 complete, 1 pruned, 1 failed, 1 answered)" in text
+    assert "- Trials: 5 (2 complete, 1 pruned, 1 failed, 1 copied)" in text
     assert "- Best: trial 2, validation/error_rate 0.4000 (minimized)" in text  # of equal ones the first
     assert "- Code code1, commit 111111111111: 4 trials" in text
     assert "- Code code2, commit 222222222222: 1 trials" in text
-    assert "| setting | trial 0: the experiment itself | trial 2: the best | importance |" in text
+    assert "| setting | trial 0 (experiment) | trial 2 (best) | importance |" in text
     assert "| network.units | 8 | 4 |  |" in text
     assert "| optimizer.learning_rate | 0.05 | 0.01235 |  |" in text
-    assert "No importances: they need 4 complete trials" in text
+    assert "No importances: at least 4 complete trials" in text
     assert "| trial, pruned | 1 |  |  |  | 0.1 |" in text
     assert "(study_tiny_history.png)" in text and "importances.png" not in text
 
@@ -369,7 +369,7 @@ def test_of_a_changed_study_the_one_worked_on_last_is_shown(store: Store) -> Non
     text = store.write()
     assert "- Trials: 1 (1 complete" in text and "- Best: trial 0, validation/error_rate 0.2500" in text
     assert "1 older studies of this name" in text
-    assert "No importances: studies/tiny.toml or its experiment changed" in text
+    assert "No importances: studies/tiny.toml or its experiment has changed" in text
     store.trial(6, {"best/validation/error_rate": 0.3}, "complete")
     assert "- Best: trial 6, validation/error_rate 0.3000" in store.write()
 
@@ -378,7 +378,8 @@ def add_trials(values: list[float]) -> None:
     """Complete Optuna trials in which only the width matters."""
     import optuna
 
-    from audiomtl.harness.search.study import create_study, open_storage
+    from audiomtl.harness.search.proposals import create_study
+    from audiomtl.harness.search.storage import open_storage
 
     study = create_study(config.load_study("tiny"), open_storage())
     rate = optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True)
@@ -394,7 +395,7 @@ def add_trials(values: list[float]) -> None:
 
 def test_importances_name_what_decided_and_need_four_trials(store: Store) -> None:
     from audiomtl.harness.search.importances import importances
-    from audiomtl.harness.search.study import open_storage
+    from audiomtl.harness.search.storage import open_storage
 
     file = config.load_study("tiny")
     assert importances(file) == {}
@@ -696,7 +697,7 @@ def test_a_page_without_its_markers_is_refused_before_anything_is_written(store:
 def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> None:
     assert (
         runs.price([], 2)
-        == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), duration unknown: no run is recorded"
+        == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), duration unknown: no recorded runs"
     )
     path = Path("experiments/tiny.toml")
     path.write_text(
@@ -712,8 +713,8 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
     assert "about 30 minutes: 300 s of CPU time each, 1 in parallel" in runs.price(["tiny"], 1)
     shutil.copy("experiments/tiny.toml", "experiments/other.toml")
     path.write_text(path.read_text().replace("cpu_seconds_per_training = 40.0\n", ""))
-    assert runs.price([], 1).splitlines()[-1].startswith("all: 12 trainings, about 34 minutes; ")
-    assert runs.price([], 2).splitlines()[-1].startswith("all: 12 trainings, about 17 minutes; ")
+    assert runs.price([], 1).splitlines()[-1].startswith("total: 12 trainings, about 34 minutes; ")
+    assert runs.price([], 2).splitlines()[-1].startswith("total: 12 trainings, about 17 minutes; ")
     with pytest.raises(UserError, match=r"did you mean tiny\?"):
         runs.price(["tinny"], 1)
 

@@ -15,7 +15,9 @@ import pytest
 
 from audiomtl import cli, config
 from audiomtl.harness.search import pareto, pruning, records, space
-from audiomtl.harness.search.study import _StudyRunner, best_trial, create_study, open_storage, sampler
+from audiomtl.harness.search.proposals import best_trial, create_study, sampler
+from audiomtl.harness.search.storage import open_storage
+from audiomtl.harness.search.study import _StudyRunner
 from audiomtl.harness.train.workers import Outcome
 
 UP, DOWN, NAN, INF = "maximize", "minimize", math.nan, math.inf

@@ -62,7 +62,7 @@ def test_a_training_of_other_code_than_the_workers_is_refused(tmp_path) -> None:
     _check_sources(provenance.source_files("ctc"))
     with pytest.raises(
         RuntimeError,
-        match=r"imported audiomtl from .*, but its worker has it from /elsewhere/audiomtl/__init__\.py",
+        match=r"imported audiomtl from .*, but its worker from /elsewhere/audiomtl/__init__\.py",
     ):
         _check_sources({"audiomtl": "/elsewhere/audiomtl/__init__.py"})
 

@@ -160,10 +160,10 @@ def test_the_label_curve_has_tasks_alone_beside_it(trained) -> None:
         (
             "_ WORD " * 2000,
             True,
-            r"a text of 2000 phones is longer than the sound: [\d.]+ s have \d+ steps of 0\.032 s",
+            r"a text of 2000 phones is longer than the recording: [\d.]+ s have \d+ steps of 0\.032 s",
         ),
-        ("WORD " * 150, False, r"a text of \d+ phones is longer than the sound"),
-        ("WORD " * 2000, False, r"a text of 2000 words is longer than the sound"),
+        ("WORD " * 150, False, r"a text of \d+ phones is longer than the recording"),
+        ("WORD " * 2000, False, r"a text of 2000 words is longer than the recording"),
     ],
 )
 def test_texts_that_cannot_be_sung(trained, row, text, phones, reason) -> None:
@@ -232,17 +232,22 @@ def untrained(project, monkeypatch) -> Project:
 @pytest.mark.parametrize(
     ("name", "text", "options", "reason"),
     [
-        ("sing", "Mond", {}, r"no best run is recorded yet; run `audiomtl best sing`"),
-        ("sing", "", {}, r"TEXT: it has no words"),
-        ("sing", "?! ...", {}, r"TEXT: it has no words"),
-        ("sing", "_ _", {"phones": True}, r"TEXT: it has no phones"),
-        ("sing", "blank.txt", {}, r"blank.txt: it has no words"),
+        ("sing", "Mond", {}, r"no recorded best run; run `audiomtl best sing`"),
+        ("sing", "", {}, r"TEXT: contains no words"),
+        ("sing", "?! ...", {}, r"TEXT: contains no words"),
+        ("sing", "_ _", {"phones": True}, r"TEXT: contains no phones"),
+        ("sing", "blank.txt", {}, r"blank.txt: contains no words"),
         ("sing", "binary.txt", {}, r"binary.txt: cannot be read as text"),
         ("sing", "nowhere.txt", {}, r"nowhere.txt: no such file"),
         ("sing", "Mond", {"to": "x.xml"}, r"--to x.xml: must end in .csv, .TextGrid, .txt"),
-        ("sing", "Mond", {"to": "no/x.csv"}, r"--to no/x.csv: there is no folder no"),
-        ("sing", "Mond", {"to": "there.csv"}, r"there.csv: already exists; --force"),
-        ("tiny", "Mond", {}, r'model = "tinylab.tone": this family cannot do that; only multitask can'),
+        ("sing", "Mond", {"to": "no/x.csv"}, r"--to no/x.csv: no such folder no"),
+        ("sing", "Mond", {"to": "there.csv"}, r"there.csv: already exists; use --force"),
+        (
+            "tiny",
+            "Mond",
+            {},
+            r'model = "tinylab.tone": this family does not support the command; supported by: multitask',
+        ),
         ("given", "Mond", {}, r'inputs.score = "given_notes": the model needs the score'),
     ],
 )

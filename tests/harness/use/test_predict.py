@@ -105,7 +105,9 @@ def answer(port: int, body: dict) -> dict:
 def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> None:
     project, one = trained, sounds / "03.wav"
     said = project.run("export", "mine", "out")
-    assert "bit for bit" in said and "TFLite within" in said and "models:/mine@champion is version 1" in said
+    assert (
+        "bit-identical" in said and "TFLite within" in said and "models:/mine@champion is version 1" in said
+    )
     out = project.folder / "out"
     assert {"saved_model", "model.tflite", "classes.txt", "README.md"} == {
         path.name for path in out.iterdir()
@@ -261,12 +263,12 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
     [
         (("predict", "mine", "x.wav", "--format", "xml"), "--format xml: must be table, jsonl, csv"),
         (("predict", "mine", "x.wav", "--stream", "e", "--threshold", "2"), "--threshold 2: must be above 0"),
-        (("predict", "mine", "a/x.wav", "b/x.wav", "--stream", "e"), "two of the files have this name"),
-        (("predict", "mine", "x.wav"), "no best run is recorded yet"),
-        (("export", "mine", "out"), "no best run is recorded yet"),
+        (("predict", "mine", "a/x.wav", "b/x.wav", "--stream", "e"), "two files have this name"),
+        (("predict", "mine", "x.wav"), "no recorded best run"),
+        (("export", "mine", "out"), "no recorded best run"),
         (("curve", "mine", "--fractions", "1.5"), "--fractions 1.5: must be above 0 and at most 1"),
         (("curve", "tiny"), "has no setting train_share"),
-        (("export", "tiny", "out"), "this family cannot do that; only transfer can"),
+        (("export", "tiny", "out"), "this family does not support the command; supported by: transfer"),
     ],
 )
 def test_mistakes_are_one_line(project, sounds, arguments, reason) -> None:
@@ -321,7 +323,7 @@ def test_other_weights_than_those_trained_on_are_refused(trained, sounds) -> Non
     kept = place.read_bytes()
     try:
         place.write_bytes((trained.folder / "other.h5").read_bytes())
-        assert "the model was trained on other weights" in trained.run(
+        assert "the model was trained with different weights" in trained.run(
             "predict", "mine", str(sounds / "00.wav"), code=2
         )
     finally:
@@ -337,5 +339,5 @@ def test_heads_that_are_no_network_are_not_exported_but_heard(project, sounds) -
         .replace("seeds = [1, 2]", "seeds = [1]")
     )
     project.run("best", "mine", "--slots", "1")
-    assert 'head.kind = "random_forest" is no network' in project.run("export", "mine", "out", code=2)
+    assert 'head.kind = "random_forest" is not a network' in project.run("export", "mine", "out", code=2)
     assert "00.wav: " in project.run("predict", "mine", str(sounds / "00.wav"))

@@ -1,5 +1,4 @@
-"""Joins: what the encoders of several modalities give becomes one vector for each clip. One file for each,
-found by its name.
+"""Joins: from the outputs of several encoders to one vector per clip. One file for each, found by its name.
 
 Conventions: ``names`` are the modalities in the order of the columns of ``presence`` (clips, modalities), 1
 where a clip has one. Joins of vectors read ``[presence, *vectors]``, each (clips, size). Joins of sequences
@@ -66,8 +65,8 @@ def join(
 
 
 def check_ranks(tensors: Mapping[str, Any], rank: int) -> None:
-    """Refuse tensors that cannot be joined: all vectors (clips, size), rank 2, or all sequences (clips,
-    steps, size), rank 3.
+    """Reject tensors that cannot be joined: they must be all vectors (clips, size), rank 2, or all sequences
+    (clips, steps, size), rank 3.
 
     Raises
     ------
@@ -93,7 +92,7 @@ def check_ranks(tensors: Mapping[str, Any], rank: int) -> None:
 
 
 class Joining(layers.Layer):
-    """What joins share: absent vectors and steps are zeros before anything sees them."""
+    """Base of the joins: absent vectors and steps are replaced by zeros first."""
 
     def __init__(self, names: Sequence[str], **options: Any) -> None:
         super().__init__(**options)

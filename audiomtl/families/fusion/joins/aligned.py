@@ -1,5 +1,5 @@
-"""aligned: the others are brought to the steps of one, by place or, off its grid, by attention, and
-compared step by step.
+"""aligned: other modalities are aligned with the steps of one, by position or, off its grid, by attention,
+and compared step by step.
 """
 
 from collections.abc import Sequence

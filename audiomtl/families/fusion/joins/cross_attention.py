@@ -1,5 +1,4 @@
-"""cross_attention: the steps of each modality attend to those of all others and are compared with what they
-find.
+"""cross_attention: the steps of each modality attend to those of all others and are compared with the result.
 
 Vaswani et al., 2017; the comparison: Chen et al., 2017.
 """
@@ -26,8 +25,8 @@ def layer(
 
 @registered
 class CrossAttention(Joining):
-    """The steps of each modality attend to those of all others, compare themselves with what they find, and
-    are pooled: mean and greatest.
+    """The steps of each modality attend to those of all others, are compared with the result, and are pooled:
+    mean and maximum.
 
     A step's place in its clip is given to query and key, so that what comes at the same time can find one
     another.

@@ -1,4 +1,4 @@
-"""From the losses of several tasks to one step: ten ways to balance them behind one interface.
+"""Loss balancing: ten methods that combine the losses of several tasks into one step.
 
 Conventions: T tasks in a fixed order; ``losses`` (T,) are raw, ``present`` (T,) says which tasks have a label
 in this batch: an absent one has loss 0 and no gradient, whatever the method. Methods that look at gradients

@@ -1,5 +1,4 @@
-"""Kinds of heads: a file of this folder each, found by its name. What every kind offers is documented here,
-once, by `Kind`.
+"""Kinds of heads: one file of this folder each, found by its name. `Kind` documents their interface.
 
 Conventions: an output has the clips first, then, unless the kind is ``per_clip``, the steps. A target is an
 array with a number or a row for each step, or one number for the clip; None where the clip lacks the label.
@@ -37,7 +36,7 @@ Spans = list[tuple[float, float, Any]]  # start, end, phone or MIDI pitch or cla
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a kind before anything is computed."""
+    """Static properties of a kind."""
 
     scores: tuple[str, ...]  # besides loss; HEAD_SCORE is how a file calls them
     column: str = ""  # that a head learns which names none; "": it must be named
@@ -52,7 +51,7 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """One head's answer to one clip."""
+    """Output of one head for one clip."""
 
     clip_id: str
     row: Mapping[str, Any]  # of the clip table
@@ -69,7 +68,7 @@ class Kind(Protocol):
     def classes(
         self, name: str, head: "Head", train: "pd.DataFrame", settings: "Settings"
     ) -> tuple[str, ...]:
-        """What the classes are called, sorted, from the train side alone; () for kinds without classes."""
+        """Sorted class names, from the train split only; () for kinds without classes."""
 
     def target(
         self,
@@ -81,8 +80,8 @@ class Kind(Protocol):
         settings: "Settings",
         frames_of: Callable[[str], np.ndarray | None],
     ) -> np.ndarray | None:
-        """What is learned of one clip whose column has a value. ``frames_of`` gives the frames of the
-        recording in a column.
+        """Target of one clip whose column has a value. ``frames_of`` gives the frames of the recording in a
+        column.
 
         Raises
         ------
@@ -90,7 +89,7 @@ class Kind(Protocol):
         """
 
     def scaled(self, target: np.ndarray | None, scaler: Any, settings: "Settings") -> np.ndarray | None:
-        """The target when the scaler of the train side is known."""
+        """The target, given the scaler fitted on the train split."""
 
     def batch(
         self, targets: Sequence[np.ndarray | None], steps: int, *, classes: int, bands: int
@@ -126,7 +125,7 @@ class Kind(Protocol):
         n_frames: int,
         settings: "Settings",
     ) -> Spans:
-        """What the output of one clip says was heard, in order: phones, notes, or passages of a class."""
+        """Predicted spans of one clip, in order: phones, notes, or passages of a class."""
 
     def scores(
         self,
@@ -169,7 +168,7 @@ def kind(name: str) -> Kind:
     """The module of a kind."""
     if name not in kinds():
         raise UserError(
-            f"kind = {show(name)}: no such kind of head{nearest(name, kinds())}; there are"
+            f"kind = {show(name)}: no such kind of head{nearest(name, kinds())}; available:"
             f" {', '.join(kinds())}"
         )
     return importlib.import_module(f"{__name__}.{name}")

@@ -1,4 +1,4 @@
-"""alignment: which phone of ``inputs.text`` is heard in each step; decoded in order.
+"""alignment: phone of ``inputs.text`` in each step; decoded in order.
 
 Scores: median_ms, mean_ms, within_50_ms ... of phones' onsets, perceptual (`metrics.alignment.onsets`);
 boundary_mean_ms ... of all boundaries (`metrics.alignment.boundaries`).
@@ -64,13 +64,13 @@ def target(
     given = [phone for phone in row[settings.inputs.text] if phone != PAUSE]
     if given != [phone for phone in phones if phone != PAUSE]:
         raise UserError(
-            f'heads.{name}: clip {row["clip_id"]}: the text of inputs.text = "{settings.inputs.text}" is not'
-            " what is labelled"
+            f'heads.{name}: clip {row["clip_id"]}: the text of inputs.text = "{settings.inputs.text}" differs'
+            " from the labelled phones"
         )
     if len(given) > len(index):
         raise UserError(
-            f"heads.{name}: clip {row['clip_id']}: a text of {len(given)} phones is longer than the sound of"
-            f" {len(index)} steps ({settings.step_seconds:.3f} s each); shorten features.hop_seconds or"
+            f"heads.{name}: clip {row['clip_id']}: a text of {len(given)} phones is longer than the recording"
+            f" of {len(index)} steps ({settings.step_seconds:.3f} s each); shorten features.hop_seconds or"
             " encoder.pool_frames, or leave the clip out"
         )
     places, said = [], 0

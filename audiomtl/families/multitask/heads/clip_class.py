@@ -1,4 +1,4 @@
-"""clip_class: the clip's class; without a column of its own that of data.label.
+"""clip_class: the clip's class, by default that of data.label.
 
 Scores: accuracy, balanced_accuracy, macro_f1.
 """
@@ -48,7 +48,9 @@ def sorted_classes(name: str, column: "pd.Series[Any]") -> tuple[str, ...]:
     """The values of a column, sorted; two at least."""
     found = tuple(sorted(column.dropna().astype(str).unique()))
     if len(found) < 2:
-        raise UserError(f"heads.{name}: every clip has the same class ({', '.join(found)}); two are needed")
+        raise UserError(
+            f"heads.{name}: every clip has the same class ({', '.join(found)}); at least two are needed"
+        )
     return found
 
 

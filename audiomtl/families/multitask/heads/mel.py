@@ -50,7 +50,7 @@ def target(
     if other is not None and len(other) != n_frames:
         raise UserError(
             f"heads.{name}: clip {row['clip_id']} has {n_frames} frames, its {head.reads('')} {len(other)}:"
-            " no pair"
+            " the numbers of frames must be equal"
         )
     return other
 

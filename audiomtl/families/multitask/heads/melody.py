@@ -90,7 +90,7 @@ def _keys(name: str, value: np.ndarray, n_frames: int, clip: str) -> np.ndarray:
     if value.shape != (n_frames,) or not np.isin(value, np.arange(REST + 1)).all():
         raise UserError(
             f"heads.{name}: clip {clip} has {n_frames} frames and an array of shape {value.shape}, values"
-            f" {value.min()} to {value.max()}: one key a frame is needed, 0 to {REST}, the last one rest"
+            f" {value.min()} to {value.max()}: must have one key per frame, 0 to {REST}, where {REST} is rest"
         )
     return value.astype(int)
 

@@ -59,8 +59,8 @@ def target(
     label = str(row[settings.data.label])
     if label not in names:
         raise UserError(
-            f"heads.{name}: clip {row['clip_id']} is of the class {row[settings.data.label]}, which no train"
-            f" clip has; there are {', '.join(names)}: raise train_share, or leave the clip out"
+            f"heads.{name}: clip {row['clip_id']} has the class {row[settings.data.label]}, which no train"
+            f" clip has; available: {', '.join(names)}; raise train_share, or leave the clip out"
         )
     return activity(row[head.reads("")], names.index(label), n_frames, len(names), settings)
 

@@ -43,7 +43,7 @@ def target(
     value = row[head.column]
     if not isinstance(value, int | float | np.number):
         raise UserError(
-            f"heads.{name}: clip {row['clip_id']} has {head.column} = {value!r}; a head of kind value learns"
+            f"heads.{name}: clip {row['clip_id']} has {head.column} = {value!r}; a head of kind value needs"
             " a number"
         )
     return np.array(value, np.float32)
