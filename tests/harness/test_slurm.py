@@ -9,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 
 from audiomtl.errors import UserError
 from audiomtl.harness import slurm as jobs
-from audiomtl.harness.executor import Request
+from audiomtl.harness.executor import Request, storage_url
 from tests.harness.conftest import PATIENCE, Project
 from tests.services.mlflow import Mlflow
 from tests.services.slurm import Slurm
@@ -177,8 +178,10 @@ def wait_for_epoch(project: Project, cluster: Slurm, epoch: int) -> None:
 def end_of(project: Project, cluster: Slurm, trials: int) -> None:
     """Wait for the jobs; the study must have all its trials, each with one run."""
     cluster.wait(PATIENCE)
-    assert [trial.number for trial in project.trials()] == list(range(trials))
-    assert {trial.state.name for trial in project.trials()} <= {"COMPLETE", "PRUNED"}
+    [name] = optuna.study.get_all_study_names(storage_url())
+    found = optuna.load_study(study_name=name, storage=storage_url()).trials
+    assert [trial.number for trial in found] == list(range(trials))
+    assert {trial.state.name for trial in found} <= {"COMPLETE", "PRUNED"}
     runs = project.tracking().runs("tiny", "tags.kind = 'trial'")
     assert sorted(int(run.data.tags["trial"]) for run in runs) == list(range(trials))
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
