@@ -178,8 +178,11 @@ def wait_for_epoch(project: Project, cluster: Slurm, epoch: int) -> None:
 def end_of(project: Project, cluster: Slurm, trials: int) -> None:
     """Wait for the jobs; the study must have all its trials, each with one run."""
     cluster.wait(PATIENCE)
-    [name] = optuna.study.get_all_study_names(storage_url())
-    found = optuna.load_study(study_name=name, storage=storage_url()).trials
+    storage = optuna.storages.RDBStorage(storage_url())
+    [name] = optuna.study.get_all_study_names(storage)
+    found = optuna.load_study(study_name=name, storage=storage).trials
+    storage.remove_session()
+    storage.engine.dispose()
     assert [trial.number for trial in found] == list(range(trials))
     assert {trial.state.name for trial in found} <= {"COMPLETE", "PRUNED"}
     runs = project.tracking().runs("tiny", "tags.kind = 'trial'")
