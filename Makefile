@@ -32,8 +32,8 @@ quickstart: $(READY) ## corpus, sweep, promotion, best run recorded and repeated
 	$(RUN) ablations runs/quickstart/quickstart.toml $(OPTIONS)
 	$(RUN) report quickstart --to runs/quickstart/report
 
-test: $(READY) ## all tests
-	.venv/bin/python -m pytest -q
+test: $(READY) ## all tests, two side by side (one TensorFlow thread each)
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile
 
 check: $(READY) ## ruff, mypy, every settings file
 	.venv/bin/ruff check .

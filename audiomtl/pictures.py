@@ -42,7 +42,7 @@ def figure(
 
 
 def _plain_powers(canvas: Any) -> None:
-    """Numbers at logarithmic axes as 0.01, not as a formula."""
+    """Numbers at logarithmic axes as 1e-02, not as a formula."""
     from matplotlib.ticker import LogFormatter
 
     for axes in canvas.axes:

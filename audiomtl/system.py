@@ -36,10 +36,17 @@ SOCKET_NAME = "/pymp-12345678/listener-12345678"  # as multiprocessing names its
 
 
 def os_fault(error: OSError) -> str:
-    """Reason and remedy where the machine is at fault; nothing where it may be a bug of the program."""
-    if isinstance(error, FileExistsError) and error.filename and not os.path.isdir(error.filename):
-        return OS_FAULTS[errno.ENOTDIR]  # as `mkdir` says it
-    return OS_FAULTS.get(error.errno or 0, "")
+    """Place, reason and remedy where the machine is at fault; nothing where the program may be."""
+    place = error.filename if isinstance(error.filename, str | os.PathLike) else ""
+    code = error.errno or 0
+    if code in (errno.EEXIST, errno.ENOTDIR) and place:  # `mkdir` says the first where a file is in its way
+        path = Path(place)
+        while not path.exists() and path != path.parent:
+            path = path.parent
+        if path.is_dir():
+            return ""
+        place, code = str(path), errno.ENOTDIR
+    return f"{place or 'this computer'}: {OS_FAULTS[code]}" if code in OS_FAULTS else ""
 
 
 def short_sockets() -> None:

@@ -51,3 +51,16 @@ def settings(
             inner = inner[table]
         inner[key] = value
     return config.settings_of(raw, "test")
+
+
+def grid(*pools: int, **heads: Any) -> Settings:
+    """Settings with frames of 0.1 s."""
+    pools = pools or (1, 1)
+    small = {
+        "features__hop_seconds": 0.1,
+        "features__window_seconds": 0.1,
+        "encoder__pool_frames": pools,
+        "data__label": "event",
+    }
+    # text is an input and, of another head, a target
+    return settings(heads=heads or KINDS, inputs__allow_leak=True, **small)

@@ -19,6 +19,7 @@ import audiomtl
 from audiomtl import cli, harness
 from audiomtl.cli import runs
 from audiomtl.errors import MissingData, UserError
+from tests.command import run
 
 PROJECT = Path(__file__).parents[1]
 # typer itself reads options with pydantic
@@ -51,15 +52,6 @@ COMMANDS = [
     "report",
 ]
 COMMANDS += ["settings", "study", "ui"]
-
-
-def run(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command in this process."""
-    monkeypatch.setattr(sys, "argv", ["audiomtl", *words])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    out, err = capsys.readouterr()
-    return end.value.code, out, err
 
 
 @pytest.fixture

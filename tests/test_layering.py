@@ -20,6 +20,7 @@ FLOORS = {
     "surroundings": 0,
     "system": 0,
     "pictures": 0,
+    "redaction": 0,
     "data": 1,
     "nn": 2,
     "families": 3,
@@ -185,3 +186,33 @@ def test_layers_have_names_of_their_own():
             ):
                 names.setdefault(f"{fusion}>{node.name}", []).append(path.stem)
     assert len(names) > 20 and {name: files for name, files in names.items() if len(files) > 1} == {}
+
+
+# of several files at once, or of files outside the package
+WHOLE = {
+    "test_docs": "README and docs/",
+    "test_files": "experiments/, studies/ and the locks",
+    "test_layering": "imports, and where tests stand",
+    "test_makefile": "the Makefile",
+    "families/test_saved_models": "models of an earlier version, of every family",
+    "families/test_saved_versions": "versions that models of every family carry",
+    "families/ctc/test_learning": "scaling and loss: a published case",
+    "families/multitask/test_scoring": "scores of every kind of head",
+    "families/multitask/test_targets": "targets of every kind of head",
+    "harness/test_own_data": "from a table of one's own to predictions, by the real command",
+    "harness/train/test_kill": "a study killed and taken up again, by the real command",
+    "surroundings/test_resume": "trainings of every family, cut off",
+    "surroundings/test_same_bits": "trainings of every family, wherever they run",
+}
+
+
+def test_every_test_file_stands_where_its_file_of_the_package_does() -> None:
+    """``tests/x/test_y.py`` is of ``audiomtl/x/y.py`` or of the package ``audiomtl/x/y``."""
+    tests = Path(__file__).parent
+    without = set()
+    for path in tests.rglob("test_*.py"):
+        folder = path.relative_to(tests).parent
+        mirrored = PACKAGE / folder / path.stem.removeprefix("test_")
+        if not (mirrored.with_suffix(".py").is_file() or (mirrored / "__init__.py").is_file()):
+            without.add((folder / path.stem).as_posix())
+    assert without == WHOLE.keys()

@@ -96,3 +96,39 @@ def test_weights_of_tasks_are_drawn(tmp_path: Path, weights) -> None:
     scores = [{"train/a_weight": weight, "train/a_loss": weight, "train/b_loss": 0.0} for weight in weights]
     pictures.trajectories(scores, ["a", "b"], tmp_path / "weights.png")
     assert (tmp_path / "weights.png").stat().st_size > 1000
+
+
+# mathtext would raise on the first two, and draw the third as an italic x
+DOLLARS = ("$$", r"$\nothing{$", "$x$", r"a\b_{c}^2", "price: 5$")
+
+
+def test_texts_are_drawn_as_they_are(tmp_path) -> None:
+    """A class or a clip may be called anything."""
+    names = list(DOLLARS)
+    pictures.confusion({(one, other): 1 for one in names for other in names}, tmp_path / "a.png")
+    frames = np.random.default_rng(0).uniform(size=(20, 4))
+    scores = frames[:, :1].repeat(len(names), axis=1)
+    pictures.posteriors(frames, scores, names, seconds=1.0, truth=names, title="$$", path=tmp_path / "b.png")
+    pictures.scores_over_time(np.arange(20.0), scores, names, title="$$", path=tmp_path / "c.png")
+    points = {0: (1.0, 2.0), 1: (2.0, 1.0)}
+    pictures.front(points, [0], tmp_path / "d.png", names=names[:2], title="$$")
+    pictures.trajectories([{"train/$$_weight": 1.0, "train/$$_loss": 0.1}], ["$$"], tmp_path / "e.png")
+    assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in "abcde")
+
+
+def test_numbers_at_a_logarithmic_axis_are_no_formulas(tmp_path) -> None:
+    with pictures.figure(tmp_path / "x.png") as axes:
+        axes.plot([0, 1], [1e-3, 1e3])
+        axes.set_yscale("log")
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert "1e−03" in shown and "10" in shown and "$" not in "".join(shown)
+
+
+def test_a_picture_that_fails_is_logged_and_costs_nothing(capsys) -> None:
+    def fails(what: str) -> None:
+        raise ValueError(f"no {what}")
+
+    pictures.tried(fails, "colour")
+    said = capsys.readouterr()
+    assert "this picture failed and was left out" in said.out and "ValueError: no colour" in said.out
+    assert "Traceback" in said.err

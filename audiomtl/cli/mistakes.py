@@ -17,12 +17,10 @@ def in_one_line(error: Exception) -> tuple[str, int]:
 
 
 def _surroundings(error: BaseException | None) -> str:
-    """The fault of the machine that an error is, or came from while the command was ending."""
+    """The fault of the machine that an error is, or nothing."""
     if isinstance(error, SurroundingsError):
         return str(error)
-    if isinstance(error, OSError) and (reason := os_fault(error)):
-        return f"{error.filename or 'this computer'}: {reason}"
-    return ""
+    return os_fault(error) if isinstance(error, OSError) else ""
 
 
 def _mistake(error: Exception) -> str:

@@ -26,7 +26,7 @@ from audiomtl.redaction import redact
 from audiomtl.system import os_fault
 
 CONNECT_SECONDS = 5  # for a server to answer
-OUTAGE_SECONDS = 10.0  # that a server may be away once it has answered
+OUTAGE_SECONDS = 15.0  # that a server may be away once it has answered
 RETRY_SECONDS = 0.25
 BESIDE = ("-wal", "-shm", "-journal")  # files that SQLite keeps beside a database
 
@@ -77,7 +77,7 @@ def sqlite_path(url: str) -> Path | None:
     except (sqlalchemy.exc.ArgumentError, ValueError):
         raise StoreError(
             f"{redact(url)}: not the URL of a database: write for example sqlite:///runs/optuna.db or"
-            " postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+            " postgresql+psycopg://USER@HOST/DATABASE"
         ) from None
     name = parsed.database or ""
     if parsed.get_backend_name() != "sqlite" or name in ("", ":memory:") or name.startswith("file:"):
@@ -223,11 +223,13 @@ def check_revision(revision: str | None, place: str, schema: Schema, url: str) -
 # ---------------------------------------------------------------- while it is used
 
 
-def watch(engine: sqlalchemy.Engine, url: str) -> None:
+def watch(engine: sqlalchemy.Engine, url: str, *, opened: bool = False) -> None:
     """Wait for a server that went away for a few seconds, and raise faults of the surroundings as
     `StoreError`.
+
+    A server that has not answered yet, unless it was ``opened`` before, is not waited for.
     """
-    answered: list[bool] = []
+    answered = [True] if opened else []
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
@@ -239,6 +241,7 @@ def watch(engine: sqlalchemy.Engine, url: str) -> None:
                 connection = dialect.connect(*arguments, **options)
             except dialect.loaded_dbapi.OperationalError:
                 if not answered or time.monotonic() - began > OUTAGE_SECONDS:
+                    answered.clear()  # what is said while the command ends fails at once
                     raise
                 time.sleep(RETRY_SECONDS)
             else:
@@ -267,9 +270,12 @@ def _is_fault(error: BaseException) -> bool:
 
 def store_error(error: BaseException, url: str, *, passing: bool = False) -> StoreError:
     """The fault of a database in one line: place, reason, remedy."""
-    place, name = shown(url), url.partition(":")[0].partition("+")[0]
     original = getattr(error, "orig", None) or error
-    told = StoreError(redact(f"{place}: {_reason(original, name)}"))
+    if isinstance(original, OSError) and (fault := os_fault(original)):
+        told = StoreError(redact(fault))
+    else:
+        reason = _reason(original, url.partition(":")[0].partition("+")[0])
+        told = StoreError(redact(f"{shown(url)}: {reason}"))
     told.passing = passing
     return told
 
@@ -277,7 +283,7 @@ def store_error(error: BaseException, url: str, *, passing: bool = False) -> Sto
 def _reason(error: BaseException, backend: str) -> str:
     said = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError):
-        return os_fault(error) or f"{said}: check the path"
+        return f"{said}: check the path"
     if isinstance(error, ImportError | sqlalchemy.exc.NoSuchModuleError):
         return _driver(said, backend)
     if isinstance(error, sqlite3.Error):

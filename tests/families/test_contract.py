@@ -231,3 +231,13 @@ def test_absent_labels_do_no_harm(case, many, tmp_path) -> None:
     assert len(tables(case, found)["predictions"]) == len(examples)
     case.model.pictures(case.fitted, found, tmp_path)
     assert list(Path(tmp_path).glob("*.png"))
+
+
+def test_pictures_stay_in_their_folder_whatever_clips_are_called(case, tmp_path) -> None:
+    """A clip's id is other people's text: it names no path, and a dollar sign in it begins no formula."""
+    folder = tmp_path / "deep" / "down" / "run"
+    folder.mkdir(parents=True)
+    examples = [replace(one, clip_id=f"/../../{one.clip_id} $$ \n") for one in case.examples]
+    case.model.pictures(case.fitted, case.outputs(examples), folder)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files and {path.parent for path in files} == {folder}

@@ -9,6 +9,9 @@ from pathlib import Path
 import optuna
 import pytest
 
+from audiomtl.harness.database import sqlite_url
+from tests.harness.databases import postgres  # noqa: F401  (a fixture)
+
 LAB = Path(__file__).parents[1] / "lab"
 PATIENCE = 1800.0  # seconds until what hangs is given up: no measure, a loaded machine must not come near it
 # the package beside these tests, wherever the environment has one installed
@@ -91,7 +94,7 @@ class Project:
 
     def trials(self) -> list[optuna.trial.FrozenTrial]:
         """Trials of its one study."""
-        url = f"sqlite:///{self.runs / 'optuna.db'}"
+        url = sqlite_url(self.runs / "optuna.db")
         [name] = optuna.study.get_all_study_names(url)
         return optuna.load_study(study_name=name, storage=url).trials
 

@@ -1,14 +1,11 @@
-"""A valid experiment and study as texts, ways to edit them, and the command that reads them."""
+"""A valid experiment and study as texts, ways to edit them, and a check of what the command says of them."""
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from audiomtl import cli
+from tests.command import run
 
 PROJECT = Path(__file__).parents[2]
 SHIPPED = (PROJECT / "experiments" / "quickstart.toml").read_text(encoding="utf-8")
@@ -86,17 +83,6 @@ def search(path: str, value: str, *more: Edit) -> Edit:
 
 def whole(path: str, of: str, to: str) -> Edit:
     return lambda text: text.replace(of, to, 1)
-
-
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command."""
-    monkeypatch.setattr(sys, "argv", ["audiomtl", *words])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(end.value.code or 0), out, err
 
 
 def several(metrics: str, directions: str, *more: Edit) -> Edit:

@@ -19,7 +19,8 @@ from audiomtl.settings.fields import known_paths, settings_in
 from audiomtl.settings.shared import Features, Optimizer
 from audiomtl.settings.study import Study
 from audiomtl.settings.table import Table, used_values
-from tests.settings.files import PROJECT, run
+from tests.command import run
+from tests.settings.files import PROJECT
 
 OWNERS = {
     **{name: family("settings", name).Settings for name in families()},

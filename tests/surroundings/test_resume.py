@@ -2,7 +2,7 @@
 bits of one that was not.
 
 Here the kills are exceptions in this process, so that every method that keeps a state of its own is seen;
-`test_surroundings` kills real children of every family.
+`test_same_bits` kills real children of every family.
 """
 
 from pathlib import Path

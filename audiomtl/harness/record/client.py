@@ -45,7 +45,8 @@ class Client:
 
     def __init__(self, uri: str) -> None:
         self._place = redact(uri)
-        self._patience = 0.0
+        self._patience = 0.0  # seconds; none before the first answer, nor after an outage that was too long
+        self._answered = False
         with self._told():
             if uri.startswith(("sqlite", "postgresql", "mysql", "mssql")):
                 _use_engine(uri)
@@ -53,6 +54,7 @@ class Client:
             self._client = mlflow.MlflowClient(uri)
             with _seconds(database.CONNECT_SECONDS):
                 self._client.search_experiments(max_results=1)
+        self._answered = True
         self._patience = database.OUTAGE_SECONDS
 
     def __getattr__(self, name: str) -> Any:
@@ -66,10 +68,13 @@ class Client:
             while True:
                 try:
                     with self._told():
-                        return method(*arguments, **options)
+                        result = method(*arguments, **options)
+                    self._patience = database.OUTAGE_SECONDS
+                    return result
                 except StoreError as error:
                     again = error.passing and (name not in ONCE or _never_arrived(error))
                     if not again or time.monotonic() - began >= self._patience:
+                        self._patience = 0.0  # what is said while the command ends fails at once
                         raise
                     time.sleep(database.RETRY_SECONDS)
 
@@ -97,8 +102,8 @@ class Client:
                 inner, sqlalchemy.exc.NoSuchModuleError | ImportError | sqlalchemy.exc.ArgumentError
             ):
                 return database.store_error(inner, self._place)
-            if isinstance(inner, OSError) and (reason := os_fault(inner)):
-                return SurroundingsError(redact(f"{inner.filename or self._place}: {reason}"))
+            if isinstance(inner, OSError) and (fault := os_fault(inner)):
+                return SurroundingsError(redact(fault))
         if not isinstance(error, MlflowException):
             return None
         said = " ".join(str(error).split())
@@ -114,8 +119,10 @@ class Client:
             )
         if error.error_code == "TEMPORARILY_UNAVAILABLE":
             return self._error(f"no answer ({said}): check the server, {database.AGAIN}", passing=True)
-        if self._patience == 0 or "valid JSON object" in said or "API request to" in said:
-            return self._error(f"no usable store of MLflow ({said[:300]}): correct {VARIABLE}")
+        if not self._answered or "valid JSON object" in said or "API request to" in said:
+            return self._error(
+                f"no usable store of MLflow ({said.partition('. ')[0][:300]}): correct {VARIABLE}"
+            )
         return None
 
     def _of_request(self, error: requests.RequestException) -> StoreError:

@@ -58,8 +58,10 @@ def locked(name: str, *, wait: bool = True) -> Iterator[bool]:
         try:
             mine = stack.enter_context(system.locked(path, wait=wait))
         except OSError as error:
-            reason = system.os_fault(error) or f"{error.strerror}: check AUDIOMTL_RUNS"
-            raise SurroundingsError(f"{error.filename or path}: {reason}") from error
+            fault = (
+                system.os_fault(error) or f"{error.filename or path}: {error.strerror}: check AUDIOMTL_RUNS"
+            )
+            raise SurroundingsError(fault) from error
         yield mine
 
 
@@ -331,8 +333,8 @@ class Tracking:
 
     def store_id(self, experiment: str) -> str:
         """Name of this store, the same for everyone who uses it: a tag of an MLflow experiment."""
+        number = self.experiment(experiment)
         with locked("mlflow"):
-            number = self.experiment(experiment)
             tags = self.client.get_experiment(number).tags
             if STORE_TAG not in tags:
                 self.client.set_experiment_tag(number, STORE_TAG, uuid.uuid4().hex)

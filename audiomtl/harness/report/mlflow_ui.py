@@ -1,21 +1,25 @@
 """The MLflow UI for the project's runs on 127.0.0.1. Contents: `serve`, `comparison`."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from audiomtl.errors import UserError
+from audiomtl.errors import SurroundingsError, UserError
+from audiomtl.harness import database
 from audiomtl.harness.record.runs import SCORED, existing, outcome
 from audiomtl.harness.record.store import Tracking, runs_folder
+from audiomtl.redaction import redact, without_credentials
 
 PATIENCE_SECONDS = 120  # for MLflow's server to answer
 MOST_COMPARED = 100  # trials in one comparison: MLflow's page draws each
@@ -29,7 +33,8 @@ def serve(port: int) -> None:
 
     Raises
     ------
-    UserError : no runs; the port is in use or not allowed; the server exited before it responded.
+    UserError : no runs; the server ended before it answered.
+    SurroundingsError : the port is taken or not allowed.
     """
     tracking = existing()
     if tracking is None:
@@ -37,42 +42,43 @@ def serve(port: int) -> None:
             f"no runs in {os.path.relpath(runs_folder())}/: run `make quickstart` or `make best-NAME`"
         )
     if tracking.uri.startswith(("http://", "https://")):
-        _print_addresses(tracking, tracking.uri.rstrip("/"))
+        _print_addresses(tracking, without_credentials(tracking.uri).rstrip("/"))
         return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise UserError(
+            raise SurroundingsError(
                 f"port {port} on 127.0.0.1: {(error.strerror or str(error)).lower()}: choose another with"
                 " --port"
             ) from None
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        "--backend-store-uri",
-        tracking.uri,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    # background jobs are of no use here
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    # from the folder of its file, by name alone: MLflow makes the folders of a path, `what%3F` for `what?`
+    path = database.sqlite_path(tracking.uri)
     environment = {
         **os.environ,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # not an argument, which every user of the machine can read: it may hold a password
+        "MLFLOW_BACKEND_STORE_URI": database.sqlite_url(Path(path.name)) if path else tracking.uri,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # background jobs are of no use here
+        "PYTHONSAFEPATH": "1",  # nothing in that folder may be imported
     }
     previous = {
         number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     log = runs_folder() / "ui.log"
-    with log.open("wb") as words:
+    with log.open("w", encoding="utf-8") as words:
         server = subprocess.Popen(
-            [*command, "--workers", "1"], env=environment, stdout=words, stderr=words, start_new_session=True
+            [*command, "--workers", "1"],
+            env=environment,
+            cwd=path.parent if path else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         )
+        threading.Thread(target=_copy, args=(server.stdout, words), daemon=True).start()
         try:
             _wait(server, f"http://127.0.0.1:{port}", log)
             _print_addresses(tracking, f"http://127.0.0.1:{port}")
@@ -87,11 +93,19 @@ def serve(port: int) -> None:
                 signal.signal(number, handler)
 
 
+def _copy(source: Any, log: TextIO) -> None:
+    """What the server prints, without passwords."""
+    with contextlib.suppress(ValueError):  # the log is closed
+        for line in source:
+            log.write(redact(line))
+            log.flush()
+
+
 def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def _wait(server: subprocess.Popen[str], address: str, log: Path) -> None:
     for _ in range(PATIENCE_SECONDS * 4):
         if server.poll() is not None:
             raise UserError(
@@ -109,8 +123,8 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
     )
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """Stop the server and the processes that it started; returns when the port is free."""
+def _end(server: subprocess.Popen[str]) -> None:
+    """End the server and the processes that it started; returns when the port is free."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for attempt in range(100):  # 10 s for an orderly end
             server.poll()

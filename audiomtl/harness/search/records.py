@@ -76,6 +76,21 @@ def close_study(
         table.assign(**texts).to_csv(folder / "trials.csv", index=False)
         tracking.client.log_artifacts(run_id, str(folder))
     tracking.close(run_id, status, reason)
+    if status == "FINISHED":
+        _tell_lost(tracking, file, trials)
+
+
+def _tell_lost(tracking: Tracking, file: StudyFile, trials: pd.DataFrame) -> None:
+    """Say which finished trials of Optuna's have no run, as after MLflow's store was lost or replaced."""
+    found = tracking.runs(file.experiment.name, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'")
+    recorded = {int(run.data.tags["trial"]) for run in found}
+    done = trials.loc[trials["state"].isin(("COMPLETE", "PRUNED", "FAIL")), "number"]
+    if lost := sorted(set(done) - recorded):
+        console().print(
+            f"study {file.name}: {len(lost)} of {len(done)} finished trials have no run in MLflow, whose"
+            " store was lost or replaced: they count in the study and are in no report; to train them again,"
+            " change sampler_seed"
+        )
 
 
 def open_trial(

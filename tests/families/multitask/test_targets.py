@@ -10,22 +10,9 @@ from audiomtl.families.multitask import steps
 from audiomtl.families.multitask.examples import classes_of, target
 from audiomtl.families.multitask.heads.melody import REST, keys_of
 from audiomtl.families.multitask.heads.segments import activity
-from tests.small_multitask import KINDS, settings
+from tests.small_multitask import grid
 
 TENTHS = np.arange(6) * 0.1  # (6,) seconds
-
-
-def grid(*pools: int, **heads):
-    """Frames of 0.1 s."""
-    pools = pools or (1, 1)
-    small = {
-        "features__hop_seconds": 0.1,
-        "features__window_seconds": 0.1,
-        "encoder__pool_frames": pools,
-        "data__label": "event",
-    }
-    # text is an input and, of another head, a target
-    return settings(heads=heads or KINDS, inputs__allow_leak=True, **small)
 
 
 def row(**columns):
@@ -37,15 +24,6 @@ def row(**columns):
 def target_of(name: str, clip, names=(), n_frames: int = 6, some=None):
     some = some or grid()
     return target(name, some.heads[name], clip, n_frames, names, some, None)
-
-
-# ---------------------------------------------------------------- grids
-
-
-def test_a_step_stands_for_the_middle_of_its_frames() -> None:
-    assert np.allclose(steps.step_times(5, grid()), [0, 0.1, 0.2, 0.3, 0.4])
-    assert np.allclose(steps.step_times(5, grid(2, 1)), [0.05, 0.25, 0.45])
-    assert len(steps.step_times(8, grid(2, 2))) == 2 and len(steps.step_times(9, grid(2, 2))) == 3
 
 
 def test_activity_counts_steps_that_are_half_filled() -> None:
@@ -60,12 +38,6 @@ def test_activity_counts_steps_that_are_half_filled() -> None:
     assert two[:, 0].tolist() == [0, 1]
 
 
-def test_spoken_is_the_span_that_holds_a_time() -> None:
-    assert steps.spoken([0.0, 0.2], [0.1, 0.4], TENTHS).tolist() == [0, -1, 1, 1, -1, -1]
-    assert steps.spoken([0.05, 0.2], [0.2, 0.3], TENTHS).tolist() == [-1, 0, 1, -1, -1, -1]
-    assert steps.spoken([], [], TENTHS).tolist() == [-1] * 6
-
-
 def test_a_melody_is_a_key_or_rest() -> None:
     """A time belongs to the nearest step, halfway to the later one: 0.35 s to step 4."""
     found = keys_of([(0.1, 0.3, 60), (0.35, 0.5, 62)], TENTHS, "one")
@@ -75,38 +47,6 @@ def test_a_melody_is_a_key_or_rest() -> None:
     # on 0.05, 0.15 ... it is held at 0.35 and 0.45 s
     late = keys_of([(0.34, 0.56, 60)], TENTHS + 0.05, "one")
     assert late.tolist() == [REST, REST, REST, 39, 39, REST]
-
-
-def test_rolls_are_onsets_with_their_neighbours_and_held_keys() -> None:
-    found = steps.rolls([(0.1, 0.3, 60), (0.2, 0.3, 64), (0.5, 0.6, 60)], TENTHS, "one")
-    assert found.shape == (6, 2 * KEYS) and found.sum() == (3 + 3 + 2) + (2 + 1 + 1)
-    assert found[:, 39].tolist() == [1, 1, 1, 0, 1, 1] and found[:, 43].tolist() == [0, 1, 1, 1, 0, 0]
-    assert found[:, KEYS + 39].tolist() == [0, 1, 1, 0, 0, 1] and found[:, KEYS + 43].tolist() == [
-        0,
-        0,
-        1,
-        0,
-        0,
-        0,
-    ]
-    assert steps.rolls([], TENTHS, "one").shape == (6, 2 * KEYS) and not steps.rolls([], TENTHS, "one").any()
-    assert steps.rolls([(0.0, 0.1, 60)], TENTHS[:1], "one")[0, [39, KEYS + 39]].tolist() == [1, 1]
-
-
-# ---------------------------------------------------------------- texts
-
-
-def test_a_text_is_numbered_with_its_pauses() -> None:
-    symbols = ("_", "a", "b")
-    # 1: a symbol that no train clip has
-    assert steps.text_tokens(["a", "_", "c"], symbols).tolist() == [
-        2,
-        3,
-        2,
-        1,
-        2,
-    ]
-    assert steps.text_tokens([], symbols).tolist() == [2]
 
 
 def test_positions_of_a_text_with_pauses() -> None:

@@ -1,10 +1,14 @@
-"""What MLflow may not do on its own."""
+"""What MLflow may not do on its own; the project's store: whole after every kill, mended at start or told."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+
+from audiomtl.errors import StoreError, SurroundingsError
+from audiomtl.harness.record.store import Tracking
+from tests.harness.databases import run_dying, statements
 
 # where one of them is set MLflow sends nothing
 QUIET = (
@@ -41,3 +45,76 @@ def test_child_processes_send_none_either_unless_the_user_has_chosen(chosen, kep
         " check=True)"
     )
     assert printed(code, **chosen) == [kept, kept]
+
+
+OPEN = "from audiomtl.harness.record.store import Tracking\nTracking()"
+# as it was made until now: under its own name
+MADE_IN_PLACE = "import mlflow\nmlflow.MlflowClient('sqlite:///mlflow.db').search_experiments()"
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUDIOMTL_RUNS", str(folder))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return folder
+
+
+def is_whole() -> bool:
+    """Whether the store takes a run and gives it back."""
+    tracking = Tracking()
+    run = tracking.start("tiny", "a run", tags={}, description="")
+    return [found.info.run_id for found in tracking.runs("tiny")] == [run]
+
+
+@pytest.mark.parametrize("statement", [1, 60, 300, 700])
+def test_a_kill_while_it_is_made_leaves_none_or_a_whole_one(runs, statement) -> None:
+    run_dying(statement, OPEN, PYTHONPATH=os.pathsep.join(sys.path))
+    assert is_whole() and not list(runs.glob(".mlflow.db*"))
+
+
+@pytest.mark.parametrize("statement", [2, 30, 200, 500])
+def test_one_that_an_older_version_left_half_made_is_made_anew(runs, statement, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(runs)
+    assert run_dying(statement, MADE_IN_PLACE)
+    assert is_whole()
+    assert capsys.readouterr().err.count("cut off before this database was complete") <= 1
+
+
+def test_one_of_another_version_that_has_runs_is_told_and_left_alone(runs) -> None:
+    assert is_whole()
+    before = (runs / "mlflow.db").read_bytes()
+    for revision, words in (("451aebb31d03", "written by an older MLflow"), ("f00", "by a newer MLflow")):
+        statements(runs / "mlflow.db", f"update alembic_version set version_num = '{revision}'")
+        with pytest.raises(StoreError, match=words):
+            Tracking()
+    assert len((runs / "mlflow.db").read_bytes()) >= len(before)
+
+
+def test_a_damaged_one_is_told(runs) -> None:
+    (runs / "mlflow.db").write_bytes(b"no database " * 1000)
+    with pytest.raises(
+        StoreError, match=r"^runs/mlflow.db: the file is damaged .*: restore it from a backup"
+    ):
+        Tracking()
+
+
+def test_a_file_where_runs_should_be_is_told(runs) -> None:
+    runs.rmdir()
+    runs.write_text("")
+    with pytest.raises(SurroundingsError, match="runs: a file stands where a folder belongs"):
+        Tracking()
+
+
+def test_an_experiment_that_was_deleted_in_the_page_is_restored_with_its_runs(runs, capsys) -> None:
+    tracking = Tracking()
+    run = tracking.start("tiny", "a run", tags={"kind": "trial"}, description="")
+    tracking.client.delete_experiment(tracking.client.get_experiment_by_name("tiny").experiment_id)
+    assert tracking.runs("tiny") == []
+    tracking.reap("tiny")
+    assert [found.info.run_id for found in tracking.runs("tiny")] == [run]
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "MLflow experiment tiny was deleted and has been restored" in said
+    tracking.start("tiny", "another run", tags={}, description="")

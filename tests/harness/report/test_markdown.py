@@ -1,19 +1,12 @@
 """Tables and figures from a store that is filled by hand: no training."""
 
-import json
 import math
 import os
 import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
-import time
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +15,8 @@ import pytest
 from audiomtl import config
 from audiomtl.errors import UserError
 from audiomtl.harness.record import runs
-from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import markdown as report
-from audiomtl.harness.report import mlflow_ui
-from tests.harness.conftest import PATIENCE
+from tests.harness.report.conftest import Store
 
 T_2 = 4.302652729911275  # 97.5 % point of Student's t with 2 degrees of freedom, from a printed table
 README = "# Tiny\n\nbefore\r\n<!-- results -->\nold\n<!-- /results -->\nafter  \n"
@@ -38,111 +29,6 @@ def interval(values: list[float], form: str = ".4f") -> str:
     half = T_2 * statistics.stdev(values) / 3**0.5
     middle = sum(values) / 3
     return f"[{middle - half:{form}}, {middle + half:{form}}]"
-
-
-class Store:
-    """An MLflow store with hand-made runs of ``experiments/tiny.toml``."""
-
-    def __init__(self, project: Any) -> None:
-        self.project = project
-        self.tracking = Tracking()
-
-    def add(
-        self,
-        kind: str,
-        seed: int,
-        scores: Mapping[str, float],
-        *,
-        changes: Mapping[str, Any] | None = None,
-        outcome: str = "complete",
-        experiment: str = "tiny",
-        code: str = "code1",
-        commit: str = "1" * 40,
-        data: str = "data1",
-        **tags: str,
-    ) -> str:
-        """One run; a score of a list is a curve."""
-        raw = config.override(config.load_experiment("tiny").raw, changes or {})
-        every = {"kind": kind, "seed": str(seed), "ablation": "", "data": data, "code": code, **tags}
-        run = self.tracking.start(experiment, f"{kind} {seed}", tags=every, description="")
-        self.tracking.log_settings(run, raw, seed, data)
-        client = self.tracking.client
-        for key, value in {
-            "commit": commit,
-            "dirty": "false",
-            "machine": "machine1",
-            "outcome": outcome,
-        }.items():
-            client.set_tag(run, key, value)
-        for key, value in scores.items():
-            for step, point in enumerate(value if isinstance(value, list) else [value]):
-                client.log_metric(run, key, point, step=step)
-        client.set_terminated(
-            run, {"complete": "FINISHED", "answered": "FINISHED", "failed": "FAILED"}.get(outcome, "KILLED")
-        )
-        return run
-
-    def best(self, seed: int, test: float, validation: float, **rest: Any) -> str:
-        costs = {
-            "cost/seconds": 60.0 * seed,
-            "cost/cpu_seconds": 50.0,
-            "cost/wall_seconds": 90.0,
-            "cost/memory_megabytes": 300.0,
-        }
-        curves = {
-            "train/loss": [3.0, 2.0 / seed],
-            "validation/loss": [3.1, 2.5 / seed],
-            "validation/error_rate": [0.9, validation],
-        }
-        scores = {
-            "test/error_rate": test,
-            "best/validation/error_rate": validation,
-            "parameters": 1234,
-            "best_epoch": 1,
-        }
-        return self.add("best", seed, {**scores, **costs, **curves}, **rest)
-
-    def narrow(self, seed: int, validation: float, **rest: Any) -> str:
-        given: dict[str, Any] = {"changes": {"network.units": 4}, "ablation": "narrow", **rest}
-        return self.add("ablation", seed, {"best/validation/error_rate": validation}, **given)
-
-    def trial(self, number: int, scores: Mapping[str, float], outcome: str, **rest: Any) -> str:
-        given: dict[str, Any] = {"study": "tiny", "study_key": config.load_study("tiny").identity, **rest}
-        return self.add("trial", 0, scores, outcome=outcome, trial=str(number), **given)
-
-    def parent(self, **tags: str) -> str:
-        file = config.load_study("tiny")
-        params = {
-            f"study.{path}": value
-            for path, value in config.flatten(file.study.model_dump(exclude={"description"})).items()
-        }
-        every = {"kind": "study", "study": "tiny", "study_key": file.identity, **tags}
-        run = self.tracking.start("tiny", "study tiny", tags=every, description="")
-        self.tracking.log_params(run, params)
-        return run
-
-    def write(self, **options: Any) -> str:
-        folder = self.project.folder / "out"
-        report.write(options.pop("names", ["tiny"]), folder, options.pop("readme", None))
-        return (folder / "report.md").read_text()
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A store without runs: making one takes seconds, copying it does not."""
-    folder = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUDIOMTL_RUNS", str(folder))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        Tracking()
-        yield folder
-
-
-@pytest.fixture
-def store(project: Any, empty: Path) -> Store:
-    shutil.copytree(empty, project.runs)
-    project.edit("experiments", "seeds = [1, 2]", "seeds = [1, 2, 3]")
-    return Store(project)
 
 
 def fill(store: Store) -> None:
@@ -729,56 +615,3 @@ def test_price_and_report_do_not_import_tensorflow(store: Store) -> None:
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
-
-
-# ---------------------------------------------------------------- pages
-
-
-def test_the_comparison_holds_the_trials_of_the_last_study(store: Store) -> None:
-    assert mlflow_ui.comparison(store.tracking, "http://x") == ("", "")
-    store.trial(0, {}, "complete", study="older", study_key="older")
-    time.sleep(0.01)  # start times have milliseconds
-    ids = {number: store.trial(number, {}, end) for number, end in ((1, "pruned"), (0, "complete"))}
-    name, address = mlflow_ui.comparison(store.tracking, "http://x")
-    head, _, query = address.partition("?")
-    fields = urllib.parse.parse_qs(query)
-    experiment = store.tracking.client.get_experiment_by_name("tiny")
-    assert (name, head) == ("tiny", "http://x/#/compare-runs")
-    assert json.loads(fields["runs"][0]) == [ids[0], ids[1]]
-    assert json.loads(fields["experiments"][0]) == [experiment.experiment_id]
-    assert re.fullmatch(r"[\w%=&\-.]+", query)
-
-
-def test_a_port_in_use_is_named(store: Store) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(
-            UserError, match=f"port {port} on 127.0.0.1: address already in use: choose another with --port"
-        ):
-            mlflow_ui.serve(port)
-
-
-@pytest.mark.slow
-def test_the_pages_answer_and_end_at_ctrl_c(store: Store) -> None:
-    run = store.trial(0, {}, "complete")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = store.project.start("ui", "--port", str(port), PYTHONPATH=os.pathsep.join(sys.path))
-    assert process.stdout is not None
-    try:
-        lines = [process.stdout.readline() for _ in range(3)]
-        assert (
-            lines[0] == f"all runs: http://127.0.0.1:{port}/\n" and run in lines[1] and "Ctrl-C" in lines[2]
-        ), lines
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=PATIENCE) as answer:
-            assert answer.status == 200
-        process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=PATIENCE)
-    finally:
-        process.terminate()  # a server is left to nobody
-    assert (process.returncode, rest.strip()) == (0, "ended")
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0

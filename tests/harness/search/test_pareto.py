@@ -4,7 +4,6 @@ One real study, killed and whole.
 """
 
 import math
-import sys
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
@@ -13,12 +12,13 @@ import numpy as np
 import optuna
 import pytest
 
-from audiomtl import cli, config
+from audiomtl import config
 from audiomtl.harness.search import pareto, pruning, records, space
 from audiomtl.harness.search.proposals import best_trial, create_study, sampler
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.search.study import _StudyRunner
 from audiomtl.harness.train.workers import Outcome
+from tests.command import run
 
 UP, DOWN, NAN, INF = "maximize", "minimize", math.nan, math.inf
 SEVERAL = 'metrics = ["validation/error_rate", "validation/loss"]'
@@ -196,11 +196,8 @@ def test_the_sampler_proposes_the_same_again_also_after_a_restart(project: Any) 
 
 
 def command(monkeypatch: pytest.MonkeyPatch, capsys: Any, *words: str) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["audiomtl", *words])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert isinstance(end.value.code, int)
-    return end.value.code, "".join(capsys.readouterr())
+    code, *said = run(monkeypatch, capsys, *words)
+    return code, "".join(said)
 
 
 def fill(scores: list[list[float] | None]) -> None:

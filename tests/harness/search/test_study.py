@@ -16,11 +16,12 @@ pytestmark = pytest.mark.slow
 
 def test_a_study_does_not_go_on_with_other_data(project) -> None:
     """As after a generator got another VERSION: the old trials' scores are of other sounds."""
+    project.edit("studies", "trials = 5", "trials = 2")
     project.run("study", "tiny", "--slots", "1")
     tracking = project.tracking()
     for run in tracking.runs("tiny", "tags.kind = 'trial'"):
         tracking.client.set_tag(run.info.run_id, "data", "0ther")
-    project.edit("studies", "trials = 5", "trials = 6")
+    project.edit("studies", "trials = 2", "trials = 3")
     said = project.run("study", "tiny", "--slots", "1", code=2)
     assert (
         "trained on data 0ther, but the data are now" in said
@@ -30,25 +31,22 @@ def test_a_study_does_not_go_on_with_other_data(project) -> None:
     assert "resumes" not in project.run("study", "tiny", "--slots", "1")
 
 
-def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(project, tmp_path) -> None:
-    project.run("study", "tiny", "--slots", "1")
-    once = project.summary()
+def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(project, whole_study) -> None:
+    once = whole_study
     assert len(once) == 5
     # trial 0 is the experiment itself
     assert once[0][2] == {
         "network.units": 8,
         "optimizer.learning_rate": 0.05,
     }
-    assert "5 trials done" in project.run("study", "tiny", "--slots", "2")
-    assert project.summary() == once  # a finished study has nothing left to do
-
-    project.use_runs(tmp_path / "other")
     project.edit("studies", "trials = 5", "trials = 3")
     project.run("study", "tiny", "--slots", "1")
     project.edit("studies", "trials = 3", "trials = 5")
     # extended, in two sittings: the same study
     assert "resumes: 3 trials done" in project.run("study", "tiny", "--slots", "1")
     assert project.summary() == once
+    assert "5 trials done" in project.run("study", "tiny", "--slots", "2")
+    assert project.summary() == once  # a finished study has nothing left to do
 
     runs = project.tracking().runs("tiny")
     parents = [run for run in runs if run.data.tags["kind"] == "study"]

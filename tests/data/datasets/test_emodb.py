@@ -20,7 +20,7 @@ from audiomtl.errors import MissingData, UserError
 
 HEADER = "signal wochenAO\ntype 0\nseparator ;\nnfields 1\n#\n"
 SETTINGS = EmoDB(dataset="emodb", groups=("speaker", "sentence"))
-EXPERIMENT = str(Path(__file__).parents[2] / "experiments" / "ctc_emodb.toml")
+EXPERIMENT = str(Path(__file__).parents[3] / "experiments" / "ctc_emodb.toml")
 
 
 def add_clip(root: Path, stem: str, labels: str, *, ending: str = "xx", header: str = HEADER) -> None:

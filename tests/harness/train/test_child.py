@@ -1,11 +1,12 @@
-"""What is recorded of a training that failed: the error itself, in one line."""
+"""The child process: it trains the worker's code alone, and says what went wrong in one line."""
 
 import keras
 import pytest
 import tensorflow as tf
 
 from audiomtl.errors import UserError
-from audiomtl.harness.train.child import reason_of
+from audiomtl.harness.record import provenance
+from audiomtl.harness.train.child import _check_sources, reason_of
 
 
 class Layer(keras.layers.Layer):
@@ -38,3 +39,12 @@ def test_an_error_in_tensorflow_or_keras_says_what_it_was(fails, reason) -> None
 )
 def test_any_other_error_is_its_first_line(text, reason) -> None:
     assert reason_of(UserError(text)) == reason
+
+
+def test_a_training_of_other_code_than_the_workers_is_refused(tmp_path) -> None:
+    _check_sources(provenance.source_files("ctc"))
+    with pytest.raises(
+        RuntimeError,
+        match=r"imported audiomtl from .*, but its worker from /elsewhere/audiomtl/__init__\.py",
+    ):
+        _check_sources({"audiomtl": "/elsewhere/audiomtl/__init__.py"})

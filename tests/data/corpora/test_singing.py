@@ -19,7 +19,7 @@ from audiomtl.data.corpora.singing import Settings as Singing
 from audiomtl.errors import UserError
 from audiomtl.settings.protocol import Protocol
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 FILE = tomllib.loads((PROJECT / "experiments" / "multitask_singing.toml").read_text(encoding="utf-8"))
 FRAME = vocoder.PERIOD
 LINES = ["Son-ne Mond Ster-ne Blu-me Was-ser Schnee", "Träu-me Nacht Lie-be Vo-gel Fisch"]
@@ -300,7 +300,7 @@ def test_more_songs_leave_the_first_as_they_are(table, tmp_path) -> None:
 def test_another_process_gives_the_same_bytes(table, tmp_path) -> None:
     """With another seed of hashing, where sets have another order."""
     code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); from tests.data import"
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); from tests.data.corpora import"
         " test_singing as t\nt.singing.WORDS = tuple(' '.join(t.LINES).split());"
         " list(t.one_process(t.settings(), Path(sys.argv[2]), [(1, 0)]))"
     )

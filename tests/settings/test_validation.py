@@ -5,7 +5,8 @@ import re
 import pytest
 
 from audiomtl import config
-from tests.settings.files import EXPERIMENT, STUDY, Edit, add, append, check_slip, drop, put, run
+from tests.command import run
+from tests.settings.files import EXPERIMENT, STUDY, Edit, add, append, check_slip, drop, put
 
 
 def test_the_fixture_is_valid(project, monkeypatch, capsys):

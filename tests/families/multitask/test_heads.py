@@ -11,8 +11,6 @@ from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask.heads import kind as head_kind
 from audiomtl.families.multitask.heads.melody import REST
 from audiomtl.families.multitask.heads.notes import ONSET_WEIGHT, RARE, held_notes
-from audiomtl.families.multitask.losses import coupling_loss
-from audiomtl.families.multitask.steps import runs
 
 CLASSES, BANDS, STEPS = 4, 5, 6
 OWN = np.array([6, 3, 4], np.int32)  # of three clips
@@ -142,24 +140,6 @@ def test_a_class_that_train_lacks_counts_in_no_mean() -> None:
     )
 
 
-# ---------------------------------------------------------------- coupling
-
-
-def test_coupling_by_hand_and_its_gradient_reaches_both_heads() -> None:
-    """Linear softmax of 0.5, 1 is 1.25 / 1.5; of 0.2 in all steps 0.2."""
-    classes = tf.Variable([[0.7, 0.3]])
-    segments = tf.Variable([[[0.5, 0.2], [1.0, 0.2], [0.9, 0.9]]])
-    with tf.GradientTape() as tape:
-        value = coupling_loss(classes, segments, tf.constant([2]))
-    assert float(value) == pytest.approx(((0.7 - 1.25 / 1.5) ** 2 + (0.3 - 0.2) ** 2) / 2, rel=1e-5)
-    left, right = tape.gradient(value, [classes, segments])
-    assert np.allclose(left, [[0.7 - 1.25 / 1.5, 0.1]], atol=1e-6)
-    assert np.all(right[0, :2] != 0) and not np.any(right[0, 2])  # the third step lies behind the end
-    agreed = coupling_loss(tf.constant([[0.2, 0.4]]), tf.tile([[[0.2, 0.4]]], [1, 5, 1]), tf.constant([5]))
-    assert float(agreed) == pytest.approx(0, abs=1e-12)
-    assert np.isfinite(float(coupling_loss(tf.constant([[0.5, 0.5]]), tf.zeros([1, 3, 2]), tf.constant([3]))))
-
-
 # ---------------------------------------------------------------- outputs
 
 
@@ -199,19 +179,6 @@ def test_each_head_has_its_shape(kind, by_key) -> None:
     if kind == "notes":  # without input only the bias speaks: hardly any key sounds
         quiet = model(given(np.zeros, 1, 2)).numpy()
         assert np.allclose(quiet, RARE, atol=1e-6)
-
-
-# ---------------------------------------------------------------- what an output says
-
-
-def test_runs_begin_and_end_halfway_between_steps() -> None:
-    times = np.arange(5) * 0.2 + 0.1
-    found = runs(np.array([3, 3, 0, 3, 3]), times)
-    assert [number for *_, number in found] == [3, 0, 3] and np.allclose(
-        [span[:2] for span in found], [[0, 0.4], [0.4, 0.6], [0.6, 1]]
-    )
-    assert runs(np.array([], int), times[:0]) == [] and runs(np.array([7]), times[:1]) == [(0.1, 0.1, 7)]
-    assert [number for *_, number in runs(np.array([0, -1, -1]), times[:3])] == [0, -1]
 
 
 def melody_notes(shares: np.ndarray, times: np.ndarray):

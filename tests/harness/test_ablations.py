@@ -1,0 +1,21 @@
+"""Ablations, trained on every seed of the best runs and compared with them on validation."""
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_ablations_are_paired_with_the_best_runs_and_never_see_test(project) -> None:
+    output = project.run("ablations", "tiny", "--slots", "2")
+    assert "same settings as the best run" in output  # [ablation.same]
+    narrow = project.tracking().runs("tiny", "tags.kind = 'ablation'")
+    assert sorted(run.data.tags["seed"] for run in narrow) == ["1", "2"]
+    assert not any(name.startswith("test/") for run in narrow for name in run.data.metrics)
+    assert {run.data.params["network.units"] for run in narrow} == {"4"}
+    best = project.tracking().runs("tiny", "tags.kind = 'best'")
+    assert sorted(run.data.tags["seed"] for run in best) == ["1", "2"]
+    key = "best/validation/error_rate"
+    scores = [{run.data.tags["seed"]: run.data.metrics[key] for run in runs} for runs in (narrow, best)]
+    difference = sum(scores[0][seed] - scores[1][seed] for seed in "12") / 2
+    [line] = [line for line in output.splitlines() if " narrow " in line]
+    assert f"{difference:+.4f}" in line
