@@ -233,7 +233,8 @@ def test_every_command_of_the_page_works(tmp_path: Path, slurm: Slurm) -> None:
     logs = [
         path.read_text() for path in (tmp_path / "shared" / "audiomtl" / "runs" / "slurm").rglob("*_log.out")
     ]
-    assert len(logs) == 4 and any("5/5" in text for text in logs)
+    trained = [int(number) for text in logs for number in re.findall(r"^trial (\d): ", text, re.MULTILINE)]
+    assert len(logs) == 4 and sorted(trained) == list(range(5))
     assert any((tmp_path / "srv" / "artifacts").rglob("predictions*")) or any(
         (tmp_path / "srv").rglob("*.csv")
     )

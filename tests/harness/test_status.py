@@ -189,7 +189,7 @@ def test_the_command_imports_nothing_heavy_and_refuses_a_wrong_name(project: Pro
     code_of_command, modules = json.loads(last)
     assert code_of_command == 0 and "6 of 5 trials done" in said[0]
     assert not {"tensorflow", "keras", "mlflow", "optuna", "pandas", "scipy"} & {*modules}
-    assert "studies/ here has: tiny" in project.run("status", "tinny", code=2)
+    assert "studies/ contains: tiny" in project.run("status", "tinny", code=2)
 
 
 def test_a_worker_of_this_machine_that_has_ended_is_told_at_once() -> None:
