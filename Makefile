@@ -12,7 +12,7 @@ UV ?= uv
 RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header
 IN_LOCK = --extra corpora --extra dev --extra postgres --extra slurm
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check data best ablations reproduce report ui bench lock docs clean
+.PHONY: help quickstart test check data best ablations reproduce report ui bench services lock docs clean
 
 help: ## list the targets, the experiments and the studies
 	@awk -F':.*## ' '/^[a-zA-Z%-]+:.*## /{printf "%-18s %s\n",$$1,$$2} FNR==1&&FILENAME~/toml/{f=FILENAME} /^description/{d=$$0;sub(/^[^"]*"/,"",d);sub(/".*/,"",d);printf "%-34s %s\n",f,d}' $(firstword $(MAKEFILE_LIST)) $(sort $(wildcard experiments/*.toml studies/*.toml))
@@ -72,6 +72,10 @@ ui: $(READY) ## the MLflow UI on 127.0.0.1
 
 bench: $(READY) ## side-by-side measurements (benchmarks/)
 	@for file in benchmarks/*.py; do echo "== $$file"; .venv/bin/python $$file || exit 1; done
+
+services: ## install PostgreSQL and SLURM for the tests that need them (Debian packages; as root)
+	@[ "$$(id -u)" = 0 ] || { echo "make services installs Debian packages: run it as root (sudo make services)"; exit 1; }
+	apt-get install --yes --no-install-recommends postgresql slurm-wlm munge
 
 lock: ## resolve all lock files anew for Python 3.11 to 3.13 (needs uv; UV=path); compatible versions are kept
 	$(RESOLVE) pyproject.toml --extra cpu $(IN_LOCK) --output-file requirements.lock >/dev/null

@@ -6,6 +6,16 @@ import hypothesis
 import numpy as np
 import pytest
 
+from tests.services.fixtures import (  # noqa: F401  (fixtures of every test)
+    _one_node,
+    _two_nodes,
+    mlflow_server,
+    postgres,
+    postgres_server,
+    slurm,
+    slurm_two_nodes,
+)
+
 # no example has a deadline and none is refused for taking long: a loaded machine changes no result
 hypothesis.settings.register_profile(
     "any_load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

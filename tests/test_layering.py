@@ -190,6 +190,8 @@ def test_layers_have_names_of_their_own():
 
 # of several files at once, or of files outside the package
 WHOLE = {
+    "test_cluster_page": "runs the commands of docs/how-to/cluster.md",
+    "services/test_services": "the servers that other tests start",
     "test_docs": "README and docs/",
     "test_files": "experiments/, studies/ and the locks",
     "test_layering": "imports, and where tests stand",

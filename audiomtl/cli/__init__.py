@@ -19,7 +19,19 @@ from audiomtl.cli.app import app
 from audiomtl.redaction import guard_streams
 
 ORDER = (
-    *("check", "data", "new", "settings", "study", "promote", "best", "ablations", "report", "curve"),
+    *(
+        "check",
+        "data",
+        "new",
+        "settings",
+        "study",
+        "status",
+        "promote",
+        "best",
+        "ablations",
+        "report",
+        "curve",
+    ),
     *("export", "predict", "align", "notes", "ui", "price"),
 )
 app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__name__))  # type: ignore[union-attr]

@@ -1,7 +1,7 @@
 """Arguments, options and help text shared by subcommands. Imports nothing heavy."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ Workflow, where NAME is a file in experiments/ or studies/:
   audiomtl settings FAMILY     list the settings of a family
   audiomtl check               validate all files
   audiomtl study NAME          sweep the settings
+  audiomtl status NAME         show workers and trials of a study
   audiomtl promote NAME        write the best trial into the experiment
   audiomtl best NAME --record  train on every seed, record the scores
   audiomtl best NAME --again   train again and compare the scores
@@ -80,6 +81,35 @@ Again = Annotated[
         "--again", help="Train again even where a finished run has the same settings, seed, data and code."
     ),
 ]
+Where = Annotated[
+    Literal["local", "slurm"] | None,
+    typer.Option(
+        "--executor",
+        help="Run the command in several worker processes: on this machine, or as jobs of a SLURM cluster.",
+    ),
+]
+Workers = Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Number of workers.")]
+Minutes = Annotated[
+    int,
+    typer.Option(
+        "--time",
+        metavar="MINUTES",
+        min=1,
+        help="SLURM: time limit of a job. A job that reaches it is queued again and resumes.",
+    ),
+]
+Partition = Annotated[
+    str, typer.Option("--partition", metavar="NAME", help="SLURM: partition. Default: the cluster's.")
+]
+SlurmOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--slurm",
+        metavar="KEY=VALUE",
+        help="SLURM: any other option of sbatch, such as mem=16G or gres=gpu:1. May be repeated.",
+    ),
+]
+DEFAULT_MINUTES = 240
 SoundFile = Annotated[
     Path,
     typer.Argument(metavar="AUDIO", help="An audio file of any format, sample rate and number of channels."),

@@ -9,20 +9,28 @@ import typer
 from audiomtl.cli.app import app
 from audiomtl.cli.common import with_data
 from audiomtl.cli.options import (
+    DEFAULT_MINUTES,
     DEFAULT_SLOTS,
     Again,
     Core,
     ExperimentName,
+    Minutes,
+    Partition,
     Slots,
+    SlurmOptions,
     Storage,
     StudyName,
     TakeOver,
     Threads,
+    Where,
+    Workers,
 )
+from audiomtl.cli.workers import run_in_workers
 
 
 @app.command()
 def study(
+    context: typer.Context,
     name: StudyName,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
@@ -35,6 +43,11 @@ def study(
             help="Sweep this experiment (name or path) instead of the study's own.",
         ),
     ] = "",
+    executor: Where = None,
+    workers: Workers = 1,
+    time: Minutes = DEFAULT_MINUTES,
+    partition: Partition = "",
+    slurm: SlurmOptions = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Train the settings of failed trials again, as new trials.")
     ] = False,
@@ -44,17 +57,35 @@ def study(
 
     The first trial has the settings of the experiment itself, and every trial is an MLflow run. Ctrl-C stops
     the study. Finished trials are kept, and the same command resumes it, also after a crash. Started more
-    than once, also on several machines with one database, the commands share the trials.
+    than once, also on several machines with one database, the commands share the trials; --executor starts
+    several.
     """
     from audiomtl import config
 
     file = config.load_study(name, experiment or None)
     with_data(file.experiment.settings)
+    run_in_workers(context)
     from audiomtl.harness.search.study import run_study
 
     run_study(
         file, slots=slots, threads=threads, storage=storage, retry_failed=retry_failed, take_over=take_over
     )
+
+
+@app.command()
+def status(name: StudyName, storage: Storage = "") -> None:
+    """Show how a study stands: its trials, its workers and their last signs of life, its jobs on SLURM.
+
+    It reads Optuna's database, from any machine that reaches it, and changes nothing.
+    """
+    from audiomtl.harness import status as standing
+
+    found = standing.read(Path(name).name.removesuffix(".toml"), storage)
+    if not found.identity:
+        from audiomtl import config
+
+        config.find("studies", name)  # a wrong name is told with the names that there are
+    standing.show(found, standing.asked_trials(name))
 
 
 @app.command()
@@ -109,6 +140,7 @@ def promote(
 
 @app.command()
 def best(
+    context: typer.Context,
     name: ExperimentName,
     record: Annotated[
         bool, typer.Option("--record", help="Write the scores to [expected] instead of checking them.")
@@ -126,6 +158,11 @@ def best(
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
+    executor: Where = None,
+    workers: Workers = 1,
+    time: Minutes = DEFAULT_MINUTES,
+    partition: Partition = "",
+    slurm: SlurmOptions = None,
 ) -> None:
     """Train an experiment on every seed and check its scores.
 
@@ -145,6 +182,7 @@ def best(
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
+    run_in_workers(context)
     from audiomtl.harness import best as training
 
     if not training.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):
@@ -153,11 +191,17 @@ def best(
 
 @app.command()
 def ablations(
+    context: typer.Context,
     name: ExperimentName,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
     core: Core = False,
+    executor: Where = None,
+    workers: Workers = 1,
+    time: Minutes = DEFAULT_MINUTES,
+    partition: Partition = "",
+    slurm: SlurmOptions = None,
 ) -> None:
     """Train the ablations of an experiment.
 
@@ -173,6 +217,7 @@ def ablations(
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
+    run_in_workers(context)
     from audiomtl.harness import ablations as training
 
     if not training.ablations(
