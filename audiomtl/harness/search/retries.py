@@ -59,7 +59,7 @@ def enqueue(study: optuna.Study, file: StudyFile, *, every: bool) -> list[str]:
 def early_failures(trials: Sequence[FrozenTrial], file: StudyFile) -> str:
     """Why a study should stop: its first trials have all failed for one reason; "" otherwise."""
     finished = [trial for trial in trials if trial.state.is_finished()]
-    if len(finished) < min(file.study.stop_after_failures, file.study.trials):
+    if len(finished) < file.study.stop_after_failures:
         return ""
     reasons = [trial.user_attrs.get("reason", "") for trial in finished if trial.state == TrialState.FAIL]
     if len(reasons) < len(finished) or len({re.sub(r"[\d.e+-]+", "#", reason) for reason in reasons}) > 1:

@@ -51,6 +51,7 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_retries_them_when_asked
 
 def test_failed_settings_are_trained_again_under_new_numbers(project: Any) -> None:
     faulty(project, "hang")
+    project.edit("studies", "trials = 2", "trials = 2\nstop_after_failures = 10")
     project.edit("experiments", "seconds = 3600.0", "seconds = 1.0")
     said = project.run("study", "tiny", "--slots", "2", code=1)
     assert "no trial of this study is complete" in said or "failed alike" in said
@@ -115,6 +116,7 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing(project: Any) -> None
     os.killpg(first.pid, signal.SIGCONT)
     first.wait(timeout=PATIENCE)
     reader.join()
+    first.stdout.close()
     assert first.returncode == 0 and "another worker has taken this trial over" in drained[0], drained
     assert project.summary() == before
     after = project.tracking().runs("tiny", "tags.kind = 'trial'")
