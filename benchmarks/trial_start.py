@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from audiomtl.harness.train.workers import start_forkserver
+from audiomtl.harness.train.forkserver import start_forkserver
 
 ROUNDS = 5
 

@@ -24,15 +24,9 @@ from audiomtl.harness.record.store import (
 )
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.train.child import Job
+from audiomtl.harness.train.forkserver import device, start_forkserver
 from audiomtl.harness.train.progress import Progress
-from audiomtl.harness.train.workers import (
-    WAIT,
-    Outcome,
-    deferred_signals,
-    device,
-    start_forkserver,
-    train_all,
-)
+from audiomtl.harness.train.workers import WAIT, Outcome, deferred_signals, train_all
 from audiomtl.settings.toml import as_toml
 
 LEAST_TOLERANCE = 0.02  # for another machine

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -31,9 +33,16 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> sql.Engine:
-    return sql.create_engine(f"sqlite:///{tmp_path / 'leases.db'}", connect_args={"timeout": 60})
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sql.Engine]:
+    if request.param == "sqlite":
+        engine = sql.create_engine(f"sqlite:///{tmp_path / 'leases.db'}", connect_args={"timeout": 60})
+    else:
+        engine = sql.create_engine(
+            request.getfixturevalue("postgres_server").create(f"test_{uuid.uuid4().hex[:12]}")
+        )
+    yield engine
+    engine.dispose()
 
 
 def leases(engine: sql.Engine, owner: str, clock: Clock | None = None, gone: tuple[str, ...] = ()) -> Leases:
@@ -117,9 +126,18 @@ def test_of_many_that_take_a_lease_at_once_one_gets_it(engine: sql.Engine) -> No
         assert sum(one is not None for one in got) == 1
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> RDBStorage:
-    return RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RDBStorage]:
+    """Optuna's storage; on PostgreSQL where it is installed."""
+    postgresql = request.param == "postgresql"
+    url = (
+        request.getfixturevalue("postgres_server").create(f"test_{uuid.uuid4().hex[:12]}")
+        if postgresql
+        else f"sqlite:///{tmp_path / 'optuna.db'}"
+    )
+    storage = RDBStorage(url)
+    yield storage
+    storage.engine.dispose()
 
 
 def test_what_a_holder_writes_after_it_lost_its_lease_is_refused(storage: RDBStorage) -> None:

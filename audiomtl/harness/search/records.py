@@ -1,7 +1,8 @@
 """A study in MLflow and on the terminal: its run, the runs of its trials, and its Pareto front.
 
 Contents: `open_study`, `close_study`, `open_trial`, `close_answered`, `ending`, `finish`, `finish_run`,
-`check_data`, `check_store`, `mark_front`, `say_front`, `describe`.
+`check_data`, `check_store`, `mark_front`, `say_front`, `start_line`, `in_words`,
+`best_text`, `last_line`, `describe`.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from audiomtl import config
 from audiomtl.config import StudyFile
-from audiomtl.errors import UserError
+from audiomtl.errors import UserError, WorkFailed
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import Run, Tracking, remove_checkpoints
 from audiomtl.harness.search import pareto, space
@@ -30,6 +31,7 @@ from audiomtl.redaction import redact
 from audiomtl.settings.validation import show
 
 ENDING = "ending"  # user attribute of a finished trial
+SOURCE = "answered from"  # user attribute of a trial whose scores were copied
 STORE = "mlflow store"  # user attribute of a study: the store that has its runs
 
 
@@ -160,22 +162,28 @@ def finish_run(tracking: Tracking, run_id: str, end: Mapping[str, Any]) -> None:
     tracking.end(run_id, folder, outcome, description=end["description"])
 
 
-def finish(tracking: Tracking, runs: Sequence[Run], trial: FrozenTrial) -> None:
-    """Close the run of a trial that Optuna knows to be done, where its worker was killed before it did."""
-    open_runs = [
-        run for run in runs if run.data.tags["trial"] == str(trial.number) and "outcome" not in run.data.tags
-    ]
-    for run in open_runs[-1:]:
-        if source := trial.user_attrs.get("answered from"):
-            complete = trial.state == TrialState.COMPLETE
-            if complete:
-                known = tracking.client.get_run(source)
-                tracking.copy_scores(known, run.info.run_id)
-                source = known.info.run_name or source
-            close_answered(tracking, run.info.run_id, "FINISHED" if complete else "KILLED", source)
-        elif ENDING in trial.user_attrs:
-            finish_run(tracking, run.info.run_id, trial.user_attrs[ENDING])
+def finish(tracking: Tracking, runs: Sequence[Run], done: Sequence[FrozenTrial]) -> None:
+    """Complete what workers that were killed between Optuna and MLflow left of finished trials."""
+    by_number = {run.data.tags["trial"]: run for run in runs}  # the newest of each
+    for trial in done:
+        run = by_number.get(str(trial.number))
+        if run is None:
+            continue
+        if "outcome" not in run.data.tags:
+            _finish_one(tracking, run.info.run_id, trial)
         remove_checkpoints(run.info.run_id)
+
+
+def _finish_one(tracking: Tracking, run_id: str, trial: FrozenTrial) -> None:
+    if source := trial.user_attrs.get(SOURCE):
+        complete = trial.state == TrialState.COMPLETE
+        if complete:
+            known = tracking.client.get_run(source)
+            tracking.copy_scores(known, run_id)
+            source = known.info.run_name or source
+        close_answered(tracking, run_id, "FINISHED" if complete else "KILLED", source)
+    elif ENDING in trial.user_attrs:
+        finish_run(tracking, run_id, trial.user_attrs[ENDING])
 
 
 def check_store(tracking: Tracking, file: StudyFile, study: optuna.Study, others: Collection[str]) -> None:
@@ -225,6 +233,57 @@ def say_front(file: StudyFile, trials: Sequence[Any], best: Mapping[int, Any]) -
         table.add_row(*row)
     console().print(f"Pareto front of study {file.name}: {len(best)} of {len(trials)} trials")
     console().print(table)
+
+
+def start_line(file: StudyFile, trials: Sequence[FrozenTrial], others: Collection[str]) -> str:
+    """What a worker says first; ``others`` are the other workers of the study."""
+    done = sum(trial.state.is_finished() for trial in trials)
+    interrupted = sum(trial.state == TrialState.RUNNING for trial in trials)
+    resumes = f" resumes: {done} trials done, {interrupted} interrupted" if done or interrupted else ""
+    if others:
+        resumes = f" joins {len(others)} other worker{'s' * (len(others) > 1)}: {done} trials done"
+    judged = [f"{way} {metric}" for metric, way in file.study.objectives.items()]
+    what = ", ".join([f"{file.study.trials} trials", *judged])
+    return f"study {file.name} ({file.identity}): {what}{resumes}"
+
+
+def in_words(outcome: Outcome, objectives: Mapping[str, str]) -> str:
+    """How a training ended, in a few words."""
+    if outcome.status == "complete" and outcome.result:
+        result = outcome.result
+        scores = ", ".join(f"{metric} {result.scores[metric]:.4f}" for metric in objectives)
+        return f"{scores} at epoch {result.best_epoch + 1} of {result.epochs}, {outcome.wall_seconds:.0f} s"
+    if outcome.status == "stopped":
+        epochs = outcome.result.epochs if outcome.result else 0
+        return f"pruned after {epochs} epochs, {outcome.wall_seconds:.0f} s"
+    return f"failed: {outcome.reason}"
+
+
+def best_text(file: StudyFile, best: Mapping[int, FrozenTrial]) -> str:
+    """The best trial so far, or the Pareto front."""
+    if file.study.metrics:
+        return f"trials {' and '.join(map(str, best))}" if best else ""
+    return "".join(f"{pareto.numbers(trial.values)} (trial {number})" for number, trial in best.items())
+
+
+def last_line(file: StudyFile, trials: Sequence[FrozenTrial], best: Mapping[int, FrozenTrial]) -> str:
+    """What to do next.
+
+    Raises
+    ------
+    WorkFailed : no trial is complete.
+    """
+    if file.study.metrics:
+        say_front(file, trials, best)
+    if not best:
+        raise WorkFailed(
+            f"{file.path}: no trial of this study is complete: see the tag `reason` of its runs in MLflow,"
+            f" fix the cause, then run `audiomtl study {file.name} --retry-failed`"
+        )
+    if file.experiment.path.parent.name != "experiments":
+        return ""
+    promote = f"audiomtl promote {file.name} --trial N" if file.study.metrics else f"make promote-{file.name}"
+    return f"next: {promote}, then make best-{file.experiment.name}"
 
 
 def describe(file: StudyFile, number: int, values: Mapping[str, Any]) -> str:

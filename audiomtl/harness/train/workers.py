@@ -9,41 +9,27 @@ limit. One that was *lost* was ended by the machine: a signal, a full disk. It s
 checkpoint, up to ``limits.retries`` times; then the work pauses (`SurroundingsError`) and the training is
 left for another day.
 
-Contents: `Listener`, `Outcome`, `WAIT`, `start_forkserver`, `device`, `train_all`, `deferred_signals`.
+Contents: `Listener`, `Outcome`, `WAIT`, `train_all`, `deferred_signals`.
 """
 
 import contextlib
-import functools
-import multiprocessing
-import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from multiprocessing import connection, forkserver
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import psutil
 
-from audiomtl import surroundings
-from audiomtl.errors import SurroundingsError, UserError
+from audiomtl.errors import SurroundingsError
 from audiomtl.harness.record import provenance
-from audiomtl.harness.train.child import Job, Result, run, tell_device
-from audiomtl.settings.family import package_of
+from audiomtl.harness.train.child import Job, Result, run
+from audiomtl.harness.train.forkserver import server_environment, start_forkserver
 from audiomtl.settings.shared import Limits
 
-# the last one, because a child imports the command's main module again
-PRELOAD = [
-    "audiomtl.nn",
-    "pandas",
-    "pyarrow.parquet",
-    "rapidfuzz.distance",
-    "matplotlib.figure",
-    "audiomtl.cli",
-]
 POLL_SECONDS = 0.25  # how often memory and time are looked at
 MOST_COUNTED = 1.0  # seconds between two looks that count as time trained: after more, the worker was held up
 RETRIES = Limits.model_fields["retries"].default
@@ -97,75 +83,6 @@ class _Child:
     age: float = 0.0  # seconds trained: not those in which it or the worker was held up
 
 
-def start_forkserver(model: str, log: Path) -> Any:
-    """The multiprocessing context whose server has TensorFlow and a family imported; the first call starts it
-    and does not wait.
-
-    ``log`` takes what the server and TensorFlow print before a training has a log of its own.
-    """
-    _say_what_is_ignored()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*PRELOAD, f"{package_of(model)}.model"])
-    # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that.
-    # TensorFlow greets on stderr.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with _stderr_to(log), _server_environment():
-            forkserver.ensure_running()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    return context
-
-
-@functools.cache
-def _say_what_is_ignored() -> None:
-    if line := surroundings.ignored():
-        print(line, file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _server_environment() -> Iterator[None]:
-    """The environment that the forkserver, and so every training, is started in.
-
-    This process's own is put back.
-    """
-    pinned = {
-        # the server is a `python -c`: nothing in the current directory may be imported instead
-        "PYTHONSAFEPATH": ("1"),
-        "MPLBACKEND": "Agg",
-        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        # trainings fill the cores: BLAS threads that spin beside them made a logistic regression of 0.02 s
-        # take 20 s
-        **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    }
-    before = {name: os.environ.get(name) for name in pinned}
-    os.environ.update(pinned)
-    try:
-        with surroundings.keras_environment():
-            yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def device(model: str, log: Path) -> str:
-    """What trainings compute on: ``CPU``, or ``GPU`` and its name.
-
-    Only where a GPU is possible does it wait for TensorFlow's answer.
-    """
-    if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))):
-        return "CPU"
-    context = start_forkserver(model, log)
-    ours, theirs = context.Pipe(duplex=False)
-    with _server_environment():
-        context.Process(target=tell_device, args=(theirs,), daemon=True).start()
-    theirs.close()
-    try:
-        return str(ours.recv())
-    except EOFError as error:
-        raise UserError(f"TensorFlow could not list its devices; see {log}") from error
-
-
 def train_all(
     next_job: Callable[[], Job | Literal["wait"] | None],
     listener: Listener,
@@ -184,7 +101,7 @@ def train_all(
     model : family to have imported beforehand.
     slots : number of parallel trainings.
     threads : TensorFlow threads of each.
-    log : see `start_forkserver`.
+    log : see `forkserver.start_forkserver`.
 
     Raises
     ------
@@ -275,20 +192,6 @@ def deferred_signals() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-@contextlib.contextmanager
-def _stderr_to(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with path.open("a") as file:
-            os.dup2(file.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def _start(context: Any, job: Job, slot: int, threads: int, log: Path) -> _Child:
     ours, theirs = context.Pipe()
     limits = job.settings["limits"]
@@ -298,7 +201,7 @@ def _start(context: Any, job: Job, slot: int, threads: int, log: Path) -> _Child
         target=run, args=(job, theirs, threads, slot, sources), name=job.name, daemon=True
     )
     try:
-        with _server_environment():  # a server that died is started again
+        with server_environment():  # a server that died is started again
             process.start()  # waits while the server still imports TensorFlow
     except (EOFError, ConnectionError) as error:
         raise SurroundingsError(

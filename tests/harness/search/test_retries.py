@@ -122,3 +122,14 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing(project: Any) -> None
     after = project.tracking().runs("tiny", "tags.kind = 'trial'")
     assert {run.info.run_id: run.info.end_time for run in after} == ends
     assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
+
+
+def test_data_that_change_while_a_study_runs_stop_it_before_the_next_trial(project: Any) -> None:
+    process = project.start_held("1:0", "study", "tiny", "--slots", "1")
+    recording = next(project.folder.glob("cache/corpora/tones/*.wav"))
+    recording.write_bytes(recording.read_bytes()[:-2] + b"\1\1")
+    (project.folder / "held").unlink()
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2 and "the data have changed while the study ran" in said, said
+    assert "trial 0: validation/error_rate" in said and "Traceback" not in said
+    assert [trial.state.name for trial in project.trials()] == ["COMPLETE", "RUNNING"]

@@ -1,0 +1,74 @@
+"""Trials whose settings were trained before: their scores are copied. Contents: `Copy`, `find`."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from audiomtl.config import StudyFile
+from audiomtl.harness.record.store import Run, Tracking
+from audiomtl.harness.search import pareto, pruning, records
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What is known of a trial's settings."""
+
+    line: str  # for people
+    tell: Callable[[], None]  # Optuna
+    record: Callable[[str], None]  # in the MLflow run with this id
+
+
+def find(tracking: Tracking, file: StudyFile, study: optuna.Study, trial: Trial, key: str) -> Copy | None:
+    """The outcome of settings that this project has trained: from MLflow if complete, from the study if
+    pruned.
+
+    Parameters
+    ----------
+    key : of the scores of the trial's settings.
+    """
+    known = tracking.finished(file.experiment.name, key, ("trial",))
+    if known:
+        values = [known.data.metrics.get(f"best/{metric}", math.nan) for metric in file.study.objectives]
+        if not any(map(math.isnan, values)):
+            return _complete(tracking, file, study, trial, known, values)
+    for other in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
+        if other.params == trial.params and other.number != trial.number:
+            return _pruned(tracking, study, trial, other.number)
+    return None
+
+
+def _complete(
+    tracking: Tracking, file: StudyFile, study: optuna.Study, trial: Trial, known: Run, values: list[float]
+) -> Copy:
+    source = known.info.run_name or known.info.run_id
+    curves = {
+        score: dict(tracking.history(known.info.run_id, score)) for score in pruning.watched(file.study)
+    }
+
+    def tell() -> None:
+        # later trials are compared with them
+        for epochs in sorted(set.intersection(*map(set, curves.values()))):
+            reached = {score: curve[epochs] for score, curve in curves.items()}
+            pruning.note(trial, file.study, epochs, reached)
+        trial.set_user_attr(records.SOURCE, known.info.run_id)
+        study.tell(trial, values)
+
+    def record(run_id: str) -> None:
+        tracking.copy_scores(known, run_id)
+        records.close_answered(tracking, run_id, "FINISHED", source)
+
+    return Copy(f"{pareto.numbers(values)}, copied from {source} with the same settings", tell, record)
+
+
+def _pruned(tracking: Tracking, study: optuna.Study, trial: Trial, number: int) -> Copy:
+    def tell() -> None:
+        trial.set_user_attr(records.SOURCE, f"trial {number}")
+        study.tell(trial, state=TrialState.PRUNED)
+
+    def record(run_id: str) -> None:
+        records.close_answered(tracking, run_id, "KILLED", f"trial {number}")
+
+    return Copy(f"pruned like trial {number} with the same settings", tell, record)
