@@ -1,6 +1,9 @@
 # Everything is a make target; `make` lists them. A new file in experiments/ or studies/ has its targets at once.
 SHELL := /bin/bash
 PYTHON ?= python3
+FAULTS := tests/services tests/test_cluster_page.py tests/harness/train $(addprefix tests/harness/test_, leases.py \
+  database.py reconcile.py executor.py slurm.py status.py) tests/harness/search/test_retries.py tests/harness/search/test_study.py \
+  tests/harness/search/test_storage.py tests/harness/record
 EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.toml)))
 REPORTED := $(filter $(or $(ONLY),%),$(filter-out quickstart,$(EXPERIMENTS)))
 READY := .venv/.ready
@@ -12,7 +15,7 @@ UV ?= uv
 RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header
 IN_LOCK = --extra corpora --extra dev --extra postgres --extra slurm
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check data best ablations reproduce report ui bench services lock docs clean
+.PHONY: help quickstart test faults check data best ablations reproduce report ui bench services lock docs clean
 
 help: ## list the targets, the experiments and the studies
 	@awk -F':.*## ' '/^[a-zA-Z%-]+:.*## /{printf "%-18s %s\n",$$1,$$2} FNR==1&&FILENAME~/toml/{f=FILENAME} /^description/{d=$$0;sub(/^[^"]*"/,"",d);sub(/".*/,"",d);printf "%-34s %s\n",f,d}' $(firstword $(MAKEFILE_LIST)) $(sort $(wildcard experiments/*.toml studies/*.toml))
@@ -33,7 +36,10 @@ quickstart: $(READY) ## corpus, sweep, promotion, best run recorded and repeated
 	$(RUN) report quickstart --to runs/quickstart/report
 
 test: $(READY) ## all tests, two side by side (one TensorFlow thread each)
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not services and not faults"
+
+faults: $(READY) ## the fault suite: kills, lost servers, several workers; PostgreSQL and SLURM where installed (make services)
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile $(FAULTS)
 
 check: $(READY) ## ruff, mypy, every settings file
 	.venv/bin/ruff check .

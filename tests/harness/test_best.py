@@ -72,7 +72,7 @@ EXPECTED = {
             2,
             (
                 "all 2 recorded scores were reproduced within their tolerances, 0 of them bit for bit, recorded on"
-                " another"
+                " a different"
             ),
         ),
         (
@@ -130,7 +130,7 @@ def test_recorded_scores_are_checked_and_what_moved_is_told(project, monkeypatch
     assert "1 of 4 scores were not reproduced" in checked(code=1)
     move(0.0)
     document["expected"]["recorded"]["machine"] = "another"
-    assert "to the bit, recorded on another processor (another)" in checked("--exact")
+    assert "bit for bit, recorded on a different processor (another)" in checked("--exact")
     score["per_seed"][0] += 1e-9
     assert "expected.test/error_rate: mean must be that of per_seed" in checked(code=2)
     move(1e-9)

@@ -24,7 +24,7 @@ def test_a_study_does_not_go_on_with_other_data(project) -> None:
     project.edit("studies", "trials = 2", "trials = 3")
     said = project.run("study", "tiny", "--slots", "1", code=2)
     assert (
-        "trained on data 0ther, but the data are now" in said
+        "earlier trials used data 0ther, but the data are now" in said
         and "change sampler_seed to start a new study" in said
     )
     project.edit("studies", "sampler_seed = ", "sampler_seed = 7")
@@ -105,7 +105,7 @@ def test_a_training_that_hangs_is_ended_at_its_limit_and_the_study_goes_on(proje
     project.edit("experiments", "seconds = 3600.0", "seconds = 1.0")
     project.edit("experiments", 'fault = "none"', 'fault = "hang"')
     project.edit("studies", "trials = 5", "trials = 3")
-    project.run("study", "tiny", "--slots", "2")
+    assert "the first 3 trials failed alike" in project.run("study", "tiny", "--slots", "2", code=1)
     trials = project.trials()
     assert [trial.state.name for trial in trials] == ["FAIL"] * 3
     assert all("exceeded limits.seconds = 1" in trial.user_attrs["reason"] for trial in trials)

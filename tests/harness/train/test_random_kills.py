@@ -1,0 +1,67 @@
+"""A study that is killed at random instants, over and over: nothing is lost, doubled or changed.
+
+``FAULT_KILLS`` says how often (50). Part of ``make faults``.
+"""
+
+import os
+import random
+import signal
+import time
+import uuid
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+KILLS = int(os.environ.get("FAULT_KILLS", "50"))
+LONGEST = 12.0  # seconds until a kill: from before the first line until trials have ended
+
+
+def trainings(project: Any) -> dict[str, Any]:
+    """Of every trial: settings, end, scores of every epoch with their steps, single scores."""
+    tracking, found = project.tracking(), {}
+    for run in tracking.runs("tiny", "tags.kind = 'trial'"):
+        number = run.data.tags["trial"]
+        assert number not in found, f"trial {number} has two runs"
+        metrics = {key: value for key, value in run.data.metrics.items() if not key.startswith("cost/")}
+        curves = {key: tracking.history(run.info.run_id, key) for key in ("train/loss", "validation/loss")}
+        found[number] = (run.data.params, run.info.status, run.data.tags.get("outcome"), metrics, curves)
+    return found
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_kills_at_random_instants_lose_and_double_nothing(
+    project: Any, tmp_path: Any, request: pytest.FixtureRequest, database: str
+) -> None:
+    project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.05")
+    project.edit("studies", "trials = 5", "trials = 8")
+    if database == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+        os.environ["AUDIOMTL_STORAGE"] = server.create(f"test_{uuid.uuid4().hex[:12]}")
+    try:
+        chance, killed = random.Random(7), 0
+        while killed < KILLS:
+            process = project.start("study", "tiny", "--slots", "1")
+            time.sleep(chance.uniform(0.0, LONGEST))
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                killed += 1
+            said, _ = process.communicate()
+            assert "Traceback" not in said, said
+            if process.returncode == 0:
+                break
+        project.run("study", "tiny", "--slots", "1")
+    finally:
+        os.environ.pop("AUDIOMTL_STORAGE", None)
+    after = trainings(project)
+    assert sorted(map(int, after)) == list(range(8))
+    for _, _, outcome, _, curves in after.values():
+        assert outcome in ("complete", "pruned")
+        assert all([step for step, _ in curve] == list(range(1, len(curve) + 1)) for curve in curves.values())
+    assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
+    assert not list(project.runs.glob("checkpoints/*")) and not list(project.runs.glob("staging/*"))
+    print(f"{database}: {killed} kills")
+
+    project.use_runs(tmp_path / "undisturbed")
+    project.run("study", "tiny", "--slots", "1")
+    assert trainings(project) == after
