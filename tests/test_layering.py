@@ -17,6 +17,7 @@ FLOORS = {
     "definitions": 0,
     "errors": 0,
     "metrics": 0,
+    "normal_form": 0,
     "surroundings": 0,
     "system": 0,
     "pictures": 0,

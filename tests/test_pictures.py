@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from audiomtl import pictures
+from audiomtl.pictures import clips, scores
 
 
 @pytest.fixture
@@ -17,7 +18,8 @@ def drawn(monkeypatch):
         kept.append((rows, columns))
         return original(path, rows, columns, **sizes)
 
-    monkeypatch.setattr(pictures, "figure", spy)
+    for part in (clips, scores):
+        monkeypatch.setattr(part, "figure", spy)
     return kept
 
 
@@ -53,8 +55,8 @@ def test_the_most_telling_scores_come_first() -> None:
         "validation/loss",
     ]
     names += ["validation/a_f1"]
-    assert pictures._most_telling(names, []) == ["loss", "a_loss", "b_f1", "a_f1", "a_weight"]
-    assert pictures._most_telling(names, ["a_f1", "c_f1"]) == ["loss", "a_loss", "a_f1", "b_f1", "a_weight"]
+    assert scores._most_telling(names, []) == ["loss", "a_loss", "b_f1", "a_f1", "a_weight"]
+    assert scores._most_telling(names, ["a_f1", "c_f1"]) == ["loss", "a_loss", "a_f1", "b_f1", "a_weight"]
 
 
 def test_how_many_scores_are_left_out_is_said(monkeypatch, tmp_path) -> None:
@@ -87,8 +89,8 @@ def test_a_clip_is_drawn_whatever_of_it_is_known(drawn, tmp_path) -> None:
 
 def test_a_class_is_shown_where_it_is_true_or_likely() -> None:
     scores = np.array([[0.0, 0.05, 0.3, 0.01]])
-    assert pictures._shown(np.array([[0.0, 1.0, 0.0, 0.0]]), scores, "abcd") == [1, 2]
-    assert pictures._shown(None, scores[:, :2], "ab") == [1]
+    assert clips._shown(np.array([[0.0, 1.0, 0.0, 0.0]]), scores, "abcd") == [1, 2]
+    assert clips._shown(None, scores[:, :2], "ab") == [1]
 
 
 @pytest.mark.parametrize("weights", [[1.0, 1.0], [0.5, 0.0]])

@@ -11,6 +11,7 @@ def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
 
     In version 0.1.0 an experiment of the CTC family named its blocks in ``[data]`` and had no table
     ``[protocol]``; the corpus of German sentences took from them which speakers and sentences it pairs.
+    ``balancing.c`` was called ``balancing.caution``.
     """
     new = dict(raw)
     data = dict(raw.get("data", {}))
@@ -23,4 +24,8 @@ def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
                 index = groups.index(group) if paired else -1
                 data[f"held_out_{group}s"] = [blocks[name][index] for name in BLOCKS[:2]] if paired else []
         new |= {"data": data, "protocol": {"kind": "blocks", **blocks}}
+    if "caution" in raw.get("balancing", {}):
+        balancing = dict(raw["balancing"])
+        balancing["c"] = balancing.pop("caution")
+        new["balancing"] = balancing
     return new

@@ -5,7 +5,6 @@ runtime.
 import os
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -14,13 +13,11 @@ import tensorflow as tf
 from audiomtl.data import audio
 from audiomtl.errors import UserError
 from audiomtl.nn import yamnet
+from audiomtl.nn.yamnet_weights import _dequantised
 from tests.nn import yamnet_weights
+from tests.nn.yamnet_weights import PUBLISHED, needs_published
 
 DATA = Path(os.environ.get("AUDIOMTL_DATA", "data"))
-PUBLISHED = DATA / "yamnet" / "yamnet.tflite"
-needs_published = pytest.mark.skipif(
-    not PUBLISHED.is_file(), reason=f"{PUBLISHED} is absent: set AUDIOMTL_DATA"
-)
 needs_sounds = pytest.mark.skipif(
     not (DATA / "ESC-50" / "audio").is_dir(), reason="ESC-50 is absent: set AUDIOMTL_DATA"
 )
@@ -137,56 +134,6 @@ def test_kernels_of_the_tail_move_by_their_share_of_the_rate(file) -> None:
     assert moved[1.0] == pytest.approx(0.01, rel=1e-3) and moved[0.1] == pytest.approx(0.001, rel=1e-3)
 
 
-# ---------------------------------------------------------------- files of weights
-
-
-def test_files_that_are_no_weights_are_refused(file, tmp_path) -> None:
-    cut = tmp_path / "cut.h5"
-    cut.write_bytes(file.read_bytes()[:1_000_000])
-    with pytest.raises(UserError, match=r"cut\.h5: cannot be read as weights"):
-        yamnet.read_weights(cut)
-    other = tmp_path / "other.h5"
-    with h5py.File(other, "w") as empty:
-        empty["dense/dense/kernel:0"] = np.zeros((1024, 50), np.float32)
-    with pytest.raises(UserError, match="another network"):
-        yamnet.read_weights(other)
-    text = tmp_path / "text.tflite"
-    text.write_text("not found")
-    with pytest.raises(UserError, match=r"text\.tflite: cannot be read as weights"):
-        yamnet.read_weights(text)
-
-
-def test_a_weight_of_another_shape_is_named(file, tmp_path) -> None:
-    other = tmp_path / "narrow.h5"
-    other.write_bytes(file.read_bytes())
-    with h5py.File(other, "a") as changed:
-        del changed["dense/dense/kernel:0"]
-        changed["dense/dense/kernel:0"] = np.zeros((1024, 50), np.float32)
-    with pytest.raises(
-        UserError, match=r"scores/kernel has the shape \(1024, 50\), but YAMNet's is \(1024, 521\)"
-    ):
-        yamnet.read_weights(other)
-
-
-@needs_published
-def test_the_published_files_agree_where_both_are_in_floats() -> None:
-    """Layers 1 to 6 of the float HDF5 file, batch normalisation multiplied in, are the TFLite file's to
-    within its 8 bits.
-    """
-    found = yamnet._read_h5(PUBLISHED.with_name("yamnet_256_f32.h5"))
-    folded = yamnet.read_weights(PUBLISHED)
-    kernels = sorted(name for name in found if name.endswith("/kernel"))
-    assert len(kernels) == 11
-    for name in kernels:
-        of = name.removesuffix("/kernel")
-        scale = 1 / np.sqrt(found[f"{of}_bn/moving_variance"] + 1e-4)
-        mine = found[name] * (scale[None, None, :, None] if "depthwise" in of else scale)
-        step = np.abs(folded[name]).max(axis=(0, 1) if "depthwise" in of else (0, 1, 2), keepdims=True) / 127
-        assert (np.abs(mine - folded[name]) <= 0.51 * step + 1e-6).all(), name
-        shift = found[f"{of}_bn/beta"] - found[f"{of}_bn/moving_mean"] * scale
-        assert np.allclose(shift, folded[f"{of}_bn/beta"], atol=1e-5), name
-
-
 def rounded(x: np.ndarray | tf.Tensor) -> tf.Tensor:
     """To 8 bits and back, one range for each item: what TFLite does to the inputs of layers whose weights
     have 8 bits.
@@ -233,9 +180,7 @@ def test_the_published_tflite_model_says_the_same() -> None:
     )
     spectra = tf.abs(tf.signal.stft(np.stack(windows), 400, 160, 512))
     x = tf.math.log(
-        tf.reshape(
-            rounded(tf.reshape(spectra, (-1, 257))) @ yamnet._dequantised(interpreter, mel).T, (-1, 96, 64)
-        )
+        tf.reshape(rounded(tf.reshape(spectra, (-1, 257))) @ _dequantised(interpreter, mel).T, (-1, 96, 64))
         + 0.001
     )
     floats = core(tf.stack([yamnet.log_mel(window) for window in windows]))["scores"].numpy()
@@ -260,12 +205,3 @@ def test_the_published_tflite_model_says_the_same() -> None:
     # its two runtimes agree on 0.895
     assert agreement["8 bits"][0] >= 0.9 and agreement["8 bits"][1] >= 0.99
     assert agreement["floats"][0] >= 0.75 and agreement["floats"][1] >= 0.90
-
-
-@needs_published
-def test_classes_have_names(tmp_path) -> None:
-    names = yamnet.class_names(PUBLISHED.with_name("yamnet_class_map.csv"))
-    assert names[0] == "Speech" and names[494] == "Silence" and len(names) == 521
-    (tmp_path / "short.csv").write_text("index,mid,display_name\n0,/m/1,Speech\n")
-    with pytest.raises(UserError, match="has 1 classes, but YAMNet has 521"):
-        yamnet.class_names(tmp_path / "short.csv")

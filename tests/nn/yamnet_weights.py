@@ -1,17 +1,24 @@
-"""A file of random weights in the layout of the published ``yamnet.h5``."""
+"""The published weights, and a file of random ones in the layout of the published ``yamnet.h5``."""
 
+import os
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
-from audiomtl.nn import yamnet
+from audiomtl.nn.yamnet_weights import weight_shapes
+
+PUBLISHED = Path(os.environ.get("AUDIOMTL_DATA", "data")) / "yamnet" / "yamnet.tflite"
+needs_published = pytest.mark.skipif(
+    not PUBLISHED.is_file(), reason=f"{PUBLISHED} is absent: set AUDIOMTL_DATA"
+)
 
 
 def write(path: Path, seed: int = 0) -> Path:
     random = np.random.default_rng(seed)
     with h5py.File(path, "w") as file:
-        for name, shape in yamnet.weight_shapes().items():
+        for name, shape in weight_shapes().items():
             layer, _, weight = name.partition("/")
             if layer == "scores":
                 place = f"dense/dense/{weight}:0"

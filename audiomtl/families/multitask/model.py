@@ -6,11 +6,11 @@ Frames behind a clip's end are masked after every layer and have no influence. A
 (``labelled_share``, or None in the column): it adds nothing to that task's loss or gradient. Raw losses and
 weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from the total.
 
-Contents: the functions of `contract.Family`; `network`, `reads_of`.
+Contents: the functions of `contract.Family`; `Bundle`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,14 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from keras import layers
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.pipeline import batch_order
-from audiomtl.data.scaling import Scaler
-from audiomtl.data.scores import KEYS
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.multitask.balancing import Balancing
-from audiomtl.families.multitask.encoder import encoder, text_encoder
 from audiomtl.families.multitask.examples import (
     Example,
     classes_of,
@@ -42,23 +38,14 @@ from audiomtl.families.multitask.examples import (
 )
 from audiomtl.families.multitask.heads import Answer, kind
 from audiomtl.families.multitask.losses import coupling_loss
+from audiomtl.families.multitask.network import Known, network, reads_of
 from audiomtl.families.multitask.settings import Settings
 from audiomtl.families.multitask.viterbi import positions
 from audiomtl.names import safe_name
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 
 EVALUATION_BATCH = 32  # clips
-TEXT_SIZE = 64  # of a symbol's vector
 DRAWN = 3  # clips, the first by clip_id
-
-
-@dataclass(frozen=True)
-class Known:
-    """State fitted on the train split."""
-
-    names: dict[str, tuple[str, ...]]  # of each head's classes
-    symbols: tuple[str, ...]  # of texts
-    scaler: Scaler
 
 
 class Bundle:
@@ -132,73 +119,6 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     return Prepared(
         sides, with_scaled_targets(examples, scaler, settings), Known(names, symbols, scaler), facts
     )
-
-
-# ---------------------------------------------------------------- network
-
-
-def network(settings: Settings, known: Known, seed: int) -> keras.Model:
-    """[frames, lengths, text where there is one, roll where there is one] -> {head: output}."""
-    bands = settings.features.n_bands
-    given, text = _inputs(settings), None
-    trunk = encoder(
-        settings.encoder,
-        _hertz(settings),
-        seed=seed,
-        audio=settings.inputs.audio,
-        score=bool(settings.inputs.score),
-    )
-    if settings.inputs.text:
-        text = (text_encoder(len(known.symbols) + 2, TEXT_SIZE)(given["text"]), given["text"])
-    places = [given["frames"], given["lengths"], *([given["roll"]] if settings.inputs.score else [])]
-    steps, keys = trunk(places) if settings.encoder.kind == "harmonic" else (trunk(places), None)
-    answers = {}
-    for name, head in settings.heads.items():
-        answers[name] = kind(head.kind).output(
-            f"head_{name}",
-            steps,
-            given["lengths"],
-            classes=len(known.names[name]),
-            bands=bands,
-            stride=settings.stride,
-            text=text,
-            keys=keys,
-        )
-    return keras.Model(list(given.values()), answers, name="multitask")
-
-
-def _inputs(settings: Settings) -> dict[str, Any]:
-    given = {
-        "frames": layers.Input((None, settings.features.n_bands), name="frames"),
-        "lengths": layers.Input((), dtype="int32", name="lengths"),
-    }
-    if settings.inputs.text:
-        given["text"] = layers.Input((None,), dtype="int32", name="text")
-    if settings.inputs.score:
-        given["roll"] = layers.Input((None, KEYS), name="roll")
-    return given
-
-
-def _hertz(settings: Settings) -> list[float]:  # (bands,)
-    """Centre of each band; of cepstra only their number means something."""
-    chosen = settings.features
-    if chosen.kind == "log_mel":
-        import librosa
-
-        return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[
-            1:-1
-        ].tolist()
-    return [band * chosen.sample_rate / chosen.n_fft for band in range(chosen.n_bands)]
-
-
-def reads_of(settings: Settings) -> list[str]:
-    """Names of the network's inputs in a batch, in order."""
-    return [
-        "frames",
-        "lengths",
-        *(["text"] if settings.inputs.text else []),
-        *(["roll"] if settings.inputs.score else []),
-    ]
 
 
 # ---------------------------------------------------------------- training

@@ -27,6 +27,7 @@ from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.transfer import embeddings
+from audiomtl.families.transfer.examples import Example, _collate, _mean_and_deviation
 from audiomtl.families.transfer.head import head_network
 from audiomtl.families.transfer.patches import patch_seconds, patches_of, share_of
 from audiomtl.families.transfer.settings import Settings
@@ -38,15 +39,6 @@ from audiomtl.nn.pooling import majority_vote
 from audiomtl.nn.softmax import SMALLEST
 
 EVALUATION_PATCHES = 1024  # of a batch that is only scored; a clip is never cut in two
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One clip as a bag of patches."""
-
-    clip_id: str
-    patches: np.ndarray  # (n_patches, size), perhaps a memory map
-    label: int
 
 
 @dataclass(frozen=True)
@@ -167,38 +159,6 @@ def train(
     return replace(fitted, fit=result)
 
 
-def _collate(
-    examples: Sequence[Example], classes: int, mixup_alpha: float, smoothing: float, rng: np.random.Generator
-) -> dict[str, Any]:
-    """A batch: patches of all clips one behind the other, counts, targets (clips, classes), clip ids.
-
-    Mixup (Zhang et al., 2018): each clip's patches with those of another of the batch, taken round where it
-    has fewer.
-    """
-    parts: list[Any] = [np.asarray(one.patches) for one in examples]
-    targets: Any = np.eye(classes, dtype=np.float32)[[one.label for one in examples]]
-    if mixup_alpha:
-        shares = np.maximum(
-            share := rng.beta(mixup_alpha, mixup_alpha, len(parts)).astype(np.float32), 1 - share
-        )
-        partner = rng.permutation(len(parts))
-        others = [
-            parts[other][np.arange(len(part)) % len(parts[other])]
-            for part, other in zip(parts, partner, strict=True)
-        ]
-        parts = [
-            share * part + (1 - share) * other
-            for part, other, share in zip(parts, others, shares, strict=True)
-        ]
-        targets = shares[:, None] * targets + (1 - shares[:, None]) * targets[partner]
-    return {
-        "patches": np.concatenate(parts),
-        "counts": np.array([len(part) for part in parts], np.int32),
-        "targets": (1 - smoothing) * targets + np.float32(smoothing / classes),
-        "clip_ids": [one.clip_id for one in examples],
-    }
-
-
 def _loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) -> tf.Tensor:
     """Cross-entropy with the clips' targets: of clips, or of each patch, mean over a clip's patches, then
     over clips.
@@ -214,23 +174,6 @@ def _loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) ->
     )
     share = 1 / tf.cast(tf.gather(counts, bag), tf.float32)
     return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
-
-
-def _mean_and_deviation(
-    settings: Settings, examples: Sequence[Example], weights: dict[str, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of the embeddings of all train patches; zeros and ones where the head takes them as they are."""
-    embed = yamnet.tail(settings.fine_tune.blocks, weights, 1.0) if weights else np.asarray
-    size = yamnet.SIZE if weights else examples[0].patches.shape[1]
-    if not settings.head.standardise:
-        return np.zeros(size), np.ones(size)
-    total: Any = np.zeros(size)
-    squares, count = total, 0
-    for one in examples:
-        rows = np.asarray(embed(np.asarray(one.patches)), np.float64)
-        total, squares, count = total + rows.sum(axis=0), squares + (rows**2).sum(axis=0), count + len(rows)
-    mean = total / count
-    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
 
 
 def _with_network(

@@ -208,15 +208,6 @@ def test_window_loss_is_the_mean_over_windows_then_clips():
     np.testing.assert_allclose(mil.window_loss({"windows": tf.constant(shares)}, batch), expected, rtol=1e-3)
 
 
-def test_bag_sampling_is_a_pure_function_of_seed_and_epoch():
-    draws = [mil._drawn(50, 8, seed=3, epoch=epoch, clip=7).tolist() for epoch in range(4)]
-    assert draws == [mil._drawn(50, 8, seed=3, epoch=epoch, clip=7).tolist() for epoch in range(4)]
-    assert len({tuple(draw) for draw in draws}) == 4
-    assert all(draw == sorted(set(draw)) and len(draw) == 8 for draw in draws)
-    assert mil._drawn(5, 8, seed=3, epoch=0, clip=7).tolist() == [0, 1, 2, 3, 4]
-    assert mil._drawn(5, 0, seed=3, epoch=0, clip=7).tolist() == [0, 1, 2, 3, 4]
-
-
 def test_leaky_split_has_songs_on_every_side_and_no_window_twice(use):
     prepared = mil.prepare(
         settings(protocol__leaky=True, protocol__test_share=0.3, protocol__validation_share=0.2), 1

@@ -250,23 +250,7 @@ def test_shares_hold_whole_sources_of_every_class_and_lie_in_each_other(use, set
     assert some[0] != some[1]
 
 
-# ---------------------------------------------------------------- batches and losses
-
-
-def test_mixup_mixes_targets_as_it_mixes_patches() -> None:
-    examples = [
-        transfer.Example(str(label), np.full((label + 1, 2), float(10**label), np.float32), label)
-        for label in range(3)
-    ]
-    batch = transfer._collate(examples, 3, 0.4, 0.0, np.random.default_rng(3))
-    assert batch["counts"].tolist() == [1, 2, 3] and np.allclose(batch["targets"].sum(axis=1), 1)
-    ends = np.cumsum(batch["counts"])
-    for number, end in enumerate(ends):
-        expected = batch["targets"][number] @ np.array([1.0, 10.0, 100.0])
-        assert np.allclose(batch["patches"][end - batch["counts"][number] : end], expected, rtol=1e-5)
-    plain = transfer._collate(examples, 3, 0.0, 0.1, np.random.default_rng(3))
-    assert np.allclose(plain["targets"], 0.9 * np.eye(3) + 0.1 / 3)
-    assert batch["targets"].max(axis=1).min() < 1  # some were mixed
+# ---------------------------------------------------------------- losses
 
 
 def test_losses_by_hand(settings) -> None:

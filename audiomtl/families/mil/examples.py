@@ -1,0 +1,138 @@
+"""Clips as bags of windows: examples and batches.
+
+Conventions as in `model`. Contents: `Example`, and for `model` alone `_examples`, `_bands`, `_leaky`,
+`_length`, `_collate`, `_drawn`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from audiomtl.data import catalog, protocols, scaling, splits, windows
+from audiomtl.data.scaling import Scaler
+from audiomtl.data.store import FeatureStore
+from audiomtl.errors import UserError
+from audiomtl.families.mil.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One clip as a bag. ``frames`` may be a memory map; scaling and cutting happen when a batch is made."""
+
+    clip_id: str
+    frames: np.ndarray  # (n_frames, n_bands) features; (n_windows, size) stored embeddings
+    first: np.ndarray  # (n_windows,) first frame of each window
+    label: int
+    # seconds in which the evidence for the label is; None: not known
+    passages: tuple[tuple[float, float], ...] | None
+
+
+def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
+    """Every clip of the table as a bag; labels come later."""
+    stored = next((name for name in ("embedding_path", "array_path") if name in table.columns), "")
+    if (settings.network.window == "embedding") != (stored == "embedding_path"):
+        raise UserError(
+            f'network.window = "{settings.network.window}": stored embeddings (a column embedding_path) and'
+            ' the window network "embedding" '
+            "need each other, but the clip table has"
+            f" {'embedding_path' if stored == 'embedding_path' else 'no such column'}"
+        )
+    if stored:
+        frames = [np.asarray(np.load(path, allow_pickle=False), np.float32) for path in table["path"]]
+        wrong = [
+            clip
+            for clip, one in zip(table["clip_id"], frames, strict=True)
+            if one.shape[1] != _bands(settings, frames)
+        ]
+        if wrong:
+            raise UserError(
+                f"{stored}: {_bands(settings, frames)} columns are required in every array; different shapes:"
+                f" {', '.join(wrong[:5])}"
+            )
+    else:
+        frames = FeatureStore(catalog.cache_folder() / "features").features(
+            list(table["path"]), settings.features
+        )
+    if stored == "embedding_path":
+        firsts = [np.arange(len(one)) for one in frames]
+    else:
+        firsts = [windows.starts(len(one), settings.windows, settings.features) for one in frames]
+    if empty := [clip for clip, first in zip(table["clip_id"], firsts, strict=True) if not len(first)]:
+        raise UserError(
+            f'windows.tail = "{settings.windows.tail}": {len(empty)} clips have no window of'
+            f' {settings.windows.seconds} s ({", ".join(empty[:5])}): use tail = "pad", a shorter window, or'
+            " leave them out"
+        )
+    passages = table["passages"] if "passages" in table.columns else [None] * len(table)
+    known = [
+        None if spans is None else tuple((float(start), float(end)) for start, end in spans)
+        for spans in passages
+    ]
+    return [
+        Example(*row) for row in zip(table["clip_id"], frames, firsts, [-1] * len(table), known, strict=True)
+    ]
+
+
+def _bands(settings: Settings, frames: Sequence[np.ndarray]) -> int:
+    return frames[0].shape[1] if settings.network.window == "embedding" else settings.features.n_bands
+
+
+def _leaky(
+    table: pd.DataFrame, examples: dict[str, Example], settings: Settings, seed: int
+) -> tuple[splits.Splits, dict[str, list[Example]]]:
+    """Leaky split, for comparison only: the windows of one clip are distributed over all splits.
+
+    Every split has the same clips, each with different windows.
+    """
+    shares = {"test": settings.protocol.test_share, "validation": settings.protocol.validation_share}
+    dealt = protocols.leaky_windows({clip: len(one.first) for clip, one in examples.items()}, shares, seed)
+    chosen = {
+        side: [
+            replace(examples[clip], first=examples[clip].first[numbers])
+            for clip, numbers in sorted(clips.items())
+            if len(numbers)
+        ]
+        for side, clips in dealt.items()
+    }
+    rows = table.set_index("clip_id", drop=False)
+    sides = {
+        side: rows.loc[[one.clip_id for one in some]].reset_index(drop=True) for side, some in chosen.items()
+    }
+    return splits.Splits(**sides, dropped=0), chosen
+
+
+def _length(settings: Settings) -> int:
+    """Frames of a window at the network's input."""
+    return (
+        1
+        if settings.network.window == "embedding"
+        else windows.window_frames(settings.windows, settings.features)
+    )
+
+
+def _collate(
+    examples: Sequence[Example], chosen: Sequence[np.ndarray], scaler: Scaler, length: int
+) -> dict[str, Any]:
+    """A batch: windows (n_windows, bands, frames, 1) of all clips one behind the other, counts and labels
+    (bags,), clip ids.
+    """
+    some = [
+        windows.cut(scaling.apply(one.frames, scaler), one.first[numbers], length)
+        for one, numbers in zip(examples, chosen, strict=True)
+    ]
+    return {
+        "windows": np.ascontiguousarray(np.concatenate(some).transpose(0, 2, 1))[..., None],
+        "counts": np.array([len(numbers) for numbers in chosen], np.int32),
+        "labels": np.array([one.label for one in examples], np.int32),
+        "clip_ids": [one.clip_id for one in examples],
+    }
+
+
+def _drawn(n_windows: int, bag_windows: int, *, seed: int, epoch: int, clip: int) -> np.ndarray:
+    """Numbers of the windows that one clip gives to one epoch, in order; a pure function of its arguments."""
+    if not bag_windows or n_windows <= bag_windows:
+        return np.arange(n_windows)
+    return np.sort(np.random.default_rng((seed, epoch, clip)).choice(n_windows, bag_windows, replace=False))

@@ -1,0 +1,91 @@
+"""The network of a multi-task training: one encoder and its heads.
+
+Conventions as in `model`. Contents: `Known`, `network`, `reads_of`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from audiomtl.data.scaling import Scaler
+from audiomtl.data.scores import KEYS
+from audiomtl.families.multitask.encoder import encoder, text_encoder
+from audiomtl.families.multitask.heads import kind
+from audiomtl.families.multitask.settings import Settings
+
+TEXT_SIZE = 64  # of a symbol's vector
+
+
+@dataclass(frozen=True)
+class Known:
+    """State fitted on the train split."""
+
+    names: dict[str, tuple[str, ...]]  # of each head's classes
+    symbols: tuple[str, ...]  # of texts
+    scaler: Scaler
+
+
+def network(settings: Settings, known: Known, seed: int) -> keras.Model:
+    """[frames, lengths, text where there is one, roll where there is one] -> {head: output}."""
+    bands = settings.features.n_bands
+    given, text = _inputs(settings), None
+    trunk = encoder(
+        settings.encoder,
+        _hertz(settings),
+        seed=seed,
+        audio=settings.inputs.audio,
+        score=bool(settings.inputs.score),
+    )
+    if settings.inputs.text:
+        text = (text_encoder(len(known.symbols) + 2, TEXT_SIZE)(given["text"]), given["text"])
+    places = [given["frames"], given["lengths"], *([given["roll"]] if settings.inputs.score else [])]
+    steps, keys = trunk(places) if settings.encoder.kind == "harmonic" else (trunk(places), None)
+    answers = {}
+    for name, head in settings.heads.items():
+        answers[name] = kind(head.kind).output(
+            f"head_{name}",
+            steps,
+            given["lengths"],
+            classes=len(known.names[name]),
+            bands=bands,
+            stride=settings.stride,
+            text=text,
+            keys=keys,
+        )
+    return keras.Model(list(given.values()), answers, name="multitask")
+
+
+def _inputs(settings: Settings) -> dict[str, Any]:
+    given = {
+        "frames": layers.Input((None, settings.features.n_bands), name="frames"),
+        "lengths": layers.Input((), dtype="int32", name="lengths"),
+    }
+    if settings.inputs.text:
+        given["text"] = layers.Input((None,), dtype="int32", name="text")
+    if settings.inputs.score:
+        given["roll"] = layers.Input((None, KEYS), name="roll")
+    return given
+
+
+def _hertz(settings: Settings) -> list[float]:  # (bands,)
+    """Centre of each band; of cepstra only their number means something."""
+    chosen = settings.features
+    if chosen.kind == "log_mel":
+        import librosa
+
+        return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[
+            1:-1
+        ].tolist()
+    return [band * chosen.sample_rate / chosen.n_fft for band in range(chosen.n_bands)]
+
+
+def reads_of(settings: Settings) -> list[str]:
+    """Names of the network's inputs in a batch, in order."""
+    return [
+        "frames",
+        "lengths",
+        *(["text"] if settings.inputs.text else []),
+        *(["roll"] if settings.inputs.score else []),
+    ]
