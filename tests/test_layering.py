@@ -22,6 +22,7 @@ FLOORS = {
     "system": 0,
     "pictures": 0,
     "redaction": 0,
+    "names": 0,
     "data": 1,
     "nn": 2,
     "families": 3,
@@ -204,6 +205,8 @@ WHOLE = {
     "families/multitask/test_targets": "targets of every kind of head",
     "harness/test_own_data": "from a table of one's own to predictions, by the real command",
     "harness/train/test_kill": "a study killed and taken up again, by the real command",
+    "harness/train/test_random_kills": "a study killed at random instants, by the real command",
+    "harness/test_reconcile": "stores that are lost, damaged or moved, by the real command",
     "surroundings/test_resume": "trainings of every family, cut off",
     "surroundings/test_same_bits": "trainings of every family, wherever they run",
 }

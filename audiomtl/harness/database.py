@@ -136,6 +136,8 @@ def _make(path: Path, schema: Schema) -> None:
         database.execute("pragma journal_mode = wal")
     with new.open("rb") as file:
         os.fsync(file.fileno())
+        state = os.fstat(file.fileno())
+    _looked_at.add((state.st_dev, state.st_ino))
     _remove(path)
     os.replace(new, path)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -151,8 +153,20 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + end).unlink(missing_ok=True)
 
 
+_looked_at: set[tuple[int, int]] = set()  # device and inode of files whose header this process has read
+
+
 def _refuse_truncated(path: Path) -> None:
-    """The header tells how many pages of what size the file has."""
+    """The header tells how many pages of what size the file has.
+
+    It is read once per process, before SQLite opens the file: closing any descriptor of a file ends all POSIX
+    locks that the process holds on it. Other processes would then remove the write-ahead log under SQLite's
+    hands, and this one would read an old state for ever (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    state = path.stat()
+    if (state.st_dev, state.st_ino) in _looked_at:
+        return
+    _looked_at.add((state.st_dev, state.st_ino))
     with path.open("rb") as file:
         header = file.read(100)
     if len(header) == 100 and header.startswith(b"SQLite format 3\0"):

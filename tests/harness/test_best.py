@@ -134,7 +134,7 @@ def test_recorded_scores_are_checked_and_what_moved_is_told(project, monkeypatch
     score["per_seed"][0] += 1e-9
     assert "expected.test/error_rate: mean must be that of per_seed" in checked(code=2)
     move(1e-9)
-    assert "all 4 recorded scores came back within their tolerances, 3 of them to the bit" in checked()
+    assert "all 4 recorded scores were reproduced within their tolerances, 3 of them bit for bit" in checked()
     assert "1 of 4 scores were not reproduced" in checked("--exact", code=1)
     del document["expected"]["test/error_rate"]
     assert "[expected] has no test/error_rate: not checked" in checked("--exact", code=1)

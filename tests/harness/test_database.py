@@ -1,6 +1,8 @@
 """SQLite files that are made whole or not at all, and what is said of those that cannot be used."""
 
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +49,23 @@ def path(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def said() -> list[str]:
     return []
+
+
+def test_opening_a_store_again_does_not_cut_off_who_reads_it(path, said) -> None:
+    """Closing a descriptor of the file would end SQLite's locks on it: other processes would then remove the
+    log under this one, which would read an old state for ever.
+    """
+    write = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('insert into things values (1)'); "
+    )
+    for number in (1, 2, 3):
+        database.make_sound(path, SCHEMA, said.append)
+        if number == 1:
+            reader = sqlite3.connect(path)
+            assert reader.execute("select count(*) from things").fetchone() == (0,)
+        subprocess.run([sys.executable, "-c", f"{write}c.commit(); c.close()", str(path)], check=True)
+        assert reader.execute("select count(*) from things").fetchone() == (number,)
+    reader.close()
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -155,11 +174,12 @@ def test_a_damaged_file_is_told_with_the_way_out(path, said, content) -> None:  
     assert path.read_bytes() == content
 
 
-def test_a_truncated_file_is_seen_before_it_is_read(path, said) -> None:
+def test_a_truncated_file_is_seen_before_it_is_read(path, said, monkeypatch) -> None:
     database.make_sound(path, SCHEMA, said.append)
     statements(path, *(f"create table t{number} (name text)" for number in range(20)))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) - 4096])
+    monkeypatch.setattr(database, "_looked_at", set())  # as a new process begins
     with pytest.raises(StoreError, match=r"damaged .*the rest is missing"):
         database.make_sound(path, SCHEMA, said.append)
 

@@ -24,7 +24,7 @@ def test_files_that_are_no_weights_are_refused(file, tmp_path) -> None:
     other = tmp_path / "other.h5"
     with h5py.File(other, "w") as empty:
         empty["dense/dense/kernel:0"] = np.zeros((1024, 50), np.float32)
-    with pytest.raises(UserError, match="another network"):
+    with pytest.raises(UserError, match="not YAMNet's weights"):
         yamnet_weights.read_weights(other)
     text = tmp_path / "text.tflite"
     text.write_text("not found")
