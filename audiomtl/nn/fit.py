@@ -176,6 +176,12 @@ def fit(
     step, stale, plateau_stale, reductions, before = 0, 0, 0, 0, 0.0
 
     saved = checkpoint.load() if checkpoint else None
+    if checkpoint and saved and (lack := steps.lacking(saved[0])):
+        print(
+            f"checkpoint {checkpoint.path} has no {lack} that fits; the training restarts from the beginning",
+            flush=True,
+        )
+        saved = None
     if saved:
         arrays, state = saved
         steps.restore(arrays)
@@ -300,6 +306,14 @@ class _Steps:
         return model | {
             f"optimizer_{index}": variable.numpy() for index, variable in enumerate(self.optimizer.variables)
         }
+
+    def lacking(self, arrays: Mapping[str, np.ndarray]) -> str:
+        """Name of a variable that a checkpoint lacks or has in another shape; "" where it fits."""
+        needed = {name: array.shape for name, array in self.arrays().items()}
+        needed |= {f"best_{index}": needed[f"model_{index}"] for index in range(len(self.model.variables))}
+        return next(
+            (name for name, shape in needed.items() if name not in arrays or arrays[name].shape != shape), ""
+        )
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         for prefix, variables in (("model", self.model.variables), ("optimizer", self.optimizer.variables)):

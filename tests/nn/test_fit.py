@@ -136,6 +136,22 @@ def test_a_checkpoint_that_cannot_be_read_starts_over(tmp_path, capsys) -> None:
     assert len(result.history) == 4 and "restarts from the beginning" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("lost", ["model_0", "optimizer_1", "best_0"])
+def test_a_checkpoint_that_does_not_fit_starts_over(tmp_path, capsys, lost: str) -> None:
+    checkpoint = fitting.Checkpoint(tmp_path)
+    _fit(checkpoint=checkpoint)
+    for change in ("missing", "another shape"):
+        arrays, state = checkpoint.load()
+        if change == "missing":
+            del arrays[lost]
+        else:
+            arrays[lost] = np.zeros((7, 7), np.float32)
+        checkpoint.save(arrays, state)
+        _, result, _ = _fit(checkpoint=checkpoint)
+        said = capsys.readouterr().out
+        assert len(result.history) == 4 and f"has no {lost} that fits; the training restarts" in said
+
+
 @pytest.mark.parametrize(
     ("changes", "place", "rate"),
     [

@@ -39,14 +39,16 @@ def start_forkserver(model: str, log: Path) -> Any:
     _say_what_is_ignored()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOAD, f"{package_of(model)}.model"])
-    # the server ignores SIGINT once it runs; while it still imports TensorFlow it must inherit that.
-    # TensorFlow greets on stderr.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # a Ctrl-C meanwhile is heard when the server has been started. TensorFlow greets on stderr.
+    late: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: late.append(number))
     try:
         with _stderr_to(log), server_environment():
             forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
+    if late:
+        raise KeyboardInterrupt
     return context
 
 

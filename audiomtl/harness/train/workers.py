@@ -175,14 +175,20 @@ def _interrupt(*_: Any) -> None:
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Delay Ctrl-C and SIGTERM until the end of the block, so that Optuna and MLflow stay consistent."""
+    """Delay Ctrl-C and SIGTERM until the end of the block, so that Optuna and MLflow stay consistent.
+
+    A second one does not wait: what is not finished then is finished by the next start.
+    """
     late: list[int] = []
     before = {}
+
+    def note(number: int, _: Any) -> None:
+        late.append(number)
+        if len(late) > 1:
+            raise KeyboardInterrupt
+
     if threading.current_thread() is threading.main_thread():
-        before = {
-            one: signal.signal(one, lambda number, _: late.append(number))
-            for one in (signal.SIGINT, signal.SIGTERM)
-        }
+        before = {one: signal.signal(one, note) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
