@@ -51,7 +51,7 @@ COMMANDS = [
     "promote",
     "report",
 ]
-COMMANDS += ["settings", "study", "ui"]
+COMMANDS += ["settings", "status", "study", "ui"]
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["stuy"], "audiomtl: no such command 'stuy'. Did you mean 'study'?; see audiomtl --help"),
+        (["stuy"], "audiomtl: no such command 'stuy'. Did you mean 'study', 'status'?; see audiomtl --help"),
         (["zzz"], "audiomtl: no such command 'zzz'; see audiomtl --help"),
         (["--loud"], "audiomtl: no such option: --loud; see audiomtl --help"),
         (

@@ -74,7 +74,7 @@ def study(
 
 @app.command()
 def status(name: StudyName, storage: Storage = "") -> None:
-    """Show how a study stands: its trials, its workers and their last signs of life, its jobs on SLURM.
+    """Show the trials and the workers of a study.
 
     It reads Optuna's database, from any machine that reaches it, and changes nothing.
     """

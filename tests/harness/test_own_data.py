@@ -76,8 +76,7 @@ def test_a_table_becomes_best_runs_whose_predictions_keep_ids_and_columns(projec
         )
         assert windows.groupby("clip_id").size().to_dict() == clips.set_index("clip_id")["windows"].to_dict()
     assert (
-        "Accuracy on test"
-        in project.run("report", "mine") + (project.runs / "report" / "report.md").read_text()
+        "Test accuracy" in project.run("report", "mine") + (project.runs / "report" / "report.md").read_text()
     )
 
 

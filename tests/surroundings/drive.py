@@ -36,7 +36,9 @@ class Dying(Job):
         rate, steps = fit.learning_rate, iter(range(10**6))
 
         def dying(settings: Any, *, epoch: int, **options: Any) -> float:  # asked for before every step
-            if epoch == self.epoch and next(steps) == self.step:
+            died = self.folder / "died"
+            if epoch == self.epoch and next(steps) == self.step and not died.exists():
+                died.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             return rate(settings, epoch=epoch, **options)
 
@@ -44,7 +46,7 @@ class Dying(Job):
 
 
 class Recorder:
-    """Hands out jobs, those that died once more, and keeps what is told."""
+    """Hands out jobs, and keeps what is told."""
 
     def __init__(self, jobs: list[dict[str, Any]]) -> None:
         self.todo = [self.job(**one) for one in jobs]
@@ -65,18 +67,14 @@ class Recorder:
         self.found[job.name]["epochs"].append([epoch, scores])
         return True
 
+    def again(self, job: Job, reason: str) -> None:
+        self.found[job.name]["reasons"].append(reason)
+        self.found[job.name]["checkpoint"] = (job.checkpoint / "epoch.npz").is_file()
+
     def ended(self, job: Job, outcome: Outcome) -> None:
         mine = self.found[job.name]
         if outcome.result is None:
             mine["reasons"].append(outcome.reason)
-            if isinstance(job, Dying):
-                mine["checkpoint"] = (job.checkpoint / "epoch.npz").is_file()
-                self.todo.insert(
-                    0,
-                    Job(
-                        job.name, job.settings, job.seed, job.folder, job.checkpoint, job.test, job.keep_model
-                    ),
-                )
             return
         mine |= {
             "cpu_seconds": outcome.result.cpu_seconds,

@@ -257,7 +257,7 @@ def _faults(
         elif (path, part) in at:
             faults[row] = ("doubled", f"{path} is already in row {at[path, part] + 1}")
         elif (digest, part) in seen:
-            faults[row] = ("doubled", f"{path} has the bytes of row {seen[digest, part] + 1}")
+            faults[row] = ("doubled", f"{path} has the same content as row {seen[digest, part] + 1}")
         elif blank:
             faults[row] = ("empty", f"{clip or path}: no {blank}")
         elif clip in ids:

@@ -20,6 +20,7 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 
 from audiomtl import config, redaction, surroundings, system
 from audiomtl.errors import SurroundingsError
@@ -30,15 +31,11 @@ from audiomtl.harness.train.workers import Outcome
 from audiomtl.names import safe_name
 
 # MLflow's import sets these louder
-for noisy in (
-    "alembic",
-    "mlflow",
-    "mlflow.store.db.utils",
-    "sqlalchemy",
-):
+for noisy in ("alembic", "mlflow", "mlflow.store.db.utils", "sqlalchemy"):
     logging.getLogger(noisy).setLevel(logging.ERROR)
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small table
+INPUT_TRIES = 4
 STORE_TAG = "audiomtl.store"
 STATUS = {"complete": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
@@ -144,9 +141,14 @@ class Tracking:
         source = Dataset(
             name=name, digest=data, source_type="local", source=json.dumps({"dataset": name}), profile=profile
         )
-        self.client.log_inputs(
-            run_id, [DatasetInput(source, [InputTag("mlflow.data.context", "train, validation, test")])]
-        )
+        inputs = [DatasetInput(source, [InputTag("mlflow.data.context", "train, validation, test")])]
+        for left in reversed(range(INPUT_TRIES)):
+            try:
+                self.client.log_inputs(run_id, inputs)
+                return
+            except MlflowException as error:  # another run named the same new data set at the same time
+                if not left or not any(words in str(error) for words in ("UNIQUE", "duplicate key")):
+                    raise
 
     def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         """Log params in one batch; values other than text as JSON."""

@@ -254,7 +254,7 @@ class _StudyRunner:
         folder = staging(run_id, lease.token)
         (folder / "settings.toml").write_text(as_toml(raw, seed), encoding="utf-8")
         asks = pruning.rungs(self.file.study, config.epochs(raw)) if trial.number else frozenset[int]()
-        return Job(name, raw, seed, folder, checkpoint_folder(run_id, lease.token), asks)
+        return Job(name, raw, seed, folder, checkpoint_folder(run_id, lease.token), asks=asks)
 
     def _answered(self, one: _Running, name: str) -> bool:
         """Tell the outcome of settings that this project has trained already."""

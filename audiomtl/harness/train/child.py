@@ -44,9 +44,9 @@ class Job:
     seed: int
     folder: Path  # artifacts are left here
     checkpoint: Path  # folder of the checkpoint, one per (settings, seed, data, code)
-    asks: frozenset[int] = frozenset()  # numbers of epochs after which the worker may stop it
     test: bool = False  # score the test side too
     keep_model: bool = False
+    asks: frozenset[int] = frozenset()  # numbers of epochs after which the worker may stop it
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,9 @@ def test_the_real_sample_of_timit():
 
 def test_sentences_that_everybody_reads_tie_all_speakers_together():
     root = real("timit")
-    with pytest.raises(UserError, match=r"1 groups by .*'speaker', 'sentence'.* are too few for three sides"):
+    with pytest.raises(
+        UserError, match=r"1 groups by .*'speaker', 'sentence'.* are too few for three splits"
+    ):
         protocols.divide(
             timit.clips(timit_settings(), root), timit_settings(), protocol("split", stratified=False), 0
         )

@@ -113,7 +113,7 @@ def test_an_experiment_that_was_deleted_in_the_page_is_restored_with_its_runs(ru
     run = tracking.start("tiny", "a run", tags={"kind": "trial"}, description="")
     tracking.client.delete_experiment(tracking.client.get_experiment_by_name("tiny").experiment_id)
     assert tracking.runs("tiny") == []
-    tracking.reap("tiny")
+    tracking.reap("tiny", set())
     assert [found.info.run_id for found in tracking.runs("tiny")] == [run]
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "MLflow experiment tiny was deleted and has been restored" in said

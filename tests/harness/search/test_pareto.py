@@ -13,10 +13,12 @@ import optuna
 import pytest
 
 from audiomtl import config
+from audiomtl.harness.leases import Lease
 from audiomtl.harness.search import pareto, pruning, records, space
 from audiomtl.harness.search.proposals import best_trial, create_study, sampler
 from audiomtl.harness.search.storage import open_storage
-from audiomtl.harness.search.study import _StudyRunner
+from audiomtl.harness.search.study import _Running, _StudyRunner
+from audiomtl.harness.train.child import Job, Result
 from audiomtl.harness.train.workers import Outcome
 from tests.command import run
 
@@ -137,25 +139,15 @@ def test_nan_in_one_objective_is_a_failure_with_its_reason(project: Any) -> None
     judge_by_several(project)
     file = config.load_study("tiny")
     runner: Any = _StudyRunner.__new__(_StudyRunner)
-    runner.file, runner.tracking, runner.progress, runner.interrupted, runner.duplicates = (
-        file,
-        MagicMock(),
-        MagicMock(),
-        [],
-        [],
-    )
+    runner.file, runner.tracking, runner.progress, runner.leases = file, *(MagicMock() for _ in range(3))
+    runner.leases.guard.return_value.__exit__.return_value = False
     runner.study, runner.parent = create_study(file, optuna.storages.InMemoryStorage()), "parent"
     for number, loss in enumerate((0.3, NAN)):
-        job = MagicMock()
-        job.name = f"trial {number}"
-        runner.trials, runner.run_ids, runner.keys = (
-            {job.name: runner.study.ask()},
-            {job.name: "run"},
-            {job.name: "key"},
-        )
-        result = MagicMock(
-            scores={"validation/error_rate": 0.1, "validation/loss": loss}, best_epoch=1, epochs=2
-        )
+        trial, name = runner.study.ask(), f"trial {number}"
+        runner.running = {name: _Running(trial, Lease(f"trial/{number}", 1), f"run{number}", "key")}
+        scores = {"validation/error_rate": 0.1, "validation/loss": loss}
+        result = Result(False, scores, 1, 2, 1.0, 1.0, 10)
+        job = Job(name, {"limits": {}}, 0, project.folder / "staging", project.folder / "checkpoint")
         runner.ended(job, Outcome("complete", result=result))
     assert [(trial.state.name, trial.values) for trial in runner.study.trials] == [
         ("COMPLETE", [0.1, 0.3]),
@@ -254,7 +246,13 @@ def test_a_trial_is_chosen_where_several_scores_judge_only(
 def whole(project: Any) -> list[tuple]:
     """What must be equal in two runs of the study."""
     return [
-        (trial.number, trial.state.name, trial.params, trial.values, trial.user_attrs)
+        (
+            trial.number,
+            trial.state.name,
+            trial.params,
+            trial.values,
+            {key: value for key, value in trial.user_attrs.items() if key != records.ENDING},  # has seconds
+        )
         for trial in project.trials()
     ]
 
