@@ -36,7 +36,7 @@ class AutoPool(PoolingLayer):
     """Exponential softmax with a learned sharpness alpha per class, 1 at the start (McFee, Salamon and Bello,
     2018).
 
-    ``limit`` above 0 keeps |alpha| within it (their constrained auto-pool), ``penalty`` adds penalty *
+    ``limit`` above 0 keeps ``|alpha|`` within it (their constrained auto-pool), ``penalty`` adds penalty *
     sum(alpha^2) to the losses (regularised). alpha = 0 is mean, large alpha is max.
     """
 
