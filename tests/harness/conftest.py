@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from audiomtl.harness.database import sqlite_url
-from tests.harness.databases import postgres  # noqa: F401  (a fixture)
+from tests.harness.databases import password_server  # noqa: F401  (a fixture)
 
 LAB = Path(__file__).parents[1] / "lab"
 PATIENCE = 1800.0  # seconds until what hangs is given up: no measure, a loaded machine must not come near it

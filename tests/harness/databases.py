@@ -88,8 +88,8 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    """A server in a folder of its own; skips where PostgreSQL or the right to start it is absent."""
+def password_server() -> Iterator[Server]:
+    """A server that asks for a password, in a folder of its own; skips where PostgreSQL or the right to start it is absent."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs or subprocess.run(["su", "postgres", "-c", "true"], capture_output=True).returncode:
         pytest.skip("PostgreSQL is not installed here, or this user may not start it")

@@ -164,11 +164,11 @@ def test_no_password_is_written_into_a_run(fake) -> None:
     assert len(said) == 3 and all("me:***@127.0.0.1" in body and "s3cretpw" not in body for body in said)
 
 
-def test_postgresql_tells_a_wrong_password_and_another_program_s_database(postgres: Server) -> None:
+def test_postgresql_tells_a_wrong_password_and_another_program_s_database(password_server: Server) -> None:
     with pytest.raises(StoreError, match=r"password authentication failed .*: check user and password"):
-        Client(postgres.url("mlflow", "wr0ngpassw0rd"))
-    found = Client(postgres.url("mlflow"))
+        Client(password_server.url("mlflow", "wr0ngpassw0rd"))
+    found = Client(password_server.url("mlflow"))
     assert found.search_experiments()[0].name == "Default"
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    SqlAlchemyStore._engine_map[postgres.url("mlflow")].dispose()
+    SqlAlchemyStore._engine_map[password_server.url("mlflow")].dispose()

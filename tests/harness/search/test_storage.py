@@ -149,33 +149,33 @@ class TestServer:
             ("nowhere", None, 'database "nowhere" does not exist: create it, or correct the URL'),
         ],
     )  # fmt: skip
-    def test_what_it_refuses_is_told(self, runs, postgres: Server, name, password, words) -> None:
-        url = postgres.url(name, password) if password else postgres.url(name)
+    def test_what_it_refuses_is_told(self, runs, password_server: Server, name, password, words) -> None:
+        url = password_server.url(name, password) if password else password_server.url(name)
         with pytest.raises(StoreError, match=words) as caught:
             open_storage(url)
         assert "passw0rd" not in str(caught.value)
 
     def test_it_may_be_away_for_a_while_and_nothing_is_lost(
-        self, runs, postgres: Server, monkeypatch
+        self, runs, password_server: Server, monkeypatch
     ) -> None:
         monkeypatch.setattr(database, "OUTAGE_SECONDS", 600.0)  # a loaded machine starts it slowly
-        found = open_storage(postgres.url("optuna"))
+        found = open_storage(password_server.url("optuna"))
         study = optuna.create_study(storage=found, study_name="away")
         assert study.ask().number == 0
-        postgres.stop()
-        starting = threading.Thread(target=postgres.start)
+        password_server.stop()
+        starting = threading.Thread(target=password_server.start)
         starting.start()
         assert study.ask().number == 1
         starting.join()
         close(found)
 
-    def test_one_that_stays_away_is_told(self, runs, postgres: Server, monkeypatch) -> None:
+    def test_one_that_stays_away_is_told(self, runs, password_server: Server, monkeypatch) -> None:
         monkeypatch.setattr(database, "OUTAGE_SECONDS", 0.0)
-        found = open_storage(postgres.url("optuna"))
+        found = open_storage(password_server.url("optuna"))
         study = optuna.create_study(storage=found, study_name="gone")
-        postgres.stop()
+        password_server.stop()
         with pytest.raises(StoreError, match="no connection to the server") as caught:
             study.ask()
-        postgres.start()
+        password_server.start()
         assert "passw0rd" not in str(caught.value)
         close(found)
