@@ -104,7 +104,9 @@ class _Runs:
         take_over: bool,
     ) -> None:
         self.file, self.slots, self.threads, self.device = file, slots, threads, device
-        self.leases, self.take_over = leases, take_over
+        self.leases = leases
+        # leases that are taken over although they have not expired: not those that are taken from now on
+        self.given_up = {row.name for row in leases.live()} if take_over else set[str]()
         self.tracking = Tracking()
         self.tracking.reap(file.name, {row.name for row in leases.live()})
         self.found: dict[tuple[str, int], Run] = {}
@@ -161,7 +163,9 @@ class _Runs:
         """The next training that no other worker has; what others have finished meanwhile is not repeated."""
         for one in list(self.todo):
             kind = "ablation" if one.arm else "best"
-            lease = self.leases.take(f"{kind}/{one.fingerprint}", at_once=self.take_over)
+            name = f"{kind}/{one.fingerprint}"
+            lease = self.leases.take(name, at_once=name in self.given_up)
+            self.given_up.discard(name)
             if lease is None:
                 continue
             self.todo.remove(one)

@@ -71,11 +71,15 @@ class TrialQueue:
 
     Parameters
     ----------
-    take_over : also take trials whose leases have not expired.
+    take_over : also take trials whose leases are held now, before they expire.
     """
 
     def __init__(self, file: StudyFile, study: optuna.Study, leases: StudyLeases, take_over: bool) -> None:
-        self.file, self.study, self.own, self.take_over = file, study, leases, take_over
+        self.file, self.study, self.own = file, study, leases
+        # leases that are taken over although they have not expired: not those that are taken from now on
+        self.given_up = {(row.name, row.token) for row in leases.leases.live(leases.name("trial/"))}
+        if not take_over:
+            self.given_up.clear()
         # with the settings (a key of their scores) of one that runs here: they are answered when it has ended
         self.aside: list[tuple[Taken, str]] = []
 
@@ -110,10 +114,12 @@ class TrialQueue:
         if not left:
             return None
         leases = self.own.leases
-        live = set() if self.take_over else {row.name for row in leases.live(self.own.name("trial/"))}
+        rows = leases.live(self.own.name("trial/"))
+        given_up = {row.name for row in rows if (row.name, row.token) in self.given_up}
+        live = {row.name for row in rows} - given_up
         for trial in left:
             name = self.own.name(f"trial/{trial.number}")
-            lease = None if name in live else leases.take(name, at_once=self.take_over)
+            lease = None if name in live else leases.take(name, at_once=name in given_up)
             if lease and self._is_running(trial._trial_id):
                 self.study.sampler = sampler(self.file, trial.number)
                 return Taken(Trial(self.study, trial._trial_id), lease, True)

@@ -112,7 +112,8 @@ class _StudyRunner:
 
     def _run(self, retry_failed: bool) -> None:
         file, study = self.file, self.study
-        self._prepare(retry_failed)
+        while not self._prepare(retry_failed):
+            pass
         status, reason = "FINISHED", ""
         try:
             with self.progress:
@@ -151,7 +152,7 @@ class _StudyRunner:
 
     def _leave(self, status: str, reason: str) -> None:
         """The last worker closes the study's own run."""
-        with self.own.turn():
+        with contextlib.suppress(LeaseLost), self.own.turn():
             if not self.own.others("worker/"):
                 frame = self.study.trials_dataframe(
                     attrs=("number", "value", "state", "params", "user_attrs")
@@ -161,9 +162,10 @@ class _StudyRunner:
 
     # ------------------------------------------------------------ before the first training
 
-    def _prepare(self, retry_failed: bool) -> None:
+    def _prepare(self, retry_failed: bool) -> bool:
+        """Bring the records up to date; False if this worker was held up so long that it lost its turn."""
         study, file = self.study, self.file
-        with self.own.turn(), deferred_signals():
+        with contextlib.suppress(LeaseLost), self.own.turn(), deferred_signals():
             records.check_store(self.tracking, file, study, self.own.others("worker/"))
             if not study.get_trials(deepcopy=False):
                 study.enqueue_trial(space.encode(file, config.flatten(file.raw)))
@@ -186,6 +188,8 @@ class _StudyRunner:
             for line in retries.enqueue(study, file, every=retry_failed):
                 self.progress.say(line)
             self.parent = records.open_study(self.tracking, file, self.progress.say)
+            return True
+        return False
 
     # ------------------------------------------------------------ what to train
 

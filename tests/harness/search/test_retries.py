@@ -141,3 +141,16 @@ def test_data_that_change_while_a_study_runs_stop_it_before_the_next_trial(proje
     assert process.returncode == 2 and "the data have changed while the study ran" in said, said
     assert "trial 0: validation/error_rate" in said and "Traceback" not in said
     assert [trial.state.name for trial in project.trials()] == ["COMPLETE", "RUNNING"]
+
+
+def test_take_over_does_not_wait_for_a_lease_to_expire(project: Any) -> None:
+    project.edit("studies", "trials = 5", "trials = 2")
+    first = project.start_held("1:0", "study", "tiny", "--slots", "1")
+    while not epochs_recorded(project):
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGSTOP)  # its lease of 30 s is held, and its process is there
+    said = project.run("study", "tiny", "--slots", "1", "--take-over")
+    assert "waiting for trials" not in said and "trial 0:" in said
+    assert all(trial.state.is_finished() for trial in project.trials())
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
