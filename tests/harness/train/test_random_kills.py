@@ -31,16 +31,28 @@ def trainings(project: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_kills_at_random_instants_lose_and_double_nothing(
-    project: Any, tmp_path: Any, request: pytest.FixtureRequest, database: str
+    project: Any,
+    tmp_path: Any,
+    request: pytest.FixtureRequest,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     project.edit("experiments", "pause_seconds = 0.0", "pause_seconds = 0.05")
     project.edit("studies", "trials = 5", "trials = 8")
-    if database == "postgresql":
-        server = request.getfixturevalue("postgres_server")
-        os.environ["AUDIOMTL_STORAGE"] = server.create(f"test_{uuid.uuid4().hex[:12]}")
-    try:
-        chance, killed = random.Random(7), 0
-        while killed < KILLS:
+    project.use_runs(tmp_path / "undisturbed")
+    project.run("study", "tiny", "--slots", "1")
+    undisturbed = trainings(project)
+    assert sorted(map(int, undisturbed)) == list(range(8))
+
+    chance, killed, studies = random.Random(7), 0, 0
+    while killed < KILLS:  # a study ends after some kills: another one begins, on new stores
+        studies += 1
+        project.use_runs(tmp_path / f"killed {studies}")
+        if database == "postgresql":
+            server = request.getfixturevalue("postgres_server")
+            monkeypatch.setenv("AUDIOMTL_STORAGE", server.create(f"test_{uuid.uuid4().hex[:12]}"))
+        ended = False
+        while killed < KILLS and not ended:
             process = project.start("study", "tiny", "--slots", "1")
             time.sleep(chance.uniform(0.0, LONGEST))
             if process.poll() is None:
@@ -48,20 +60,15 @@ def test_kills_at_random_instants_lose_and_double_nothing(
                 killed += 1
             said, _ = process.communicate()
             assert "Traceback" not in said, said
-            if process.returncode == 0:
-                break
+            ended = process.returncode == 0
         project.run("study", "tiny", "--slots", "1")
-    finally:
-        os.environ.pop("AUDIOMTL_STORAGE", None)
-    after = trainings(project)
-    assert sorted(map(int, after)) == list(range(8))
-    for _, _, outcome, _, curves in after.values():
-        assert outcome in ("complete", "pruned")
-        assert all([step for step, _ in curve] == list(range(1, len(curve) + 1)) for curve in curves.values())
-    assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
-    assert not list(project.runs.glob("checkpoints/*")) and not list(project.runs.glob("staging/*"))
-    print(f"{database}: {killed} kills")
-
-    project.use_runs(tmp_path / "undisturbed")
-    project.run("study", "tiny", "--slots", "1")
-    assert trainings(project) == after
+        after = trainings(project)
+        assert after == undisturbed
+        for _, _, outcome, _, curves in after.values():
+            assert outcome in ("complete", "pruned")
+            assert all(
+                [step for step, _ in curve] == list(range(1, len(curve) + 1)) for curve in curves.values()
+            )
+        assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
+        assert not list(project.runs.glob("checkpoints/*")) and not list(project.runs.glob("staging/*"))
+    print(f"{database}: {killed} kills in {studies} studies")
