@@ -26,6 +26,7 @@ import tensorflow as tf
 from pydantic import BaseModel
 
 from audiomtl.data import features
+from audiomtl.data.answers import Recording, Response
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
@@ -107,6 +108,17 @@ class Family(Protocol):
     def produces(self, settings: Any) -> tuple[str, ...]:
         """What `predict` gives of a clip: "classes", "segments" (scores of classes over time), "phones",
         "notes" and "values".
+        """
+
+    def respond(self, fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
+        """What the model says of new recordings, in their order.
+
+        The same as `predict` says of the same sound; neither their order nor how many are given at once
+        changes an answer. Recordings longer than the family's chunk are answered chunk by chunk.
+
+        Raises
+        ------
+        UserError : a recording that the model cannot answer, naming it.
         """
 
     def save(self, fitted: Fitted, folder: Path) -> None:
