@@ -2,7 +2,7 @@
 its file's name.
 
 Folders: ``AUDIOMTL_DATA`` (default ``data/``) holds published data, ``AUDIOMTL_CACHE`` (default ``cache/``)
-what the project makes. Contents: `clips`, `module`, `fingerprint`, `signature`, `cache_folder`,
+what the project makes. Contents: `clips`, `module`, `seconds`, `fingerprint`, `signature`, `cache_folder`,
 `data_folder`, `index_place`.
 """
 
@@ -25,6 +25,8 @@ from audiomtl.settings.datasets import dataset
 # entries of ``attrs`` of a clip table
 INDEX = "index"  # name of its index of files
 TABLE = "table"  # path of the file that a person wrote, if the table is one
+REMARKS = "remarks"  # what was assumed when it was read, one line each
+SECONDS = "seconds"  # name of the column of lengths, where it is not "seconds"
 NUMBERS = (int, float, bool, type(None))  # cells in which no path can be
 
 
@@ -68,6 +70,17 @@ def clips(data: DataSet) -> pd.DataFrame:
     table = found.clips(data, folder)
     table.attrs.setdefault(INDEX, name)
     return table
+
+
+def seconds(table: pd.DataFrame) -> pd.Series:
+    """Length of each clip in seconds; NaN where it is not known, such as for arrays and pictures.
+
+    The column is called ``seconds``, unless a user's table has a column of that name for something else.
+    """
+    column = table.attrs.get(SECONDS, "seconds")
+    if column not in table.columns:
+        return pd.Series(np.nan, index=table.index)
+    return table[column].astype(float)
 
 
 def fingerprint(table: pd.DataFrame) -> str:
