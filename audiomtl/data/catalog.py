@@ -25,6 +25,7 @@ from audiomtl.settings.datasets import dataset
 # entries of ``attrs`` of a clip table
 INDEX = "index"  # name of its index of files
 TABLE = "table"  # path of the file that a person wrote, if the table is one
+FOLDER = "folder"  # path of the folder of recordings, if the table is read from one
 REMARKS = "remarks"  # what was assumed when it was read, one line each
 SECONDS = "seconds"  # name of the column of lengths, where it is not "seconds"
 NUMBERS = (int, float, bool, type(None))  # cells in which no path can be
@@ -123,7 +124,8 @@ def signature(table: pd.DataFrame) -> str:
     if TABLE in table.attrs:
         paths.add(table.attrs[TABLE])
     else:
-        for folder in {_root(parent) for parent in {os.path.dirname(path) for path in paths}} - {""}:
+        folders = {_root(parent) for parent in {os.path.dirname(path) for path in paths}} - {""}
+        for folder in folders | {table.attrs.get(FOLDER, "")} - {""}:
             paths.update(os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
     ordered = sorted(paths)
     total = hashlib.sha256("\0".join(ordered).encode(errors="surrogateescape"))

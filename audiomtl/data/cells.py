@@ -242,11 +242,8 @@ def _numbers(value: Any) -> list[float]:
 
 def _times(value: Any) -> list[float]:
     found = _numbers(value)
-    for before, after in pairwise(found):
-        if after < before:
-            raise ValueError(f"{after:g} after {before:g}: times must not decrease; sort them")
-    if found and found[0] < 0:
-        raise ValueError(f"{found[0]:g}: times must be at least 0 s")
+    if found and min(found) < 0:
+        raise ValueError(f"{min(found):g}: times must be at least 0 s")
     return found
 
 
@@ -347,6 +344,9 @@ def spans_faults(row: Mapping[str, Any], seconds: float) -> str:
             if len(given) != len(listed):
                 return f"{len(listed)} {name}, but {len(given)} {column}; they must have one length"
         starts, ends = (row.get(column) for column in times)
+        for before, after in pairwise(starts or ()):
+            if after < before:
+                return f"{times[0]}: {after:g} after {before:g}: must not decrease; sort them"
         if row.get(name) is not None and starts is not None and ends is not None:
             for item, start, end in zip(row[name], starts, ends, strict=True):
                 if not start < end:
@@ -355,7 +355,7 @@ def spans_faults(row: Mapping[str, Any], seconds: float) -> str:
         value = row.get(column)
         if not value or kind not in ("times", "notes", "passages", "events"):
             continue
-        last = value[-1] if kind == "times" else max(span[1] for span in value)
+        last = max(value) if kind == "times" else max(span[1] for span in value)
         if last > seconds + SLACK_SECONDS:
             return (
                 f"{column} reach {last:.3f} s, but the recording ends at {seconds:.3f} s; are they of another"

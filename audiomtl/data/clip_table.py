@@ -9,8 +9,9 @@ Contents: `clip_table`, `texts`.
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def clip_table(
     place: str,
     examine: Callable[[list[str]], files.Examined],
     names: Sequence[str] = (),
+    faults: Mapping[int, tuple[str, str]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """A clip table from rows as a person wrote them: names cleaned, cells typed, every file looked at.
 
@@ -48,9 +50,11 @@ def clip_table(
     place : what an error begins with.
     examine : paths of files -> what is known of them; lengths are seconds, or rows of arrays.
     names : how it calls each row; "row 1" ... if there are none.
+    faults : of rows that are known to be bad: row -> (kind, message).
     """
     columns = list(map(str, table.columns))
     labels = [data.label] if data.label else []
+    tagged = labels if getattr(data, "labels", "one") == "several" else []  # their cells are lists already
     for setting, column in [
         *(("label", label) for label in labels),
         *(("groups", group) for group in data.groups),
@@ -74,10 +78,11 @@ def clip_table(
         ]
         table["clip_id"] = [unicodedata.normalize("NFC", clip) for clip in ids]
     for column in dict.fromkeys(["clip_id", *labels, *data.groups]):
-        if column not in data.cells and cells.DEFAULTS.get(column) != "labels":
+        if column not in data.cells and column not in tagged:
             table[column] = identity.cleaned(table[column].tolist(), _empty(table[column]))
     table["path"] = _found_paths(given, root)
-    typed, faults = _typed(table, data, root)
+    typed, unreadable = _typed(table, data, root, tagged)
+    faults = {**unreadable, **faults}
     more, seconds = _faults(table, data, ROW if shared else source, examine)
     length = _free("seconds", columns)
     table.attrs[catalog.SECONDS] = length
@@ -101,7 +106,7 @@ def clip_table(
     if shared:
         kept[ROW] = kept[ROW].astype(int)  # a row that was left out may have made them floats
     if data.on_variants == "error":
-        _refuse_variants(kept, labels, data.groups, place)
+        _refuse_variants(kept, labels, data.groups, place, names)
     return kept.sort_values("clip_id", ignore_index=True)
 
 
@@ -123,7 +128,9 @@ def _found_paths(given: Sequence[str], root: Path) -> list[str]:
     return paths
 
 
-def _typed(table: pd.DataFrame, data: Any, root: Path) -> tuple[dict[str, str], Faults]:
+def _typed(
+    table: pd.DataFrame, data: Any, root: Path, tagged: Sequence[str]
+) -> tuple[dict[str, str], Faults]:
     """Reads the cells of columns that have a kind: kinds by column, and faults by row."""
     kinds: dict[str, str] = {
         column: "file"
@@ -131,7 +138,7 @@ def _typed(table: pd.DataFrame, data: Any, root: Path) -> tuple[dict[str, str], 
         if column.endswith("_path") and column not in SOURCES
     }
     kinds |= {column: kind for column, kind in cells.DEFAULTS.items() if column in table.columns}
-    kinds |= data.cells
+    kinds = {column: kind for column, kind in (kinds | data.cells).items() if column not in tagged}
     typed: dict[str, str] = {}
     faults: Faults = {}
     for column, kind in kinds.items():
@@ -156,17 +163,25 @@ def _file(value: str | None, root: Path) -> str | None:
     return path if path and os.path.isfile(path) else value
 
 
-def _refuse_variants(table: pd.DataFrame, labels: Sequence[str], groups: Sequence[str], place: str) -> None:
+def _refuse_variants(
+    table: pd.DataFrame,
+    labels: Sequence[str],
+    groups: Sequence[str],
+    place: str,
+    names: Sequence[str],
+) -> None:
     """Names that are probably one, and cells with several classes."""
     for column in dict.fromkeys([*labels, *groups]):
-        names = [name if isinstance(name, str) else None for name in table[column]]
-        same = identity.variants(names)
+        cells_of = table[column].explode()
+        found = [name if isinstance(name, str) else None for name in cells_of]
+        places = [names[row] if names else f"row {row + 1}" for row in cells_of.index]
+        same = identity.variants(found, places)
         if same:
             raise UserError(
                 f"{place}: {column}: {'; '.join(same[:NAMED])}: probably one name; write it in one way, or"
                 ' set data.on_variants = "keep" where they differ'
             )
-        odd = identity.odd_classes(names) if column in labels else []
+        odd = identity.odd_classes(found, places) if column in labels else []
         if odd:
             raise UserError(
                 f"{place}: {column}: {odd[0]}; write one class per cell, or a list of classes, or set"
@@ -183,12 +198,13 @@ def _without_faults(
 ) -> pd.DataFrame:
     if not faults:
         return table
-    named = "; ".join(
-        f"{names[row] if names else f'row {row + 1}'}: {words}"
-        for row, (_, words) in list(faults.items())[:NAMED]
-    )
+    listed = []
+    for row, (_, words) in list(faults.items())[:NAMED]:
+        clip = "" if not names else f"{table['clip_id'][row]}: "
+        listed.append(f"{names[row] if names else f'row {row + 1}'}: {words.removeprefix(clip)}")
+    named, things = "; ".join(listed), "recordings" if names else "rows"
     more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-    text = f"{place}: {len(faults)} of {len(table)} rows are bad: {named}{more}"
+    text = f"{place}: {len(faults)} of {len(table)} {things} are bad: {named}{more}"
     if on_bad == "error" or len(faults) == len(table):
         raise UserError(f'{text}; fix them, or leave them out with data.on_bad = "skip"')
     print(f"left out: {text}", flush=True)

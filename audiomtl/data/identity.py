@@ -54,36 +54,43 @@ def _key(name: str) -> str:
     return whole[1] if whole else plain
 
 
-def variants(names: Sequence[str | None]) -> list[str]:
-    """Names that are probably one, each with its rows: ``"Music" (row 3) and "music" (rows 1, 2)``."""
-    rows: dict[str, dict[str, list[int]]] = {}
-    for row, name in enumerate(names, 1):
+def variants(names: Sequence[str | None], places: Sequence[str]) -> list[str]:
+    """Names that are probably one, each with its places: ``"Music" (row 3) and "music" (row 1, row 2)``.
+
+    Parameters
+    ----------
+    places : where each name stands.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, place in zip(names, places, strict=True):
         if name:
-            rows.setdefault(_key(name), {}).setdefault(name, []).append(row)
+            found.setdefault(_key(name), {}).setdefault(name, []).append(place)
     return [
-        " and ".join(f'"{name}" ({_rows(found)})' for name, found in sorted(same.items()))
-        for _, same in sorted(rows.items())
+        " and ".join(f'"{name}" ({_some(rows)})' for name, rows in sorted(same.items()))
+        for _, same in sorted(found.items())
         if len(same) > 1
     ]
 
 
-def odd_classes(names: Sequence[str | None]) -> list[str]:
+def odd_classes(names: Sequence[str | None], places: Sequence[str]) -> list[str]:
     """What is odd about classes: several in one cell, and measurements instead of classes."""
     known = [name for name in names if name]
-    joined = [(row, name) for row, name in enumerate(names, 1) if name and JOINED.search(name)]
+    joined = [
+        (place, name) for name, place in zip(names, places, strict=True) if name and JOINED.search(name)
+    ]
     found = []
     if joined:
-        name = joined[0][1]
-        found.append(f'"{name}" ({_rows([row for row, _ in joined])}) looks like several classes in one cell')
+        where = _some([place for place, _ in joined])
+        found.append(f'"{joined[0][1]}" ({where}) looks like several classes in one cell')
     numbers = [name for name in known if re.fullmatch(r"-?\d+[.,]\d*[1-9]\d*", name)]
     if numbers and len(numbers) > len(set(known)) / 2:
         found.append(f'"{numbers[0]}" and {len(set(numbers)) - 1} others are numbers, not classes')
     return found
 
 
-def _rows(rows: Sequence[int]) -> str:
-    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    return f"row{'s' * (len(rows) > 1)} {', '.join(map(str, rows[:NAMED]))}{more}"
+def _some(places: Sequence[str]) -> str:
+    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    return ", ".join(places[:NAMED]) + more
 
 
 def existing(path: str) -> str:

@@ -5,7 +5,7 @@ is a missing value and no word is (a class may be called "None" or "NA"). Rows a
 header. Separator, encoding and decimal comma are found; what was assumed is returned as text. A table that
 two readers could understand differently is refused: rows of different lengths, columns of one name.
 
-Contents: `read`, `Read`.
+Contents: `read`, `Read`, `rows_of`, `decoded`.
 """
 
 import csv
@@ -66,21 +66,17 @@ def read(path: str | Path, *, text: Collection[str] = ()) -> Read:
     _refuse_spreadsheet(place, content)
     if place.suffix.lower() in PARQUET or content[:4] == b"PAR1":
         return Read(_parquet(place), ())
-    decoded, encoding = _decoded(place, content)
-    if not decoded.strip():
-        raise UserError(
-            f"{place}: the table is empty; write a row of column names, such as path,label, and then a row"
-            " for each clip"
-        )
-    separator = _separator(place, decoded)
-    header, rows = _rows(place, decoded, separator)
+    written, separator, encoding = _written(place, content)
+    header, *rows = _rows(place, written, separator)
+    if not rows:
+        raise UserError(f"{place}: has a header ({', '.join(header)[:80]}) but no rows; write a row per clip")
     names = _names(place, header, rows, separator)
     decimal = "," if separator == ";" and _has_decimal_commas(rows) else "."
     assumptions = [f"{place.name}: columns are separated by {SEPARATORS[separator]}"] * (separator != ",")
     assumptions += [f"{place.name}: encoding {encoding}"] * (encoding not in ("UTF-8", "ASCII"))
     assumptions += [f"{place.name}: numbers have a decimal comma"] * (decimal == ",")
     table = pd.read_csv(
-        io.StringIO(decoded),
+        io.StringIO(written),
         sep=separator,
         header=0,
         names=names,
@@ -93,6 +89,32 @@ def read(path: str | Path, *, text: Collection[str] = ()) -> Read:
         engine="c",
     )
     return Read(table, tuple(assumptions))
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    """All rows of a small table of text, the header among them if there is one; of equal length.
+
+    Raises
+    ------
+    UserError : as `read`, but for what concerns the header.
+    """
+    written, separator, _ = _written(path, path.read_bytes())
+    return _rows(path, written, separator)
+
+
+def _written(place: Path, content: bytes) -> tuple[str, str, str]:
+    """Text of a table with plain line ends, its separator and its encoding."""
+    _refuse_spreadsheet(place, content)
+    text, encoding = decoded(place, content)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise UserError(
+            f"{place}: the table is empty; write a row of column names, such as path,label, and then a row"
+            " for each clip"
+        )
+    if hint := re.match(r"sep=(.)\n", text):  # Excel's own way to say it
+        return text[hint.end() :], hint[1], encoding
+    return text, _separator(place, text), encoding
 
 
 def _refuse_spreadsheet(place: Path, content: bytes) -> None:
@@ -118,8 +140,13 @@ def _parquet(place: Path) -> pd.DataFrame:
     return table
 
 
-def _decoded(place: Path, content: bytes) -> tuple[str, str]:
-    """Text of a file and the name of its encoding."""
+def decoded(place: Path, content: bytes) -> tuple[str, str]:
+    """Text of a file and the name of its encoding: UTF-8, UTF-16, else Windows-1252.
+
+    Raises
+    ------
+    UserError : zero bytes, or a byte order mark that the rest does not keep to.
+    """
     marks = {
         b"\xef\xbb\xbf": ("utf-8-sig", "UTF-8"),
         b"\xff\xfe": ("utf-16", "UTF-16"),
@@ -143,7 +170,7 @@ def _decoded(place: Path, content: bytes) -> tuple[str, str]:
                 return content.decode(codec), "UTF-16 without a byte order mark"
             except UnicodeDecodeError:
                 pass
-        raise UserError(f"{place}: contains zero bytes, so it is no text; save the table as CSV UTF-8")
+        raise UserError(f"{place}: contains zero bytes, so it is no text; save it as UTF-8")
     try:
         return content.decode("utf-8"), "UTF-8"
     except UnicodeDecodeError:
@@ -172,7 +199,7 @@ def _separator(place: Path, text: str) -> str:
     return best
 
 
-def _rows(place: Path, text: str, separator: str) -> tuple[list[str], list[list[str]]]:
+def _rows(place: Path, text: str, separator: str) -> list[list[str]]:
     """Header and rows, each as long as the header."""
     limit = csv.field_size_limit(LONGEST_CELL)
     try:
@@ -186,8 +213,6 @@ def _rows(place: Path, text: str, separator: str) -> tuple[list[str], list[list[
         csv.field_size_limit(limit)
     rows = [row for row in rows if len(row) > 1 or row[0].strip()]
     header, *rows = rows
-    if not rows:
-        raise UserError(f"{place}: has a header ({', '.join(header)[:80]}) but no rows; write a row per clip")
     wrong = [number for number, row in enumerate(rows, 1) if len(row) != len(header)]
     trailing = [number for number in wrong if len(rows[number - 1]) > len(header)]
     if trailing and all(not "".join(rows[number - 1][len(header) :]).strip() for number in trailing):
@@ -201,7 +226,7 @@ def _rows(place: Path, text: str, separator: str) -> tuple[list[str], list[list[
             f"{place}: {_listed(wrong)} has {len(row)} cells, but the header has {len(header)} columns; put"
             f" cells that contain {show(separator)} in quotes, and leave empty cells empty"
         )
-    return header, rows
+    return [header, *rows]
 
 
 def _names(place: Path, header: list[str], rows: list[list[str]], separator: str) -> list[str]:
