@@ -41,7 +41,6 @@ COMMANDS = [
     "align",
     "best",
     "check",
-    "curve",
     "data",
     "export",
     "new",
@@ -181,9 +180,11 @@ def test_a_swallowed_ctrl_c_comes_again(monkeypatch):
             ["best"],
             ["every seed", "--record", "[expected]", "exits with code 1", "--again", "skipped", "--exact"],
         ),
-        (["ablations"], ["[ablation.*]", "validation", "paired by seed"]),
+        (
+            ["ablations"],
+            ["[ablation.*]", "validation", "paired by seed", "--curve", "--fractions", "runs/report"],
+        ),
         (["report"], ["Markdown", "runs/report", "--readme"]),
-        (["curve"], ["--fractions", "validation", "intervals", "runs/report"]),
         (["export"], ["SavedModel", "TFLite", "README.md", "--seed"]),
         (
             ["predict"],
@@ -236,6 +237,17 @@ def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
             (
                 "audiomtl: invalid value for '--slots': must be greater than or equal to 1; see audiomtl best"
                 " --help"
+            ),
+        ),
+        (
+            ["ablations", "a", "--fractions", "0.5"],
+            "audiomtl: invalid value: --fractions needs --curve; see audiomtl ablations --help",
+        ),
+        (
+            ["ablations", "a", "--curve", "--core"],
+            (
+                "audiomtl: invalid value: --curve draws the ablations of --beside, not those of --core; see"
+                " audiomtl ablations --help"
             ),
         ),
         (["best", "a", "--slots"], "audiomtl: option '--slots' requires an argument; see audiomtl --help"),

@@ -193,21 +193,49 @@ def best(
 def ablations(
     context: typer.Context,
     name: ExperimentName,
+    more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
     core: Core = False,
+    curve: Annotated[
+        bool,
+        typer.Option("--curve", help="Train on fractions of the training clips instead: a learning curve."),
+    ] = False,
+    fractions: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--fractions",
+            metavar="SHARES",
+            help="With --curve: fractions of the training clips. Default: 0.1 0.25 0.5 1.",
+        ),
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--beside",
+            metavar="ARM",
+            help="With --curve: ablations to plot as well. Default: those with `curve = true`.",
+        ),
+    ] = None,
     executor: Where = None,
     workers: Workers = 1,
     time: Minutes = DEFAULT_MINUTES,
     partition: Partition = "",
     slurm: SlurmOptions = None,
 ) -> None:
-    """Train the ablations of an experiment.
+    """Train the ablations of an experiment, or its learning curve.
 
     Every [ablation.*] is trained on every seed and compared with the best runs on the validation split,
-    paired by seed.
+    paired by seed. With --curve, every seed is trained on every fraction of the training clips, and the
+    command prints validation scores with confidence intervals and writes a table and a figure to runs/report.
+    Example: audiomtl ablations transfer_esc10 --curve --fractions 0.1 0.25 1.0
     """
+    shares = [*(fractions or []), *(more or [])]
+    if not curve and (shares or beside):
+        raise typer.BadParameter(f"{'--fractions' if shares else '--beside'} needs --curve")
+    if curve and core:
+        raise typer.BadParameter("--curve draws the ablations of --beside, not those of --core")
     from audiomtl import config
     from audiomtl.errors import MissingData
 
@@ -218,9 +246,15 @@ def ablations(
         print(f"{file.name}: skipped: {error}")
         return
     run_in_workers(context)
-    from audiomtl.harness import ablations as training
+    if curve:
+        from audiomtl.harness.report.curve import SHARES
+        from audiomtl.harness.report.curve import curve as draw_curve
 
-    if not training.ablations(
-        training.core(file) if core else file, again=again, slots=slots, threads=threads
-    ):
+        complete = draw_curve(file, shares or SHARES, beside or [], again=again, slots=slots, threads=threads)
+    else:
+        from audiomtl.harness import ablations as training
+
+        chosen = training.core(file) if core else file
+        complete = training.ablations(chosen, again=again, slots=slots, threads=threads)
+    if not complete:
         raise typer.Exit(1)
