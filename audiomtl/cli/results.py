@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from audiomtl.cli.app import app
+from audiomtl.cli.common import name_broken
 from audiomtl.cli.options import DEFAULT_SLOTS, Core, ExperimentNames
 
 
@@ -34,9 +35,11 @@ def report(
     from audiomtl.harness.report import markdown as reporting
 
     results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
+    broken = name_broken(names)
     print(
         reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results)
     )
+    broken.end()
 
 
 @app.command()
@@ -59,4 +62,6 @@ def price(names: ExperimentNames = None, core: Core = False) -> None:
     """Estimate the time of the best runs and ablations."""
     from audiomtl.harness.record import runs
 
+    broken = name_broken(names)
     print(runs.price(names or [], slots=DEFAULT_SLOTS, core=core))
+    broken.end()

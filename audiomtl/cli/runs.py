@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from audiomtl.cli.app import app
-from audiomtl.cli.common import with_data
+from audiomtl.cli.common import fit_to_train
 from audiomtl.cli.options import (
     DEFAULT_MINUTES,
     DEFAULT_SLOTS,
@@ -63,7 +63,7 @@ def study(
     from audiomtl import config
 
     file = config.load_study(name, experiment or None)
-    with_data(file.experiment.settings)
+    fit_to_train(file.experiment, [file.study.ablation])
     run_in_workers(context)
     from audiomtl.harness.search.study import run_study
 
@@ -178,7 +178,7 @@ def best(
 
     file = config.load_experiment(name)
     try:
-        with_data(file.settings)
+        fit_to_train(file)
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
@@ -241,7 +241,7 @@ def ablations(
 
     file = config.load_experiment(name)
     try:
-        with_data(file.settings)
+        fit_to_train(file, ["", *([] if curve else file.ablations)])
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return

@@ -298,3 +298,16 @@ LOSS_PATHS = (
 )
 SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores
 BESIDE = ("*_loss",)  # further columns of the tables of ablations
+
+
+def watched(settings: Settings) -> dict[str, str]:
+    """Further scores of every epoch, and their direction: those of every head."""
+    found = {}
+    for name, head in settings.heads.items():
+        found[f"{name}_loss"] = "minimize"
+        found |= {
+            f"{name}_{score}": "minimize" if score in head.about.minimized else "maximize"
+            for score in head.about.scores
+            if score not in head.about.slow
+        }
+    return found

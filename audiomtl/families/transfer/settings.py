@@ -178,3 +178,8 @@ SCORES = {
     "balanced_accuracy": "maximize",
 }
 BESIDE = ("patch_accuracy",)  # further columns of the tables of ablations
+
+
+def watched(settings: Settings) -> dict[str, str]:
+    """Further scores of every epoch, and their direction."""
+    return dict.fromkeys(BESIDE, "maximize")
