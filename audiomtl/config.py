@@ -4,7 +4,8 @@ A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); it 
 Every error is a `UserError` of one line: file, path, value, rule, closest valid name.
 
 Contents: `load_experiment`, `load_experiments`, `load_study`, `names`, `digest`, `epochs`, `monitor`; and,
-of `settings/`, `settings_of`, `family`, `trained_settings`, `scored_settings`, `ordered`, `flatten`, `override`, `edit`.
+of `settings/`, `settings_of`, `family`, `trained_settings`, `scored_settings`, `ordered`, `flatten`,
+`override`, `edit`.
 """
 
 import contextlib
