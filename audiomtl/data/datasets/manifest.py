@@ -20,18 +20,22 @@ Contents: `clips`, `arrays`.
 
 import zipfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 import soundfile
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from audiomtl.data import audio, catalog, files
+from audiomtl.data import audio, catalog, files, tags
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
+from audiomtl.settings.table import Strings
 from audiomtl.settings.validation import nearest
+
+TAGS = "tags"  # the column that is made of several columns of 0 and 1
 
 
 class Settings(DataSet):
@@ -46,6 +50,61 @@ class Settings(DataSet):
             " count them."
         )
     )
+    label_separator: str = Field(
+        "",
+        description=(
+            'What separates the classes in a cell, such as ";", with data.labels = "several"; "" takes lists'
+            ' alone. Default "".'
+        ),
+    )
+    label_columns: Strings = Field(
+        (),
+        description=(
+            "Columns of 0 and 1, one per class, of which the column data.label is made; data.label = [...] is"
+            " short for it. Default []."
+        ),
+    )
+    labels_left_out: Strings = Field(
+        (), description='Classes that are taken out of every cell, with data.labels = "several". Default [].'
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_may_be_columns(cls, raw: Any) -> Any:
+        if isinstance(raw, Mapping) and _are_columns(raw.get("label")) and "label_columns" not in raw:
+            own = {"label": TAGS, "label_columns": list(raw["label"])}
+            return {"labels": "several", **raw, **own}
+        return raw
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _label_is_a_column(cls, label: Any) -> Any:
+        if isinstance(label, list | tuple):
+            raise ValueError("must be the name of a column, or a list of different columns of 0 and 1")
+        return label
+
+    @model_validator(mode="after")
+    def _several_labels(self) -> Self:
+        given = f'label_separator = "{self.label_separator}"' if self.label_separator else ""
+        given = f"labels_left_out = {list(self.labels_left_out)}" if self.labels_left_out else given
+        given = f"label_columns = {list(self.label_columns)}" if self.label_columns else given
+        if given and self.labels == "one":
+            raise ValueError(f'{given}: is for several labels per clip; set labels = "several" as well')
+        if self.label_separator and self.label_columns:
+            raise ValueError(f"{given}: columns of 0 and 1 have no label_separator; remove one of the two")
+        if self.label in self.label_columns or (self.label_columns and not self.label):
+            raise ValueError(
+                f'{given}: label = "{self.label}" must be a name of its own for what is made of them'
+            )
+        return self
+
+
+def _are_columns(label: Any) -> bool:
+    """Whether a label is a list of different names."""
+    names = (
+        [name for name in label if isinstance(name, str) and name.strip()] if isinstance(label, list) else []
+    )
+    return bool(names) and len(set(names)) == len(label)
 
 
 SOURCES = ("path", "array_path", "embedding_path")
@@ -81,6 +140,10 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     if not place.is_file():
         raise MissingData(f'data.table = "{data.table}": no such file in {Path.cwd()}')
     table = _read(place, data.label)
+    if data.labels == "several":
+        table = _with_tags(table, data, place)
+    elif data.label in table.columns:
+        _one_class_each(table[data.label], place)
     columns = list(map(str, table.columns))
     source = next((name for name in reversed(SOURCES) if name in columns), "")
     if not source:
@@ -117,7 +180,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     table = _without_faults(table, faults, place, data.on_bad)
     if shared:
         table[ROW] = table[ROW].astype(int)  # a row that was left out may have made them floats
-    for label in labels:
+    for label in labels if data.labels == "one" else ():
         table[label] = table[label].astype(str)
     return table.sort_values("clip_id", ignore_index=True)
 
@@ -184,6 +247,48 @@ def _read(place: Path, label: str) -> pd.DataFrame:
         raise UserError(
             f"{place}: cannot be read as CSV or Parquet ({' '.join(str(error).split())[:120]})"
         ) from None
+
+
+def _with_tags(table: pd.DataFrame, data: Settings, place: Path) -> pd.DataFrame:
+    """The table with a tuple of classes in each cell of the label's column, None where it is missing."""
+    columns = list(map(str, table.columns))
+    for column in data.label_columns or (data.label,):
+        if column not in columns:
+            raise UserError(
+                f'{place}: data.label = "{column}": no such column{nearest(column, columns)}; it has'
+                f" {', '.join(columns)}"
+            )
+    if data.label_columns and data.label in columns:
+        raise UserError(
+            f'{place}: has a column "{data.label}" already, which would be made of data.label; rename it'
+        )
+    cells = (
+        tags.of_columns(table, data.label_columns, str(place))
+        if data.label_columns
+        else tags.of_cells(table[data.label], data.label_separator, str(place))
+    )
+    if data.labels_left_out:
+        known = tags.classes_of(cell for cell in cells if cell is not None)
+        for name in data.labels_left_out:
+            if name not in known:
+                raise UserError(
+                    f'{place}: data.labels_left_out: no clip has the class "{name}"{nearest(name, known)}'
+                )
+        left_out = set(data.labels_left_out)
+        cells = [
+            None if cell is None else tuple(one for one in cell if one not in left_out) for cell in cells
+        ]
+    return table.assign(**{data.label: pd.Series(cells, index=table.index, dtype=object)})
+
+
+def _one_class_each(column: pd.Series, place: Path) -> None:
+    """Refuse lists where one class is meant."""
+    for row, cell in enumerate(column, start=1):
+        if isinstance(cell, list | tuple | np.ndarray):
+            raise UserError(
+                f'{place}: row {row}: {column.name} has a list, but data.labels = "one"; set data.labels ='
+                ' "several" to learn several labels per clip'
+            )
 
 
 def _empty(column: pd.Series) -> np.ndarray:
@@ -259,7 +364,12 @@ def _faults(
         elif (digest, part) in seen:
             faults[row] = ("doubled", f"{path} has the same content as row {seen[digest, part] + 1}")
         elif blank:
-            faults[row] = ("empty", f"{clip or path}: no {blank}")
+            hint = (
+                "; write [] for a clip without tags"
+                if blank == data.label and data.labels == "several"
+                else ""
+            )
+            faults[row] = ("empty", f"{clip or path}: no {blank}{hint}")
         elif clip in ids:
             faults[row] = ("doubled", f"clip_id {clip} is already used in row {ids[clip] + 1}")
         elif fault:
