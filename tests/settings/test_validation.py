@@ -48,7 +48,7 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
         put("data.dataset", '"german_speach"'),
         (
             'data.dataset = "german_speach": no such data set; did you mean german_speech?; data sets here:'
-            " dali, emodb, esc50, german_speech"
+            " dali, emodb, esc50, folder, german_speech"
         ),
     ),
     "misspelt data set key": (
