@@ -12,6 +12,7 @@ from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
+from audiomtl.settings.text import Text
 from audiomtl.settings.validation import nearest
 
 Two = Annotated[tuple[Count, Count], Strict(False)]
@@ -171,6 +172,9 @@ class Settings(ClipExperiment):
             "Fraction of the train clips, in (0, 1], drawn by the seed; a smaller share is part of a larger"
             " one."
         )
+    )
+    text: Text | None = Field(
+        None, description="How transcripts become phones; left out for a clip table with phones."
     )
     features: Features = Field(description="Features of the sound.")
     inputs: Inputs = Field(description="What the network reads.")
