@@ -4,7 +4,7 @@ Conventions: a waveform is ``y`` of shape (n_samples,), float32 in [-1, 1], mono
 Rates are in Hz, times in seconds. Whatever libsndfile reads is read: WAV of any width, FLAC, OGG, MP3.
 Resampling is soxr's "HQ" quality.
 
-Contents: `load`, `save`, `info`, `Info`.
+Contents: `load`, `channels`, `save`, `info`, `Info`.
 """
 
 from collections.abc import Iterator
@@ -129,6 +129,23 @@ def load(
     if sample_rate is not None and sample_rate != rate:
         y = _resample(y, rate, sample_rate)
     return np.clip(y, -1.0, 1.0, out=y)
+
+
+def channels(path: str | Path) -> tuple[np.ndarray, int]:
+    """All channels of a sound file as they are stored, neither averaged nor clipped, and its rate in Hz.
+
+    Returns
+    -------
+    y : (n_samples, channels), float32
+
+    Raises
+    ------
+    UserError
+        The file is missing, no sound, empty, cut off, or has samples that are not finite.
+    """
+    load(path, sample_rate=None)  # refuses
+    with _opened(path) as sound:
+        return sound.read(dtype="float32", always_2d=True), sound.samplerate
 
 
 def save(path: str | Path, y: np.ndarray, *, sample_rate: int) -> None:
