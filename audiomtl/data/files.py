@@ -84,14 +84,15 @@ def digests(paths: Sequence[str], *, place: Path | None = None) -> list[str]:
 
 
 def seconds(paths: Sequence[str]) -> list[float]:
-    """Length of each recording, from its header.
+    """Length of each recording, as `audio.info` finds it.
 
     Raises
     ------
     UserError : a file is missing or no sound.
     """
     version = f"{soundfile.__version__} {soundfile.__libsndfile_version__}"
-    found = examine(paths, decoder=Decoder(f"header {version}", lambda path: audio.info(path).seconds))
+    name = f"length {audio.LENGTHS} {version}"
+    found = examine(paths, decoder=Decoder(name, lambda path: audio.info(path).seconds))
     for path, exists, fault in zip(paths, found.exists.tolist(), found.faults, strict=True):
         if fault or not exists:
             raise UserError(fault or f"{path}: no such file")

@@ -30,6 +30,7 @@ class Finding(NamedTuple):
 
 KINDS = {
     "unreadable": "the file cannot be read",
+    "unended": "the file does not end as its format says, so its end may be missing",
     "silence": "no sample is above one step of 16 bits",
     "constant": "every sample has one value",
     "offset": "a constant offset, and next to nothing else",
@@ -44,6 +45,7 @@ VERSION = 1  # raise it when another thing is found
 STEP = 1 / 32768  # of 16 bits
 QUIET = 1e-3  # -60 dB
 SHORTEST_SECONDS = 0.05
+PIECE_SECONDS = 60  # that are decoded at once
 BLOCK_SECONDS = 0.02  # of which the loudest sample is compared with `QUIET`
 SILENT_SHARE = 0.9
 CANCELLED_DB = -20.0  # the mean of the channels below the channels
@@ -66,13 +68,10 @@ def of_waveform(y: np.ndarray, sample_rate: int, *, window_seconds: float = 0.0)
     -------
     findings, in the order of `KINDS`; () where nothing is odd
     """
-    channels = y[:, None] if y.ndim == 1 else y  # (n_samples, channels)
-    mono = channels.mean(axis=1, dtype=np.float64)  # (n_samples,)
-    found = [*_levels(channels, mono, sample_rate)]
-    seconds = len(mono) / sample_rate
-    if short := _short(seconds, window_seconds):
-        found.append(short)
-    return tuple(found)
+    measured = _Measured(sample_rate)
+    measured.add(y[:, None] if y.ndim == 1 else y)
+    short = _short(len(y) / sample_rate, window_seconds)
+    return (*measured.findings(), *([short] if short else []))
 
 
 def of_file(path: str, *, window_seconds: float = 0.0) -> tuple[Finding, ...]:
@@ -104,7 +103,7 @@ def findings(table: pd.DataFrame, *, window_seconds: float = 0.0) -> list[tuple[
 
 def _told(paths: Sequence[str], index: str | None, window_seconds: float) -> list[tuple[Finding, ...]]:
     version = f"{soundfile.__version__} {soundfile.__libsndfile_version__}"
-    decoder = files.Decoder(f"odd {VERSION} {version}", _heard)
+    decoder = files.Decoder(f"odd {VERSION}.{audio.LENGTHS} {version}", _heard)
     place = catalog.index_place(f"{index}-odd") if index else None
     known = files.examine(paths, decoder=decoder, place=place)
     told: list[tuple[Finding, ...]] = []
@@ -122,10 +121,16 @@ def _told(paths: Sequence[str], index: str | None, window_seconds: float) -> lis
 
 def _heard(path: str) -> tuple[float, str]:
     """Seconds of a recording, and its findings as JSON, less those that depend on a window."""
-    channels, sample_rate = audio.channels(path)
-    mono = channels.mean(axis=1, dtype=np.float64)
-    found = _levels(channels, mono, sample_rate)
-    return len(mono) / sample_rate, json.dumps(found) if found else ""
+    with audio.opened(path) as sound:
+        sound.refuse_empty()
+        measured = _Measured(sound.sample_rate)
+        length = PIECE_SECONDS * sound.sample_rate
+        for first in range(0, sound.frames, length):
+            for part in sound.parts(min(length, sound.frames - first)):
+                measured.add(part)
+        remarks = [Finding("unended", remark) for remark in sound.remarks]
+        found = [*remarks, *measured.findings()]
+        return sound.frames / sound.sample_rate, json.dumps(found) if found else ""
 
 
 def _short(seconds: float, window_seconds: float) -> Finding | None:
@@ -136,50 +141,76 @@ def _short(seconds: float, window_seconds: float) -> Finding | None:
     return None
 
 
-def _levels(channels: np.ndarray, mono: np.ndarray, sample_rate: int) -> list[Finding]:
-    loudest = float(np.abs(channels).max())
-    if loudest <= STEP:
-        return [Finding("silence", f"digital silence: no sample is above {STEP:.2g} of full scale")]
-    if np.ptp(channels, axis=0).max() == 0:
-        return [Finding("constant", f"every sample is {mono[0]:.4g}")]
-    found = []
-    mean = float(mono.mean())
-    moving = _decibels(float(mono.std()), abs(mean)) if mean else np.inf
-    if moving < OFFSET_DB and abs(mean) > STEP:
-        found.append(
-            Finding("offset", f"a constant offset of {mean:.3g}; the rest is {-moving:.0f} dB below it")
-        )
-    if channels.shape[1] > 1:
-        apart = float(np.sqrt(np.square(channels, dtype=np.float64).mean()))
-        left = _decibels(float(np.sqrt(np.square(mono).mean())), apart)
-        if left < CANCELLED_DB:
+class _Measured:
+    """Levels of a recording that comes in pieces."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.block = max(1, round(BLOCK_SECONDS * sample_rate))
+        self.samples, self.values = 0, 0
+        self.lowest, self.highest, self.peak = np.inf, -np.inf, 0.0
+        self.differs = False  # within a channel
+        self.first: np.ndarray | None = None
+        self.sum, self.squares, self.apart = 0.0, 0.0, 0.0  # of the mean of the channels, of the channels
+        self.blocks, self.silent, self.clipped = 0, 0, 0
+
+    def add(self, channels: np.ndarray) -> None:  # (n_samples, channels)
+        mono = channels.mean(axis=1, dtype=np.float64)  # (n_samples,)
+        first = channels[0] if self.first is None else self.first
+        self.first = first
+        self.differs = self.differs or first.shape != channels[0].shape or bool((channels != first).any())
+        self.samples += len(mono)
+        self.values += channels.size
+        self.lowest, self.highest = min(self.lowest, channels.min()), max(self.highest, channels.max())
+        self.sum += float(mono.sum())
+        self.squares += float(np.square(mono).sum())
+        self.apart += float(np.square(channels, dtype=np.float64).sum())
+        peaks = np.maximum.reduceat(np.abs(mono), np.arange(0, len(mono), self.block))
+        self.peak = max(self.peak, float(peaks.max()))
+        self.blocks += len(peaks)
+        self.silent += int((peaks < QUIET).sum())
+        self.clipped += sum(_in_runs(channels[:, number]) for number in range(channels.shape[1]))
+
+    def findings(self) -> list[Finding]:
+        loudest = max(-self.lowest, self.highest)
+        if not np.isfinite(loudest):
+            return [Finding("unreadable", "contains samples that are not finite (NaN or infinity)")]
+        if loudest <= STEP:
+            return [Finding("silence", f"digital silence: no sample is above {STEP:.2g} of full scale")]
+        mean = self.sum / self.samples
+        if not self.differs:
+            return [Finding("constant", f"every sample is {mean:.4g}")]
+        found = []
+        power = self.squares / self.samples
+        moving = _decibels(np.sqrt(max(0.0, power - mean**2)), abs(mean)) if mean else np.inf
+        if moving < OFFSET_DB and abs(mean) > STEP:
+            words = f"a constant offset of {mean:.3g}; the rest is {-moving:.0f} dB below it"
+            found.append(Finding("offset", words))
+        left = _decibels(np.sqrt(power), np.sqrt(self.apart / self.values))
+        if cancelled := left < CANCELLED_DB:
             words = "is digital silence" if left == -np.inf else f"is {-left:.0f} dB below them"
             found.append(Finding("antiphase", f"channels in antiphase: their mean, which is read, {words}"))
-    if (share := max(_clipped(channels[:, number]) for number in range(channels.shape[1]))) > CLIPPED_SHARE:
-        found.append(Finding("clipping", f"clipped: {share:.2%} of its samples lie in runs at full scale"))
-    block = max(1, round(BLOCK_SECONDS * sample_rate))
-    peaks = np.maximum.reduceat(np.abs(mono), np.arange(0, len(mono), block))
-    silent = float((peaks < QUIET).mean())
-    peak = float(peaks.max())
-    if peak < QUIET:
-        if not any(finding.kind == "antiphase" for finding in found):
-            found.append(Finding("quiet", f"the loudest sample is at {_decibels(peak, 1.0):.0f} dB"))
-    elif silent >= SILENT_SHARE:
-        found.append(Finding("mostly_silence", f"{silent:.0%} of it is below -60 dB"))
-    return found
+        if (share := self.clipped / self.values) > CLIPPED_SHARE:
+            words = f"clipped: {share:.2%} of its samples lie in runs at full scale"
+            found.append(Finding("clipping", words))
+        if self.peak < QUIET:
+            if not cancelled:
+                words = f"the loudest sample is at {_decibels(self.peak, 1.0):.0f} dB"
+                found.append(Finding("quiet", words))
+        elif (silent := self.silent / self.blocks) >= SILENT_SHARE:
+            found.append(Finding("mostly_silence", f"{silent:.0%} of it is below -60 dB"))
+        return found
 
 
-def _clipped(y: np.ndarray) -> float:
-    """Share of the samples that lie at an extreme value near full scale, in runs: (n_samples,)."""
-    count = 0
-    for extreme in (float(y.max()), float(y.min())):
-        if abs(extreme) < CLIPPED_LEVEL:
-            continue
-        at = np.abs(y) >= 1.0 if abs(extreme) > 1.0 else y == extreme
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], at, [False]]).astype(np.int8)))
-        lengths = edges[1::2] - edges[::2]
-        count += int(lengths[lengths >= CLIPPED_RUN].sum())
-    return count / len(y)
+def _in_runs(y: np.ndarray) -> int:
+    """Samples near full scale, in runs of one value: of (n_samples,)."""
+    level = np.minimum(np.abs(y), 1.0)
+    high = level >= CLIPPED_LEVEL
+    if not high.any():
+        return 0
+    flat = high[1:] & (np.sign(y[1:]) * level[1:] == np.sign(y[:-1]) * level[:-1])
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(np.int8)))
+    lengths = edges[1::2] - edges[::2] + 1
+    return int(lengths[lengths >= CLIPPED_RUN].sum())
 
 
 def _decibels(level: float, reference: float) -> float:

@@ -72,7 +72,7 @@ def test_a_table_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("text", "unreadable"),
         ("gone", "unreadable"),
     ]
-    monkeypatch.setattr(audio, "channels", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(audio, "opened", lambda path: pytest.fail("decoded again"))
     files._read_here.clear()
     assert odd.findings(table, window_seconds=2.0) == first
     assert odd.findings(table.drop(columns="path")) == []
