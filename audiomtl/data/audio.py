@@ -169,6 +169,11 @@ class Sound:
         except BaseException:
             self.close()
             raise
+        if self._files[0].format in containers.UNCHECKED:
+            self.remarks += (
+                f"a {self._files[0].format} file does not say how long it is: a missing end would not be"
+                " noticed",
+            )
         rates = sorted({file.samplerate for file in self._files})
         if len(rates) > 1:
             self.close()
@@ -185,6 +190,7 @@ class Sound:
         self.frames = sum(self._lengths)
         self.channels: int = max(file.channels for file in self._files)
         self._at = 0  # samples that were read or skipped
+        self._read = [0] * len(self._files)  # of each part
 
     def close(self) -> None:
         """Close the file."""
@@ -234,18 +240,18 @@ class Sound:
         UserError : they are fewer.
         """
         before = 0
-        for file, length in zip(self._files, self._lengths, strict=True):
+        for number, length in enumerate(self._lengths):
             here = min(count, before + length - self._at)
             if here > 0:
-                yield self._some(file, self._at - before, here)
+                yield self._some(number, self._at - before, here)
                 self._at += here
                 count -= here
             before += length
 
-    def _some(self, file: soundfile.SoundFile, start: int, count: int) -> np.ndarray:
-        lead_in = 0
-        if file.tell() != start:
-            lead_in = _skip_to(file, start)
+    def _some(self, number: int, start: int, count: int) -> np.ndarray:
+        file = self._files[number]
+        lead_in = 0 if start == self._read[number] else _skip_to(file, start)
+        self._read[number] = start + count
         # libsndfile converts 16-bit samples 3x slower than reading and scaling them, with the same result
         precision = "int16" if file.subtype == "PCM_16" else "float32"
         file.seekable = lambda: False  # soundfile seeks after each read, which garbles MP3
@@ -283,7 +289,8 @@ def opened(path: str | Path) -> Iterator[Sound]:
     ) as error:  # TypeError: headerless formats ask for a rate
         reason = " ".join(str(getattr(error, "error_string", error)).split())
         raise UserError(
-            f"{_shown(path)}: cannot be read as sound ({reason}); WAV, FLAC, OGG and MP3 can"
+            f"{_shown(path)}: cannot be read as sound ({reason.rstrip(chr(46))}); WAV, FLAC, OGG and"
+            " MP3 can: convert it, or remove it"
         ) from error
 
 
@@ -303,7 +310,7 @@ def _shown(path: str | Path) -> str:
 
 def _skip_to(sound: soundfile.SoundFile, start: int) -> int:
     """Go to sample ``start`` of a file, or before it: returns how many samples too early."""
-    if sound.format == "OGG":
+    if sound.format == "OGG" or not sound.seekable():
         sound.seekable = lambda: False
         # from its beginning: libsndfile's seek may land a block (128 samples and more) beside, and does not
         # say so (its issue 885)

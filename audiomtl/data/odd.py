@@ -30,7 +30,7 @@ class Finding(NamedTuple):
 
 KINDS = {
     "unreadable": "the file cannot be read",
-    "unended": "the file does not end as its format says, so its end may be missing",
+    "end": "whether the end is missing cannot be told",
     "silence": "no sample is above one step of 16 bits",
     "constant": "every sample has one value",
     "offset": "a constant offset, and next to nothing else",
@@ -128,7 +128,7 @@ def _heard(path: str) -> tuple[float, str]:
         for first in range(0, sound.frames, length):
             for part in sound.parts(min(length, sound.frames - first)):
                 measured.add(part)
-        remarks = [Finding("unended", remark) for remark in sound.remarks]
+        remarks = [Finding("end", remark) for remark in sound.remarks]
         found = [*remarks, *measured.findings()]
         return sound.frames / sound.sample_rate, json.dumps(found) if found else ""
 
@@ -174,6 +174,8 @@ class _Measured:
         loudest = max(-self.lowest, self.highest)
         if not np.isfinite(loudest):
             return [Finding("unreadable", "contains samples that are not finite (NaN or infinity)")]
+        if self.peak > audio.LARGEST_PEAK:
+            return [Finding("unreadable", f"samples reach {self.peak:.6g}, but full scale is 1.0")]
         if loudest <= STEP:
             return [Finding("silence", f"digital silence: no sample is above {STEP:.2g} of full scale")]
         mean = self.sum / self.samples

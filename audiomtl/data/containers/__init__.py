@@ -8,14 +8,14 @@ the end, each with a mended header where it needs one; one that was cut off is r
 
 Conventions: positions and sizes are bytes, lengths are samples per channel.
 
-Contents: `Layout`, `Part`, `layout`, `Window`.
+Contents: `Layout`, `Part`, `layout`, `Window`, `UNCHECKED`.
 """
 
 import io
 import mmap
 from pathlib import Path
 
-from audiomtl.data.containers import au, caf, flac, iff, mpeg, nist, ogg, wave64
+from audiomtl.data.containers import au, caf, flac, iff, mpeg, nist, ogg, others, wave64
 from audiomtl.data.containers.parts import Layout, Part
 
 MAGIC = {  # first bytes of a file -> who knows the container
@@ -31,8 +31,13 @@ MAGIC = {  # first bytes of a file -> who knows the container
     b".snd": au,
     b"dns.": au,
     b"NIST": nist,
+    b"2BIT": others,
+    b"ALaw": others,
+    b"Crea": others,
 }
 ENDLESS = 2**40  # bytes
+# formats (as libsndfile names them) that state no length, or in which it is not looked for
+UNCHECKED = ("HTK", "IRCAM", "MAT4", "MAT5", "PAF", "PVF", "RAW", "SD2", "SDS", "XI")
 
 
 def layout(path: str | Path, place: str) -> Layout:
@@ -53,7 +58,9 @@ def layout(path: str | Path, place: str) -> Layout:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             first = mpeg.after_tags(content, 0)
             known = MAGIC.get(content[first : first + 4])
-            return (known or mpeg).layout(place, content, first)
+            if known is None:
+                known = others if content[first : first + 2] == others.MPC else mpeg
+            return known.layout(place, content, first)
 
 
 class Window(io.RawIOBase):

@@ -24,7 +24,7 @@ def layout(path: str, content: Content, first: int) -> Layout:
             at = content.find(beginning, at + 1)
     starts.sort()
     ends = [*starts[1:], len(content)]
-    parts, mended = [], False
+    parts, mended = [], first > 0  # libsndfile does not find its way behind a tag
     for start, end in zip(starts, ends, strict=True):
         if end - start < HEAD or content[start : start + 8] not in BEGINNINGS:
             return Layout()
@@ -44,7 +44,7 @@ def layout(path: str, content: Content, first: int) -> Layout:
 
 
 def _samples(content: Content, first: int, end: int, stated: int) -> tuple[int, bool]:
-    """Where the last frame ends by its header, and whether the frame is whole (or is the one stated)."""
+    """Where the last frame ends by its header, and whether the frame is whole."""
     block = int.from_bytes(content[first - HEAD + 8 : first - HEAD + 10])  # of all frames but the last
     if content[end - ID3V1 : end - ID3V1 + 3] == b"TAG":
         end -= ID3V1
@@ -53,11 +53,9 @@ def _samples(content: Content, first: int, end: int, stated: int) -> tuple[int, 
         at = content.rfind(b"\xff", begin, end)
         while at >= 0:
             samples = _end_of_frame(content[at : at + LONGEST_HEADER], block)
-            if samples and (
-                samples == stated or (samples > stated and end - at < LAST_FRAME and _whole(content[at:end]))
-            ):
+            if samples and samples >= stated and end - at < LAST_FRAME and _whole(content[at:end]):
                 return samples, True
-            last = max(last, samples if samples < stated or not stated else 0)
+            last = max(last, min(samples, stated - block) if stated else samples)
             at = content.rfind(b"\xff", begin, at)
         if last:
             return last, False
