@@ -23,7 +23,7 @@ def summary(settings: Any) -> str:
     And which raw labels were renamed, joined or dropped to get the clips' phones.
     """
     table = catalog.clips(settings.data)
-    lines = [f"{len(table)} clips, {table['seconds'].sum() / 60:.1f} minutes ({settings.data.dataset})"]
+    lines = [f"{len(table)} clips, {catalog.seconds(table).sum() / 60:.1f} minutes ({settings.data.dataset})"]
     report = getattr(catalog.module(settings.data), "label_report", None)
     if report and not settings.data.label:
         labels = report(catalog.data_folder())

@@ -19,7 +19,7 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data import catalog, cells, protocols, scaling, splits
 from audiomtl.data.features import frame_times
 from audiomtl.data.pipeline import Example, batch_order, pad
 from audiomtl.data.scaling import Scaler
@@ -55,10 +55,10 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : groups on two sides, an empty side, a phone absent from train, a clip with more phones than
-        frames.
+    UserError : no column ``phones``, or a clip without; groups on two sides, an empty side, a phone absent
+        from train, a clip with more phones than frames.
     """
-    table = catalog.clips(settings.data)
+    table = cells.with_symbols(catalog.clips(settings.data), "phones", settings.data.dataset)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     splits.check_phones(sides)
     vocabulary = tuple(sorted({phone for phones in sides.train["phones"] for phone in phones}))
@@ -88,10 +88,9 @@ def _example(row: Any, frames: np.ndarray, vocabulary: tuple[str, ...], settings
         frame_centres(len(frames), settings.network.time_reduction)
     ]
     frame_labels = np.zeros(0, np.int32)
-    if len(row.starts):
-        frame_labels = labels[
-            np.clip(np.searchsorted(row.starts, centres, side="right") - 1, 0, len(labels) - 1)
-        ]
+    starts = getattr(row, "starts", None)
+    if starts is not None and len(starts):
+        frame_labels = labels[np.clip(np.searchsorted(starts, centres, side="right") - 1, 0, len(labels) - 1)]
     return Example(row.clip_id, row.path, frames, labels, frame_labels)
 
 
