@@ -198,6 +198,7 @@ WHOLE = {
     "test_files": "experiments/, studies/ and the locks",
     "test_layering": "imports, and where tests stand",
     "test_makefile": "the Makefile",
+    "data/test_bad_audio": "odd and bad sound files, through every way of reading",
     "data/test_bad_folders": "bad folders and annotations, by the reader of folders",
     "data/test_bad_tables": "bad tables, by the reader of tables",
     "families/test_saved_models": "models of an earlier version, of every family",

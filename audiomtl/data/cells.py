@@ -216,7 +216,11 @@ def _labels(value: Any) -> list[str]:
             f'{show(value)}: must be a list of classes, such as ["speech", "music"]; a class may contain'
             " blanks, so text is not split"
         )
-    items = [item if isinstance(item, str) else str(item) for item in _items(value)]
+    listed = _items(value)
+    for item in listed:
+        if type(item) not in (str, int):
+            raise ValueError(f"{show(value)}: must be a list of classes, but one is {show(item)}; quote it")
+    items = [str(item) for item in listed]
     if any(not item.strip() for item in items):
         raise ValueError(f"{show(value)}: has an empty class; remove it")
     return [item.strip() for item in items]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, cells, files, identity
+from audiomtl.data import catalog, cells, files, identity, tags
 from audiomtl.errors import UserError
 from audiomtl.settings.validation import nearest
 
@@ -56,9 +56,10 @@ def clip_table(
     def called(row: int) -> str:
         return names[row] if names else f"row {row + 1}"
 
+    table = tags.labelled(table, data, place, names)
     columns = list(map(str, table.columns))
     labels = [data.label] if data.label else []
-    tagged = labels if getattr(data, "labels", "one") == "several" else []  # their cells are lists already
+    tagged = labels if data.labels == "several" else []  # their cells are tuples already
     for setting, column in [
         *(("label", label) for label in labels),
         *(("groups", group) for group in data.groups),
@@ -260,7 +261,9 @@ def _faults(
         elif (digest, part) in seen:
             faults[row] = ("doubled", f"{path} has the same content as {called(seen[digest, part])}")
         elif blank:
-            faults[row] = ("empty", f"{clip or path}: no {blank}")
+            tag = blank == data.label and data.labels == "several"
+            hint = "; write [] for a clip without tags" if tag else ""
+            faults[row] = ("empty", f"{clip or path}: no {blank}{hint}")
         elif clip in ids:
             faults[row] = ("doubled", f"clip_id {clip} is already used in {called(ids[clip])}")
         elif fault:
