@@ -201,6 +201,7 @@ WHOLE = {
     "data/test_bad_audio": "odd and bad sound files, through every way of reading",
     "data/test_bad_folders": "bad folders and annotations, by the reader of folders",
     "data/test_bad_tables": "bad tables, by the reader of tables",
+    "families/test_own_tables": "a table of text cells, by every family",
     "families/test_saved_models": "models of an earlier version, of every family",
     "families/test_saved_versions": "versions that models of every family carry",
     "families/ctc/test_learning": "scaling and loss: a published case",
