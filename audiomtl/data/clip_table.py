@@ -76,6 +76,7 @@ def clip_table(
     shared = source == "array_path" and ROW in columns
     if shared:
         table[ROW] = pd.to_numeric(table[ROW], errors="coerce")
+    table["path"], given = _found_paths(given, root)
     if "clip_id" not in columns:
         part = [f"/{value:g}" for value in table[ROW]] if shared else [""] * len(table)
         ids = [
@@ -85,7 +86,6 @@ def clip_table(
     for column in dict.fromkeys(["clip_id", *labels, *data.groups]):
         if column not in data.cells and column not in tagged:
             table[column] = identity.cleaned(table[column].tolist(), _empty(table[column]))
-    table["path"] = _found_paths(given, root)
     typed, unreadable = _typed(table, data, root, tagged)
     faults = {**unreadable, **faults}
     more, seconds = _faults(table, data, ROW if shared else source, examine, called)
@@ -125,16 +125,19 @@ def _free(name: str, columns: Sequence[str]) -> str:
     return next(one for one in names if one not in columns)
 
 
-def _found_paths(given: Sequence[str], root: Path) -> list[str]:
-    """Absolute paths; where there is no such file, that of one whose name is written in another form."""
+def _found_paths(given: Sequence[str], root: Path) -> tuple[list[str], list[str]]:
+    """Absolute paths, and the paths as they should have been written: where there is no such file, those of
+    one whose name is written in another form.
+    """
+    forms = list(given)
     paths = [_joined(value, root) if value else "" for value in given]
     for row in np.flatnonzero(files.states(paths)[:, 0] < 0).tolist():
         if given[row]:
             for form in (given[row], given[row].strip(), given[row].strip().replace("\\", "/")):
                 if os.path.isfile(other := identity.existing(_joined(form, root))):
-                    paths[row] = other
+                    paths[row], forms[row] = other, form
                     break
-    return paths
+    return paths, forms
 
 
 def _typed(
