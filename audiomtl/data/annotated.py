@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from audiomtl.data import annotations, pairing, tables
-from audiomtl.data.annotations import Annotation, Options, Sound, Spans
+from audiomtl.data.annotations import Annotation, Options, SettingError, Sound, Spans
 from audiomtl.errors import UserError
 from audiomtl.settings.validation import nearest
 
@@ -51,6 +51,8 @@ def read(
                 continue
             try:
                 annotation: Annotation = module.read(path, Sound(sounds[number]), options)
+            except SettingError:
+                raise
             except UserError as error:
                 faults[number] = ("annotation", str(error))
                 continue

@@ -8,7 +8,7 @@ usual name for words gives words. Intervals without text are silence and are lef
 import re
 from pathlib import Path
 
-from audiomtl.data.annotations import Annotation, Options, Sound, Spans, ordered
+from audiomtl.data.annotations import Annotation, Options, SettingError, Sound, Spans, ordered
 from audiomtl.errors import UserError
 from audiomtl.settings.validation import nearest
 
@@ -55,7 +55,7 @@ def read(path: Path, sound: Sound, options: Options) -> Annotation:
     }
     if options.tier:
         if options.tier not in tiers:
-            raise UserError(
+            raise SettingError(
                 f'{path}: data.tier = "{options.tier}": no such interval tier{nearest(options.tier, tiers)};'
                 f" it has {listed}"
             )
@@ -63,7 +63,7 @@ def read(path: Path, sound: Sound, options: Options) -> Annotation:
     else:
         candidates = usual["phones"] or (tiers if len(tiers) == 1 and not usual["words"] else [])
         if len(candidates) > 1 or (not candidates and not usual["words"]):
-            raise UserError(
+            raise SettingError(
                 f"{path}: which of its tiers has the phones cannot be told; name it:"
                 f' data.tier = "NAME" with one of {listed}'
             )

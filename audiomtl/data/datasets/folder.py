@@ -138,11 +138,13 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         names: list[str] = []
     else:
         sounds = pairing.recordings(root)
+        others = pairing.unreadable(root)
         if not sounds:
-            raise UserError(
-                f"{root}: contains no recordings ({', '.join(sorted(pairing.SOUNDS))}); put them there, or"
-                " name another folder"
-            )
+            known = ", ".join(sorted(pairing.SOUNDS))
+            remedy = f"it has {others}: convert them to WAV or FLAC" if others else "put them there"
+            raise UserError(f"{root}: contains no recordings ({known}); {remedy}")
+        if others:
+            remarks.append(f"not read: {others}; convert them to WAV or FLAC")
         given = names = [sound.relative_to(root).as_posix() for sound in sounds]
         table, faults = annotated.read(root, sounds, data, remarks)
         table = _with_folders(table, names, remarks)

@@ -107,6 +107,18 @@ def test_annotations_in_other_folders_and_with_suffixes(mine):
     assert read(mine, annotations=["notes/*_A2.csv"])["notes"].tolist() == [[(0.1, 0.3, 61)], None]
 
 
+def test_one_file_may_have_the_words_of_all_recordings(mine):
+    sounds(mine, "a.wav", "b.wav", "c.m4a", "d.wav")
+    write(mine, {"all.ctm": "a 1 0.1 0.2 hi\na 1 0.3 0.2 you\nb 1 0.1 0.2 ho\n"})
+    table = read(mine)
+    assert table["words"].tolist() == [["hi", "you"], ["ho"], None]
+    assert table["text"].tolist() == ["hi you", "ho", None]
+    assert table.attrs["remarks"] == (
+        "not read: 1 .m4a files, such as c.m4a; convert them to WAV or FLAC",
+        "all.ctm has the words of 2 of 3 recordings",
+    )
+
+
 def test_events_of_one_class_are_passages_of_the_clip_s_class(mine):
     sounds(mine, "a.wav", "b.wav")
     write(mine, {"a.txt": "0.1\t0.2\tcat\n0.3\t0.4\tcat\n", "b.txt": "0.1\t0.2\tdog\n"})
