@@ -1,4 +1,4 @@
-"""What the clips of a multi-task experiment tell before training. Contents: `check`, `check_sides`."""
+"""What the clips of a multi-task experiment tell before training. Contents: `clips`, `check_sides`."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from audiomtl.families.multitask.settings import Settings
 from audiomtl.settings.validation import nearest
 
 
-def check(settings: Settings, table: pd.DataFrame) -> None:
+def clips(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
     """Every column that a head or an input names is there."""
     table = with_arrays(table)
     columns = list(map(str, table.columns))
@@ -21,6 +21,7 @@ def check(settings: Settings, table: pd.DataFrame) -> None:
                 f'{place} = "{column}": the clip table has no such column{nearest(column, columns)}; it has'
                 f" {', '.join(columns)}"
             )
+    return table
 
 
 def check_sides(settings: Settings, sides: Splits) -> None:
