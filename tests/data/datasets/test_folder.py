@@ -177,6 +177,23 @@ def test_symbols_are_renamed_by_a_table(mine):
     assert table["phones"][0] == ["sil", "ə", "t"] and table["ends"][0] == [0.25, 0.625, 1.0]
 
 
+def test_the_layout_of_the_full_timit(mine):
+    """Upper case, and three folders deep; the recordings are NIST SPHERE under the suffix .WAV."""
+    for name in ("TRAIN/DR1/FCJF0/SA1", "TRAIN/DR1/FCJF0/SX37", "TEST/DR2/MDAB0/SX49"):
+        path = mine / f"{name}.WAV"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = (1000 * np.random.default_rng(len(name)).standard_normal(8000)).astype("<i2")
+        head = "NIST_1A\n   1024\nchannel_count -i 1\nsample_count -i 8000\nsample_rate -i 16000\n"
+        head += "sample_n_bytes -i 2\nsample_byte_format -s2 01\nsample_sig_bits -i 16\nsample_coding -s3 pcm\nend_head\n"
+        path.write_bytes(head.encode().ljust(1024, b" ") + samples.tobytes())
+        write(mine, {f"{name}.PHN": "0 4000 h#\n4000 8000 ax\n", f"{name}.TXT": "0 8000 Don't ask.\n"})
+    table = read(mine, leave_out=["*/sa1"], symbols="timit39", groups=["speaker", "sentence"])
+    assert table["clip_id"].tolist() == ["TEST/DR2/MDAB0/SX49", "TRAIN/DR1/FCJF0/SX37"]
+    assert table["speaker"].tolist() == ["MDAB0", "FCJF0"] and table["split"].tolist() == ["test", "train"]
+    assert table["phones"].tolist() == [["sil", "ah"]] * 2 and table["sentence"].tolist() == ["don't ask"] * 2
+    assert table["seconds"].tolist() == [0.5, 0.5]
+
+
 def test_timit_is_read_as_its_own_reader_does(monkeypatch, tmp_path):
     root = real("timit") / "timit"
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
