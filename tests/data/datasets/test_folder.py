@@ -104,6 +104,8 @@ def test_annotations_in_other_folders_and_with_suffixes(mine):
     assert table["text"].tolist() == ["la", None] and "label" not in table and "speaker" not in table
     assert any("*_A2.csv is not read: other files say the same" in one for one in table.attrs["remarks"])
     assert "not read: .json files, whose format is not known" in table.attrs["remarks"]
+    write(mine, {"f0/one.csv": "0.0,123.4\n0.1,0\n"})
+    assert "f0/*.csv is not read: one.csv is of no known format" in read(mine).attrs["remarks"]
     assert read(mine, annotations=["notes/*_A2.csv"])["notes"].tolist() == [[(0.1, 0.3, 61)], None]
 
 
