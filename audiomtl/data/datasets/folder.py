@@ -99,7 +99,7 @@ class Settings(Tagged):
     )
 
 
-METADATA = ("metadata.csv", "metadata.parquet")
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 TRANSCRIPTS = ("transcription", "transcript", "sentence")  # columns of metadata.csv that are the text
 SIDES = {  # names of folders and of the sides that they are
     "train": "train", "training": "train",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audiomtl.data import audio, catalog
-from audiomtl.data.datasets import folder, timit
+from audiomtl.data.datasets import folder, timit, vocadito
 from tests.data.datasets.published import real
 
 
@@ -208,3 +208,23 @@ def test_timit_is_read_as_its_own_reader_does(monkeypatch, tmp_path):
         assert found[column].tolist() == known[column].tolist(), column
     # the last silence ends with the sound in the one, with its label in the other
     assert [ends[:-1] for ends in found["ends"]] == [ends[:-1] for ends in known["ends"]]
+
+
+def test_notes_of_vocadito_are_those_of_its_own_reader(monkeypatch, tmp_path):
+    root = real("vocadito")
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
+    known = vocadito.clips(vocadito.Settings(dataset="vocadito", groups=[], annotator="A2"), root)
+    found = read(root / "vocadito", annotations=["Annotations/Notes/*_notesA2.csv"])
+    assert [tuple(notes) for notes in found["notes"]] == known["notes"].tolist()
+
+
+def test_two_formats_of_the_ae_database_say_the_same(monkeypatch, tmp_path):
+    root = real("ae") / "ae"
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
+    grid = read(root, annotations=["annotationFiles/*.textgrid"], tier="Phonetic")
+    lab = read(root, annotations=["annotationFiles/*.lab", "txtFiles/*.txt"])
+    assert len(grid) == 7 and lab["text"][0] == "amongst her friends she was considered beautiful"
+    # the .lab begins with silence, H#
+    assert [phones[1:] for phones in lab["phones"]] == grid["phones"].tolist()
+    for one, other in zip(lab["ends"], grid["ends"], strict=True):
+        assert np.allclose(one[1:], other, atol=1e-5)
