@@ -1,32 +1,49 @@
 """Files: check them, list settings, find data, create an experiment."""
 
 import shutil
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from audiomtl.cli.app import app
-from audiomtl.cli.common import all_experiments, count, with_data
+from audiomtl.cli.common import Faults, all_experiments, count, folders_of, with_data
 from audiomtl.cli.options import ExperimentNames
 
 
 @app.command()
-def check() -> None:
-    """Check all files in experiments/ and studies/.
+def check(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME", help="Files in experiments/ or studies/, without .toml. Default: all."
+        ),
+    ] = None,
+) -> None:
+    """Check files in experiments/ and studies/.
 
-    Validates every key, value, search range and ablation. Trains nothing and reads no data.
+    Validates every key, value, search range and ablation. Trains nothing and reads no data. A file with a
+    mistake is named, and the others are checked all the same; then the command exits with code 1.
     """
     from audiomtl import config
 
-    experiments, studies = all_experiments(), config.names("studies")
-    for name in experiments:
-        config.load_experiment(name)
-    for name in studies:
-        config.load_study(name)
-    print(
-        f"{count(experiments, 'experiment', 'experiments')} and {count(studies, 'study', 'studies')} are"
-        " valid"
-    )
+    if names:
+        chosen = [(folder, name) for name in names for folder in folders_of(name)]
+    else:
+        chosen = [("experiments", name) for name in all_experiments()]
+        chosen += [("studies", name) for name in config.names("studies")]
+    valid: dict[str, list[str]] = {"experiments": [], "studies": []}
+    faults = Faults()
+    for folder, name in chosen:
+        with faults.of(f"{folder}/{name}"):
+            (config.load_experiment if folder == "experiments" else config.load_study)(name)
+            valid[folder].append(name)
+    experiments, studies = valid["experiments"], valid["studies"]
+    counts = [count(experiments, "experiment", "experiments")] if experiments or not names else []
+    counts += [count(studies, "study", "studies")] if studies or not names else []
+    if counts:
+        several = len(experiments) + len(studies) != 1
+        print(f"{' and '.join(counts)} {'are' if several else 'is'} valid")
+    faults.end()
 
 
 @app.command()
@@ -36,11 +53,13 @@ def data(
         str, typer.Option("--mirror", metavar="URL", help="With fetch: download from this folder.")
     ] = "",
 ) -> None:
-    """Generate or find the recordings of experiments.
+    """Generate, find and describe the recordings of experiments.
 
-    Corpora are generated once, into AUDIOMTL_CACHE. Published data sets are read from AUDIOMTL_DATA; if one
-    is missing, the command prints the folder it expects, its contents and its source. `audiomtl data fetch
-    yamnet` downloads pretrained weights and checks them.
+    Prints clips, lengths, rates, classes, groups, what was left out, and how every seed divides them into
+    train, validation and test; warns of small or lacking classes. Faults that would make a training fail are
+    named, and the command then exits with code 1. Corpora are generated once, into AUDIOMTL_CACHE. Published
+    data sets are read from AUDIOMTL_DATA; if one is missing, the command prints the folder it expects, its
+    contents and its source. `audiomtl data fetch yamnet` downloads pretrained weights and checks them.
     """
     if names and names[0] == "fetch":
         from audiomtl.data import catalog
@@ -51,33 +70,44 @@ def data(
                 print(f"{name}: {place}")
         return
     from audiomtl import config
-    from audiomtl.data.availability import summary
+    from audiomtl.data import overview, preflight
     from audiomtl.errors import MissingData
 
+    faults = Faults()
     for name in names or all_experiments():
-        file = config.load_experiment(name)
-        try:
-            with_data(file.settings)
-            print(f"{name}: {summary(file.settings)}")
-        except MissingData as error:
-            print(f"{name}: missing: {error}")
+        with faults.of(name):
+            file = config.load_experiment(name)
+            try:
+                table = with_data(file.settings)
+            except MissingData as error:
+                print(f"{name}: missing: {error}")
+                continue
+            seen = preflight.look(file.settings, table)
+            print(overview.text(name, file.settings, seen), flush=True)
+            faults.count += bool(seen.faults)
+    faults.end()
 
 
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new experiment and its study.")],
-    table: Annotated[
+    where: Annotated[
         str,
         typer.Option(
-            "--data", metavar="FILE", help="CSV or Parquet file with one row per clip and a column path."
+            "--data", metavar="WHERE", help="Table (CSV, TSV, Parquet) with one row per clip, or a folder."
         ),
     ],
     model: Annotated[
         str,
-        typer.Option("--model", metavar="FAMILY", help="Model family, one that has a template."),
-    ] = "mil",
+        typer.Option("--model", metavar="FAMILY", help="Model family. Default: the one that fits best."),
+    ] = "auto",
     label: Annotated[
-        str, typer.Option("--label", metavar="COLUMN", help="Column with the classes. Default: label.")
+        str,
+        typer.Option(
+            "--label",
+            metavar="COLUMN",
+            help="Column with the classes, or columns of 0 and 1: rain,wind. Default: the one that is found.",
+        ),
     ] = "",
     groups: Annotated[
         str,
@@ -86,22 +116,44 @@ def new(
             metavar="COLUMNS",
             help=(
                 "Columns whose values never appear in more than one split, for example artist,song. Default:"
-                " common names."
+                " those that are found."
             ),
         ),
     ] = "",
+    path: Annotated[
+        str,
+        typer.Option("--path", metavar="COLUMN", help="Column with the paths. Default: the one found."),
+    ] = "",
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="CODE",
+            help="Language of transcripts, which become phones by espeak-ng: de, en-us. Default: letters.",
+        ),
+    ] = "",
+    on_bad: Annotated[
+        Literal["error", "skip"],
+        typer.Option("--on-bad", help="Whether unreadable, missing and doubled recordings are left out."),
+    ] = "error",
 ) -> None:
-    """Create an experiment and a study for your own table of clips.
+    """Create an experiment and a study for your own recordings.
 
-    The table needs a column path (or array_path or embedding_path, for .npy arrays), a column of classes, and
-    columns of groups such as song or artist. A column fold is used if present. Both files are complete and
+    WHERE is a table with a column of paths, or a folder: of folders (class = folder), of recordings with
+    annotations beside them, or with metadata.csv. Rates, lengths, classes and groups decide the settings and
+    the split. Everything that is assumed is printed and stands in the file. Both files are complete and
     commented; edit them, then run `audiomtl check`.
     """
     from audiomtl.harness import new as first
 
-    for place in first.write(name, model=model, table=table, label=label, groups=groups):
+    written = first.write(
+        name, where, model=model, label=label, groups=groups, path=path, language=language, on_bad=on_bad
+    )
+    for line in written.said:
+        print(f"- {line}")
+    for place in written.paths:
         print(f"{place} written")
-    print(f"next: audiomtl data {name}, then make study-{name}")
+    print(f"next: audiomtl data {name}, then audiomtl best {name} --record")
 
 
 @app.command()

@@ -4,10 +4,11 @@ A data set or corpus is one module, in which a class ``Settings`` derives from `
 settings name `DataSet` only; `family.settings_class` puts the class of the data set that the file names in
 its place.
 
-Contents: `DataSet`, `ClipExperiment`, `LabelledExperiment`.
+Contents: `DataSet`, `several`, `ClipExperiment`, `LabelledExperiment`, `WeightedExperiment`.
 """
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -32,12 +33,24 @@ class DataSet(Table):
             "Column of the clip table with each clip's class. May be left out where no class is learned."
         ),
     )
+    labels: Literal["one", "several"] = Field(
+        "one",
+        description=(
+            "Whether each clip has exactly one class, or a list of any number of classes (tags), none"
+            ' included. Default "one".'
+        ),
+    )
     groups: Strings = Field(
         description=(
             "Columns of the clip table whose values never appear in more than one split, such as speaker or"
             " song."
         )
     )
+
+
+def several(data: Mapping[str, Any]) -> bool:
+    """Whether a raw table ``[data]`` gives clips several labels."""
+    return data.get("labels") == "several" or isinstance(data.get("label"), list | tuple)
 
 
 class ClipExperiment(Experiment):
@@ -73,4 +86,33 @@ class LabelledExperiment(ClipExperiment):
     def _has_a_label(self) -> Self:
         if not self.data.label:
             raise PydanticCustomError("needed", "it names the column of classes", {"path": "data.label"})
+        return self
+
+
+class WeightedExperiment(LabelledExperiment):
+    """An experiment whose loss can weight classes."""
+
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description=(
+            "Whether every class has the same part in the loss, however many clips it has (balanced), or"
+            ' every clip (none). Default "none".'
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _classes_to_weight(self) -> Self:
+        if self.class_weights == "balanced" and self.data.labels == "several":
+            raise ValueError(
+                'class_weights = "balanced" weights the one class of each clip, but data.labels = "several";'
+                ' set class_weights = "none"'
+            )
+        for table in ("classifier", "head"):
+            chosen = getattr(self, table, None)
+            kind = getattr(chosen, "name", None) or getattr(chosen, "kind", None)
+            if self.class_weights == "balanced" and kind == "nearest_neighbours":
+                raise ValueError(
+                    'class_weights = "balanced": nearest_neighbours knows no weights; set class_weights ='
+                    ' "none", or choose another classifier'
+                )
         return self
