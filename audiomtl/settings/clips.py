@@ -7,7 +7,7 @@ its place.
 Contents: `DataSet`, `ClipExperiment`, `LabelledExperiment`.
 """
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -37,6 +37,13 @@ class DataSet(Table):
             "Columns of the clip table whose values never appear in more than one split, such as speaker or"
             " song."
         )
+    )
+    on_odd: Literal["ignore", "warn", "skip", "error"] = Field(
+        "ignore",
+        description=(
+            "What to do about recordings that are silent, constant, clipped, in antiphase or very short: not"
+            " look for them, print them, leave them out, or stop. All but ignore decode each recording once."
+        ),
     )
 
 
