@@ -361,3 +361,25 @@ def test_any_name_is_read_and_refused_in_one_line(tmp_path: Path, name: str) -> 
 def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="no such file"):
         audio.load(tmp_path / name, sample_rate=RATE)
+
+
+MIXED = sorted({pair[0] for pair in CUT} | {"PAF", "PVF", "IRCAM", "MAT4", "MAT5", "HTK"})
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_whatever_stands_in_a_header_is_read_or_refused(tmp_path: Path, kind: str) -> None:
+    random = np.random.default_rng(MIXED.index(kind))
+    whole = written(Y[-8000:], kind, None if kind in ("OGG", "MP3") else "PCM_16")
+    for number in range(60):
+        content = bytearray(whole[: random.integers(1, len(whole))] if number % 4 == 0 else whole)
+        for at in random.integers(0, min(len(content), 120 if number % 2 else 1000), random.integers(1, 9)):
+            content[at] = random.choice([0, 1, 127, 128, 255, random.integers(256)])
+        path = tmp_path / f"{number}.x"
+        path.write_bytes(content)
+        try:
+            found = audio.info(path)
+            y = audio.load(path, sample_rate=None)
+        except UserError as error:
+            assert "\n" not in str(error)
+        else:
+            assert len(y) == round(found.seconds * found.sample_rate)
