@@ -323,6 +323,23 @@ def test_an_mp3_cut_between_frames_is_read_as_far_as_it_goes(tmp_path: Path) -> 
         assert len(part) == frame * 576 and np.abs(part - whole[: len(part)]).max() < 1e-6
 
 
+@pytest.mark.parametrize("kind", ["WAV", "AIFF"])
+def test_an_open_length_beyond_4_gb(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "long.wav"
+    edits = [(b"data", 4, OPEN)] if kind == "WAV" else [(b"SSND", 4, OPEN), (b"COMM", 10, OPEN)]
+    content = patched(Y, kind, *edits)[0]
+    path.write_bytes(content)
+    os.truncate(path, 2**32 + 2 * RATE + len(content) - 2 * len(Y))  # a hole of zeros
+    if kind == "AIFF":
+        with pytest.raises(UserError, match=r"4\.0 GB are more than the format can state; save it as FLAC"):
+            audio.info(path)
+        return
+    assert audio.info(path).seconds == 2**31 / RATE + 1
+    y = audio.load(path, sample_rate=None, offset_seconds=2**31 / RATE - 1)
+    assert len(y) == 2 * RATE and not y.any()
+    assert np.abs(audio.load(path, sample_rate=None, duration_seconds=1.5) - Y).max() < 2**-15
+
+
 @pytest.mark.parametrize("kind", ["PAF", "PVF", "IRCAM", "MAT4", "MAT5", "XI"])
 def test_a_format_that_states_no_length_is_said_to(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.x"
