@@ -1,9 +1,11 @@
 """scikit-learn classifiers behind one interface: standardised rows of numbers in, probabilities of classes
 out.
 
-Contents: `fit_classifier`, `class_probabilities`.
+Contents: `fit_classifier`, `class_probabilities`; for several labels per clip `fit_tag_classifiers`,
+`tag_probabilities`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,37 @@ def fit_classifier(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed
         "nearest_neighbours": lambda: KNeighborsClassifier(min(chosen.neighbours, len(rows))),
     }[chosen.name]()
     return make_pipeline(StandardScaler(), made).fit(rows, truth)
+
+
+def fit_tag_classifiers(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int) -> list[Any]:
+    """For each tag a pipeline as of `fit_classifier` that tells clips with it from those without; for a tag
+    that all clips have, or none, its constant probability.
+
+    Parameters
+    ----------
+    truth : (clips, classes), 0 and 1.
+    """
+    return [
+        fit_classifier(chosen, rows, column.astype(int), seed)
+        if 0 < column.sum() < len(column)
+        else column[0]
+        for column in np.asarray(truth, float).T
+    ]
+
+
+def tag_probabilities(classifiers: Sequence[Any], rows: np.ndarray) -> np.ndarray:  # (clips, classes)
+    """Probability of each tag; of a support vector machine the sigmoid of its decision value."""
+    from scipy.special import expit
+
+    columns = []
+    for one in classifiers:
+        if isinstance(one, float):
+            columns.append(np.full(len(rows), one))
+        elif hasattr(one, "predict_proba"):
+            columns.append(one.predict_proba(rows)[:, 1])
+        else:
+            columns.append(expit(one.decision_function(rows)))
+    return np.stack(columns, axis=1)
 
 
 def class_probabilities(pipeline: Any, rows: np.ndarray) -> np.ndarray:  # (clips, classes)

@@ -33,12 +33,12 @@ from audiomtl.data.cells import Kind
 from audiomtl.data.clip_table import ROW, clip_table, texts
 from audiomtl.data.datasets import manifest
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import DataSet
 from audiomtl.settings.table import Strings
+from audiomtl.settings.tags import Tagged
 from audiomtl.settings.validation import nearest
 
 
-class Settings(DataSet):
+class Settings(Tagged):
     """``[data]`` of the folder."""
 
     folder: str = Field(

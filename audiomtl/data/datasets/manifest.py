@@ -31,11 +31,11 @@ from audiomtl.data import audio, catalog, files, tables
 from audiomtl.data.cells import Kind
 from audiomtl.data.clip_table import ROW, SOURCES, clip_table, texts
 from audiomtl.errors import MissingData, UserError
-from audiomtl.settings.clips import DataSet
+from audiomtl.settings.tags import Tagged
 from audiomtl.settings.validation import nearest
 
 
-class Settings(DataSet):
+class Settings(Tagged):
     """``[data]`` of the table."""
 
     table: str = Field(

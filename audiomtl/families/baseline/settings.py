@@ -44,3 +44,5 @@ class Settings(LabelledExperiment):
 
 LOSS_PATHS = ()
 SCORES = {"accuracy": "maximize", "balanced_accuracy": "maximize"}
+# the same with several labels per clip
+TAG_SCORES = {"mean_average_precision": "maximize", "roc_auc": "maximize"}

@@ -69,6 +69,8 @@ SCORES = {
     "accuracy": "maximize",
     "balanced_accuracy": "maximize",
 }
+# the same with several labels per clip
+TAG_SCORES = {"mean_average_precision": "maximize", "roc_auc": "maximize"}
 # further columns of the tables of ablations
 BESIDE = (
     "window_accuracy",
@@ -77,3 +79,8 @@ BESIDE = (
     "evidence_probability_auc",
     "evidence_probability_precision",
 )
+
+
+def watched(settings: Settings) -> dict[str, str]:
+    """Further scores of every epoch, and their direction."""
+    return dict.fromkeys(BESIDE, "maximize")

@@ -177,4 +177,11 @@ SCORES = {
     "accuracy": "maximize",
     "balanced_accuracy": "maximize",
 }
+# the same with several labels per clip
+TAG_SCORES = {"mean_average_precision": "maximize", "roc_auc": "maximize"}
 BESIDE = ("patch_accuracy",)  # further columns of the tables of ablations
+
+
+def watched(settings: Settings) -> dict[str, str]:
+    """Further scores of every epoch, and their direction."""
+    return dict.fromkeys(BESIDE, "maximize")
