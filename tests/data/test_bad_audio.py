@@ -87,6 +87,15 @@ def uncounted(content: bytes) -> Made:
     return content[starts[1] :], y
 
 
+def counted(content: bytes, more: int) -> Made:
+    """An MP3 whose first frame states another count, and no padding."""
+    starts = frames(content)
+    head = bytearray(content[: starts[1]])
+    at = max(head.find(b"Xing"), head.find(b"Info"))
+    head[at:] = (b"Xing" + struct.pack(">II", 1, len(starts) - 1 + more)).ljust(len(head) - at, b"\0")
+    return bytes(head) + content[starts[1] :], uncounted(content)[1]
+
+
 def pages(content: bytes) -> list[int]:
     return [at for at in range(len(content)) if content[at : at + 4] == b"OggS"]
 
@@ -133,6 +142,14 @@ READ: list[tuple[str, Callable[[], Made]]] = [
     ("MP3 without a header, behind a tag with a picture", lambda: joined((id3(b""), Y[:0]), uncounted(mp3()))),
     ("MP3 with a tag at its end", lambda: joined(uncounted(mp3()), (b"TAG".ljust(128, b"\0"), Y[:0]))),
     ("MP3 behind a tag", lambda: (id3(mp3()), decoded(mp3()))),
+    ("MP3 behind zeros", lambda: (bytes(3000) + mp3(), decoded(mp3()))),
+    ("MP3 behind noise", lambda: joined((np.random.default_rng(1).bytes(999), Y[:0]), uncounted(mp3()))),
+    ("MP3 with an APE tag at its end", lambda: (mp3() + b"APETAGEX" + bytes(200), decoded(mp3()))),
+    ("MP3 whose count counts itself", lambda: counted(mp3(), 1)),
+    ("MP3 whose count is too small", lambda: counted(mp3(), -20)),
+    ("OGG with a tag at its end", lambda: (written(Y, "OGG") + b"TAG".ljust(128, b"\0"), decoded(written(Y, "OGG")))),
+    ("FLAC with a tag at its end", lambda: (written(Y, "FLAC") + b"TAG".ljust(128, b"\0"), decoded(written(Y, "FLAC")))),
+    ("two MP3, a picture of 100 kB between", lambda: joined((mp3(), decoded(mp3())), (bytes(100000), Y[:0]), uncounted(mp3()))),
     ("two MP3", twice("MP3")),
     ("two MP3 of variable rate", twice("MP3", bitrate_mode="VARIABLE", compression_level=0.5)),
     ("two MP3, tags between", lambda: joined(*[(id3(mp3()), decoded(mp3()))] * 2)),

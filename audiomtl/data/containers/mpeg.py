@@ -22,7 +22,8 @@ KBPS = {  # (MPEG 1, layer) -> bit rates by index, kbit/s
 KBPS[False, 3] = KBPS[False, 2]
 RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by version, Hz
 SEARCHED = 2**16  # bytes in which the first frame must begin
-FEWEST = 2  # frames in a row that are no accident
+FEWEST = 3  # frames in a row that are no accident, if they do not end the file
+ID3V1 = 128  # bytes of a tag at the end of a stream
 VBRI_AT = 36  # bytes from a frame's beginning
 FRAMES_FLAG = 1
 
@@ -49,10 +50,10 @@ def after_tags(content: Content, at: int) -> int:
 
 def layout(path: str, content: Content, first: int) -> Layout:
     """The streams of the file; none where the only one begins with a count that is true."""
-    if (first := _first_frame(content, first)) < 0:
+    if (start := _first_frame(content, first, first + SEARCHED)) < 0:
         return Layout()
-    streams, rest = _streams(content, first)
-    parts, true = [], len(streams) == 1
+    streams, rest = _streams(content, start)
+    parts, true = [], len(streams) == 1 and start == first
     for number, (start, end, frames, frame, marked) in enumerate(streams):
         seconds = frame.samples / frame.rate
         stated = _stated(content, start, frame) if marked else 0
@@ -73,22 +74,25 @@ def layout(path: str, content: Content, first: int) -> Layout:
     return Layout() if true else Layout(tuple(parts))
 
 
-def _first_frame(content: Content, at: int) -> int:
-    """Where the first frame begins that others follow; -1 where none does."""
-    end = min(len(content), at + SEARCHED)
+def _first_frame(content: Content, at: int, end: int) -> int:
+    """Where the first frame begins that others follow, before a byte; -1 where none does."""
     while (at := content.find(b"\xff", at, end)) >= 0:
-        begin, kinds = at, set()
-        for _ in range(FEWEST):
-            frame = _frame(content[begin : begin + 4])
-            if frame is None:
-                break
-            kinds.add(frame.kind)
-            begin += frame.length
-        else:
-            if len(kinds) == 1:
-                return at
+        if _begins(content, at):
+            return at
         at += 1
     return -1
+
+
+def _begins(content: Content, at: int) -> bool:
+    """Whether there is a frame, and others of its kind follow."""
+    begin, kinds = at, set[int]()
+    for _ in range(FEWEST):
+        frame = _frame(content[begin : begin + 4])
+        if frame is None:
+            return begin == len(content) and len(kinds) == 1
+        kinds.add(frame.kind)
+        begin += frame.length
+    return len(kinds) == 1
 
 
 # (first byte, byte after the last, frames, the first frame, whether it is the count of the others)
@@ -141,22 +145,12 @@ def _streams(content: Content, first: int) -> tuple[list[Stream], bool]:
 
 def _next(content: Content, at: int, size: int) -> int:
     """The frame after something that is none: a tag, padding; -1 where nothing follows."""
-    while at < size:
-        after = after_tags(content, at)
-        if after > at:
-            at = after
-        elif content[at : at + 3] == b"TAG" and (size - at <= 128 or content[at + 128] == 0xFF):
-            at += 128
-        if _first_frame_at(content, at):
-            return at
-        at = _first_frame(content, at + 1) if at + 1 < size else -1
-        return at
-    return -1
-
-
-def _first_frame_at(content: Content, at: int) -> bool:
-    frame = _frame(content[at : at + 4])
-    return frame is not None and _frame(content[at + frame.length : at + frame.length + 4]) is not None
+    after = after_tags(content, at)
+    if after == at and content[at : at + 3] == b"TAG":
+        after = at + ID3V1
+    if after > at and _begins(content, after):
+        return after
+    return _first_frame(content, max(at + 1, after), size)
 
 
 def _marks(content: Content) -> set[int]:
