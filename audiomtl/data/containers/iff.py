@@ -14,7 +14,7 @@ from audiomtl.data.containers.parts import (
     Layout,
     Part,
     cut_off,
-    unknown_rest,
+    refuse_rest,
 )
 from audiomtl.errors import UserError
 
@@ -54,13 +54,11 @@ def layout(path: str, content: Content, first: int) -> Layout:
         if found.stated - there >= step and found.end != size:
             raise cut_off(path, found.stated / per_second, there / per_second)
         end = _end(content, found)
-        rest = size - end
         if content[end : end + 4] in MAGIC:
             parts.append(Part(at, end))
             at = end
             continue
-        if rest > TAGS and content[end : end + 3] not in (b"TAG", b"ID3") and any(content[end : end + TAGS]):
-            raise unknown_rest(path, found.stated / per_second, rest)
+        refuse_rest(path, content, end, found.stated / per_second)
         parts.append(Part(at, end))
         break
     return Layout(tuple(parts)) if mended or len(parts) > 1 else Layout()

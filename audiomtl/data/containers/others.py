@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from audiomtl.data.containers.parts import TAGS, Content, Layout, cut_off, unknown_rest
+from audiomtl.data.containers.parts import Content, Layout, cut_off, refuse_rest
 
 AVR, MPC, WVE, VOC = b"2BIT", b"\x01\x04", b"ALaw", b"Crea"
 VOC_SOUND, VOC_MORE, VOC_NEW = 1, 2, 9  # types of the blocks that hold sound
@@ -26,8 +26,7 @@ def layout(path: str, content: Content, first: int) -> Layout:
     seconds = (stated.end - stated.start) / stated.per_second
     if stated.end - size >= stated.step:
         raise cut_off(path, seconds, max(0, size - stated.start) / stated.per_second)
-    if size - stated.end > TAGS and any(content[stated.end : stated.end + TAGS]):
-        raise unknown_rest(path, seconds, size - stated.end)
+    refuse_rest(path, content, stated.end, seconds)
     return Layout()
 
 
