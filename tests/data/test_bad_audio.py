@@ -118,6 +118,16 @@ def id3(content: bytes) -> bytes:
     return tag + picture + content
 
 
+def tagged(kind: str) -> Callable[[], Made]:
+    """A file with an ID3v1 tag at its end."""
+
+    def make() -> Made:
+        content = written(Y, kind, "PCM_16")
+        return content + b"TAG".ljust(128, b"x"), decoded(content)
+
+    return make
+
+
 OPEN = b"\xff\xff\xff\xff"
 ZERO = bytes(4)
 READ: list[tuple[str, Callable[[], Made]]] = [
@@ -186,6 +196,9 @@ READ: list[tuple[str, Callable[[], Made]]] = [
     ("two RF64", twice("RF64")),
     ("W64 of length 0", lambda: patched(Y, "W64", (b"data", 16, bytes(8)))),
     ("two W64", twice("W64")),
+    ("W64 of odd bytes", plain(Y[:777], "W64", "PCM_U8")),
+    ("VOC with its end", lambda: (written(Y, "VOC", "PCM_16") + b"\0", decoded(written(Y, "VOC", "PCM_16")))),
+    ("VOC of 8 bits", plain(Y, "VOC", "PCM_U8")),
     ("AIFF of length 0", lambda: patched(Y, "AIFF", (b"SSND", 4, ZERO), (b"COMM", 10, ZERO))),
     ("AIFF of the largest length", lambda: patched(Y, "AIFF", (b"SSND", 4, OPEN), (b"COMM", 10, OPEN))),
     ("two AIFF", twice("AIFF")),
@@ -194,6 +207,8 @@ READ: list[tuple[str, Callable[[], Made]]] = [
     ("two AU", twice("AU")),
     ("CAF of length -1", lambda: patched(Y, "CAF", (b"data", 4, b"\xff" * 8))),
     ("two CAF", twice("CAF")),
+    *((f"{kind} with a tag behind it", tagged(kind)) for kind in ("WAVEX", "RF64", "W64", "AIFF", "SVX", "AU")),
+    *((f"{kind} with a tag behind it", tagged(kind)) for kind in ("CAF", "NIST", "VOC", "AVR", "MPC2K")),
     ("two NIST SPHERE", twice("NIST")),
     ("NIST SPHERE with padding", lambda: (written(Y, "NIST") + bytes(512), decoded(written(Y, "NIST")))),
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from audiomtl.errors import UserError
 
 LARGEST = 0xFFFFFFFF
 SOUND = {b"WAVE": b"data", b"AIFF": b"SSND", b"AIFC": b"SSND", b"8SVX": b"BODY", b"16SV": b"BODY"}
+TO_THE_END = (b"8SVX", b"16SV")  # of which libsndfile reads all that follows as sound
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 PLAIN_AIFC = (b"NONE", b"sowt", b"twos", b"raw ", b"fl32", b"FL32", b"fl64", b"FL64", b"in24", b"in32")
 
@@ -59,6 +60,8 @@ def layout(path: str, content: Content, first: int) -> Layout:
             at = end
             continue
         refuse_rest(path, content, end, found.stated / per_second)
+        if content[at + 8 : at + 12] in TO_THE_END and found.start + found.stated < size:
+            end, mended = found.start + found.stated, True
         parts.append(Part(at, end))
         break
     return Layout(tuple(parts)) if mended or len(parts) > 1 else Layout()

@@ -46,6 +46,8 @@ def layout(path: str, content: Content, first: int) -> Layout:
         if content[end : end + 4] != b"riff":
             refuse_rest(path, content, end, stated / max(per_second, 1))
             end = size
-        parts.append(Part(begin, end))
+            mended = mended or start + stated < size
+        # libsndfile would read other chunks and padding as sound
+        parts.append(Part(begin, min(start + stated, size)))
         begin = end
     return Layout(tuple(parts)) if mended or len(parts) > 1 else Layout()
