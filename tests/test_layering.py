@@ -199,6 +199,7 @@ WHOLE = {
     "test_layering": "imports, and where tests stand",
     "test_makefile": "the Makefile",
     "data/test_bad_audio": "odd and bad sound files, through every way of reading",
+    "data/datasets/test_unicode_names": "names of files that lists name, of every reader",
     "data/test_bad_folders": "bad folders and annotations, by the reader of folders",
     "data/test_bad_tables": "bad tables, by the reader of tables",
     "families/test_own_tables": "a table of text cells, by every family",

@@ -8,11 +8,12 @@ word a line).
 Contents: `clips`.
 """
 
+import os
 from pathlib import Path
 
 import pandas as pd
 
-from audiomtl.data import audio
+from audiomtl.data import audio, identity
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 
@@ -26,15 +27,16 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, genre, language, artist, title, words,
-    word_starts, word_ends (lists;
-        empty where a song has no such files). Songs of the list whose MP3 is absent are left out, said in a
-        line, and counted in ``attrs["left_out"]``.
+    DataFrame sorted by ``clip_id`` (the stem of the name in the list): path, seconds, genre, language,
+        artist, title, words, word_starts, word_ends (lists; empty where a song has no such files). Songs of
+        the list whose MP3 is absent are left out, said in a line, and counted in ``attrs["left_out"]``. A
+        file whose name has another Unicode form than the list (NFC, NFD) is found.
 
     Raises
     ------
     MissingData : no such folder, or none of its recordings.
-    UserError : a recording that cannot be read, words and times of a song that differ in number.
+    UserError : a recording that cannot be read, words and times of a song that differ in number, words that
+        start behind the end of the recording.
     """
     root = next(
         (one for one in (folder / "jamendolyrics", folder) if (one / "JamendoLyrics.csv").is_file()), None
@@ -47,13 +49,15 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     listed = pd.read_csv(root / "JamendoLyrics.csv")
     rows = []
     for song in listed.itertuples():
-        path = root / "mp3" / str(song.Filepath)
-        if path.is_file():
-            words, starts, ends = _words(root, path.stem)
+        stem = Path(str(song.Filepath)).stem
+        path = identity.existing(str(root / "mp3" / str(song.Filepath)))
+        if os.path.isfile(path):
+            seconds = audio.info(path).seconds
+            words, starts, ends = _words(root, stem, seconds)
             row = {
-                "clip_id": path.stem,
-                "path": str(path),
-                "seconds": audio.info(path).seconds,
+                "clip_id": stem,
+                "path": path,
+                "seconds": seconds,
                 "genre": song.Genre,
             }
             row |= {"language": song.Language, "artist": song.Artist, "title": song.Title}
@@ -75,8 +79,11 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     return table
 
 
-def _words(root: Path, stem: str) -> tuple[list[str], list[float], list[float]]:
-    times, text = root / "annotations" / "words" / f"{stem}.csv", root / "lyrics" / f"{stem}.words.txt"
+def _words(root: Path, stem: str, seconds: float) -> tuple[list[str], list[float], list[float]]:
+    times, text = (
+        Path(identity.existing(str(path)))
+        for path in (root / "annotations" / "words" / f"{stem}.csv", root / "lyrics" / f"{stem}.words.txt")
+    )
     if not times.is_file() or not text.is_file():
         return [], [], []
     spans = pd.read_csv(times)
@@ -85,4 +92,10 @@ def _words(root: Path, stem: str) -> tuple[list[str], list[float], list[float]]:
         raise UserError(
             f"{times}: times of {len(spans)} words, but {text.name} has {len(words)}; restore both files"
         )
-    return words, spans["word_start"].astype(float).tolist(), spans["word_end"].astype(float).tolist()
+    starts, ends = (spans[name].astype(float).tolist() for name in ("word_start", "word_end"))
+    if starts and max(starts) >= seconds:
+        raise UserError(
+            f"{times}: a word starts at {max(starts):.3f} s, but the recording ends at {seconds:.3f} s;"
+            " restore the recording"
+        )
+    return words, starts, [min(end, seconds) for end in ends]
