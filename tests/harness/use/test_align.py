@@ -11,10 +11,11 @@ import pytest
 import soundfile
 
 from audiomtl import config
-from audiomtl.data import audio, catalog, protocols, scores
+from audiomtl.data import alignments, audio, catalog, protocols, scores
+from audiomtl.data.alignments import Alignment
+from audiomtl.data.answers import Span
 from audiomtl.errors import UserError
 from audiomtl.families.multitask import use
-from audiomtl.families.multitask.use import Alignment, Timed
 from audiomtl.harness.use import align as aligning
 from audiomtl.harness.use.notes import notes as transcribe
 from audiomtl.settings.toml import as_toml
@@ -95,12 +96,14 @@ def test_the_command_writes_what_it_prints(trained, row, tmp_path) -> None:
         "align", "sing", str(tmp_path / "a song.flac"), str(tmp_path / "words.txt"), "--to", "out.csv"
     )
     table = pd.read_csv(trained.folder / "out.csv")
-    assert list(table.columns) == ["word", "phone", "start_seconds", "end_seconds"]
+    assert list(table.columns) == [
+        *("word", "phone", "start_seconds", "end_seconds", "confidence", "word_confidence")
+    ]
     lines = said.splitlines()[1:-1]
     assert [line.split()[2] for line in lines] == list(table["phone"]) and said.splitlines()[
         -1
     ] == "out.csv written"
-    assert [line.split()[3] for line in lines if len(line.split()) > 3] == row["text"].upper().split()
+    assert [line.split()[4] for line in lines if len(line.split()) > 4] == row["text"].upper().split()
 
     said = trained.run("notes", "sing", str(tmp_path / "a song.flac"))
     assert said.startswith("a song.mid: melody ") and "piano" in said and "voice" in said
@@ -239,14 +242,14 @@ def untrained(project, monkeypatch) -> Project:
         ("sing", "blank.txt", {}, r"blank.txt: contains no words"),
         ("sing", "binary.txt", {}, r"binary.txt: cannot be read as text"),
         ("sing", "nowhere.txt", {}, r"nowhere.txt: no such file"),
-        ("sing", "Mond", {"to": "x.xml"}, r"--to x.xml: must end in .csv, .TextGrid, .txt"),
+        ("sing", "Mond", {"to": "x.xml"}, r"--to x.xml: must end in .csv, .TextGrid, .txt, .ctm"),
         ("sing", "Mond", {"to": "no/x.csv"}, r"--to no/x.csv: no such folder no"),
         ("sing", "Mond", {"to": "there.csv"}, r"there.csv: already exists; use --force"),
         (
             "tiny",
             "Mond",
             {},
-            r'model = "tinylab.tone": this family does not support the command; supported by: multitask',
+            r'model = "tinylab.tone": this family does not support the command; supported by: ctc, multitask',
         ),
         ("given", "Mond", {}, r'inputs.score = "given_notes": the model needs the score'),
     ],
@@ -279,26 +282,33 @@ def test_heads_that_are_not_there(untrained) -> None:
 
 
 FOUND = Alignment(
-    (Timed(0.1, 0.25, "m"), Timed(0.25, 0.5, "oː"), Timed(0.6, 1.0, 'a"')),
-    (Timed(0.1, 0.5, "Mo"), Timed(0.6, 1.0, "A")),
+    (Span(0.1, 0.25, "m", 0.5), Span(0.25, 0.5, "oː", 0.75), Span(0.6, 1.0, 'a"', 0.125)),
+    (Span(0.1, 0.5, "Mo", 0.625), Span(0.6, 1.0, "A", 0.125)),
     (0, 2),
     1.0,
 )
 
 
 def test_every_file_says_the_same() -> None:
-    assert aligning._csv(FOUND).splitlines() == ["word,phone,start_seconds,end_seconds", "Mo,m,0.100,0.250", "Mo,oː,0.250,0.500",
-                                             'A,"a""",0.600,1.000']  # fmt: skip
-    assert aligning._labels(FOUND) == "0.100000\t0.500000\tMo\n0.600000\t1.000000\tA\n"
-    assert aligning.table(FOUND).splitlines()[1].split() == ["0.100", "0.250", "m", "Mo"]
+    assert aligning._csv(FOUND, "a").splitlines() == [
+        "word,phone,start_seconds,end_seconds,confidence,word_confidence",
+        "Mo,m,0.100,0.250,0.5000,0.6250",
+        "Mo,oː,0.250,0.500,0.7500,0.6250",
+        'A,"a""",0.600,1.000,0.1250,0.1250',
+    ]
+    assert aligning._labels(FOUND, "a") == "0.100000\t0.500000\tMo\n0.600000\t1.000000\tA\n"
+    assert (
+        aligning._ctm(FOUND, "my song") == "my_song 1 0.100 0.400 Mo 0.6250\nmy_song 1 0.600 0.400 A 0.1250\n"
+    )
+    assert aligning.table(FOUND).splitlines()[1].split() == ["0.100", "0.250", "m", "0.50", "Mo"]
     alone = Alignment(FOUND.phones, (), (), 1.0)
-    assert aligning._labels(alone).splitlines()[
-        1
-    ] == "0.250000\t0.500000\toː" and ",m,0.100" in aligning._csv(alone)
+    assert aligning._labels(alone, "a").splitlines()[1] == "0.250000\t0.500000\toː"
+    assert ",m,0.100,0.250,0.5000,\n" in aligning._csv(alone, "a")
+    assert aligning._ctm(alone, "a").splitlines()[1] == "a 1 0.250 0.250 oː 0.7500"
 
 
 def test_a_text_grid_is_edge_to_edge() -> None:
-    text = aligning._text_grid(FOUND)
+    text = aligning._text_grid(FOUND, "a")
     tiers = text.split("    item [")[1:]
     assert ['name = "words"' in tiers[0], 'name = "phones"' in tiers[1]] == [
         True,
@@ -315,4 +325,4 @@ def test_a_text_grid_is_edge_to_edge() -> None:
     [("g", ["ɡ"]), ("o", ["oː", "ɔ", "øː"]), ("r", ["ʁ"]), ("E", ["ɛ", "eː"]), ("ʒ", []), ("5", [])],
 )
 def test_the_same_letter_in_another_shape_is_near(symbol, near) -> None:
-    assert use._near(symbol, ["_", "eː", "m", "oː", "øː", "ɔ", "ɛ", "ɡ", "ʁ"]) == near
+    assert alignments._near(symbol, ["_", "eː", "m", "oː", "øː", "ɔ", "ɛ", "ɡ", "ʁ"]) == near
