@@ -25,7 +25,7 @@ from audiomtl.families.ctc import alignment, long
 from audiomtl.families.ctc import loss as ctc
 from audiomtl.families.ctc.alignment import EXTENSION_SECONDS
 from audiomtl.families.ctc.examples import Clip, examples_of
-from audiomtl.families.ctc.long import CHUNK_SECONDS, is_long, of_array
+from audiomtl.families.ctc.long import is_long, of_array
 from audiomtl.families.ctc.model import PAUSE, outputs, pause_of
 from audiomtl.families.ctc.network import reduced
 from audiomtl.families.ctc.settings import Settings
@@ -82,7 +82,7 @@ def respond_file(fitted: Fitted, path: Path, name: str = "") -> Response:
         nonlocal samples
         samples = 0
         rate = settings.sample_rate
-        for block in stream.blocks(path, sample_rate=rate, samples=round(CHUNK_SECONDS * rate)):
+        for block in stream.blocks(path, sample_rate=rate, samples=round(long.CHUNK_SECONDS * rate)):
             samples += len(block)
             yield block
 
@@ -119,23 +119,24 @@ def _response(
 ) -> Response:
     best, sure = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
     seconds = n_samples / fitted.settings.features.sample_rate
-    chunked = (f"read in {len(pieces)} chunks of {CHUNK_SECONDS:g} s",) if len(pieces) > 1 else ()
+    chunked = (f"read in {len(pieces)} chunks of {long.CHUNK_SECONDS:g} s",) if len(pieces) > 1 else ()
     return Response(name, seconds, {"phones": Phones(_spans(fitted, best, sure, seconds))}, chunked)
 
 
 def _spans(fitted: Fitted, best: np.ndarray, sure: np.ndarray, seconds: float) -> tuple[Span, ...]:
-    step, extension = _step_seconds(fitted.settings), EXTENSION_SECONDS
+    settings, reduction = fitted.settings.features, fitted.settings.network.time_reduction
     first = np.flatnonzero(np.diff(best, prepend=-1))  # of each run of one class
-    runs = list(pairwise([*first.tolist(), len(best)]))
-    spoken = [run for run in runs if best[run[0]] != ctc.BLANK]
-    after = [begin * step for begin, _ in spoken[1:]] + [np.inf]
+    runs = [run for run in pairwise([*first.tolist(), len(best)]) if best[run[0]] != ctc.BLANK]
+    # a step on the very end of the recording has no time left: it gets half of the step before
+    latest = max(seconds - settings.seconds(reduction) / 2, 0.0)
+    starts = [min(settings.seconds(begin * reduction), latest) for begin, _ in runs]
     spans = []
-    for (begin, end), following in zip(spoken, after, strict=True):
+    for (begin, end), start, following in zip(runs, starts, [*starts[1:], np.inf], strict=True):
         label = fitted.known.vocabulary[best[begin] - 1]
-        start = begin * step
-        if label != PAUSE and start < seconds:
-            last = min(following, (end - 1) * step + max(step, extension), seconds)
-            spans.append(Span(start, last, label, float(sure[begin:end].mean())))
+        if label != PAUSE:
+            own_end = settings.seconds(end * reduction) + EXTENSION_SECONDS
+            score = float(sure[begin:end].mean())
+            spans.append(Span(start, float(min(following, own_end, seconds)), label, score))
     return tuple(spans)
 
 
