@@ -8,7 +8,7 @@ Contents: `Alignment`, `aligned`; `pronounced`, `check_symbols`, `check_length`.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from audiomtl.errors import UserError
 from audiomtl.settings.text import Text
 
 PAUSE = "_"
+Speak = Callable[[Sequence[str]], Sequence[list[str]]]  # words -> the phones of each
 NEAR = 4  # known symbols that are named beside an unknown one
 SHOWN = 5  # unknown symbols that are named
 
@@ -57,16 +58,23 @@ def aligned(
     return Alignment(timed, tuple(words), tuple(firsts[:-1]), seconds)
 
 
-def pronounced(words: Sequence[str], settings: Text | None, language: str) -> list[list[str]]:
-    """Phones of each word of a text to align, by espeak-ng in a language, or else as ``[text]`` says.
+def pronounced(
+    words: Sequence[str], settings: Text | None, language: str, speak: Speak | None = None
+) -> list[list[str]]:
+    """Phones of each word of a text to align: by espeak-ng in a language, or else as ``[text]`` says, or else
+    as the corpus of the training speaks.
 
     Raises
     ------
-    UserError : neither is given; what `text.phones_of` refuses.
+    UserError : none of them is given; what `text.phones_of` refuses.
     """
     if language:
         check_language(language, "--language")
         settings = Text.model_validate({"language": language})
+    if settings is None and speak is not None:
+        once = sorted(set(words))
+        known = dict(zip(once, speak(once), strict=True))
+        return [known[word] for word in words]
     if settings is None:
         raise UserError(
             "the model was trained on phones, and nothing says how words become phones: give the language of"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import audio, features, stream, text
+from audiomtl.data import audio, catalog, features, stream, text
 from audiomtl.data.alignments import Alignment, aligned, check_length, check_symbols, pronounced
 from audiomtl.data.answers import Phones, Recording, Response, Span
 from audiomtl.errors import UserError
@@ -190,7 +190,8 @@ def align(
 
     Parameters
     ----------
-    language : of espeak-ng, which then pronounces the words; "" for ``[text]`` of the model's settings.
+    language : of espeak-ng, which then pronounces the words; "" for ``[text]`` of the model's settings, or
+        the corpus of its training.
 
     Raises
     ------
@@ -204,7 +205,11 @@ def align(
     n_frames = features.n_frames(len(y), settings.features)
     steps = int(reduced(n_frames, settings.network.time_reduction))
     check_length(len(said), steps, seconds, step, "phones" if phones else "words")
-    spoken = [[one] for one in said] if phones else pronounced(said, settings.text, language)
+    if phones:
+        spoken = [[one] for one in said]
+    else:
+        speak = getattr(catalog.module(settings.data), "pronounced", None)
+        spoken = pronounced(said, settings.text, language, speak)
     check_symbols(said, spoken, vocabulary, phones=phones)
     symbols = [phone for own in spoken for phone in own]
     classes = np.array([vocabulary.index(phone) + 1 for phone in symbols], int)

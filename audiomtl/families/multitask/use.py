@@ -116,12 +116,8 @@ def _kinds(settings: Any) -> str:
 
 def _pronounced(words: Sequence[str], settings: Any, language: str) -> list[list[str]]:
     """Phones of each word: in a language, as ``[text]`` says, or as the experiment's corpus speaks it."""
-    if language or settings.text:
-        return pronounced(words, settings.text, language)
     speak = getattr(catalog.module(settings.data), "pronounced", german_speech.pronounced)
-    once = sorted(set(words))
-    known = dict(zip(once, speak(once), strict=True))
-    return [known[word] for word in words]
+    return pronounced(words, settings.text, language, speak)
 
 
 def _frames(y: np.ndarray, fitted: Any) -> np.ndarray:  # (n_frames, n_bands)

@@ -1,6 +1,7 @@
 """A CTC model on new recordings: phones, alignment, and what a person may get wrong."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from audiomtl import config
-from audiomtl.data import audio, scaling
+from audiomtl.data import audio, catalog, scaling
 from audiomtl.data.answers import Phones, Recording
 from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted, compiled
@@ -149,7 +150,7 @@ def test_long_texts_are_aligned(mode: str) -> None:
         (1.0, ["a", "o"], {"phones": True}, '"o" (nearest oː)'),
         (1.0, ["Haus"], {"language": "de"}, 'unknown symbols: "h" of Haus'),
         (1.0, ["Haus"], {"language": "dee"}, '--language = "dee": espeak-ng has no such language'),
-        (1.0, ["Haus"], {}, "nothing says how words become phones: give the language"),
+        (1.0, ["Haus"], {}, 'unknown symbols: "h" of Haus'),  # as its corpus speaks it
         (
             0.1,
             ["a"] * 20,
@@ -167,6 +168,12 @@ def test_texts_that_do_not_fit_are_refused_in_one_line(
     with pytest.raises(UserError) as caught:
         use.align(fitted, _sound(seconds), said, **{"phones": False} | options)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_words_need_a_language_where_the_data_set_has_none(fitted, monkeypatch) -> None:
+    monkeypatch.setattr(catalog, "module", lambda data: SimpleNamespace())
+    with pytest.raises(UserError, match=r"nothing says how words become phones: give the language"):
+        use.align(fitted, _sound(1.0), ["Haus"], phones=False)
 
 
 def test_a_recording_without_samples_is_refused_by_name(fitted) -> None:

@@ -4,6 +4,7 @@ What a person may get wrong is one line.
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,13 @@ import pytest
 import soundfile
 
 from audiomtl import config
-from audiomtl.data import alignments, audio, catalog, protocols, scores
+from audiomtl.data import alignments, audio, catalog, protocols, scaling, scores
 from audiomtl.data.alignments import Alignment
 from audiomtl.data.answers import Span
 from audiomtl.errors import UserError
+from audiomtl.families.contract import Fitted, compiled
+from audiomtl.families.ctc.model import Known
+from audiomtl.families.ctc.network import recurrent_network
 from audiomtl.families.multitask import use
 from audiomtl.harness.use import align as aligning
 from audiomtl.harness.use.notes import notes as transcribe
@@ -326,3 +330,78 @@ def test_a_text_grid_is_edge_to_edge() -> None:
 )
 def test_the_same_letter_in_another_shape_is_near(symbol, near) -> None:
     assert alignments._near(symbol, ["_", "eː", "m", "oː", "øː", "ɔ", "ɛ", "ɡ", "ʁ"]) == near
+
+
+# ---------------------------------------------------------------- many recordings
+
+
+@pytest.fixture
+def spoken(monkeypatch, tmp_path) -> Path:
+    """A folder of recordings with texts, and an untrained CTC model in the place of a best run."""
+    raw = config.override(whole_settings("quickstart"), {"text.units": "letters"})
+    settings = config.settings_of(raw, "test")
+    bands = settings.features.n_bands
+    network = recurrent_network(bands, 4, units=(4,), convolution_filters=4, time_reduction=2)
+    scaler = scaling.fit([np.zeros((1, bands), np.float32)], "minmax")
+    known = Known(("a", "b", "c"), scaler, "ctc")
+    fitted = Fitted(network, settings, known, compiled(network), network.count_params())
+    run = SimpleNamespace(info=SimpleNamespace(run_id="1"))
+    monkeypatch.setattr(aligning, "recorded_model", lambda file, seed: (fitted, run))
+    random = np.random.default_rng(0)
+    for name, text in (("x/one", "ab, c!"), ("two", "CAB"), ("three", "b"), ("four", "abcq"), ("five", "?")):
+        place = tmp_path / "corpus" / f"{name}.wav"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(place, 0.1 * random.standard_normal(16000), 16000)
+        place.with_suffix(".txt").write_text(text)
+    (tmp_path / "corpus" / "three.wav").write_bytes(b"no sound")
+    return tmp_path / "corpus"
+
+
+def many(source: Path, to: Path | str, **options) -> bool:
+    given = {"phones": False, "seed": None, "ending": "csv", "force": False} | options
+    file = config.load_experiment(str(PROJECT / "experiments" / "quickstart.toml"))
+    return aligning.align_many(file, source, to=str(to), **given)
+
+
+def test_a_recording_that_cannot_be_aligned_costs_that_one_only(spoken, tmp_path, capsys) -> None:
+    assert not many(spoken, tmp_path / "out")
+    said = capsys.readouterr()
+    written = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.csv"))
+    assert written == [Path("two.csv"), Path("x/one.csv")] and "2 of 5 recordings aligned" in said.out
+    assert list(pd.read_csv(tmp_path / "out" / "two.csv")["phone"]) == ["c", "a", "b"]
+    assert list(pd.read_csv(tmp_path / "out" / "x" / "one.csv")["word"]) == ["ab", "ab", "c"]
+    faults = said.err.splitlines()
+    assert len(faults) == 3 and all(line.startswith("audiomtl: ") for line in faults)
+    assert "five.txt: contains no words" in said.err and 'unknown symbols: "q" of abcq' in said.err
+    assert "three.wav: cannot be read as sound" in said.err
+
+
+def test_files_of_alignments_are_not_overwritten(spoken, tmp_path, capsys) -> None:
+    for name in ("three", "four", "five"):
+        (spoken / f"{name}.wav").unlink()
+    for ending in ("TextGrid", ".ctm", "txt"):
+        assert many(spoken, tmp_path / "out", ending=ending)
+    ctm = (tmp_path / "out" / "x" / "one.ctm").read_text().splitlines()
+    assert [line.split()[0:2] + line.split()[4:5] for line in ctm] == [["one", "1", "ab"], ["one", "1", "c"]]
+    with pytest.raises(UserError, match=r"already exists; use --force to overwrite it"):
+        many(spoken, tmp_path / "out", ending="ctm")
+    assert many(spoken, tmp_path / "out", ending="ctm", force=True)
+
+
+@pytest.mark.parametrize(
+    ("to", "options", "reason"),
+    [
+        ("", {}, r"corpus: holds several recordings; name the folder of the alignments with --to"),
+        ("out", {"ending": "textgrid"}, r"--format textgrid: must be csv, TextGrid, txt, ctm; did you mean"),
+        ("out", {"language": "deutsch"}, r'--language = "deutsch": espeak-ng has no such language'),
+        (
+            "out",
+            {"language": "de", "phones": True},
+            r"--language de: --phones says that the text consists of",
+        ),
+    ],
+)
+def test_mistakes_with_many_recordings(spoken, to, options, reason) -> None:
+    with pytest.raises(UserError, match=reason) as error:
+        many(spoken, to, **options)
+    assert "\n" not in str(error.value)
