@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.data import catalog
+from audiomtl.data import catalog, text
 from audiomtl.harness.leases import Lease, LeaseLost, Leases
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import (
@@ -55,9 +55,9 @@ def plan(file: ExperimentFile, arms: Sequence[str], threads: int, device: str) -
     for arm in arms:
         raw = file.arm(arm)
         settings = config.settings_of(raw, str(file.path))
-        key = config.digest(raw["data"])
+        key = config.digest([raw["data"], raw.get("text")])
         if key not in hashes:
-            hashes[key] = catalog.fingerprint(catalog.clips(settings.data))
+            hashes[key] = text.fingerprint(catalog.clips(settings.data), raw)
         for seed in file.settings.seeds:
             training = provenance.training_key(raw, seed, hashes[key], threads, device)
             planned.append(
