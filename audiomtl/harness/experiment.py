@@ -1,6 +1,7 @@
 """Trainings of an experiment and of its ablations on every seed, and the scores of their runs.
 
-Contents: `train_runs`, `plan`, `Planned`; `main_score`, `family_scores`, `scores_of`, `rates_beside`.
+Contents: `train_runs`, `plan`, `Planned`; `main_score`, `family_scores`, `scores_of`,
+`scores_beside`, `rates_beside`.
 """
 
 import math
@@ -311,6 +312,16 @@ def scores_of(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float
             if all(value is not None for value in values):
                 found[key] = [float(value) for value in values if value is not None]
     return found
+
+
+def scores_beside(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float]]:
+    """Scores of test that the family names as ``BESIDE`` and all runs have, such as
+    ``test/boundary_median_ms``: printed next to the recorded scores, never recorded.
+    """
+    names = getattr(config.family("settings", file.raw["model"]), "BESIDE", ())
+    keys = [f"test/{name}" for name in names if name not in family_scores(file)]
+    every = [key for key in keys if all(key in run.data.metrics for run in runs)]
+    return {key: [float(run.data.metrics[key]) for run in runs] for key in every}
 
 
 def rates_beside(runs: Sequence[Run]) -> dict[str, list[float]]:
