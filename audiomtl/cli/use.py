@@ -127,8 +127,8 @@ def align(
     ] = "",
     output: Annotated[
         str,
-        typer.Option("--format", metavar="FORMAT", help="Without TEXT: csv, TextGrid, txt or ctm."),
-    ] = "TextGrid",
+        typer.Option("--format", metavar="FORMAT", help="Without TEXT: textgrid, csv, labels or ctm."),
+    ] = "textgrid",
     language: Annotated[
         str,
         typer.Option(
@@ -140,7 +140,7 @@ def align(
     force: Force = False,
     seed: Seed = None,
 ) -> None:
-    """Align a text with a recording, or each recording of a folder or table with its text.
+    """Align texts with recordings: a single one, a folder or a table.
 
     Prints the start and end of every word and phone, and the model's confidence. Words become phones as in
     the training of the model, or by --language; a word with hyphens (Son-ne) is pronounced syllable by
@@ -154,7 +154,7 @@ def align(
     file = config.load_experiment(name)
     if text is None:
         if not aligning.align_many(
-            file, sound, phones=phones, seed=seed, to=to, ending=output, force=force, language=language
+            file, sound, phones=phones, seed=seed, to=to, form=output, force=force, language=language
         ):
             raise typer.Exit(1)
         return

@@ -1,6 +1,6 @@
 """The ``align`` command: when each word and phone of a text is sung or spoken in a recording.
 
-Contents: `align`, `align_many`, `table`, `ENDINGS`.
+Contents: `align`, `align_many`, `table`, `ENDINGS`, `FORMATS`.
 """
 
 import csv
@@ -67,7 +67,7 @@ def align_many(
     phones: bool,
     seed: int | None,
     to: str,
-    ending: str,
+    form: str,
     force: bool,
     language: str = "",
 ) -> bool:
@@ -79,7 +79,7 @@ def align_many(
     ----------
     source : what `texts.tasks` reads.
     to : folder of the files, which lie in it as the recordings lie in ``source``.
-    ending : one of `ENDINGS`, with or without the dot.
+    form : one of `FORMATS`, or of `ENDINGS`.
 
     Returns
     -------
@@ -91,11 +91,8 @@ def align_many(
         before it reads a recording.
     """
     _check_language(language, phones)
-    ending = f".{ending.removeprefix('.')}"
-    if ending not in ENDINGS:
-        known = [one.removeprefix(".") for one in ENDINGS]
-        given = ending.removeprefix(".")
-        raise UserError(f"--format {given}: must be {', '.join(known)}{nearest(given, known)}")
+    if (ending := FORMATS.get(form.lower(), form)) not in ENDINGS:
+        raise UserError(f"--format {form}: must be {', '.join(FORMATS)}{nearest(form, FORMATS)}")
     if not to:
         raise UserError(f"{source}: holds several recordings; name the folder of the alignments with --to")
     found = texts.tasks(source)
@@ -267,3 +264,4 @@ def _text_grid(found: Any, name: str) -> str:
 
 _WRITERS = {".csv": _csv, ".TextGrid": _text_grid, ".txt": _labels, ".ctm": _ctm}
 ENDINGS = tuple(_WRITERS)
+FORMATS = {"textgrid": ".TextGrid", "csv": ".csv", "labels": ".txt", "ctm": ".ctm"}
