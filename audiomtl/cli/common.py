@@ -1,6 +1,6 @@
 """Functions shared by several subcommands.
 
-Contents: `quiet_tensorflow`, `with_data`, `all_experiments`, `notes_text`, `count`.
+Contents: `quiet_tensorflow`, `with_data`, `all_experiments`, `count`.
 """
 
 import os
@@ -40,10 +40,6 @@ def all_experiments() -> list[str]:
             f"{os.getcwd()}: no experiments/*.toml in this folder; run audiomtl in the folder of the project"
         )
     return found
-
-
-def notes_text(count: int) -> str:
-    return f"{count} note{'' if count == 1 else 's'}"
 
 
 def count(names: list[str], one: str, many: str) -> str:

@@ -1,13 +1,13 @@
-"""Use of a trained multi-task model: forced alignment of a text, and transcription of notes.
+"""Use of a trained multi-task model: its answers to new recordings, and forced alignment of a text.
 
 Conventions: times are seconds from the recording's start. A text is words, which espeak-ng turns into phones
 (``pronounced`` of the experiment's corpus, or of `german_speech`), or phones in the model's own symbols.
 
-Contents: `Timed`, `Alignment`, `align`, `notes`, `check`.
+Contents: `Timed`, `Alignment`, `align`, `check`; the functions of `contract.Use` (see `answers`).
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,26 @@ import numpy as np
 
 from audiomtl.data import catalog, features
 from audiomtl.data.corpora import german_speech
-from audiomtl.data.scores import Note
 from audiomtl.errors import UserError
 from audiomtl.families.multitask import heads
+from audiomtl.families.multitask.answers import columns, examples, gives, respond, sample_rate
 from audiomtl.families.multitask.examples import Example
 from audiomtl.families.multitask.heads import About, kind
 from audiomtl.families.multitask.model import outputs
 from audiomtl.families.multitask.steps import text_tokens
 from audiomtl.settings.validation import nearest
+
+__all__ = [
+    "Alignment",
+    "Timed",
+    "align",
+    "check",
+    "columns",
+    "examples",
+    "gives",
+    "respond",
+    "sample_rate",
+]
 
 PAUSE = "_"
 NEAR = 4  # known symbols that are named beside an unknown one
@@ -93,19 +105,6 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool) -> A
         for first, last, word in zip(firsts[:-1], firsts[1:], said, strict=True)
     ]
     return Alignment(timed, tuple(words), tuple(firsts[:-1].tolist()), seconds)
-
-
-def notes(fitted: Any, y: np.ndarray, head: str) -> Mapping[str, Sequence[Note]]:
-    """Notes of each head of kind notes or melody, or of one, in a waveform (n_samples,) at the model's
-    rate.
-    """
-    frames, settings = _frames(y, fitted), fitted.settings
-    answers = _answers(fitted, frames, ())
-    chosen = {name: settings.heads[name] for name in _heads(settings, "notes", head)}
-    return {
-        name: kind(one.kind).spans(one, answers[name], {}, (), len(frames), settings)
-        for name, one in chosen.items()
-    }
 
 
 def check(settings: Any, does: str, head: str, place: str) -> None:
