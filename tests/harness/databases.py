@@ -2,16 +2,15 @@
 
 import contextlib
 import os
-import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.services import postgres
 
 # dies before the Nth statement of a kind of engine; N beyond the last one: it does not die
 DYING = """
@@ -51,54 +50,14 @@ def dump(path: Path) -> list[str]:
         return list(database.iterdump())
 
 
-PASSWORD = "ri9htpassw0rd"
-
-
-class Server:
-    """A PostgreSQL server of the tests, which can be stopped and started."""
-
-    def __init__(self, folder: Path, programs: Path) -> None:
-        self.folder, self._programs = folder, programs
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        (folder / "password").write_text(PASSWORD)
-        shutil.chown(folder, "postgres")
-        shutil.chown(folder / "password", "postgres")
-        self._run(f"initdb -D {folder}/data -A scram-sha-256 -U boss --pwfile={folder}/password")
-        self.start()
-        for name in ("optuna", "mlflow"):
-            self._run(f"psql -h {folder} -p {self.port} -U boss postgres -c 'create database {name}'")
-
-    def url(self, database: str, password: str = PASSWORD) -> str:
-        return f"postgresql+psycopg://boss:{password}@127.0.0.1:{self.port}/{database}"
-
-    def start(self) -> None:
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        self._run(f"pg_ctl -D {self.folder}/data -o '{options}' -l {self.folder}/log -w start")
-
-    def stop(self) -> None:
-        self._run(f"pg_ctl -D {self.folder}/data -m immediate -w stop")
-
-    def _run(self, command: str) -> None:
-        line = f"cd {self.folder} && PGPASSWORD={PASSWORD} {self._programs}/{command}"
-        subprocess.run(
-            ["su", "postgres", "-c", line], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-
-
 @pytest.fixture(scope="module")
-def password_server() -> Iterator[Server]:
-    """A server that asks for a password, in a folder of its own; skips where PostgreSQL or the right to start it is absent."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs or subprocess.run(["su", "postgres", "-c", "true"], capture_output=True).returncode:
-        pytest.skip("PostgreSQL is not installed here, or this user may not start it")
+def password_server() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL server that asks for a password, with the databases optuna and mlflow."""
+    if reason := postgres.absent():
+        pytest.skip(reason)
     pytest.importorskip("psycopg")
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # short: its socket lies there
-    server = Server(folder, programs[-1].parent)
-    try:
-        yield server
-    finally:
-        with contextlib.suppress(subprocess.CalledProcessError):  # a test stopped it
-            server.stop()
-        shutil.rmtree(folder)
+    server = postgres.Postgres(password="ri9htpassw0rd")
+    for name in ("optuna", "mlflow"):
+        server.create(name)
+    yield server
+    server.close()

@@ -96,9 +96,10 @@ class Postgres:
         processes.end(self._server, signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def url(self, database: str = "postgres", *, with_password: bool = True) -> str:
-        """SQLAlchemy's address of a database."""
-        secret = f":{self.password}" if self.password and with_password else ""
+    def url(self, database: str = "postgres", password: str | None = None) -> str:
+        """SQLAlchemy's address of a database, with another password than the right one ("": none) if given."""
+        known = self.password if password is None else password
+        secret = f":{known}" if known else ""
         return f"postgresql+psycopg://postgres{secret}@127.0.0.1:{self.port}/{database}"
 
     def create(self, database: str) -> str:

@@ -47,7 +47,7 @@ def test_a_password_is_asked_for() -> None:
     try:
         assert ask(server.url()) == 1
         with pytest.raises(sqlalchemy.exc.OperationalError, match="no password"):
-            ask(server.url(with_password=False))
+            ask(server.url(password=""))
     finally:
         server.close()
 

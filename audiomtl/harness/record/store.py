@@ -203,6 +203,8 @@ class Tracking:
             **(tags or {}),
             "outcome": {"complete": "complete", "stopped": "pruned", "failed": "failed"}[outcome.status],
         }
+        if result and result.weights:
+            notes["weights"] = result.weights
         if outcome.reason:
             notes["reason"] = outcome.reason
         if description:

@@ -11,6 +11,7 @@ Contents: `Job`, `Result`, `run`, `reason_of`, `of_the_machine`, `tell_device`.
 """
 
 import contextlib
+import hashlib
 import importlib
 import json
 import os
@@ -60,6 +61,7 @@ class Result:
     seconds: float  # training alone, of all sittings
     cpu_seconds: float  # this sitting, whole process
     parameters: int
+    weights: str = ""  # SHA-256 of the final weights; "" for a model that is no Keras model
     facts: dict[str, float] = field(default_factory=dict)
 
 
@@ -218,5 +220,16 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
         seconds=fitted.fit.seconds,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
         parameters=fitted.parameters,
+        weights=_digest(getattr(fitted, "model", None)),
         facts=prepared.facts,
     )
+
+
+def _digest(model: Any) -> str:
+    """SHA-256 of a Keras model's weights, in its own order; "" for other models."""
+    if not hasattr(model, "get_weights"):
+        return ""
+    total = hashlib.sha256()
+    for array in map(np.asarray, model.get_weights()):
+        total.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    return total.hexdigest()

@@ -15,7 +15,7 @@ from audiomtl.errors import StoreError
 from audiomtl.harness import database
 from audiomtl.harness.record import client
 from audiomtl.harness.record.client import Client
-from tests.harness.databases import Server
+from tests.services.postgres import Postgres
 
 RUN = {"run": {"info": {"run_id": "1", "experiment_id": "1", "status": "RUNNING"}, "data": {}}}
 
@@ -164,7 +164,7 @@ def test_no_password_is_written_into_a_run(fake) -> None:
     assert len(said) == 3 and all("me:***@127.0.0.1" in body and "s3cretpw" not in body for body in said)
 
 
-def test_postgresql_tells_a_wrong_password_and_another_program_s_database(password_server: Server) -> None:
+def test_postgresql_tells_a_wrong_password_and_another_program_s_database(password_server: Postgres) -> None:
     with pytest.raises(StoreError, match=r"password authentication failed .*: check user and password"):
         Client(password_server.url("mlflow", "wr0ngpassw0rd"))
     found = Client(password_server.url("mlflow"))

@@ -13,8 +13,9 @@ from audiomtl.errors import StoreError
 from audiomtl.harness import database
 from audiomtl.harness.search import storage
 from audiomtl.harness.search.storage import open_storage
-from tests.harness.databases import Server, run_dying, statements
+from tests.harness.databases import run_dying, statements
 from tests.harness.test_database import ODD
+from tests.services.postgres import Postgres
 
 OPEN = "from audiomtl.harness.search.storage import open_storage\nopen_storage()"
 # as it was made until now: under its own name
@@ -149,27 +150,29 @@ class TestServer:
             ("nowhere", None, 'database "nowhere" does not exist: create it, or correct the URL'),
         ],
     )  # fmt: skip
-    def test_what_it_refuses_is_told(self, runs, password_server: Server, name, password, words) -> None:
-        url = password_server.url(name, password) if password else password_server.url(name)
+    def test_what_it_refuses_is_told(self, runs, password_server: Postgres, name, password, words) -> None:
+        url = password_server.url(name, password)
         with pytest.raises(StoreError, match=words) as caught:
             open_storage(url)
         assert "passw0rd" not in str(caught.value)
 
     def test_it_may_be_away_for_a_while_and_nothing_is_lost(
-        self, runs, password_server: Server, monkeypatch
+        self, runs, password_server: Postgres, monkeypatch
     ) -> None:
         monkeypatch.setattr(database, "OUTAGE_SECONDS", 600.0)  # a loaded machine starts it slowly
         found = open_storage(password_server.url("optuna"))
         study = optuna.create_study(storage=found, study_name="away")
         assert study.ask().number == 0
         password_server.stop()
-        starting = threading.Thread(target=password_server.start)
-        starting.start()
-        assert study.ask().number == 1
-        starting.join()
+        asked: list[int] = []
+        asking = threading.Thread(target=lambda: asked.append(study.ask().number))
+        asking.start()
+        password_server.start()  # by this thread: a server ends with the thread that started it
+        asking.join()
+        assert asked == [1]
         close(found)
 
-    def test_one_that_stays_away_is_told(self, runs, password_server: Server, monkeypatch) -> None:
+    def test_one_that_stays_away_is_told(self, runs, password_server: Postgres, monkeypatch) -> None:
         monkeypatch.setattr(database, "OUTAGE_SECONDS", 0.0)
         found = open_storage(password_server.url("optuna"))
         study = optuna.create_study(storage=found, study_name="gone")

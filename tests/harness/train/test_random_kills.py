@@ -18,14 +18,21 @@ LONGEST = 12.0  # seconds until a kill: from before the first line until trials 
 
 
 def trainings(project: Any) -> dict[str, Any]:
-    """Of every trial: settings, end, scores of every epoch with their steps, single scores."""
+    """Of every trial: settings, end, hash of the final weights, scores of every epoch with steps, single scores."""
     tracking, found = project.tracking(), {}
     for run in tracking.runs("tiny", "tags.kind = 'trial'"):
         number = run.data.tags["trial"]
         assert number not in found, f"trial {number} has two runs"
         metrics = {key: value for key, value in run.data.metrics.items() if not key.startswith("cost/")}
         curves = {key: tracking.history(run.info.run_id, key) for key in ("train/loss", "validation/loss")}
-        found[number] = (run.data.params, run.info.status, run.data.tags.get("outcome"), metrics, curves)
+        found[number] = (
+            run.data.params,
+            run.info.status,
+            run.data.tags.get("outcome"),
+            run.data.tags.get("weights"),
+            metrics,
+            curves,
+        )
     return found
 
 
@@ -64,8 +71,8 @@ def test_kills_at_random_instants_lose_and_double_nothing(
         project.run("study", "tiny", "--slots", "1")
         after = trainings(project)
         assert after == undisturbed
-        for _, _, outcome, _, curves in after.values():
-            assert outcome in ("complete", "pruned")
+        for _, _, outcome, weights, _, curves in after.values():
+            assert outcome in ("complete", "pruned") and len(weights) == 64
             assert all(
                 [step for step, _ in curve] == list(range(1, len(curve) + 1)) for curve in curves.values()
             )
