@@ -43,6 +43,7 @@ COMMANDS = [
     "check",
     "curve",
     "data",
+    "evaluate",
     "export",
     "new",
     "notes",

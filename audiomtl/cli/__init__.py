@@ -32,7 +32,7 @@ ORDER = (
         "report",
         "curve",
     ),
-    *("export", "predict", "transcribe", "align", "notes", "ui", "price"),
+    *("export", "predict", "transcribe", "align", "notes", "evaluate", "ui", "price"),
 )
 app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__name__))  # type: ignore[union-attr]
 

@@ -25,6 +25,7 @@ Workflow, where NAME is a file in experiments/ or studies/:
   audiomtl transcribe NAME F   transcribe audio files to phones
   audiomtl align NAME FILE T   align the text T with a recording
   audiomtl notes NAME FILE     transcribe notes to MIDI
+  audiomtl evaluate NAME DATA  score a model on other labelled data
 
 \b
 Environment: AUDIOMTL_DATA  folder of published data sets (default data)

@@ -1,4 +1,4 @@
-"""Use trained models: export, predict, transcribe, align, notes."""
+"""Use trained models: export, predict, transcribe, align, notes, evaluate."""
 
 import contextlib
 from pathlib import Path
@@ -164,6 +164,34 @@ def _predict(name: str, seed: int | None, **options: Any) -> None:
 
     if not predicting.predict(name, predicting.Request(**options), seed=seed):
         raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    name: ModelName,
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A table (CSV, Parquet) with the columns of the model's experiment; or another experiment.",
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="FILE", help="Also write the predictions, to a .csv or .parquet file."),
+    ] = "",
+    force: Force = False,
+    seed: Seed = None,
+) -> None:
+    """Score a trained model on other labelled recordings.
+
+    Prints every score of the family with its 95 % interval: over the first of the experiment's groups if the
+    table has it, otherwise over clips. Clips with labels that the model does not know are named and left out.
+    """
+    quiet_tensorflow()
+    from audiomtl.harness.use import evaluate as evaluating
+
+    print(evaluating.written(name, data, seed=seed, to=to, force=force))
 
 
 @app.command()
