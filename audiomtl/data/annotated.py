@@ -60,10 +60,9 @@ def read(
             counts.update(new.keys())
             given |= annotation.parts.keys()
         taken |= {(name, part) for part in given}
-        for part, count in sorted(counts.items()):
-            remarks.append(
-                "; ".join([f"{pattern} has the {part} of {count} of {len(sounds)} recordings", *said])
-            )
+        if counts:
+            has = " and ".join(f"the {part} of {count}" for part, count in sorted(counts.items()))
+            remarks.append("; ".join([f"{pattern} has {has} of {len(sounds)} recordings", *said]))
         if given and not counts:
             remarks.append(f"{pattern} is not read: other files say the same; data.annotations chooses")
     return _columns(parts, data, sounds), faults

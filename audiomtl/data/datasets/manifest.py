@@ -208,8 +208,9 @@ def arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 def examined(paths: list[str], source: str, index: str) -> files.Examined:
     """What is known of the files; lengths are seconds of recordings, or rows of ``array_row`` files."""
+    version = f"{DECODER}.{audio.LENGTHS} {soundfile.__version__} {soundfile.__libsndfile_version__}"
     decoder = files.Decoder(
-        f"{source} {DECODER} {soundfile.__version__} {soundfile.__libsndfile_version__} {np.__version__}",
+        f"{source} {version} {np.__version__}",
         lambda path: float(_rows(path)) if source == ROW else _seconds(path, source),
     )
     return files.examine(paths, decoder=decoder, place=catalog.index_place(index))

@@ -79,3 +79,8 @@ BESIDE = (
     "evidence_probability_auc",
     "evidence_probability_precision",
 )
+
+
+def watched(settings: Settings) -> dict[str, str]:
+    """Further scores of every epoch, and their direction."""
+    return dict.fromkeys(BESIDE, "maximize")

@@ -12,6 +12,7 @@ from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
+from audiomtl.settings.text import Text
 from audiomtl.settings.validation import nearest
 
 Two = Annotated[tuple[Count, Count], Strict(False)]
@@ -172,6 +173,9 @@ class Settings(ClipExperiment):
             " one."
         )
     )
+    text: Text | None = Field(
+        None, description="How transcripts become phones; left out for a clip table with phones."
+    )
     features: Features = Field(description="Features of the sound.")
     inputs: Inputs = Field(description="What the network reads.")
     encoder: Encoder = Field(description="From features to steps.")
@@ -311,3 +315,16 @@ LOSS_PATHS = (
 SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores
 TAG_SCORES = SCORES  # with several labels per clip
 BESIDE = ("*_loss",)  # further columns of the tables of ablations
+
+
+def watched(settings: Settings) -> dict[str, str]:
+    """Further scores of every epoch, and their direction: those of every head."""
+    found = {}
+    for name, head in settings.heads.items():
+        found[f"{name}_loss"] = "minimize"
+        found |= {
+            f"{name}_{score}": "minimize" if score in head.about.minimized else "maximize"
+            for score in head.about.scores
+            if score not in head.about.slow
+        }
+    return found

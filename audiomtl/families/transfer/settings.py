@@ -180,3 +180,8 @@ SCORES = {
 # the same with several labels per clip
 TAG_SCORES = {"mean_average_precision": "maximize", "roc_auc": "maximize"}
 BESIDE = ("patch_accuracy",)  # further columns of the tables of ablations
+
+
+def watched(settings: Settings) -> dict[str, str]:
+    """Further scores of every epoch, and their direction."""
+    return dict.fromkeys(BESIDE, "maximize")

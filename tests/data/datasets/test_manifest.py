@@ -182,7 +182,7 @@ def test_an_empty_cell_is_a_fault_of_its_row(folder, name, column, reason, value
         manifest.clips(settings(table=name), folder)
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
 def test_a_recording_without_its_end_is_unreadable(folder, suffix):
     soundfile.write(f"mine/whole.{suffix}", 0.1 * np.random.default_rng(9).standard_normal(24000), 8000)
     Path(f"mine/cut.{suffix}").write_bytes(
@@ -190,8 +190,7 @@ def test_a_recording_without_its_end_is_unreadable(folder, suffix):
     )
     write({"path": [f"whole.{suffix}", f"cut.{suffix}"], "genre": ["a", "b"], "artist": ["a", "b"]})
     table = manifest.clips(settings(on_bad="skip"), folder)
-    # the header of a WAV is believed only as far as the file goes: libsndfile reads a shorter recording
-    assert table["clip_id"].tolist() == (["cut", "whole"] if suffix == "wav" else ["whole"])
+    assert table["clip_id"].tolist() == ["whole"]
     assert table["seconds"].iloc[-1] == pytest.approx(3.0, abs=0.2)
 
 
