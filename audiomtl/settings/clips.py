@@ -82,6 +82,14 @@ class ClipExperiment(Experiment):
 class LabelledExperiment(ClipExperiment):
     """An experiment that learns the class of each clip."""
 
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description=(
+            "Weights of classes in the training: balanced gives every class the same weight in total (of"
+            ' tags: clips with a tag and clips without it). Default "none".'
+        ),
+    )
+
     @model_validator(mode="after")
     def _has_a_label(self) -> Self:
         if not self.data.label:

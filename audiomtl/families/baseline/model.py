@@ -134,10 +134,12 @@ def train(
 
 def _fitted(settings: Settings, known: Known) -> Fitted:
     """The parameters are the numbers that describe a clip."""
+    balanced = settings.class_weights == "balanced"
+    given = (settings.classifier, known.rows, known.truth, known.seed)
     if settings.data.labels == "several":
-        each = fit_tag_classifiers(settings.classifier, known.rows, known.truth, known.seed)
+        each = fit_tag_classifiers(*given, balanced=balanced)
         return Fitted(each, settings, known, lambda rows: tag_probabilities(each, rows), known.rows.shape[1])
-    pipeline = fit_classifier(settings.classifier, known.rows, known.truth, known.seed)
+    pipeline = fit_classifier(*given, balanced=balanced)
     return Fitted(
         pipeline, settings, known, lambda rows: class_probabilities(pipeline, rows), known.rows.shape[1]
     )
