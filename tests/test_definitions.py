@@ -172,8 +172,8 @@ def test_a_moved_definition_keeps_the_key(before: str, copy: Path) -> None:
     edit(
         copy,
         "families/ctc/model.py",
-        "from audiomtl.data.pipeline import Example, batch_order, pad",
-        "from audiomtl.data.order import batch_order\nfrom audiomtl.data.pipeline import Example, pad",
+        "from audiomtl.data.pipeline import batch_order, pad",
+        "from audiomtl.data.order import batch_order\nfrom audiomtl.data.pipeline import pad",
     )
     path.write_text(path.read_text().replace("from audiomtl.data.order import batch_order\n", ""))
     assert key_of(copy) == before

@@ -30,7 +30,6 @@ ORDER = (
         "best",
         "ablations",
         "report",
-        "curve",
     ),
     *("export", "predict", "transcribe", "align", "notes", "evaluate", "ui", "price"),
 )

@@ -19,7 +19,7 @@ Workflow, where NAME is a file in experiments/ or studies/:
   audiomtl best NAME --again   train again and compare the scores
   audiomtl ablations NAME      measure the effect of single settings
   audiomtl report              write tables and figures
-  audiomtl curve NAME          plot score against training set size
+  audiomtl ablations NAME --curve   plot score against training set size
   audiomtl export NAME OUT     export the best run for serving
   audiomtl predict NAME FILE   predict what a model says of audio files
   audiomtl transcribe NAME F   transcribe audio files to phones

@@ -2,7 +2,7 @@
 its file's name.
 
 Folders: ``AUDIOMTL_DATA`` (default ``data/``) holds published data, ``AUDIOMTL_CACHE`` (default ``cache/``)
-what the project makes. Contents: `clips`, `module`, `fingerprint`, `signature`, `cache_folder`,
+what the project makes. Contents: `clips`, `module`, `seconds`, `fingerprint`, `signature`, `cache_folder`,
 `data_folder`, `index_place`.
 """
 
@@ -25,6 +25,9 @@ from audiomtl.settings.datasets import dataset
 # entries of ``attrs`` of a clip table
 INDEX = "index"  # name of its index of files
 TABLE = "table"  # path of the file that a person wrote, if the table is one
+FOLDER = "folder"  # path of the folder of recordings, if the table is read from one
+REMARKS = "remarks"  # what was assumed when it was read, one line each
+SECONDS = "seconds"  # name of the column of lengths, where it is not "seconds"
 NUMBERS = (int, float, bool, type(None))  # cells in which no path can be
 
 
@@ -70,6 +73,17 @@ def clips(data: DataSet) -> pd.DataFrame:
     return table
 
 
+def seconds(table: pd.DataFrame) -> pd.Series:
+    """Length of each clip in seconds; NaN where it is not known, such as for arrays and pictures.
+
+    The column is called ``seconds``, unless a user's table has a column of that name for something else.
+    """
+    column = table.attrs.get(SECONDS, "seconds")
+    if column not in table.columns:
+        return pd.Series(np.nan, index=table.index)
+    return table[column].astype(float)
+
+
 def fingerprint(table: pd.DataFrame) -> str:
     """First 12 hexadecimal digits of a SHA-256 over every row, in which the bytes of a file stand for its
     path.
@@ -110,7 +124,8 @@ def signature(table: pd.DataFrame) -> str:
     if TABLE in table.attrs:
         paths.add(table.attrs[TABLE])
     else:
-        for folder in {_root(parent) for parent in {os.path.dirname(path) for path in paths}} - {""}:
+        folders = {_root(parent) for parent in {os.path.dirname(path) for path in paths}} - {""}
+        for folder in folders | {table.attrs.get(FOLDER, "")} - {""}:
             paths.update(os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
     ordered = sorted(paths)
     total = hashlib.sha256("\0".join(ordered).encode(errors="surrogateescape"))

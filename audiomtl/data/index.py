@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from audiomtl.system import replacing
 
-MAGIC = b"AMTLIDX1"  # the last character is the version
+MAGIC = b"AMTLIDX2"  # the last character is the version
 # A file written twice within one tick of its file system's clock may keep its times, so what was read within
 # two seconds (the coarsest clock, FAT's) of the last change is not relied upon; git calls such entries racy.
 RACY_NS = 2 * 10**9
@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         ("decoder", pa.string()),  # empty: nobody decoded the file
         ("length", pa.float64()),
         ("fault", pa.string()),
+        ("remarks", pa.string()),
     ],
 )
 
@@ -48,6 +49,7 @@ class Entry(NamedTuple):
     decoder: str = ""  # who decoded the file
     length: float = float("nan")  # what the decoder says: seconds, or rows
     fault: str = ""  # why the decoder refused it
+    remarks: str = ""  # what else the decoder says of it
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Index:
     decoders: np.ndarray  # (files,) of str
     lengths: np.ndarray  # (files,) float64
     faults: dict[int, str]  # row -> words
+    remarks: dict[int, str]  # row -> words
     table: pa.Table
 
 
@@ -96,6 +99,7 @@ def merged(old: Index | None, new: Mapping[str, Entry], keep: frozenset[str]) ->
         "decoder": [entry.decoder for entry in new.values()],
         "length": [entry.length for entry in new.values()],
         "fault": [entry.fault for entry in new.values()],
+        "remarks": [entry.remarks for entry in new.values()],
     }
     table = pa.table(columns, schema=SCHEMA)
     if old:
@@ -119,7 +123,7 @@ def _of(table: pa.Table) -> Index:
     states = np.stack(
         [table[name].to_numpy() for name in ("size", "mtime_ns", "ctime_ns", "inode")], axis=1
     ).reshape(-1, 4)
-    faults = table["fault"].to_pylist()
+    faults, remarks = table["fault"].to_pylist(), table["remarks"].to_pylist()
     return Index(
         rows={path: row for row, path in enumerate(table["path"].to_pylist())},
         states=states,
@@ -128,5 +132,6 @@ def _of(table: pa.Table) -> Index:
         decoders=np.array(table["decoder"].to_pylist(), dtype=str),
         lengths=table["length"].to_numpy(),
         faults={row: words for row, words in enumerate(faults) if words},
+        remarks={row: words for row, words in enumerate(remarks) if words},
         table=table,
     )

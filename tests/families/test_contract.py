@@ -32,13 +32,15 @@ CLOSE = {
     "rtol": 1e-5,
     "atol": 1e-6,
 }
-COLUMNS = {"alignment": "phones", "value": "age", "mel": "path"}
+COLUMNS = {"alignment": "phones", "value": "age", "mel": "path", "tags": "tags"}
+TAGS = {"data__label": "tags", "data__labels": "several"}
 EVERY_HEAD = {
     kind: {**HEAD, "kind": kind, "column": COLUMNS.get(kind, ""), "train_only": False}
     for kind in heads.kinds()
 }
 CASES: dict[str, dict[str, Any]] = {
     "baseline": {},
+    "baseline tags": {**TAGS, "classifier__name": "svm", "classifier__kernel": "rbf"},
     "ctc": {"network__objective": "ctc"},
     "ctc frames": {"network__objective": "frames"},
     "fusion": {},
@@ -52,8 +54,18 @@ CASES: dict[str, dict[str, Any]] = {
         "inputs__text": "phones",
         "inputs__allow_leak": True,
     },
+    "mil tags": {**TAGS, "pooling__name": "noisy_or"},
+    "mil tag votes": {**TAGS, "pooling__evaluation": "majority_vote", "network__loss": "window"},
+    "multitask tags": {
+        **TAGS,
+        "heads": {"labels": EVERY_HEAD["tags"] | {"column": ""}},
+        "coupling": {},
+        "scores": {"labels_mean_average_precision": "maximize"},
+    },
     "transfer": {},
     "transfer svm": {"head__kind": "svm"},
+    "transfer tags": {**TAGS, "pooling__of": "embeddings"},
+    "transfer logistic tags": {**TAGS, "head__kind": "logistic_regression"},
 }
 
 

@@ -21,14 +21,13 @@ import tensorflow as tf
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.features import frame_times
-from audiomtl.data.pipeline import Example, batch_order, pad
+from audiomtl.data.pipeline import batch_order, pad
 from audiomtl.data.scaling import Scaler
-from audiomtl.data.store import FeatureStore
-from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.ctc import loss as ctc
-from audiomtl.families.ctc.network import frame_centres, recurrent_network, reduced
+from audiomtl.families.ctc.examples import Clip, audit, check_unseen, collate, examples_of, transcribed
+from audiomtl.families.ctc.network import recurrent_network, reduced
 from audiomtl.families.ctc.settings import Settings
 from audiomtl.metrics import sequences
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
@@ -55,83 +54,25 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : groups on two sides, an empty side, a phone absent from train, a clip with more phones than
-        frames.
+    UserError : groups on two sides, an empty side, a phone absent from train, clips without a transcript or
+        with more phones than frames; what `text.with_phones` refuses.
     """
-    table = catalog.clips(settings.data)
+    facts: dict[str, float] = {}
+    table = transcribed(catalog.clips(settings.data), settings, facts)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
-    splits.check_phones(sides)
     vocabulary = tuple(sorted({phone for phones in sides.train["phones"] for phone in phones}))
-    store = FeatureStore(catalog.cache_folder() / "features")
-    facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
+    check_unseen(sides, vocabulary, settings, facts)
+    facts |= {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
     # the score of a system that ignores the sound
     if copied := getattr(catalog.module(settings.data), "copy_baseline", None):
         facts["test/copied_transcript_error_rate"] = copied(table, sides.test)
-    examples = {}
-    for side in ("train", "validation", "test"):
-        rows = getattr(sides, side)
-        frames = store.features(list(rows["path"]), settings.features)
-        built = [
-            _example(row, matrix, vocabulary, settings)
-            for row, matrix in zip(rows.itertuples(), frames, strict=True)
-        ]
-        examples[side] = _audit(built, side, settings, facts)
+    examples = {
+        side: audit(examples_of(getattr(sides, side), vocabulary, settings), side, settings, facts)
+        for side in ("train", "validation", "test")
+    }
     scaler = scaling.fit((example.frames for example in examples["train"]), settings.features.scaling)
     final: Mode = "frames" if settings.network.objective == "frames" else "ctc"
     return Prepared(sides, examples, Known(vocabulary, scaler, final), facts)
-
-
-def _example(row: Any, frames: np.ndarray, vocabulary: tuple[str, ...], settings: Settings) -> Example:
-    classes = {phone: index + 1 for index, phone in enumerate(vocabulary)}
-    labels = np.array([classes[phone] for phone in row.phones], np.int32)
-    centres = frame_times(len(frames), settings.features)[
-        frame_centres(len(frames), settings.network.time_reduction)
-    ]
-    frame_labels = np.zeros(0, np.int32)
-    if len(row.starts):
-        frame_labels = labels[
-            np.clip(np.searchsorted(row.starts, centres, side="right") - 1, 0, len(labels) - 1)
-        ]
-    return Example(row.clip_id, row.path, frames, labels, frame_labels)
-
-
-def _audit(examples: list[Example], side: str, settings: Settings, facts: dict[str, float]) -> list[Example]:
-    """Reject or drop clips that the settings cannot train on, naming them."""
-    reduction = settings.network.time_reduction
-    bad = [
-        one.clip_id for one in examples if not ctc.feasible(reduced(len(one.frames), reduction), one.labels)
-    ]
-    facts[f"{side}/infeasible"] = float(len(bad))
-    if bad and (settings.network.infeasible == "error" or len(bad) == len(examples)):
-        raise UserError(
-            f"{len(bad)} {side} clips have more phones (and repeats) than network frames:"
-            f" {', '.join(bad[:5])}: "
-            f'shorten features.hop_seconds, lower network.time_reduction, or set network.infeasible = "drop"'
-        )
-    if bad:
-        print(f"dropped {len(bad)} {side} clips with more phones than frames: {', '.join(bad)}", flush=True)
-    if settings.network.objective != "ctc" and any(not len(one.frame_labels) for one in examples):
-        raise UserError(
-            f'network.objective = "{settings.network.objective}": needs phone times, which'
-            f' {settings.data.dataset} lacks: use "ctc"'
-        )
-    return [one for one in examples if one.clip_id not in set(bad)]
-
-
-def _collate(examples: Sequence[Example], scaler: Scaler, reduction: int) -> dict[str, Any]:
-    frames, lengths = pad([scaling.apply(one.frames, scaler) for one in examples])
-    labels, label_lengths = pad([one.labels for one in examples])
-    frame_labels, _ = pad(
-        [one.frame_labels for one in examples], at_least=reduced(frames.shape[1], reduction)
-    )
-    return {
-        "clip_ids": [one.clip_id for one in examples],
-        "frames": frames,  # (batch, frames, bands)
-        "lengths": lengths,
-        "labels": labels,  # (batch, labels)
-        "label_lengths": label_lengths,
-        "frame_labels": frame_labels,  # (batch, network frames)
-    }
 
 
 # ---------------------------------------------------------------- training
@@ -167,7 +108,7 @@ def train(
 
     def batches(epoch: int) -> Any:
         for indices in batch_order(lengths, training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], known.scaler, network.time_reduction)
+            yield collate([examples[index] for index in indices], known.scaler, network.time_reduction)
 
     def ctc_objective(model: keras.Model, batch: Any) -> tf.Tensor:
         logits = model([batch["frames"], batch["lengths"]], training=True)
@@ -205,12 +146,12 @@ def train(
 # ---------------------------------------------------------------- use
 
 
-def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
+def outputs(fitted: Fitted, examples: Sequence[Clip]) -> list[Output]:
     """Each example with its logits (network frames, classes)."""
     reduction, scaler = fitted.settings.network.time_reduction, fitted.known.scaler
 
-    def answers(batch: list[Example]) -> list[np.ndarray]:
-        made = _collate(batch, scaler, reduction)
+    def answers(batch: list[Clip]) -> list[np.ndarray]:
+        made = collate(batch, scaler, reduction)
         logits = fitted.forward([tf.constant(made["frames"]), tf.constant(made["lengths"])]).numpy()
         return [row[:length] for row, length in zip(logits, reduced(made["lengths"], reduction), strict=True)]
 
@@ -244,7 +185,7 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     phone = dict(enumerate(fitted.known.vocabulary, start=1))
     truth, predicted, right, frames, blanks = [], [], 0, 0, 0
     for one, logits in found:
-        truth.append([phone[label] for label in one.labels])
+        truth.append(list(one.phones))
         predicted.append([phone[label] for label in ctc.collapse(_best(fitted, logits), drop=(ctc.BLANK,))])
         frames += len(logits)
         blanks += int((logits.argmax(-1) == 0).sum())
@@ -273,7 +214,7 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
         first = np.flatnonzero(np.diff(best, prepend=-1))
         first = first[best[first] > 0]
         times = frame_times(len(one.frames), fitted.settings.features)[first * reduction]
-        truth = [vocabulary[label - 1] for label in one.labels]
+        truth = list(one.phones)
         predicted = [vocabulary[label - 1] for label in best[first]]
         counts = sequences.edit_counts(
             sequences.without([truth], PAUSE), sequences.without([predicted], PAUSE)
@@ -299,7 +240,7 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         scores / scores.sum(-1, keepdims=True),
         ("blank", *fitted.known.vocabulary),
         seconds=len(one.frames) * fitted.settings.features.seconds_per_frame,
-        truth=[fitted.known.vocabulary[label - 1] for label in one.labels],
+        truth=list(one.phones),
         title=one.clip_id,
         path=folder / "posteriors.png",
     )

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import ABOVE_0, Count, Integers, Share, Table, used_when
+from audiomtl.settings.text import Text
 
 
 class Network(Table):
@@ -41,6 +42,19 @@ class Network(Table):
             "What to do about clips with more phones than network frames: stop, or drop them and count them."
         )
     )
+    unseen: Literal["error", "count"] = Field(
+        "error",
+        description=(
+            "What to do about phones of validation or test that no train clip has: stop, or count each as an"
+            ' error of the model. Default "error".'
+        ),
+    )
+    untranscribed: Literal["error", "drop"] = Field(
+        "error",
+        description=(
+            'What to do about clips without a transcript: stop, or drop them and count them. Default "error".'
+        ),
+    )
 
     @model_validator(mode="after")
     def _reduction_needs_convolution(self) -> Self:
@@ -55,6 +69,9 @@ class Network(Table):
 class Settings(ClipExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
+    text: Text | None = Field(
+        None, description="How transcripts become phones; left out for a clip table with phones."
+    )
     features: Features = Field(description="Features of the sound.")
     network: Network = Field(description="The network.")
     optimizer: Optimizer = Field(description="How it is optimized.")

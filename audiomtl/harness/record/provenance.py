@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from audiomtl import config, definitions
+from audiomtl.data import text
 from audiomtl.settings import named
 from audiomtl.settings.datasets import modules
 from audiomtl.settings.family import package_of
@@ -65,7 +66,10 @@ def training_key(raw: Mapping[str, Any], seed: int, data: str, threads: int, dev
     """
     several = [threads] if threads > 1 else []
     other = [device] if device != "CPU" else []
-    return config.digest([config.trained_settings(raw), seed, data, code_version(raw), *several, *other])
+    words = [digest] if (digest := text.dictionary_digest(raw)) else []
+    return config.digest(
+        [config.trained_settings(raw), seed, data, code_version(raw), *several, *other, *words]
+    )
 
 
 def scores_key(training: str, raw: Mapping[str, Any]) -> str:

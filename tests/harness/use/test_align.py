@@ -143,7 +143,7 @@ def test_the_best_run_has_its_pictures(trained) -> None:
 
 @pytest.mark.slow
 def test_the_label_curve_has_tasks_alone_beside_it(trained) -> None:
-    said = trained.run("curve", "sing", "--fractions", "0.5", "1.0", "--slots", "1")
+    said = trained.run("ablations", "sing", "--curve", "--fractions", "0.5", "1.0", "--slots", "1")
     table = pd.read_csv(trained.runs / "report" / "curve_sing.csv")
     assert [tuple(row) for row in table[["trained", "train_share", "train_clips"]].to_numpy()] == [
         ("sing", 0.5, 2), ("sing", 1.0, 4), ("text_alone", 0.5, 2), ("text_alone", 1.0, 4)

@@ -238,7 +238,7 @@ def test_streaming_holds_no_more_of_a_longer_file(trained, tmp_path) -> None:
 
 
 def test_the_label_curve_has_every_share_and_rival(trained) -> None:
-    said = trained.run("curve", "mine", "--fractions", "0.25", "0.5", "1.0", "--slots", "2")
+    said = trained.run("ablations", "mine", "--curve", "--fractions", "0.25", "0.5", "1.0", "--slots", "2")
     table = pd.read_csv(trained.runs / "report" / "curve_mine.csv")
     assert [tuple(row) for row in table[["trained", "train_share"]].to_numpy()] == [
         (name, share) for name in ("mine", "no_pretraining") for share in (0.25, 0.5, 1.0)
@@ -250,7 +250,7 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
         and (trained.runs / "report" / "curve_mine.png").is_file()
         and "no_pretraining" in said
     )
-    again = trained.run("curve", "mine", "--fractions", "0.25", "--fractions", "0.5", "1.0")
+    again = trained.run("ablations", "mine", "--curve", "--fractions", "0.25", "--fractions", "0.5", "1.0")
     assert "12 trainings are already finished" in again  # two seeds of three shares, with and without
 
 
@@ -264,8 +264,11 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
         (("predict", "mine", "x.wav", "--stream", "e", "--threshold", "2"), "--threshold 2: must be above 0"),
         (("predict", "mine", "x.wav"), "no recorded best run"),
         (("export", "mine", "out"), "no recorded best run"),
-        (("curve", "mine", "--fractions", "1.5"), "--fractions 1.5: must be above 0 and at most 1"),
-        (("curve", "tiny"), "has no setting train_share"),
+        (
+            ("ablations", "mine", "--curve", "--fractions", "1.5"),
+            "--fractions 1.5: must be above 0 and at most 1",
+        ),
+        (("ablations", "tiny", "--curve"), "has no setting train_share"),
         (("export", "tiny", "out"), "this family does not support the command; supported by: transfer"),
     ],
 )
