@@ -199,6 +199,7 @@ WHOLE = {
     "test_layering": "imports, and where tests stand",
     "test_makefile": "the Makefile",
     "data/test_bad_audio": "odd and bad sound files, through every way of reading",
+    "data/datasets/test_unicode_names": "names of files that lists name, of every reader",
     "families/test_saved_models": "models of an earlier version, of every family",
     "families/test_saved_versions": "versions that models of every family carry",
     "families/test_tags": "several labels per clip in every family that takes them",
