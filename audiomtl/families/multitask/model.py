@@ -32,6 +32,7 @@ from audiomtl.families.multitask.examples import (
     collate,
     example,
     frames_of,
+    refuse_texts,
     with_arrays,
     with_class_weights,
     with_few_labels,
@@ -78,6 +79,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         a head whose label no train clip has; a label that does not fit its sound.
     """
     table = with_arrays(catalog.clips(settings.data))
+    refuse_texts(table, settings)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     if settings.train_share < 1:
         order = np.random.default_rng(seed).permutation(len(sides.train))[
