@@ -197,10 +197,20 @@ def evaluate(
 @app.command()
 def align(
     name: ExperimentName,
-    sound: SoundFile,
-    text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="The text: a text file, or the text itself in quotes.")
+    sound: Annotated[
+        Path,
+        typer.Argument(
+            metavar="AUDIO",
+            help=(
+                "An audio file; or, without TEXT, a folder of recordings with .lab or .txt files beside them,"
+                " or a table with the columns path and text."
+            ),
+        ),
     ],
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="The text: a text file, or the text itself in quotes."),
+    ] = None,
     phones: Annotated[
         bool, typer.Option("--phones", help="TEXT consists of phones separated by spaces instead of words.")
     ] = False,
@@ -209,24 +219,46 @@ def align(
         typer.Option(
             "--to",
             metavar="FILE",
-            help="Also write the alignment to a .csv, .TextGrid (Praat) or .txt (Audacity labels) file.",
+            help=(
+                "Also write the alignment to a .csv, .TextGrid (Praat), .txt (Audacity labels) or .ctm file."
+                " Without TEXT: the folder of the alignments."
+            ),
+        ),
+    ] = "",
+    output: Annotated[
+        str,
+        typer.Option("--format", metavar="FORMAT", help="Without TEXT: csv, TextGrid, txt or ctm."),
+    ] = "TextGrid",
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="LANGUAGE",
+            help="Language or voice of espeak-ng that pronounces the words. Default: the model's own.",
         ),
     ] = "",
     force: Force = False,
     seed: Seed = None,
 ) -> None:
-    """Align a text with a recording.
+    """Align a text with a recording, or each recording of a folder or table with its text.
 
-    Prints the start and end of every word and phone. Words are converted to phones by espeak-ng, as German; a
-    word with hyphens (Son-ne) is pronounced syllable by syllable. The model needs a head of kind alignment.
+    Prints the start and end of every word and phone, and the model's confidence. Words become phones as in
+    the training of the model, or by --language; a word with hyphens (Son-ne) is pronounced syllable by
+    syllable. The model is of the family ctc, or has a head of kind alignment. Without TEXT, a recording that
+    cannot be aligned is reported and skipped, and the command exits with code 1.
     """
     quiet_tensorflow()
     from audiomtl import config
     from audiomtl.harness.use import align as aligning
 
-    found = aligning.align(
-        config.load_experiment(name), sound, text, phones=phones, seed=seed, to=to, force=force
-    )
+    file = config.load_experiment(name)
+    if text is None:
+        if not aligning.align_many(
+            file, sound, phones=phones, seed=seed, to=to, ending=output, force=force, language=language
+        ):
+            raise typer.Exit(1)
+        return
+    found = aligning.align(file, sound, text, phones=phones, seed=seed, to=to, force=force, language=language)
     print(aligning.table(found))
     if to:
         print(f"{to} written")
