@@ -8,7 +8,7 @@ import typer
 
 from audiomtl.cli.app import app
 from audiomtl.cli.common import quiet_tensorflow
-from audiomtl.cli.options import ExperimentName, Force, ModelName, Seed, SoundFile
+from audiomtl.cli.options import ExperimentName, Force, ModelName, Seed
 
 Sources = Annotated[
     list[Path],

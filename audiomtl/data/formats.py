@@ -166,7 +166,11 @@ def _table(response: Response, top: int) -> str:
 def _told(answer: Answer, top: int) -> str:
     match answer:
         case Classes():
-            return ", ".join(f"{label} {value:.3f}" for label, value in ranked(answer, top))
+            best = ranked(answer, top)
+            if not answer.exclusive and best[0][1] < answer.threshold:
+                return f"no tag (most probable {best[0][0]} {best[0][1]:.3f})"
+            shown = [one for one in best if answer.exclusive or one[1] >= answer.threshold]
+            return ", ".join(f"{label} {value:.3f}" for label, value in shown)
         case Segments():
             return (
                 ", ".join(

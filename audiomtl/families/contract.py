@@ -9,7 +9,7 @@ Conventions: sides are "train", "validation" and "test". An example is one clip,
 that one pass over the network is enough.
 
 Contents: `Family`, `Use`, `Prepared`, `Fitted`, `Output`; `compiled`, `walk`, `of_each`; `margin`,
-`by_class`; `heard`, `stored`, `padded`, `known_classes`; `save`, `load`, `of_features`.
+`by_class`; `heard`, `stored`, `padded`, `known_classes`, `classes`; `save`, `load`, `of_features`.
 """
 
 import importlib
@@ -25,8 +25,8 @@ import pandas as pd
 import tensorflow as tf
 from pydantic import BaseModel
 
-from audiomtl.data import features
-from audiomtl.data.answers import Recording, Response
+from audiomtl.data import features, tags
+from audiomtl.data.answers import Classes, Recording, Response
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
@@ -127,6 +127,10 @@ class Family(Protocol):
 class Use(Protocol):
     """The functions of a family's module ``use``: a trained model on recordings and clips that it was not
     trained on. A family without this module can be trained, but not used.
+
+    Families that can may also have ``respond_file(fitted, path, name) -> Response`` (in memory that does not
+    grow with the file), ``stream(fitted, path) -> Stream``, ``align``, ``embed(fitted, recordings)`` and
+    ``check_model(fitted, place)``, which refuses a model whose parts do not fit each other.
     """
 
     def sample_rate(self, settings: Any) -> int:
@@ -281,7 +285,8 @@ def padded(seconds: float, least: float) -> tuple[str, ...]:
 
 
 def known_classes(table: pd.DataFrame, label: str, classes: Sequence[str]) -> pd.DataFrame:
-    """The rows of a table whose label is one of the classes.
+    """The rows of a table whose label is one of the classes; of clips with several labels those that have
+    none, or one of them at least.
 
     Raises
     ------
@@ -293,14 +298,26 @@ def known_classes(table: pd.DataFrame, label: str, classes: Sequence[str]) -> pd
             f'data.label = "{label}": the table has no such column{nearest(label, names)}; it has'
             f" {', '.join(names)}"
         )
-    kept = table[table[label].astype(str).isin(classes)]
+    kept = table[[_known(value, classes) for value in table[label]]]
     if kept.empty:
-        found = sorted(table[label].astype(str).unique())
+        found = tags.classes_of(table[label])
         raise UserError(
             f"{label}: the model knows none of the classes {', '.join(found[:5])}; it knows"
             f" {', '.join(classes)}"
         )
     return kept.reset_index(drop=True)
+
+
+def _known(value: Any, classes: Sequence[str]) -> bool:
+    if isinstance(value, tuple):
+        return not value or bool({*value} & {*classes})
+    return value is not None and str(value) in classes
+
+
+def classes(settings: Any, names: Sequence[str], probabilities: np.ndarray) -> Classes:
+    """Probabilities (classes,) of a clip as an answer: of one class, or of tags as ``data.labels`` says."""
+    exclusive = settings.data.labels == "one"
+    return Classes(tuple(names), np.asarray(probabilities), exclusive, tags.THRESHOLD)
 
 
 # ---------------------------------------------------------------- on disk

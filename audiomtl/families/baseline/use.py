@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data.answers import Classes, Recording, Response
+from audiomtl.data.answers import Recording, Response
+from audiomtl.data.tags import target
 from audiomtl.families import contract
 from audiomtl.families.baseline.model import Example, outputs, row_of, rows_of
 from audiomtl.families.baseline.settings import Settings
@@ -36,7 +37,7 @@ def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
         frames = contract.heard(one, fitted.settings.features)
         row = row_of(frames, fitted.settings, partial(np.asarray, one.y))
         [(_, probabilities)] = outputs(fitted, [Example(one.name, row, -1)])
-        answers = {"classes": Classes(fitted.known.classes, probabilities)}
+        answers = {"classes": contract.classes(fitted.settings, fitted.known.classes, probabilities)}
         found.append(Response(one.name, len(one.y) / sample_rate(fitted.settings), answers))
     return found
 
@@ -47,6 +48,6 @@ def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:
     kept = contract.known_classes(table, label, classes)
     rows = rows_of(kept, fitted.settings)
     return [
-        Example(clip, rows[clip], classes.index(str(value)))
+        Example(clip, rows[clip], target(value, classes))
         for clip, value in zip(kept["clip_id"], kept[label], strict=True)
     ]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from audiomtl.data import audio
-from audiomtl.data.answers import Classes, Recording, Response
+from audiomtl.data.answers import Recording, Response
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted
@@ -51,7 +51,7 @@ def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
         remarks = (f"without {', '.join(absent)}",) if absent else ()
         rate = sample_rate(fitted.settings)
         seconds = len(one.y) / rate if rate and len(one.y) else float("nan")
-        answers = {"classes": Classes(fitted.known.classes, found[id(example)])}
+        answers = {"classes": contract.classes(fitted.settings, fitted.known.classes, found[id(example)])}
         responses.append(Response(one.name, seconds, answers, remarks))
     return responses
 

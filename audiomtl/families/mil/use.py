@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from audiomtl.data import windows
-from audiomtl.data.answers import Answer, Classes, Recording, Response, segments
+from audiomtl.data.answers import Answer, Recording, Response, segments
+from audiomtl.data.tags import target
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted
@@ -60,7 +61,7 @@ def _example(one: Recording, settings: Settings) -> Example:
 
 def _response(one: Recording, example: Example, answer: dict[str, np.ndarray], fitted: Fitted) -> Response:
     settings, classes = fitted.settings, fitted.known.classes
-    answers: dict[str, Answer] = {"classes": Classes(classes, answer["clip"])}
+    answers: dict[str, Answer] = {"classes": contract.classes(settings, classes, answer["clip"])}
     if settings.network.window == "embedding":
         return Response(one.name, float("nan"), answers)
     seconds, step = len(one.y) / sample_rate(settings), settings.features.seconds_per_frame
@@ -74,6 +75,6 @@ def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:
     classes, label = fitted.known.classes, fitted.settings.data.label
     kept = contract.known_classes(table, label, classes)
     return [
-        replace(example, label=classes.index(str(value)))
+        replace(example, label=target(value, classes))
         for example, value in zip(_examples(kept, fitted.settings), kept[label], strict=True)
     ]

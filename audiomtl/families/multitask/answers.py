@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from audiomtl.data import text
 from audiomtl.data.answers import (
     Answer,
     Classes,
@@ -25,6 +26,7 @@ from audiomtl.data.answers import (
     segments,
 )
 from audiomtl.data.scores import KEYS
+from audiomtl.data.tags import THRESHOLD
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted
@@ -32,6 +34,7 @@ from audiomtl.families.multitask.examples import (
     Example,
     example,
     frames_of,
+    refuse_texts,
     with_arrays,
     with_scaled_targets,
 )
@@ -75,7 +78,7 @@ def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
 def _example(one: Recording, fitted: Fitted) -> Example:
     settings = fitted.settings
     frames = contract.heard(one, settings.features)
-    text = text_tokens((), fitted.known.symbols) if settings.inputs.text else None
+    tokens = text_tokens((), fitted.known.symbols) if settings.inputs.text else None
     roll = None
     if settings.inputs.score:
         notes = one.columns.get(settings.inputs.score)
@@ -86,7 +89,7 @@ def _example(one: Recording, fitted: Fitted) -> Example:
             )
         roll = rolls(notes, step_times(len(frames), settings), one.name)[:, KEYS:]
     names = settings.heads
-    return Example(one.name, frames, dict.fromkeys(names), dict.fromkeys(names, 0.0), text, roll, {})
+    return Example(one.name, frames, dict.fromkeys(names), dict.fromkeys(names, 0.0), tokens, roll, {})
 
 
 def _response(
@@ -110,7 +113,8 @@ def _answer(
 ) -> Answer:
     what = head.about.produces
     if what == "classes":
-        return Classes(tuple(names), output)
+        read = getattr(kind(head.kind), "probabilities", None)  # tags are logits
+        return Classes(tuple(names), read(output) if read else output, read is None, THRESHOLD)
     if what == "values":
         return Value(float(output[0]))
     if what == "segments":
@@ -150,7 +154,8 @@ def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:
     for name, head in settings.heads.items():
         if head.about.produces in ("classes", "segments") and not head.column:
             table = contract.known_classes(table, settings.data.label, known.names[name])
-    table = with_arrays(table)
+    table = text.with_phones(with_arrays(table), settings.text)
+    refuse_texts(table, settings)
     for name, head in settings.heads.items():
         _check(name, head, table, settings)
     frames = frames_of(table, settings)
@@ -161,8 +166,8 @@ def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:
 
 def _check(name: str, head: Head, table: pd.DataFrame, settings: Settings) -> None:
     """The columns that a head learns are there."""
-    text = (settings.inputs.text,) if head.about.reads_text else ()
-    for wanted in (head.reads(settings.data.label), *head.about.beside, *text):
+    given = (settings.inputs.text,) if head.about.reads_text else ()
+    for wanted in (head.reads(settings.data.label), *head.about.beside, *given):
         if wanted not in table.columns:
             raise UserError(
                 f"heads.{name}: kind {head.kind} needs a column {wanted}, which the table has not; it has"

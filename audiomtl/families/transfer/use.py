@@ -1,6 +1,6 @@
 """Use of a trained transfer model: the class of recordings, classes over time, and files of any length.
 
-Contents: the functions of `contract.Use`; `stream`; `frozen`, `check_model`.
+Contents: the functions of `contract.Use`; `embed`, `stream`; `frozen`, `check_model`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,18 +14,19 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl.data import fetch
-from audiomtl.data.answers import Answer, Classes, Recording, Response, Stream, segments
+from audiomtl.data.answers import Answer, Recording, Response, Stream, segments
 from audiomtl.data.stream import blocks
+from audiomtl.data.tags import target
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted
-from audiomtl.families.transfer.embeddings import patches_of_waveform
+from audiomtl.families.transfer.embeddings import BATCH, patches_of_waveform
 from audiomtl.families.transfer.model import Example, outputs
 from audiomtl.families.transfer.patches import patch_seconds, patches_of, statistics
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.nn import yamnet
 
-BLOCK = 64  # patches that are in memory at once
+BLOCK = 2 * BATCH  # patches of a stream that are in memory at once
 
 
 def sample_rate(settings: Settings) -> int:
@@ -63,14 +64,18 @@ def _patches(one: Recording, fitted: Fitted) -> np.ndarray:  # (n_patches, size)
 
 
 def _activations(patches: np.ndarray, fitted: Fitted) -> np.ndarray:
-    body = frozen(fitted)[1]
-    parts = [body(patches[first : first + BLOCK]).numpy() for first in range(0, len(patches), BLOCK)]
+    """Activations of patches (n, 96, 64), in the batches of the training's store: the same bits."""
+    body, parts = frozen(fitted)[1], []
+    for first in range(0, len(patches), BATCH):
+        some = patches[first : first + BATCH]
+        full = np.concatenate([some, np.zeros((BATCH - len(some), *some.shape[1:]), np.float32)])
+        parts.append(body(full).numpy()[: len(some)])
     return np.concatenate(parts)
 
 
 def _response(one: Recording, answer: dict[str, np.ndarray], fitted: Fitted) -> Response:
     classes, (length, hop) = fitted.known.classes, patch_seconds(fitted.settings)
-    answers: dict[str, Answer] = {"classes": Classes(classes, answer["clip"])}
+    answers: dict[str, Answer] = {"classes": contract.classes(fitted.settings, classes, answer["clip"])}
     rate = sample_rate(fitted.settings)
     if not rate:
         return Response(one.name, float("nan"), answers)
@@ -87,9 +92,19 @@ def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:
     place = _weights(fitted) if settings.extractor.kind == "yamnet" else None
     patches = patches_of(kept, settings, place)
     return [
-        Example(clip, rows, classes.index(str(value)))
+        Example(clip, rows, target(value, classes))
         for clip, rows, value in zip(kept["clip_id"], patches, kept[label], strict=True)
     ]
+
+
+def embed(fitted: Fitted, recordings: Sequence[Recording]) -> list[np.ndarray]:
+    """Embeddings of the patches of each recording, (n_patches, size), as the head reads them."""
+    tail = fitted.known.tail
+    found = []
+    for one in recordings:
+        patches = _patches(one, fitted)
+        found.append(np.asarray(tail(patches, training=False)) if tail is not None else patches)
+    return found
 
 
 # ---------------------------------------------------------------- files of any length
@@ -157,7 +172,7 @@ def _weights(fitted: Fitted) -> Path:
 @lru_cache(maxsize=2)
 def _frozen(place: Path, digest: str, blocks: int) -> tuple[keras.Model, Any]:
     body = yamnet.set_weights(yamnet.body(blocks), yamnet.read_weights(place))
-    return body, tf.function(body, reduce_retracing=True)
+    return body, tf.function(body)
 
 
 def check_model(fitted: Fitted, place: str) -> None:

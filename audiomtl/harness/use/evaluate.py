@@ -15,7 +15,7 @@ import pandas as pd
 from audiomtl import config
 from audiomtl.data import catalog
 from audiomtl.errors import UserError
-from audiomtl.harness.use.inputs import TABLES
+from audiomtl.harness.use.inputs import TABLES, columns_of, table_data
 from audiomtl.harness.use.models import Loaded, checked_place, opened
 from audiomtl.metrics import intervals
 
@@ -100,25 +100,15 @@ def written(name: str, data: str, *, seed: int | None, to: str, force: bool) -> 
 
 
 def clips_of(loaded: Loaded, data: str) -> pd.DataFrame:
-    """The clip table of a table or of an experiment."""
-    if Path(data).suffix.lower() not in TABLES:
+    """The clip table of a table, of a folder (where the model learned from one), or of an experiment."""
+    place, own = Path(data), loaded.settings.data
+    if place.is_dir() and hasattr(own, "folder"):
+        return catalog.clips(own.model_copy(update={"folder": str(place.absolute()), "on_bad": "skip"}))
+    if place.suffix.lower() not in TABLES:
         settings: Any = config.load_experiment(data).settings
         return catalog.clips(settings.data)
-    own = loaded.settings.data
-    groups = [one for one in own.groups if one in _header(Path(data))]
-    return catalog.clips(_table_settings(data, own.label, groups))
-
-
-def _table_settings(data: str, label: str, groups: Sequence[str]) -> Any:
-    from audiomtl.data.datasets import manifest
-
-    return manifest.Settings(dataset="manifest", table=data, on_bad="skip", label=label, groups=tuple(groups))
-
-
-def _header(place: Path) -> list[str]:
-    """Columns of a table, as it is."""
-    table = catalog.clips(_table_settings(str(place), "", ()))
-    return list(map(str, table.columns))
+    groups = [one for one in own.groups if one in columns_of(place)]
+    return catalog.clips(table_data(place, own, labelled=True, groups=groups))
 
 
 def _remarks(loaded: Loaded, table: pd.DataFrame) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What a model is asked about: files, folders of recordings, tables, arrays.
 
-Contents: `Asked`, `asked`, `recording`.
+Contents: `Asked`, `asked`, `recording`, `columns_of`, `table_data`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audiomtl.data import audio, catalog
+from audiomtl.data import audio, catalog, tables
 from audiomtl.data.answers import Recording
 from audiomtl.data.datasets import manifest
 from audiomtl.errors import UserError
@@ -31,7 +31,7 @@ ENDINGS = (
     ".rf64",
     ".sph",
 )
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ def asked(sources: Sequence[str | Path], loaded: Loaded) -> tuple[list[Asked], i
 
 def _rows(place: Path, loaded: Loaded) -> tuple[list[Asked], int]:
     """The rows of a table."""
-    data = manifest.Settings(dataset="manifest", table=str(place), on_bad="skip", label="", groups=())
-    table = catalog.clips(data)
+    table = catalog.clips(table_data(place, loaded.settings.data))
     columns = list(map(str, table.columns))
     needed = loaded.use.columns(loaded.settings)
     if needed and not {*needed} & {*columns} and not (loaded.sample_rate and "path" in columns):
@@ -96,6 +95,29 @@ def _rows(place: Path, loaded: Loaded) -> tuple[list[Asked], int]:
         Asked(str(row["clip_id"]), Path(row["path"]) if loaded.sample_rate else None, _named(row))
         for row in rows
     ], left_out
+
+
+def columns_of(place: Path) -> list[str]:
+    """Names of the columns of a table."""
+    return list(map(str, tables.read(place).table.columns))
+
+
+def table_data(
+    place: Path, own: Any, *, labelled: bool = False, groups: Sequence[str] = ()
+) -> manifest.Settings:
+    """``[data]`` of a table of recordings, whose rows that cannot be read are left out.
+
+    Parameters
+    ----------
+    own : ``[data]`` of the model's experiment, which says what the columns are. labelled : whether the label
+        is read, which must be there then. groups : columns of groups.
+    """
+    shared = ("label", "labels", "label_separator", "label_columns", "labels_left_out", "cells")
+    given = {name: getattr(own, name) for name in shared if labelled and hasattr(own, name)}
+    if (column := getattr(own, "path_column", "path")) in columns_of(place):
+        given["path_column"] = column
+    rest = {"dataset": "manifest", "table": str(place), "on_bad": "skip", "on_variants": "keep"}
+    return manifest.Settings.model_validate({"label": "", **given, **rest, "groups": list(groups)})
 
 
 def _named(row: Mapping[Any, Any]) -> dict[str, Any]:

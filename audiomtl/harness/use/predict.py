@@ -1,6 +1,6 @@
 """The commands ``predict``, ``transcribe`` and ``notes``: answers of a trained model to recordings.
 
-Contents: `Request`, `predict`; `answered`.
+Contents: `Request`, `predict`; `respond`, `answered`.
 """
 
 import csv
@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from audiomtl import pictures
 from audiomtl.data import answers, formats
-from audiomtl.data.answers import Response, Segments
+from audiomtl.data.answers import Recording, Response, Segments
 from audiomtl.data.formats import KINDS, Format
 from audiomtl.errors import UserError
 from audiomtl.harness.use import streams
@@ -88,6 +88,20 @@ def predict(name: str, request: Request, *, seed: int | None = None) -> bool:
     return complete
 
 
+def respond(loaded: Loaded, one: Asked | Recording) -> Response:
+    """The answers to one recording; of a long file in constant memory, where the family can.
+
+    Raises
+    ------
+    UserError : it cannot be read, or the model cannot answer it.
+    """
+    if isinstance(one, Asked) and one.path and loaded.sample_rate and hasattr(loaded.use, "respond_file"):
+        return loaded.use.respond_file(loaded.fitted, one.path, one.name)
+    given = one if isinstance(one, Recording) else recording(one, loaded.sample_rate)
+    [response] = loaded.use.respond(loaded.fitted, [given])
+    return response
+
+
 def answered(one: Asked, loaded: Loaded, request: Request) -> Response:
     """The wanted answers to one recording; what its reader should know of it is printed.
 
@@ -95,7 +109,7 @@ def answered(one: Asked, loaded: Loaded, request: Request) -> Response:
     ------
     UserError : it cannot be read, or the model cannot answer it.
     """
-    [response] = loaded.use.respond(loaded.fitted, [recording(one, loaded.sample_rate)])
+    response = respond(loaded, one)
     for remark in response.remarks:
         print(f"{response.name}: {remark}", file=sys.stderr)
     wanted = {

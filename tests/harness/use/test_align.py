@@ -19,7 +19,6 @@ from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted, compiled
 from audiomtl.families.ctc.model import Known
 from audiomtl.families.ctc.network import recurrent_network
-from audiomtl.families.multitask import use
 from audiomtl.harness.use import align as aligning
 from audiomtl.harness.use.inputs import Asked, recording
 from audiomtl.harness.use.models import opened
