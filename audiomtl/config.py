@@ -3,15 +3,18 @@
 A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); it is the same string everywhere.
 Every error is a `UserError` of one line: file, path, value, rule, closest valid name.
 
-Contents: `load_experiment`, `load_study`, `names`, `digest`, `epochs`, `monitor`; and, of `settings/`,
-`settings_of`, `family`, `trained_settings`, `scored_settings`, `ordered`, `flatten`, `override`, `edit`.
+Contents: `load_experiment`, `load_experiments`, `load_study`, `names`, `digest`, `epochs`, `monitor`; and,
+of `settings/`, `settings_of`, `family`, `trained_settings`, `scored_settings`, `ordered`, `flatten`,
+`override`, `edit`.
 """
 
+import contextlib
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ from audiomtl.settings.family import (
     trained_settings,
 )
 from audiomtl.settings.fields import known_paths
+from audiomtl.settings.monitor import check_monitor
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
 from audiomtl.settings.study import Study
@@ -56,6 +60,7 @@ __all__ = [
     "trained_settings",
 ]
 
+MONITORING = ("training.monitor", "training.monitor_direction")
 MARKS = ("core", "curve")  # keys of an ablation that are no settings
 # of files and ablations: make targets, tags and file names are made of them
 NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -147,12 +152,27 @@ def load_experiment(name: str) -> ExperimentFile:
     document = read(path)
     expected, arms = document.pop("expected", {}), document.pop("ablation", {})
     settings = settings_of(document, str(path))
+    check_monitor(settings, document, str(path))
     _check_expected(expected, str(path))
     if not isinstance(arms, dict):
         raise UserError(f"{path}: ablation = {show(arms)}: must be tables [ablation.NAME]")
     ablations = {arm: _ablation(document, arm, table, str(path)) for arm, table in sorted(arms.items())}
     core, curve = (tuple(arm for arm, table in sorted(arms.items()) if table.get(mark)) for mark in MARKS)
     return ExperimentFile(path.stem, path, document, settings, expected, ablations, core, curve)
+
+
+def load_experiments(chosen: list[str]) -> list[ExperimentFile]:
+    """Experiments by name; without names all in the folder that are valid.
+
+    One broken file, or family of the user, blocks no other; `audiomtl check` names it.
+    """
+    if chosen:
+        return [load_experiment(name) for name in chosen]
+    found = []
+    for name in names("experiments"):
+        with contextlib.suppress(Exception):
+            found.append(load_experiment(name))
+    return found
 
 
 def load_study(name: str, experiment: str | None = None) -> StudyFile:
@@ -183,6 +203,10 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     result = StudyFile(path.stem, path, study, target)
     check_search(study, result.raw, str(path))
     check_judges(study, result.raw, str(path))
+    swept = [setting for setting in MONITORING if setting in study.search]
+    for values in product(*(study.search[setting].samples for setting in swept)) if swept else ():
+        trial = override(result.raw, dict(zip(swept, values, strict=True)))
+        check_monitor(settings_of(trial, f"{path}: search"), trial, f"{path}: search")
     return result
 
 
@@ -222,7 +246,8 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
                 f"{place}.{setting} = {show(value)}: {setting} does not affect training: remove it from the"
                 " ablation"
             )
-    settings_of(override(document, overrides), place)
+    raw = override(document, overrides)
+    check_monitor(settings_of(raw, place), raw, place)
     return overrides
 
 

@@ -26,6 +26,7 @@ KINDS = {
     "event": {"kind": "clip_class"},
     "activity": {"kind": "segments"},
     "age": {"kind": "value", "column": "age"},
+    "labels": {"kind": "tags", "column": "tags"},
 }
 
 

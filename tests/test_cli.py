@@ -41,8 +41,8 @@ COMMANDS = [
     "align",
     "best",
     "check",
-    "curve",
     "data",
+    "evaluate",
     "export",
     "new",
     "notes",
@@ -51,7 +51,7 @@ COMMANDS = [
     "promote",
     "report",
 ]
-COMMANDS += ["settings", "status", "study", "ui"]
+COMMANDS += ["settings", "status", "study", "transcribe", "ui"]
 
 
 @pytest.fixture
@@ -162,7 +162,13 @@ def test_a_swallowed_ctrl_c_comes_again(monkeypatch):
             ],
         ),
         (["check"], ["experiments/", "studies/", "Trains nothing"]),
-        (["data"], ["Corpora", "AUDIOMTL_DATA", "Published", "data fetch yamnet` downloads", "Default: all"]),
+        (
+            ["data"],
+            [
+                *("Corpora", "AUDIOMTL_DATA", "Published", "data fetch yamnet` downloads", "Default: all"),
+                *("every seed", "exits with code 1"),
+            ],
+        ),
         (
             ["study"],
             [
@@ -181,13 +187,15 @@ def test_a_swallowed_ctrl_c_comes_again(monkeypatch):
             ["best"],
             ["every seed", "--record", "[expected]", "exits with code 1", "--again", "skipped", "--exact"],
         ),
-        (["ablations"], ["[ablation.*]", "validation", "paired by seed"]),
+        (
+            ["ablations"],
+            ["[ablation.*]", "validation", "paired by seed", "--curve", "--fractions", "runs/report"],
+        ),
         (["report"], ["Markdown", "runs/report", "--readme"]),
-        (["curve"], ["--fractions", "validation", "intervals", "runs/report"]),
         (["export"], ["SavedModel", "TFLite", "README.md", "--seed"]),
         (
             ["predict"],
-            ["--stream", "--threshold", "--over-time", "--format", "Audacity", "exits with code 1"],
+            ["--stream", "--threshold", "--over-time", "--to", "Audacity", "exits with code 1"],
         ),
         (["ui"], ["127.0.0.1", "MLflow", "--port"]),
         (["price"], ["time"]),
@@ -236,6 +244,17 @@ def test_help_says_what_a_newcomer_needs(words, told, monkeypatch, capsys):
             (
                 "audiomtl: invalid value for '--slots': must be greater than or equal to 1; see audiomtl best"
                 " --help"
+            ),
+        ),
+        (
+            ["ablations", "a", "--fractions", "0.5"],
+            "audiomtl: invalid value: --fractions needs --curve; see audiomtl ablations --help",
+        ),
+        (
+            ["ablations", "a", "--curve", "--core"],
+            (
+                "audiomtl: invalid value: --curve draws the ablations of --beside, not those of --core; see"
+                " audiomtl ablations --help"
             ),
         ),
         (["best", "a", "--slots"], "audiomtl: option '--slots' requires an argument; see audiomtl --help"),
@@ -315,7 +334,7 @@ def test_a_bug_is_seen_whole(error, raising, monkeypatch):
 def test_scores_that_do_not_come_back_are_exit_code_1(name, well, monkeypatch, capsys):
     """`make best-NAME` fails by this code alone."""
     monkeypatch.chdir(PROJECT)
-    monkeypatch.setattr(runs, "with_data", lambda settings: None)
+    monkeypatch.setattr(runs, "fit_to_train", lambda *_: None)
     monkeypatch.setattr(harness, name, SimpleNamespace(**{name: lambda *_, **__: well}), raising=False)
     # the real one imports mlflow
     monkeypatch.setitem(sys.modules, f"audiomtl.harness.{name}", getattr(harness, name))
@@ -324,13 +343,45 @@ def test_scores_that_do_not_come_back_are_exit_code_1(name, well, monkeypatch, c
 
 @pytest.mark.parametrize("name", ["best", "ablations"])
 def test_an_experiment_without_its_data_is_skipped_with_a_line(name, monkeypatch, capsys):
-    def absent(settings: object) -> None:
+    def absent(*_: object) -> None:
         raise MissingData("data/emodb: not there")
 
     monkeypatch.chdir(PROJECT)
-    monkeypatch.setattr(runs, "with_data", absent)
+    monkeypatch.setattr(runs, "fit_to_train", absent)
     assert run(monkeypatch, capsys, name, "quickstart") == (
         0,
         "quickstart: skipped: data/emodb: not there\n",
         "",
     )
+
+
+@pytest.mark.parametrize("words", [["check"], ["price"], ["check", "good", "bad"]])
+def test_one_broken_file_blocks_no_other(words, tmp_path, monkeypatch, capsys):
+    """Nor does a family of the user that cannot be imported."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "studies").mkdir()
+    text = (PROJECT / "experiments" / "quickstart.toml").read_text(encoding="utf-8")
+    for name, content in (("good", text), ("bad", text.replace("units = [64]", "unit = [64]"))):
+        (tmp_path / "experiments" / f"{name}.toml").write_text(content, encoding="utf-8")
+    (tmp_path / "experiments" / "own.toml").write_text('model = "brokenlab.tiny"\n', encoding="utf-8")
+    (tmp_path / "brokenlab").mkdir()
+    (tmp_path / "brokenlab" / "__init__.py").write_text("x = (\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(monkeypatch, capsys, *words)
+    assert code == 1 and ("good: 4 trainings" in out or "1 experiment " in out), out
+    lines = err.splitlines()
+    assert lines[0].startswith(
+        "audiomtl: experiments/bad.toml: network.unit = [64]: no such setting; did you"
+    )
+    if len(words) == 1:
+        assert lines[1].startswith("audiomtl: experiments/own: SyntaxError: ") and "line 1)" in lines[1]
+    assert len(lines) == (2 if len(words) == 1 else 1)
+
+
+def test_a_name_that_no_file_has_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "one.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    line = "audiomtl: oen: no such file in experiments/ or studies/; did you mean one?; they contain one\n"
+    assert run(monkeypatch, capsys, "check", "oen") == (2, "", line)

@@ -1,11 +1,18 @@
 """Functions shared by several subcommands.
 
-Contents: `quiet_tensorflow`, `with_data`, `all_experiments`, `notes_text`, `count`.
+Contents: `quiet_tensorflow`, `with_data`, `fit_to_train`, `all_experiments`, `folders_of`, `Faults`,
+`name_broken`, `count`.
 """
 
 import os
 import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import typer
 
 
 def quiet_tensorflow() -> None:
@@ -23,11 +30,38 @@ def quiet_tensorflow() -> None:
         os.dup2(log.fileno(), 2)
 
 
-def with_data(settings: Any) -> None:
-    """Generate or find the data and pretrained weights before anything heavy is imported."""
+def with_data(settings: Any) -> Any:
+    """Generate or find the data and pretrained weights before anything heavy is imported; the clip table."""
     from audiomtl.data import availability
 
-    availability.require(settings)
+    return availability.require(settings)
+
+
+def fit_to_train(file: Any, arms: Sequence[str] = ("",)) -> None:
+    """Find the data of an experiment and refuse, all at once, what the data tell before any training.
+
+    Parameters
+    ----------
+    file : the experiment. arms : its ablations that are to be trained; "" is the experiment itself.
+
+    Raises
+    ------
+    MissingData : the data are not on this machine.
+    UserError : trainings that cannot succeed, such as splits that lack a class.
+    """
+    from audiomtl import config
+    from audiomtl.data import preflight
+
+    tables: dict[str, Any] = {}
+    splits: dict[str, dict[str, Any]] = {}
+    for arm in arms:
+        raw = file.arm(arm)
+        settings = config.settings_of(raw, str(file.path))
+        key = config.digest(raw["data"])
+        if key not in tables:
+            tables[key] = with_data(settings)
+        place = f"{file.path}{f': ablation.{arm}' if arm else ''}"
+        preflight.refuse(settings, tables[key], place, splits.setdefault(key, {}))
 
 
 def all_experiments() -> list[str]:
@@ -42,8 +76,68 @@ def all_experiments() -> list[str]:
     return found
 
 
-def notes_text(count: int) -> str:
-    return f"{count} note{'' if count == 1 else 's'}"
+def folders_of(name: str) -> list[str]:
+    """Folders that have a settings file of this name: experiments, studies or both."""
+    from audiomtl import config
+    from audiomtl.errors import UserError
+    from audiomtl.settings.validation import nearest
+
+    if name.endswith(".toml"):
+        return ["studies" if Path(name).resolve().parent.name == "studies" else "experiments"]
+    folders = ("experiments", "studies")
+    if not (found := [folder for folder in folders if name in config.names(folder)]):
+        known = sorted({each for folder in folders for each in config.names(folder)})
+        raise UserError(
+            f"{name}: no such file in experiments/ or studies/{nearest(name, known)}; they contain"
+            f" {', '.join(known) or 'no files'}"
+        )
+    return found
+
+
+class Faults:
+    """Mistakes in some of several files: each is printed when it is found, and the others go on.
+
+    A bug, such as one in a family of the user, is named by its type and line where there are several files.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.said = set[str]()  # a study has the mistakes of its experiment: each is printed once
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Print what goes wrong with ``name``."""
+        from audiomtl.cli.mistakes import in_one_line
+
+        try:
+            yield
+        except Exception as error:
+            text, _ = in_one_line(error)
+            if not text:
+                last: Any = traceback.extract_tb(error.__traceback__)[-1]
+                last = error if isinstance(error, SyntaxError) else last
+                what = " ".join(str(error).split())
+                text = f"{name}: {type(error).__name__}: {what} ({last.filename}, line {last.lineno})"
+            if text not in self.said:
+                print(f"audiomtl: {text}", file=sys.stderr, flush=True)
+            self.said.add(text)
+            self.count += 1
+
+    def end(self) -> None:
+        """Exit with code 1 if there was a fault."""
+        if self.count:
+            raise typer.Exit(1)
+
+
+def name_broken(names: Sequence[str] | None) -> Faults:
+    """The experiments that a command without names leaves out, because their files are broken, each named."""
+    from audiomtl import config
+
+    faults = Faults()
+    for name in [] if names else all_experiments():
+        with faults.of(f"experiments/{name}"):
+            config.load_experiment(name)
+    return faults
 
 
 def count(names: list[str], one: str, many: str) -> str:

@@ -6,27 +6,44 @@ from typing import Annotated
 import typer
 
 from audiomtl.cli.app import app
-from audiomtl.cli.common import all_experiments, count, with_data
+from audiomtl.cli.common import Faults, all_experiments, count, folders_of, with_data
 from audiomtl.cli.options import ExperimentNames
 
 
 @app.command()
-def check() -> None:
-    """Check all files in experiments/ and studies/.
+def check(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME", help="Files in experiments/ or studies/, without .toml. Default: all."
+        ),
+    ] = None,
+) -> None:
+    """Check files in experiments/ and studies/.
 
-    Validates every key, value, search range and ablation. Trains nothing and reads no data.
+    Validates every key, value, search range and ablation. Trains nothing and reads no data. A file with a
+    mistake is named, and the others are checked all the same; then the command exits with code 1.
     """
     from audiomtl import config
 
-    experiments, studies = all_experiments(), config.names("studies")
-    for name in experiments:
-        config.load_experiment(name)
-    for name in studies:
-        config.load_study(name)
-    print(
-        f"{count(experiments, 'experiment', 'experiments')} and {count(studies, 'study', 'studies')} are"
-        " valid"
-    )
+    if names:
+        chosen = [(folder, name) for name in names for folder in folders_of(name)]
+    else:
+        chosen = [("experiments", name) for name in all_experiments()]
+        chosen += [("studies", name) for name in config.names("studies")]
+    valid: dict[str, list[str]] = {"experiments": [], "studies": []}
+    faults = Faults()
+    for folder, name in chosen:
+        with faults.of(f"{folder}/{name}"):
+            (config.load_experiment if folder == "experiments" else config.load_study)(name)
+            valid[folder].append(name)
+    experiments, studies = valid["experiments"], valid["studies"]
+    counts = [count(experiments, "experiment", "experiments")] if experiments or not names else []
+    counts += [count(studies, "study", "studies")] if studies or not names else []
+    if counts:
+        several = len(experiments) + len(studies) != 1
+        print(f"{' and '.join(counts)} {'are' if several else 'is'} valid")
+    faults.end()
 
 
 @app.command()
@@ -36,11 +53,13 @@ def data(
         str, typer.Option("--mirror", metavar="URL", help="With fetch: download from this folder.")
     ] = "",
 ) -> None:
-    """Generate or find the recordings of experiments.
+    """Generate, find and describe the recordings of experiments.
 
-    Corpora are generated once, into AUDIOMTL_CACHE. Published data sets are read from AUDIOMTL_DATA; if one
-    is missing, the command prints the folder it expects, its contents and its source. `audiomtl data fetch
-    yamnet` downloads pretrained weights and checks them.
+    Prints clips, lengths, rates, classes, groups, what was left out, and how every seed divides them into
+    train, validation and test; warns of small or lacking classes. Faults that would make a training fail are
+    named, and the command then exits with code 1. Corpora are generated once, into AUDIOMTL_CACHE. Published
+    data sets are read from AUDIOMTL_DATA; if one is missing, the command prints the folder it expects, its
+    contents and its source. `audiomtl data fetch yamnet` downloads pretrained weights and checks them.
     """
     if names and names[0] == "fetch":
         from audiomtl.data import catalog
@@ -51,16 +70,22 @@ def data(
                 print(f"{name}: {place}")
         return
     from audiomtl import config
-    from audiomtl.data.availability import summary
+    from audiomtl.data import overview, preflight
     from audiomtl.errors import MissingData
 
+    faults = Faults()
     for name in names or all_experiments():
-        file = config.load_experiment(name)
-        try:
-            with_data(file.settings)
-            print(f"{name}: {summary(file.settings)}")
-        except MissingData as error:
-            print(f"{name}: missing: {error}")
+        with faults.of(name):
+            file = config.load_experiment(name)
+            try:
+                table = with_data(file.settings)
+            except MissingData as error:
+                print(f"{name}: missing: {error}")
+                continue
+            seen = preflight.look(file.settings, table)
+            print(overview.text(name, file.settings, seen), flush=True)
+            faults.count += bool(seen.faults)
+    faults.end()
 
 
 @app.command()

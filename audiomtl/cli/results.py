@@ -1,4 +1,4 @@
-"""Recorded results: reports, curves, MLflow's pages, time estimates."""
+"""Recorded results: reports, MLflow's pages, time estimates."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from audiomtl.cli.app import app
-from audiomtl.cli.common import with_data
-from audiomtl.cli.options import DEFAULT_SLOTS, Core, ExperimentName, ExperimentNames, Slots, Threads
+from audiomtl.cli.common import name_broken
+from audiomtl.cli.options import DEFAULT_SLOTS, Core, ExperimentNames
 
 
 @app.command()
@@ -35,44 +35,11 @@ def report(
     from audiomtl.harness.report import markdown as reporting
 
     results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
+    broken = name_broken(names)
     print(
         reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results)
     )
-
-
-@app.command()
-def curve(
-    name: ExperimentName,
-    more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
-    fractions: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--fractions", metavar="SHARES", help="Fractions of the training clips. Default: 0.1 0.25 0.5 1."
-        ),
-    ] = None,
-    beside: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--beside", metavar="ARM", help="Ablations to plot as well. Default: those with `curve = true`."
-        ),
-    ] = None,
-    slots: Slots = DEFAULT_SLOTS,
-    threads: Threads = 1,
-) -> None:
-    """Plot the score against the size of the training set.
-
-    Example: audiomtl curve transfer_esc10 --fractions 0.1 0.25 1.0. Trains every seed on every fraction,
-    prints validation scores with confidence intervals and writes a table and a figure to runs/report.
-    """
-    from audiomtl import config
-
-    file = config.load_experiment(name)
-    with_data(file.settings)
-    from audiomtl.harness.report.curve import curve as draw_curve
-
-    shares = [*(fractions or []), *(more or [])] or [0.1, 0.25, 0.5, 1.0]
-    if not draw_curve(file, shares, beside or [], slots=slots, threads=threads):
-        raise typer.Exit(1)
+    broken.end()
 
 
 @app.command()
@@ -95,4 +62,6 @@ def price(names: ExperimentNames = None, core: Core = False) -> None:
     """Estimate the time of the best runs and ablations."""
     from audiomtl.harness.record import runs
 
+    broken = name_broken(names)
     print(runs.price(names or [], slots=DEFAULT_SLOTS, core=core))
+    broken.end()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from audiomtl.cli.app import app
-from audiomtl.cli.common import with_data
+from audiomtl.cli.common import fit_to_train
 from audiomtl.cli.options import (
     DEFAULT_MINUTES,
     DEFAULT_SLOTS,
@@ -63,7 +63,7 @@ def study(
     from audiomtl import config
 
     file = config.load_study(name, experiment or None)
-    with_data(file.experiment.settings)
+    fit_to_train(file.experiment, [file.study.ablation])
     run_in_workers(context)
     from audiomtl.harness.search.study import run_study
 
@@ -178,7 +178,7 @@ def best(
 
     file = config.load_experiment(name)
     try:
-        with_data(file.settings)
+        fit_to_train(file)
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
@@ -193,34 +193,68 @@ def best(
 def ablations(
     context: typer.Context,
     name: ExperimentName,
+    more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
     core: Core = False,
+    curve: Annotated[
+        bool,
+        typer.Option("--curve", help="Train on fractions of the training clips instead: a learning curve."),
+    ] = False,
+    fractions: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--fractions",
+            metavar="SHARES",
+            help="With --curve: fractions of the training clips. Default: 0.1 0.25 0.5 1.",
+        ),
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--beside",
+            metavar="ARM",
+            help="With --curve: ablations to plot as well. Default: those with `curve = true`.",
+        ),
+    ] = None,
     executor: Where = None,
     workers: Workers = 1,
     time: Minutes = DEFAULT_MINUTES,
     partition: Partition = "",
     slurm: SlurmOptions = None,
 ) -> None:
-    """Train the ablations of an experiment.
+    """Train the ablations of an experiment, or its learning curve.
 
     Every [ablation.*] is trained on every seed and compared with the best runs on the validation split,
-    paired by seed.
+    paired by seed. With --curve, every seed is trained on every fraction of the training clips, and the
+    command prints validation scores with confidence intervals and writes a table and a figure to runs/report.
+    Example: audiomtl ablations transfer_esc10 --curve --fractions 0.1 0.25 1.0
     """
+    shares = [*(fractions or []), *(more or [])]
+    if not curve and (shares or beside):
+        raise typer.BadParameter(f"{'--fractions' if shares else '--beside'} needs --curve")
+    if curve and core:
+        raise typer.BadParameter("--curve draws the ablations of --beside, not those of --core")
     from audiomtl import config
     from audiomtl.errors import MissingData
 
     file = config.load_experiment(name)
     try:
-        with_data(file.settings)
+        fit_to_train(file, ["", *([] if curve else file.ablations)])
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
     run_in_workers(context)
-    from audiomtl.harness import ablations as training
+    if curve:
+        from audiomtl.harness.report.curve import SHARES
+        from audiomtl.harness.report.curve import curve as draw_curve
 
-    if not training.ablations(
-        training.core(file) if core else file, again=again, slots=slots, threads=threads
-    ):
+        complete = draw_curve(file, shares or SHARES, beside or [], again=again, slots=slots, threads=threads)
+    else:
+        from audiomtl.harness import ablations as training
+
+        chosen = training.core(file) if core else file
+        complete = training.ablations(chosen, again=again, slots=slots, threads=threads)
+    if not complete:
         raise typer.Exit(1)

@@ -2,7 +2,7 @@
 its file's name.
 
 Folders: ``AUDIOMTL_DATA`` (default ``data/``) holds published data, ``AUDIOMTL_CACHE`` (default ``cache/``)
-what the project makes. Contents: `clips`, `module`, `fingerprint`, `signature`, `cache_folder`,
+what the project makes. Contents: `clips`, `module`, `seconds`, `fingerprint`, `signature`, `cache_folder`,
 `data_folder`, `index_place`.
 """
 
@@ -17,20 +17,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import files
+from audiomtl.data import files, odd
+from audiomtl.data.index import INDEX, cache_folder, index_place
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.datasets import dataset
 
 # entries of ``attrs`` of a clip table
-INDEX = "index"  # name of its index of files
 TABLE = "table"  # path of the file that a person wrote, if the table is one
+FOLDER = "folder"  # path of the folder of recordings, if the table is read from one
+REMARKS = "remarks"  # what was assumed when it was read, one line each
+SECONDS = "seconds"  # name of the column of lengths, where it is not "seconds"
 NUMBERS = (int, float, bool, type(None))  # cells in which no path can be
-
-
-def cache_folder() -> Path:
-    """Folder of features and generated corpora."""
-    return Path(os.environ.get("AUDIOMTL_CACHE", "cache")).resolve()
 
 
 def data_folder() -> Path:
@@ -43,11 +41,6 @@ def module(data: DataSet) -> ModuleType:
     return dataset(data.dataset)
 
 
-def index_place(name: str) -> Path:
-    """File of the index (`audiomtl.data.files`) that the ``attrs`` of a clip table name."""
-    return cache_folder() / "index" / f"{name}.index"
-
-
 def index_name(name: str, place: Path) -> str:
     """Name of the index of a data set or table that is read from ``place``."""
     return f"{name[:60]}-{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
@@ -56,8 +49,12 @@ def index_name(name: str, place: Path) -> str:
 def clips(data: DataSet) -> pd.DataFrame:
     """The clip table that the settings name; a corpus is generated the first time.
 
+    With ``data.on_odd`` every recording is decoded the first time, to find silent ones and others of that
+    kind (`odd`).
+
     Raises
     ------
+    UserError : with ``on_odd = "error"``, recordings are odd.
     MissingData : a published data set is not on this machine.
     """
     found = module(data)
@@ -67,7 +64,18 @@ def clips(data: DataSet) -> pd.DataFrame:
     files.use(index_place(name))  # a data set may ask it while it makes the table
     table = found.clips(data, folder)
     table.attrs.setdefault(INDEX, name)
-    return table
+    return odd.applied(table, data.on_odd)
+
+
+def seconds(table: pd.DataFrame) -> pd.Series:
+    """Length of each clip in seconds; NaN where it is not known, such as for arrays and pictures.
+
+    The column is called ``seconds``, unless a user's table has a column of that name for something else.
+    """
+    column = table.attrs.get(SECONDS, "seconds")
+    if column not in table.columns:
+        return pd.Series(np.nan, index=table.index)
+    return table[column].astype(float)
 
 
 def fingerprint(table: pd.DataFrame) -> str:
@@ -110,7 +118,8 @@ def signature(table: pd.DataFrame) -> str:
     if TABLE in table.attrs:
         paths.add(table.attrs[TABLE])
     else:
-        for folder in {_root(parent) for parent in {os.path.dirname(path) for path in paths}} - {""}:
+        folders = {_root(parent) for parent in {os.path.dirname(path) for path in paths}} - {""}
+        for folder in folders | {table.attrs.get(FOLDER, "")} - {""}:
             paths.update(os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
     ordered = sorted(paths)
     total = hashlib.sha256("\0".join(ordered).encode(errors="surrogateescape"))

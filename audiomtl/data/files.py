@@ -37,7 +37,8 @@ class Decoder(NamedTuple):
     """How files are decoded."""
 
     name: str  # with its version: another name decodes again
-    decode: Callable[[str], float]  # path -> seconds, or rows; raises UserError for a file that it refuses
+    # path -> seconds, or rows, and perhaps remarks; raises UserError for a file that it refuses
+    decode: Callable[[str], float] | Callable[[str], tuple[float, str]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Examined:
     digests: list[str]  # SHA-256, hexadecimal; "" where there is none
     lengths: list[float]  # what the decoder says; NaN where it says nothing
     faults: list[str]  # why a file cannot be read or decoded; "" where it can
+    remarks: list[str]  # what else the decoder says; "" where it says nothing
 
 
 LONGEST_NAME = 100  # bytes of a file name made from text; file systems allow 255, and endings are added
@@ -82,14 +84,15 @@ def digests(paths: Sequence[str], *, place: Path | None = None) -> list[str]:
 
 
 def seconds(paths: Sequence[str]) -> list[float]:
-    """Length of each recording, from its header.
+    """Length of each recording, as `audio.info` finds it.
 
     Raises
     ------
     UserError : a file is missing or no sound.
     """
     version = f"{soundfile.__version__} {soundfile.__libsndfile_version__}"
-    found = examine(paths, decoder=Decoder(f"header {version}", lambda path: audio.info(path).seconds))
+    name = f"length {audio.LENGTHS} {version}"
+    found = examine(paths, decoder=Decoder(name, lambda path: audio.info(path).seconds))
     for path, exists, fault in zip(paths, found.exists.tolist(), found.faults, strict=True):
         if fault or not exists:
             raise UserError(fault or f"{path}: no such file")
@@ -132,7 +135,7 @@ def examine(paths: Sequence[str], *, decoder: Decoder | None = None, place: Path
     paths = [path if path[:1] == "/" else os.path.abspath(path) for path in paths]
     now = states(paths)
     count = len(paths)
-    found = Examined(now[:, 0] >= 0, [""] * count, [float("nan")] * count, [""] * count)
+    found = Examined(now[:, 0] >= 0, [""] * count, [float("nan")] * count, [""] * count, [""] * count)
     decoded = np.zeros(count, bool)
     for known in _loaded():
         rows = np.fromiter((known.rows.get(path, -1) for path in paths), np.int64, count)
@@ -148,6 +151,8 @@ def examine(paths: Sequence[str], *, decoder: Decoder | None = None, place: Path
                 found.lengths[number] = lengths[row]
                 if row in known.faults:
                     found.faults[number] = known.faults[row]
+                if row in known.remarks:
+                    found.remarks[number] = known.remarks[row]
         decoded |= same
     entries: dict[str, Entry] = {}  # to be written into the index
     todo: dict[str, list[int]] = {}
@@ -157,7 +162,7 @@ def examine(paths: Sequence[str], *, decoder: Decoder | None = None, place: Path
             found.digests[number] = entry.digest
             if not decoder or decoder.name == entry.decoder:
                 entries[paths[number]] = entry
-                found.lengths[number], found.faults[number] = entry.length, entry.fault
+                _tell(found, number, entry)
                 continue
         todo.setdefault(paths[number], []).append(number)
     with ThreadPoolExecutor(cores()) as pool:
@@ -167,7 +172,7 @@ def examine(paths: Sequence[str], *, decoder: Decoder | None = None, place: Path
         for (path, numbers), entry in zip(todo.items(), read, strict=True):
             for number in numbers:
                 found.digests[number] = entry.digest
-                found.lengths[number], found.faults[number] = entry.length, entry.fault
+                _tell(found, number, entry)
             if entry.digest:
                 entries[path] = entry
     if len(_read_here) + len(entries) > REMEMBERED:
@@ -176,6 +181,11 @@ def examine(paths: Sequence[str], *, decoder: Decoder | None = None, place: Path
     if place and entries:
         _save(place, entries)
     return found
+
+
+def _tell(found: Examined, number: int, entry: Entry) -> None:
+    found.lengths[number], found.faults[number] = entry.length, entry.fault
+    found.remarks[number] = entry.remarks
 
 
 def _state(state: os.stat_result) -> tuple[int, int, int, int]:
@@ -196,15 +206,16 @@ def _read(path: str, hashed: tuple[tuple[int, ...], str], decoder: Decoder | Non
             digest = digest or hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return Entry((0, 0, 0, 0), 0, "", fault=_unreadable(path, error))
-    name, length, fault = "", float("nan"), ""
+    name, length, fault, remarks = "", float("nan"), "", ""
     if decoder:
         name = decoder.name
         try:
-            length = decoder.decode(path)
+            said = decoder.decode(path)
+            length, remarks = said if isinstance(said, tuple) else (said, "")
         except UserError as error:
             fault = str(error)
     # a file that changes meanwhile has another state from then on, or is too fresh to be relied upon
-    return Entry(before, began, digest, name, length, fault)
+    return Entry(before, began, digest, name, length, fault, remarks)
 
 
 def _unreadable(path: str, error: OSError | None = None) -> str:

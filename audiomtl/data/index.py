@@ -5,10 +5,11 @@ tells whether the file was changed, without opening it. An index is the magic by
 follows, and one Arrow table in the columns of `SCHEMA`. It is replaced in one step, so that nobody sees half
 of it. An index that is damaged, foreign or of another version is not read, and made again.
 
-Contents: `Entry`, `Index`, `trusted`, `read`, `merged`, `write`.
+Contents: `Entry`, `Index`, `trusted`, `read`, `merged`, `write`; `cache_folder`, `index_place`, `INDEX`.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ import pyarrow as pa
 
 from audiomtl.system import replacing
 
-MAGIC = b"AMTLIDX1"  # the last character is the version
+INDEX = "index"  # entry of the ``attrs`` of a clip table: name of its index
+MAGIC = b"AMTLIDX2"  # the last character is the version
 # A file written twice within one tick of its file system's clock may keep its times, so what was read within
 # two seconds (the coarsest clock, FAT's) of the last change is not relied upon; git calls such entries racy.
 RACY_NS = 2 * 10**9
@@ -35,6 +37,7 @@ SCHEMA = pa.schema(
         ("decoder", pa.string()),  # empty: nobody decoded the file
         ("length", pa.float64()),
         ("fault", pa.string()),
+        ("remarks", pa.string()),
     ],
 )
 
@@ -48,6 +51,7 @@ class Entry(NamedTuple):
     decoder: str = ""  # who decoded the file
     length: float = float("nan")  # what the decoder says: seconds, or rows
     fault: str = ""  # why the decoder refused it
+    remarks: str = ""  # what else the decoder says of it
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,18 @@ class Index:
     decoders: np.ndarray  # (files,) of str
     lengths: np.ndarray  # (files,) float64
     faults: dict[int, str]  # row -> words
+    remarks: dict[int, str]  # row -> words
     table: pa.Table
+
+
+def cache_folder() -> Path:
+    """Folder of features, generated corpora and indexes."""
+    return Path(os.environ.get("AUDIOMTL_CACHE", "cache")).resolve()
+
+
+def index_place(name: str) -> Path:
+    """File of the index that the ``attrs`` of a clip table name."""
+    return cache_folder() / "index" / f"{name}.index"
 
 
 def trusted(states: np.ndarray, read_ns: np.ndarray) -> np.ndarray:
@@ -96,6 +111,7 @@ def merged(old: Index | None, new: Mapping[str, Entry], keep: frozenset[str]) ->
         "decoder": [entry.decoder for entry in new.values()],
         "length": [entry.length for entry in new.values()],
         "fault": [entry.fault for entry in new.values()],
+        "remarks": [entry.remarks for entry in new.values()],
     }
     table = pa.table(columns, schema=SCHEMA)
     if old:
@@ -119,7 +135,7 @@ def _of(table: pa.Table) -> Index:
     states = np.stack(
         [table[name].to_numpy() for name in ("size", "mtime_ns", "ctime_ns", "inode")], axis=1
     ).reshape(-1, 4)
-    faults = table["fault"].to_pylist()
+    faults, remarks = table["fault"].to_pylist(), table["remarks"].to_pylist()
     return Index(
         rows={path: row for row, path in enumerate(table["path"].to_pylist())},
         states=states,
@@ -128,5 +144,6 @@ def _of(table: pa.Table) -> Index:
         decoders=np.array(table["decoder"].to_pylist(), dtype=str),
         lengths=table["length"].to_numpy(),
         faults={row: words for row, words in enumerate(faults) if words},
+        remarks={row: words for row, words in enumerate(remarks) if words},
         table=table,
     )

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import splits
+from audiomtl.data import splits, stratified, tags
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.protocol import Protocol
-from audiomtl.settings.validation import nearest
+from audiomtl.settings.validation import nearest, show
 
 SIDES = splits.SIDES
 # of what must be the same for every seed: folds, and which clips are test; the day the question was asked
@@ -77,6 +77,8 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
     splits.check_disjoint(divided, data.groups)
     if data.label:
         _check_classes(divided, data.label)
+    if data.label and data.labels == "several":
+        stratified.check_tags(divided, data.label)
     return divided
 
 
@@ -126,12 +128,13 @@ def _drawn_sides(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: i
             " cannot be divided"
         )
     label = _strata(table, data, protocol)
+    deal = stratified.deal if protocol.stratified and data.labels == "several" else _deal
     shares = {"test": protocol.test_share, "rest": 1 - protocol.test_share}
-    test_first = _deal(cluster, label, shares, np.random.default_rng(FIXED_SEED), at_least=(1, 2))
+    test_first = deal(cluster, label, shares, np.random.default_rng(FIXED_SEED), at_least=(1, 2))
     rest = test_first == "rest"
     share = protocol.validation_share / (1 - protocol.test_share)
     shares = {"validation": share, "train": 1 - share}
-    later = _deal(cluster[rest], label[rest], shares, np.random.default_rng((FIXED_SEED, seed)))
+    later = deal(cluster[rest], label[rest], shares, np.random.default_rng((FIXED_SEED, seed)))
     return pd.concat([test_first[~rest], later]).reindex(table.index)
 
 
@@ -142,7 +145,9 @@ def _strata(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series
             "protocol.stratified = true: it balances the classes of data.label, which is missing; add it, or"
             " set false"
         )
-    return table[data.label].astype(str) if protocol.stratified else pd.Series("", index=table.index)
+    if not protocol.stratified:
+        return pd.Series("", index=table.index)
+    return table[data.label] if data.labels == "several" else table[data.label].astype(str)
 
 
 def _column_sides(table: pd.DataFrame, column: str) -> pd.Series:
@@ -178,7 +183,8 @@ def _folds(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series:
         )
     label = _strata(table, data, protocol)
     shares = {f"{number:03}": 1 / protocol.folds for number in range(protocol.folds)}
-    return _deal(cluster, label, shares, np.random.default_rng(FIXED_SEED))
+    deal = stratified.deal if protocol.stratified and data.labels == "several" else _deal
+    return deal(cluster, label, shares, np.random.default_rng(FIXED_SEED))
 
 
 def _rotated(table: pd.DataFrame, fold: pd.Series, seed: int, what: str) -> splits.Splits:
@@ -318,6 +324,9 @@ def _check(table: pd.DataFrame, data: DataSet) -> None:
         raise UserError(
             f"split: every clip_id must be unique, but there are duplicates: {', '.join(map(str, twice[:5]))}"
         )
+    if data.label and data.labels == "several":
+        _check_tags(table, data)
+        return
     classes = sorted(table[data.label].astype(str).unique()) if data.label else []
     if data.label and len(classes) < 2:
         raise UserError(
@@ -326,16 +335,28 @@ def _check(table: pd.DataFrame, data: DataSet) -> None:
         )
 
 
+def _check_tags(table: pd.DataFrame, data: DataSet) -> None:
+    for clip, cell in zip(table["clip_id"], table[data.label], strict=True):
+        if not isinstance(cell, tuple):
+            raise UserError(
+                f'data.labels = "several": column {data.label} of data.dataset = "{data.dataset}" must hold'
+                f" tuples of classes, but clip {clip} has {show(cell)}"
+            )
+    if not tags.classes_of(table[data.label]):
+        raise UserError(f'data.label = "{data.label}": no clip has a tag; at least one is needed')
+
+
 def _check_classes(divided: splits.Splits, label: str) -> None:
     """A class of validation or test that train never shows cannot be learned, and its errors say nothing."""
-    known = set(divided.train[label].astype(str))
+    known = set(tags.classes_of(divided.train[label]))
     for name in ("validation", "test"):
         rows = divided.sides()[name]
-        absent = rows[~rows[label].astype(str).isin(known)]
+        absent = rows[[not known.issuperset(tags.classes_of([cell])) for cell in rows[label]]]
         if len(absent):
-            classes = ", ".join(sorted(absent[label].astype(str).unique()))
+            classes = ", ".join(name for name in tags.classes_of(absent[label]) if name not in known)
             clips = ", ".join(map(str, absent["clip_id"][:5]))
+            hint = " (data.labels_left_out)" if isinstance(absent[label].iloc[0], tuple) else ""
             raise UserError(
                 f"split: {label} {classes} of {name} ({len(absent)} clips: {clips}) is absent from train;"
-                " assign more groups to train, or leave the class out"
+                f" assign more groups to train, or leave the class out{hint}"
             )

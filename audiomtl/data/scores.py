@@ -11,12 +11,14 @@ Contents: `read_notes`, `write_notes`, `checked`, `monophonic`; `piano_roll`, `o
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from audiomtl.data import midi
 from audiomtl.errors import UserError
 
 Note = tuple[float, float, int]
@@ -26,6 +28,7 @@ LOWEST, HIGHEST = 21, 108
 KEYS = HIGHEST - LOWEST + 1
 TICKS_PER_BEAT, BEATS_PER_MINUTE = 5000, 120  # of written files: 5000 ticks * 120 / 60 s, a tick is 0.1 ms
 TICK_SECONDS = 60 / (TICKS_PER_BEAT * BEATS_PER_MINUTE)
+DRUMS = 9  # the channel, from 0
 VELOCITY = 80  # of written notes: what is read has none
 SAME_SECONDS = 1e-6  # times that are closer are one time: ticks become seconds by many small sums
 
@@ -40,53 +43,88 @@ def read_notes(path: str | Path, *, instrument: str | None = None) -> Notes:
 
     Raises
     ------
-    UserError : the file is missing or no MIDI, has no such track, a tempo outside its first track (where
-        readers differ on what it means), a note that never ends or has no length, and what `checked` refuses.
+    UserError : the file is missing or no MIDI, has no such track, a tempo outside its first track that
+        would move notes (readers differ on what it means), a note with a pitch that never ends or has no
+        length, and what `checked` refuses.
     """
-    import mido  # what pretty_midi reads with, and takes as `mido_object`
     import pretty_midi
 
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
     try:
-        file = mido.MidiFile(str(path))
-        pressed = sum(
-            event.type == "note_on" and event.velocity > 0 for track in file.tracks for event in track
-        )
-        tempi = [
-            number
-            for number, track in enumerate(file.tracks)
-            if any(event.type == "set_tempo" for event in track)
-        ]
+        file = midi.read(path)
+        _refuse_tempi(path, file)
         names = {track.name for track in file.tracks}
+        pressed = [  # notes with a pitch: ticks and keys
+            (event.note, number, tick)
+            for number, track in enumerate(file.tracks)
+            if instrument in (None, track.name)
+            for tick, event in _timed(track)
+            if event.type == "note_on" and event.velocity > 0 and event.channel != DRUMS
+        ]
         with warnings.catch_warnings():
-            # of key and time signatures outside the first track, which move no note; tempi there are refused
-            # below
-            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)  # of tempi outside the first track: see above
             score = pretty_midi.PrettyMIDI(mido_object=file)
-    except Exception as error:  # mido lets through whatever its parsing raises
+    except UserError:
+        raise
+    except Exception as error:  # pretty_midi and mido let through whatever a broken file raises
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UserError(
             f"{path}: cannot be read as MIDI ({reason}); export it as a standard MIDI file (.mid)"
         ) from None
-    if tempi and tempi[-1] > 0:
-        raise UserError(
-            f"{path}: track {tempi[-1]} sets a tempo, but only the first track (0) may; export it as MIDI of"
-            " type 1"
-        )
     if instrument is not None and instrument not in names:
         raise UserError(
             f'{path}: no track is named "{instrument}"; it has {", ".join(sorted(map(repr, names)))}'
         )
-    if lost := pressed - sum(len(one.notes) for one in score.instruments):
-        raise UserError(
-            f"{path}: {lost} of {pressed} notes never end or have no length, but every note needs one; fix"
-            " them in an editor"
-        )
     read = [one for one in score.instruments if not one.is_drum and instrument in (None, one.name)]
+    if lost := len(pressed) - sum(len(one.notes) for one in read):
+        raise UserError(
+            f"{path}: {lost} of {len(pressed)} notes never end or have no length, but every note needs one;"
+            f" fix them in an editor{_first_lost(pressed, read, score)}"
+        )
     return checked(
         path, ((float(note.start), float(note.end), int(note.pitch)) for one in read for note in one.notes)
     )
+
+
+def _timed(track: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """Events of a track with their ticks."""
+    tick = 0
+    for event in track:
+        tick += event.time
+        yield tick, event
+
+
+def _refuse_tempi(path: str | Path, file: Any) -> None:
+    """Refuse tempi outside the first track, unless they move no note."""
+    last = max(
+        (tick for track in file.tracks for tick, event in _timed(track) if event.type.startswith("note_")),
+        default=0,
+    )
+    all_tempi, first = (
+        {tick: tempo for tick, tempo in midi.tempi(file, first=one).items() if tick < last}
+        for one in (False, True)
+    )
+    if all_tempi != first:
+        number = next(
+            number
+            for number, track in enumerate(file.tracks)
+            if number and any(event.type == "set_tempo" for event in track)
+        )
+        raise UserError(
+            f"{path}: track {number} sets a tempo, but only the first track (0) may; export it as MIDI of"
+            " type 1"
+        )
+
+
+def _first_lost(pressed: Iterable[tuple[int, int, int]], read: Iterable[Any], score: Any) -> str:
+    """The first note that was pressed and not read."""
+    kept = {(note.pitch, round(note.start, 9)) for one in read for note in one.notes}
+    for pitch, track, tick in pressed:
+        start = score.tick_to_time(tick)
+        if (pitch, round(start, 9)) not in kept:
+            return f" (the first: {pitch} at {start:.6g} s in track {track})"
+    return ""
 
 
 def write_notes(path: str | Path, instruments: Mapping[str, Iterable[Note]], *, program: int = 0) -> None:

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
 from audiomtl.data import audio
-from audiomtl.errors import UserError
 
 
 def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.ndarray]:
@@ -25,11 +23,9 @@ def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.n
     UserError : the file is missing, no sound, empty, cut off, or has samples that are not finite or beyond
         twice full scale.
     """
-    with audio._opened(path) as sound:
-        if not sound.frames:
-            raise UserError(f"{path}: the file is empty (no samples); remove it or record it again")
-        rate, left = sound.samplerate, sound.frames
-        sound.seekable = lambda: False  # soundfile seeks after each read, which garbles MP3
+    with audio.opened(path) as sound:
+        sound.refuse_empty()
+        rate, left = sound.sample_rate, sound.frames
         resampler = (
             soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
             if rate != sample_rate
@@ -38,7 +34,7 @@ def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.n
         total = max(1, (2 * sound.frames * sample_rate + rate) // (2 * rate))  # as `audio.load` rounds
         waiting, given = np.empty(0, np.float32), 0
         while left:
-            some = _read(sound, min(left, max(1, samples * rate // sample_rate)), path)
+            some = sound.read(min(left, max(1, samples * rate // sample_rate)))
             left -= len(some)
             part = resampler.resample_chunk(some, last=not left) if resampler else some
             waiting = np.concatenate([waiting, np.clip(part, -1.0, 1.0)])
@@ -49,21 +45,3 @@ def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.n
                 yield waiting[:samples]
                 given += len(waiting[:samples])
                 waiting = waiting[samples:]
-
-
-def _read(sound: soundfile.SoundFile, count: int, path: str | Path) -> np.ndarray:  # (n_samples,)
-    some = sound.read(count, dtype="float32", always_2d=True).mean(axis=1)
-    if len(some) < count:
-        raise UserError(
-            f"{path}: the file is truncated: {count - len(some)} of its samples are missing; restore the file"
-        )
-    peak = np.abs(some).max()
-    if not np.isfinite(peak):
-        raise UserError(
-            f"{path}: contains samples that are not finite (NaN or infinity); write the file again"
-        )
-    if peak > audio.LARGEST_PEAK:
-        raise UserError(
-            f"{path}: samples reach {peak:.6g}, but full scale is 1.0; scale them before writing the file"
-        )
-    return some

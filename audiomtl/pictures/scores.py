@@ -1,6 +1,6 @@
 """Pictures of scores: of a training's epochs, of classes, of a study's trials.
 
-Contents: `learning_curves`, `trajectories`, `confusion`, `front`.
+Contents: `learning_curves`, `trajectories`, `confusion`, `average_precisions`, `front`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from audiomtl.metrics import tags
 from audiomtl.pictures.canvas import figure
 
 PANELS = 5  # of learning curves in a row
+MOST_BARS = 40  # of classes at each end
 MOST_KINDS = 15  # of scores in one figure of learning curves
 
 
@@ -105,6 +107,27 @@ def confusion(counts: Mapping[tuple[str, str], int], path: Path, *, edits: bool 
         axes.set(
             xlabel="predicted", ylabel="true", title=f"share of each true {'phone' if edits else 'class'}"
         )
+
+
+def average_precisions(truth: np.ndarray, scores: np.ndarray, classes: Sequence[str], path: Path) -> None:
+    """A bar per class that can be scored, the best at the top, and a mark where a ranking by chance would
+    stand: the share of clips that have the class.
+
+    Parameters
+    ----------
+    truth, scores : (clips, classes), 0 and 1, and higher where the class is more likely.
+    """
+    found = {name: one["average_precision"] for name, one in tags.by_class(truth, scores, classes).items()}
+    names = sorted(found, key=lambda name: (found[name], name))
+    if left_out := max(0, len(names) - 2 * MOST_BARS):
+        names = [*names[:MOST_BARS], *names[-MOST_BARS:]]
+    with figure(path, width=6.0, height=max(2.0, 0.22 * len(names) + 1.2)) as axes:
+        axes.barh(range(len(names)), [found[name] for name in names], color="C0", height=0.7)
+        chance = [float(np.mean(truth[:, classes.index(name)])) for name in names]
+        axes.plot(chance, range(len(names)), "|", color="C1", markersize=9)
+        axes.set_yticks(range(len(names)), names, fontsize=7)
+        more = f"; {left_out} classes between the best and the worst are not shown" if left_out else ""
+        axes.set(xlim=(0, 1), xlabel=f"average precision (mark: by chance){more}")
 
 
 def front(

@@ -4,10 +4,11 @@ A data set or corpus is one module, in which a class ``Settings`` derives from `
 settings name `DataSet` only; `family.settings_class` puts the class of the data set that the file names in
 its place.
 
-Contents: `DataSet`, `ClipExperiment`, `LabelledExperiment`.
+Contents: `DataSet`, `several`, `ClipExperiment`, `LabelledExperiment`.
 """
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -32,12 +33,31 @@ class DataSet(Table):
             "Column of the clip table with each clip's class. May be left out where no class is learned."
         ),
     )
+    labels: Literal["one", "several"] = Field(
+        "one",
+        description=(
+            "Whether each clip has exactly one class, or a list of any number of classes (tags), none"
+            ' included. Default "one".'
+        ),
+    )
     groups: Strings = Field(
         description=(
             "Columns of the clip table whose values never appear in more than one split, such as speaker or"
             " song."
         )
     )
+    on_odd: Literal["ignore", "warn", "skip", "error"] = Field(
+        "ignore",
+        description=(
+            "What to do about recordings that are silent, constant, clipped, in antiphase or very short: not"
+            " look for them, print them, leave them out, or stop. All but ignore decode each recording once."
+        ),
+    )
+
+
+def several(data: Mapping[str, Any]) -> bool:
+    """Whether a raw table ``[data]`` gives clips several labels."""
+    return data.get("labels") == "several" or isinstance(data.get("label"), list | tuple)
 
 
 class ClipExperiment(Experiment):
@@ -68,6 +88,14 @@ class ClipExperiment(Experiment):
 
 class LabelledExperiment(ClipExperiment):
     """An experiment that learns the class of each clip."""
+
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description=(
+            "Weights of classes in the training: balanced gives every class the same weight in total (of"
+            ' tags: clips with a tag and clips without it). Default "none".'
+        ),
+    )
 
     @model_validator(mode="after")
     def _has_a_label(self) -> Self:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, create_model
 
 from audiomtl.errors import UserError
-from audiomtl.settings.clips import DataSet
+from audiomtl.settings.clips import DataSet, several
 from audiomtl.settings.datasets import dataset
 from audiomtl.settings.toml import flatten
 from audiomtl.settings.validation import first_error, nearest, show
@@ -130,16 +130,26 @@ def settings_of(raw: Mapping[str, Any], place: str) -> Any:
     """
     Settings = settings_class(raw, place)
     try:
-        return Settings.model_validate(raw)
+        settings = Settings.model_validate(raw)
     except ValidationError as error:
         raise UserError(f"{place}: {first_error(error, Settings)}") from None
+    if several(raw.get("data", {})) and not hasattr(family("settings", raw["model"]), "TAG_SCORES"):
+        able = [name for name in families() if hasattr(family("settings", name), "TAG_SCORES")]
+        raise UserError(
+            f'{place}: data.labels = "several": model = {show(raw["model"])} does not learn several labels'
+            f" per clip; {', '.join(able)} do"
+        )
+    return settings
 
 
 def scores(raw: Mapping[str, Any]) -> dict[str, str]:
     """{score: direction} of the recorded scores, the main score first: the file's table ``scores``, or the
-    family's.
+    family's ``SCORES``, with several labels per clip its ``TAG_SCORES``.
     """
-    return dict(raw["scores"] if "scores" in raw else family("settings", raw["model"]).SCORES)
+    if "scores" in raw:
+        return dict(raw["scores"])
+    own = family("settings", raw["model"])
+    return dict(own.TAG_SCORES if several(raw.get("data", {})) else own.SCORES)
 
 
 def trained_settings(raw: Mapping[str, Any]) -> dict[str, Any]:

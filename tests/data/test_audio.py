@@ -149,7 +149,7 @@ def _damaged(folder: Path, what: str) -> Path:
     ("what", "arguments", "text"),
     [
         ("missing", {}, "no such file"),
-        ("folder", {}, "no such file"),
+        ("folder", {}, "is a folder"),
         ("text", {}, "cannot be read as sound"),
         ("no bytes", {}, "cannot be read as sound"),
         ("no samples", {}, "empty"),

@@ -37,7 +37,7 @@ def lab(tmp_path, monkeypatch):
 
 def test_every_data_set_of_the_project_is_one_module_with_settings_and_clips():
     known = datasets.datasets()
-    assert {"german_speech", "emodb", "manifest", "songs"} <= set(known) and len(known) == 15
+    assert {"german_speech", "emodb", "manifest", "songs"} <= set(known) and len(known) == 16
     for name in known:
         module = datasets.dataset(name)
         assert module.Settings.__module__ == module.__name__ and callable(module.clips)

@@ -48,7 +48,7 @@ EXPERIMENT_SLIPS: dict[str, tuple[Edit, str]] = {
         put("data.dataset", '"german_speach"'),
         (
             'data.dataset = "german_speach": no such data set; did you mean german_speech?; data sets here:'
-            " dali, emodb, esc50, german_speech"
+            " dali, emodb, esc50, folder, german_speech"
         ),
     ),
     "misspelt data set key": (
@@ -251,7 +251,7 @@ def test_a_slip_in_an_experiment_is_one_line(slip, project, monkeypatch, capsys)
 def test_bytes_that_are_no_toml(data, part, project, monkeypatch, capsys):
     (project / "experiments" / "one.toml").write_bytes(data)
     code, _, err = run(monkeypatch, capsys, "check")
-    assert code == 2 and part in err and err.count("\n") == 1
+    assert code == 1 and part in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

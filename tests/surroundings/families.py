@@ -47,6 +47,7 @@ def sounds(folder: Path) -> Path:
             "source": f"source_{number % SOURCES:02}", "picture": str(folder / f"{number:02}.png"), "words": ["say", name],
             "passages": [[start, end]], "phones": ["_", name, "_"], "starts": [0.0, start, end], "ends": [start, end, seconds],
             "notes": [[start, end, 60.0 + number % 3]], "age": float(number % 3),
+            "tags": [["low"], ["low", "odd"], []][number % 3] + ["late"] * (start > 0.15),
         })  # fmt: skip
     pd.DataFrame(rows).to_parquet(folder / "clips.parquet")
     yamnet_weights.write(folder / "yamnet.h5")

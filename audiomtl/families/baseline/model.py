@@ -3,14 +3,15 @@ all other families.
 
 Conventions: a clip is one row of numbers: of every feature (and of the zero-crossing rate) its mean,
 deviation ... over the clip's frames. Rows are standardised by train's means and deviations. Classes are the
-sorted labels of the train side.
+sorted labels of the train side; with several labels per clip each has a classifier of its own.
 
-Contents: the functions of `contract.Family`.
+Contents: the functions of `contract.Family`; `rows_of`, `row_of`.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,18 @@ import pandas as pd
 from audiomtl import pictures as draw
 from audiomtl.data import audio, catalog, protocols, splits
 from audiomtl.data.store import FeatureStore
+from audiomtl.data.tags import classes_of, target
 from audiomtl.families import contract
 from audiomtl.families.baseline.settings import Settings
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.metrics import labels
-from audiomtl.nn.classifiers import class_probabilities, fit_classifier
+from audiomtl.nn import tags
+from audiomtl.nn.classifiers import (
+    class_probabilities,
+    fit_classifier,
+    fit_tag_classifiers,
+    tag_probabilities,
+)
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
 from audiomtl.nn.softmax import SMALLEST
 
@@ -43,7 +51,7 @@ class Example:
 
     clip_id: str
     row: np.ndarray  # (n_numbers,) float64, not standardised
-    label: int
+    label: Any  # number of the class; of tags (classes,), 0 and 1
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Known:
 
     classes: tuple[str, ...]
     rows: np.ndarray  # (clips, n_numbers)
-    truth: np.ndarray  # (clips,)
+    truth: np.ndarray  # (clips,), of tags (clips, classes)
     seed: int
 
 
@@ -68,17 +76,11 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     """
     table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
-    classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
-    frames = FeatureStore(catalog.cache_folder() / "features").features(
-        list(table["path"]), settings.features
-    )
-    rows = {
-        clip: _row(one, path, settings)
-        for clip, one, path in zip(table["clip_id"], frames, table["path"], strict=True)
-    }
+    classes = classes_of(sides.train[settings.data.label])
+    rows = rows_of(table, settings)
     examples = {
         side: [
-            Example(clip, rows[clip], classes.index(str(label)))
+            Example(clip, rows[clip], target(label, classes))
             for clip, label in zip(some["clip_id"], some[settings.data.label], strict=True)
         ]
         for side, some in sides.sides().items()
@@ -92,12 +94,30 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     return Prepared(sides, examples, Known(classes, rows_of_train, truth, seed), facts)
 
 
-def _row(frames: np.ndarray, path: str, settings: Settings) -> np.ndarray:
+def rows_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
+    """The numbers of each clip, by clip id."""
+    frames = FeatureStore(catalog.cache_folder() / "features").features(
+        list(table["path"]), settings.features
+    )
+    rate = settings.features.sample_rate
+    return {
+        clip: row_of(one, settings, partial(audio.load, path, sample_rate=rate))
+        for clip, one, path in zip(table["clip_id"], frames, table["path"], strict=True)
+    }
+
+
+def row_of(frames: np.ndarray, settings: Settings, waveform: Callable[[], np.ndarray]) -> np.ndarray:
+    """The numbers of one clip: (n_frames, n_bands) -> (n_numbers,).
+
+    Parameters
+    ----------
+    waveform : gives the samples (n_samples,), which are needed for zero crossings only.
+    """
     parts = [np.asarray(frames, np.float64)]
     if settings.statistics.deltas:
         parts.append(np.diff(parts[0], axis=0) if len(frames) > 1 else np.zeros((1, frames.shape[1])))
     if settings.statistics.zero_crossings:
-        parts.append(_zero_crossings(audio.load(path, sample_rate=settings.features.sample_rate), settings))
+        parts.append(_zero_crossings(waveform(), settings))
     return np.concatenate([OF[name](part, axis=0) for part in parts for name in settings.statistics.of])
 
 
@@ -117,16 +137,22 @@ def train(
     """Fit one classifier; reported as one epoch."""
     began = time.monotonic()
     fitted = _fitted(settings, replace(prepared.known, seed=seed))
-    found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
+    found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]), every_score=False)
     scores = {f"validation/{name}": value for name, value in found.items()}
     stopped = not on_epoch(0, scores)
-    result = Fit(best_epoch=0, best_score=scores["validation/accuracy"], history=[scores], stopped=stopped)
+    main = "mean_average_precision" if settings.data.labels == "several" else "accuracy"
+    result = Fit(best_epoch=0, best_score=scores[f"validation/{main}"], history=[scores], stopped=stopped)
     return replace(fitted, fit=replace(result, seconds=time.monotonic() - began))
 
 
 def _fitted(settings: Settings, known: Known) -> Fitted:
     """The parameters are the numbers that describe a clip."""
-    pipeline = fit_classifier(settings.classifier, known.rows, known.truth, known.seed)
+    balanced = settings.class_weights == "balanced"
+    given = (settings.classifier, known.rows, known.truth, known.seed)
+    if settings.data.labels == "several":
+        each = fit_tag_classifiers(*given, balanced=balanced)
+        return Fitted(each, settings, known, lambda rows: tag_probabilities(each, rows), known.rows.shape[1])
+    pipeline = fit_classifier(*given, balanced=balanced)
     return Fitted(
         pipeline, settings, known, lambda rows: class_probabilities(pipeline, rows), known.rows.shape[1]
     )
@@ -137,10 +163,14 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
     return list(zip(examples, fitted.forward(np.stack([one.row for one in examples])), strict=True))
 
 
-def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """loss (mean cross-entropy), accuracy, balanced_accuracy over a whole side."""
+def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = True) -> dict[str, float]:
+    """loss (mean cross-entropy), accuracy, balanced_accuracy over a whole side; of tags those of
+    `tags.evaluate`.
+    """
     posteriors = np.stack([one for _, one in found])
     truth = np.array([one.label for one, _ in found])
+    if fitted.settings.data.labels == "several":
+        return tags.evaluate(truth, posteriors, fitted.known.classes, every_score=every_score)
     predicted = posteriors.argmax(axis=1)
     loss = -float(np.mean(np.log(posteriors[np.arange(len(truth)), truth] + SMALLEST)))
     return {
@@ -152,17 +182,25 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
 
 def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     """One row per clip: clip_id, truth, predicted, margin (best less second-best probability),
-    probability_CLASS.
+    probability_CLASS. Of tags truth and predicted are lists, and there is no margin.
     """
     classes, rows = fitted.known.classes, []
     for one, posteriors in found:
+        if fitted.settings.data.labels == "several":
+            said = tags.predicted(one.label, posteriors, classes)
+            rows.append({"clip_id": one.clip_id} | said | contract.by_class(classes, posteriors))
+            continue
         row = {"clip_id": one.clip_id, "truth": classes[one.label], "predicted": classes[posteriors.argmax()]}
         rows.append(row | {"margin": contract.margin(posteriors)} | contract.by_class(classes, posteriors))
     return pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
 
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
-    """Draw ``confusion.png`` into ``folder``."""
+    """Draw ``confusion.png`` into ``folder``; of tags ``average_precision.png``."""
+    if fitted.settings.data.labels == "several":
+        truth, posteriors = np.stack([one.label for one, _ in found]), np.stack([row for _, row in found])
+        draw.average_precisions(truth, posteriors, fitted.known.classes, folder / "average_precision.png")
+        return
     table = predict(fitted, found)
     draw.confusion(
         labels.confusion(list(table["truth"]), list(table["predicted"])),

@@ -39,8 +39,15 @@ class Settings(LabelledExperiment):
             raise ValueError(
                 "protocol.leaky splits by window, but a baseline uses whole clips only: set it to false"
             )
+        if self.class_weights == "balanced" and self.classifier.name == "nearest_neighbours":
+            raise ValueError(
+                'class_weights = "balanced": nearest_neighbours gives no class a weight; set "none", or'
+                " another classifier.name"
+            )
         return self
 
 
 LOSS_PATHS = ()
 SCORES = {"accuracy": "maximize", "balanced_accuracy": "maximize"}
+# the same with several labels per clip
+TAG_SCORES = {"mean_average_precision": "maximize", "roc_auc": "maximize"}

@@ -25,7 +25,7 @@ class Example:
     clip_id: str
     frames: np.ndarray  # (n_frames, n_bands) features; (n_windows, size) stored embeddings
     first: np.ndarray  # (n_windows,) first frame of each window
-    label: int
+    label: Any  # number of the class; of tags (classes,), 0 and 1
     # seconds in which the evidence for the label is; None: not known
     passages: tuple[tuple[float, float], ...] | None
 
@@ -117,7 +117,7 @@ def _collate(
     examples: Sequence[Example], chosen: Sequence[np.ndarray], scaler: Scaler, length: int
 ) -> dict[str, Any]:
     """A batch: windows (n_windows, bands, frames, 1) of all clips one behind the other, counts and labels
-    (bags,), clip ids.
+    (bags,), of tags (bags, classes), clip ids.
     """
     some = [
         windows.cut(scaling.apply(one.frames, scaler), one.first[numbers], length)

@@ -1,9 +1,10 @@
 """Multiple instances: a clip's label from its windows, one network on every window, one pooling, one loss per
 clip.
 
-Conventions: classes are the sorted labels of the train side. A window table never leaves its clip's id:
-predictions are built from the same `Example` records that made the batch, in one order. Starts and ends of
-windows are seconds on the frame grid.
+Conventions: classes are the sorted labels of the train side. With several labels per clip (tags) each class
+has a probability of its own, pooled class by class. A window table never leaves its clip's id: predictions
+are built from the same `Example` records that made the batch, in one order. Starts and ends of windows are
+seconds on the frame grid.
 
 Contents: the functions of `contract.Family`.
 """
@@ -22,12 +23,15 @@ from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
+from audiomtl.data.tags import classes_of, target
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.mil.examples import Example, _bands, _collate, _drawn, _examples, _leaky, _length
 from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import Settings
 from audiomtl.metrics import labels
+from audiomtl.nn import tags
+from audiomtl.nn.class_weights import balanced
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
 from audiomtl.nn.softmax import SMALLEST
@@ -60,9 +64,9 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     else:
         sides = protocols.divide(table, settings.data, settings.protocol, seed)
         chosen = {side: [examples[clip] for clip in rows["clip_id"]] for side, rows in sides.sides().items()}
-    classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
+    classes = classes_of(sides.train[settings.data.label])
     for side, rows in sides.sides().items():
-        known = [classes.index(str(label)) for label in rows[settings.data.label]]
+        known = [target(label, classes) for label in rows[settings.data.label]]
         chosen[side] = [replace(one, label=label) for one, label in zip(chosen[side], known, strict=True)]
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
     facts |= {f"{side}/windows": float(sum(len(one.first) for one in some)) for side, some in chosen.items()}
@@ -77,7 +81,10 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 def clip_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
     """Cross-entropy of each clip's pooled answer, mean over clips."""
     right = tf.gather(outputs["clip"], batch["labels"], batch_dims=1)  # (bags,)
-    return -tf.reduce_mean(tf.math.log(right + SMALLEST))
+    likely = tf.math.log(right + SMALLEST)
+    if "class_weights" in batch:
+        likely *= tf.gather(batch["class_weights"], batch["labels"])
+    return -tf.reduce_mean(likely)
 
 
 def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
@@ -89,7 +96,28 @@ def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
     right = tf.gather(outputs["windows"], tf.gather(batch["labels"], bag), batch_dims=1)
     share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
+    if "class_weights" in batch:
+        share *= tf.gather(batch["class_weights"], tf.gather(batch["labels"], bag))
     return -tf.reduce_sum(tf.math.log(right + SMALLEST) * share) / tf.cast(tf.shape(counts)[0], tf.float32)
+
+
+def tag_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
+    """Binary cross-entropy of each clip's pooled answer, mean over classes, then over clips."""
+    return tf.reduce_mean(
+        tags.loss_of_probabilities(outputs["clip"], batch["labels"], batch.get("class_weights", 1.0))
+    )
+
+
+def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
+    """Binary cross-entropy of each window as if it had its clip's tags, mean over a clip's windows, then over
+    clips.
+    """
+    counts = batch["counts"]
+    bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
+    labels = tf.gather(batch["labels"], bag)
+    each = tags.loss_of_logits(outputs["logits"], labels, batch.get("class_weights", 1.0))
+    share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
+    return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
 
 def train(
@@ -103,8 +131,13 @@ def train(
         bands=_bands(settings, [examples[0].frames]),
         frames=length,
         classes=len(known.classes),
+        several=_several(settings),
     )
     sizes = [min(len(one.first), settings.windows.bag_windows or len(one.first)) for one in examples]
+
+    more = {}
+    if settings.class_weights == "balanced":
+        more["class_weights"] = balanced([one.label for one in examples], len(known.classes))
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
@@ -119,9 +152,10 @@ def train(
                 )
                 for index in indices
             ]
-            yield _collate(some, chosen, known.scaler, length)
+            yield more | _collate(some, chosen, known.scaler, length)
 
-    of_outputs = {"clip": clip_loss, "window": window_loss}[settings.network.loss]
+    losses = (tag_loss, window_tag_loss) if _several(settings) else (clip_loss, window_loss)
+    of_outputs = losses[("clip", "window").index(settings.network.loss)]
 
     def objective(model: keras.Model, batch: Any) -> tf.Tensor:
         return of_outputs(model([batch["windows"], batch["counts"]], training=True), batch) + sum(
@@ -131,7 +165,7 @@ def train(
     fitted = _fitted(model, settings, known)
 
     def score(epoch: int) -> Scores:
-        found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
+        found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]), every_score=False)
         return {f"validation/{name}": value for name, value in found.items()}
 
     result = fit(
@@ -157,27 +191,36 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
     def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
         made = _collate(batch, [np.arange(len(one.first)) for one in batch], fitted.known.scaler, length)
         found = fitted.forward([tf.constant(made["windows"]), tf.constant(made["counts"])])
+        found = {name: found[name] for name in ("clip", "windows", "weights")}
         bags = contract.of_each(found, made["counts"], flat=("windows",), padded=("weights",))
-        return (
-            [
-                {**bag, "clip": majority_vote(bag["windows"][None], np.array([len(bag["windows"])]))[0]}
-                for bag in bags
-            ]
-            if vote
-            else bags
-        )
+        return [{**bag, "clip": voted(bag["windows"])} for bag in bags] if vote else bags
+
+    def voted(windows: np.ndarray) -> np.ndarray:
+        if _several(fitted.settings):
+            return tags.majority_vote(windows)
+        return majority_vote(windows[None], np.array([len(windows)]))[0]
 
     return contract.walk(examples, lambda one: len(one.first), answers, places=EVALUATION_WINDOWS)
 
 
-def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """Scores over a whole split.
+def _several(settings: Settings) -> bool:
+    return settings.data.labels == "several"
+
+
+def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = True) -> dict[str, float]:
+    """Scores over a whole split; of tags those of `tags.evaluate`, of one class per clip:
 
     loss (mean per clip), accuracy, balanced_accuracy, window_accuracy (each window judged by its clip's
     label), and where passages are known, the mean over clips of average precision and area under ROC of
     finding their windows, by the pooling's weights and by the probabilities of the true class
     (``evidence_weight_...``, ``evidence_probability_...``).
     """
+    if _several(fitted.settings):
+        rows = [
+            np.stack(part)
+            for part in zip(*((one.label, answer["clip"]) for one, answer in found), strict=True)
+        ]
+        return tags.evaluate(rows[0], rows[1], fitted.known.classes, every_score=every_score)
     truth, predicted, losses, window_truth, window_predicted = [], [], [], [], []
     of_evidence: dict[str, list[float]] = {}
     for one, answer in found:
@@ -206,7 +249,8 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability),
     windows, probability_CLASS. ``windows``: one row per window: clip_id, window, start_seconds, end_seconds
     (NaN for stored embeddings), weight (of the predicted class), evidence (where passages are known),
-    probability_CLASS.
+    probability_CLASS. Of tags truth and predicted are lists, there is no margin, and weight is that of the
+    most probable class.
     """
     clips, rows, classes, length = [], [], fitted.known.classes, _length(fitted.settings)
     seconds = (
@@ -216,12 +260,11 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     )
     for one, answer in found:
         clip, best = answer["clip"], int(answer["clip"].argmax())
-        row = {
-            "clip_id": one.clip_id,
-            "truth": classes[one.label],
-            "predicted": classes[best],
-            "margin": contract.margin(clip),
-        }
+        row: dict[str, Any] = {"clip_id": one.clip_id}
+        if _several(fitted.settings):
+            row |= tags.predicted(one.label, clip, classes)
+        else:
+            row |= {"truth": classes[one.label], "predicted": classes[best], "margin": contract.margin(clip)}
         clips.append(row | {"windows": len(one.first)} | contract.by_class(classes, clip))
         evidence = _evidence(one, fitted.settings)
         for number, first in enumerate(one.first):
@@ -259,9 +302,13 @@ def _evidence(one: Example, settings: Settings) -> np.ndarray | None:
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``confusion.png``, and the clips with the largest and least margin for the truth,
-    ``evidence_best.png`` and ``_worst.png``.
+    ``evidence_best.png`` and ``_worst.png``; of tags ``average_precision.png``, and evidence for one tag of
+    the clip with its largest and its least probability.
     """
     names = fitted.known.classes
+    if _several(fitted.settings):
+        _tag_pictures(fitted, found, folder)
+        return
     pairs = labels.confusion(
         [names[one.label] for one, _ in found], [names[answer["clip"].argmax()] for _, answer in found]
     )
@@ -276,17 +323,39 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         ("worst", found[int(np.argmin(lead))]),
     ):
         said = names[answer["clip"].argmax()]
-        draw.evidence(
-            np.asarray(one.frames),
-            one.first,
-            _length(fitted.settings),
-            seconds_per_frame=fitted.settings.features.seconds_per_frame,
-            weights=answer["weights"][:, one.label],
-            probabilities=answer["windows"][:, one.label],
-            passages=one.passages or (),
-            title=f"{one.clip_id}: {names[one.label]}, predicted {said} ({answer['clip'].max():.2f})",
-            path=folder / f"evidence_{name}.png",
-        )
+        title = f"{one.clip_id}: {names[one.label]}, predicted {said} ({answer['clip'].max():.2f})"
+        _draw_evidence(fitted, one, answer, one.label, title, folder / f"evidence_{name}.png")
+
+
+def _tag_pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
+    names = fitted.known.classes
+    truth = np.stack([one.label for one, _ in found])
+    clips = np.stack([answer["clip"] for _, answer in found])
+    draw.average_precisions(truth, clips, names, folder / "average_precision.png")
+    places = np.argwhere(truth > 0)  # (n, 2): clip and tag
+    if fitted.settings.network.window == "embedding" or not len(places):
+        return
+    order = np.argsort(-clips[truth > 0], kind="stable")
+    for name, (clip, tag) in (("best", places[order[0]]), ("worst", places[order[-1]])):
+        one, answer = found[clip]
+        title = f"{one.clip_id}: {names[tag]} ({answer['clip'][tag]:.2f})"
+        _draw_evidence(fitted, one, answer, int(tag), title, folder / f"evidence_{name}.png")
+
+
+def _draw_evidence(
+    fitted: Fitted, one: Example, answer: dict[str, np.ndarray], label: int, title: str, path: Path
+) -> None:
+    draw.evidence(
+        np.asarray(one.frames),
+        one.first,
+        _length(fitted.settings),
+        seconds_per_frame=fitted.settings.features.seconds_per_frame,
+        weights=answer["weights"][:, label],
+        probabilities=answer["windows"][:, label],
+        passages=one.passages or (),
+        title=title,
+        path=path,
+    )
 
 
 def produces(settings: Settings) -> tuple[str, ...]:

@@ -95,8 +95,13 @@ class Statistics(layers.Layer):
         return (*shape[:2], 4)
 
 
-def mil_network(network: Network, pooling: Pooling, *, bands: int, frames: int, classes: int) -> keras.Model:
+def mil_network(
+    network: Network, pooling: Pooling, *, bands: int, frames: int, classes: int, several: bool = False
+) -> keras.Model:
     """The whole network: ``model([windows, counts])`` -> clip, window probabilities and weights.
+
+    With ``several`` labels per clip each class has a sigmoid of its own and no answer is divided by a sum;
+    then there is a further output logits (n_windows, classes).
 
     Returns
     -------
@@ -109,9 +114,16 @@ def mil_network(network: Network, pooling: Pooling, *, bands: int, frames: int, 
     counts = layers.Input((), dtype="int32", name="counts")
     features = window_network(network, bands, frames)(windows)  # (n_windows, hidden)
     x = layers.Dropout(network.dropout)(features) if network.dropout else features
-    probabilities = layers.Dense(classes, activation="softmax", name="classes")(x)  # (n_windows, classes)
+    if several:
+        logits = layers.Dense(classes, name="classes")(x)  # (n_windows, classes)
+        probabilities = layers.Activation("sigmoid", name="probabilities")(logits)
+    else:
+        probabilities = layers.Dense(classes, activation="softmax", name="classes")(x)  # (n_windows, classes)
     bag = Bags(name="bags_of_classes")([probabilities, counts])
     pooled, weights = pooling_layer(pooling)([bag, Bags(name="bags_of_features")([features, counts]), counts])
+    if several:
+        answers = {"clip": pooled, "windows": probabilities, "weights": weights, "logits": logits}
+        return keras.Model([windows, counts], answers)
     return keras.Model(
         [windows, counts], {"clip": ToOne(name="clip")(pooled), "windows": probabilities, "weights": weights}
     )

@@ -63,12 +63,14 @@ class Settings(LabelledExperiment):
 
 
 # settings that change what the loss means: no study that sweeps one is judged by a loss
-LOSS_PATHS = ("network.loss",)
+LOSS_PATHS = ("class_weights", "network.loss")
 # what is recorded and reported; the first decides
 SCORES = {
     "accuracy": "maximize",
     "balanced_accuracy": "maximize",
 }
+# the same with several labels per clip
+TAG_SCORES = {"mean_average_precision": "maximize", "roc_auc": "maximize"}
 # further columns of the tables of ablations
 BESIDE = (
     "window_accuracy",
@@ -77,3 +79,8 @@ BESIDE = (
     "evidence_probability_auc",
     "evidence_probability_precision",
 )
+
+
+def watched(settings: Settings) -> dict[str, str]:
+    """Further scores of every epoch, and their direction."""
+    return dict.fromkeys(BESIDE, "maximize")

@@ -1,7 +1,8 @@
 """From a clip table to inputs and targets of a multi-task network: examples and batches.
 
 Conventions as in `heads` and `steps`. Contents: `Example`, `with_arrays`, `frames_of`, `classes_of`,
-`example`, `target`, `with_few_labels`, `with_scaled_targets`, `collate`.
+`refuse_texts`, `example`, `target`, `with_few_labels`, `with_class_weights`, `with_scaled_targets`,
+`collate`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, scaling
+from audiomtl.data import catalog, cells, scaling
 from audiomtl.data.datasets import manifest
 from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
@@ -21,6 +22,7 @@ from audiomtl.errors import UserError
 from audiomtl.families.multitask.heads import kind
 from audiomtl.families.multitask.settings import Head, Settings
 from audiomtl.families.multitask.steps import rolls, stacked, step_times, text_tokens
+from audiomtl.nn.class_weights import balanced
 
 ARRAY = "audio"  # of an .npz file whose rows are clips: what is heard
 
@@ -112,6 +114,23 @@ def classes_of(name: str, head: Head, train: pd.DataFrame, settings: Settings) -
     return kind(head.kind).classes(name, head, train, settings)
 
 
+def refuse_texts(table: pd.DataFrame, settings: Settings) -> None:
+    """Refuse columns of texts where heads and inputs read lists.
+
+    Raises
+    ------
+    UserError : naming setting, clip, value and remedy.
+    """
+    read = {f"heads.{name}": (head.reads(""), head.about.column) for name, head in settings.heads.items()}
+    read |= {
+        "inputs.text": (settings.inputs.text, "phones"),
+        "inputs.score": (settings.inputs.score, "notes"),
+    }
+    for place, (column, usual) in read.items():
+        if column in table.columns and usual in cells.DEFAULTS:
+            cells.refuse_texts(table, column, cells.DEFAULTS[usual], place)
+
+
 def example(
     row: Mapping[Any, Any],
     frames: Mapping[str, np.ndarray],
@@ -177,6 +196,29 @@ def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> l
                 one if keep else replace(one, targets={**one.targets, name: None})
                 for one, keep in zip(examples, kept, strict=True)
             ]
+    return examples
+
+
+def with_class_weights(
+    examples: list[Example], names: Mapping[str, Sequence[str]], settings: Settings
+) -> list[Example]:
+    """The train clips, in whose heads with class weights every class has the same weight in total: in the
+    clip's weight, or of tags, which a clip has several of, in the targets of those that it has.
+    """
+    for name, head in settings.heads.items():
+        if head.class_weights == "none":
+            continue
+        known = [one.targets[name] for one in examples]
+        labels = [value for value in known if value is not None and not (value.ndim == 0 and value < 0)]
+        of_class = balanced(labels, len(names[name]))
+        examples = [
+            one
+            if value is None or (value.ndim == 0 and value < 0)
+            else replace(one, targets={**one.targets, name: value * of_class})
+            if value.ndim
+            else replace(one, weights={**one.weights, name: one.weights[name] * float(of_class[value])})
+            for one, value in zip(examples, known, strict=True)
+        ]
     return examples
 
 

@@ -32,7 +32,9 @@ from audiomtl.families.multitask.examples import (
     collate,
     example,
     frames_of,
+    refuse_texts,
     with_arrays,
+    with_class_weights,
     with_few_labels,
     with_scaled_targets,
 )
@@ -77,6 +79,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         a head whose label no train clip has; a label that does not fit its sound.
     """
     table = text.with_phones(with_arrays(catalog.clips(settings.data)), settings.text)
+    refuse_texts(table, settings)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     if settings.train_share < 1:
         order = np.random.default_rng(seed).permutation(len(sides.train))[
@@ -106,6 +109,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         for side, rows in sides.sides().items()
     }
     examples["train"] = with_few_labels(examples["train"], settings, seed)
+    examples["train"] = with_class_weights(examples["train"], names, settings)
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
     for name in settings.heads:
         for side, found in examples.items():

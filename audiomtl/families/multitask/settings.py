@@ -85,6 +85,7 @@ class Head(Table):
     notes      which of 88 keys begin in each step, and which are held
     mel        features of another recording: the clean voice of a mix (``column = "vocals_path"``)
     clip_class the clip's class; ``column = ""`` is data.label
+    tags       any number of classes of the clip; ``column = ""`` is data.label, with data.labels = "several"
     segments   which of the classes of data.label is heard in each step (``passages``)
     value      a number of the clip
     ========== ==========================================================================================
@@ -109,6 +110,13 @@ class Head(Table):
     )
     item_weight: str = Field(
         "", description='Column of each clip\'s weight in this loss; "" weights all equally. Default "".'
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description=(
+            "Weights of classes in the training, of clip_class and tags: balanced gives every class the same"
+            ' weight in total (of tags: clips with it and clips without it). Default "none".'
+        ),
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
         {"kind": ("notes", "segments")}, description="Minimum score of a note or a segment, in (0, 1)."
@@ -235,12 +243,28 @@ class Settings(ClipExperiment):
                 " rename one of them"
             )
         for name, head in self.heads.items():
-            if not self.data.label and (
-                head.kind == "segments" or (head.kind == "clip_class" and not head.column)
-            ):
+            of_label = head.about.column == heads.LABEL and not head.column
+            if not self.data.label and (head.kind == "segments" or of_label):
                 raise ValueError(
                     f"data.label is missing: heads.{name} of kind {head.kind} learns the classes of that"
                     " column; add it"
+                )
+            if of_label and head.kind == "tags" and self.data.labels == "one":
+                raise ValueError(
+                    f'heads.{name}: kind tags learns several labels per clip, but data.labels = "one"; set'
+                    ' data.labels = "several", or name another column'
+                )
+            if self.data.labels == "several" and (
+                head.kind == "segments" or (head.kind == "clip_class" and of_label)
+            ):
+                raise ValueError(
+                    f'heads.{name}: kind {head.kind} learns one class per clip, but data.labels = "several";'
+                    ' use kind = "tags"'
+                )
+            if head.class_weights == "balanced" and head.kind not in ("clip_class", "tags"):
+                raise ValueError(
+                    f'heads.{name}.class_weights = "balanced": is for heads of kind clip_class or tags, not'
+                    f' {head.kind}; set "none"'
                 )
             if not head.reads(self.data.label or ""):
                 raise ValueError(
@@ -297,8 +321,23 @@ class Settings(ClipExperiment):
 # settings that change what the loss means
 LOSS_PATHS = (
     "balancing.method",
+    "heads.*.class_weights",
     "heads.*.weight",
     "coupling.*.weight",
 )
 SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores
+TAG_SCORES = SCORES  # with several labels per clip
 BESIDE = ("*_loss",)  # further columns of the tables of ablations
+
+
+def watched(settings: Settings) -> dict[str, str]:
+    """Further scores of every epoch, and their direction: those of every head."""
+    found = {}
+    for name, head in settings.heads.items():
+        found[f"{name}_loss"] = "minimize"
+        found |= {
+            f"{name}_{score}": "minimize" if score in head.about.minimized else "maximize"
+            for score in head.about.scores
+            if score not in head.about.slow
+        }
+    return found

@@ -1,13 +1,13 @@
-"""Use of a trained multi-task model: forced alignment of a text, and transcription of notes.
+"""Use of a trained multi-task model: its answers to new recordings, and forced alignment of a text.
 
 Conventions: times are seconds from the recording's start. A text is words, which become phones (by the
 settings' ``[text]``, or ``pronounced`` of the experiment's corpus, or of `german_speech`), or phones in the
 model's own symbols.
 
-Contents: `align`, `notes`, `check`.
+Contents: `align`, `check`; the functions of `contract.Use` (see `answers`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,16 @@ from audiomtl.data import catalog, features
 from audiomtl.data.alignments import Alignment, aligned, check_length, check_symbols, pronounced
 from audiomtl.data.answers import Span
 from audiomtl.data.corpora import german_speech
-from audiomtl.data.scores import Note
 from audiomtl.errors import UserError
 from audiomtl.families.multitask import heads, viterbi
+from audiomtl.families.multitask.answers import columns, examples, gives, respond, sample_rate
 from audiomtl.families.multitask.examples import Example
 from audiomtl.families.multitask.heads import About, kind
 from audiomtl.families.multitask.model import outputs
 from audiomtl.families.multitask.steps import text_tokens
 from audiomtl.settings.validation import nearest
+
+__all__ = ["align", "check", "columns", "examples", "gives", "respond", "sample_rate"]
 
 ABLE: dict[str, Callable[[About], bool]] = {  # what is done with a recording -> the kinds of heads that do it
     "align": lambda about: about.reads_text,
@@ -62,19 +64,6 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool, lang
     sure = viterbi.confidence(output, viterbi.path(output)).tolist()
     spans = [Span(*one, score) for one, score in zip(found, sure, strict=True)]
     return aligned(spans, said, spoken, seconds, phones)
-
-
-def notes(fitted: Any, y: np.ndarray, head: str) -> Mapping[str, Sequence[Note]]:
-    """Notes of each head of kind notes or melody, or of one, in a waveform (n_samples,) at the model's
-    rate.
-    """
-    frames, settings = _frames(y, fitted), fitted.settings
-    answers = _answers(fitted, frames, ())
-    chosen = {name: settings.heads[name] for name in _heads(settings, "notes", head)}
-    return {
-        name: kind(one.kind).spans(one, answers[name], {}, (), len(frames), settings)
-        for name, one in chosen.items()
-    }
 
 
 def check(settings: Any, does: str, head: str, place: str) -> None:

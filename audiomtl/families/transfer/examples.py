@@ -19,7 +19,7 @@ class Example:
 
     clip_id: str
     patches: np.ndarray  # (n_patches, size), perhaps a memory map
-    label: int
+    label: Any  # number of the class; of tags (classes,), 0 and 1
 
 
 def _collate(
@@ -31,7 +31,8 @@ def _collate(
     has fewer.
     """
     parts: list[Any] = [np.asarray(one.patches) for one in examples]
-    targets: Any = np.eye(classes, dtype=np.float32)[[one.label for one in examples]]
+    tags = np.ndim(examples[0].label) > 0
+    targets: Any = np.stack([one.label for one in examples]) if tags else _one_hot(examples, classes)
     if mixup_alpha:
         shares = np.maximum(
             share := rng.beta(mixup_alpha, mixup_alpha, len(parts)).astype(np.float32), 1 - share
@@ -49,9 +50,14 @@ def _collate(
     return {
         "patches": np.concatenate(parts),
         "counts": np.array([len(part) for part in parts], np.int32),
-        "targets": (1 - smoothing) * targets + np.float32(smoothing / classes),
+        # of a tag there are two answers: it holds, or not
+        "targets": (1 - smoothing) * targets + np.float32(smoothing / (2 if tags else classes)),
         "clip_ids": [one.clip_id for one in examples],
     }
+
+
+def _one_hot(examples: Sequence[Example], classes: int) -> np.ndarray:
+    return np.eye(classes, dtype=np.float32)[[one.label for one in examples]]
 
 
 def _mean_and_deviation(

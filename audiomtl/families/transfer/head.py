@@ -21,7 +21,14 @@ from audiomtl.settings.pooling import Pooling as PoolingSettings
 
 
 def head_network(
-    head: Head, pooling: PatchPooling, *, size: int, classes: int, mean: np.ndarray, deviation: np.ndarray
+    head: Head,
+    pooling: PatchPooling,
+    *,
+    size: int,
+    classes: int,
+    mean: np.ndarray,
+    deviation: np.ndarray,
+    several: bool = False,
 ) -> keras.Model:
     """``model([embeddings, counts])`` -> clip and patch probabilities and weights.
 
@@ -29,12 +36,14 @@ def head_network(
     ----------
     size : numbers of an embedding.
     mean, deviation : (size,) that the head subtracts and divides by; zeros and ones change nothing.
+    several : whether clips have several labels: then each class has a sigmoid of its own.
 
     Returns
     -------
-    keras.Model with outputs clip (bags, classes) and patches (n_patches, classes), each summing to 1, and
-    weights (bags, longest,
-        classes), or (bags, longest, 1) where embeddings are pooled: the mean over their numbers.
+    keras.Model with outputs clip (bags, classes) and patches (n_patches, classes), each summing to 1 unless
+        ``several``, and weights (bags, longest, classes), or (bags, longest, 1) where embeddings are pooled:
+        the mean over their numbers. With ``several`` also patch_logits, and clip_logits unless probabilities
+        are pooled.
     """
     embeddings = layers.Input((size,), name="embeddings")
     counts = layers.Input((), dtype="int32", name="counts")
@@ -53,27 +62,31 @@ def head_network(
     standard = Standardise(name="standardise")
     x = standard(embeddings)
     logits, features = logits_of(x)
-    probabilities = layers.Softmax(name="patches")(logits)
+    answer = _sigmoid if several else layers.Softmax
+    probabilities = answer(name="patches")(logits)
     options = pooling.model_dump(mode="json", exclude={"of"}, exclude_none=True)
     values = {"probabilities": probabilities, "logits": logits, "embeddings": x}[pooling.of]
     seen = x if pooling.of == "embeddings" else features
     pooled, weights = Pool(options, name="pool")(
         [Bags(name="values")([values, counts]), Bags(name="features")([seen, counts]), counts]
     )
+    answers = {"patches": probabilities, "patch_logits": logits}
     if pooling.of == "embeddings":
-        clip = layers.Softmax(name="clip")(logits_of(pooled)[0])
+        pooled = logits_of(pooled)[0]
         weights = MeanOverNumbers(name="weights")(weights)
+    if pooling.of == "probabilities":
+        clip = pooled if several else ToOne(name="clip")(pooled)
     else:
-        clip = (
-            ToOne(name="clip")(pooled)
-            if pooling.of == "probabilities"
-            else layers.Softmax(name="clip")(pooled)
-        )
-    model = keras.Model(
-        [embeddings, counts], {"clip": clip, "patches": probabilities, "weights": weights}, name="head"
-    )
+        clip, answers["clip_logits"] = answer(name="clip")(pooled), pooled
+    answers |= {"clip": clip, "weights": weights}
+    kept = answers if several else {name: answers[name] for name in ("clip", "patches", "weights")}
+    model = keras.Model([embeddings, counts], kept, name="head")
     standard.start_from(mean, deviation)
     return model
+
+
+def _sigmoid(name: str) -> layers.Layer:
+    return layers.Activation("sigmoid", name=name)
 
 
 @keras.saving.register_keras_serializable(package="audiomtl")

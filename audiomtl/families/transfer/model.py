@@ -4,7 +4,8 @@ Conventions: classes are the sorted labels of the train side. A clip is a bag of
 numbers that what is frozen has computed once and stored: YAMNet's embeddings, what enters its last blocks
 where those are trained on, or statistics of features for comparison. Seconds of a patch are those of the
 waveform. A scikit-learn head sees the mean over a clip's patches; logistic regression becomes a dense layer
-with its numbers, so that it can be exported like the others.
+with its numbers, so that it can be exported like the others. With several labels per clip (tags) each class
+has a probability, or a classifier, of its own.
 
 Contents: the functions of `contract.Family`.
 """
@@ -23,17 +24,19 @@ import tensorflow as tf
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, fetch, protocols, splits
 from audiomtl.data.pipeline import batch_order
+from audiomtl.data.tags import classes_of, target
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.transfer import embeddings
+from audiomtl.families.transfer import embeddings, scikit
 from audiomtl.families.transfer.examples import Example, _collate, _mean_and_deviation
 from audiomtl.families.transfer.head import head_network
+from audiomtl.families.transfer.losses import loss
 from audiomtl.families.transfer.patches import patch_seconds, patches_of, share_of
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import yamnet
-from audiomtl.nn.classifiers import class_probabilities, fit_classifier
+from audiomtl.nn import tags, yamnet
+from audiomtl.nn.class_weights import balanced
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
 from audiomtl.nn.softmax import SMALLEST
@@ -70,8 +73,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     """
     table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
-    classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
-    if len(classes) < 2:
+    classes = classes_of(sides.train[settings.data.label])
+    if len(classes) < 2 and not _several(settings):
         raise UserError(
             f'data.label = "{settings.data.label}": every clip has the same class ({", ".join(classes)}); at'
             " least two are needed"
@@ -81,7 +84,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     patches = dict(zip(table["clip_id"], patches_of(table, settings, weights), strict=True))
     examples = {
         side: [
-            Example(clip, patches[clip], classes.index(str(label)))
+            Example(clip, patches[clip], target(label, classes))
             for clip, label in zip(some["clip_id"], some[settings.data.label], strict=True)
         ]
         for side, some in sides.sides().items()
@@ -112,6 +115,9 @@ def train(
     fitted = _with_network(settings, known, *_mean_and_deviation(settings, examples, weights), weights)
     model, tail = fitted.model, fitted.known.tail
     sizes = [len(one.patches) for one in examples]
+    more = {}
+    if settings.class_weights == "balanced":
+        more["class_weights"] = balanced([one.label for one in examples], len(known.classes))
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for step, indices in enumerate(
@@ -119,14 +125,13 @@ def train(
         ):
             some = [examples[index] for index in indices]
             rng = np.random.default_rng((seed, epoch, step))
-            yield _collate(
-                some, len(known.classes), settings.head.mixup_alpha, settings.head.label_smoothing, rng
-            )
+            head = settings.head
+            yield more | _collate(some, len(known.classes), head.mixup_alpha, head.label_smoothing, rng)
 
     head = model.get_layer("head") if tail is not None else model
 
     def objective(model: keras.Model, batch: Any) -> tf.Tensor:
-        return _loss(model([batch["patches"], batch["counts"]], training=True), batch, settings) + sum(
+        return loss(model([batch["patches"], batch["counts"]], training=True), batch, settings) + sum(
             model.losses
         )
 
@@ -135,13 +140,13 @@ def train(
         # a gradient of zero: they have one
         still = sum(0.0 * tf.reduce_sum(variable) for variable in tail.trainable_variables)
         return (
-            _loss(head([embedded, batch["counts"]], training=True), batch, settings)
+            loss(head([embedded, batch["counts"]], training=True), batch, settings)
             + sum(model.losses)
             + still
         )
 
     def score(epoch: int) -> Scores:
-        found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
+        found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]), every_score=False)
         return {f"validation/{name}": value for name, value in found.items()}
 
     result = fit(
@@ -159,23 +164,6 @@ def train(
     return replace(fitted, fit=result)
 
 
-def _loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) -> tf.Tensor:
-    """Cross-entropy with the clips' targets: of clips, or of each patch, mean over a clip's patches, then
-    over clips.
-    """
-    if settings.head.loss == "clip":
-        return -tf.reduce_mean(
-            tf.reduce_sum(batch["targets"] * tf.math.log(outputs["clip"] + SMALLEST), axis=1)
-        )
-    counts = batch["counts"]
-    bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_patches,)
-    each = -tf.reduce_sum(
-        tf.gather(batch["targets"], bag) * tf.math.log(outputs["patches"] + SMALLEST), axis=1
-    )
-    share = 1 / tf.cast(tf.gather(counts, bag), tf.float32)
-    return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
-
-
 def _with_network(
     settings: Settings, known: Known, mean: np.ndarray, deviation: np.ndarray, weights: dict[str, np.ndarray]
 ) -> Fitted:
@@ -188,6 +176,7 @@ def _with_network(
         classes=len(known.classes),
         mean=mean.astype(np.float32),
         deviation=deviation,
+        several=_several(settings),
     )
     if not blocks:
         return _fitted(head, settings, known)
@@ -221,21 +210,22 @@ def _fit_pipeline(settings: Settings, known: Known, prepared: Prepared, on_epoch
         np.array([one.label for one in examples]),
     )
     fitted = _with_pipeline(settings, replace(known, rows=rows, truth=truth))
-    found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]))
+    found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]), every_score=False)
     scores = {f"validation/{name}": value for name, value in found.items()}
     stopped = not on_epoch(0, scores)
-    result = Fit(best_epoch=0, best_score=scores["validation/accuracy"], history=[scores], stopped=stopped)
+    main = "mean_average_precision" if _several(settings) else "accuracy"
+    result = Fit(best_epoch=0, best_score=scores[f"validation/{main}"], history=[scores], stopped=stopped)
     return replace(fitted, fit=replace(result, seconds=time.monotonic() - began))
 
 
 def _with_pipeline(settings: Settings, known: Known) -> Fitted:
     """Of a scikit-learn head the parameters are the numbers that describe a clip."""
-    pipeline = fit_classifier(settings.head.classifier, known.rows, known.truth, known.seed)
+    several, equal = _several(settings), settings.class_weights == "balanced"
+    given = (settings.head.classifier, known.rows, known.truth, known.seed)
+    pipeline = scikit.fitted(*given, several=several, balanced=equal)
     if settings.head.kind != "logistic_regression":
-        return Fitted(
-            None, settings, replace(known, pipeline=pipeline), _scikit_forward(pipeline), known.rows.shape[1]
-        )
-    scaler, classifier = pipeline[0], pipeline[-1]
+        forward = scikit.forward(pipeline, several=several)
+        return Fitted(None, settings, replace(known, pipeline=pipeline), forward, known.rows.shape[1])
     linear = settings.model_copy(
         update={
             "head": settings.head.model_copy(update={"hidden": (), "dropout": 0.0}),
@@ -244,30 +234,16 @@ def _with_pipeline(settings: Settings, known: Known) -> Fitted:
             ),
         }
     )
+    mean, deviation, kernel, bias = scikit.linear(pipeline, known.rows)
     made = _with_network(
-        linear, replace(known, rows=np.empty((0, 0)), truth=np.empty(0)), scaler.mean_, scaler.scale_, {}
+        linear, replace(known, rows=np.empty((0, 0)), truth=np.empty(0)), mean, deviation, {}
     )
-    kernel, bias = classifier.coef_.T, classifier.intercept_
-    if kernel.shape[1] == 1:  # two classes: their logits are half apart on each side of 0
-        kernel, bias = np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
     made.model.get_layer("logits").set_weights([kernel, bias])
     return replace(made, settings=settings)
 
 
-def _scikit_forward(pipeline: Any) -> Any:
-    def forward(patches: Any, counts: Any) -> dict[str, Any]:
-        parts = np.split(np.asarray(patches, np.float64), np.cumsum(counts)[:-1])
-        weights = np.zeros((len(parts), max(len(part) for part in parts), 1), np.float32)
-        for bag, part in enumerate(parts):
-            weights[bag, : len(part)] = 1 / len(part)
-        clip = class_probabilities(pipeline, np.stack([part.mean(axis=0) for part in parts]))
-        return {
-            "clip": clip,
-            "patches": class_probabilities(pipeline, np.concatenate(parts)),
-            "weights": weights,
-        }
-
-    return forward
+def _several(settings: Settings) -> bool:
+    return settings.data.labels == "several"
 
 
 # ---------------------------------------------------------------- use
@@ -282,23 +258,24 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
     def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
         counts = np.array([len(one.patches) for one in batch], np.int32)
         found = fitted.forward(np.concatenate([np.asarray(one.patches) for one in batch]), counts)
+        found = {name: found[name] for name in ("clip", "patches", "weights")}
         bags = contract.of_each(found, counts.tolist(), flat=("patches",), padded=("weights",))
-        return (
-            [
-                {**bag, "clip": majority_vote(bag["patches"][None], np.array([len(bag["patches"])]))[0]}
-                for bag in bags
-            ]
-            if vote
-            else bags
-        )
+        return [{**bag, "clip": voted(bag["patches"])} for bag in bags] if vote else bags
+
+    def voted(patches: np.ndarray) -> np.ndarray:
+        if _several(fitted.settings):
+            return tags.majority_vote(patches)
+        return majority_vote(patches[None], np.array([len(patches)]))[0]
 
     return contract.walk(examples, lambda one: len(one.patches), answers, places=EVALUATION_PATCHES)
 
 
-def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = True) -> dict[str, float]:
     """loss (mean cross-entropy per clip), accuracy, balanced_accuracy, patch_accuracy (each patch judged
-    by its clip's label).
+    by its clip's label); of tags the scores of `tags.evaluate`.
     """
+    if _several(fitted.settings):
+        return tags.evaluate(*_rows(found), fitted.known.classes, every_score=every_score)
     truth, predicted, losses, of_patches = [], [], [], []
     for one, answer in found:
         truth.append(one.label)
@@ -312,27 +289,29 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     }
 
 
+def _rows(found: Sequence[Output]) -> tuple[np.ndarray, np.ndarray]:
+    """Tags and probabilities of all clips, (clips, classes)."""
+    return np.stack([one.label for one, _ in found]), np.stack([answer["clip"] for _, answer in found])
+
+
 def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     """Two tables that keep their names.
 
     ``predictions``: one row per clip: clip_id, truth, predicted, margin (best less second-best probability),
     patches, probability_CLASS. ``patches``: one row per patch: clip_id, patch, start_seconds, end_seconds
-    (NaN for stored embeddings), weight (of the predicted class, or of the embedding), probability_CLASS.
+    (NaN for stored embeddings), weight (of the predicted class, or of the embedding), probability_CLASS. Of
+    tags truth and predicted are lists, there is no margin, and weight is that of the most probable class.
     """
     clips, rows, classes = [], [], fitted.known.classes
     length, hop = patch_seconds(fitted.settings)
     for one, answer in found:
         clip, best = answer["clip"], int(answer["clip"].argmax())
-        row: dict[str, Any] = {
-            "clip_id": one.clip_id,
-            "truth": classes[one.label],
-            "predicted": classes[best],
-        }
-        clips.append(
-            row
-            | {"margin": contract.margin(clip), "patches": len(one.patches)}
-            | contract.by_class(classes, clip)
-        )
+        row: dict[str, Any] = {"clip_id": one.clip_id}
+        if _several(fitted.settings):
+            row |= tags.predicted(one.label, clip, classes)
+        else:
+            row |= {"truth": classes[one.label], "predicted": classes[best], "margin": contract.margin(clip)}
+        clips.append(row | {"patches": len(one.patches)} | contract.by_class(classes, clip))
         weights = answer["weights"][:, best if answer["weights"].shape[1] > 1 else 0]
         for number, (posteriors, weight) in enumerate(zip(answer["patches"], weights, strict=True)):
             row = {
@@ -350,8 +329,11 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
 
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
-    """Draw ``confusion.png`` into ``folder``."""
+    """Draw ``confusion.png`` into ``folder``; of tags ``average_precision.png``."""
     classes = fitted.known.classes
+    if _several(fitted.settings):
+        draw.average_precisions(*_rows(found), classes, folder / "average_precision.png")
+        return
     pairs = labels.confusion(
         [classes[one.label] for one, _ in found], [classes[answer["clip"].argmax()] for _, answer in found]
     )

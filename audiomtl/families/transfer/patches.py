@@ -10,6 +10,7 @@ import pandas as pd
 
 from audiomtl.data import catalog
 from audiomtl.data.store import FeatureStore
+from audiomtl.data.tags import classes_of
 from audiomtl.errors import UserError
 from audiomtl.families.transfer import embeddings
 from audiomtl.families.transfer.settings import Settings
@@ -20,10 +21,13 @@ def share_of(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame
     """``train_share`` of the train side: class by class, whole groups in an order drawn from the seed, until
     the share is reached.
 
-    The clips of a smaller share are among those of a greater one.
+    The clips of a smaller share are among those of a greater one. Of several labels per clip every tag keeps
+    a group at least, and the rest are drawn from all.
     """
     if settings.train_share == 1:
         return train
+    if settings.data.labels == "several":
+        return _share_of_tags(train, settings, seed)
     group = settings.data.groups[0] if settings.data.groups else "clip_id"
     kept: list[str] = []
     for number, (_, rows) in enumerate(
@@ -38,6 +42,26 @@ def share_of(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame
             kept += list(some)
             wanted -= len(some)
     return train[train["clip_id"].isin(kept)].reset_index(drop=True)
+
+
+def _share_of_tags(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
+    """Groups in a drawn order, until the share is reached; first one of each tag, the rarest tags first."""
+    group = settings.data.groups[0] if settings.data.groups else "clip_id"
+    held: dict[str, set[str]] = {}
+    for value, cell in zip(train[group], train[settings.data.label], strict=True):
+        held.setdefault(value, set()).update(cell)
+    order = [sorted(held)[number] for number in np.random.default_rng(seed).permutation(len(held))]
+    tags = classes_of(train[settings.data.label])
+    first: list[str] = []
+    for tag in sorted(tags, key=lambda tag: (sum(tag in own for own in held.values()), tag)):
+        if not any(tag in held[value] for value in first):
+            first.append(next(value for value in order if tag in held[value]))
+    kept, wanted = set[str](), settings.train_share * len(train)
+    for value in [*first, *(value for value in order if value not in first)]:
+        if value not in first and train[group].isin(kept).sum() >= wanted:
+            break
+        kept.add(value)
+    return train[train[group].isin(kept)].reset_index(drop=True)
 
 
 def patches_of(table: pd.DataFrame, settings: Settings, weights: Path | None) -> list[np.ndarray]:

@@ -279,7 +279,7 @@ def price(names: list[str], slots: int, *, core: bool = False) -> str:
     the recorded best runs and ablations, else of complete trials, else ``cpu_seconds_per_training`` in the
     file's ``[expected.recorded]``. Arms that equal the best run are no trainings.
     """
-    files = [config.load_experiment(name) for name in names or config.names("experiments")]
+    files = config.load_experiments(names)
     files = [ablations.core(file) for file in files] if core else files
     tracking = existing()
     lines, trainings, minutes, unknown = [], 0, 0.0, []

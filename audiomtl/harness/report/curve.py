@@ -1,7 +1,7 @@
 """A label curve: the validation score against the fraction of the training clips, with ablations such as one
 without pretraining.
 
-Contents: `curve`.
+Contents: `curve`, `SHARES`.
 """
 
 import dataclasses
@@ -20,9 +20,17 @@ from audiomtl.harness.train.progress import console
 from audiomtl.metrics import intervals
 from audiomtl.names import csv_text, safe_name
 
+SHARES = (0.1, 0.25, 0.5, 1.0)  # fractions that are drawn unless others are given
+
 
 def curve(
-    file: ExperimentFile, fractions: Sequence[float], arms: Sequence[str], *, slots: int, threads: int
+    file: ExperimentFile,
+    fractions: Sequence[float],
+    arms: Sequence[str],
+    *,
+    again: bool,
+    slots: int,
+    threads: int,
 ) -> bool:
     """Train the experiment and some of its ablations on fractions of the training clips, with every seed;
     print, write and plot the scores.
@@ -63,7 +71,7 @@ def curve(
         if name
     }
     shares = dataclasses.replace(file, ablations=changes)
-    runs = train_runs(shares, list(names.values()), again=False, slots=slots, threads=threads)
+    runs = train_runs(shares, list(names.values()), again=again, slots=slots, threads=threads)
     score, rows = f"best/validation/{main_score(file)}", []
     for (arm, share), name in names.items():
         values = [

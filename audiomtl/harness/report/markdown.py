@@ -65,7 +65,7 @@ def write(names: list[str], folder: Path | None, readme: Path | None, results: P
     UserError : an unknown name, an experiment without runs, or, with ``readme``, a page without markers;
         nothing is written then.
     """
-    files = [config.load_experiment(name) for name in names or config.names("experiments")]
+    files = config.load_experiments(list(names))
     pages = [committed.read(readme, large=False)] if readme else []
     pages += [committed.read(results, large=True)] if readme and results else []
     tracking, place = existing(), os.path.relpath(runs_folder())

@@ -182,7 +182,7 @@ def test_an_empty_cell_is_a_fault_of_its_row(folder, name, column, reason, value
         manifest.clips(settings(table=name), folder)
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
 def test_a_recording_without_its_end_is_unreadable(folder, suffix):
     soundfile.write(f"mine/whole.{suffix}", 0.1 * np.random.default_rng(9).standard_normal(24000), 8000)
     Path(f"mine/cut.{suffix}").write_bytes(
@@ -190,8 +190,7 @@ def test_a_recording_without_its_end_is_unreadable(folder, suffix):
     )
     write({"path": [f"whole.{suffix}", f"cut.{suffix}"], "genre": ["a", "b"], "artist": ["a", "b"]})
     table = manifest.clips(settings(on_bad="skip"), folder)
-    # the header of a WAV is believed only as far as the file goes: libsndfile reads a shorter recording
-    assert table["clip_id"].tolist() == (["cut", "whole"] if suffix == "wav" else ["whole"])
+    assert table["clip_id"].tolist() == ["whole"]
     assert table["seconds"].iloc[-1] == pytest.approx(3.0, abs=0.2)
 
 
@@ -245,7 +244,7 @@ def test_only_ten_of_many_faults_are_named(folder):
             {"file": ["a"], "genre": ["b"]},
             {},
             UserError,
-            "needs a column path, array_path or embedding_path, but has file, genre",
+            "needs a column path, array_path or embedding_path, but has file, genre; data.path_column names another",
         ),
     ],
 )
@@ -420,42 +419,6 @@ def test_rows_of_arrays_are_counted_once(folder, read):
         table = manifest.clips(settings(), folder)
         assert table["array_row"].tolist() == [0, 1, 2] and table["seconds"].isna().all()
     assert sorted(read) == ["hash many.npz", "rows many.npz"]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "a.wav",
-        "b/a.wav",
-        "b/a",
-        "b.c/a",
-        "a.b.wav",
-        "a.",
-        "a..wav",
-        ".a",
-        ".a.wav",
-        "b/.a",
-        "./a.wav",
-        "../a.wav",
-        "b//a.wav",
-        "b/./a.wav",
-        "b/../a.wav",
-        "/x/a.wav",
-        "b/",
-        "b/.",
-        "ü ä/ö.x.flac",
-        "a.w v",
-        "..",
-        ".",
-        "a\nb.wav",
-    ],
-)
-def test_paths_are_joined_as_pathlib_does(value):
-    for root in (Path("/project/mine"), Path("/x")):
-        path = Path(value)
-        path = path.relative_to(root) if path.is_relative_to(root) else path
-        assert manifest._joined(value, root) == str(root / value)
-        assert manifest._stem(value, root) == str(path.with_suffix("") if path.name else path)
 
 
 def test_the_table_itself_is_in_the_signature(folder):

@@ -15,13 +15,13 @@ from audiomtl.families.multitask.heads.notes import ONSET_WEIGHT, RARE, held_not
 CLASSES, BANDS, STEPS = 4, 5, 6
 OWN = np.array([6, 3, 4], np.int32)  # of three clips
 WEIGHTS = np.array([1.0, 2.0, 0.5], np.float32)
-KINDS = ("alignment", "phones", "melody", "notes", "mel", "clip_class", "segments", "value")
+KINDS = ("alignment", "phones", "melody", "notes", "mel", "clip_class", "segments", "value", "tags")
 CATEGORICAL, BINARY, PER_CLIP = (
     ("alignment", "phones", "melody", "clip_class"),
     ("notes", "segments"),
-    ("clip_class", "value"),
+    ("clip_class", "value", "tags"),
 )
-SHAPES = {"clip_class": (CLASSES,), "value": (1,), "alignment": (STEPS, 7), "phones": (STEPS, CLASSES), "melody": (STEPS, KEYS + 1),
+SHAPES = {"clip_class": (CLASSES,), "tags": (CLASSES,), "value": (1,), "alignment": (STEPS, 7), "phones": (STEPS, CLASSES), "melody": (STEPS, KEYS + 1),
           "notes": (STEPS, 2 * KEYS), "mel": (STEPS, BANDS), "segments": (STEPS, CLASSES)}  # fmt: skip
 
 
@@ -39,6 +39,9 @@ def made(kind: str, clips: int = 3) -> tuple[np.ndarray, np.ndarray]:
         return random.uniform(0.01, 0.99, shape).astype(np.float32), random.integers(0, 2, shape).astype(
             np.float32
         )
+    if kind == "tags":
+        found, target = random.normal(0, 3, shape), random.integers(0, 2, shape)
+        return found.astype(np.float32), target.astype(np.float32)
     return random.normal(size=shape).astype(np.float32), random.normal(
         size=shape[:1] if kind == "value" else shape
     ).astype(np.float32)
@@ -52,6 +55,9 @@ def by_hand(kind: str, outputs: np.ndarray, target: np.ndarray, weights, own) ->
             each.append(-np.log(found[right]))
         elif kind == "value":
             each.append((found[0] - right) ** 2)
+        elif kind == "tags":  # of logits
+            p = 1 / (1 + np.exp(-found.astype(float)))
+            each.append(-np.mean(right * np.log(p) + (1 - right) * np.log(1 - p)))
         else:
             steps = []
             for step in range(count):

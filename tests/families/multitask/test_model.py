@@ -45,6 +45,7 @@ def table(tmp_path_factory) -> pd.DataFrame:
             "ends": (first, first + 0.2, end, seconds) if tone else (first, end, seconds),
             "notes": ((first, end, 90),) if tone else (), "score": ((first, end, 90),) if tone else (),
             "vocals_path": str(path), "age": float(tone), "weight": 1.0 + tone,
+            "tags": ("loud", "tone") if tone else ("noise",),
         })  # fmt: skip
     return pd.DataFrame(rows)
 

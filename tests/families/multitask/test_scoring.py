@@ -11,15 +11,17 @@ from tests.small_multitask import KINDS, settings
 N = 100  # frames of 20 ms
 SOME = settings(heads=KINDS, inputs__allow_leak=True, data__label="event")
 NAMES = {"phones": ("_", "a", "b"), "event": ("cat", "dog"), "activity": ("cat", "dog")}
+NAMES["labels"] = ("cat", "dog", "rain")
 # boundaries lie halfway between steps of 20 ms: k * 0.02 - 0.01
 ROW = {"clip_id": "one", "event": "dog", "phones": ("_", "a", "b", "_"), "starts": (0.0, 0.19, 0.59, 1.29), "ends": (0.19, 0.59, 1.29, 2.0),
-       "notes": ((0.2, 0.6, 60), (0.6, 1.2, 64)), "passages": ((0.2, 1.2),), "age": 3.0}  # fmt: skip
+       "notes": ((0.2, 0.6, 60), (0.6, 1.2, 64)), "passages": ((0.2, 1.2),), "age": 3.0, "tags": ("dog", "rain")}  # fmt: skip
 OTHER = {
     **ROW,
     "clip_id": "two",
     "event": "cat",
     "passages": ((0.4, 0.8), (1.0, 1.6)),
     "notes": ((0.4, 1.0, 50),),
+    "tags": ("cat", "rain"),
 }
 
 
@@ -32,6 +34,8 @@ def perfect(name: str, row) -> np.ndarray:
         return np.eye(len(NAMES[name]))[target]
     if head.kind == "melody":
         return np.eye(KEYS + 1)[target]
+    if head.kind == "tags":
+        return 20 * target - 10  # logits
     return np.atleast_1d(target)
 
 

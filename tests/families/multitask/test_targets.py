@@ -18,7 +18,7 @@ TENTHS = np.arange(6) * 0.1  # (6,) seconds
 def row(**columns):
     """Six tenths of a second: pause, a, b for two, pause."""
     return {"clip_id": "one", "event": "dog", "phones": ["_", "a", "b", "_"], "starts": [0.0, 0.1, 0.2, 0.4], "ends": [0.1, 0.2, 0.4, 0.6],
-            "notes": ((0.1, 0.3, 60),), "passages": ((0.1, 0.3),), "age": 3, **columns}  # fmt: skip
+            "notes": ((0.1, 0.3, 60),), "passages": ((0.1, 0.3),), "age": 3, "tags": ["dog", "cow"], **columns}  # fmt: skip
 
 
 def target_of(name: str, clip, names=(), n_frames: int = 6, some=None):
@@ -125,6 +125,7 @@ def test_each_kind_by_hand() -> None:
         ("event", "event"),
         ("activity", "passages"),
         ("age", "age"),
+        ("labels", "tags"),
     ],
 )
 def test_what_is_absent_is_not_known(name, column) -> None:
@@ -158,6 +159,16 @@ REFUSED = {
         {"age": "old"},
         r"heads\.age: clip one has age = 'old'; a head of kind value needs a number",
     ),
+    "a text for tags": (
+        "labels",
+        {"tags": "dog"},
+        r"heads\.labels: clip one has 'dog': must be a list of names such as",
+    ),
+    "a tag that is no name": (
+        "labels",
+        {"tags": ["dog", 0.5]},
+        r"heads\.labels: clip one has \['dog', 0\.5\]: every item must be a name, but one is 0\.5",
+    ),
     "an unseen class": (
         "activity",
         {"event": "cow"},
@@ -189,6 +200,7 @@ def test_classes_are_sorted_and_from_the_clips_given() -> None:
         "cat",
         "dog",
     )
+    assert names.pop("labels") == ("cow", "dog")
     assert set(names.values()) == {()}
     for name, column in (
         ("text", "ends"),

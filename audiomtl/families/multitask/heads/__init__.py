@@ -39,6 +39,8 @@ class About:
     """Static properties of a kind."""
 
     scores: tuple[str, ...]  # besides loss; HEAD_SCORE is how a file calls them
+    minimized: tuple[str, ...] = ()  # those of them that are better when they are lower
+    slow: tuple[str, ...] = ()  # those of them that are not computed at every epoch
     column: str = ""  # that a head learns which names none; "": it must be named
     beside: tuple[str, ...] = ()  # further columns that the clip table needs
     produces: str = (

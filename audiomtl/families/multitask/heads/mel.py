@@ -33,7 +33,7 @@ __all__ = [
     "target",
 ]
 
-ABOUT = About(scores=("l1",), column="path", reads_recording=True)
+ABOUT = About(scores=("l1",), minimized=("l1",), column="path", reads_recording=True)
 
 
 def target(

@@ -44,6 +44,7 @@ ABOUT = About(
         "voicing_recall",
         "voicing_false_alarm",
     ),
+    minimized=("voicing_false_alarm",),
     column="notes",
     produces="notes",
 )

@@ -35,7 +35,11 @@ __all__ = [
 ]
 
 ABOUT = About(
-    scores=("frame_accuracy", "error_rate"), column="phones", beside=("starts", "ends"), produces="phones"
+    scores=("frame_accuracy", "error_rate"),
+    minimized=("error_rate",),
+    column="phones",
+    beside=("starts", "ends"),
+    produces="phones",
 )
 
 

@@ -38,6 +38,8 @@ __all__ = [
 
 ABOUT = About(
     scores=("step_f1", "event_f1", "event_macro_f1", "segment_f1", "segment_error_rate", "psds"),
+    minimized=("segment_error_rate",),
+    slow=("event_f1", "event_macro_f1", "segment_f1", "segment_error_rate", "psds"),
     column="passages",
     produces="segments",
 )

@@ -28,7 +28,7 @@ __all__ = [
     "target",
 ]
 
-ABOUT = About(scores=("absolute_error",), produces="values", per_clip=True)
+ABOUT = About(scores=("absolute_error",), minimized=("absolute_error",), produces="values", per_clip=True)
 
 
 def target(

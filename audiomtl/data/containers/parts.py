@@ -1,0 +1,53 @@
+"""Parts of a sound file, and what is said of one that was cut off.
+
+Contents: `Part`, `Layout`, `Content`, `cut_off`, `unknown_rest`.
+"""
+
+import mmap
+from typing import NamedTuple
+
+from audiomtl.errors import UserError
+
+Content = mmap.mmap | bytes
+TAGS = 4096  # bytes after the sound that may be padding or a tag of any kind
+OPEN_LENGTH = 0x7FFF0000  # from here on a 32-bit length that the file does not have means "not known yet"
+
+
+class Part(NamedTuple):
+    """Bytes of a file that libsndfile reads to the end, behind a header of ours."""
+
+    start: int
+    end: int  # after the last byte
+    head: bytes = b""  # stands before them
+    samples: int = -1  # that are in it, where libsndfile can only guess; it is told of an endless file then
+
+
+class Layout(NamedTuple):
+    """What is known of a file."""
+
+    parts: tuple[Part, ...] = ()  # none: the file as it is
+    remarks: tuple[str, ...] = ()  # such as "its last page is missing"
+
+
+def cut_off(path: str, stated: float, there: float) -> UserError:
+    """The error of a file that holds fewer seconds than its header states."""
+    return UserError(
+        f"{path}: the file is truncated: its header states {stated:.3f} s, but it ends after {there:.3f} s;"
+        " restore the file, or save what is left as a new file"
+    )
+
+
+def cut_inside(path: str, unit: str, there: float) -> UserError:
+    """The error of a file without a length in its header that ends inside of a unit."""
+    return UserError(
+        f"{path}: the file is truncated: it ends inside a {unit}, after {there:.3f} s; restore the file, or"
+        " save what is left as a new file"
+    )
+
+
+def unknown_rest(path: str, seconds: float, rest: int) -> UserError:
+    """The error of a file with more in it than its header states, which may be sound."""
+    return UserError(
+        f"{path}: its header states {seconds:.3f} s of sound, but {rest} bytes that are no part of it"
+        " follow; if they are sound, repair the header, else cut them off"
+    )
