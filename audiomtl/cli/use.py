@@ -196,7 +196,7 @@ def evaluate(
 
 @app.command()
 def align(
-    name: ExperimentName,
+    name: ModelName,
     sound: Annotated[
         Path,
         typer.Argument(
@@ -248,17 +248,15 @@ def align(
     cannot be aligned is reported and skipped, and the command exits with code 1.
     """
     quiet_tensorflow()
-    from audiomtl import config
     from audiomtl.harness.use import align as aligning
 
-    file = config.load_experiment(name)
     if text is None:
         if not aligning.align_many(
-            file, sound, phones=phones, seed=seed, to=to, form=output, force=force, language=language
+            name, sound, phones=phones, seed=seed, to=to, form=output, force=force, language=language
         ):
             raise typer.Exit(1)
         return
-    found = aligning.align(file, sound, text, phones=phones, seed=seed, to=to, force=force, language=language)
+    found = aligning.align(name, sound, text, phones=phones, seed=seed, to=to, force=force, language=language)
     print(aligning.table(found))
     if to:
         print(f"{to} written")

@@ -17,6 +17,7 @@ from audiomtl.data.alignments import Alignment
 from audiomtl.data.answers import Span
 from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted, compiled
+from audiomtl.families.ctc import model as family
 from audiomtl.families.ctc.model import Known
 from audiomtl.families.ctc.network import recurrent_network
 from audiomtl.harness.use import align as aligning
@@ -387,3 +388,17 @@ def test_mistakes_with_many_recordings(spoken, to, options, reason) -> None:
     with pytest.raises(UserError, match=reason) as error:
         many(spoken, to, **options)
     assert "\n" not in str(error.value)
+
+
+def test_a_model_aligns_from_its_folder(spoken, tmp_path) -> None:
+    fitted, _ = aligning.recorded_model(None, None)
+    family.save(fitted, tmp_path / "saved" / "model")
+    given = {"phones": False, "seed": None, "to": "", "force": False}
+    found = aligning.align(str(tmp_path / "saved"), spoken / "two.wav", "cab", **given)
+    assert [one.label for one in found.phones] == ["c", "a", "b"]
+    use_json = tmp_path / "saved" / "model" / "use.json"
+    with pytest.raises(UserError, match=r"no saved model there"):
+        aligning.align(str(spoken), spoken / "two.wav", "cab", **given)
+    use_json.unlink()
+    with pytest.raises(UserError, match=r"a folder with use.json is needed"):
+        aligning.align(str(tmp_path / "saved"), spoken / "two.wav", "cab", **given)
