@@ -13,13 +13,16 @@ import numpy as np
 from audiomtl.settings.classifier import Classifier
 
 
-def fit_classifier(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int) -> Any:
+def fit_classifier(
+    chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int, *, balanced: bool = False
+) -> Any:
     """A pipeline of scaler (train's means and deviations) and classifier, fitted.
 
     Parameters
     ----------
     rows : (clips, numbers), not standardised.
     truth : (clips,) numbers of classes.
+    balanced : whether every class has the same weight in total; neighbours have none.
     """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
@@ -28,23 +31,29 @@ def fit_classifier(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
+    weights = "balanced" if balanced else None
     made = {
-        "random_forest": lambda: RandomForestClassifier(chosen.trees, random_state=seed, n_jobs=1),
+        "random_forest": lambda: RandomForestClassifier(
+            chosen.trees, random_state=seed, n_jobs=1, class_weight=weights
+        ),
         "svm": lambda: SVC(
             C=chosen.inverse_regularization,
             kernel=chosen.kernel,
             decision_function_shape="ovr",
             random_state=seed,
+            class_weight=weights,
         ),
         "logistic_regression": lambda: LogisticRegression(
-            C=chosen.inverse_regularization, max_iter=5000, random_state=seed
+            C=chosen.inverse_regularization, max_iter=5000, random_state=seed, class_weight=weights
         ),
         "nearest_neighbours": lambda: KNeighborsClassifier(min(chosen.neighbours, len(rows))),
     }[chosen.name]()
     return make_pipeline(StandardScaler(), made).fit(rows, truth)
 
 
-def fit_tag_classifiers(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int) -> list[Any]:
+def fit_tag_classifiers(
+    chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int, *, balanced: bool = False
+) -> list[Any]:
     """For each tag a pipeline as of `fit_classifier` that tells clips with it from those without; for a tag
     that all clips have, or none, its constant probability.
 
@@ -53,7 +62,7 @@ def fit_tag_classifiers(chosen: Classifier, rows: np.ndarray, truth: np.ndarray,
     truth : (clips, classes), 0 and 1.
     """
     return [
-        fit_classifier(chosen, rows, column.astype(int), seed)
+        fit_classifier(chosen, rows, column.astype(int), seed, balanced=balanced)
         if 0 < column.sum() < len(column)
         else column[0]
         for column in np.asarray(truth, float).T

@@ -46,6 +46,13 @@ class DataSet(Table):
             " song."
         )
     )
+    on_odd: Literal["ignore", "warn", "skip", "error"] = Field(
+        "ignore",
+        description=(
+            "What to do about recordings that are silent, constant, clipped, in antiphase or very short: not"
+            " look for them, print them, leave them out, or stop. All but ignore decode each recording once."
+        ),
+    )
 
 
 def several(data: Mapping[str, Any]) -> bool:
@@ -81,6 +88,14 @@ class ClipExperiment(Experiment):
 
 class LabelledExperiment(ClipExperiment):
     """An experiment that learns the class of each clip."""
+
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description=(
+            "Weights of classes in the training: balanced gives every class the same weight in total (of"
+            ' tags: clips with a tag and clips without it). Default "none".'
+        ),
+    )
 
     @model_validator(mode="after")
     def _has_a_label(self) -> Self:

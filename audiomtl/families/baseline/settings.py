@@ -39,6 +39,11 @@ class Settings(LabelledExperiment):
             raise ValueError(
                 "protocol.leaky splits by window, but a baseline uses whole clips only: set it to false"
             )
+        if self.class_weights == "balanced" and self.classifier.name == "nearest_neighbours":
+            raise ValueError(
+                'class_weights = "balanced": nearest_neighbours gives no class a weight; set "none", or'
+                " another classifier.name"
+            )
         return self
 
 

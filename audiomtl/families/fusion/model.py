@@ -32,6 +32,7 @@ from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
 from audiomtl.families.fusion.examples import UNKNOWN, Example, Known, _as_array, _collate, _raw
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.metrics import labels
+from audiomtl.nn.class_weights import balanced
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.softmax import SMALLEST
 
@@ -206,9 +207,16 @@ def train(
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
             yield _collate([examples[index] for index in indices], settings, prepared.known)
 
+    weights = None
+    if settings.class_weights == "balanced":
+        weights = balanced([one.label for one in examples], len(prepared.known.classes))
+
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
         posteriors = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
-        return -tf.reduce_mean(tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST))
+        likely = tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST)
+        if weights is not None:
+            likely *= tf.gather(weights, batch["labels"])
+        return -tf.reduce_mean(likely)
 
     fitted = _fitted(model, settings, prepared.known)
 

@@ -208,7 +208,7 @@ class Settings(LabelledExperiment):
         return self.join.kind in ("film", "aligned")
 
 
-LOSS_PATHS = ()  # no setting changes what the loss means
+LOSS_PATHS = ("class_weights",)  # settings that change what the loss means
 # what is recorded and reported; the first decides
 SCORES = {
     "accuracy": "maximize",

@@ -31,6 +31,7 @@ from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn import tags
+from audiomtl.nn.class_weights import balanced
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
 from audiomtl.nn.softmax import SMALLEST
@@ -80,7 +81,10 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 def clip_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
     """Cross-entropy of each clip's pooled answer, mean over clips."""
     right = tf.gather(outputs["clip"], batch["labels"], batch_dims=1)  # (bags,)
-    return -tf.reduce_mean(tf.math.log(right + SMALLEST))
+    likely = tf.math.log(right + SMALLEST)
+    if "class_weights" in batch:
+        likely *= tf.gather(batch["class_weights"], batch["labels"])
+    return -tf.reduce_mean(likely)
 
 
 def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
@@ -92,12 +96,16 @@ def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
     right = tf.gather(outputs["windows"], tf.gather(batch["labels"], bag), batch_dims=1)
     share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
+    if "class_weights" in batch:
+        share *= tf.gather(batch["class_weights"], tf.gather(batch["labels"], bag))
     return -tf.reduce_sum(tf.math.log(right + SMALLEST) * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
 
 def tag_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
     """Binary cross-entropy of each clip's pooled answer, mean over classes, then over clips."""
-    return tf.reduce_mean(tags.loss_of_probabilities(outputs["clip"], batch["labels"]))
+    return tf.reduce_mean(
+        tags.loss_of_probabilities(outputs["clip"], batch["labels"], batch.get("class_weights", 1.0))
+    )
 
 
 def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
@@ -106,7 +114,8 @@ def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor
     """
     counts = batch["counts"]
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
-    each = tags.loss_of_logits(outputs["logits"], tf.gather(batch["labels"], bag))
+    labels = tf.gather(batch["labels"], bag)
+    each = tags.loss_of_logits(outputs["logits"], labels, batch.get("class_weights", 1.0))
     share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
     return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
@@ -126,6 +135,10 @@ def train(
     )
     sizes = [min(len(one.first), settings.windows.bag_windows or len(one.first)) for one in examples]
 
+    more = {}
+    if settings.class_weights == "balanced":
+        more["class_weights"] = balanced([one.label for one in examples], len(known.classes))
+
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
             some = [examples[index] for index in indices]
@@ -139,7 +152,7 @@ def train(
                 )
                 for index in indices
             ]
-            yield _collate(some, chosen, known.scaler, length)
+            yield more | _collate(some, chosen, known.scaler, length)
 
     losses = (tag_loss, window_tag_loss) if _several(settings) else (clip_loss, window_loss)
     of_outputs = losses[("clip", "window").index(settings.network.loss)]

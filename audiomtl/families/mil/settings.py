@@ -63,7 +63,7 @@ class Settings(LabelledExperiment):
 
 
 # settings that change what the loss means: no study that sweeps one is judged by a loss
-LOSS_PATHS = ("network.loss",)
+LOSS_PATHS = ("class_weights", "network.loss")
 # what is recorded and reported; the first decides
 SCORES = {
     "accuracy": "maximize",

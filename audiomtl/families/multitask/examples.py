@@ -1,7 +1,8 @@
 """From a clip table to inputs and targets of a multi-task network: examples and batches.
 
 Conventions as in `heads` and `steps`. Contents: `Example`, `with_arrays`, `frames_of`, `classes_of`,
-`refuse_texts`, `example`, `target`, `with_few_labels`, `with_scaled_targets`, `collate`.
+`refuse_texts`, `example`, `target`, `with_few_labels`, `with_class_weights`, `with_scaled_targets`,
+`collate`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from audiomtl.errors import UserError
 from audiomtl.families.multitask.heads import kind
 from audiomtl.families.multitask.settings import Head, Settings
 from audiomtl.families.multitask.steps import rolls, stacked, step_times, text_tokens
+from audiomtl.nn.class_weights import balanced
 
 ARRAY = "audio"  # of an .npz file whose rows are clips: what is heard
 
@@ -194,6 +196,29 @@ def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> l
                 one if keep else replace(one, targets={**one.targets, name: None})
                 for one, keep in zip(examples, kept, strict=True)
             ]
+    return examples
+
+
+def with_class_weights(
+    examples: list[Example], names: Mapping[str, Sequence[str]], settings: Settings
+) -> list[Example]:
+    """The train clips, in whose heads with class weights every class has the same weight in total: in the
+    clip's weight, or of tags, which a clip has several of, in the targets of those that it has.
+    """
+    for name, head in settings.heads.items():
+        if head.class_weights == "none":
+            continue
+        known = [one.targets[name] for one in examples]
+        labels = [value for value in known if value is not None and not (value.ndim == 0 and value < 0)]
+        of_class = balanced(labels, len(names[name]))
+        examples = [
+            one
+            if value is None or (value.ndim == 0 and value < 0)
+            else replace(one, targets={**one.targets, name: value * of_class})
+            if value.ndim
+            else replace(one, weights={**one.weights, name: one.weights[name] * float(of_class[value])})
+            for one, value in zip(examples, known, strict=True)
+        ]
     return examples
 
 

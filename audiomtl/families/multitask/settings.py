@@ -111,6 +111,13 @@ class Head(Table):
     item_weight: str = Field(
         "", description='Column of each clip\'s weight in this loss; "" weights all equally. Default "".'
     )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description=(
+            "Weights of classes in the training, of clip_class and tags: balanced gives every class the same"
+            ' weight in total (of tags: clips with it and clips without it). Default "none".'
+        ),
+    )
     threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
         {"kind": ("notes", "segments")}, description="Minimum score of a note or a segment, in (0, 1)."
     )
@@ -254,6 +261,11 @@ class Settings(ClipExperiment):
                     f'heads.{name}: kind {head.kind} learns one class per clip, but data.labels = "several";'
                     ' use kind = "tags"'
                 )
+            if head.class_weights == "balanced" and head.kind not in ("clip_class", "tags"):
+                raise ValueError(
+                    f'heads.{name}.class_weights = "balanced": is for heads of kind clip_class or tags, not'
+                    f' {head.kind}; set "none"'
+                )
             if not head.reads(self.data.label or ""):
                 raise ValueError(
                     f"heads.{name}.column: a head of kind {head.kind} must name the column that it learns"
@@ -309,6 +321,7 @@ class Settings(ClipExperiment):
 # settings that change what the loss means
 LOSS_PATHS = (
     "balancing.method",
+    "heads.*.class_weights",
     "heads.*.weight",
     "coupling.*.weight",
 )

@@ -36,6 +36,7 @@ from audiomtl.families.transfer.patches import patch_seconds, patches_of, share_
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn import tags, yamnet
+from audiomtl.nn.class_weights import balanced
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
 from audiomtl.nn.softmax import SMALLEST
@@ -114,6 +115,9 @@ def train(
     fitted = _with_network(settings, known, *_mean_and_deviation(settings, examples, weights), weights)
     model, tail = fitted.model, fitted.known.tail
     sizes = [len(one.patches) for one in examples]
+    more = {}
+    if settings.class_weights == "balanced":
+        more["class_weights"] = balanced([one.label for one in examples], len(known.classes))
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for step, indices in enumerate(
@@ -121,9 +125,8 @@ def train(
         ):
             some = [examples[index] for index in indices]
             rng = np.random.default_rng((seed, epoch, step))
-            yield _collate(
-                some, len(known.classes), settings.head.mixup_alpha, settings.head.label_smoothing, rng
-            )
+            head = settings.head
+            yield more | _collate(some, len(known.classes), head.mixup_alpha, head.label_smoothing, rng)
 
     head = model.get_layer("head") if tail is not None else model
 
@@ -217,8 +220,9 @@ def _fit_pipeline(settings: Settings, known: Known, prepared: Prepared, on_epoch
 
 def _with_pipeline(settings: Settings, known: Known) -> Fitted:
     """Of a scikit-learn head the parameters are the numbers that describe a clip."""
-    several = _several(settings)
-    pipeline = scikit.fitted(settings.head.classifier, known.rows, known.truth, known.seed, several=several)
+    several, equal = _several(settings), settings.class_weights == "balanced"
+    given = (settings.head.classifier, known.rows, known.truth, known.seed)
+    pipeline = scikit.fitted(*given, several=several, balanced=equal)
     if settings.head.kind != "logistic_regression":
         forward = scikit.forward(pipeline, several=several)
         return Fitted(None, settings, replace(known, pipeline=pipeline), forward, known.rows.shape[1])

@@ -148,6 +148,11 @@ class Settings(LabelledExperiment):
             raise ValueError(
                 "protocol.leaky splits by window, but this family uses whole clips only: set it to false"
             )
+        if self.class_weights == "balanced" and self.head.kind == "nearest_neighbours":
+            raise ValueError(
+                'class_weights = "balanced": nearest_neighbours gives no class a weight; set "none", or'
+                " another head.kind"
+            )
         if self.fine_tune.blocks and self.extractor.kind != "yamnet":
             raise ValueError(
                 f'fine_tune.blocks must be 0 with extractor.kind = "{self.extractor.kind}": nothing is'
@@ -168,6 +173,7 @@ class Settings(LabelledExperiment):
 
 # settings that change what the loss means
 LOSS_PATHS = (
+    "class_weights",
     "head.loss",
     "head.label_smoothing",
     "head.mixup_alpha",
