@@ -51,8 +51,7 @@ CASES: dict[str, dict[str, Any]] = {
         "inputs__text": "phones",
         "inputs__allow_leak": True,
     },
-    "mil tags": {**TAGS, "pooling__name": "noisy_or"},
-    "mil tag votes": {**TAGS, "pooling__evaluation": "majority_vote", "network__loss": "window"},
+    "mil tags": {**TAGS, "pooling__evaluation": "majority_vote", "network__loss": "window"},
     "multitask tags": {
         **TAGS,
         "heads": {"labels": EVERY_HEAD["tags"] | {"column": ""}},
@@ -62,7 +61,6 @@ CASES: dict[str, dict[str, Any]] = {
     "transfer": {},
     "transfer svm": {"head__kind": "svm"},
     "transfer tags": {**TAGS, "pooling__of": "embeddings"},
-    "transfer logistic tags": {**TAGS, "head__kind": "logistic_regression"},
 }
 
 
