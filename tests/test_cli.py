@@ -42,6 +42,7 @@ COMMANDS = [
     "best",
     "check",
     "data",
+    "evaluate",
     "export",
     "new",
     "notes",
@@ -50,7 +51,7 @@ COMMANDS = [
     "promote",
     "report",
 ]
-COMMANDS += ["settings", "status", "study", "ui"]
+COMMANDS += ["settings", "status", "study", "transcribe", "ui"]
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ def test_a_swallowed_ctrl_c_comes_again(monkeypatch):
         (["export"], ["SavedModel", "TFLite", "README.md", "--seed"]),
         (
             ["predict"],
-            ["--stream", "--threshold", "--over-time", "--format", "Audacity", "exits with code 1"],
+            ["--stream", "--threshold", "--over-time", "--to", "Audacity", "exits with code 1"],
         ),
         (["ui"], ["127.0.0.1", "MLflow", "--port"]),
         (["price"], ["time"]),

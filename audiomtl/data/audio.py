@@ -30,6 +30,9 @@ LARGEST_PEAK = 2.0
 # its neighbour, so decoding has to begin earlier than the part: 16 frames * 1152 samples. With 4 frames,
 # parts began with wrong samples.
 MP3_LEAD_IN = 16 * 1152
+# what reading a broken file raises: a TypeError asks for the rate of a headerless one; a header that states
+# very many samples makes the others
+BROKEN = (soundfile.SoundFileError, OSError, TypeError, MemoryError, ValueError, OverflowError)
 CHUNK = 2**16  # samples of OGG decoded at once on the way to the part
 
 
@@ -250,13 +253,16 @@ class Sound:
 
     def _some(self, number: int, start: int, count: int) -> np.ndarray:
         file = self._files[number]
-        lead_in = 0 if start == self._read[number] else _skip_to(file, start)
+        try:
+            lead_in = 0 if start == self._read[number] else _skip_to(file, start)
+            # libsndfile converts 16-bit samples 3x slower than reading and scaling them, with the same result
+            precision = "int16" if file.subtype == "PCM_16" else "float32"
+            file.seekable = lambda: False  # soundfile seeks after each read, which garbles MP3
+            # (n_samples, channels)
+            samples = file.read(lead_in + count, dtype=precision, always_2d=True)[lead_in:]
+        except BROKEN as error:
+            raise _no_sound(self.place, error) from error
         self._read[number] = start + count
-        # libsndfile converts 16-bit samples 3x slower than reading and scaling them, with the same result
-        precision = "int16" if file.subtype == "PCM_16" else "float32"
-        file.seekable = lambda: False  # soundfile seeks after each read, which garbles MP3
-        # (n_samples, channels)
-        samples = file.read(lead_in + count, dtype=precision, always_2d=True)[lead_in:]
         if len(samples) < count:
             raise UserError(
                 f"{self.place}: the file is truncated: {count} samples expected from"
@@ -278,20 +284,20 @@ def opened(path: str | Path) -> Iterator[Sound]:
         raise UserError(f"{_shown(path)}: {_no_file(path)}")
     try:
         sound = Sound(path)
-        try:
-            yield sound
-        finally:
-            sound.close()
-    except (
-        soundfile.SoundFileError,
-        OSError,
-        TypeError,
-    ) as error:  # TypeError: headerless formats ask for a rate
-        reason = " ".join(str(getattr(error, "error_string", error)).split())
-        raise UserError(
-            f"{_shown(path)}: cannot be read as sound ({reason.rstrip(chr(46))}); WAV, FLAC, OGG and"
-            " MP3 can: convert it, or remove it"
-        ) from error
+    except BROKEN as error:
+        raise _no_sound(_shown(path), error) from error
+    try:
+        yield sound
+    finally:
+        sound.close()
+
+
+def _no_sound(place: str, error: BaseException) -> UserError:
+    reason = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
+    return UserError(
+        f"{place}: cannot be read as sound ({reason or type(error).__name__}); WAV, FLAC, OGG and MP3 can:"
+        " convert it, or remove it"
+    )
 
 
 def _no_file(path: str | Path) -> str:

@@ -17,23 +17,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import files
+from audiomtl.data import files, odd
+from audiomtl.data.index import INDEX, cache_folder, index_place
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.datasets import dataset
 
 # entries of ``attrs`` of a clip table
-INDEX = "index"  # name of its index of files
 TABLE = "table"  # path of the file that a person wrote, if the table is one
 FOLDER = "folder"  # path of the folder of recordings, if the table is read from one
 REMARKS = "remarks"  # what was assumed when it was read, one line each
 SECONDS = "seconds"  # name of the column of lengths, where it is not "seconds"
 NUMBERS = (int, float, bool, type(None))  # cells in which no path can be
-
-
-def cache_folder() -> Path:
-    """Folder of features and generated corpora."""
-    return Path(os.environ.get("AUDIOMTL_CACHE", "cache")).resolve()
 
 
 def data_folder() -> Path:
@@ -46,11 +41,6 @@ def module(data: DataSet) -> ModuleType:
     return dataset(data.dataset)
 
 
-def index_place(name: str) -> Path:
-    """File of the index (`audiomtl.data.files`) that the ``attrs`` of a clip table name."""
-    return cache_folder() / "index" / f"{name}.index"
-
-
 def index_name(name: str, place: Path) -> str:
     """Name of the index of a data set or table that is read from ``place``."""
     return f"{name[:60]}-{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
@@ -59,8 +49,12 @@ def index_name(name: str, place: Path) -> str:
 def clips(data: DataSet) -> pd.DataFrame:
     """The clip table that the settings name; a corpus is generated the first time.
 
+    With ``data.on_odd`` every recording is decoded the first time, to find silent ones and others of that
+    kind (`odd`).
+
     Raises
     ------
+    UserError : with ``on_odd = "error"``, recordings are odd.
     MissingData : a published data set is not on this machine.
     """
     found = module(data)
@@ -70,7 +64,7 @@ def clips(data: DataSet) -> pd.DataFrame:
     files.use(index_place(name))  # a data set may ask it while it makes the table
     table = found.clips(data, folder)
     table.attrs.setdefault(INDEX, name)
-    return table
+    return odd.applied(table, data.on_odd)
 
 
 def seconds(table: pd.DataFrame) -> pd.Series:

@@ -20,7 +20,7 @@ file     path relative to the folder of the table                               
 ======== ========================================= ==================================== =====================
 
 Contents: `KINDS`, `DEFAULTS`, `read`, `column`, `spans_faults`, `within`;
-`symbols`, `with_symbols`, for families.
+`refuse_texts`, for families.
 """
 
 import ast
@@ -99,50 +99,23 @@ def column(values: Sequence[Any], kind: str, *, named: bool) -> tuple[list[Any] 
     return found, faults
 
 
-def symbols(value: Any, place: str) -> list[str]:
-    """A cell of a column that a family reads as a list of symbols, from any data set.
+def refuse_texts(table: "pd.DataFrame", column: str, kind: str, place: str) -> None:
+    """Refuse a column of texts where a family reads lists: they would be read letter by letter.
+
+    Parameters
+    ----------
+    kind : of `KINDS`, what the family needs. place : the setting that names the column.
 
     Raises
     ------
-    UserError : a text, which would be read letter by letter: the column was not typed; an item that is no
-        text.
+    UserError : naming clip, value and remedy.
     """
-    if isinstance(value, str):
-        raise UserError(
-            f"{place}: {show(value)}: is one text, but a list of symbols is needed; name the column's kind:"
-            ' data.cells with COLUMN = "symbols"'
-        )
-    items: list[Any] = list(value) if isinstance(value, list | tuple | np.ndarray) else [None]
-    if not all(isinstance(item, str) for item in items):
-        raise UserError(f"{place}: {show(value)}: must be a list of symbols, each a text")
-    return items
-
-
-def with_symbols(table: "pd.DataFrame", column: str, dataset: str) -> "pd.DataFrame":
-    """The table, in whose ``column`` every clip has a list of symbols.
-
-    Raises
-    ------
-    UserError : no such column; a clip without symbols, or with a text in their place.
-    """
-    if column not in table.columns:
-        raise UserError(
-            f"the clip table has no column {column}, a list of symbols per clip, which this family learns;"
-            f' data.dataset = "{dataset}" has {", ".join(map(str, table.columns))}'
-        )
-    lacking = [
-        clip
-        for clip, value in zip(table["clip_id"], table[column], strict=True)
-        if value is None or (isinstance(value, float) and math.isnan(value)) or not len(value)
-    ]
-    if lacking:
-        raise UserError(
-            f"{len(lacking)} of {len(table)} clips have no {column}: {', '.join(map(str, lacking[:5]))};"
-            " write them, or remove these clips"
-        )
     for clip, value in zip(table["clip_id"], table[column], strict=True):
-        symbols(value, f"{clip}: {column}")
-    return table
+        if isinstance(value, str):
+            raise UserError(
+                f"{place}: clip {clip}: column {column} has the text {show(value)}, but a list of {kind} is"
+                f' needed; say how its cells are read: {column} = "{kind}" in [data.cells]'
+            )
 
 
 # ---------------------------------------------------------------- lists

@@ -52,6 +52,10 @@ def clip_table(
     names : how it calls each row; "row 1" ... if there are none.
     faults : of rows that are known to be bad: row -> (kind, message).
     """
+
+    def called(row: int) -> str:
+        return names[row] if names else f"row {row + 1}"
+
     table = tags.labelled(table, data, place, names)
     columns = list(map(str, table.columns))
     labels = [data.label] if data.label else []
@@ -72,6 +76,7 @@ def clip_table(
     shared = source == "array_path" and ROW in columns
     if shared:
         table[ROW] = pd.to_numeric(table[ROW], errors="coerce")
+    table["path"], given = _found_paths(given, root)
     if "clip_id" not in columns:
         part = [f"/{value:g}" for value in table[ROW]] if shared else [""] * len(table)
         ids = [
@@ -81,10 +86,9 @@ def clip_table(
     for column in dict.fromkeys(["clip_id", *labels, *data.groups]):
         if column not in data.cells and column not in tagged:
             table[column] = identity.cleaned(table[column].tolist(), _empty(table[column]))
-    table["path"] = _found_paths(given, root)
     typed, unreadable = _typed(table, data, root, tagged)
     faults = {**unreadable, **faults}
-    more, seconds = _faults(table, data, ROW if shared else source, examine)
+    more, seconds = _faults(table, data, ROW if shared else source, examine, called)
     length = _free("seconds", columns)
     table.attrs[catalog.SECONDS] = length
     table[length] = seconds
@@ -103,11 +107,15 @@ def clip_table(
             index=table.index,
             dtype=object,
         )
-    kept = _without_faults(table, dict(sorted((faults | more).items())), place, data.on_bad, names)
+    # a cell that cannot be read is empty for that reason
+    more = {row: fault for row, fault in more.items() if not (row in faults and fault[0] == "empty")}
+    kept = _without_faults(
+        table, dict(sorted((faults | more).items())), place, data.on_bad, called, bool(names)
+    )
     if shared:
         kept[ROW] = kept[ROW].astype(int)  # a row that was left out may have made them floats
     if data.on_variants == "error":
-        _refuse_variants(kept, labels, data.groups, place, names)
+        _refuse_variants(kept, labels, data.groups, place, called)
     return kept.sort_values("clip_id", ignore_index=True)
 
 
@@ -117,16 +125,19 @@ def _free(name: str, columns: Sequence[str]) -> str:
     return next(one for one in names if one not in columns)
 
 
-def _found_paths(given: Sequence[str], root: Path) -> list[str]:
-    """Absolute paths; where there is no such file, that of one whose name is written in another form."""
+def _found_paths(given: Sequence[str], root: Path) -> tuple[list[str], list[str]]:
+    """Absolute paths, and the paths as they should have been written: where there is no such file, those of
+    one whose name is written in another form.
+    """
+    forms = list(given)
     paths = [_joined(value, root) if value else "" for value in given]
     for row in np.flatnonzero(files.states(paths)[:, 0] < 0).tolist():
         if given[row]:
             for form in (given[row], given[row].strip(), given[row].strip().replace("\\", "/")):
                 if os.path.isfile(other := identity.existing(_joined(form, root))):
-                    paths[row] = other
+                    paths[row], forms[row] = other, form
                     break
-    return paths
+    return paths, forms
 
 
 def _typed(
@@ -169,13 +180,13 @@ def _refuse_variants(
     labels: Sequence[str],
     groups: Sequence[str],
     place: str,
-    names: Sequence[str],
+    called: Callable[[int], str],
 ) -> None:
     """Names that are probably one, and cells with several classes."""
     for column in dict.fromkeys([*labels, *groups]):
         cells_of = table[column].explode()
         found = [name if isinstance(name, str) else None for name in cells_of]
-        places = [names[row] if names else f"row {row + 1}" for row in cells_of.index]
+        places = [called(row) for row in cells_of.index]
         same = identity.variants(found, places)
         if same:
             raise UserError(
@@ -195,15 +206,16 @@ def _without_faults(
     faults: Faults,
     place: str,
     on_bad: str,
-    names: Sequence[str],
+    called: Callable[[int], str],
+    folder: bool,
 ) -> pd.DataFrame:
     if not faults:
         return table
     listed = []
     for row, (_, words) in list(faults.items())[:NAMED]:
-        clip = "" if not names else f"{table['clip_id'][row]}: "
-        listed.append(f"{names[row] if names else f'row {row + 1}'}: {words.removeprefix(clip)}")
-    named, things = "; ".join(listed), "recordings" if names else "rows"
+        clip = "" if not folder else f"{table['clip_id'][row]}: "
+        listed.append(f"{called(row)}: {words.removeprefix(clip)}")
+    named, things = "; ".join(listed), "recordings" if folder else "rows"
     more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
     text = f"{place}: {len(faults)} of {len(table)} {things} are bad: {named}{more}"
     if on_bad == "error" or len(faults) == len(table):
@@ -215,7 +227,11 @@ def _without_faults(
 
 
 def _faults(
-    table: pd.DataFrame, data: Any, source: str, examine: Callable[[list[str]], files.Examined]
+    table: pd.DataFrame,
+    data: Any,
+    source: str,
+    examine: Callable[[list[str]], files.Examined],
+    called: Callable[[int], str],
 ) -> tuple[Faults, list[float]]:
     """Row -> (kind of error, message), the first of each row; and the seconds of every row."""
     faults: Faults = {}
@@ -244,15 +260,15 @@ def _faults(
         elif not exists:
             faults[row] = ("missing", f"{path}: no such file")
         elif (path, part) in at:
-            faults[row] = ("doubled", f"{path} is already in row {at[path, part] + 1}")
+            faults[row] = ("doubled", f"{path} is already in {called(at[path, part])}")
         elif (digest, part) in seen:
-            faults[row] = ("doubled", f"{path} has the same content as row {seen[digest, part] + 1}")
+            faults[row] = ("doubled", f"{path} has the same content as {called(seen[digest, part])}")
         elif blank:
             tag = blank == data.label and data.labels == "several"
             hint = "; write [] for a clip without tags" if tag else ""
             faults[row] = ("empty", f"{clip or path}: no {blank}{hint}")
         elif clip in ids:
-            faults[row] = ("doubled", f"clip_id {clip} is already used in row {ids[clip] + 1}")
+            faults[row] = ("doubled", f"clip_id {clip} is already used in {called(ids[clip])}")
         elif fault:
             faults[row] = ("unreadable", fault)
         elif source == ROW and part not in range(int(length)):

@@ -5,10 +5,11 @@ tells whether the file was changed, without opening it. An index is the magic by
 follows, and one Arrow table in the columns of `SCHEMA`. It is replaced in one step, so that nobody sees half
 of it. An index that is damaged, foreign or of another version is not read, and made again.
 
-Contents: `Entry`, `Index`, `trusted`, `read`, `merged`, `write`.
+Contents: `Entry`, `Index`, `trusted`, `read`, `merged`, `write`; `cache_folder`, `index_place`, `INDEX`.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow as pa
 
 from audiomtl.system import replacing
 
+INDEX = "index"  # entry of the ``attrs`` of a clip table: name of its index
 MAGIC = b"AMTLIDX2"  # the last character is the version
 # A file written twice within one tick of its file system's clock may keep its times, so what was read within
 # two seconds (the coarsest clock, FAT's) of the last change is not relied upon; git calls such entries racy.
@@ -65,6 +67,16 @@ class Index:
     faults: dict[int, str]  # row -> words
     remarks: dict[int, str]  # row -> words
     table: pa.Table
+
+
+def cache_folder() -> Path:
+    """Folder of features, generated corpora and indexes."""
+    return Path(os.environ.get("AUDIOMTL_CACHE", "cache")).resolve()
+
+
+def index_place(name: str) -> Path:
+    """File of the index that the ``attrs`` of a clip table name."""
+    return cache_folder() / "index" / f"{name}.index"
 
 
 def trusted(states: np.ndarray, read_ns: np.ndarray) -> np.ndarray:

@@ -7,18 +7,20 @@ Conventions: a waveform is (n_samples,) or (n_samples, channels), floats with fu
 re full scale. What is found is kept in an index of its own (`audiomtl.data.files`), so that a recording is
 decoded once for as long as its file does not change.
 
-Contents: `Finding`, `KINDS`; `of_waveform`, `of_file`, `findings`.
+Contents: `Finding`, `KINDS`; `of_waveform`, `of_file`, `findings`; `applied`, `window_seconds`, `remarks`.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import soundfile
 
-from audiomtl.data import audio, catalog, files
+from audiomtl.data import audio, files, index
+from audiomtl.errors import UserError
 
 
 class Finding(NamedTuple):
@@ -45,6 +47,8 @@ VERSION = 1  # raise it when another thing is found
 STEP = 1 / 32768  # of 16 bits
 QUIET = 1e-3  # -60 dB
 SHORTEST_SECONDS = 0.05
+YAMNET_SECONDS = 0.975  # a patch of YAMNet
+NAMED = 10  # how many findings a message names
 PIECE_SECONDS = 60  # that are decoded at once
 BLOCK_SECONDS = 0.02  # of which the loudest sample is compared with `QUIET`
 SILENT_SHARE = 0.9
@@ -96,15 +100,66 @@ def findings(table: pd.DataFrame, *, window_seconds: float = 0.0) -> list[tuple[
     """
     if "path" not in table.columns or {"array_path", "embedding_path"} & set(table.columns):
         return []
-    told = _told(table["path"].tolist(), table.attrs.get(catalog.INDEX), window_seconds)
+    told = _told(table["path"].tolist(), table.attrs.get(index.INDEX), window_seconds)
     clips = zip(table["clip_id"].tolist(), told, strict=True)
     return [(clip, finding) for clip, some in clips for finding in some]
 
 
-def _told(paths: Sequence[str], index: str | None, window_seconds: float) -> list[tuple[Finding, ...]]:
+def applied(table: pd.DataFrame, policy: str) -> pd.DataFrame:
+    """The clip table under ``data.on_odd``.
+
+    Parameters
+    ----------
+    policy : "ignore" (nothing is decoded), "warn" (print a line), "skip" (leave the clips out, print a line
+        and count them by kind in ``attrs["left_out"]``) or "error"
+
+    Raises
+    ------
+    UserError : with "error", clips are odd; with "skip", all are.
+    """
+    found = findings(table) if policy != "ignore" else []
+    if not found:
+        return table
+    clips = {clip: finding.kind for clip, finding in reversed(found)}  # the first kind of each
+    named = "; ".join(f"{clip}: {finding.text}" for clip, finding in found[:NAMED])
+    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    text = f"{len(clips)} of {len(table)} clips are odd: {named}{more}"
+    if policy == "error" or (policy == "skip" and len(clips) == len(table)):
+        raise UserError(f'data.on_odd = "{policy}": {text}; replace them, or set on_odd to "warn"')
+    print(f"left out: {text}" if policy == "skip" else text, flush=True)
+    if policy == "warn":
+        return table
+    kept = table[~table["clip_id"].isin(list(clips))].reset_index(drop=True)
+    kept.attrs = table.attrs | {"left_out": table.attrs.get("left_out", {}) | dict(Counter(clips.values()))}
+    return kept
+
+
+def window_seconds(settings: Any) -> float:
+    """Length of the window that a family cuts, by its settings: what is shorter is padded. 0 where none is.
+
+    Parameters
+    ----------
+    settings : of an experiment of any family
+    """
+    if windows := getattr(settings, "windows", None):
+        return float(windows.seconds)
+    if extractor := getattr(settings, "extractor", None):
+        return YAMNET_SECONDS if extractor.kind == "yamnet" else float(extractor.patch_seconds or 0.0)
+    features = getattr(settings, "features", None)
+    return float(features.window_seconds) if features else 0.0
+
+
+def remarks(seconds: float, window_seconds: float) -> tuple[str, ...]:
+    """What a reader of predictions should know of a recording that is padded to a window."""
+    if seconds >= window_seconds:
+        return ()
+    return (f"lasts {seconds:.6g} s: padded with silence to one window of {window_seconds:g} s",)
+
+
+def _told(paths: Sequence[str], name: str | None, window_seconds: float) -> list[tuple[Finding, ...]]:
     version = f"{soundfile.__version__} {soundfile.__libsndfile_version__}"
     decoder = files.Decoder(f"odd {VERSION}.{audio.LENGTHS} {version}", _heard)
-    place = catalog.index_place(f"{index}-odd") if index else None
+    place = index.index_place(f"{name}-odd") if name else None
     known = files.examine(paths, decoder=decoder, place=place)
     told: list[tuple[Finding, ...]] = []
     for path, exists, seconds, fault, remarks in zip(
@@ -177,7 +232,7 @@ class _Measured:
         if self.peak > audio.LARGEST_PEAK:
             return [Finding("unreadable", f"samples reach {self.peak:.6g}, but full scale is 1.0")]
         if loudest <= STEP:
-            return [Finding("silence", f"digital silence: no sample is above {STEP:.2g} of full scale")]
+            return [Finding("silence", "digital silence: no sample is above 1/32768 of full scale")]
         mean = self.sum / self.samples
         if not self.differs:
             return [Finding("constant", f"every sample is {mean:.4g}")]

@@ -46,6 +46,13 @@ class DataSet(Table):
             " song."
         )
     )
+    on_odd: Literal["ignore", "warn", "skip", "error"] = Field(
+        "ignore",
+        description=(
+            "What to do about recordings that are silent, constant, clipped, in antiphase or very short: not"
+            " look for them, print them, leave them out, or stop. All but ignore decode each recording once."
+        ),
+    )
 
 
 def several(data: Mapping[str, Any]) -> bool:

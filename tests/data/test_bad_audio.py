@@ -323,6 +323,23 @@ def test_an_mp3_cut_between_frames_is_read_as_far_as_it_goes(tmp_path: Path) -> 
         assert len(part) == frame * 576 and np.abs(part - whole[: len(part)]).max() < 1e-6
 
 
+@pytest.mark.parametrize("kind", ["WAV", "AIFF"])
+def test_an_open_length_beyond_4_gb(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "long.wav"
+    edits = [(b"data", 4, OPEN)] if kind == "WAV" else [(b"SSND", 4, OPEN), (b"COMM", 10, OPEN)]
+    content = patched(Y, kind, *edits)[0]
+    path.write_bytes(content)
+    os.truncate(path, 2**32 + 2 * RATE + len(content) - 2 * len(Y))  # a hole of zeros
+    if kind == "AIFF":
+        with pytest.raises(UserError, match=r"4\.0 GB are more than the format can state; save it as FLAC"):
+            audio.info(path)
+        return
+    assert audio.info(path).seconds == 2**31 / RATE + 1
+    y = audio.load(path, sample_rate=None, offset_seconds=2**31 / RATE - 1)
+    assert len(y) == 2 * RATE and not y.any()
+    assert np.abs(audio.load(path, sample_rate=None, duration_seconds=1.5) - Y).max() < 2**-15
+
+
 @pytest.mark.parametrize("kind", ["PAF", "PVF", "IRCAM", "MAT4", "MAT5", "XI"])
 def test_a_format_that_states_no_length_is_said_to(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.x"
@@ -361,3 +378,25 @@ def test_any_name_is_read_and_refused_in_one_line(tmp_path: Path, name: str) -> 
 def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="no such file"):
         audio.load(tmp_path / name, sample_rate=RATE)
+
+
+MIXED = sorted({pair[0] for pair in CUT} | {"PAF", "PVF", "IRCAM", "MAT4", "MAT5", "HTK"})
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_whatever_stands_in_a_header_is_read_or_refused(tmp_path: Path, kind: str) -> None:
+    random = np.random.default_rng(MIXED.index(kind))
+    whole = written(Y[-8000:], kind, None if kind in ("OGG", "MP3") else "PCM_16")
+    for number in range(60):
+        content = bytearray(whole[: random.integers(1, len(whole))] if number % 4 == 0 else whole)
+        for at in random.integers(0, min(len(content), 120 if number % 2 else 1000), random.integers(1, 9)):
+            content[at] = random.choice([0, 1, 127, 128, 255, random.integers(256)])
+        path = tmp_path / f"{number}.x"
+        path.write_bytes(content)
+        try:
+            found = audio.info(path)
+            y = audio.load(path, sample_rate=None)
+        except UserError as error:
+            assert "\n" not in str(error)
+        else:
+            assert len(y) == round(found.seconds * found.sample_rate)

@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 import soundfile
 
+from audiomtl import config
 from audiomtl.data import audio, files, odd
+from audiomtl.errors import UserError
+from audiomtl.settings.clips import DataSet
 
 RATE = 16000
 TIMES = np.arange(RATE) / RATE
@@ -76,3 +79,52 @@ def test_a_table_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     files._read_here.clear()
     assert odd.findings(table, window_seconds=2.0) == first
     assert odd.findings(table.drop(columns="path")) == []
+
+
+@pytest.fixture
+def four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """Four clips, of which b is silent and d is clipped and very short."""
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
+    waveforms = {"a": SINE, "b": 0 * SINE, "c": NOISE, "d": np.clip(9 * SINE[:500], -1, 1)}
+    for name, y in waveforms.items():
+        audio.save(tmp_path / f"{name}.wav", y, sample_rate=RATE)
+    table = pd.DataFrame([{"clip_id": name, "path": str(tmp_path / f"{name}.wav")} for name in waveforms])
+    table.attrs |= {"index": "four", "left_out": {"missing": 1}}
+    return table
+
+
+def test_the_default_decodes_nothing(four: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio, "opened", lambda path: pytest.fail("decoded"))
+    assert odd.applied(four, "ignore") is four
+    assert DataSet(dataset="x", groups=[]).on_odd == "ignore"
+
+
+def test_odd_clips_are_printed_left_out_or_refused(
+    four: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert odd.applied(four, "warn") is four
+    said = capsys.readouterr().out
+    assert said.startswith("2 of 4 clips are odd: b: digital silence") and said.count("\n") == 1
+    assert "; d: clipped: 85.40% of its samples" in said and "d: lasts 0.03125 s" in said
+    kept = odd.applied(four, "skip")
+    assert capsys.readouterr().out == f"left out: {said}"
+    assert kept["clip_id"].tolist() == ["a", "c"] and kept.index.tolist() == [0, 1]
+    assert kept.attrs == {"index": "four", "left_out": {"missing": 1, "silence": 1, "clipping": 1}}
+    with pytest.raises(UserError, match=r'data.on_odd = "error": 2 of 4 clips are odd: b: .*; replace them'):
+        odd.applied(four, "error")
+    with pytest.raises(UserError, match="1 of 1 clips are odd"):
+        odd.applied(four[1:2], "skip")
+    assert odd.applied(four[:1], "error") is not None
+
+
+@pytest.mark.parametrize(
+    ("experiment", "seconds"),
+    [("mil_esc10", 0.5), ("transfer_esc10", 0.975), ("ctc_emodb", 0.032), ("baseline_esc10", 1024 / 22050)],
+)
+def test_the_window_of_a_family(experiment: str, seconds: float) -> None:
+    assert odd.window_seconds(config.load_experiment(experiment).settings) == pytest.approx(seconds)
+
+
+def test_a_padded_recording_is_told() -> None:
+    assert odd.remarks(1.0, 0.96) == ()
+    assert odd.remarks(0.001, 0.96) == ("lasts 0.001 s: padded with silence to one window of 0.96 s",)

@@ -13,6 +13,7 @@ Contents: `Layout`, `Part`, `layout`, `Window`, `UNCHECKED`.
 
 import io
 import mmap
+import struct
 from pathlib import Path
 
 from audiomtl.data.containers import au, caf, flac, iff, mpeg, nist, ogg, others, wave64
@@ -60,7 +61,10 @@ def layout(path: str | Path, place: str) -> Layout:
             known = MAGIC.get(content[first : first + 4])
             if known is None:
                 known = others if content[first : first + 2] == others.MPC else mpeg
-            return known.layout(place, content, first)
+            try:
+                return known.layout(place, content, first)
+            except (struct.error, IndexError, OverflowError):  # a header that is none: libsndfile says so
+                return Layout()
 
 
 class Window(io.RawIOBase):

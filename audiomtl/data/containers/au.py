@@ -18,6 +18,8 @@ def layout(path: str, content: Content, first: int) -> Layout:
         step = BYTES.get(encoding, 1) * max(channels, 1)
         start, per_second = at + header, max(step * rate, 1)
         there = size - start
+        if start > size:
+            return Layout()
         if stated in (0, UNKNOWN):
             head = content[at : at + 8] + b"\xff" * 4 + content[at + 12 : start]
             parts.append(Part(start, size, head))

@@ -6,6 +6,7 @@ file ends with says by its own header which samples it holds. Contents: `layout`
 
 from audiomtl.data.containers.parts import Content, Layout, Part, cut_inside, cut_off
 
+MAGIC = b"fLaC"
 BEGINNINGS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # and a block of stream information
 HEAD = 42  # bytes: magic, block header, stream information
 LAST_FRAME = 2**17  # bytes of the end in which the last frame is looked for first, then in all
@@ -16,13 +17,11 @@ BLOCKS = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{code: 1 << c
 
 def layout(path: str, content: Content, first: int) -> Layout:
     """The streams of the file; one alone that is as its header says needs no parts."""
-    starts = [first]
-    for beginning in BEGINNINGS:
-        at = content.find(beginning, first + 1)
-        while at >= 0:
+    starts, at = [first], content.find(MAGIC, first + 1)
+    while at >= 0:
+        if content[at : at + 8] in BEGINNINGS:
             starts.append(at)
-            at = content.find(beginning, at + 1)
-    starts.sort()
+        at = content.find(MAGIC, at + 1)
     ends = [*starts[1:], len(content)]
     parts, mended = [], first > 0  # libsndfile does not find its way behind a tag
     for start, end in zip(starts, ends, strict=True):

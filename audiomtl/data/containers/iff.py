@@ -16,6 +16,7 @@ from audiomtl.data.containers.parts import (
     cut_off,
     unknown_rest,
 )
+from audiomtl.errors import UserError
 
 LARGEST = 0xFFFFFFFF
 SOUND = {b"WAVE": b"data", b"AIFF": b"SSND", b"AIFC": b"SSND", b"8SVX": b"BODY", b"16SV": b"BODY"}
@@ -47,7 +48,7 @@ def layout(path: str, content: Content, first: int) -> Layout:
         step, per_second = max(found.step, 1), max(found.step * found.rate, 1)
         is_open = found.stated < 0 or (found.stated == 0 and _is_no_chunk(content, found.start, found.big))
         if is_open:
-            parts.append(_to_the_end(content, at, found, size))
+            parts.append(_to_the_end(path, content, at, found, size))
             mended = True
             break
         if found.stated - there >= step and found.end != size:
@@ -100,7 +101,7 @@ def _found(content: Content, at: int) -> Found | None:
         stated, sizes = long, ()
         if not 0 < long < 2**62:
             stated = -1
-    elif stated >= OPEN_LENGTH and stated > there:
+    elif stated == LARGEST or (stated >= OPEN_LENGTH and stated > there):
         stated = -1
     if stated >= 0:
         stated = max(0, stated - skipped)
@@ -144,7 +145,7 @@ def _is_name(name: bytes) -> bool:
     return all(32 <= byte < 127 for byte in name)
 
 
-def _to_the_end(content: Content, at: int, found: Found, size: int) -> Part:
+def _to_the_end(path: str, content: Content, at: int, found: Found, size: int) -> Part:
     """The sound up to the end of the file, behind a header that says so."""
     head = bytearray(content[at : found.start])
     there = size - found.start
@@ -155,10 +156,21 @@ def _to_the_end(content: Content, at: int, found: Found, size: int) -> Part:
         head[ds64 : ds64 + 8] = (len(head) - 8 + there).to_bytes(8, "little")
         head[ds64 + 8 : ds64 + 16] = there.to_bytes(8, "little")
         return Part(found.start, found.start + there, bytes(head))
-    head[4:8] = min(len(head) - 8 + there, LARGEST).to_bytes(4, order)  # type: ignore[arg-type]
+    whole = len(head) - 8 + there
+    if whole > LARGEST and found.big:
+        raise UserError(
+            f"{path}: its header leaves the length open, and its {there / 2**30:.1f} GB are more than the"
+            " format can state; save it as FLAC, W64 or RF64"
+        )
+    if whole > LARGEST:
+        lengths = (whole + 36).to_bytes(8, "little") + there.to_bytes(8, "little")
+        long = b"ds64" + (28).to_bytes(4, "little") + lengths + bytes(12)
+        head = bytearray(b"RF64" + b"\xff" * 4 + b"WAVE" + long + head[12:-4] + b"\xff" * 4)
+        return Part(found.start, found.start + there, bytes(head))
+    head[4:8] = whole.to_bytes(4, order)  # type: ignore[arg-type]
     place = found.sizes[0] - at
     sound = there + found.start - found.sizes[0] - 4  # with the eight bytes that AIFF puts before it
-    head[place : place + 4] = min(sound, LARGEST).to_bytes(4, order)  # type: ignore[arg-type]
+    head[place : place + 4] = sound.to_bytes(4, order)  # type: ignore[arg-type]
     for count in found.sizes[1:]:
         head[count - at : count - at + 4] = (there // max(found.step, 1)).to_bytes(4, "big")
     return Part(found.start, found.start + there, bytes(head))

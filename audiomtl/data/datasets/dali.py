@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import audio, scores
+from audiomtl.data import audio, identity, scores
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 
@@ -110,7 +110,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     left_out: dict[str, list[str]] = {"missing": [], "notes": []}
     short = []
     for annotation in found:
-        path = root / "audio" / f"{annotation.stem}.mp3"
+        path = Path(identity.existing(str(root / "audio" / f"{annotation.stem}.mp3")))
         if not path.is_file():
             left_out["missing"].append(annotation.stem)
             continue

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from audiomtl.data import files
+from audiomtl.data import files, identity
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.table import Strings
@@ -94,4 +94,5 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
 
 def _recording(stem: Path) -> str:
-    return next((f"{stem}{suffix}" for suffix in SUFFIXES if Path(f"{stem}{suffix}").is_file()), "")
+    paths = (identity.existing(f"{stem}{suffix}") for suffix in SUFFIXES)
+    return next((path for path in paths if Path(path).is_file()), "")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from audiomtl.data import audio
+from audiomtl.data import audio, identity
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 
@@ -72,19 +72,23 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
                     )
     rows, broken = [], []
     for path in paths:
-        if sides and path.stem not in sides:
+        clip = identity.clean(path.stem)
+        if sides and clip not in sides:
             continue
         try:
             seconds = audio.info(path).seconds
         except UserError:
             broken.append(path.stem)
             continue
-        row = {"clip_id": path.stem, "path": str(path), "seconds": seconds, "genre": path.parent.name}
-        rows.append(row | ({"side": sides[path.stem]} if sides else {}))
+        row = {"clip_id": clip, "path": str(path), "seconds": seconds, "genre": path.parent.name}
+        rows.append(row | ({"side": sides[clip]} if sides else {}))
     if not rows:
         raise MissingData(f"GTZAN: none of the {len(paths)} files in {root / 'genres'} can be used")
     table = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
-    left_out = {"missing": sorted(set(sides) - {path.stem for path in paths}), "unreadable": broken}
+    left_out = {
+        "missing": sorted(set(sides) - {identity.clean(path.stem) for path in paths}),
+        "unreadable": broken,
+    }
     for reason, some in left_out.items():
         if some:
             more = f" and {len(some) - NAMED} more" if len(some) > NAMED else ""
@@ -99,4 +103,4 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 def _listed(path: Path) -> list[str]:
     """Clip ids of a list, which writes ``GENRE/GENRE.NNNNN.wav``."""
     lines = path.read_text(encoding="utf-8").split()
-    return [Path(line).name.removesuffix(".wav").removesuffix(".au") for line in lines]
+    return [identity.clean(Path(line).name.removesuffix(".wav").removesuffix(".au")) for line in lines]

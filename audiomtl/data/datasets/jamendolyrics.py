@@ -8,11 +8,12 @@ word a line).
 Contents: `clips`.
 """
 
+import os
 from pathlib import Path
 
 import pandas as pd
 
-from audiomtl.data import audio
+from audiomtl.data import audio, identity
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 
@@ -26,10 +27,10 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame sorted by ``clip_id`` (the file's stem): path, seconds, genre, language, artist, title, words,
-    word_starts, word_ends (lists;
-        empty where a song has no such files). Songs of the list whose MP3 is absent are left out, said in a
-        line, and counted in ``attrs["left_out"]``.
+    DataFrame sorted by ``clip_id`` (the stem of the name in the list): path, seconds, genre, language,
+        artist, title, words, word_starts, word_ends (lists; empty where a song has no such files). Songs of
+        the list whose MP3 is absent are left out, said in a line, and counted in ``attrs["left_out"]``. A
+        file whose name has another Unicode form than the list (NFC, NFD) is found.
 
     Raises
     ------
@@ -47,12 +48,13 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     listed = pd.read_csv(root / "JamendoLyrics.csv")
     rows = []
     for song in listed.itertuples():
-        path = root / "mp3" / str(song.Filepath)
-        if path.is_file():
-            words, starts, ends = _words(root, path.stem)
+        stem = Path(str(song.Filepath)).stem
+        path = identity.existing(str(root / "mp3" / str(song.Filepath)))
+        if os.path.isfile(path):
+            words, starts, ends = _words(root, stem)
             row = {
-                "clip_id": path.stem,
-                "path": str(path),
+                "clip_id": stem,
+                "path": path,
                 "seconds": audio.info(path).seconds,
                 "genre": song.Genre,
             }
@@ -76,7 +78,10 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
 
 def _words(root: Path, stem: str) -> tuple[list[str], list[float], list[float]]:
-    times, text = root / "annotations" / "words" / f"{stem}.csv", root / "lyrics" / f"{stem}.words.txt"
+    times, text = (
+        Path(identity.existing(str(path)))
+        for path in (root / "annotations" / "words" / f"{stem}.csv", root / "lyrics" / f"{stem}.words.txt")
+    )
     if not times.is_file() or not text.is_file():
         return [], [], []
     spans = pd.read_csv(times)

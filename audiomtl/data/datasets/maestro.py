@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from audiomtl.data import audio, scores
+from audiomtl.data import audio, identity, scores
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.table import Integers
@@ -63,14 +63,17 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         listed = listed[listed["year"].isin(data.years)]
     rows, short = [], []
     for piece in listed.itertuples():
-        path, midi = root / str(piece.audio_filename), root / str(piece.midi_filename)
+        path, midi = (
+            Path(identity.existing(str(root / str(name))))
+            for name in (piece.audio_filename, piece.midi_filename)
+        )
         if not path.is_file() or not midi.is_file():
             continue
         seconds, notes = audio.info(path).seconds, scores.read_notes(midi)
         if notes and notes[-1][0] >= seconds:
             short.append(path.stem)
         row: dict[str, object] = {
-            "clip_id": path.stem,
+            "clip_id": Path(str(piece.audio_filename)).stem,
             "path": str(path.absolute()),
             "composer": piece.canonical_composer,
             "title": piece.canonical_title,

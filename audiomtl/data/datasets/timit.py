@@ -3,8 +3,10 @@ distributes.
 
 Source: Garofolo et al., "DARPA TIMIT acoustic-phonetic continuous speech corpus", 1993
 (https://catalog.ldc.upenn.edu/LDC93S1). Layouts: ``TRAIN|TEST/DRn/SPEAKER/SENTENCE.{WAV,PHN,WRD,TXT}``, and
-lower case ``drN-speaker/sentence.{wav,phn,wrd,txt}`` (the sample, 120 utterances). Times in the label files
-are samples. Recordings are RIFF or uncompressed NIST SPHERE.
+``drN-speaker/sentence.{wav,phn,wrd,txt}`` (the sample, 120 utterances), in any mixture of upper and lower
+case: copies of the corpus differ in that, and some have a ``SENTENCE.WAV.wav`` beside each ``SENTENCE.WAV``
+(the same sound as RIFF), which is left alone. Times in the label files are samples. Recordings are RIFF or
+uncompressed NIST SPHERE.
 
 The 61 symbols become 39 as in Lee and Hon, "Speaker-independent phone recognition using hidden Markov
 models", 1989 (`FOLDED`): closures, pauses and the begin and end markers are silence, `sil`; a glottal stop
@@ -17,6 +19,8 @@ together, so a split that keeps them is refused; ``sa_sentences = "drop"``, as i
 Contents: `clips`, `FOLDED`, `PHONES`, `SILENCE`.
 """
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +53,8 @@ PHONES = (  # the 39
     "y", "z",
 )
 # fmt: on
-SPHERE_HEADER = 1024  # bytes
+DIALECT = re.compile(r"dr\d+")
+SAMPLE = re.compile(r"dr\d+-.+")  # folder of a speaker
 
 
 def clips(data: Settings, folder: Path) -> pd.DataFrame:
@@ -70,8 +75,9 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     Raises
     ------
     MissingData : no such folder, or no recordings in it.
-    UserError : a label file that is missing or has a line that is none, an unknown symbol, times that do not
-        follow one another or end after the sound; a recording that is compressed or cannot be read.
+    UserError : two files whose names differ only by case; a label file that is missing or has a line that is
+        none, an unknown symbol, times that do not follow one another or start after the sound; a recording
+        that is compressed or cannot be read.
     """
     found = _recordings(folder)
     if not found:
@@ -87,18 +93,49 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
 
 def _recordings(folder: Path) -> list[Path]:
-    for root in (folder / "timit", folder / "TIMIT", folder):
-        found = [*root.glob("dr*-*/*.wav"), *root.glob("TRAIN/DR*/*/*.WAV"), *root.glob("TEST/DR*/*/*.WAV")]
-        if found:
+    """Recordings of the first folder that has some: one named timit, or the folder itself."""
+    named = [one for one in _entries(folder) if one.name.casefold() == "timit"]
+    for root in (*sorted(named, reverse=True), folder):  # "timit" first
+        found = [
+            wav
+            for one in _entries(root)
+            if one.name.casefold() in ("train", "test")
+            for dialect in _entries(one)
+            if DIALECT.fullmatch(dialect.name.casefold())
+            for speaker in _entries(dialect)
+            for wav in _entries(speaker)
+        ]
+        found += [
+            wav for one in _entries(root) if SAMPLE.fullmatch(one.name.casefold()) for wav in _entries(one)
+        ]
+        found = [wav for wav in found if wav.suffix.casefold() == ".wav"]
+        names = {str(wav) for wav in found}
+        if found := [wav for wav in found if str(wav.with_suffix("")) not in names]:
+            _refuse_variants(found)
             return sorted(found)
     return []
 
 
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _refuse_variants(paths: Iterable[Path]) -> None:
+    """Refuse files that would be one where case does not count."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        before = seen.setdefault(str(path).casefold(), path)
+        if before != path:
+            raise UserError(
+                f"{before} and {path}: the names differ only by case, but a recording must be there once;"
+                " remove one"
+            )
+
+
 def _row(wav: Path) -> dict[str, object]:
-    upper = wav.suffix == ".WAV"
-    dialect, speaker = (wav.parent.parent.name, wav.parent.name) if upper else wav.parent.name.split("-", 1)
-    part = wav.parent.parent.parent.name.lower() if upper else "sample"
-    _refuse_compressed(wav)
+    whole = not SAMPLE.fullmatch(wav.parent.name.casefold())
+    dialect, speaker = (wav.parent.parent.name, wav.parent.name) if whole else wav.parent.name.split("-", 1)
+    part = wav.parent.parent.parent.name.lower() if whole else "sample"
     heard = audio.info(wav)
     phones, starts, ends = _phones(_labels(wav, "PHN"), heard, wav)
     words = _labels(wav, "WRD")
@@ -120,35 +157,19 @@ def _row(wav: Path) -> dict[str, object]:
     row |= {"phones": phones, "starts": starts, "ends": ends, "words": [word for *_, word in words]}
     return row | {
         "word_starts": [first / heard.sample_rate for first, *_ in words],
-        "word_ends": [last / heard.sample_rate for _, last, _ in words],
+        "word_ends": [min(last / heard.sample_rate, heard.seconds) for _, last, _ in words],
     }
-
-
-def _refuse_compressed(wav: Path) -> None:
-    """libsndfile reads uncompressed SPHERE; of other codings it would say something else, or read noise."""
-    with wav.open("rb") as file:
-        header = file.read(SPHERE_HEADER)
-    if header.startswith(b"NIST_1A"):
-        coding = next(
-            (
-                line.split()[-1]
-                for line in header.decode("latin-1").splitlines()
-                if line.startswith("sample_coding")
-            ),
-            "pcm",
-        )
-        if coding != "pcm":
-            raise UserError(
-                f"{wav}: NIST SPHERE with sample_coding {coding}, but pcm is needed; uncompress it: w_decode"
-                " -o pcm IN OUT"
-            )
 
 
 def _labels(wav: Path, kind: str) -> list[tuple[int, int, str]]:
     """Lines ``first last label`` of a label file, in samples."""
-    path = wav.with_suffix(f".{kind if wav.suffix == '.WAV' else kind.lower()}")
-    if not path.is_file():
+    wanted = f"{wav.stem}.{kind}".casefold()
+    paths = [one for one in _entries(wav.parent) if one.name.casefold() == wanted]
+    _refuse_variants(paths)
+    if not paths:
+        path = wav.with_suffix(f".{kind if wav.suffix == '.WAV' else kind.lower()}")
         raise UserError(f"{path}: no such file; a recording needs its .phn, .wrd and .txt")
+    path = paths[0]
     lines = []
     for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
         first, last, label = [*line.split(maxsplit=2), "", "", ""][:3]
@@ -185,11 +206,11 @@ def _phones(
             )
         before = last
         if phones and (phone == GLOTTAL_STOP or phone == phones[-1] == SILENCE):
-            ends[-1] = last / heard.sample_rate
+            ends[-1] = min(last / heard.sample_rate, heard.seconds)
         elif phone != GLOTTAL_STOP:
             phones.append(phone)
             starts.append(first / heard.sample_rate)
-            ends.append(last / heard.sample_rate)
+            ends.append(min(last / heard.sample_rate, heard.seconds))
     if phones and phones[-1] == SILENCE:
         ends[-1] = heard.seconds
     return phones, starts, ends

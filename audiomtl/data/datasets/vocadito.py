@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from audiomtl.data import audio, scores
+from audiomtl.data import audio, identity, scores
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 
@@ -62,7 +62,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     rows = []
     for excerpt in listed.itertuples():
         stem = f"vocadito_{excerpt.track_id}"
-        path = root / "Audio" / f"{stem}.wav"
+        path = Path(identity.existing(str(root / "Audio" / f"{stem}.wav")))
         if not path.is_file():
             continue
         notes_file = root / "Annotations" / "Notes" / f"{stem}_notes{data.annotator}.csv"
@@ -103,6 +103,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
 
 
 def _numbers(path: Path, columns: int) -> np.ndarray:  # (rows, columns)
+    path = Path(identity.existing(str(path)))
     if not path.is_file():
         raise UserError(f"{path}: no such file; put Annotations/ there as published")
     try:
@@ -120,6 +121,7 @@ def _numbers(path: Path, columns: int) -> np.ndarray:  # (rows, columns)
 
 
 def _text(path: Path) -> str:
+    path = Path(identity.existing(str(path)))
     if not path.is_file():
         raise UserError(f"{path}: no such file; put Annotations/ there as published")
     return " ".join(path.read_text(encoding="utf-8").split())

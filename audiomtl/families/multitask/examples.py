@@ -1,7 +1,8 @@
 """From a clip table to inputs and targets of a multi-task network: examples and batches.
 
 Conventions as in `heads` and `steps`. Contents: `Example`, `with_arrays`, `frames_of`, `classes_of`,
-`example`, `target`, `with_few_labels`, `with_class_weights`, `with_scaled_targets`, `collate`.
+`refuse_texts`, `example`, `target`, `with_few_labels`, `with_class_weights`, `with_scaled_targets`,
+`collate`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, scaling
+from audiomtl.data import catalog, cells, scaling
 from audiomtl.data.datasets import manifest
 from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
@@ -111,6 +112,23 @@ def classes_of(name: str, head: Head, train: pd.DataFrame, settings: Settings) -
                 f"it has {', '.join(train.columns)}"
             )
     return kind(head.kind).classes(name, head, train, settings)
+
+
+def refuse_texts(table: pd.DataFrame, settings: Settings) -> None:
+    """Refuse columns of texts where heads and inputs read lists.
+
+    Raises
+    ------
+    UserError : naming setting, clip, value and remedy.
+    """
+    read = {f"heads.{name}": (head.reads(""), head.about.column) for name, head in settings.heads.items()}
+    read |= {
+        "inputs.text": (settings.inputs.text, "phones"),
+        "inputs.score": (settings.inputs.score, "notes"),
+    }
+    for place, (column, usual) in read.items():
+        if column in table.columns and usual in cells.DEFAULTS:
+            cells.refuse_texts(table, column, cells.DEFAULTS[usual], place)
 
 
 def example(

@@ -20,7 +20,7 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data import catalog, protocols, scaling, splits, text
 from audiomtl.data.pipeline import batch_order
 from audiomtl.errors import UserError
 from audiomtl.families import contract
@@ -32,6 +32,7 @@ from audiomtl.families.multitask.examples import (
     collate,
     example,
     frames_of,
+    refuse_texts,
     with_arrays,
     with_class_weights,
     with_few_labels,
@@ -77,7 +78,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : what `protocols.divide` refuses; a recording that cannot be read; a column that is not there;
         a head whose label no train clip has; a label that does not fit its sound.
     """
-    table = with_arrays(catalog.clips(settings.data))
+    table = text.with_phones(with_arrays(catalog.clips(settings.data)), settings.text)
+    refuse_texts(table, settings)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     if settings.train_share < 1:
         order = np.random.default_rng(seed).permutation(len(sides.train))[

@@ -4,13 +4,13 @@ import pandas as pd
 
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
-from audiomtl.families.multitask.examples import classes_of, with_arrays
+from audiomtl.families.multitask.examples import classes_of, refuse_texts, with_arrays
 from audiomtl.families.multitask.settings import Settings
 from audiomtl.settings.validation import nearest
 
 
 def clips(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
-    """Every column that a head or an input names is there."""
+    """Every column that a head or an input names is there, and has lists where they are read."""
     table = with_arrays(table)
     columns = list(map(str, table.columns))
     named = {"inputs.text": settings.inputs.text, "inputs.score": settings.inputs.score}
@@ -21,6 +21,7 @@ def clips(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
                 f'{place} = "{column}": the clip table has no such column{nearest(column, columns)}; it has'
                 f" {', '.join(columns)}"
             )
+    refuse_texts(table, settings)
     return table
 
 

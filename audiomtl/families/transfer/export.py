@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from audiomtl.errors import UserError
 from audiomtl.families.transfer import serving
-from audiomtl.families.transfer.use import Listener
+from audiomtl.families.transfer.use import check_model, frozen
 from audiomtl.nn import yamnet
 
 TOLERANCE = 1e-4  # of a TFLite file's probabilities
@@ -41,6 +41,12 @@ def write(fitted: Any, folder: Path, about: dict[str, str]) -> Exported:
     UserError : a scikit-learn head but logistic regression, majority vote, a SavedModel that is not equal or
         a TFLite file beyond 1e-4.
     """
+    check_model(fitted, "the model")
+    if fitted.settings.extractor.kind != "yamnet":
+        raise UserError(
+            f'extractor.kind = "{fitted.settings.extractor.kind}" takes no waveform; only "yamnet" is'
+            " exported"
+        )
     if fitted.model is None:
         raise UserError(
             f'head.kind = "{fitted.settings.head.kind}" is not a network: only "dense" and'
@@ -51,7 +57,7 @@ def write(fitted: Any, folder: Path, about: dict[str, str]) -> Exported:
             f'pooling.evaluation = "{fitted.settings.pooling.evaluation}" is not part of a network: only'
             ' "same" is exported'
         )
-    body = Listener(fitted).body
+    body, _ = frozen(fitted)
     model = serving.waveform_model(fitted.model, body)
     in_memory = serving.Serving(model, fitted.known.classes)
     folder.mkdir(parents=True, exist_ok=True)

@@ -36,10 +36,8 @@ def export(
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: is not empty; name a new or empty folder")
-    exporting, use = part(file, "export", "write"), part(file, "use", "check_settings", "check_model")
-    use.check_settings(file.raw, str(file.path))
+    exporting = part(file, "export", "write")
     fitted, run = recorded_model(file, seed)
-    use.check_model(fitted, run.info.run_id)
     name = experiment.main_score(file)
     about = {"name": file.name, "seed": run.data.tags["seed"], "run": run.info.run_id, "score": name}
     about["value"] = f"{run.data.metrics[f'best/validation/{name}']:.4f}"

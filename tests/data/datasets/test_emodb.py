@@ -2,6 +2,7 @@
 `AUDIOMTL_DATA` has it.
 """
 
+import json
 import os
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import soundfile
 
 from audiomtl import config
-from audiomtl.data import protocols
+from audiomtl.data import catalog, protocols
 from audiomtl.data.datasets import emodb
 from audiomtl.data.datasets.emodb import Settings as EmoDB
 from audiomtl.data.splits import check_disjoint, check_phones
@@ -276,3 +277,31 @@ def test_ctc_emodb_is_chosen_on_clips_that_no_seed_tests(real: Path) -> None:
         assert not chosen_on & set(
             protocols.divide(table, settings.data, settings.protocol, seed).test["clip_id"]
         )
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_manifest_written_from_it_gives_the_same_clips_and_splits(kind, real, tmp_path, monkeypatch):
+    """`ctc_emodb` by ``dataset = "manifest"``: lists in text cells train the same network."""
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
+    file = config.load_experiment(EXPERIMENT)
+    own = emodb.clips(file.settings.data, real)
+    written = own.drop(columns="seconds")
+    if kind == "csv":
+        for column in ("phones", "starts", "ends"):
+            written[column] = [json.dumps(cell) for cell in written[column]]
+        written.to_csv(tmp_path / "emodb.csv", index=False)
+    else:
+        written.to_parquet(tmp_path / "emodb.parquet")
+    data = {"dataset": "manifest", "table": str(tmp_path / f"emodb.{kind}"), "on_bad": "error"}
+    settings = config.settings_of(
+        file.raw | {"data": {**data, "groups": list(file.settings.data.groups)}}, "emodb by a table"
+    )
+    found = catalog.clips(settings.data)
+    pd.testing.assert_frame_equal(found[own.columns], own)
+    assert catalog.fingerprint(found) == catalog.fingerprint(own)
+    for seed in (*file.settings.seeds, file.settings.study_seed):
+        sides = [
+            protocols.divide(table, settings.data, settings.protocol, seed).sides() for table in (found, own)
+        ]
+        for side in sides[0]:
+            assert sides[0][side]["clip_id"].tolist() == sides[1][side]["clip_id"].tolist()

@@ -68,6 +68,66 @@ def test_timit_is_read_and_folded(tmp_path, name):
     assert (row["words"], row["word_starts"], row["word_ends"]) == (["ought", "in"], [0.2, 0.7], [0.55, 0.9])
 
 
+MIXED = [  # recording, endings of the labels
+    ("TIMIT/TRAIN/DR2/FAEM0/SX42.WAV", "phn wrd txt"),
+    ("timit/train/dr2/faem0/sx42.wav", "PHN WRD TXT"),
+    ("Timit/Train/Dr2/Faem0/Sx42.Wav", "Phn wrd TXT"),
+    ("timit/TRAIN/dr2/FAEM0/sx42.WAV", "phn WRD txt"),
+    ("train/DR2/faem0/SX42.wav", "PHN wrd txt"),
+    ("timit/DR2-FAEM0/SX42.WAV", "PHN WRD TXT"),
+    ("TIMIT/dr2-FAEM0/sx42.WAV", "phn WRD txt"),
+]
+
+
+@pytest.mark.parametrize(("name", "endings"), MIXED)
+def test_timit_is_read_in_any_mixture_of_cases(tmp_path, name, endings):
+    utterance(tmp_path, "dr2-faem0/sx42.wav")
+    expected = timit.clips(timit_settings(), tmp_path).drop(columns=["path", "part"])
+    other = tmp_path / "other"
+    utterance(other, name)
+    for path in (other / name).parent.iterdir():
+        for ending in endings.split():
+            if path.suffix.lower() == f".{ending.lower()}":
+                stem = path.stem.swapcase() if ending.islower() else path.stem
+                path.rename(path.with_name(f"{stem}.{ending}"))
+    table = timit.clips(timit_settings(), other)
+    assert table["part"].tolist() == ["sample" if "-" in name else "train"]
+    assert table.drop(columns=["path", "part"]).equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("dr2-faem0/sx42.wav", "dr2-faem0/SX42.WAV"),
+        ("dr2-faem0/sx42.wav", "DR2-FAEM0/sx42.wav"),
+        ("TRAIN/DR2/FAEM0/SX42.WAV", "train/DR2/FAEM0/SX42.WAV"),
+        ("dr2-faem0/sx42.phn", "dr2-faem0/sx42.PHN"),
+    ],
+)
+def test_timit_refuses_two_files_that_differ_only_by_case(tmp_path, first, second):
+    for name in (first, second):
+        utterance(tmp_path, name if "phn" not in name.lower() else "dr2-faem0/sx42.wav")
+    if "phn" in first:
+        (tmp_path / second).write_text((tmp_path / first).read_text())
+    with pytest.raises(UserError, match="differ only by case") as error:
+        timit.clips(timit_settings(), tmp_path)
+    assert str(tmp_path / first) in str(error.value) and str(tmp_path / second) in str(error.value)
+
+
+def test_timit_leaves_a_converted_copy_alone(tmp_path):
+    utterance(tmp_path, "TRAIN/DR2/FAEM0/SX42.WAV")
+    sound(tmp_path / "TRAIN/DR2/FAEM0/SX42.WAV.wav", 1.0, format="WAV")
+    table = timit.clips(timit_settings(), tmp_path)
+    assert [Path(path).name for path in table["path"]] == ["SX42.WAV"]
+
+
+def test_no_phone_or_word_ends_behind_the_sound(tmp_path):
+    utterance(tmp_path, "dr2-faem0/sx42.wav", ["0 1600 h#", "1600 17000 aa"])
+    (tmp_path / "dr2-faem0" / "sx42.wrd").write_text("1600 17000 ah\n")
+    row = timit.clips(timit_settings(), tmp_path).iloc[0]
+    assert row["ends"] == [0.1, 1.0] and row["word_ends"] == [1.0]
+
+
 def test_the_39_phones_are_what_61_symbols_fold_to():
     kept = set(timit.PHONES) - {timit.SILENCE}
     assert len(timit.PHONES) == 39 and list(timit.PHONES) == sorted(timit.PHONES)

@@ -17,8 +17,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from audiomtl import config
 from audiomtl.data import audio
+from audiomtl.families.transfer.use import BLOCK
+from audiomtl.harness.use.inputs import Asked, recording
+from audiomtl.harness.use.models import opened
 from tests.command import run
 from tests.harness.conftest import PATIENCE, Project
 from tests.nn import yamnet_weights
@@ -131,7 +133,7 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
 
     # predict says the same, in three formats, and keeps going over what cannot be read
     lines = project.run("predict", "mine", str(one), "--format", "jsonl", "--top", "2").splitlines()
-    top = next(json.loads(line) for line in lines if line.startswith("{"))["top"]
+    top = next(json.loads(line) for line in lines if line.startswith("{"))["answers"]["classes"]
     assert {entry["label"]: entry["probability"] for entry in top} == pytest.approx(
         dict(zip(["high", "low"], expected, strict=True)), abs=1e-5
     )
@@ -140,7 +142,10 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
     said = project.run(
         "predict", "mine", str(bad), str(one), "--format", "csv", "--over-time", "scores", code=1
     )
-    assert "text.wav: cannot be read as sound" in said and f"{one},1,{top[0]['label']}" in said
+    assert (
+        "text.wav: cannot be read as sound" in said
+        and f",classes,0.000,{soundfile.info(one).duration:.3f},{top[0]['label']}," in said
+    )
     assert (project.folder / "scores" / "03.scores.png").stat().st_size > 1000
     assert list(pd.read_csv(project.folder / "scores" / "03.scores.csv").columns) == [
         "start_seconds",
@@ -187,52 +192,45 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
 
 
 def test_a_long_file_is_streamed_to_the_scores_of_the_whole(trained, sounds, tmp_path) -> None:
-    from audiomtl.families.transfer.use import BLOCK, Listener, events
-    from audiomtl.harness.use.models import recorded_model
-
-    fitted, _ = recorded_model(config.load_experiment("mine"))
-    listener = Listener(fitted)
+    loaded = opened("mine")
     length = BLOCK * 7680 * 2 + 12345  # samples: three blocks
     y = np.where(np.arange(length) // 80000 % 2, 0.3, 0.0) * np.sin(
         2 * np.pi * 3000 * np.arange(length) / 16000
     )
     path = tmp_path / "long.flac"
     soundfile.write(path, y, 16000)
-    whole = listener.hear(path)
-    streamed = list(listener.stream(path))
-    assert np.allclose([start for start, _ in streamed], whole.starts)
-    assert np.allclose([row for _, row in streamed], whole.patches, atol=1e-5)
+    [whole] = loaded.use.respond(loaded.fitted, [recording(Asked("long", path), 16000)])
+    segments = whole.answers["segments"]
+    streamed = list(loaded.use.stream(loaded.fitted, path).scores)
+    assert np.allclose([start for start, _ in streamed], segments.starts)
+    assert np.allclose([row for _, row in streamed], segments.scores, atol=1e-5)
 
-    found = list(events(iter(streamed), listener.classes, 0.6))
     above = np.array([row for _, row in streamed]) >= 0.6
     starts = sum(int(column[0]) + int(np.sum(column[1:] & ~column[:-1])) for column in above.T)
-    assert len(found) == starts > 0
+    assert starts > 0
     said = trained.run("predict", "mine", str(path), "--stream", "events", "--threshold", "0.6")
-    assert f"{len(found)} events" in said
+    assert f"{starts} events" in said
     table = pd.read_csv(trained.folder / "events" / "long.events.csv")
     labels = [
         line.split("\t") for line in (trained.folder / "events" / "long.labels.txt").read_text().splitlines()
     ]
-    assert len(table) == len(labels) == len(found)
+    assert len(table) == len(labels) == starts
     assert [float(line[0]) for line in labels] == pytest.approx(list(table["start_seconds"]), abs=1e-3)
     assert set(table["label"]) <= {"high", "low"} and (table["end_seconds"] > table["start_seconds"]).all()
+    assert table["end_seconds"].max() <= length / 16000 + 1e-3
 
 
 def test_streaming_holds_no_more_of_a_longer_file(trained, tmp_path) -> None:
     import tracemalloc
 
-    from audiomtl.families.transfer.use import Listener
-    from audiomtl.harness.use.models import recorded_model
-
-    fitted, _ = recorded_model(config.load_experiment("mine"))
-    listener, peaks = Listener(fitted), []
+    loaded, peaks = opened("mine"), []
     for minutes in (1, 1, 6):  # the first one warms up
         path = tmp_path / "long.wav"
         with soundfile.SoundFile(path, "w", 16000, 1, "PCM_16") as file:
             for _ in range(minutes * 6):
                 file.write(np.zeros(160000))
         tracemalloc.start()
-        for _ in listener.stream(path):
+        for _ in loaded.use.stream(loaded.fitted, path).scores:
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -259,9 +257,11 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("predict", "mine", "x.wav", "--format", "xml"), "--format xml: must be table, jsonl, csv"),
+        (("predict", "mine", "x.wav", "--to", "xml"), "--to xml: must be table, jsonl, csv, textgrid"),
+        (("predict", "mine", "x.wav", "--to", "x.xml"), "--to x.xml: must be table, jsonl, csv, textgrid"),
+        (("predict", "mine", "x.wav", "--to", "no/x.csv"), "--to no/x.csv: no such folder no"),
+        (("transcribe", "tiny", "x.wav"), "this family does not support the command; supported by: baseline"),
         (("predict", "mine", "x.wav", "--stream", "e", "--threshold", "2"), "--threshold 2: must be above 0"),
-        (("predict", "mine", "a/x.wav", "b/x.wav", "--stream", "e"), "two files have this name"),
         (("predict", "mine", "x.wav"), "no recorded best run"),
         (("export", "mine", "out"), "no recorded best run"),
         (
@@ -294,9 +294,11 @@ def test_any_sound_is_heard_and_what_is_none_gets_a_line(trained, sounds, tmp_pa
     (tmp_path / "text.wav").write_text("no sound at all")
     good = ["stereo", "eight_bits", "silence"]
     files = [str(tmp_path / f"{name}.wav") for name in [*good, "empty", "text"]]
+    refused = trained.run("predict", "mine", "a/x.wav", "b/x.wav", "--stream", "e", code=2)
+    assert "two files have this name" in refused
     said = trained.run("predict", "mine", *files, "--format", "jsonl", code=1)
     heard = {
-        Path(line["file"]).stem: line["top"]
+        Path(line["file"]).stem: line["answers"]["classes"]
         for line in map(json.loads, (line for line in said.splitlines() if line.startswith("{")))
     }
     assert list(heard) == good and "Traceback" not in said
