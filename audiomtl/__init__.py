@@ -1,6 +1,34 @@
 """audiomtl: sweep, track, reproduce and ablate audio networks. See the README and docs/.
 
-Contents: `__version__`, which pyproject.toml reads from here.
+Importing it is light: what a name stands for is imported when the name is first used, and TensorFlow when a
+model is.
+
+Contents: `__version__`, which pyproject.toml reads from here; `load`, `Model`, `trials`, `runs`,
+`predictions`, `clips`, `train`.
 """
 
+from importlib import import_module as _import_module
+
 __version__ = "0.1.0"
+_PLACES = {
+    "load": "use.trained",
+    "Model": "use.trained",
+    "trials": "notebook",
+    "runs": "notebook",
+    "predictions": "notebook",
+    "clips": "notebook",
+    "train": "notebook",
+}
+__all__ = ["Model", "__version__", "clips", "load", "predictions", "runs", "train", "trials"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(_import_module(f"{__name__}.harness.{_PLACES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

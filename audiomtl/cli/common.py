@@ -1,7 +1,7 @@
 """Functions shared by several subcommands.
 
 Contents: `quiet_tensorflow`, `with_data`, `fit_to_train`, `all_experiments`, `folders_of`, `Faults`,
-`name_broken`, `notes_text`, `count`.
+`name_broken`, `count`.
 """
 
 import os
@@ -138,10 +138,6 @@ def name_broken(names: Sequence[str] | None) -> Faults:
         with faults.of(f"experiments/{name}"):
             config.load_experiment(name)
     return faults
-
-
-def notes_text(count: int) -> str:
-    return f"{count} note{'' if count == 1 else 's'}"
 
 
 def count(names: list[str], one: str, many: str) -> str:

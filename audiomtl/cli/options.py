@@ -21,9 +21,11 @@ Workflow, where NAME is a file in experiments/ or studies/:
   audiomtl report              write tables and figures
   audiomtl ablations NAME --curve   plot score against training set size
   audiomtl export NAME OUT     export the best run for serving
-  audiomtl predict NAME FILE   predict classes of audio files
+  audiomtl predict NAME FILE   predict what a model says of audio files
+  audiomtl transcribe NAME F   transcribe audio files to phones
   audiomtl align NAME FILE T   align the text T with a recording
   audiomtl notes NAME FILE     transcribe notes to MIDI
+  audiomtl evaluate NAME DATA  score a model on other labelled data
 
 \b
 Environment: AUDIOMTL_DATA  folder of published data sets (default data)
@@ -35,6 +37,16 @@ ExperimentName = Annotated[
     str,
     typer.Argument(
         metavar="NAME", help="A file in experiments/, without .toml; or a path that ends in .toml."
+    ),
+]
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help=(
+            "A file in experiments/, without .toml, whose best run is used; the folder of a saved model; or"
+            " models:/NAME@champion in MLflow."
+        ),
     ),
 ]
 ExperimentNames = Annotated[

@@ -3,11 +3,12 @@
 Conventions: times are seconds from the recording's start, and no span ends after the recording. A score is a
 probability in [0, 1], or NaN where the model gives none.
 
-Contents: `Recording`; `Span`, `Classes`, `Segments`, `Phones`, `Notes`, `Value`, `Answer`; `Response`.
+Contents: `Recording`; `Span`, `Classes`, `Segments`, `Phones`, `Notes`, `Value`, `Answer`; `Response`,
+`Stream`; `joined`, `segments`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -87,3 +88,60 @@ class Response:
     seconds: float  # of the recording
     answers: Mapping[str, Answer]  # by head, or else by what the family produces
     remarks: tuple[str, ...] = ()  # what the reader should know, such as "padded from 0.001 s to 0.96 s"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Scores of a recording of any length, window by window."""
+
+    names: tuple[str, ...]
+    seconds: float  # length of a window
+    scores: Iterator[tuple[float, np.ndarray]]  # start in seconds, scores (classes,)
+
+
+def joined(
+    scores: Iterable[tuple[float, np.ndarray]], names: Sequence[str], seconds: float, threshold: float
+) -> Iterator[Span]:
+    """Join windows that follow each other with one class at or above the threshold; in order of their ends.
+
+    Parameters
+    ----------
+    scores : (start in seconds, scores (classes,)) of each window, in order. seconds : length of a window.
+
+    Yields
+    ------
+    spans, whose score is the largest of their windows
+    """
+    going: dict[int, Span] = {}
+    for start, row in scores:
+        for index, label in enumerate(names):
+            score = float(row[index])
+            if score >= threshold:
+                before = going.get(index, Span(start, 0.0, label, 0.0))
+                going[index] = replace(before, end_seconds=start + seconds, score=max(before.score, score))
+            elif index in going:
+                yield going.pop(index)
+    yield from sorted(going.values(), key=lambda span: (span.start_seconds, span.label))
+
+
+def segments(
+    names: Sequence[str],
+    starts: np.ndarray,
+    seconds: float,
+    scores: np.ndarray,
+    *,
+    until: float,
+    threshold: float = 0.5,
+) -> Segments:
+    """Scores of windows, and the spans in which a class reaches the threshold.
+
+    Parameters
+    ----------
+    starts : (n,) seconds. seconds : length of a window. scores : (n, classes). until : end of the recording
+        in seconds; no span ends later, and one that would begin there is left out.
+    """
+    found = joined(zip(starts.tolist(), scores, strict=True), names, seconds, threshold)
+    cut = [replace(span, end_seconds=min(span.end_seconds, until)) for span in found]
+    kept = [span for span in cut if span.end_seconds > span.start_seconds]
+    ordered = tuple(sorted(kept, key=lambda span: (span.start_seconds, span.label)))
+    return Segments(tuple(names), starts, seconds, scores, ordered)

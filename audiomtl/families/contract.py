@@ -1,15 +1,15 @@
 """The interface of a family, and functions shared by all families.
 
-A family is a package with the modules ``settings`` (`Settings`, SCORES ...) and ``model``, whose functions
-`Family` describes; ``use``, ``export`` and ``new`` are further modules of those that have them. There is
-nothing to inherit from and nothing to register.
+A family is a package with the modules ``settings`` (`Settings`, SCORES ...), ``model``, whose functions
+`Family` describes, and ``use``, whose functions `Use` describes; ``export`` and ``new`` are further modules
+of those that have them. There is nothing to inherit from and nothing to register.
 
 Conventions: sides are "train", "validation" and "test". An example is one clip, with a ``clip_id``; an
 `Output` is an example with the outputs of the network. Scores, tables and pictures are computed from it, so
 that one pass over the network is enough.
 
-Contents: `Family`, `Prepared`, `Fitted`, `Output`; `compiled`, `walk`, `of_each`; `margin`, `by_class`;
-`save`, `load`, `of_features`.
+Contents: `Family`, `Use`, `Prepared`, `Fitted`, `Output`; `compiled`, `walk`, `of_each`; `margin`,
+`by_class`; `heard`, `stored`, `padded`, `known_classes`, `classes`; `save`, `load`, `of_features`.
 """
 
 import importlib
@@ -25,15 +25,17 @@ import pandas as pd
 import tensorflow as tf
 from pydantic import BaseModel
 
-from audiomtl.data import features
-from audiomtl.data.answers import Recording, Response
+from audiomtl.data import features, tags
+from audiomtl.data.answers import Classes, Recording, Response
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
 from audiomtl.settings.family import settings_of
 from audiomtl.settings.named import modules
 from audiomtl.settings.saved import upgraded
+from audiomtl.settings.shared import Features
 from audiomtl.settings.toml import flatten
+from audiomtl.settings.validation import nearest
 
 # versions of a use.json that names none; the profile of YAMNet then stood beside the settings
 FIRST = {
@@ -110,17 +112,6 @@ class Family(Protocol):
         "notes" and "values".
         """
 
-    def respond(self, fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
-        """What the model says of new recordings, in their order.
-
-        The same as `predict` says of the same sound; neither their order nor how many are given at once
-        changes an answer. Recordings longer than the family's chunk are answered chunk by chunk.
-
-        Raises
-        ------
-        UserError : a recording that the model cannot answer, naming it.
-        """
-
     def save(self, fitted: Fitted, folder: Path) -> None:
         """Write the model and ``use.json`` into ``folder``; no pickle."""
 
@@ -130,6 +121,45 @@ class Family(Protocol):
         Raises
         ------
         UserError : the model was trained on features of another version of this code.
+        """
+
+
+class Use(Protocol):
+    """The functions of a family's module ``use``: a trained model on recordings and clips that it was not
+    trained on. A family without this module can be trained, but not used.
+
+    Families that can may also have ``respond_file(fitted, path, name) -> Response`` (in memory that does not
+    grow with the file), ``stream(fitted, path) -> Stream``, ``align``, ``embed(fitted, recordings)`` and
+    ``check_model(fitted, place)``, which refuses a model whose parts do not fit each other.
+    """
+
+    def sample_rate(self, settings: Any) -> int:
+        """Rate of `Recording.y` in Hz; 0 for a model that reads no sound."""
+
+    def columns(self, settings: Any) -> tuple[str, ...]:
+        """Columns of a table that the model reads beside the sound; a model that needs none has ()."""
+
+    def gives(self, settings: Any) -> dict[str, str]:
+        """The answers of `respond`: name -> "classes", "segments", "phones", "notes" or "values"."""
+
+    def respond(self, fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
+        """What the model says of new recordings, in their order.
+
+        The same as `Family.predict` says of the same sound; neither their order nor how many are given at
+        once changes an answer.
+
+        Raises
+        ------
+        UserError : a recording that the model cannot answer, naming it.
+        """
+
+    def examples(self, fitted: Fitted, table: pd.DataFrame) -> list[Any]:
+        """The clips of a labelled table, as `Family.prepare` makes them, for `Family.outputs` and
+        `Family.evaluate`. Clips with labels that the model does not know are left out.
+
+        Raises
+        ------
+        UserError : a column that is not there; what `Family.prepare` refuses.
         """
 
 
@@ -211,6 +241,83 @@ def margin(posteriors: np.ndarray) -> float:
 def by_class(classes: Sequence[str], posteriors: Any) -> dict[str, float]:
     """``probability_CLASS`` of each class."""
     return {f"probability_{name}": float(value) for name, value in zip(classes, posteriors, strict=True)}
+
+
+# ---------------------------------------------------------------- new recordings
+
+
+def heard(one: Recording, settings: Features) -> np.ndarray:  # (n_frames, n_bands)
+    """Features of a recording, not scaled, as those of the training were computed.
+
+    Raises
+    ------
+    UserError : it has no samples.
+    """
+    if not len(one.y):
+        raise UserError(f"{one.name}: no samples; the model reads sound")
+    return features.extract(np.asarray(one.y, np.float32), settings)
+
+
+def stored(one: Recording, column: str) -> np.ndarray:  # (n_windows, size)
+    """The array of a recording whose embeddings are stored in a file that a column names.
+
+    Raises
+    ------
+    UserError : no such column, or no such file with an array of this shape.
+    """
+    path = one.columns.get(column)
+    if not isinstance(path, str) or not path:
+        raise UserError(
+            f"{one.name}: the model reads stored embeddings, not sound; give a table with a column {column}"
+        )
+    try:
+        array = np.asarray(np.load(path, allow_pickle=False), np.float32)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as .npy ({' '.join(str(error).split())[:120]})") from None
+    if array.ndim != 2 or not array.size:
+        raise UserError(f"{path}: must hold an array (windows, size), but has shape {array.shape}")
+    return array
+
+
+def padded(seconds: float, least: float) -> tuple[str, ...]:
+    """The remark on a recording that is shorter than what the model looks at; () on others."""
+    return (f"padded from {seconds:.3g} s to {least:.3g} s",) if seconds < least - 1e-9 else ()
+
+
+def known_classes(table: pd.DataFrame, label: str, classes: Sequence[str]) -> pd.DataFrame:
+    """The rows of a table whose label is one of the classes; of clips with several labels those that have
+    none, or one of them at least.
+
+    Raises
+    ------
+    UserError : there is no such column, or no such row.
+    """
+    if label not in table.columns:
+        names = list(map(str, table.columns))
+        raise UserError(
+            f'data.label = "{label}": the table has no such column{nearest(label, names)}; it has'
+            f" {', '.join(names)}"
+        )
+    kept = table[[_known(value, classes) for value in table[label]]]
+    if kept.empty:
+        found = tags.classes_of(table[label])
+        raise UserError(
+            f"{label}: the model knows none of the classes {', '.join(found[:5])}; it knows"
+            f" {', '.join(classes)}"
+        )
+    return kept.reset_index(drop=True)
+
+
+def _known(value: Any, classes: Sequence[str]) -> bool:
+    if isinstance(value, tuple):
+        return not value or bool({*value} & {*classes})
+    return value is not None and str(value) in classes
+
+
+def classes(settings: Any, names: Sequence[str], probabilities: np.ndarray) -> Classes:
+    """Probabilities (classes,) of a clip as an answer: of one class, or of tags as ``data.labels`` says."""
+    exclusive = settings.data.labels == "one"
+    return Classes(tuple(names), np.asarray(probabilities), exclusive, tags.THRESHOLD)
 
 
 # ---------------------------------------------------------------- on disk

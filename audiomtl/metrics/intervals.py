@@ -1,6 +1,6 @@
 """Confidence intervals of means.
 
-Contents: `t_interval`, `paired_difference`, `clustered_interval`.
+Contents: `t_interval`, `paired_difference`, `clustered_interval`, `jackknife_interval`.
 """
 
 from collections.abc import Sequence
@@ -106,3 +106,39 @@ def clustered_interval(
     means = np.bincount(index, array)[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)  # (draws,)
     low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
     return mean, float(low), float(high)
+
+
+def jackknife_interval(
+    whole: float, without: Sequence[float] | np.ndarray, level: float = 0.95
+) -> tuple[float, float, float]:
+    """A score and an interval from the scores without each group in turn: for scores that are no mean over
+    clips, such as an error rate or an F-measure.
+
+    A t interval with G - 1 degrees of freedom and the variance ``(G - 1) / G * sum((s_g - mean(s))^2)``
+    (Efron and Stein, 1981; delete-a-group jackknife, Kott, 2001).
+
+    Parameters
+    ----------
+    whole : score of all clips. without : (G,) score of all clips but those of group g.
+
+    Returns
+    -------
+    score, low, high
+
+    Raises
+    ------
+    ValueError : under 5 groups.
+    """
+    from scipy.special import stdtrit
+
+    array = np.asarray(without, dtype=float)
+    if array.ndim != 1 or not np.all(np.isfinite(array)) or not np.isfinite(whole):
+        raise ValueError(f"scores must be finite, but got {whole} and {array.tolist()}")
+    if not 0 < level < 1:
+        raise ValueError(f"0 < level < 1 must hold, but got {level}: a share, not percent")
+    count = array.size
+    if count < FEWEST_GROUPS:
+        raise ValueError(f"{count} groups are too few, {FEWEST_GROUPS} are needed")
+    deviation = np.sqrt((count - 1) / count * np.sum((array - array.mean()) ** 2))
+    half = float(stdtrit(count - 1, (1 + level) / 2) * deviation)
+    return float(whole), float(whole) - half, float(whole) + half

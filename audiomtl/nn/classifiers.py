@@ -24,7 +24,6 @@ def fit_classifier(
     truth : (clips,) numbers of classes.
     balanced : whether every class has the same part in the loss.
     """
-    weights = "balanced" if balanced else None
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
@@ -32,6 +31,7 @@ def fit_classifier(
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
+    weights = "balanced" if balanced else None
     made = {
         "random_forest": lambda: RandomForestClassifier(
             chosen.trees, random_state=seed, n_jobs=1, class_weight=weights
@@ -51,7 +51,9 @@ def fit_classifier(
     return make_pipeline(StandardScaler(), made).fit(rows, truth)
 
 
-def fit_tag_classifiers(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int) -> list[Any]:
+def fit_tag_classifiers(
+    chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int, *, balanced: bool = False
+) -> list[Any]:
     """For each tag a pipeline as of `fit_classifier` that tells clips with it from those without; for a tag
     that all clips have, or none, its constant probability.
 
@@ -60,7 +62,7 @@ def fit_tag_classifiers(chosen: Classifier, rows: np.ndarray, truth: np.ndarray,
     truth : (clips, classes), 0 and 1.
     """
     return [
-        fit_classifier(chosen, rows, column.astype(int), seed)
+        fit_classifier(chosen, rows, column.astype(int), seed, balanced=balanced)
         if 0 < column.sum() < len(column)
         else column[0]
         for column in np.asarray(truth, float).T

@@ -102,18 +102,13 @@ class WeightedExperiment(LabelledExperiment):
     class_weights: Literal["none", "balanced"] = Field(
         "none",
         description=(
-            "Whether every class has the same part in the loss, however many clips it has (balanced), or"
-            ' every clip (none). Default "none".'
+            "Whether every class has the same part in the loss, however many clips it has (balanced; of tags:"
+            ' clips with a tag and clips without it), or every clip (none). Default "none".'
         ),
     )
 
     @model_validator(mode="after")
     def _classes_to_weight(self) -> Self:
-        if self.class_weights == "balanced" and self.data.labels == "several":
-            raise ValueError(
-                'class_weights = "balanced" weights the one class of each clip, but data.labels = "several";'
-                ' set class_weights = "none"'
-            )
         for table in ("classifier", "head"):
             chosen = getattr(self, table, None)
             kind = getattr(chosen, "name", None) or getattr(chosen, "kind", None)

@@ -15,6 +15,9 @@ import pandas as pd
 import pytest
 
 from audiomtl import config
+from audiomtl.data import audio
+from audiomtl.data.answers import Classes, Notes, Phones, Recording, Response, Segments, Value
+from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.multitask import heads
 from audiomtl.nn.fit import seed_everything
@@ -51,8 +54,7 @@ CASES: dict[str, dict[str, Any]] = {
         "inputs__text": "phones",
         "inputs__allow_leak": True,
     },
-    "mil tags": {**TAGS, "pooling__name": "noisy_or"},
-    "mil tag votes": {**TAGS, "pooling__evaluation": "majority_vote", "network__loss": "window"},
+    "mil tags": {**TAGS, "pooling__evaluation": "majority_vote", "network__loss": "window"},
     "multitask tags": {
         **TAGS,
         "heads": {"labels": EVERY_HEAD["tags"] | {"column": ""}},
@@ -62,7 +64,6 @@ CASES: dict[str, dict[str, Any]] = {
     "transfer": {},
     "transfer svm": {"head__kind": "svm"},
     "transfer tags": {**TAGS, "pooling__of": "embeddings"},
-    "transfer logistic tags": {**TAGS, "head__kind": "logistic_regression"},
 }
 
 
@@ -72,6 +73,23 @@ class Case:
     settings: Any
     prepared: contract.Prepared
     fitted: contract.Fitted
+
+    @property
+    def use(self) -> ModuleType:
+        return config.family("use", self.settings.model)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The clip table of the test side."""
+        return self.prepared.splits.test
+
+    def recordings(self) -> list[Recording]:
+        """The sounds of the test side, as new ones."""
+        rate = self.use.sample_rate(self.settings)
+        return [
+            Recording(row["clip_id"], audio.load(row["path"], sample_rate=rate), row)
+            for row in self.table.to_dict("records")
+        ]
 
     @property
     def examples(self) -> list[Any]:
@@ -133,6 +151,8 @@ def test_a_family_offers_the_functions_of_the_contract(case) -> None:
     assert (
         len(wanted) == 9 and [name for name in wanted if not callable(getattr(case.model, name, None))] == []
     )
+    used = [name for name in vars(contract.Use) if not name.startswith("_")]
+    assert len(used) == 5 and [name for name in used if not callable(getattr(case.use, name, None))] == []
     assert isinstance(case.prepared, contract.Prepared) and isinstance(case.fitted, contract.Fitted)
     assert (
         case.fitted.parameters > 0
@@ -253,3 +273,147 @@ def test_pictures_stay_in_their_folder_whatever_clips_are_called(case, tmp_path)
     case.model.pictures(case.fitted, case.outputs(examples), folder)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files and {path.parent for path in files} == {folder}
+
+
+# ---------------------------------------------------------------- new recordings
+
+
+PRODUCES = {Classes: "classes", Segments: "segments", Phones: "phones", Notes: "notes", Value: "values"}
+
+
+def numbers(response: Response) -> dict[str, np.ndarray]:
+    """All numbers of a response, and the labels of its spans, by answer."""
+    found: dict[str, Any] = {"seconds": np.array(response.seconds)}
+    for name, answer in response.answers.items():
+        match answer:
+            case Classes():
+                found[name] = answer.probabilities
+            case Segments():
+                found[name], found[f"{name} starts"] = answer.scores, answer.starts
+            case Phones():
+                found[name] = np.array([span.start_seconds for span in answer.spans])
+            case Notes():
+                found[name] = np.array(answer.notes).reshape(-1, 3)
+            case Value():
+                found[name] = np.array(answer.value)
+    return found
+
+
+def same(first: Response, second: Response) -> None:
+    assert (first.name, first.remarks) == (second.name, second.remarks)
+    before, after = numbers(first), numbers(second)
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        np.testing.assert_allclose(after[name], array, **CLOSE, equal_nan=True, err_msg=name)
+
+
+def test_a_recording_is_answered_as_the_clip_is_predicted(case) -> None:
+    """Whatever else is asked in the same call, and in whatever order."""
+    given = case.recordings()
+    responses = case.use.respond(case.fitted, given)
+    assert [one.name for one in responses] == [one.name for one in given]
+    for one, response in zip(given[::-1], case.use.respond(case.fitted, given[::-1]), strict=True):
+        same(response, next(other for other in responses if other.name == one.name))
+    for one, response in zip(given, responses, strict=True):
+        [alone] = case.use.respond(case.fitted, [one])
+        same(alone, response)
+    for response in responses:
+        kinds = {name: PRODUCES[type(answer)] for name, answer in response.answers.items()}
+        assert kinds == case.use.gives(case.settings)
+        assert set(kinds.values()) == set(case.model.produces(case.settings))
+
+    made = tables(case, case.outputs())
+    for response in responses:
+        clip = made["predictions"].set_index("clip_id").loc[response.name]
+        for name, answer in response.answers.items():
+            head = f"{name}_" if name in getattr(case.settings, "heads", {}) else ""
+            check(
+                answer,
+                head,
+                clip,
+                {table: rows[rows["clip_id"] == clip.name] for table, rows in made.items()},
+            )
+
+
+def check(answer: Any, head: str, clip: pd.Series, made: dict[str, pd.DataFrame]) -> None:
+    """An answer against the tables of predictions of its clip."""
+    if isinstance(answer, Classes):
+        said = [clip[f"{head}probability_{name}"] for name in answer.names]
+        np.testing.assert_allclose(answer.probabilities, said, **CLOSE)
+    elif isinstance(answer, Value):
+        np.testing.assert_allclose(answer.value, clip[f"{head}predicted"], **CLOSE)
+    elif isinstance(answer, Segments):
+        rows = made["steps"] if head else made["windows" if "windows" in made else "patches"]
+        before = head or "probability_"
+        np.testing.assert_allclose(answer.scores, rows[[f"{before}{name}" for name in answer.names]], **CLOSE)
+        np.testing.assert_allclose(answer.starts, np.maximum(rows["start_seconds"], 0), atol=1e-6)
+    elif "events" in made:
+        events = made["events"]
+        rows = events[(events["head"] == head[:-1]) & (events["label"] != "_")]
+        spans = (
+            [(one.label, one.start_seconds) for one in answer.spans]
+            if isinstance(answer, Phones)
+            else [(str(pitch), start) for start, _, pitch in answer.notes]
+        )
+        assert sorted(label for label, _ in spans) == sorted(rows["label"])
+        np.testing.assert_allclose(
+            sorted(start for _, start in spans), sorted(np.maximum(rows["start_seconds"], 0)), atol=1e-6
+        )
+    else:
+        spoken = [
+            (label, start)
+            for label, start in zip(clip["predicted"], clip["predicted_starts"], strict=True)
+            if label != "_"
+        ]
+        assert [one.label for one in answer.spans] == [label for label, _ in spoken]
+        np.testing.assert_allclose([one.start_seconds for one in answer.spans], [at for _, at in spoken])
+
+
+def test_clips_of_a_table_are_scored_as_those_of_the_test_side(case, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
+    examples = case.use.examples(case.fitted, case.table)
+    assert [one.clip_id for one in examples] == [one.clip_id for one in case.examples]
+    expected = case.model.evaluate(case.fitted, case.outputs())
+    scores = case.model.evaluate(case.fitted, case.outputs(examples))
+    assert scores.keys() == expected.keys()
+    for name, value in expected.items():
+        assert scores[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_labels_that_a_model_does_not_know_are_left_out_or_refused(case, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
+    column = "phones" if case.settings.model == "ctc" else case.settings.data.label
+    strange: Any = {"phones": ["zzz"], "tags": ("zzz",)}.get(column, "zzz")
+    table = case.table.copy()
+    table[column] = pd.Series([strange, *table[column][1:]], index=table.index, dtype=object)
+    examples = case.use.examples(case.fitted, table)
+    assert [one.clip_id for one in examples] == [one.clip_id for one in case.examples][1:]
+    table[column] = pd.Series([strange] * len(table), index=table.index, dtype=object)
+    with pytest.raises(UserError, match="know") as error:
+        case.use.examples(case.fitted, table)
+    assert "\n" not in str(error.value)
+    with pytest.raises(
+        UserError, match=f"no (such )?column.*{column}|{column}.*no (such )?column|needs a column {column}"
+    ):
+        case.use.examples(case.fitted, case.table.drop(columns=[column]))
+
+
+@pytest.mark.parametrize("samples", [1, 16, 400])
+def test_a_recording_of_a_moment_is_answered_or_refused_with_a_line(case, samples) -> None:
+    given = replace(case.recordings()[0], y=np.full(samples, 0.1, np.float32))
+    try:
+        [response] = case.use.respond(case.fitted, [given])
+    except UserError as error:
+        assert given.name in str(error) and "\n" not in str(error)
+        return
+    assert response.seconds == samples / case.use.sample_rate(case.settings)
+    for array in numbers(response).values():
+        assert np.isfinite(array).all()
+    for answer in response.answers.values():
+        for span in getattr(answer, "spans", ()):
+            assert 0 <= span.start_seconds < span.end_seconds <= response.seconds
+
+
+def test_a_recording_without_samples_is_refused(case) -> None:
+    with pytest.raises(UserError, match=r"nothing|no samples|none of the modalities"):
+        case.use.respond(case.fitted, [Recording("nothing", np.zeros(0, np.float32), {})])

@@ -104,3 +104,29 @@ def test_a_large_group_weighs_by_its_clips(groups):
     )
     assert mean == 0.9
     assert 0.6 < low < 0.9 < high  # the mean of the groups' means is 0.5
+
+
+def test_the_jackknife_of_a_mean_is_its_t_interval():
+    values = np.array([0.2, 0.5, 0.9, 0.4, 0.7, 0.1])
+    without = [np.delete(values, index).mean() for index in range(6)]
+    assert intervals.jackknife_interval(values.mean(), without) == pytest.approx(
+        intervals.t_interval(values), abs=1e-12
+    )
+
+
+def test_the_jackknife_holds_an_error_rate_about_as_often_as_it_says():
+    """Errors over words of clips of unlike length, whose rates differ by speaker."""
+    random, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        words = random.integers(5, 40, 12)
+        errors = random.binomial(words, np.clip(random.normal(0.3, 0.1, 12), 0.01, 0.99))
+        without = [(errors.sum() - e) / (words.sum() - w) for e, w in zip(errors, words, strict=True)]
+        _, low, high = intervals.jackknife_interval(errors.sum() / words.sum(), without)
+        held += low <= 0.3 <= high
+    assert 0.91 < held / 400 < 0.98
+
+
+@pytest.mark.parametrize("without", [[0.1] * 4, [0.1, float("nan")] * 3])
+def test_the_jackknife_refuses_too_few_groups_and_scores_that_are_not_finite(without):
+    with pytest.raises(ValueError, match=r"too few|finite"):
+        intervals.jackknife_interval(0.1, without)

@@ -8,9 +8,13 @@ One file for each kind, found by its name, with a function ``scaled(values, scal
 float32, which it may change, to the same. ``OF_TRAIN = "all"`` (one mean and deviation) or ``"bands"`` (one
 for each band) says what the train side is asked for.
 
+A clip that is too long to be held is scaled part by part, by what `Statistics` says of the whole; kinds that
+look at the clip have a second function for that, ``scaled_part(values, statistics)``.
+
 What does not vary (a silent clip; a band that is constant in train) has no scale: it becomes zero, never NaN.
 
-Contents: `Scaler`, `fit`, `apply`, `standardised`, `to_json`, `from_json`, `kind_of`.
+Contents: `Scaler`, `fit`, `apply`, `Statistics`, `of_clip`, `apply_part`, `standardised`, `to_json`,
+`from_json`, `kind_of`.
 """
 
 import importlib
@@ -18,6 +22,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -115,6 +120,43 @@ def apply(frames: np.ndarray, scaler: Scaler) -> np.ndarray:  # (n_frames, n_ban
     if not values.size:
         return values
     return kind_of(scaler.kind).scaled(values, scaler)
+
+
+@dataclass
+class Statistics:
+    """What clip-wise kinds ask of a clip, gathered from its parts."""
+
+    count: int = 0  # values
+    low: Any = np.inf  # float32 as soon as there are values
+    high: Any = -np.inf
+    mean: float = 0.0
+    squares: float = 0.0  # sum of squared deviations from the mean
+
+    def add(self, frames: np.ndarray) -> None:
+        """Take in the next part (frames, bands)."""
+        if not frames.size:
+            return
+        mean = float(frames.mean(dtype=np.float64))
+        total = self.count + frames.size
+        self.squares += float(np.square(frames.astype(np.float64) - mean).sum())
+        self.squares += (mean - self.mean) ** 2 * (self.count * frames.size / total)
+        self.mean += (mean - self.mean) * (frames.size / total)
+        self.count = total
+        self.low, self.high = min(self.low, frames.min()), max(self.high, frames.max())
+
+
+def of_clip(kind: str) -> bool:
+    """Whether a kind looks at the whole clip, so that a part of it needs `Statistics`."""
+    return hasattr(kind_of(kind), "scaled_part")
+
+
+def apply_part(frames: np.ndarray, scaler: Scaler, statistics: Statistics) -> np.ndarray:
+    """Scale a part (frames, bands) of a clip as `apply` scales it in the whole clip, to the last bits of a
+    float32.
+    """
+    if not of_clip(scaler.kind) or not frames.size:
+        return apply(frames, scaler)
+    return kind_of(scaler.kind).scaled_part(np.array(frames, dtype=np.float32), statistics)
 
 
 def standardised(values: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:

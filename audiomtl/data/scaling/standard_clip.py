@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from audiomtl.data.scaling import Scaler, standardised
+from audiomtl.data.scaling import Scaler, Statistics, standardised
 
 
 def scaled(values: np.ndarray, scaler: Scaler) -> np.ndarray:
@@ -11,3 +11,8 @@ def scaled(values: np.ndarray, scaler: Scaler) -> np.ndarray:
         np.atleast_1d(values.std(dtype=np.float64)),
     )
     return standardised(values, mean, deviation)
+
+
+def scaled_part(values: np.ndarray, statistics: Statistics) -> np.ndarray:
+    deviation = np.sqrt(statistics.squares / statistics.count)
+    return standardised(values, np.atleast_1d(statistics.mean), np.atleast_1d(deviation))

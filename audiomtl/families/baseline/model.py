@@ -5,12 +5,13 @@ Conventions: a clip is one row of numbers: of every feature (and of the zero-cro
 deviation ... over the clip's frames. Rows are standardised by train's means and deviations. Classes are the
 sorted labels of the train side; with several labels per clip each has a classifier of its own.
 
-Contents: the functions of `contract.Family`.
+Contents: the functions of `contract.Family`; `rows_of`, `row_of`.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     classes = classes_of(sides.train[settings.data.label])
-    frames = FeatureStore(catalog.cache_folder() / "features").features(
-        list(table["path"]), settings.features
-    )
-    rows = {
-        clip: _row(one, path, settings)
-        for clip, one, path in zip(table["clip_id"], frames, table["path"], strict=True)
-    }
+    rows = rows_of(table, settings)
     examples = {
         side: [
             Example(clip, rows[clip], target(label, classes))
@@ -99,12 +94,30 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     return Prepared(sides, examples, Known(classes, rows_of_train, truth, seed), facts)
 
 
-def _row(frames: np.ndarray, path: str, settings: Settings) -> np.ndarray:
+def rows_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
+    """The numbers of each clip, by clip id."""
+    frames = FeatureStore(catalog.cache_folder() / "features").features(
+        list(table["path"]), settings.features
+    )
+    rate = settings.features.sample_rate
+    return {
+        clip: row_of(one, settings, partial(audio.load, path, sample_rate=rate))
+        for clip, one, path in zip(table["clip_id"], frames, table["path"], strict=True)
+    }
+
+
+def row_of(frames: np.ndarray, settings: Settings, waveform: Callable[[], np.ndarray]) -> np.ndarray:
+    """The numbers of one clip: (n_frames, n_bands) -> (n_numbers,).
+
+    Parameters
+    ----------
+    waveform : gives the samples (n_samples,), which are needed for zero crossings only.
+    """
     parts = [np.asarray(frames, np.float64)]
     if settings.statistics.deltas:
         parts.append(np.diff(parts[0], axis=0) if len(frames) > 1 else np.zeros((1, frames.shape[1])))
     if settings.statistics.zero_crossings:
-        parts.append(_zero_crossings(audio.load(path, sample_rate=settings.features.sample_rate), settings))
+        parts.append(_zero_crossings(waveform(), settings))
     return np.concatenate([OF[name](part, axis=0) for part in parts for name in settings.statistics.of])
 
 
@@ -134,11 +147,12 @@ def train(
 
 def _fitted(settings: Settings, known: Known) -> Fitted:
     """The parameters are the numbers that describe a clip."""
-    if settings.data.labels == "several":
-        each = fit_tag_classifiers(settings.classifier, known.rows, known.truth, known.seed)
-        return Fitted(each, settings, known, lambda rows: tag_probabilities(each, rows), known.rows.shape[1])
     balanced = settings.class_weights == "balanced"
-    pipeline = fit_classifier(settings.classifier, known.rows, known.truth, known.seed, balanced=balanced)
+    given = (settings.classifier, known.rows, known.truth, known.seed)
+    if settings.data.labels == "several":
+        each = fit_tag_classifiers(*given, balanced=balanced)
+        return Fitted(each, settings, known, lambda rows: tag_probabilities(each, rows), known.rows.shape[1])
+    pipeline = fit_classifier(*given, balanced=balanced)
     return Fitted(
         pipeline, settings, known, lambda rows: class_probabilities(pipeline, rows), known.rows.shape[1]
     )

@@ -132,10 +132,11 @@ def audit(examples: list[Clip], side: str, settings: Settings, facts: dict[str, 
         )
     if bad:
         print(f"dropped {len(bad)} {side} clips with more phones than frames: {', '.join(bad)}", flush=True)
-    if settings.network.objective != "ctc" and any(not len(one.frame_labels) for one in examples):
+    untimed = [one.clip_id for one in examples if not len(one.frame_labels)]
+    if settings.network.objective != "ctc" and untimed:
         raise UserError(
-            f'network.objective = "{settings.network.objective}": needs phone times, which'
-            f' {settings.data.dataset} lacks: use "ctc"'
+            f'network.objective = "{settings.network.objective}": needs phone times, which {len(untimed)} of'
+            f' {len(examples)} {side} clips lack ({", ".join(untimed[:NAMED])}): use "ctc"'
         )
     return [one for one in examples if one.clip_id not in set(bad)]
 

@@ -8,6 +8,7 @@ from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import ABOVE_0, Count, Integers, Share, Table, used_when
 from audiomtl.settings.text import Text
+from audiomtl.settings.validation import nearest
 
 
 class Network(Table):
@@ -66,16 +67,40 @@ class Network(Table):
         return self
 
 
+# boundaries are those of an alignment, where times are known
+EVERY_SCORE = (
+    *("phone_error_rate", "frame_accuracy", "loss", "blank_share"),
+    *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+)
+
+
 class Settings(ClipExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     text: Text | None = Field(
         None, description="How transcripts become phones; left out for a clip table with phones."
     )
+    scores: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)] | None = Field(
+        None,
+        description=(
+            "Recorded and reported scores with their direction, the first is the main score; left out for"
+            " phone_error_rate and frame_accuracy."
+        ),
+    )
     features: Features = Field(description="Features of the sound.")
     network: Network = Field(description="The network.")
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")
+
+    @model_validator(mode="after")
+    def _scores_exist(self) -> Self:
+        for score in self.scores or ():
+            if score not in EVERY_SCORE:
+                raise ValueError(
+                    f'scores: "{score}" is not a score of this family{nearest(score, EVERY_SCORE)};'
+                    f" available: {', '.join(EVERY_SCORE)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _an_epoch_of_each(self) -> Self:
@@ -91,6 +116,8 @@ SCORES = {
     "phone_error_rate": "minimize",
     "frame_accuracy": "maximize",
 }
+# printed beside them where there are some, never recorded
+BESIDE = ("boundary_median_ms", "boundary_within_20_ms")
 # lines of the report, where it shows these scores
 NOTES = {
     "copied_transcript_error_rate": (

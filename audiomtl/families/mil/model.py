@@ -103,18 +103,20 @@ def window_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = 
     return -tf.reduce_sum(tf.math.log(right + SMALLEST) * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
 
-def tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: None = None) -> tf.Tensor:
+def tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
     """Binary cross-entropy of each clip's pooled answer, mean over classes, then over clips."""
-    return tf.reduce_mean(tags.loss_of_probabilities(outputs["clip"], batch["labels"]))
+    positive = 1.0 if of_class is None else of_class
+    return tf.reduce_mean(tags.loss_of_probabilities(outputs["clip"], batch["labels"], positive))
 
 
-def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: None = None) -> tf.Tensor:
+def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
     """Binary cross-entropy of each window as if it had its clip's tags, mean over a clip's windows, then over
     clips.
     """
     counts = batch["counts"]
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
-    each = tags.loss_of_logits(outputs["logits"], tf.gather(batch["labels"], bag))
+    labels = tf.gather(batch["labels"], bag)
+    each = tags.loss_of_logits(outputs["logits"], labels, 1.0 if of_class is None else of_class)
     share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
     return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 

@@ -202,18 +202,20 @@ def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> l
 def with_class_weights(
     train: Sequence[Example], names: Mapping[str, Sequence[str]], settings: Settings
 ) -> list[Example]:
-    """The train side; of heads with balanced classes the weight of each clip is multiplied by that of its
-    class.
+    """The train side, in which heads with balanced classes weight them: in the weight of each clip, or of
+    tags, of which a clip has several, in the targets.
     """
     found = list(train)
     for name, head in settings.heads.items():
         if head.class_weights != "balanced":
             continue
         known = [one.targets[name] for one in found]
-        of_class = class_weights([int(each) for each in known if each is not None], len(names[name]))
+        of_class = class_weights([each for each in known if each is not None], len(names[name]))
         found = [
             one
             if each is None
+            else replace(one, targets={**one.targets, name: each * of_class})
+            if each.ndim
             else replace(one, weights={**one.weights, name: one.weights[name] * float(of_class[int(each)])})
             for one, each in zip(found, known, strict=True)
         ]

@@ -20,7 +20,7 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data import catalog, protocols, scaling, splits, text
 from audiomtl.data.pipeline import batch_order
 from audiomtl.errors import UserError
 from audiomtl.families import contract
@@ -78,7 +78,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     UserError : what `protocols.divide` refuses; a recording that cannot be read; a column that is not there;
         a head whose label no train clip has; a label that does not fit its sound.
     """
-    table = with_arrays(catalog.clips(settings.data))
+    table = text.with_phones(with_arrays(catalog.clips(settings.data)), settings.text)
     refuse_texts(table, settings)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
     if settings.train_share < 1:

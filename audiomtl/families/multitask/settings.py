@@ -114,8 +114,8 @@ class Head(Table):
     class_weights: Literal["none", "balanced"] = Field(
         "none",
         description=(
-            "For clip_class: whether every class has the same part in the loss, however many clips it has"
-            ' (balanced), or every clip (none). Default "none".'
+            "For clip_class and tags: whether every class has the same part in the loss (balanced), or every"
+            ' clip (none). Default "none".'
         ),
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
@@ -124,10 +124,10 @@ class Head(Table):
 
     @model_validator(mode="after")
     def _classes_to_weight(self) -> Self:
-        if self.class_weights == "balanced" and self.kind != "clip_class":
+        if self.class_weights == "balanced" and self.kind not in ("clip_class", "tags"):
             raise ValueError(
-                f'class_weights = "balanced" is for heads of kind clip_class, but kind = "{self.kind}";'
-                " remove it"
+                'class_weights = "balanced" is for heads of kind clip_class or tags, but kind ='
+                f' "{self.kind}"; remove it'
             )
         return self
 

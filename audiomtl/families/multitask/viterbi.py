@@ -4,12 +4,14 @@ Conventions: a text of n phones has 2 n + 1 *positions*: phone k is position 2 k
 that may be left out. Times are seconds; step i stands for the time ``times[i]``, and a boundary lies halfway
 between two steps.
 
-Contents: `positions`, `path`, `onsets`.
+Contents: `positions`, `path`, `onsets`, `confidence`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+
+from audiomtl.metrics import viterbi
 
 PAUSE = "_"
 SMALLEST = 1e-9  # added to a posterior before its logarithm
@@ -40,23 +42,12 @@ def path(posteriors: np.ndarray) -> np.ndarray:  # (steps,)
     if steps < (count - 1) // 2:
         raise ValueError(f"{(count - 1) // 2} phones in {steps} steps")
     logs = np.log(posteriors / np.maximum(posteriors.mean(axis=0), RAREST) + SMALLEST)
-    best = np.full(count, -np.inf)
-    best[:2] = logs[0, :2]
-    back = np.zeros((steps, count), np.int8)
-    over = np.zeros(count, bool)
-    over[3::2] = True  # from phone to phone
-    for step in range(1, steps):
-        one = np.concatenate([[-np.inf], best[:-1]])
-        two = np.where(over, np.concatenate([[-np.inf, -np.inf], best[:-2]])[:count], -np.inf)
-        choices = np.stack([best, one, two])
-        back[step] = choices.argmax(axis=0)
-        best = choices.max(axis=0) + logs[step]
-    place = count - 1 if count == 1 or best[-1] >= best[-2] else count - 2
-    path = np.empty(steps, int)
-    for step in range(steps - 1, -1, -1):
-        path[step] = place
-        place -= back[step, place]
-    return path
+    reach = np.ones((3, count), bool)
+    reach[2] = False
+    reach[2, 3::2] = True  # from phone to phone
+    places = np.arange(count)
+    [found] = viterbi.best_paths([logs], [viterbi.Text(places, reach, places < 2, places >= count - 2)])
+    return found
 
 
 def onsets(path: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,3 +56,9 @@ def onsets(path: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     phones = np.arange(1, path.max() + 1, 2)
     first, last = np.searchsorted(path, phones), np.searchsorted(path, phones, side="right") - 1
     return times[first] - half, times[last] + half
+
+
+def confidence(posteriors: np.ndarray, path: np.ndarray) -> np.ndarray:  # (phones,)
+    """Mean posterior of every phone over the steps that a path (steps,) gives it."""
+    said = posteriors[np.arange(len(path)), path]
+    return np.array([said[path == place].mean() for place in range(1, path.max() + 1, 2)])

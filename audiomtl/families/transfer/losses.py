@@ -33,13 +33,13 @@ def loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) -> 
 
 def _tag_loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) -> tf.Tensor:
     """Binary cross-entropy, mean over classes; the rest as in `loss`."""
-    targets = batch["targets"]
+    targets, positive = batch["targets"], batch.get("positive", 1.0)
     if settings.head.loss == "patch":
         counts = batch["counts"]
         bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_patches,)
-        each = tags.loss_of_logits(outputs["patch_logits"], tf.gather(targets, bag))
+        each = tags.loss_of_logits(outputs["patch_logits"], tf.gather(targets, bag), positive)
         share = 1 / tf.cast(tf.gather(counts, bag), tf.float32)
         return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
     if "clip_logits" in outputs:
-        return tf.reduce_mean(tags.loss_of_logits(outputs["clip_logits"], targets))
-    return tf.reduce_mean(tags.loss_of_probabilities(outputs["clip"], targets))
+        return tf.reduce_mean(tags.loss_of_logits(outputs["clip_logits"], targets, positive))
+    return tf.reduce_mean(tags.loss_of_probabilities(outputs["clip"], targets, positive))

@@ -128,7 +128,11 @@ def train(
                 some, len(known.classes), settings.head.mixup_alpha, settings.head.label_smoothing, rng
             )
             # a target of 2 counts twice in the cross-entropy
-            yield batch if of_class is None else {**batch, "targets": batch["targets"] * of_class}
+            if of_class is not None:
+                batch |= (
+                    {"positive": of_class} if _several(settings) else {"targets": batch["targets"] * of_class}
+                )
+            yield batch
 
     head = model.get_layer("head") if tail is not None else model
 

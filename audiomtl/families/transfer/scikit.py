@@ -24,9 +24,8 @@ def fitted(
     balanced: bool = False,
 ) -> Any:
     """The fitted pipeline; with ``several`` a list of them."""
-    if several:
-        return classifiers.fit_tag_classifiers(chosen, rows, truth, seed)
-    return classifiers.fit_classifier(chosen, rows, truth, seed, balanced=balanced)
+    fit = classifiers.fit_tag_classifiers if several else classifiers.fit_classifier
+    return fit(chosen, rows, truth, seed, balanced=balanced)
 
 
 def forward(pipeline: Any, *, several: bool) -> Callable[[Any, Any], dict[str, Any]]:

@@ -1,61 +1,185 @@
 """The ``align`` command: when each word and phone of a text is sung or spoken in a recording.
 
-Contents: `align`, `table`.
+Contents: `align`, `align_many`, `table`, `ENDINGS`, `FORMATS`.
 """
 
 import csv
 import io
 import os
-import re
+import sys
 import unicodedata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from audiomtl import config
 from audiomtl.config import ExperimentFile
+from audiomtl.data import audio
+from audiomtl.data.text import words_of
 from audiomtl.errors import UserError
-from audiomtl.harness.use.models import checked_place, ready
+from audiomtl.harness.use import texts
+from audiomtl.harness.use.models import checked_place, opened, part, recorded_model
+from audiomtl.harness.use.texts import Task
+from audiomtl.settings.validation import nearest
 
-WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 PAUSE = "_"
 
 
 def align(
-    file: ExperimentFile, sound: Path, text: str, *, phones: bool, seed: int | None, to: str, force: bool
+    model: ExperimentFile | str,
+    sound: Path,
+    text: str,
+    *,
+    phones: bool,
+    seed: int | None,
+    to: str,
+    force: bool,
+    language: str = "",
 ) -> Any:
-    """Align a text with a recording, using the best run of an experiment; also written to ``to`` unless that
-    is "".
+    """Align a text with a recording; the alignment is also written to ``to`` unless that is "".
 
     Parameters
     ----------
+    model : an experiment, whose best run is used, or what else `models.opened` opens.
     text : a file with the text, or the text itself; with ``phones`` it is phones separated by spaces.
-    to : ends in ``.csv``, ``.TextGrid`` (Praat) or ``.txt`` (Audacity's labels).
+    to : ends in one of `ENDINGS`.
+    language : of espeak-ng, which then pronounces the words; "" for the model's own way.
 
     Raises
     ------
-    UserError : an experiment that cannot align or has no best run; a sound that cannot be read; what
-        `aligned` rejects; a file that already exists, without ``force``.
+    UserError : an experiment that cannot align or has no best run; a sound that cannot be read; a text that
+        does not fit; a file that already exists, without ``force``.
     """
-    place = checked_place(Path(to), tuple(_WRITERS), force) if to else None
+    _check_language(language, phones)
+    place = checked_place(Path(to), ENDINGS, force) if to else None
     said = _said(text, phones)
-    use, fitted, y = ready(file, sound, "align", "", seed)
-    found = use.align(fitted, y, said, phones=phones)
+    audio.info(sound)
+    use, fitted = _opened(model, seed)
+    y = audio.load(sound, sample_rate=fitted.settings.features.sample_rate)
+    found = use.align(fitted, y, said, phones=phones, language=language)
     if place:
-        try:
-            place.write_text(_WRITERS[place.suffix](found), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{place}: cannot be written ({error.strerror})") from None
+        _write(place, found, sound.stem)
     return found
 
 
+def align_many(
+    model: ExperimentFile | str,
+    source: Path,
+    *,
+    phones: bool,
+    seed: int | None,
+    to: str,
+    form: str,
+    force: bool,
+    language: str = "",
+) -> bool:
+    """Align every recording of a folder or a table with its text, and write a file for each.
+
+    A recording that cannot be aligned is reported and costs that recording only.
+
+    Parameters
+    ----------
+    source : what `texts.tasks` reads.
+    to : folder of the files, which lie in it as the recordings lie in ``source``.
+    form : one of `FORMATS`, or of `ENDINGS`.
+
+    Returns
+    -------
+    whether all were aligned
+
+    Raises
+    ------
+    UserError : no recordings with texts; files that already exist, without ``force``; what `align` refuses
+        before it reads a recording.
+    """
+    _check_language(language, phones)
+    if (ending := FORMATS.get(form.lower(), form)) not in ENDINGS:
+        raise UserError(f"--format {form}: must be {', '.join(FORMATS)}{nearest(form, FORMATS)}")
+    if not to:
+        raise UserError(f"{source}: holds several recordings; name the folder of the alignments with --to")
+    found = texts.tasks(source)
+    places = {one.path: Path(to) / f"{one.name}{ending}" for one in found}
+    there = [place for place in places.values() if place.exists()]
+    if there and not force:
+        raise UserError(
+            f"{there[0]}: already exists; use --force to overwrite it, or --to to name another folder"
+        )
+    use, fitted = _opened(model, seed)
+    failed = 0
+    for one in found:
+        try:
+            said = _split(one.text, phones, one.place)
+            y = audio.load(one.path, sample_rate=fitted.settings.features.sample_rate)
+            result = use.align(fitted, y, said, phones=phones, language=language)
+        except UserError as error:
+            said_so = str(error) if str(one.path) in str(error) else f"{one.path}: {error}"
+            print(f"audiomtl: {said_so}", file=sys.stderr)
+            failed += 1
+            continue
+        places[one.path].parent.mkdir(parents=True, exist_ok=True)
+        _write(places[one.path], result, one.path.stem)
+        print(_line(one, result, places[one.path]))
+    print(f"{len(found) - failed} of {len(found)} recordings aligned")
+    return not failed
+
+
+def _opened(model: ExperimentFile | str, seed: int | None) -> tuple[ModuleType, Any]:
+    """The module ``use`` of a model that aligns, and the trained model."""
+    if isinstance(model, str) and (model.startswith("models:/") or Path(model).is_dir()):
+        loaded = opened(model, seed)
+        if not hasattr(loaded.use, "align"):
+            raise UserError(
+                f'{loaded.place}: model = "{loaded.settings.model}": this family does not align texts'
+            )
+        loaded.use.check(loaded.settings, "align", "", loaded.place)
+        return loaded.use, loaded.fitted
+    file = config.load_experiment(model) if isinstance(model, str) else model
+    use = part(file, "use", "align")
+    use.check(file.settings, "align", "", str(file.path))
+    fitted, run = recorded_model(file, seed)
+    # which may have other settings than the file has by now
+    use.check(fitted.settings, "align", "", f"run {run.info.run_id}")
+    return use, fitted
+
+
+def _line(one: Task, found: Any, place: Path) -> str:
+    """What was aligned, and how sure the model is of it: the mean of the phones' confidences."""
+    sure = float(np.mean([span.score for span in found.phones]))
+    worst = min(found.words or found.phones, key=lambda span: span.score)
+    return (
+        f"{place}: {len(found.phones)} phones, confidence {sure:.2f}, least of {worst.label}"
+        f" ({worst.score:.2f} at {worst.start_seconds:.2f} s)"
+    )
+
+
+def _check_language(language: str, phones: bool) -> None:
+    if language and phones:
+        raise UserError(
+            f"--language {language}: --phones says that the text consists of phones; leave one out"
+        )
+    if language:
+        from audiomtl.data.pronunciation import check_language
+
+        check_language(language, "--language")
+
+
+def _write(place: Path, found: Any, name: str) -> None:
+    try:
+        place.write_text(_WRITERS[place.suffix](found, name), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{place}: cannot be written ({error.strerror})") from None
+
+
 def table(found: Any) -> str:
-    """A line per phone for people: start, end, phone, and the word where one begins."""
+    """A line per phone for people: start, end, phone, confidence, and the word where one begins."""
     begun = dict(zip(found.firsts, found.words, strict=True))
-    lines = [f"{'start':>8} {'end':>8}  phone  {'word' if found.words else ''}".rstrip()]
+    lines = [f"{'start':>8} {'end':>8}  phone  confidence  {'word' if found.words else ''}".rstrip()]
     for number, one in enumerate(found.phones):
         word = begun[number].label if number in begun else ""
-        lines.append(f"{one.start_seconds:8.3f} {one.end_seconds:8.3f}  {one.label:<5}  {word}".rstrip())
+        times = f"{one.start_seconds:8.3f} {one.end_seconds:8.3f}"
+        lines.append(f"{times}  {one.label:<5}  {one.score:10.2f}  {word}".rstrip())
     return "\n".join(lines)
 
 
@@ -64,14 +188,17 @@ def _said(text: str, phones: bool) -> list[str]:
     place = "TEXT"
     if os.path.isfile(text):
         place = text
-        try:
-            text = Path(text).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{place}: cannot be read as text ({error}); save it as UTF-8") from None
+        text = texts.read(Path(text))
     elif text.endswith(".txt") or os.sep in text:
         raise UserError(f"{text}: no such file; TEXT is a file with the text, or the text itself")
-    text = unicodedata.normalize("NFC", text)
-    said = [phone for phone in text.split() if phone != PAUSE] if phones else WORD.findall(text)
+    return _split(text, phones, place)
+
+
+def _split(text: str, phones: bool, place: str) -> list[str]:
+    if phones:
+        said = [phone for phone in unicodedata.normalize("NFC", text).split() if phone != PAUSE]
+    else:
+        said = words_of(text)
     if not said:
         raise UserError(
             f"{place}: contains no {'phones' if phones else 'words'}; give the text of the recording"
@@ -79,25 +206,26 @@ def _said(text: str, phones: bool) -> list[str]:
     return said
 
 
-def _csv(found: Any) -> str:
-    """A row per phone: its word, where there is one."""
+def _csv(found: Any, name: str) -> str:
+    """A row per phone: its word, where there is one, and how sure the model is of both."""
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n")
-    writer.writerow(["word", "phone", "start_seconds", "end_seconds"])
+    writer.writerow(["word", "phone", "start_seconds", "end_seconds", "confidence", "word_confidence"])
     for word, one in zip(_word_of(found), found.phones, strict=True):
-        writer.writerow([word, one.label, f"{one.start_seconds:.3f}", f"{one.end_seconds:.3f}"])
+        label, sure = (word.label, f"{word.score:.4f}") if word else ("", "")
+        times = [f"{one.start_seconds:.3f}", f"{one.end_seconds:.3f}"]
+        writer.writerow([label, one.label, *times, f"{one.score:.4f}", sure])
     return page.getvalue()
 
 
-def _word_of(found: Any) -> list[str]:
-    """The word of each phone, "" without one."""
+def _word_of(found: Any) -> list[Any]:
+    """The word of each phone, None without one."""
     lengths = np.diff([*found.firsts, len(found.phones)])
-    return [one.label for one, length in zip(found.words, lengths, strict=True) for _ in range(length)] or [
-        ""
-    ] * len(found.phones)
+    words = [one for one, length in zip(found.words, lengths, strict=True) for _ in range(length)]
+    return words or [None] * len(found.phones)
 
 
-def _labels(found: Any) -> str:
+def _labels(found: Any, name: str) -> str:
     """Labels of Audacity, of words where there are any."""
     return "".join(
         f"{one.start_seconds:.6f}\t{one.end_seconds:.6f}\t{one.label}\n"
@@ -105,7 +233,19 @@ def _labels(found: Any) -> str:
     )
 
 
-def _text_grid(found: Any) -> str:
+def _ctm(found: Any, name: str) -> str:
+    """NIST's time-marked lines, of words where there are any: recording, channel, start, duration, word,
+    confidence.
+    """
+    recording = "_".join(name.split())
+    return "".join(
+        f"{recording} 1 {one.start_seconds:.3f} {one.end_seconds - one.start_seconds:.3f} {one.label}"
+        f" {one.score:.4f}\n"
+        for one in found.words or found.phones
+    )
+
+
+def _text_grid(found: Any, name: str) -> str:
     """A TextGrid of Praat, a tier of words where there are any and one of phones, edge to edge from 0 to
     the end.
     """
@@ -142,4 +282,6 @@ def _text_grid(found: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-_WRITERS = {".csv": _csv, ".TextGrid": _text_grid, ".txt": _labels}
+_WRITERS = {".csv": _csv, ".TextGrid": _text_grid, ".txt": _labels, ".ctm": _ctm}
+ENDINGS = tuple(_WRITERS)
+FORMATS = {"textgrid": ".TextGrid", "csv": ".csv", "labels": ".txt", "ctm": ".ctm"}

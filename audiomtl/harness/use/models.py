@@ -1,26 +1,122 @@
 """Load recorded models for use on new recordings.
 
-Contents: `recorded_model`, `part`, `ready`, `checked_place`.
+Contents: `Loaded`, `opened`, `recorded_model`, `part`, `checked_place`.
 """
 
 import importlib
 import importlib.util
+import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.data import audio
 from audiomtl.errors import UserError
 from audiomtl.harness import experiment
-from audiomtl.harness.record import runs
+from audiomtl.harness.record import registry, runs
 from audiomtl.harness.record.store import Run
 from audiomtl.settings.validation import nearest
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained model, wherever it came from."""
+
+    name: str  # of its experiment, or of its folder
+    place: str  # that begins a message: the experiment file, the folder, the address in the registry
+    fitted: Any  # `families.contract.Fitted`
+    use: ModuleType  # `families.contract.Use`
+    model: ModuleType  # `families.contract.Family`
+    file: ExperimentFile | None = None
+    run: Run | None = None
+
+    @property
+    def settings(self) -> Any:
+        return self.fitted.settings
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the sound it reads; 0 if it reads none."""
+        return self.use.sample_rate(self.settings)
+
+    @property
+    def gives(self) -> dict[str, str]:
+        """Kinds of its answers, by name."""
+        return self.use.gives(self.settings)
+
+    @property
+    def told(self) -> str:
+        """Its name and its seed, for people."""
+        return f"{self.name}, seed {self.run.data.tags['seed']}" if self.run else self.name
+
+
+def opened(source: str, seed: int | None = None) -> Loaded:
+    """The trained model that a name stands for.
+
+    Parameters
+    ----------
+    source : an experiment (its best run), the folder of a saved model, or ``models:/NAME@ALIAS`` or
+        ``models:/NAME/VERSION`` of MLflow's registry.
+    seed : of the experiment's best runs; None takes the best one.
+
+    Raises
+    ------
+    UserError : there is no such model, or its family cannot be used on new recordings.
+    """
+    if source.startswith("models:/"):
+        with tempfile.TemporaryDirectory() as folder:
+            return _of_folder(registry.fetched(source, Path(folder)), source)
+    if Path(source).is_dir():
+        return _of_folder(Path(source), source)
+    file = config.load_experiment(source)
+    use = part(file, "use", "respond")
+    fitted, run = recorded_model(file, seed)
+    return _checked(Loaded(file.name, str(file.path), fitted, use, _family(file.raw["model"]), file, run))
+
+
+def _family(name: str) -> ModuleType:
+    return config.family("model", name)
+
+
+def _checked(loaded: Loaded) -> Loaded:
+    """The model, if its parts fit each other, which a family may look at (``use.check_model``)."""
+    if hasattr(loaded.use, "check_model"):
+        loaded.use.check_model(loaded.fitted, f"run {loaded.run.info.run_id}" if loaded.run else loaded.place)
+    return loaded
+
+
+def _of_folder(folder: Path, source: str) -> Loaded:
+    """The model in a folder that `Family.save` wrote, or in a folder ``model`` in it."""
+    place = next((one for one in (folder, folder / "model") if (one / "use.json").is_file()), None)
+    if place is None:
+        raise UserError(f"{source}: no saved model there: a folder with use.json is needed")
+    try:
+        name = json.loads((place / "use.json").read_text(encoding="utf-8"))["settings"]["model"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{place / 'use.json'}: is not a saved model's; export or train it again") from None
+    use, model = usable(name, source), _family(name)
+    called = folder.resolve().name if source == str(folder) else source
+    return _checked(Loaded(called, source, model.load(place), use, model))
+
+
+def usable(model: str, place: str) -> ModuleType:
+    """The module ``use`` of a family.
+
+    Raises
+    ------
+    UserError : the family has none.
+    """
+    use = _module(model, "use")
+    if use is None or not hasattr(use, "respond"):
+        raise UserError(
+            f'{place}: model = "{model}": this family has no function respond in a module use, so its models'
+            " are not used on new recordings"
+        )
+    return use
 
 
 def recorded_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, Run]:
@@ -72,29 +168,6 @@ def part(file: ExperimentFile, name: str, *offers: str) -> ModuleType:
 def _module(model: str, name: str) -> ModuleType | None:
     module = f"{config.package_of(model)}.{name}"
     return importlib.import_module(module) if importlib.util.find_spec(module) else None
-
-
-def ready(
-    file: ExperimentFile, sound: Path, verb: str, head: str, seed: int | None
-) -> tuple[ModuleType, Any, np.ndarray]:
-    """The family's module ``use``, which has a function ``verb``, the trained model, and the recording
-    (n_samples,) at the model's rate.
-
-    Parameters
-    ----------
-    head : one that can do it by name; "" for any.
-
-    Raises
-    ------
-    UserError : a family that cannot do it; no such head; no best run; a sound that cannot be read.
-    """
-    use = part(file, "use", verb)
-    use.check(file.settings, verb, head, str(file.path))
-    audio.info(sound)
-    fitted, run = recorded_model(file, seed)
-    # which may have other settings than the file has by now
-    use.check(fitted.settings, verb, head, f"run {run.info.run_id}")
-    return use, fitted, audio.load(sound, sample_rate=fitted.settings.features.sample_rate)
 
 
 def checked_place(path: Path, endings: Sequence[str], force: bool) -> Path:

@@ -1,122 +1,219 @@
-"""The ``predict`` command: classes, scores over time and events of audio files.
+"""The commands ``predict``, ``transcribe`` and ``notes``: answers of a trained model to recordings.
 
-Contents: `Request`, `predict`.
+Contents: `Request`, `predict`; `respond`, `answered`.
 """
 
 import csv
-import json
+import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 
 from audiomtl import pictures
-from audiomtl.config import ExperimentFile
+from audiomtl.data import answers, formats
+from audiomtl.data.answers import Recording, Response, Segments
+from audiomtl.data.formats import KINDS, Format
 from audiomtl.errors import UserError
-from audiomtl.harness.use.models import part, recorded_model
-from audiomtl.names import csv_text
+from audiomtl.harness.use import streams
+from audiomtl.harness.use.inputs import Asked, asked, recording
+from audiomtl.harness.use.models import Loaded, checked_place, opened
+from audiomtl.names import csv_text, safe_name
 from audiomtl.settings.validation import nearest
-
-FORMATS = ("table", "jsonl", "csv")
 
 
 @dataclass(frozen=True)
 class Request:
-    """Options of the command."""
+    """Options of the commands."""
 
-    files: Sequence[Path]
-    output: str  # one of FORMATS
-    top: int
-    over_time: str  # folder, "" for none
-    stream: str  # folder, "" for none
-    threshold: float
+    sources: Sequence[Path]  # files, folders and tables
+    to: str = "table"  # a format, or a file whose ending names one
+    folder: str = ""  # of files that hold one recording each; "" is the current one
+    top: int = 3
+    head: str = ""  # the only answer that is wanted
+    kinds: tuple[str, ...] = formats.ALL  # of answers that are wanted
+    over_time: str = ""  # folder
+    stream: str = ""  # folder
+    threshold: float | None = None  # of segments; None is the model's own
+    force: bool = False
 
 
-def predict(file: ExperimentFile, request: Request, *, seed: int | None = None) -> bool:
-    """Predict every file and print or write the results; returns whether all files could be read.
+def predict(name: str, request: Request, *, seed: int | None = None) -> bool:
+    """Answer every recording, and print the answers or write them; returns whether all could be read.
 
     Raises
     ------
-    UserError : an unknown format, a threshold out of range, two files that would be written under one name,
-        no model.
+    UserError : an unknown format, or one that holds nothing of what the model produces; a threshold out of
+        range; two recordings that would be written under one name; a file that already exists; no model.
     """
-    if request.output not in FORMATS:
-        raise UserError(
-            f"--format {request.output}: must be {', '.join(FORMATS)}{nearest(request.output, FORMATS)}"
-        )
-    if not 0 < request.threshold <= 1:
+    form, file = formats.chosen(request.to)
+    if request.threshold is not None and not 0 < request.threshold <= 1:
         raise UserError(f"--threshold {request.threshold:g}: must be above 0 and at most 1")
-    stems = [path.stem for path in request.files]
-    if (request.stream or request.over_time) and (
-        twice := sorted({stem for stem in stems if stems.count(stem) > 1})
-    ):
+    if file:
+        checked_place(file, (file.suffix,), request.force)
+    loaded = opened(name, seed)
+    _check_wanted(form, loaded, request)
+    found, lost = asked(request.sources, loaded)
+    apart = form.single and file is None
+    if request.stream or request.over_time or apart or form.name in ("ctm", "rttm"):
+        _check_names(found)
+    if form.single and file and len(found) != 1:
+        raise UserError(
+            f"--to {file}: a file holds one recording, but there are {len(found)}; use --to {form.name}"
+            " --folder FOLDER"
+        )
+    print(f"{loaded.told}: {_listed(loaded.gives)}", file=sys.stderr)
+    if request.stream:
+        return streams.write(loaded, found, Path(request.stream), request.threshold or 0.5) and not lost
+    complete, kept = not lost, list[Response]()
+    if not file and form.head and found:
+        print(form.head, end="")
+    for one in found:
+        try:
+            response = answered(one, loaded, request)
+            if apart:
+                _write_apart(form, response, request)
+            elif file:
+                kept.append(form.part(response))
+            else:
+                print(form.text(form.part(response), request.top), end="", flush=True)
+            if request.over_time:
+                _over_time(response, Path(request.over_time))
+        except UserError as error:
+            print(f"audiomtl: {error}", file=sys.stderr)
+            complete = False
+    if file and kept:
+        form.write(file, kept, request.top)
+        print(f"{file}: {len(kept)} recording{'' if len(kept) == 1 else 's'}", file=sys.stderr)
+    return complete
+
+
+def respond(loaded: Loaded, one: Asked | Recording) -> Response:
+    """The answers to one recording; of a long file in constant memory, where the family can.
+
+    Raises
+    ------
+    UserError : it cannot be read, or the model cannot answer it.
+    """
+    if isinstance(one, Asked) and one.path and loaded.sample_rate and hasattr(loaded.use, "respond_file"):
+        return loaded.use.respond_file(loaded.fitted, one.path, one.name)
+    given = one if isinstance(one, Recording) else recording(one, loaded.sample_rate)
+    [response] = loaded.use.respond(loaded.fitted, [given])
+    return response
+
+
+def answered(one: Asked, loaded: Loaded, request: Request) -> Response:
+    """The wanted answers to one recording; what its reader should know of it is printed.
+
+    Raises
+    ------
+    UserError : it cannot be read, or the model cannot answer it.
+    """
+    response = respond(loaded, one)
+    for remark in response.remarks:
+        print(f"{response.name}: {remark}", file=sys.stderr)
+    wanted = {
+        name: answer
+        for name, answer in response.answers.items()
+        if KINDS[type(answer)] in request.kinds and request.head in ("", name)
+    }
+    if request.threshold is not None:
+        wanted = {
+            name: _above(answer, request.threshold, response.seconds)
+            if isinstance(answer, Segments)
+            else answer
+            for name, answer in wanted.items()
+        }
+    return replace(response, answers=wanted)
+
+
+def _above(answer: Segments, threshold: float, seconds: float) -> Segments:
+    return answers.segments(
+        answer.names, answer.starts, answer.seconds, answer.scores, until=seconds, threshold=threshold
+    )
+
+
+def _check_wanted(form: Format, loaded: Loaded, request: Request) -> None:
+    """Refuse what the model does not give."""
+    gives = loaded.gives
+    if not gives:
+        raise UserError(f"{loaded.place}: no head of this model answers without a text; use `audiomtl align`")
+    wanted = {name: kind for name, kind in gives.items() if kind in request.kinds}
+    if not wanted:
+        raise UserError(
+            f"{loaded.place}: the model gives {_listed(gives)}, but no {' or '.join(request.kinds)}"
+        )
+    if request.head and request.head not in wanted:
+        raise UserError(
+            f"--head {request.head}: no such answer{nearest(request.head, wanted)}; {loaded.place} gives"
+            f" {_listed(wanted)}"
+        )
+    kinds = sorted({kind for name, kind in wanted.items() if request.head in ("", name)})
+    formats.fitting(form, kinds, loaded.place)
+    if (request.over_time or request.stream) and "segments" not in kinds:
+        option = "--over-time" if request.over_time else "--stream"
+        raise UserError(f"{option}: {loaded.place} gives {_listed(wanted)}, but no scores over time")
+
+
+def _listed(gives: Mapping[str, str]) -> str:
+    """Answers with their kinds, such as "voice (notes)"."""
+    return ", ".join(name if name == kind else f"{name} ({kind})" for name, kind in gives.items())
+
+
+def _check_names(found: Sequence[Asked]) -> None:
+    stems = [PurePath(one.name).stem for one in found]
+    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise UserError(
             f"{twice[0]}: two files have this name, so their outputs would overwrite each other; process them"
             " separately"
         )
-    use = part(file, "use", "Listener")
-    use.check_settings(file.raw, str(file.path))
-    fitted, run = recorded_model(file, seed)
-    use.check_model(fitted, run.info.run_id)
-    listener = use.Listener(fitted)
-    print(f"{file.name}, seed {run.data.tags['seed']}: {len(listener.classes)} classes", file=sys.stderr)
-    complete, first = True, True
-    for path in request.files:
-        try:
-            if request.stream:
-                _stream(use, listener, path, request)
-                continue
-            heard = listener.hear(path)
-        except UserError as error:
-            print(f"audiomtl: {error}", file=sys.stderr)
-            complete = False
-            continue
-        _say(path, heard, listener.classes, request, first)
-        first = False
-        if request.over_time:
-            _over_time(path, heard, listener.classes, request)
-    return complete
 
 
-def _say(path: Path, heard: Any, classes: tuple[str, ...], request: Request, first: bool) -> None:
-    order = np.argsort(-heard.clip, kind="stable")[: request.top]
-    found = [(classes[index], float(heard.clip[index])) for index in order]
-    if request.output == "jsonl":
-        top = [{"label": label, "probability": round(value, 6)} for label, value in found]
-        print(json.dumps({"file": str(path), "top": top}, ensure_ascii=False))
-    elif request.output == "csv":
-        writer = csv.writer(sys.stdout)
-        if first:
-            writer.writerow(["file", "rank", "label", "probability"])
-        for rank, (label, value) in enumerate(found, start=1):
-            writer.writerow([csv_text(str(path)), rank, csv_text(label), f"{value:.6f}"])
-    else:
-        print(f"{path}: {', '.join(f'{label} {value:.3f}' for label, value in found)}")
-
-
-def _over_time(path: Path, heard: Any, classes: tuple[str, ...], request: Request) -> None:
-    folder = Path(request.over_time)
+def _write_apart(form: Format, response: Response, request: Request) -> None:
+    """Write the file of one recording and print its name."""
+    folder = Path(request.folder or ".")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{path.stem}.scores.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["start_seconds", "end_seconds", *map(csv_text, classes)])
-        for start, row in zip(heard.starts, heard.patches, strict=True):
-            writer.writerow(
-                [f"{start:.3f}", f"{start + heard.seconds:.3f}", *(f"{value:.6f}" for value in row)]
-            )
-    pictures.scores_over_time(
-        heard.starts + heard.seconds / 2,
-        heard.patches,
-        classes,
-        title=path.name,
-        path=folder / f"{path.stem}.scores.png",
-    )
+    place = folder / f"{safe_name(PurePath(response.name).stem)}{form.ending}"
+    checked_place(place, (form.ending,), request.force)
+    part = form.part(response)
+    try:
+        form.write(place, [part], request.top)
+    except OSError as error:
+        raise UserError(f"{place}: cannot be written ({error.strerror})") from None
+    print(f"{place}: {', '.join(_count(part, name) for name in part.answers)}")
 
 
-def _stream(use: Any, listener: Any, path: Path, request: Request) -> None:
-    events = use.events(listener.stream(path), listener.classes, request.threshold)
-    table, labels, count = use.write_events(events, Path(request.stream), path.stem)
-    print(f"{path}: {count} events at {request.threshold:g} or above: {table}, {labels}")
+def _count(response: Response, name: str) -> str:
+    answer = response.answers[name]
+    number = len(formats.spans(answer, response.seconds))
+    kind = KINDS[type(answer)]
+    counted = f"{number} {kind.removesuffix('s') if number == 1 else kind}"
+    return counted if name == kind else f"{name} {counted}"
+
+
+def _over_time(response: Response, folder: Path) -> None:
+    """Write the scores over time of one recording, as a table and as a picture."""
+    found = {name: answer for name, answer in response.answers.items() if isinstance(answer, Segments)}
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = safe_name(PurePath(response.name).stem)
+    for name, answer in found.items():
+        place = folder / (f"{stem}.scores" if len(found) == 1 else f"{stem}.{name}.scores")
+        with Path(f"{place}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["start_seconds", "end_seconds", *map(csv_text, answer.names)])
+            for start, row in _windows(answer):
+                end = start + answer.seconds
+                writer.writerow([f"{start:.3f}", f"{end:.3f}", *(f"{value:.6f}" for value in row)])
+        pictures.scores_over_time(
+            answer.starts + answer.seconds / 2,
+            answer.scores,
+            answer.names,
+            title=PurePath(response.name).name,
+            path=Path(f"{place}.png"),
+        )
+
+
+def _windows(answer: Segments) -> Iterator[tuple[float, Sequence[float]]]:
+    for start, row in zip(answer.starts.tolist(), answer.scores.tolist(), strict=True):
+        if math.isfinite(start):
+            yield start, row

@@ -77,3 +77,18 @@ def test_onsets_lie_halfway_between_steps() -> None:
     starts, ends = alignment.onsets(np.array([1, 1, 2, 2, 3]), np.arange(5) * 0.2)
     assert np.allclose(starts, [-0.1, 0.7]) and np.allclose(ends, [0.3, 0.9])
     assert [len(one) for one in alignment.onsets(np.array([0, 0]), np.arange(2) * 0.2)] == [0, 0]
+
+
+@pytest.mark.parametrize("phones", [63, 64, 128, 2000])
+def test_long_texts_have_their_positions(phones: int) -> None:
+    """More positions than an int8 or int16 holds."""
+    steps, count = 3 * phones, 2 * phones + 1
+    posteriors = np.full((steps, count), 1e-6, np.float32)
+    spoken = np.arange(phones)
+    posteriors[3 * spoken, 2 * spoken] = 1.0  # a pause, then two steps of the phone
+    posteriors[3 * spoken + 1, 2 * spoken + 1] = posteriors[3 * spoken + 2, 2 * spoken + 1] = 0.9
+    path = alignment.path(posteriors)
+    assert path[1::3].tolist() == path[2::3].tolist() == (2 * spoken + 1).tolist()
+    starts, _ = alignment.onsets(path, np.arange(steps) * 0.1)
+    np.testing.assert_allclose(starts, 0.1 * (3 * spoken + 0.5))
+    np.testing.assert_allclose(alignment.confidence(posteriors, path), 0.9)

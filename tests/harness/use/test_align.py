@@ -4,6 +4,7 @@ What a person may get wrong is one line.
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,18 @@ import pytest
 import soundfile
 
 from audiomtl import config
-from audiomtl.data import audio, catalog, protocols, scores
+from audiomtl.data import alignments, audio, catalog, protocols, scaling, scores
+from audiomtl.data.alignments import Alignment
+from audiomtl.data.answers import Span
 from audiomtl.errors import UserError
-from audiomtl.families.multitask import use
-from audiomtl.families.multitask.use import Alignment, Timed
+from audiomtl.families.contract import Fitted, compiled
+from audiomtl.families.ctc import model as family
+from audiomtl.families.ctc.model import Known
+from audiomtl.families.ctc.network import recurrent_network
 from audiomtl.harness.use import align as aligning
-from audiomtl.harness.use.notes import notes as transcribe
+from audiomtl.harness.use.inputs import Asked, recording
+from audiomtl.harness.use.models import opened
+from audiomtl.harness.use.predict import Request, predict
 from audiomtl.settings.toml import as_toml
 from tests.harness.conftest import Project
 from tests.whole_settings import whole_settings
@@ -95,38 +102,41 @@ def test_the_command_writes_what_it_prints(trained, row, tmp_path) -> None:
         "align", "sing", str(tmp_path / "a song.flac"), str(tmp_path / "words.txt"), "--to", "out.csv"
     )
     table = pd.read_csv(trained.folder / "out.csv")
-    assert list(table.columns) == ["word", "phone", "start_seconds", "end_seconds"]
+    assert list(table.columns) == [
+        *("word", "phone", "start_seconds", "end_seconds", "confidence", "word_confidence")
+    ]
     lines = said.splitlines()[1:-1]
     assert [line.split()[2] for line in lines] == list(table["phone"]) and said.splitlines()[
         -1
     ] == "out.csv written"
-    assert [line.split()[3] for line in lines if len(line.split()) > 3] == row["text"].upper().split()
+    assert [line.split()[4] for line in lines if len(line.split()) > 4] == row["text"].upper().split()
 
     said = trained.run("notes", "sing", str(tmp_path / "a song.flac"))
-    assert said.startswith("a song.mid: melody ") and "piano" in said and "voice" in said
-    assert "already exists" in trained.run("notes", "sing", str(tmp_path / "a song.flac"), code=2)
+    assert "\na song.mid: melody " in said and "piano" in said and "voice" in said
+    assert "already exists" in trained.run("notes", "sing", str(tmp_path / "a song.flac"), code=1)
+
+
+def transcribed(sound: Path, to: Path, **options) -> bool:
+    return predict("sing", Request([sound], str(to), kinds=("notes",), **options))
 
 
 @pytest.mark.slow
 def test_notes_come_back_from_the_file(trained, row, tmp_path) -> None:
     """Thresholds of a network that hardly learned say little: heads are lowered until there are notes."""
-    from audiomtl.harness.use.models import recorded_model
-
-    file = config.load_experiment("sing")
-    place, counts = transcribe(
-        file, Path(row["path"]), head="", seed=None, to=str(tmp_path / "all.mid"), force=False
-    )
+    place, loaded = tmp_path / "all.mid", opened("sing")
+    assert transcribed(Path(row["path"]), place)
+    [heard] = loaded.use.respond(loaded.fitted, [recording(Asked("", Path(row["path"])), 16000)])
+    counts = {name: len(one.notes) for name, one in heard.answers.items() if loaded.gives[name] == "notes"}
     assert set(counts) == {"melody", "voice", "piano"}
-    fitted, _ = recorded_model(file)
-    heard = use.notes(fitted, audio.load(row["path"], sample_rate=16000), "")
     for name, count in counts.items():
         notes = scores.read_notes(place, instrument=name)
         assert len(notes) == count
-        assert np.allclose(notes, scores.checked("", heard[name]), atol=1e-4) if count else not heard[name]
-    _, one = transcribe(
-        file, Path(row["path"]), head="voice", seed=1, to=str(tmp_path / "all.mid"), force=True
-    )
-    assert one == {"voice": counts["voice"]}
+        if count:
+            assert np.allclose(notes, scores.checked("", heard.answers[name].notes), atol=1e-4)
+    assert transcribed(Path(row["path"]), place, head="voice", force=True)
+    assert len(scores.read_notes(place, instrument="voice")) == counts["voice"]
+    with pytest.raises(UserError, match="no track"):
+        scores.read_notes(place, instrument="piano")
 
 
 @pytest.mark.slow
@@ -189,30 +199,15 @@ def test_sounds_that_cannot_be_heard(trained, row, tmp_path) -> None:
     ):
         with pytest.raises(UserError, match=reason):
             aligned(tmp_path / name, "Mond")
-        with pytest.raises(UserError, match=reason):
-            transcribe(
-                config.load_experiment("sing"),
-                tmp_path / name,
-                head="",
-                seed=None,
-                to=str(tmp_path / "x.mid"),
-                force=False,
-            )
+    assert not transcribed(tmp_path / "text.wav", tmp_path / "x.mid")
     assert not (tmp_path / "x.mid").exists()
 
 
 @pytest.mark.slow
 def test_silence_has_its_file_and_its_text(trained, row, tmp_path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(32000), 16000)
-    place, counts = transcribe(
-        config.load_experiment("sing"),
-        tmp_path / "silence.wav",
-        head="",
-        seed=None,
-        to=str(tmp_path / "x.mid"),
-        force=False,
-    )
-    assert len(scores.read_notes(place, instrument="piano")) == counts["piano"]
+    assert transcribed(tmp_path / "silence.wav", tmp_path / "x.mid")
+    assert len(scores.read_notes(tmp_path / "x.mid", instrument="piano")) >= 0
     said = aligned(tmp_path / "silence.wav", " ".join(row["phones"][:4]), phones=True)
     assert [one.label for one in said.phones] == row["phones"][1:4]
 
@@ -239,14 +234,14 @@ def untrained(project, monkeypatch) -> Project:
         ("sing", "blank.txt", {}, r"blank.txt: contains no words"),
         ("sing", "binary.txt", {}, r"binary.txt: cannot be read as text"),
         ("sing", "nowhere.txt", {}, r"nowhere.txt: no such file"),
-        ("sing", "Mond", {"to": "x.xml"}, r"--to x.xml: must end in .csv, .TextGrid, .txt"),
+        ("sing", "Mond", {"to": "x.xml"}, r"--to x.xml: must end in .csv, .TextGrid, .txt, .ctm"),
         ("sing", "Mond", {"to": "no/x.csv"}, r"--to no/x.csv: no such folder no"),
         ("sing", "Mond", {"to": "there.csv"}, r"there.csv: already exists; use --force"),
         (
             "tiny",
             "Mond",
             {},
-            r'model = "tinylab.tone": this family does not support the command; supported by: multitask',
+            r'model = "tinylab.tone": this family does not support the command; supported by: ctc, multitask',
         ),
         ("given", "Mond", {}, r'inputs.score = "given_notes": the model needs the score'),
     ],
@@ -259,12 +254,6 @@ def test_mistakes_before_any_work(untrained, name, text, options, reason) -> Non
 
 
 def test_heads_that_are_not_there(untrained) -> None:
-    file = config.load_experiment("sing")
-    with pytest.raises(
-        UserError,
-        match=r"--head voices: .* has melody, voice, piano of kind melody or notes; did you mean voice",
-    ):
-        transcribe(file, Path("a.wav"), head="voices", seed=None, to="", force=False)
     write(untrained, "sing", heads__text__train_only=True)
     with pytest.raises(
         UserError,
@@ -279,26 +268,33 @@ def test_heads_that_are_not_there(untrained) -> None:
 
 
 FOUND = Alignment(
-    (Timed(0.1, 0.25, "m"), Timed(0.25, 0.5, "oː"), Timed(0.6, 1.0, 'a"')),
-    (Timed(0.1, 0.5, "Mo"), Timed(0.6, 1.0, "A")),
+    (Span(0.1, 0.25, "m", 0.5), Span(0.25, 0.5, "oː", 0.75), Span(0.6, 1.0, 'a"', 0.125)),
+    (Span(0.1, 0.5, "Mo", 0.625), Span(0.6, 1.0, "A", 0.125)),
     (0, 2),
     1.0,
 )
 
 
 def test_every_file_says_the_same() -> None:
-    assert aligning._csv(FOUND).splitlines() == ["word,phone,start_seconds,end_seconds", "Mo,m,0.100,0.250", "Mo,oː,0.250,0.500",
-                                             'A,"a""",0.600,1.000']  # fmt: skip
-    assert aligning._labels(FOUND) == "0.100000\t0.500000\tMo\n0.600000\t1.000000\tA\n"
-    assert aligning.table(FOUND).splitlines()[1].split() == ["0.100", "0.250", "m", "Mo"]
+    assert aligning._csv(FOUND, "a").splitlines() == [
+        "word,phone,start_seconds,end_seconds,confidence,word_confidence",
+        "Mo,m,0.100,0.250,0.5000,0.6250",
+        "Mo,oː,0.250,0.500,0.7500,0.6250",
+        'A,"a""",0.600,1.000,0.1250,0.1250',
+    ]
+    assert aligning._labels(FOUND, "a") == "0.100000\t0.500000\tMo\n0.600000\t1.000000\tA\n"
+    assert (
+        aligning._ctm(FOUND, "my song") == "my_song 1 0.100 0.400 Mo 0.6250\nmy_song 1 0.600 0.400 A 0.1250\n"
+    )
+    assert aligning.table(FOUND).splitlines()[1].split() == ["0.100", "0.250", "m", "0.50", "Mo"]
     alone = Alignment(FOUND.phones, (), (), 1.0)
-    assert aligning._labels(alone).splitlines()[
-        1
-    ] == "0.250000\t0.500000\toː" and ",m,0.100" in aligning._csv(alone)
+    assert aligning._labels(alone, "a").splitlines()[1] == "0.250000\t0.500000\toː"
+    assert ",m,0.100,0.250,0.5000,\n" in aligning._csv(alone, "a")
+    assert aligning._ctm(alone, "a").splitlines()[1] == "a 1 0.250 0.250 oː 0.7500"
 
 
 def test_a_text_grid_is_edge_to_edge() -> None:
-    text = aligning._text_grid(FOUND)
+    text = aligning._text_grid(FOUND, "a")
     tiers = text.split("    item [")[1:]
     assert ['name = "words"' in tiers[0], 'name = "phones"' in tiers[1]] == [
         True,
@@ -315,4 +311,94 @@ def test_a_text_grid_is_edge_to_edge() -> None:
     [("g", ["ɡ"]), ("o", ["oː", "ɔ", "øː"]), ("r", ["ʁ"]), ("E", ["ɛ", "eː"]), ("ʒ", []), ("5", [])],
 )
 def test_the_same_letter_in_another_shape_is_near(symbol, near) -> None:
-    assert use._near(symbol, ["_", "eː", "m", "oː", "øː", "ɔ", "ɛ", "ɡ", "ʁ"]) == near
+    assert alignments._near(symbol, ["_", "eː", "m", "oː", "øː", "ɔ", "ɛ", "ɡ", "ʁ"]) == near
+
+
+# ---------------------------------------------------------------- many recordings
+
+
+@pytest.fixture
+def spoken(monkeypatch, tmp_path) -> Path:
+    """A folder of recordings with texts, and an untrained CTC model in the place of a best run."""
+    raw = config.override(whole_settings("quickstart"), {"text.units": "letters"})
+    settings = config.settings_of(raw, "test")
+    bands = settings.features.n_bands
+    network = recurrent_network(bands, 4, units=(4,), convolution_filters=4, time_reduction=2)
+    scaler = scaling.fit([np.zeros((1, bands), np.float32)], "minmax")
+    known = Known(("a", "b", "c"), scaler, "ctc")
+    fitted = Fitted(network, settings, known, compiled(network), network.count_params())
+    run = SimpleNamespace(info=SimpleNamespace(run_id="1"))
+    monkeypatch.setattr(aligning, "recorded_model", lambda file, seed: (fitted, run))
+    random = np.random.default_rng(0)
+    for name, text in (("x/one", "ab, c!"), ("two", "CAB"), ("three", "b"), ("four", "abcq"), ("five", "?")):
+        place = tmp_path / "corpus" / f"{name}.wav"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(place, 0.1 * random.standard_normal(16000), 16000)
+        place.with_suffix(".txt").write_text(text)
+    (tmp_path / "corpus" / "three.wav").write_bytes(b"no sound")
+    return tmp_path / "corpus"
+
+
+def many(source: Path, to: Path | str, **options) -> bool:
+    given = {"phones": False, "seed": None, "form": "csv", "force": False} | options
+    file = config.load_experiment(str(PROJECT / "experiments" / "quickstart.toml"))
+    return aligning.align_many(file, source, to=str(to), **given)
+
+
+def test_a_recording_that_cannot_be_aligned_costs_that_one_only(spoken, tmp_path, capsys) -> None:
+    assert not many(spoken, tmp_path / "out")
+    said = capsys.readouterr()
+    written = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.csv"))
+    assert written == [Path("two.csv"), Path("x/one.csv")] and "2 of 5 recordings aligned" in said.out
+    assert list(pd.read_csv(tmp_path / "out" / "two.csv")["phone"]) == ["c", "a", "b"]
+    assert list(pd.read_csv(tmp_path / "out" / "x" / "one.csv")["word"]) == ["ab", "ab", "c"]
+    faults = said.err.splitlines()
+    assert len(faults) == 3 and all(line.startswith("audiomtl: ") for line in faults)
+    assert "five.txt: contains no words" in said.err and 'unknown symbols: "q" of abcq' in said.err
+    assert "three.wav: cannot be read as sound" in said.err
+
+
+def test_files_of_alignments_are_not_overwritten(spoken, tmp_path, capsys) -> None:
+    for name in ("three", "four", "five"):
+        (spoken / f"{name}.wav").unlink()
+    for form in ("textgrid", ".ctm", "Labels"):
+        assert many(spoken, tmp_path / "out", form=form)
+    assert len(list((tmp_path / "out").rglob("*.*"))) == 6
+    ctm = (tmp_path / "out" / "x" / "one.ctm").read_text().splitlines()
+    assert [line.split()[0:2] + line.split()[4:5] for line in ctm] == [["one", "1", "ab"], ["one", "1", "c"]]
+    with pytest.raises(UserError, match=r"already exists; use --force to overwrite it"):
+        many(spoken, tmp_path / "out", form="ctm")
+    assert many(spoken, tmp_path / "out", form="ctm", force=True)
+
+
+@pytest.mark.parametrize(
+    ("to", "options", "reason"),
+    [
+        ("", {}, r"corpus: holds several recordings; name the folder of the alignments with --to"),
+        ("out", {"form": "textgird"}, r"--format textgird: must be textgrid, csv, labels, ctm; did you mean"),
+        ("out", {"language": "deutsch"}, r'--language = "deutsch": espeak-ng has no such language'),
+        (
+            "out",
+            {"language": "de", "phones": True},
+            r"--language de: --phones says that the text consists of",
+        ),
+    ],
+)
+def test_mistakes_with_many_recordings(spoken, to, options, reason) -> None:
+    with pytest.raises(UserError, match=reason) as error:
+        many(spoken, to, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_aligns_from_its_folder(spoken, tmp_path) -> None:
+    fitted, _ = aligning.recorded_model(None, None)
+    family.save(fitted, tmp_path / "saved" / "model")
+    given = {"phones": False, "seed": None, "to": "", "force": False}
+    found = aligning.align(str(tmp_path / "saved"), spoken / "two.wav", "cab", **given)
+    assert [one.label for one in found.phones] == ["c", "a", "b"]
+    use_json = tmp_path / "saved" / "model" / "use.json"
+    with pytest.raises(UserError, match=r"no saved model there"):
+        aligning.align(str(spoken), spoken / "two.wav", "cab", **given)
+    use_json.unlink()
+    with pytest.raises(UserError, match=r"a folder with use.json is needed"):
+        aligning.align(str(tmp_path / "saved"), spoken / "two.wav", "cab", **given)

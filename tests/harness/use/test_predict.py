@@ -10,15 +10,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import tensorflow as tf
 
-from audiomtl import config
 from audiomtl.data import audio
+from audiomtl.families.transfer.use import BLOCK
+from audiomtl.harness.use.inputs import Asked, recording
+from audiomtl.harness.use.models import opened
 from tests.command import run
 from tests.harness.conftest import PATIENCE, Project
 from tests.nn import yamnet_weights
@@ -105,17 +109,18 @@ def answer(port: int, body: dict) -> dict:
 
 def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> None:
     project, one = trained, sounds / "03.wav"
-    said = project.run("export", "mine", "out")
+    said = project.run("export", "mine", "out", "--licence", "CC BY 4.0")
     assert (
         "bit-identical" in said and "TFLite within" in said and "models:/mine@champion is version 1" in said
     )
     out = project.folder / "out"
-    assert {"saved_model", "model.tflite", "classes.txt", "README.md"} == {
+    assert {"model", "saved_model", "model.tflite", "classes.txt", "README.md"} == {
         path.name for path in out.iterdir()
     }
-    assert (out / "classes.txt").read_text() == "high\nlow\n" and "$" not in (
-        out / "README.md"
-    ).read_text().replace("$ ", "")
+    assert (out / "classes.txt").read_text() == "high\nlow\n"
+    card = (out / "README.md").read_text()
+    assert "$" not in card and "models:/mine@champion" in card and "| test/accuracy | " in card
+    assert "learning_rate = " in card and "Licence of the model: CC BY 4.0" in card
     assert "is not empty" in project.run("export", "mine", "out", code=2)
 
     # in an interpreter that has never heard of audiomtl
@@ -131,7 +136,7 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
 
     # predict says the same, in three formats, and keeps going over what cannot be read
     lines = project.run("predict", "mine", str(one), "--format", "jsonl", "--top", "2").splitlines()
-    top = next(json.loads(line) for line in lines if line.startswith("{"))["top"]
+    top = next(json.loads(line) for line in lines if line.startswith("{"))["answers"]["classes"]
     assert {entry["label"]: entry["probability"] for entry in top} == pytest.approx(
         dict(zip(["high", "low"], expected, strict=True)), abs=1e-5
     )
@@ -140,7 +145,10 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
     said = project.run(
         "predict", "mine", str(bad), str(one), "--format", "csv", "--over-time", "scores", code=1
     )
-    assert "text.wav: cannot be read as sound" in said and f"{one},1,{top[0]['label']}" in said
+    assert (
+        "text.wav: cannot be read as sound" in said
+        and f",classes,0.000,{soundfile.info(one).duration:.3f},{top[0]['label']}," in said
+    )
     assert (project.folder / "scores" / "03.scores.png").stat().st_size > 1000
     assert list(pd.read_csv(project.folder / "scores" / "03.scores.csv").columns) == [
         "start_seconds",
@@ -181,58 +189,58 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
                     time.sleep(0.5)
             assert got["class_names"] == ["high", "low"] and got["predicted"] == top[0]["label"]
             assert got["classifier"] == pytest.approx(expected, abs=1e-6)
+            # four clients at once, each with a sound of its own
+            given = [soundfile.read(sounds / f"{number:02}.wav", dtype="float32")[0] for number in range(4)]
+            with ThreadPoolExecutor(4) as clients:
+                asked = [clients.submit(answer, port, {"inputs": y.tolist()}) for y in given]
+                heard = [one.result()["predictions"]["classifier"] for one in asked]
+            model = tf.saved_model.load(str(out / "saved_model"))
+            assert np.allclose(heard, [model(tf.constant(y)).numpy() for y in given], atol=1e-6)
         finally:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
 
 
 def test_a_long_file_is_streamed_to_the_scores_of_the_whole(trained, sounds, tmp_path) -> None:
-    from audiomtl.families.transfer.use import BLOCK, Listener, events
-    from audiomtl.harness.use.models import recorded_model
-
-    fitted, _ = recorded_model(config.load_experiment("mine"))
-    listener = Listener(fitted)
+    loaded = opened("mine")
     length = BLOCK * 7680 * 2 + 12345  # samples: three blocks
     y = np.where(np.arange(length) // 80000 % 2, 0.3, 0.0) * np.sin(
         2 * np.pi * 3000 * np.arange(length) / 16000
     )
     path = tmp_path / "long.flac"
     soundfile.write(path, y, 16000)
-    whole = listener.hear(path)
-    streamed = list(listener.stream(path))
-    assert np.allclose([start for start, _ in streamed], whole.starts)
-    assert np.allclose([row for _, row in streamed], whole.patches, atol=1e-5)
+    [whole] = loaded.use.respond(loaded.fitted, [recording(Asked("long", path), 16000)])
+    segments = whole.answers["segments"]
+    streamed = list(loaded.use.stream(loaded.fitted, path).scores)
+    assert np.allclose([start for start, _ in streamed], segments.starts)
+    assert np.allclose([row for _, row in streamed], segments.scores, atol=1e-5)
 
-    found = list(events(iter(streamed), listener.classes, 0.6))
     above = np.array([row for _, row in streamed]) >= 0.6
     starts = sum(int(column[0]) + int(np.sum(column[1:] & ~column[:-1])) for column in above.T)
-    assert len(found) == starts > 0
+    assert starts > 0
     said = trained.run("predict", "mine", str(path), "--stream", "events", "--threshold", "0.6")
-    assert f"{len(found)} events" in said
+    assert f"{starts} events" in said
     table = pd.read_csv(trained.folder / "events" / "long.events.csv")
     labels = [
         line.split("\t") for line in (trained.folder / "events" / "long.labels.txt").read_text().splitlines()
     ]
-    assert len(table) == len(labels) == len(found)
+    assert len(table) == len(labels) == starts
     assert [float(line[0]) for line in labels] == pytest.approx(list(table["start_seconds"]), abs=1e-3)
     assert set(table["label"]) <= {"high", "low"} and (table["end_seconds"] > table["start_seconds"]).all()
+    assert table["end_seconds"].max() <= length / 16000 + 1e-3
 
 
 def test_streaming_holds_no_more_of_a_longer_file(trained, tmp_path) -> None:
     import tracemalloc
 
-    from audiomtl.families.transfer.use import Listener
-    from audiomtl.harness.use.models import recorded_model
-
-    fitted, _ = recorded_model(config.load_experiment("mine"))
-    listener, peaks = Listener(fitted), []
+    loaded, peaks = opened("mine"), []
     for minutes in (1, 1, 6):  # the first one warms up
         path = tmp_path / "long.wav"
         with soundfile.SoundFile(path, "w", 16000, 1, "PCM_16") as file:
             for _ in range(minutes * 6):
                 file.write(np.zeros(160000))
         tracemalloc.start()
-        for _ in listener.stream(path):
+        for _ in loaded.use.stream(loaded.fitted, path).scores:
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -259,9 +267,11 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("predict", "mine", "x.wav", "--format", "xml"), "--format xml: must be table, jsonl, csv"),
+        (("predict", "mine", "x.wav", "--to", "xml"), "--to xml: must be table, jsonl, csv, textgrid"),
+        (("predict", "mine", "x.wav", "--to", "x.xml"), "--to x.xml: must be table, jsonl, csv, textgrid"),
+        (("predict", "mine", "x.wav", "--to", "no/x.csv"), "--to no/x.csv: no such folder no"),
+        (("transcribe", "tiny", "x.wav"), "this family does not support the command; supported by: baseline"),
         (("predict", "mine", "x.wav", "--stream", "e", "--threshold", "2"), "--threshold 2: must be above 0"),
-        (("predict", "mine", "a/x.wav", "b/x.wav", "--stream", "e"), "two files have this name"),
         (("predict", "mine", "x.wav"), "no recorded best run"),
         (("export", "mine", "out"), "no recorded best run"),
         (
@@ -269,7 +279,7 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
             "--fractions 1.5: must be above 0 and at most 1",
         ),
         (("ablations", "tiny", "--curve"), "has no setting train_share"),
-        (("export", "tiny", "out"), "this family does not support the command; supported by: transfer"),
+        (("export", "tiny", "out"), "this family does not support the command; supported by: baseline"),
     ],
 )
 def test_mistakes_are_one_line(project, sounds, arguments, reason, monkeypatch, capsys) -> None:
@@ -294,9 +304,11 @@ def test_any_sound_is_heard_and_what_is_none_gets_a_line(trained, sounds, tmp_pa
     (tmp_path / "text.wav").write_text("no sound at all")
     good = ["stereo", "eight_bits", "silence"]
     files = [str(tmp_path / f"{name}.wav") for name in [*good, "empty", "text"]]
+    refused = trained.run("predict", "mine", "a/x.wav", "b/x.wav", "--stream", "e", code=2)
+    assert "two files have this name" in refused
     said = trained.run("predict", "mine", *files, "--format", "jsonl", code=1)
     heard = {
-        Path(line["file"]).stem: line["top"]
+        Path(line["file"]).stem: line["answers"]["classes"]
         for line in map(json.loads, (line for line in said.splitlines() if line.startswith("{")))
     }
     assert list(heard) == good and "Traceback" not in said
@@ -342,5 +354,8 @@ def test_heads_that_are_no_network_are_not_exported_but_heard(project, sounds) -
         .replace("seeds = [1, 2]", "seeds = [1]")
     )
     project.run("best", "mine", "--slots", "1")
-    assert 'head.kind = "random_forest" is not a network' in project.run("export", "mine", "out", code=2)
-    assert "00.wav: " in project.run("predict", "mine", str(sounds / "00.wav"))
+    said = project.run("export", "mine", "out")
+    assert 'no SavedModel: head.kind = "random_forest" is not a network' in said
+    assert "MLflow's model says what the model in memory says" in said
+    for name in ("mine", "out", "models:/mine@champion"):
+        assert "00.wav: " in project.run("predict", name, str(sounds / "00.wav"))

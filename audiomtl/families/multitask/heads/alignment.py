@@ -58,7 +58,8 @@ def target(
     frames_of: Any,
 ) -> np.ndarray | None:
     """Position in the given text of each step; what lies in no phone is the pause before the next one."""
-    if row[settings.inputs.text] is None:
+    # phones made from a transcript have no times
+    if any(row[column] is None for column in (settings.inputs.text, "starts", "ends")):
         return None
     phones: Sequence[str] = row[head.reads("")]
     index = spoken(row["starts"], row["ends"], step_times(n_frames, settings))

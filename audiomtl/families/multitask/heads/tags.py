@@ -104,13 +104,16 @@ def probabilities(output: np.ndarray) -> np.ndarray:
 
 
 def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
-    """Binary cross-entropy, mean over classes."""
+    """Binary cross-entropy, mean over classes; a target that is neither 0 nor 1 is the weight of a tag that
+    the clip has.
+    """
     import tensorflow as tf
 
     from audiomtl.families.multitask import losses
     from audiomtl.nn.tags import loss_of_logits
 
-    each = loss_of_logits(outputs, target)
+    held = tf.cast(target > 0, tf.float32)
+    each = loss_of_logits(outputs, held, tf.where(target > 0, target, 1.0))
     return losses.over_clips(each, tf.ones_like(each), weight)
 
 

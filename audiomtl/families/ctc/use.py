@@ -1,0 +1,234 @@
+"""Use of a trained CTC model: phones of new recordings of any length, and alignment of a text with one.
+
+Conventions: times are seconds from the recording's start. A phone begins with the first step in which it is
+the likeliest, as in the table of predictions, and lasts until the next symbol begins, but at most
+`EXTENSION_SECONDS` behind its own last step. Its score is the mean probability in its own steps.
+
+Contents: the functions of `contract.Use` (`sample_rate`, `columns`, `gives`, `respond`, `examples`);
+`respond_file`; `align`, `check`.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from audiomtl.data import audio, catalog, features, stream, text
+from audiomtl.data.alignments import Alignment, aligned, check_length, check_symbols, pronounced
+from audiomtl.data.answers import Phones, Recording, Response, Span
+from audiomtl.errors import UserError
+from audiomtl.families.contract import Fitted
+from audiomtl.families.ctc import alignment, long
+from audiomtl.families.ctc import loss as ctc
+from audiomtl.families.ctc.alignment import EXTENSION_SECONDS
+from audiomtl.families.ctc.examples import Clip, examples_of
+from audiomtl.families.ctc.long import is_long, of_array
+from audiomtl.families.ctc.model import PAUSE, outputs, pause_of
+from audiomtl.families.ctc.network import reduced
+from audiomtl.families.ctc.settings import Settings
+
+
+def sample_rate(settings: Settings) -> int:
+    return settings.features.sample_rate
+
+
+def columns(settings: Settings) -> tuple[str, ...]:
+    return ()
+
+
+def gives(settings: Settings) -> dict[str, str]:
+    return {"phones": "phones"}
+
+
+# ---------------------------------------------------------------- phones
+
+
+def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
+    """The phones of each recording; of one that is longer than `long.LONGEST_SECONDS` chunk by chunk.
+
+    Raises
+    ------
+    UserError : a recording without samples, by name.
+    """
+    short = [one for one in recordings if not is_long(len(one.y), fitted.settings.features)]
+    logits = dict(zip(map(id, short), _outputs(fitted, short), strict=True))
+    responses = []
+    for one in recordings:
+        if id(one) in logits:
+            pieces = [_best(fitted, logits[id(one)])]
+        else:
+            pieces = [_best(fitted, piece) for piece in long.pieces(fitted, of_array(one.y))]
+        responses.append(_response(fitted, one.name, len(one.y), pieces))
+    return responses
+
+
+def respond_file(fitted: Fitted, path: Path, name: str = "") -> Response:
+    """The phones of a file of any length, in memory that does not grow with it.
+
+    Raises
+    ------
+    UserError : a file that cannot be read.
+    """
+    settings = fitted.settings.features
+    if not is_long(round(audio.info(path).seconds * settings.sample_rate), settings):
+        y = audio.load(path, sample_rate=settings.sample_rate)
+        return respond(fitted, [Recording(name or str(path), y)])[0]
+    samples = 0
+
+    def blocks() -> Any:
+        nonlocal samples
+        samples = 0
+        rate = settings.sample_rate
+        for block in stream.blocks(path, sample_rate=rate, samples=round(long.CHUNK_SECONDS * rate)):
+            samples += len(block)
+            yield block
+
+    pieces = [_best(fitted, piece) for piece in long.pieces(fitted, blocks)]
+    return _response(fitted, name or str(path), samples, pieces)
+
+
+def _outputs(fitted: Fitted, recordings: Sequence[Recording]) -> list[np.ndarray]:
+    """Logits (steps, classes) of recordings, each in one pass."""
+    given = [_clip(one.name, one.y, fitted) for one in recordings]
+    found = {id(clip): logits for clip, logits in outputs(fitted, given)}
+    return [found[id(clip)] for clip in given]
+
+
+def _clip(name: str, y: np.ndarray, fitted: Fitted) -> Clip:
+    if not len(y):
+        raise UserError(f"{name}: no samples; the model reads sound")
+    nothing = np.zeros(0, np.int32)
+    frames = features.extract(np.asarray(y, np.float32), fitted.settings.features)
+    return Clip(name, "", frames, nothing, nothing, (), np.zeros(0))
+
+
+def _best(fitted: Fitted, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The likeliest class of each step, and its probability: (steps,) each."""
+    logs = alignment.log_probabilities(logits, fitted.known.mode)
+    # of the outputs themselves, as in the table of predictions: logarithms may round two to one
+    first = 0 if fitted.known.mode == "ctc" else 1
+    best = logits[:, first:].argmax(axis=1) + first
+    return best, np.exp(logs[np.arange(len(best)), best])
+
+
+def _response(
+    fitted: Fitted, name: str, n_samples: int, pieces: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> Response:
+    best, sure = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    seconds = n_samples / fitted.settings.features.sample_rate
+    chunked = (f"read in {len(pieces)} chunks of {long.CHUNK_SECONDS:g} s",) if len(pieces) > 1 else ()
+    return Response(name, seconds, {"phones": Phones(_spans(fitted, best, sure, seconds))}, chunked)
+
+
+def _spans(fitted: Fitted, best: np.ndarray, sure: np.ndarray, seconds: float) -> tuple[Span, ...]:
+    settings, reduction = fitted.settings.features, fitted.settings.network.time_reduction
+    first = np.flatnonzero(np.diff(best, prepend=-1))  # of each run of one class
+    runs = [run for run in pairwise([*first.tolist(), len(best)]) if best[run[0]] != ctc.BLANK]
+    # a step on the very end of the recording has no time left: it gets half of the step before
+    latest = max(seconds - settings.seconds(reduction) / 2, 0.0)
+    starts = [min(settings.seconds(begin * reduction), latest) for begin, _ in runs]
+    spans = []
+    for number, ((begin, end), start) in enumerate(zip(runs, starts, strict=True)):
+        following = starts[number + 1] if number + 1 < len(starts) else np.inf
+        label = fitted.known.vocabulary[best[begin] - 1]
+        if label != PAUSE:
+            own_end = settings.seconds(end * reduction) + EXTENSION_SECONDS
+            score = float(sure[begin:end].mean())
+            spans.append(Span(start, float(min(following, own_end, seconds)), label, score))
+    return tuple(spans)
+
+
+def _step_seconds(settings: Settings) -> float:
+    return settings.features.seconds(settings.network.time_reduction)
+
+
+# ---------------------------------------------------------------- labelled clips
+
+
+def examples(fitted: Fitted, table: pd.DataFrame) -> list[Clip]:
+    """Clips of a labelled table, as those of the training were made; without those that have no transcript,
+    more phones than network frames, or, unless ``network.unseen`` counts them, phones that the model does not
+    know.
+
+    Raises
+    ------
+    UserError : no phones and no transcripts; no clip is left.
+    """
+    settings, vocabulary = fitted.settings, fitted.known.vocabulary
+    table = text.with_phones(table, settings.text)
+    if "phones" not in table.columns:
+        raise UserError(
+            f"the table has no column phones, which the scores of this model need; it has"
+            f" {', '.join(map(str, table.columns))}"
+        )
+    table = text.checked(table)
+    kept = table[~text.untranscribed(table)]
+    if settings.network.unseen == "error":
+        kept = kept[[set(phones) <= set(vocabulary) for phones in kept["phones"]]]
+    if kept.empty:
+        raise UserError(f"phones: every clip has phones that the model does not know: {' '.join(vocabulary)}")
+    made = examples_of(kept, vocabulary, settings)
+    reduction = settings.network.time_reduction
+    return [one for one in made if ctc.feasible(reduced(len(one.frames), reduction), one.labels)]
+
+
+# ---------------------------------------------------------------- alignment
+
+
+def check(settings: Settings, does: str, head: str, place: str) -> None:
+    """A CTC model aligns, and has no heads."""
+    if head:
+        raise UserError(f"--head {head}: {place} is a model of the family ctc, which has no heads")
+
+
+def align(
+    fitted: Fitted, y: np.ndarray, said: Sequence[str], *, phones: bool, language: str = ""
+) -> Alignment:
+    """Align words, or with ``phones`` phones, with a waveform (n_samples,) at the model's rate.
+
+    Parameters
+    ----------
+    language : of espeak-ng, which then pronounces the words; "" for ``[text]`` of the model's settings, or
+        the corpus of its training.
+
+    Raises
+    ------
+    UserError : symbols that the model does not know; more phones than the sound has steps; nothing that says
+        how words become phones.
+    """
+    settings, vocabulary = fitted.settings, fitted.known.vocabulary
+    if not len(y):
+        raise UserError("the sound has no samples; give a recording of the text")
+    seconds, step = len(y) / settings.features.sample_rate, _step_seconds(settings)
+    n_frames = features.n_frames(len(y), settings.features)
+    steps = int(reduced(n_frames, settings.network.time_reduction))
+    check_length(len(said), steps, seconds, step, "phones" if phones else "words")
+    if phones:
+        spoken = [[one] for one in said]
+    else:
+        speak = getattr(catalog.module(settings.data), "pronounced", None)
+        spoken = pronounced(said, settings.text, language, speak)
+    check_symbols(said, spoken, vocabulary, phones=phones)
+    symbols = [phone for own in spoken for phone in own]
+    classes = np.array([vocabulary.index(phone) + 1 for phone in symbols], int)
+    needed = ctc.frames_needed(classes) if fitted.known.mode == "ctc" else len(classes)
+    check_length(needed, steps, seconds, step, "phones (and repeats)" if needed > len(classes) else "phones")
+    if is_long(len(y), settings.features):
+        logits = long.logits_of(fitted, of_array(y))
+    else:
+        [logits] = _outputs(fitted, [Recording("", y)])
+    begins = np.cumsum([0, *map(len, spoken)])  # a pause may stand between words, or between given phones
+    breaks = np.isin(np.arange(len(classes) + 1), begins)
+    extension, mode = EXTENSION_SECONDS / step, fitted.known.mode
+    [found] = alignment.align(
+        [logits], [classes], mode=mode, pause=pause_of(vocabulary), breaks=[breaks], extension=extension
+    )
+    times = zip((found.starts * step).tolist(), (found.ends * step).tolist(), strict=True)
+    spans = [
+        Span(start, end, phone, score)
+        for (start, end), phone, score in zip(times, symbols, found.confidence.tolist(), strict=True)
+    ]
+    return aligned(spans, said, spoken, seconds, phones)

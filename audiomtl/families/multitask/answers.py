@@ -1,0 +1,176 @@
+"""What a trained multi-task model says of new recordings, head by head; and other labelled clips.
+
+An answer has the name of its head. Heads that are not kept (``train_only``), not trained (weight 0), or that
+read a text (alignment) have none.
+
+Contents: the functions of `contract.Use`; `example_of`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from audiomtl.data import text
+from audiomtl.data.answers import (
+    Answer,
+    Classes,
+    Notes,
+    Phones,
+    Recording,
+    Response,
+    Segments,
+    Span,
+    Value,
+    segments,
+)
+from audiomtl.data.scores import KEYS
+from audiomtl.data.tags import THRESHOLD
+from audiomtl.errors import UserError
+from audiomtl.families import contract
+from audiomtl.families.contract import Fitted
+from audiomtl.families.multitask.examples import (
+    Example,
+    example,
+    frames_of,
+    refuse_texts,
+    with_arrays,
+    with_scaled_targets,
+)
+from audiomtl.families.multitask.heads import kind
+from audiomtl.families.multitask.model import outputs
+from audiomtl.families.multitask.settings import Head, Settings
+from audiomtl.families.multitask.steps import rolls, step_times, text_tokens
+from audiomtl.families.multitask.viterbi import PAUSE
+
+SHORTEST_SECONDS = 1e-3  # of a phone or note that the recording's end cuts
+
+
+def sample_rate(settings: Settings) -> int:
+    return settings.features.sample_rate
+
+
+def columns(settings: Settings) -> tuple[str, ...]:
+    return (settings.inputs.score,) if settings.inputs.score else ()
+
+
+def gives(settings: Settings) -> dict[str, str]:
+    """Heads that are kept and trained, and that answer without a text."""
+    return {
+        name: head.about.produces
+        for name, head in settings.heads.items()
+        if head.weight and not head.train_only and head.about.produces and not head.about.reads_text
+    }
+
+
+def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
+    """The answers of every head that is kept, by its name."""
+    chosen = {name: fitted.settings.heads[name] for name in gives(fitted.settings)}
+    given = [example_of(one, fitted) for one in recordings]
+    found = {id(example): answer for example, answer in outputs(fitted, given)}
+    return [
+        _response(one, example, found[id(example)], chosen, fitted)
+        for one, example in zip(recordings, given, strict=True)
+    ]
+
+
+def example_of(one: Recording, fitted: Fitted) -> Example:
+    """A recording as a clip without labels."""
+    settings = fitted.settings
+    frames = contract.heard(one, settings.features)
+    tokens = text_tokens((), fitted.known.symbols) if settings.inputs.text else None
+    roll = None
+    if settings.inputs.score:
+        notes = one.columns.get(settings.inputs.score)
+        if notes is None:
+            raise UserError(
+                f"{one.name}: the model reads the score of a recording; give a table with a column"
+                f" {settings.inputs.score}"
+            )
+        roll = rolls(notes, step_times(len(frames), settings), one.name)[:, KEYS:]
+    names = settings.heads
+    return Example(one.name, frames, dict.fromkeys(names), dict.fromkeys(names, 0.0), tokens, roll, {})
+
+
+def _response(
+    one: Recording,
+    example: Example,
+    found: dict[str, np.ndarray],
+    chosen: dict[str, Head],
+    fitted: Fitted,
+) -> Response:
+    settings = fitted.settings
+    seconds, frames = len(one.y) / sample_rate(settings), len(example.frames)
+    answers: dict[str, Answer] = {
+        name: _answer(head, found[name], fitted.known.names[name], frames, seconds, settings)
+        for name, head in chosen.items()
+    }
+    return Response(one.name, seconds, answers, contract.padded(seconds, settings.step_seconds))
+
+
+def _answer(
+    head: Head, output: np.ndarray, names: Sequence[str], n_frames: int, until: float, settings: Settings
+) -> Answer:
+    what = head.about.produces
+    if what == "classes":
+        read = getattr(kind(head.kind), "probabilities", None)  # tags are logits
+        return Classes(tuple(names), read(output) if read else output, read is None, THRESHOLD)
+    if what == "values":
+        return Value(float(output[0]))
+    if what == "segments":
+        return _segments(head, output, names, n_frames, until, settings)
+    found = kind(head.kind).spans(head, output, {}, names, n_frames, settings)
+    within = [(max(start, 0.0), min(end, until), label) for start, end, label in found]
+    within = [one for one in within if one[1] - one[0] >= SHORTEST_SECONDS]
+    if what == "notes":
+        return Notes(tuple((start, end, int(pitch)) for start, end, pitch in within))
+    spans = [
+        Span(start, end, str(label), _mean(output, list(names).index(label), start, end, n_frames, settings))
+        for start, end, label in within
+        if label != PAUSE
+    ]
+    return Phones(tuple(spans))
+
+
+def _segments(
+    head: Head, output: np.ndarray, names: Sequence[str], n_frames: int, until: float, settings: Settings
+) -> Segments:
+    starts = np.maximum(step_times(n_frames, settings) - settings.step_seconds / 2, 0.0)
+    return segments(names, starts, settings.step_seconds, output, until=until, threshold=head.threshold)
+
+
+def _mean(
+    output: np.ndarray, number: int, start: float, end: float, n_frames: int, settings: Settings
+) -> float:
+    """Mean probability of a class over the steps of a span."""
+    times = step_times(n_frames, settings)
+    inside = (times >= start) & (times < end)
+    return float(output[inside, number].mean()) if inside.any() else float("nan")
+
+
+def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:
+    """Clips whose class the model knows, where it learns one; of other labels those that are there."""
+    settings, known = fitted.settings, fitted.known
+    for name, head in settings.heads.items():
+        if head.about.produces in ("classes", "segments") and not head.column:
+            table = contract.known_classes(table, settings.data.label, known.names[name])
+    table = text.with_phones(with_arrays(table), settings.text)
+    refuse_texts(table, settings)
+    for name, head in settings.heads.items():
+        _check(name, head, table, settings)
+    frames = frames_of(table, settings)
+    rows = table.to_dict("records")
+    made = [example(row, frames, known.names, known.symbols, settings) for row in rows]
+    return with_scaled_targets({"test": made}, known.scaler, settings)["test"]
+
+
+def _check(name: str, head: Head, table: pd.DataFrame, settings: Settings) -> None:
+    """The columns that a head learns are there."""
+    given = (settings.inputs.text,) if head.about.reads_text else ()
+    for wanted in (head.reads(settings.data.label), *head.about.beside, *given):
+        if wanted not in table.columns:
+            raise UserError(
+                f"heads.{name}: kind {head.kind} needs a column {wanted}, which the table has not; it has"
+                f" {', '.join(map(str, table.columns))}"
+            )
