@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import audio, catalog
+from audiomtl.data import audio, catalog, odd
 from audiomtl.data.preflight import Division, Look, classes_in, lengths
 from audiomtl.data.splits import SIDES
 from audiomtl.errors import UserError
@@ -19,6 +19,7 @@ from audiomtl.settings.table import Table
 
 WIDTH = 80  # characters
 NAME = 12  # characters of the words at the left of a line
+NAMED = 3  # clips that a line names
 MOST_VALUES = 24  # of a column whose values are counted one by one
 LISTS = ("phones", "words", "notes", "passages", "events")  # columns whose items are counted
 
@@ -49,6 +50,7 @@ def text(name: str, settings: Any, seen: Look) -> str:
         lines += _line("left out", reasons)
     for remark in table.attrs.get("remarks", ()):
         lines += _line("assumed", remark)
+    lines += _odd(settings, table)
     lines += _splits(settings, seen)
     lines += [line for warning in seen.warnings for line in _line("warning", warning)]
     lines += [line for fault in seen.faults for line in _line("FAULT", fault)]
@@ -104,6 +106,22 @@ def _headers(table: pd.DataFrame) -> list[str]:
         rates[header.sample_rate] += 1
         channels[header.channels] += 1
     return [*_line("rate", _counted(rates, "Hz")), *_line("channels", _counted(channels, ""))]
+
+
+def _odd(settings: Any, table: pd.DataFrame) -> list[str]:
+    """What is odd about the recordings, kind by kind, with the first clips of each."""
+    if not len(lengths(table)):
+        return []
+    windows = getattr(settings, "windows", None)
+    found: dict[str, list[str]] = {}
+    for clip, finding in odd.findings(table, window_seconds=windows.seconds if windows else 0.0):
+        found.setdefault(finding.kind, []).append(f"{clip} ({finding.text})")
+    lines = []
+    for kind, clips in found.items():
+        more = f" and {len(clips) - NAMED} more" if len(clips) > NAMED else ""
+        words = f"{kind}: {len(clips)} clip{'' if len(clips) == 1 else 's'}: {', '.join(clips[:NAMED])}{more}"
+        lines += _line("odd", words)
+    return lines
 
 
 def _counted(found: Counter[int], unit: str) -> str:

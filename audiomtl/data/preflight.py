@@ -1,8 +1,8 @@
 """What the data of an experiment tell before anything is trained: a dry run of every split, without
 TensorFlow.
 
-A family may have a module ``preflight`` that imports nothing heavy, with ``check(settings, table)``, called
-once, and ``check_sides(settings, sides)``, called for every seed; both raise `UserError`.
+A family may have a module ``preflight`` that imports nothing heavy, with ``clips(settings, table)``, the
+clips that it divides, and ``check_sides(settings, sides)``, called for every seed; both raise `UserError`.
 
 Contents: `look`, `Look`, `Division`, `refuse`, `classes_in`.
 """
@@ -10,7 +10,7 @@ Contents: `look`, `Look`, `Division`, `refuse`, `classes_in`.
 import importlib
 import importlib.util
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import features, protocols
+from audiomtl.data import catalog, features, protocols
 from audiomtl.data.splits import Splits
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.family import package_of
@@ -61,10 +61,15 @@ def look(settings: Any, table: pd.DataFrame, known: dict[str, Splits | str] | No
         fault = f'data.dataset = "{settings.data.dataset}": has no clip; add recordings'
         return Look(table, (), (fault,), ())
     own = _own(settings.model)
-    of_clips = _said(own, "check", settings, table)
-    if of_clips:
+    faults = [fault for fault in (_fault(_features, settings),) if fault]
+    try:
+        made = getattr(own, "clips", None)
+        table = made(settings, table) if made else table
+    except MissingData:
+        raise
+    except UserError as error:
+        faults.append(str(error))
         own = None  # it may rely in `check_sides` on what it has checked
-    faults = [fault for fault in (_said(_features, settings), of_clips) if fault]
     known = {} if known is None else known
     seeds = (settings.study_seed, *settings.seeds)
     divisions = tuple(_divide(settings, table, seed, own, known) for seed in seeds)
@@ -112,14 +117,10 @@ def _own(model: str) -> ModuleType | None:
     return importlib.import_module(name) if found else None
 
 
-def _said(part: Any, *arguments: Any) -> str:
-    """The text of the error that a check raises, or nothing: a function, or one of a module by its name."""
-    if part is None:
-        return ""
-    if isinstance(part, ModuleType):
-        part, arguments = getattr(part, arguments[0], lambda *_: None), arguments[1:]
+def _fault(check: Callable[..., object], *arguments: Any) -> str:
+    """The text of the error that a check raises, or nothing."""
     try:
-        part(*arguments)
+        check(*arguments)
     except MissingData:
         raise
     except UserError as error:
@@ -147,7 +148,8 @@ def _divide(
     sides = known[key]
     if isinstance(sides, str):
         return Division(seed, None, sides)
-    return Division(seed, sides, _said(own, "check_sides", settings, sides))
+    check = getattr(own, "check_sides", None)
+    return Division(seed, sides, _fault(check, settings, sides) if check else "")
 
 
 def _by_seed(divisions: Sequence[Division]) -> list[str]:
@@ -226,9 +228,7 @@ def _unfit(settings: Any, table: pd.DataFrame) -> list[str]:
 
 def lengths(table: pd.DataFrame) -> np.ndarray:
     """Lengths of the clips in seconds (known clips,); empty where the table does not have them."""
-    if "seconds" not in table:
-        return np.zeros(0)
-    seconds = pd.to_numeric(table["seconds"], errors="coerce").to_numpy(np.float64)
+    seconds = catalog.seconds(table).to_numpy(np.float64)
     return seconds[np.isfinite(seconds)]
 
 

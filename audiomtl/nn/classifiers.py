@@ -13,14 +13,18 @@ import numpy as np
 from audiomtl.settings.classifier import Classifier
 
 
-def fit_classifier(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int) -> Any:
+def fit_classifier(
+    chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int, *, balanced: bool = False
+) -> Any:
     """A pipeline of scaler (train's means and deviations) and classifier, fitted.
 
     Parameters
     ----------
     rows : (clips, numbers), not standardised.
     truth : (clips,) numbers of classes.
+    balanced : whether every class has the same part in the loss.
     """
+    weights = "balanced" if balanced else None
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
@@ -29,15 +33,18 @@ def fit_classifier(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed
     from sklearn.svm import SVC
 
     made = {
-        "random_forest": lambda: RandomForestClassifier(chosen.trees, random_state=seed, n_jobs=1),
+        "random_forest": lambda: RandomForestClassifier(
+            chosen.trees, random_state=seed, n_jobs=1, class_weight=weights
+        ),
         "svm": lambda: SVC(
             C=chosen.inverse_regularization,
             kernel=chosen.kernel,
             decision_function_shape="ovr",
+            class_weight=weights,
             random_state=seed,
         ),
         "logistic_regression": lambda: LogisticRegression(
-            C=chosen.inverse_regularization, max_iter=5000, random_state=seed
+            C=chosen.inverse_regularization, max_iter=5000, random_state=seed, class_weight=weights
         ),
         "nearest_neighbours": lambda: KNeighborsClassifier(min(chosen.neighbours, len(rows))),
     }[chosen.name]()

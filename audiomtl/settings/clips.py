@@ -4,7 +4,7 @@ A data set or corpus is one module, in which a class ``Settings`` derives from `
 settings name `DataSet` only; `family.settings_class` puts the class of the data set that the file names in
 its place.
 
-Contents: `DataSet`, `several`, `ClipExperiment`, `LabelledExperiment`.
+Contents: `DataSet`, `several`, `ClipExperiment`, `LabelledExperiment`, `WeightedExperiment`.
 """
 
 from collections.abc import Mapping
@@ -93,4 +93,33 @@ class LabelledExperiment(ClipExperiment):
     def _has_a_label(self) -> Self:
         if not self.data.label:
             raise PydanticCustomError("needed", "it names the column of classes", {"path": "data.label"})
+        return self
+
+
+class WeightedExperiment(LabelledExperiment):
+    """An experiment whose loss can weight classes."""
+
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description=(
+            "Whether every class has the same part in the loss, however many clips it has (balanced), or"
+            ' every clip (none). Default "none".'
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _classes_to_weight(self) -> Self:
+        if self.class_weights == "balanced" and self.data.labels == "several":
+            raise ValueError(
+                'class_weights = "balanced" weights the one class of each clip, but data.labels = "several";'
+                ' set class_weights = "none"'
+            )
+        for table in ("classifier", "head"):
+            chosen = getattr(self, table, None)
+            kind = getattr(chosen, "name", None) or getattr(chosen, "kind", None)
+            if self.class_weights == "balanced" and kind == "nearest_neighbours":
+                raise ValueError(
+                    'class_weights = "balanced": nearest_neighbours knows no weights; set class_weights ='
+                    ' "none", or choose another classifier'
+                )
         return self

@@ -95,3 +95,12 @@ def test_the_data_are_described_without_tensorflow(tmp_path):
     faults = done.stderr.splitlines()
     assert len(faults) == 2 and "experiments/broken.toml: " in faults[0], done.stderr
     assert "audiomtl: wrong: RuntimeError: broken (" in faults[1]
+
+
+def test_what_is_odd_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
+    audio.save(tmp_path / "silent.wav", np.zeros(8000, np.float32), sample_rate=8000)
+    text = said(baseline(), clips(120, path=str(tmp_path / "silent.wav")))
+    assert any(
+        line.startswith("  odd         silence: 120 clips: clip_000 (digital silence") for line in text
+    )

@@ -75,14 +75,14 @@ def ctc(**changes: Any) -> Any:
             clips(label=np.where(np.arange(120) // 3 % 4 == 0, "rare", np.where(np.arange(120) % 2, "a", "b"))),
             ["seeds 8, 4: split: label rare of test", "seed 3: split: label rare of validation"],
         ),
-        (ctc(), clips(), ["CTC learns a column phones, which the clip table lacks"]),
+        (ctc(), clips(), ["the clip table has no column phones, which ctc"]),
         (ctc(), clips(phones=phones(120, "a", "b")), []),
         (
             ctc(),
             clips(phones=[["a", "rare"] if number // 3 % 8 == 1 else ["a"] for number in range(120)]),
             ['seed 0: split: phones absent from train: "rare" of validation', 'seed 1: split: phones absent'],
         ),
-        (ctc(), clips(phones=[*phones(119, "a", "b"), []]), ["phones: 1 clips have none (clip_119)"]),
+        (ctc(), clips(phones=[*phones(119, "a", "b"), []]), ["1 of 120 clips have no transcript: clip_119"]),
         (ctc(), clips(phones=phones(120, *"ab" * 40)), ["120 clips have more phones (and repeats) than network"]),
         (
             settings_of(

@@ -137,7 +137,8 @@ def _fitted(settings: Settings, known: Known) -> Fitted:
     if settings.data.labels == "several":
         each = fit_tag_classifiers(settings.classifier, known.rows, known.truth, known.seed)
         return Fitted(each, settings, known, lambda rows: tag_probabilities(each, rows), known.rows.shape[1])
-    pipeline = fit_classifier(settings.classifier, known.rows, known.truth, known.seed)
+    balanced = settings.class_weights == "balanced"
+    pipeline = fit_classifier(settings.classifier, known.rows, known.truth, known.seed, balanced=balanced)
     return Fitted(
         pipeline, settings, known, lambda rows: class_probabilities(pipeline, rows), known.rows.shape[1]
     )

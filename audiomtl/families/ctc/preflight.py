@@ -1,57 +1,58 @@
-"""What the clips of a CTC experiment tell before training. Contents: `check`, `check_sides`."""
+"""What the clips of a CTC experiment tell before training. Contents: `clips`, `check_sides`."""
 
 from itertools import pairwise
 
-import numpy as np
 import pandas as pd
 
-from audiomtl.data import splits
+from audiomtl.data import catalog, splits, text
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
 from audiomtl.families.ctc.settings import Settings
 
-SLACK = 1  # frames: lengths in an index are rounded
+SLACK = 1  # frames: lengths are rounded
 
 
-def check(settings: Settings, table: pd.DataFrame) -> None:
-    """There are phones, with times where they are learned, and enough frames for them."""
-    if "phones" not in table:
+def clips(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
+    """The clips that have phones, with times where times are learned, and enough frames for them."""
+    table = text.with_phones(table, settings.text)
+    if "phones" not in table.columns:
         raise UserError(
-            f'data.dataset = "{settings.data.dataset}": CTC learns a column phones, which the clip table'
-            f" lacks; it has {', '.join(map(str, table.columns))}"
+            f'data.dataset = "{settings.data.dataset}": the clip table has no column phones, which ctc'
+            " learns; add it, or a column of transcripts and the table [text]; it has"
+            f" {', '.join(map(str, table.columns))}"
         )
-    lacking = [clip for clip, phones in zip(table["clip_id"], table["phones"], strict=True) if _none(phones)]
-    if lacking:
+    table = text.checked(table)
+    lacking = text.untranscribed(table)
+    if lacking.any() and (settings.network.untranscribed == "error" or lacking.all()):
+        named = ", ".join(map(str, table["clip_id"][lacking][:5]))
         raise UserError(
-            f"phones: {len(lacking)} clips have none ({', '.join(map(str, lacking[:5]))}); write their"
-            " phones, or leave them out"
+            f"{int(lacking.sum())} of {len(table)} clips have no transcript: {named}: add them, or leave the"
+            ' clips out with network.untranscribed = "drop"'
         )
-    timed = "starts" in table and all(len(starts) for starts in table["starts"] if not _none(starts))
-    if settings.network.objective != "ctc" and not timed:
+    table = table[~lacking].reset_index(drop=True)
+    if settings.network.objective != "ctc" and not all(len(starts) for starts in table["starts"]):
         raise UserError(
             f'network.objective = "{settings.network.objective}": needs phone times, which'
             f' {settings.data.dataset} lacks: use "ctc"'
         )
-    if settings.network.infeasible == "error" and "seconds" in table:
+    if settings.network.infeasible == "error":
         _check_lengths(settings, table)
+    return table
 
 
 def check_sides(settings: Settings, sides: Splits) -> None:
     """Train has every phone of validation and test."""
-    splits.check_phones(sides)
-
-
-def _none(cell: object) -> bool:
-    return not isinstance(cell, list | tuple | np.ndarray) or not len(cell)
+    if settings.network.unseen == "error":
+        splits.check_phones(sides)
 
 
 def _check_lengths(settings: Settings, table: pd.DataFrame) -> None:
-    """As `model.prepare` checks when the frames are there."""
+    """As `examples.audit` checks when the frames are there."""
     bad = []
-    for clip, seconds, phones in zip(table["clip_id"], table["seconds"], table["phones"], strict=True):
+    for clip, seconds, phones in zip(table["clip_id"], catalog.seconds(table), table["phones"], strict=True):
         frames = settings.features.frames(seconds) / settings.network.time_reduction + 1 + SLACK
         repeats = sum(one == other for one, other in pairwise(phones))
-        if frames < len(phones) + repeats:
+        if frames < len(phones) + repeats:  # never where the length is not known
             bad.append(str(clip))
     if bad:
         raise UserError(

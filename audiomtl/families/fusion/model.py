@@ -21,6 +21,7 @@ from keras import layers
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data.class_weights import class_weights
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scores import KEYS
 from audiomtl.errors import UserError
@@ -201,6 +202,9 @@ def train(
     examples = prepared.examples["train"]
     model = network(settings, prepared.known, seed)
     sizes = [max(len(value) for value in one.values.values() if value is not None) for one in examples]
+    of_class: Any = None
+    if settings.class_weights == "balanced":
+        of_class = tf.constant(class_weights([one.label for one in examples], len(prepared.known.classes)))
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
@@ -208,7 +212,10 @@ def train(
 
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
         posteriors = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
-        return -tf.reduce_mean(tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST))
+        likely = tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST)  # (clips,)
+        if of_class is not None:
+            likely *= tf.gather(of_class, batch["labels"])
+        return -tf.reduce_mean(likely)
 
     fitted = _fitted(model, settings, prepared.known)
 

@@ -1,4 +1,4 @@
-"""What the clips of a MIL experiment tell before training. Contents: `check`."""
+"""What the clips of a MIL experiment tell before training. Contents: `clips`."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from audiomtl.errors import UserError
 from audiomtl.families.mil.settings import Settings
 
 
-def check(settings: Settings, table: pd.DataFrame) -> None:
+def clips(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
     """Stored embeddings and the window network agree, and every clip has a window."""
     stored = "embedding_path" in table
     if (settings.network.window == "embedding") != stored:
@@ -22,3 +22,4 @@ def check(settings: Settings, table: pd.DataFrame) -> None:
             f'windows.tail = "drop": {int(short.sum())} clips have no window of {settings.windows.seconds} s:'
             ' use tail = "pad", a shorter window, or leave them out'
         )
+    return table

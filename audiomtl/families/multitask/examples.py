@@ -1,7 +1,8 @@
 """From a clip table to inputs and targets of a multi-task network: examples and batches.
 
 Conventions as in `heads` and `steps`. Contents: `Example`, `with_arrays`, `frames_of`, `classes_of`,
-`refuse_texts`, `example`, `target`, `with_few_labels`, `with_scaled_targets`, `collate`.
+`refuse_texts`, `example`, `target`, `with_few_labels`, `with_class_weights`, `with_scaled_targets`,
+`collate`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from audiomtl.data import catalog, cells, scaling
+from audiomtl.data.class_weights import class_weights
 from audiomtl.data.datasets import manifest
 from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
@@ -195,6 +197,27 @@ def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> l
                 for one, keep in zip(examples, kept, strict=True)
             ]
     return examples
+
+
+def with_class_weights(
+    train: Sequence[Example], names: Mapping[str, Sequence[str]], settings: Settings
+) -> list[Example]:
+    """The train side; of heads with balanced classes the weight of each clip is multiplied by that of its
+    class.
+    """
+    found = list(train)
+    for name, head in settings.heads.items():
+        if head.class_weights != "balanced":
+            continue
+        known = [one.targets[name] for one in found]
+        of_class = class_weights([int(each) for each in known if each is not None], len(names[name]))
+        found = [
+            one
+            if each is None
+            else replace(one, weights={**one.weights, name: one.weights[name] * float(of_class[int(each)])})
+            for one, each in zip(found, known, strict=True)
+        ]
+    return found
 
 
 def with_scaled_targets(

@@ -34,6 +34,7 @@ from audiomtl.families.multitask.examples import (
     frames_of,
     refuse_texts,
     with_arrays,
+    with_class_weights,
     with_few_labels,
     with_scaled_targets,
 )
@@ -108,6 +109,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         for side, rows in sides.sides().items()
     }
     examples["train"] = with_few_labels(examples["train"], settings, seed)
+    examples["train"] = with_class_weights(examples["train"], names, settings)
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
     for name in settings.heads:
         for side, found in examples.items():

@@ -1,4 +1,4 @@
-"""What the clips of a multi-task experiment tell before training. Contents: `check`, `check_sides`."""
+"""What the clips of a multi-task experiment tell before training. Contents: `clips`, `check_sides`."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from audiomtl.families.multitask.settings import Settings
 from audiomtl.settings.validation import nearest
 
 
-def check(settings: Settings, table: pd.DataFrame) -> None:
+def clips(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
     """Every column that a head or an input names is there, and has lists where they are read."""
     table = with_arrays(table)
     columns = list(map(str, table.columns))
@@ -22,6 +22,7 @@ def check(settings: Settings, table: pd.DataFrame) -> None:
                 f" {', '.join(columns)}"
             )
     refuse_texts(table, settings)
+    return table
 
 
 def check_sides(settings: Settings, sides: Splits) -> None:

@@ -111,9 +111,25 @@ class Head(Table):
     item_weight: str = Field(
         "", description='Column of each clip\'s weight in this loss; "" weights all equally. Default "".'
     )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description=(
+            "For clip_class: whether every class has the same part in the loss, however many clips it has"
+            ' (balanced), or every clip (none). Default "none".'
+        ),
+    )
     threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
         {"kind": ("notes", "segments")}, description="Minimum score of a note or a segment, in (0, 1)."
     )
+
+    @model_validator(mode="after")
+    def _classes_to_weight(self) -> Self:
+        if self.class_weights == "balanced" and self.kind != "clip_class":
+            raise ValueError(
+                f'class_weights = "balanced" is for heads of kind clip_class, but kind = "{self.kind}";'
+                " remove it"
+            )
+        return self
 
     def reads(self, label: str) -> str:
         """The column that this head learns."""
@@ -310,6 +326,7 @@ class Settings(ClipExperiment):
 LOSS_PATHS = (
     "balancing.method",
     "heads.*.weight",
+    "heads.*.class_weights",
     "coupling.*.weight",
 )
 SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores

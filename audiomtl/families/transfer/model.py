@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, fetch, protocols, splits
+from audiomtl.data.class_weights import class_weights
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.tags import classes_of, target
 from audiomtl.errors import UserError
@@ -114,6 +115,8 @@ def train(
     fitted = _with_network(settings, known, *_mean_and_deviation(settings, examples, weights), weights)
     model, tail = fitted.model, fitted.known.tail
     sizes = [len(one.patches) for one in examples]
+    balanced = settings.class_weights == "balanced"
+    of_class = class_weights([one.label for one in examples], len(known.classes)) if balanced else None
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for step, indices in enumerate(
@@ -121,9 +124,11 @@ def train(
         ):
             some = [examples[index] for index in indices]
             rng = np.random.default_rng((seed, epoch, step))
-            yield _collate(
+            batch = _collate(
                 some, len(known.classes), settings.head.mixup_alpha, settings.head.label_smoothing, rng
             )
+            # a target of 2 counts twice in the cross-entropy
+            yield batch if of_class is None else {**batch, "targets": batch["targets"] * of_class}
 
     head = model.get_layer("head") if tail is not None else model
 
@@ -218,7 +223,10 @@ def _fit_pipeline(settings: Settings, known: Known, prepared: Prepared, on_epoch
 def _with_pipeline(settings: Settings, known: Known) -> Fitted:
     """Of a scikit-learn head the parameters are the numbers that describe a clip."""
     several = _several(settings)
-    pipeline = scikit.fitted(settings.head.classifier, known.rows, known.truth, known.seed, several=several)
+    balanced = settings.class_weights == "balanced"
+    pipeline = scikit.fitted(
+        settings.head.classifier, known.rows, known.truth, known.seed, several=several, balanced=balanced
+    )
     if settings.head.kind != "logistic_regression":
         forward = scikit.forward(pipeline, several=several)
         return Fitted(None, settings, replace(known, pipeline=pipeline), forward, known.rows.shape[1])

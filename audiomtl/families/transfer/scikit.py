@@ -14,10 +14,19 @@ from audiomtl.settings.classifier import Classifier
 SURE = 16.0  # logit of a tag that all train clips have: a probability of 1 - 1e-7
 
 
-def fitted(chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int, *, several: bool) -> Any:
+def fitted(
+    chosen: Classifier,
+    rows: np.ndarray,
+    truth: np.ndarray,
+    seed: int,
+    *,
+    several: bool,
+    balanced: bool = False,
+) -> Any:
     """The fitted pipeline; with ``several`` a list of them."""
-    fit = classifiers.fit_tag_classifiers if several else classifiers.fit_classifier
-    return fit(chosen, rows, truth, seed)
+    if several:
+        return classifiers.fit_tag_classifiers(chosen, rows, truth, seed)
+    return classifiers.fit_classifier(chosen, rows, truth, seed, balanced=balanced)
 
 
 def forward(pipeline: Any, *, several: bool) -> Callable[[Any, Any], dict[str, Any]]:

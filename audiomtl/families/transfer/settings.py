@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.classifier import Classifier
-from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.pooling import Pooling
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import ABOVE_0, Count, NotNegative, Positive, Share, Table, used_when
@@ -126,7 +126,7 @@ class PatchPooling(Pooling):
         return self
 
 
-class Settings(LabelledExperiment):
+class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     train_share: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -171,6 +171,7 @@ LOSS_PATHS = (
     "head.loss",
     "head.label_smoothing",
     "head.mixup_alpha",
+    "class_weights",
 )
 # what is recorded and reported; the first decides
 SCORES = {
