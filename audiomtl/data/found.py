@@ -206,7 +206,12 @@ def _lists(table: pd.DataFrame, data: Any) -> dict[str, str]:
     found = {}
     for column in map(str, table.columns):
         values = [value for value in table[column].tolist() if isinstance(value, str)]
-        if column in data.cells or not values or not all(value.lstrip().startswith("[") for value in values):
+        if (
+            column in data.cells
+            or column in cells.DEFAULTS
+            or not values
+            or not all(value.lstrip().startswith("[") for value in values)
+        ):
             continue
         for kind in ("numbers", "events", "labels"):
             if not cells.column(values, kind, named=True)[1]:
@@ -284,7 +289,12 @@ def _kind(
     if name in SOURCES:
         return "recording" if name == "path" else "array"
     if typed and values and isinstance(values[0], list | tuple):
-        return KIND_OF_CELLS.get(typed, "other")
+        names = all(isinstance(item, str) for value in values for item in value)
+        return (
+            "other"
+            if typed in ("symbols", "words", "labels") and not names
+            else KIND_OF_CELLS.get(typed, "other")
+        )
     if name == data.get("path_column") or not values:
         return "other"
     if lower in FOLDS and 3 <= distinct <= max(len(table) // 2, FEW):
