@@ -42,28 +42,25 @@ def export(
             help="Register the model in MLflow under the name of the experiment, with the alias champion."
         ),
     ] = True,
+    licence: Annotated[
+        str, typer.Option("--licence", metavar="TEXT", help="Licence of the model, for OUT/README.md.")
+    ] = "",
 ) -> None:
-    """Export the best run as a SavedModel and a TFLite file.
+    """Export the best run of an experiment for serving.
 
-    Both map a waveform to class probabilities. The run with the best validation score is exported. Each file
-    is loaded again and compared with the model in memory. OUT/README.md explains how to serve them.
+    Writes the model, a SavedModel and a TFLite file from waveform to answers where the family can compute
+    its features in the graph, and OUT/README.md, a model card. The run with the best validation score is
+    exported. Each file is loaded again and compared with the model in memory. MLflow serves every family.
     """
     quiet_tensorflow()
     from audiomtl import config
     from audiomtl.harness.use import export as exporting
 
     with open(2, "w", closefd=False) as log, contextlib.redirect_stderr(log):  # converters and MLflow talk
-        written, run, version = exporting.export(
-            config.load_experiment(name), Path(to), seed=seed, registered=register
+        written = exporting.export(
+            config.load_experiment(name), Path(to), seed=seed, registered=register, licence=licence
         )
-    print(f"{to}: {name}, seed {run.data.tags['seed']}; SavedModel bit-identical to the model in memory")
-    print(
-        f"{to}: no TFLite file: {written.reason}"
-        if written.reason
-        else f"{to}: TFLite within {written.difference:.1e} of the model in memory"
-    )
-    if version:
-        print(f"MLflow: models:/{name}@champion is version {version}")
+    print("\n".join(exporting.told(written, to)))
 
 
 @app.command()
@@ -242,10 +239,11 @@ def align(
 ) -> None:
     """Align texts with recordings.
 
-    Prints the start and end of every word and phone, and the model's confidence. Words become phones as in
-    the training of the model, or by --language; a word with hyphens (Son-ne) is pronounced syllable by
-    syllable. The model is of the family ctc, or has a head of kind alignment. Without TEXT, a recording that
-    cannot be aligned is reported and skipped, and the command exits with code 1.
+    One text and one recording, or each recording of a folder or table with its text. Prints the start and end
+    of every word and phone, and the model's confidence. Words become phones as in the training of the model,
+    or by --language; a word with hyphens (Son-ne) is pronounced syllable by syllable. The model is of the
+    family ctc, or has a head of kind alignment. Without TEXT, a recording that cannot be aligned is reported
+    and skipped, and the command exits with code 1.
     """
     quiet_tensorflow()
     from audiomtl.harness.use import align as aligning

@@ -16,7 +16,7 @@ midi     .mid      notes                   a recording, a track for each answer
 Conventions: times are seconds. In CTM and RTTM a recording is called by its file's name without the suffix,
 and white space in names and labels is written as ``_``.
 
-Contents: `FORMATS`, `Format`, `chosen`, `fitting`; `rows`, `text_grid`.
+Contents: `FORMATS`, `Format`, `chosen`, `fitting`; `rows`, `spans`, `ranked`, `plain`, `text_grid`.
 """
 
 import csv
@@ -186,12 +186,15 @@ def _told(answer: Answer, top: int) -> str:
             return f"{answer.value:.4g}"
 
 
-def _jsonl(response: Response, top: int) -> str:
+def plain(response: Response, top: int = 0) -> dict[str, Any]:
+    """A response as JSON has it: the most probable ``top`` classes (0: all)."""
     answers = {name: _plain(answer, top) for name, answer in response.answers.items()}
     whole: dict[str, Any] = {"file": response.name, "seconds": _number(response.seconds), "answers": answers}
-    if response.remarks:
-        whole["remarks"] = list(response.remarks)
-    return json.dumps(whole, ensure_ascii=False) + "\n"
+    return whole | ({"remarks": list(response.remarks)} if response.remarks else {})
+
+
+def _jsonl(response: Response, top: int) -> str:
+    return json.dumps(plain(response, top), ensure_ascii=False) + "\n"
 
 
 def _plain(answer: Answer, top: int) -> Any:

@@ -3,7 +3,7 @@
 An answer has the name of its head. Heads that are not kept (``train_only``), not trained (weight 0), or that
 read a text (alignment) have none.
 
-Contents: the functions of `contract.Use`.
+Contents: the functions of `contract.Use`; `example_of`.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def gives(settings: Settings) -> dict[str, str]:
 def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
     """The answers of every head that is kept, by its name."""
     chosen = {name: fitted.settings.heads[name] for name in gives(fitted.settings)}
-    given = [_example(one, fitted) for one in recordings]
+    given = [example_of(one, fitted) for one in recordings]
     found = {id(example): answer for example, answer in outputs(fitted, given)}
     return [
         _response(one, example, found[id(example)], chosen, fitted)
@@ -75,7 +75,8 @@ def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
     ]
 
 
-def _example(one: Recording, fitted: Fitted) -> Example:
+def example_of(one: Recording, fitted: Fitted) -> Example:
+    """A recording as a clip without labels."""
     settings = fitted.settings
     frames = contract.heard(one, settings.features)
     tokens = text_tokens((), fitted.known.symbols) if settings.inputs.text else None

@@ -20,7 +20,6 @@ Contents: `waveform_model`, `Serving`, `save`, `described`, `tflite`, `use_tflit
 """
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from audiomtl.errors import UserError
-from audiomtl.nn import yamnet
-from audiomtl.nn.bags import Bags
+from audiomtl.nn import serving, yamnet
+from audiomtl.nn.serving import of_one_bag
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 60.0
 LARGEST_PEAK = 2.0  # resampling overshoots 1 a little; integers as floats do not
@@ -59,17 +56,6 @@ class FirstRow(layers.Layer):
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape[1:]
-
-
-@keras.saving.register_keras_serializable(package="audiomtl")
-class OneBag(layers.Layer):
-    """What `Bags` gives for one bag, without ragged tensors, which TFLite lacks."""
-
-    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        return inputs[0][None]
-
-    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        return (1, *shapes[0])
 
 
 @keras.saving.register_keras_serializable(package="audiomtl")
@@ -111,7 +97,7 @@ def waveform_model(model: keras.Model, body: keras.Model, *, for_tflite: bool = 
     waveform = keras.Input(batch_shape=(None,), name="waveform")
     frames = (LogMelByConvolution if for_tflite else yamnet.LogMel)(name="log_mel")(waveform)
     activations = body(yamnet.Patches(name="patches")(frames))
-    outputs = (_of_one_bag(model) if for_tflite else model)(
+    outputs = (of_one_bag(model) if for_tflite else model)(
         [activations, CountRows(name="counts")(activations)]
     )
     tail = next((layer for layer in model.layers if layer.name == "yamnet_tail"), None)
@@ -122,19 +108,6 @@ def waveform_model(model: keras.Model, body: keras.Model, *, for_tflite: bool = 
         "scores": outputs["patches"],
     }
     return yamnet.WaveformModel(waveform, named, name="waveform_to_classes")
-
-
-def _of_one_bag(model: keras.Model) -> keras.Model:
-    """The same layers, with `OneBag` in place of `Bags`."""
-
-    def same(layer: layers.Layer) -> layers.Layer:
-        if isinstance(layer, keras.Model):
-            return _of_one_bag(layer) if layer.name == "head" else layer
-        return OneBag(name=layer.name) if isinstance(layer, Bags) else layer
-
-    return keras.models.clone_model(
-        model, clone_function=same, call_function=lambda layer, *a, **k: layer(*a, **k)
-    )
 
 
 class Serving(tf.Module):
@@ -218,36 +191,12 @@ def tflite(model: keras.Model) -> bytes:
     ------
     UserError : the model has an operation that TFLite does not.
     """
-
-    @tf.function(input_signature=[WAVEFORM])
-    def classify(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"classifier": model(waveform, training=False)["classifier"]}
-
-    # frozen by hand: left to itself the converter writes variables without their values, and the file answers
-    # NaN
-    frozen = convert_variables_to_constants_v2(classify.get_concrete_function())
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        return converter.convert()
-    except Exception as error:  # the converter has no class of its own for this
-        reason = next((line for line in str(error).splitlines() if "op" in line.lower()), "unknown")[:200]
-        raise UserError(
-            f"TFLite cannot represent this model with builtin operations only ({reason.strip()})"
-        ) from error
+    return serving.tflite(lambda waveform: {"classifier": model(waveform, training=False)["classifier"]})
 
 
 def use_tflite(content: bytes, waveform: np.ndarray) -> np.ndarray:  # (classes,)
     """What a TFLite file says of a waveform."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the interpreter will move to another package
-        interpreter = tf.lite.Interpreter(model_content=content)
-    place = interpreter.get_input_details()[0]["index"]
-    interpreter.resize_tensor_input(place, [len(waveform)])
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(place, waveform.astype(np.float32))
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return serving.use_tflite(content, waveform, ["classifier"])["classifier"]
 
 
 def described(serving: Any) -> tuple[tuple[str, ...], dict[str, Any]]:

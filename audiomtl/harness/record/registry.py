@@ -1,6 +1,6 @@
 """MLflow's registry of models: register the best run of an experiment, and fetch what is registered.
 
-Contents: `register`, `fetched`.
+Contents: `register`, `answer`, `fetched`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,6 +55,12 @@ def register(
     version = str(made.registered_model_version)
     tracking.client.set_registered_model_alias(name, "champion", version)
     return version
+
+
+def answer(tracking: Tracking, address: str, example: Any) -> Any:
+    """What a registered model says, loaded as a server loads it."""
+    mlflow.set_tracking_uri(tracking.uri)
+    return mlflow.pyfunc.load_model(address).predict(example)
 
 
 def fetched(address: str, folder: Path) -> Path:

@@ -18,7 +18,6 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
@@ -231,48 +230,6 @@ class Tracking:
             run_id,
             metrics=[Metric(key, value, self._began(run_id), 0) for key, value in sorted(kept.items())],
         )
-
-    def register_champion(
-        self, name: str, run_id: str, code: Path, saved_model: Path, example: Any, needs: list[str]
-    ) -> str:
-        """Log a SavedModel of waveform to classes into a run and register it under ``name`` with the alias
-        ``champion``.
-
-        Parameters
-        ----------
-        code : a file that sets MLflow's model (``templates/served_model.py``).
-        example : waveform (n_samples,), kept as the input example.
-        needs : pip requirements.
-
-        Returns
-        -------
-        the version under ``name``
-        """
-        import numpy as np
-        from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, Schema, TensorSpec
-        from mlflow.types.schema import Array, DataType
-
-        answer: list[Any] = [
-            ColSpec(Array(DataType.double), "classifier"),
-            ColSpec(Array(DataType.string), "class_names"),
-            ColSpec("string", "predicted"),
-        ]
-        signature = ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1,))]), Schema(answer))
-        mlflow.set_tracking_uri(self.uri)  # its store has the engine that `client` opened
-        with mlflow.start_run(run_id=run_id):
-            made = mlflow.pyfunc.log_model(
-                name="waveform_model",
-                python_model=str(code),
-                artifacts={"saved_model": str(saved_model)},
-                signature=signature,
-                input_example=example,
-                pip_requirements=needs,
-                registered_model_name=name,
-            )
-        version = str(made.registered_model_version)
-        self.client.set_registered_model_alias(name, "champion", version)
-        return version
 
     def close(self, run_id: str, status: str, reason: str = "") -> None:
         """End a run without further logging."""

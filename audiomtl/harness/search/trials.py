@@ -32,7 +32,9 @@ def table(file: StudyFile, storage: str = "") -> pd.DataFrame:
     objectives, rows = list(file.study.objectives), []
     for trial in optuna.load_study(study_name=name, storage=found).trials:
         row: dict[str, Any] = {"number": trial.number, "state": STATES[trial.state.name]}
-        row |= dict(zip(objectives, trial.values or [None] * len(objectives), strict=True))
+        # of a pruned trial Optuna has the last value of the score that prunes, which may be another one
+        values = trial.values if row["state"] == "complete" else [None] * len(objectives)
+        row |= dict(zip(objectives, values, strict=True))
         lasted = trial.duration.total_seconds() if trial.duration else None
         row |= {"epochs": len(trial.intermediate_values), "seconds": lasted}
         rows.append(row | {path: trial.params.get(path) for path in file.study.search})

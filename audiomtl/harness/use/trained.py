@@ -20,6 +20,7 @@ from audiomtl.harness.use.models import Loaded, opened
 from audiomtl.harness.use.predict import respond
 
 Sound = str | Path | np.ndarray
+Sounds = Sound | Iterable[Sound] | pd.DataFrame
 LARGEST_PEAK = 2.0  # as `audio.load` has it
 
 
@@ -43,8 +44,8 @@ class Model:
     """A trained model.
 
     Every method takes one recording or several: paths of sound files, folders, tables (CSV, Parquet) with one
-    row per recording, or waveforms, arrays (n_samples,) of floats in [-1, 1] whose ``sample_rate`` is given.
-    Sound is resampled to the model's rate.
+    row per recording, DataFrames like these tables, or waveforms, arrays (n_samples,) of floats in [-1, 1]
+    whose ``sample_rate`` is given. Sound is resampled to the model's rate.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -69,9 +70,7 @@ class Model:
         """Rate in Hz of the sound that it reads; 0 if it reads none."""
         return self.loaded.sample_rate
 
-    def respond(
-        self, recordings: Sound | Iterable[Sound], *, sample_rate: int | None = None
-    ) -> list[Response]:
+    def respond(self, recordings: Sounds, *, sample_rate: int | None = None) -> list[Response]:
         """Answers as they are (`audiomtl.data.answers`): scores over time among them.
 
         Raises
@@ -80,7 +79,7 @@ class Model:
         """
         return [respond(self.loaded, one) for one in self._asked(recordings, sample_rate)]
 
-    def predict(self, recordings: Sound | Iterable[Sound], *, sample_rate: int | None = None) -> pd.DataFrame:
+    def predict(self, recordings: Sounds, *, sample_rate: int | None = None) -> pd.DataFrame:
         """One row per recording.
 
         Returns
@@ -91,14 +90,12 @@ class Model:
         """
         return pd.DataFrame([_row(one) for one in self.respond(recordings, sample_rate=sample_rate)])
 
-    def spans(self, recordings: Sound | Iterable[Sound], *, sample_rate: int | None = None) -> pd.DataFrame:
+    def spans(self, recordings: Sounds, *, sample_rate: int | None = None) -> pd.DataFrame:
         """One row per segment, phone and note: file, answer, start_seconds, end_seconds, label, score."""
         timed = {name for name, kind in self.gives.items() if kind in ("segments", "phones", "notes")}
         return self._rows(recordings, sample_rate, timed, "segments, phones or notes")
 
-    def transcribe(
-        self, recordings: Sound | Iterable[Sound], *, sample_rate: int | None = None
-    ) -> pd.DataFrame:
+    def transcribe(self, recordings: Sounds, *, sample_rate: int | None = None) -> pd.DataFrame:
         """One row per phone: file, answer, start_seconds, end_seconds, label, score.
 
         Raises
@@ -151,9 +148,7 @@ class Model:
         ]
         return pd.DataFrame(rows, columns=["word", "phone", "start_seconds", "end_seconds", "score"])
 
-    def embed(
-        self, recordings: Sound | Iterable[Sound], *, sample_rate: int | None = None
-    ) -> list[np.ndarray]:
+    def embed(self, recordings: Sounds, *, sample_rate: int | None = None) -> list[np.ndarray]:
         """Embeddings of each recording, (n_patches, size), where the family has them (transfer).
 
         Raises
@@ -197,6 +192,8 @@ class Model:
 
     def _asked(self, recordings: Any, sample_rate: int | None) -> list[Asked | Recording]:
         """Recordings to read, or as they are given."""
+        if isinstance(recordings, pd.DataFrame):
+            return [_of_row(row, number) for number, row in enumerate(recordings.to_dict("records"))]
         several = [recordings] if isinstance(recordings, str | Path | np.ndarray) else list(recordings)
         found: list[Asked | Recording] = []
         for number, one in enumerate(several):
@@ -229,6 +226,14 @@ class Model:
         if sample_rate != self.sample_rate:
             samples = audio._resample(samples, sample_rate, self.sample_rate)
         return np.clip(samples, -1.0, 1.0)
+
+
+def _of_row(row: dict[Any, Any], number: int) -> Asked:
+    """A row of a DataFrame as a recording."""
+    path = row.get("path")
+    columns = {str(name): value for name, value in row.items()}
+    name = str(row.get("clip_id", path or number))
+    return Asked(name, Path(path) if isinstance(path, str) and path else None, columns)
 
 
 def _row(response: Response) -> dict[str, Any]:

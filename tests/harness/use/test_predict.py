@@ -10,12 +10,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import tensorflow as tf
 
 from audiomtl.data import audio
 from audiomtl.families.transfer.use import BLOCK
@@ -107,17 +109,18 @@ def answer(port: int, body: dict) -> dict:
 
 def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> None:
     project, one = trained, sounds / "03.wav"
-    said = project.run("export", "mine", "out")
+    said = project.run("export", "mine", "out", "--licence", "CC BY 4.0")
     assert (
         "bit-identical" in said and "TFLite within" in said and "models:/mine@champion is version 1" in said
     )
     out = project.folder / "out"
-    assert {"saved_model", "model.tflite", "classes.txt", "README.md"} == {
+    assert {"model", "saved_model", "model.tflite", "classes.txt", "README.md"} == {
         path.name for path in out.iterdir()
     }
-    assert (out / "classes.txt").read_text() == "high\nlow\n" and "$" not in (
-        out / "README.md"
-    ).read_text().replace("$ ", "")
+    assert (out / "classes.txt").read_text() == "high\nlow\n"
+    card = (out / "README.md").read_text()
+    assert "$" not in card and "models:/mine@champion" in card and "| test/accuracy | " in card
+    assert "learning_rate = " in card and "Licence of the model: CC BY 4.0" in card
     assert "is not empty" in project.run("export", "mine", "out", code=2)
 
     # in an interpreter that has never heard of audiomtl
@@ -186,6 +189,13 @@ def test_a_best_run_is_exported_served_and_heard(trained, sounds, tmp_path) -> N
                     time.sleep(0.5)
             assert got["class_names"] == ["high", "low"] and got["predicted"] == top[0]["label"]
             assert got["classifier"] == pytest.approx(expected, abs=1e-6)
+            # four clients at once, each with a sound of its own
+            given = [soundfile.read(sounds / f"{number:02}.wav", dtype="float32")[0] for number in range(4)]
+            with ThreadPoolExecutor(4) as clients:
+                asked = [clients.submit(answer, port, {"inputs": y.tolist()}) for y in given]
+                heard = [one.result()["predictions"]["classifier"] for one in asked]
+            model = tf.saved_model.load(str(out / "saved_model"))
+            assert np.allclose(heard, [model(tf.constant(y)).numpy() for y in given], atol=1e-6)
         finally:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
@@ -269,7 +279,7 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
             "--fractions 1.5: must be above 0 and at most 1",
         ),
         (("ablations", "tiny", "--curve"), "has no setting train_share"),
-        (("export", "tiny", "out"), "this family does not support the command; supported by: transfer"),
+        (("export", "tiny", "out"), "this family does not support the command; supported by: baseline"),
     ],
 )
 def test_mistakes_are_one_line(project, sounds, arguments, reason, monkeypatch, capsys) -> None:
@@ -344,5 +354,8 @@ def test_heads_that_are_no_network_are_not_exported_but_heard(project, sounds) -
         .replace("seeds = [1, 2]", "seeds = [1]")
     )
     project.run("best", "mine", "--slots", "1")
-    assert 'head.kind = "random_forest" is not a network' in project.run("export", "mine", "out", code=2)
-    assert "00.wav: " in project.run("predict", "mine", str(sounds / "00.wav"))
+    said = project.run("export", "mine", "out")
+    assert 'no SavedModel: head.kind = "random_forest" is not a network' in said
+    assert "MLflow's model says what the model in memory says" in said
+    for name in ("mine", "out", "models:/mine@champion"):
+        assert "00.wav: " in project.run("predict", name, str(sounds / "00.wav"))

@@ -1,0 +1,124 @@
+"""The page beside an exported model: what it is, how it is used, its scores, data, licence and settings.
+
+Contents: `page`.
+"""
+
+import math
+import string
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from audiomtl import __version__
+from audiomtl.config import ExperimentFile
+from audiomtl.harness import experiment
+from audiomtl.harness.record import runs as recorded
+from audiomtl.harness.record.store import Tracking
+from audiomtl.harness.report import tables
+from audiomtl.harness.use.models import Loaded
+from audiomtl.settings.toml import as_toml
+
+SAVED_MODEL = """\
+The SavedModel and TFLite files read one mono waveform (n_samples,), float32 in [-1, 1], at **{rate} Hz**.
+Nothing resamples: the signature `checked` takes the rate as well and refuses any other, and `describe`
+returns rate, names and the profile of the features.
+
+```python
+import tensorflow as tf
+
+model = tf.saved_model.load("{folder}/saved_model")
+answers = model.signatures["serving_default"](waveform=waveform)
+```
+
+TensorFlow Serving (the waveform has no batch axis, so the request has `inputs`, not `instances`):
+
+```
+POST /v1/models/{name}:predict
+{{"signature_name": "serving_default", "inputs": {{"waveform": [0.0, 0.1, ...]}}}}
+```
+
+TFLite has builtin operations only; resize its input to the number of samples. Its outputs stand in the
+alphabetical order of their names (`Identity`, `Identity_1` ...):
+
+```python
+interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], [len(waveform)])
+```
+
+{interface}"""
+MLFLOW = """\
+In MLflow it is registered as `{name}`, version {version}, with the alias `champion`:
+
+```
+export MLFLOW_DISABLE_TELEMETRY=true
+mlflow models serve -m models:/{name}@champion --env-manager local -p 8080
+POST /invocations    {request}
+```
+"""
+
+
+def page(
+    file: ExperimentFile,
+    loaded: Loaded,
+    folder: Path,
+    *,
+    version: str,
+    licence: str,
+    files: dict[str, str],
+    interface: str,
+    checks: tuple[str, ...],
+) -> str:
+    """The page as Markdown.
+
+    Parameters
+    ----------
+    version : in MLflow's registry; "" if it is not there. files : what each file is, by name.
+    interface : of SavedModel and TFLite, "" without them. checks : of the files, a line each.
+    """
+    assert loaded.run is not None
+    rate = loaded.sample_rate
+    of_rows = bool(loaded.use.columns(loaded.settings))
+    row = ", ".join(f'"{name}": ...' for name in loaded.use.columns(loaded.settings))
+    request = f'{{"dataframe_records": [{{{row}}}]}}' if of_rows else '{"inputs": [0.0, 0.1, ...]}'
+    about = {
+        "name": file.name,
+        "family": loaded.settings.model,
+        "version": __version__,
+        "seed": loaded.run.data.tags["seed"],
+        "run": loaded.run.info.run_id,
+        "description": file.settings.description,
+        "folder": folder.name,
+        "gives": "\n".join(f"- `{name}`: {kind}" for name, kind in loaded.gives.items())
+        + (f"\n\nIt reads sound at {rate} Hz; other rates are resampled." if rate else ""),
+        "mlflow": MLFLOW.format(name=file.name, version=version, request=request) if version else "",
+        "files": "\n".join(f"- `{name}`: {what}" for name, what in files.items()),
+        "interface": SAVED_MODEL.format(rate=rate, folder=folder.name, name=file.name, interface=interface)
+        if interface
+        else "",
+        "checks": "".join(f"- {line}\n" for line in checks),
+        "seeds": ", ".join(map(str, file.settings.seeds)),
+        "score": experiment.main_score(file),
+        "scores": _scores(file),
+        "dataset": loaded.settings.data.dataset,
+        "data": loaded.run.data.tags.get("data", "unknown"),
+        "licence": licence or "not stated",
+        "settings": as_toml(_settings(loaded), int(loaded.run.data.tags["seed"])).strip(),
+    }
+    text = (resources.files("audiomtl") / "templates" / "export.md").read_text(encoding="utf-8")
+    return string.Template(text).substitute(about)
+
+
+def _settings(loaded: Loaded) -> dict[str, Any]:
+    """As trained, which the file may have changed since."""
+    return loaded.settings.model_dump(mode="json", exclude_none=True)
+
+
+def _scores(file: ExperimentFile) -> str:
+    """A table of the scores of the best runs."""
+    best = recorded.choose(file, Tracking().runs(file.name))
+    assert best is not None
+    rows = []
+    for name, values in tables.scores(file, best).items():
+        mean, low, high = tables.mean_interval(values.values())
+        interval = tables.interval(low, high) if math.isfinite(low) else "one seed"
+        rows.append([name, tables.number(mean), interval])
+    return tables.markdown(["score", "mean", "95 % interval"], rows)
