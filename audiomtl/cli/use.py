@@ -193,7 +193,7 @@ def evaluate(
 
 @app.command()
 def align(
-    name: ExperimentName,
+    name: ModelName,
     sound: Annotated[
         Path,
         typer.Argument(
@@ -224,8 +224,8 @@ def align(
     ] = "",
     output: Annotated[
         str,
-        typer.Option("--format", metavar="FORMAT", help="Without TEXT: csv, TextGrid, txt or ctm."),
-    ] = "TextGrid",
+        typer.Option("--format", metavar="FORMAT", help="Without TEXT: textgrid, csv, labels or ctm."),
+    ] = "textgrid",
     language: Annotated[
         str,
         typer.Option(
@@ -246,17 +246,15 @@ def align(
     and skipped, and the command exits with code 1.
     """
     quiet_tensorflow()
-    from audiomtl import config
     from audiomtl.harness.use import align as aligning
 
-    file = config.load_experiment(name)
     if text is None:
         if not aligning.align_many(
-            file, sound, phones=phones, seed=seed, to=to, ending=output, force=force, language=language
+            name, sound, phones=phones, seed=seed, to=to, form=output, force=force, language=language
         ):
             raise typer.Exit(1)
         return
-    found = aligning.align(file, sound, text, phones=phones, seed=seed, to=to, force=force, language=language)
+    found = aligning.align(name, sound, text, phones=phones, seed=seed, to=to, force=force, language=language)
     print(aligning.table(found))
     if to:
         print(f"{to} written")

@@ -190,8 +190,9 @@ def describe(splits: Splits, groups: Sequence[str]) -> dict[str, float | int]:
     return numbers
 
 
-def _types(lists: Iterable[Iterable[str]]) -> set[str]:
-    return {item for items in lists for item in items}
+def _types(lists: Iterable[Iterable[str] | None]) -> set[str]:
+    """The different items of lists; a missing one (None, NaN) has none."""
+    return {item for items in lists if isinstance(items, Iterable) for item in items}
 
 
 def _listed(names: Iterable[object]) -> str:

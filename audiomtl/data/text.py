@@ -4,9 +4,11 @@ Conventions: a word is a run of letters, digits and combining marks, with apostr
 a word with hyphens (Son-ne) is pronounced part by part. Words are NFC-normalised and in lower case when they
 are looked up. The phones of a clip are those of its words one after the other, without pauses.
 
-Contents: `words_of`, `phones_of`, `with_phones`, `checked`, `untranscribed`, `dictionary_digest`.
+Contents: `words_of`, `phones_of`, `with_phones`, `checked`, `untranscribed`; `fingerprint`,
+`dictionary_digest`.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import files, pronunciation
+from audiomtl.data import catalog, files, pronunciation
 from audiomtl.errors import UserError
 from audiomtl.settings.text import Text
 from audiomtl.settings.validation import nearest
@@ -121,10 +123,16 @@ def untranscribed(table: pd.DataFrame) -> np.ndarray:  # (clips,) bool
     return np.array([phones is None or not len(phones) for phones in table["phones"]], bool)
 
 
-def dictionary_digest(raw: Mapping[str, Any]) -> str:
-    """SHA-256 of the dictionary that a raw experiment names, "" where it names none or there is no file: part
-    of what a training depends on.
+def fingerprint(table: pd.DataFrame, raw: Mapping[str, Any]) -> str:
+    """What the data of a raw experiment are: `catalog.fingerprint` of its clips, and the dictionary that its
+    ``[text]`` names, if it names one.
     """
+    found, words = catalog.fingerprint(table), dictionary_digest(raw)
+    return hashlib.sha256(f"{found} {words}".encode()).hexdigest()[:12] if words else found
+
+
+def dictionary_digest(raw: Mapping[str, Any]) -> str:
+    """SHA-256 of the dictionary that a raw experiment names, "" where it names none or there is no file."""
     table = raw.get("text")
     path = table.get("dictionary") if isinstance(table, Mapping) else None
     if not path:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from audiomtl import surroundings
 from audiomtl.config import ExperimentFile
-from audiomtl.harness.experiment import rates_beside, scores_of, train_runs
+from audiomtl.harness.experiment import rates_beside, scores_beside, scores_of, train_runs
 from audiomtl.harness.record import provenance
 from audiomtl.harness.train.progress import console
 from audiomtl.metrics import intervals
@@ -43,7 +43,7 @@ def best(
         )
         return False
     trained = [runs["", seed] for seed in file.settings.seeds]
-    got, beside = scores_of(file, trained), rates_beside(trained)
+    got, beside = scores_of(file, trained), rates_beside(trained) | scores_beside(file, trained)
     if record_it:
         seconds = median(run.data.metrics["cost/cpu_seconds"] for run in runs.values())
         record(file, got, seconds, threads, runs["", file.settings.seeds[0]].data.tags.get("device", "CPU"))

@@ -1,6 +1,7 @@
 """Trainings of an experiment and of its ablations on every seed, and the scores of their runs.
 
-Contents: `train_runs`, `plan`, `Planned`; `main_score`, `family_scores`, `scores_of`, `rates_beside`.
+Contents: `train_runs`, `plan`, `Planned`; `main_score`, `family_scores`, `scores_of`,
+`scores_beside`, `rates_beside`.
 """
 
 import math
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.data import catalog
+from audiomtl.data import catalog, text
 from audiomtl.harness.leases import Lease, LeaseLost, Leases
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import (
@@ -55,9 +56,9 @@ def plan(file: ExperimentFile, arms: Sequence[str], threads: int, device: str) -
     for arm in arms:
         raw = file.arm(arm)
         settings = config.settings_of(raw, str(file.path))
-        key = config.digest(raw["data"])
+        key = config.digest([raw["data"], raw.get("text")])
         if key not in hashes:
-            hashes[key] = catalog.fingerprint(catalog.clips(settings.data))
+            hashes[key] = text.fingerprint(catalog.clips(settings.data), raw)
         for seed in file.settings.seeds:
             training = provenance.training_key(raw, seed, hashes[key], threads, device)
             planned.append(
@@ -311,6 +312,16 @@ def scores_of(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float
             if all(value is not None for value in values):
                 found[key] = [float(value) for value in values if value is not None]
     return found
+
+
+def scores_beside(file: ExperimentFile, runs: Sequence[Run]) -> dict[str, list[float]]:
+    """Scores of test that the family names as ``BESIDE`` and all runs have, such as
+    ``test/boundary_median_ms``: printed next to the recorded scores, never recorded.
+    """
+    names = getattr(config.family("settings", file.raw["model"]), "BESIDE", ())
+    keys = [f"test/{name}" for name in names if name not in family_scores(file)]
+    every = [key for key in keys if all(key in run.data.metrics for run in runs)]
+    return {key: [float(run.data.metrics[key]) for run in runs] for key in every}
 
 
 def rates_beside(runs: Sequence[Run]) -> dict[str, list[float]]:

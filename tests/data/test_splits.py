@@ -184,3 +184,11 @@ def test_describe_counts_clips_values_and_unseen_words():
     }
     bare = split(*[side.drop(columns="words") for side in splits.sides().values()])
     assert "test/unseen_words_share" not in describe(bare, ["speaker"])
+
+
+def test_clips_without_words_have_no_unseen_ones() -> None:
+    tables = [
+        pd.DataFrame({"clip_id": [f"{side}1", f"{side}2"], "words": [words, missing]})
+        for side, words, missing in (("a", ["x"], None), ("b", ["x"], []), ("c", ["x", "y"], float("nan")))
+    ]
+    assert describe(Splits(*tables, dropped=0), [])["test/unseen_words_share"] == 0.5

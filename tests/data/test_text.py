@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiomtl.data import text
+from audiomtl.data import catalog, text
 from audiomtl.errors import UserError
 from audiomtl.settings.text import Text
 
@@ -144,3 +144,8 @@ def test_a_changed_dictionary_is_another_training(dictionary: str) -> None:
     Path(dictionary).write_text("hallo\th\n", encoding="utf-8")
     assert before and text.dictionary_digest(raw) != before
     assert [text.dictionary_digest(one) for one in ({}, {"text": {}}, {"text": 3})] == ["", "", ""]
+    table = pd.DataFrame({"clip_id": ["a"], "word": ["b"]})
+    known = text.fingerprint(table, raw)
+    assert text.fingerprint(table, {}) == catalog.fingerprint(table) != known
+    Path(dictionary).write_text("hallo\tx\n", encoding="utf-8")
+    assert text.fingerprint(table, raw) != known

@@ -116,6 +116,8 @@ SCORES = {
     "phone_error_rate": "minimize",
     "frame_accuracy": "maximize",
 }
+# printed beside them where there are some, never recorded
+BESIDE = ("boundary_median_ms", "boundary_within_20_ms")
 # lines of the report, where it shows these scores
 NOTES = {
     "copied_transcript_error_rate": (

@@ -131,7 +131,8 @@ def _spans(fitted: Fitted, best: np.ndarray, sure: np.ndarray, seconds: float) -
     latest = max(seconds - settings.seconds(reduction) / 2, 0.0)
     starts = [min(settings.seconds(begin * reduction), latest) for begin, _ in runs]
     spans = []
-    for (begin, end), start, following in zip(runs, starts, [*starts[1:], np.inf], strict=True):
+    for number, ((begin, end), start) in enumerate(zip(runs, starts, strict=True)):
+        following = starts[number + 1] if number + 1 < len(starts) else np.inf
         label = fitted.known.vocabulary[best[begin] - 1]
         if label != PAUSE:
             own_end = settings.seconds(end * reduction) + EXTENSION_SECONDS

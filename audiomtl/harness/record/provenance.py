@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from audiomtl import config, definitions
-from audiomtl.data import text
 from audiomtl.settings import named
 from audiomtl.settings.datasets import modules
 from audiomtl.settings.family import package_of
@@ -59,17 +58,14 @@ def training_key(raw: Mapping[str, Any], seed: int, data: str, threads: int, dev
 
     Parameters
     ----------
-    data : `catalog.fingerprint` of its clips.
+    data : `text.fingerprint` of its clips.
     threads : TensorFlow threads: they decide how the sums of a convolution are divided, and so their last
         bits.
     device : `worker.device`.
     """
     several = [threads] if threads > 1 else []
     other = [device] if device != "CPU" else []
-    words = [digest] if (digest := text.dictionary_digest(raw)) else []
-    return config.digest(
-        [config.trained_settings(raw), seed, data, code_version(raw), *several, *other, *words]
-    )
+    return config.digest([config.trained_settings(raw), seed, data, code_version(raw), *several, *other])
 
 
 def scores_key(training: str, raw: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The ``align`` command: when each word and phone of a text is sung or spoken in a recording.
 
-Contents: `align`, `align_many`, `table`, `ENDINGS`.
+Contents: `align`, `align_many`, `table`, `ENDINGS`, `FORMATS`.
 """
 
 import csv
@@ -9,16 +9,18 @@ import os
 import sys
 import unicodedata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.data import audio
 from audiomtl.data.text import words_of
 from audiomtl.errors import UserError
 from audiomtl.harness.use import texts
-from audiomtl.harness.use.models import checked_place, part, ready, recorded_model
+from audiomtl.harness.use.models import checked_place, opened, part, recorded_model
 from audiomtl.harness.use.texts import Task
 from audiomtl.settings.validation import nearest
 
@@ -26,7 +28,7 @@ PAUSE = "_"
 
 
 def align(
-    file: ExperimentFile,
+    model: ExperimentFile | str,
     sound: Path,
     text: str,
     *,
@@ -36,11 +38,11 @@ def align(
     force: bool,
     language: str = "",
 ) -> Any:
-    """Align a text with a recording, using the best run of an experiment; also written to ``to`` unless that
-    is "".
+    """Align a text with a recording; the alignment is also written to ``to`` unless that is "".
 
     Parameters
     ----------
+    model : an experiment, whose best run is used, or what else `models.opened` opens.
     text : a file with the text, or the text itself; with ``phones`` it is phones separated by spaces.
     to : ends in one of `ENDINGS`.
     language : of espeak-ng, which then pronounces the words; "" for the model's own way.
@@ -53,7 +55,9 @@ def align(
     _check_language(language, phones)
     place = checked_place(Path(to), ENDINGS, force) if to else None
     said = _said(text, phones)
-    use, fitted, y = ready(file, sound, "align", "", seed)
+    audio.info(sound)
+    use, fitted = _opened(model, seed)
+    y = audio.load(sound, sample_rate=fitted.settings.features.sample_rate)
     found = use.align(fitted, y, said, phones=phones, language=language)
     if place:
         _write(place, found, sound.stem)
@@ -61,13 +65,13 @@ def align(
 
 
 def align_many(
-    file: ExperimentFile,
+    model: ExperimentFile | str,
     source: Path,
     *,
     phones: bool,
     seed: int | None,
     to: str,
-    ending: str,
+    form: str,
     force: bool,
     language: str = "",
 ) -> bool:
@@ -79,7 +83,7 @@ def align_many(
     ----------
     source : what `texts.tasks` reads.
     to : folder of the files, which lie in it as the recordings lie in ``source``.
-    ending : one of `ENDINGS`, with or without the dot.
+    form : one of `FORMATS`, or of `ENDINGS`.
 
     Returns
     -------
@@ -91,11 +95,8 @@ def align_many(
         before it reads a recording.
     """
     _check_language(language, phones)
-    ending = f".{ending.removeprefix('.')}"
-    if ending not in ENDINGS:
-        known = [one.removeprefix(".") for one in ENDINGS]
-        given = ending.removeprefix(".")
-        raise UserError(f"--format {given}: must be {', '.join(known)}{nearest(given, known)}")
+    if (ending := FORMATS.get(form.lower(), form)) not in ENDINGS:
+        raise UserError(f"--format {form}: must be {', '.join(FORMATS)}{nearest(form, FORMATS)}")
     if not to:
         raise UserError(f"{source}: holds several recordings; name the folder of the alignments with --to")
     found = texts.tasks(source)
@@ -105,10 +106,7 @@ def align_many(
         raise UserError(
             f"{there[0]}: already exists; use --force to overwrite it, or --to to name another folder"
         )
-    use = part(file, "use", "align")
-    use.check(file.settings, "align", "", str(file.path))
-    fitted, run = recorded_model(file, seed)
-    use.check(fitted.settings, "align", "", f"run {run.info.run_id}")
+    use, fitted = _opened(model, seed)
     failed = 0
     for one in found:
         try:
@@ -125,6 +123,25 @@ def align_many(
         print(_line(one, result, places[one.path]))
     print(f"{len(found) - failed} of {len(found)} recordings aligned")
     return not failed
+
+
+def _opened(model: ExperimentFile | str, seed: int | None) -> tuple[ModuleType, Any]:
+    """The module ``use`` of a model that aligns, and the trained model."""
+    if isinstance(model, str) and (model.startswith("models:/") or Path(model).is_dir()):
+        loaded = opened(model, seed)
+        if not hasattr(loaded.use, "align"):
+            raise UserError(
+                f'{loaded.place}: model = "{loaded.settings.model}": this family does not align texts'
+            )
+        loaded.use.check(loaded.settings, "align", "", loaded.place)
+        return loaded.use, loaded.fitted
+    file = config.load_experiment(model) if isinstance(model, str) else model
+    use = part(file, "use", "align")
+    use.check(file.settings, "align", "", str(file.path))
+    fitted, run = recorded_model(file, seed)
+    # which may have other settings than the file has by now
+    use.check(fitted.settings, "align", "", f"run {run.info.run_id}")
+    return use, fitted
 
 
 def _line(one: Task, found: Any, place: Path) -> str:
@@ -267,3 +284,4 @@ def _text_grid(found: Any, name: str) -> str:
 
 _WRITERS = {".csv": _csv, ".TextGrid": _text_grid, ".txt": _labels, ".ctm": _ctm}
 ENDINGS = tuple(_WRITERS)
+FORMATS = {"textgrid": ".TextGrid", "csv": ".csv", "labels": ".txt", "ctm": ".ctm"}

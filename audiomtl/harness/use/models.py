@@ -1,6 +1,6 @@
 """Load recorded models for use on new recordings.
 
-Contents: `Loaded`, `opened`, `recorded_model`, `part`, `ready`, `checked_place`.
+Contents: `Loaded`, `opened`, `recorded_model`, `part`, `checked_place`.
 """
 
 import importlib
@@ -13,11 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.data import audio
 from audiomtl.errors import UserError
 from audiomtl.harness import experiment
 from audiomtl.harness.record import registry, runs
@@ -171,29 +168,6 @@ def part(file: ExperimentFile, name: str, *offers: str) -> ModuleType:
 def _module(model: str, name: str) -> ModuleType | None:
     module = f"{config.package_of(model)}.{name}"
     return importlib.import_module(module) if importlib.util.find_spec(module) else None
-
-
-def ready(
-    file: ExperimentFile, sound: Path, verb: str, head: str, seed: int | None
-) -> tuple[ModuleType, Any, np.ndarray]:
-    """The family's module ``use``, which has a function ``verb``, the trained model, and the recording
-    (n_samples,) at the model's rate.
-
-    Parameters
-    ----------
-    head : one that can do it by name; "" for any.
-
-    Raises
-    ------
-    UserError : a family that cannot do it; no such head; no best run; a sound that cannot be read.
-    """
-    use = part(file, "use", verb)
-    use.check(file.settings, verb, head, str(file.path))
-    audio.info(sound)
-    fitted, run = recorded_model(file, seed)
-    # which may have other settings than the file has by now
-    use.check(fitted.settings, verb, head, f"run {run.info.run_id}")
-    return use, fitted, audio.load(sound, sample_rate=fitted.settings.features.sample_rate)
 
 
 def checked_place(path: Path, endings: Sequence[str], force: bool) -> Path:

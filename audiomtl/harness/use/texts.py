@@ -6,8 +6,9 @@ or lower case. A table (CSV, TSV, Parquet) has the columns ``path``, relative to
 Contents: `Task`, `tasks`, `read`.
 """
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -133,10 +134,15 @@ def _listed(table: Path) -> list[Task]:
         for column, cell in (("path", path), ("text", text)):
             if not isinstance(cell, str) or not cell.strip():
                 raise UserError(f"{table}: row {number} has no {column}; fill it in or leave the row out")
-        place = table.parent / path
-        inside = place.resolve().is_relative_to(table.parent.resolve())
-        name = str(Path(path).with_suffix("")) if inside and not Path(path).is_absolute() else place.stem
-        found.append(Task(place, name, text, f"{table}: row {number}"))
+        found.append(Task(table.parent / path, "", text, f"{table}: row {number}"))
     if not found:
         raise UserError(f"{table}: has no rows")
-    return found
+    # where they lie in the table's folder, or for recordings elsewhere in the folder that holds them all
+    whole = [Path(os.path.abspath(one.path)) for one in found]
+    root = Path(os.path.abspath(table.parent))
+    if not all(path.is_relative_to(root) for path in whole):
+        root = Path(os.path.commonpath([path.parent for path in whole]))
+    return [
+        replace(one, name=str(path.relative_to(root).with_suffix("")))
+        for one, path in zip(found, whole, strict=True)
+    ]

@@ -190,6 +190,14 @@ def test_a_moment_is_answered(fitted, samples: int) -> None:
         assert 0 <= span.start_seconds < span.end_seconds <= response.seconds
 
 
+def test_a_recording_in_which_nothing_is_said_has_no_phones() -> None:
+    fitted = _fitted()
+    weights, bias = fitted.model.get_layer("logits").get_weights()
+    fitted.model.get_layer("logits").set_weights([0 * weights, np.eye(len(bias))[0]])  # only blanks
+    [response] = use.respond(fitted, [Recording("a", _sound(1.0))])
+    assert response.answers["phones"] == Phones(())
+
+
 # ---------------------------------------------------------------- labelled clips and scores
 
 

@@ -17,6 +17,7 @@ from audiomtl.data.alignments import Alignment
 from audiomtl.data.answers import Span
 from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted, compiled
+from audiomtl.families.ctc import model as family
 from audiomtl.families.ctc.model import Known
 from audiomtl.families.ctc.network import recurrent_network
 from audiomtl.harness.use import align as aligning
@@ -339,7 +340,7 @@ def spoken(monkeypatch, tmp_path) -> Path:
 
 
 def many(source: Path, to: Path | str, **options) -> bool:
-    given = {"phones": False, "seed": None, "ending": "csv", "force": False} | options
+    given = {"phones": False, "seed": None, "form": "csv", "force": False} | options
     file = config.load_experiment(str(PROJECT / "experiments" / "quickstart.toml"))
     return aligning.align_many(file, source, to=str(to), **given)
 
@@ -360,20 +361,21 @@ def test_a_recording_that_cannot_be_aligned_costs_that_one_only(spoken, tmp_path
 def test_files_of_alignments_are_not_overwritten(spoken, tmp_path, capsys) -> None:
     for name in ("three", "four", "five"):
         (spoken / f"{name}.wav").unlink()
-    for ending in ("TextGrid", ".ctm", "txt"):
-        assert many(spoken, tmp_path / "out", ending=ending)
+    for form in ("textgrid", ".ctm", "Labels"):
+        assert many(spoken, tmp_path / "out", form=form)
+    assert len(list((tmp_path / "out").rglob("*.*"))) == 6
     ctm = (tmp_path / "out" / "x" / "one.ctm").read_text().splitlines()
     assert [line.split()[0:2] + line.split()[4:5] for line in ctm] == [["one", "1", "ab"], ["one", "1", "c"]]
     with pytest.raises(UserError, match=r"already exists; use --force to overwrite it"):
-        many(spoken, tmp_path / "out", ending="ctm")
-    assert many(spoken, tmp_path / "out", ending="ctm", force=True)
+        many(spoken, tmp_path / "out", form="ctm")
+    assert many(spoken, tmp_path / "out", form="ctm", force=True)
 
 
 @pytest.mark.parametrize(
     ("to", "options", "reason"),
     [
         ("", {}, r"corpus: holds several recordings; name the folder of the alignments with --to"),
-        ("out", {"ending": "textgrid"}, r"--format textgrid: must be csv, TextGrid, txt, ctm; did you mean"),
+        ("out", {"form": "textgird"}, r"--format textgird: must be textgrid, csv, labels, ctm; did you mean"),
         ("out", {"language": "deutsch"}, r'--language = "deutsch": espeak-ng has no such language'),
         (
             "out",
@@ -386,3 +388,17 @@ def test_mistakes_with_many_recordings(spoken, to, options, reason) -> None:
     with pytest.raises(UserError, match=reason) as error:
         many(spoken, to, **options)
     assert "\n" not in str(error.value)
+
+
+def test_a_model_aligns_from_its_folder(spoken, tmp_path) -> None:
+    fitted, _ = aligning.recorded_model(None, None)
+    family.save(fitted, tmp_path / "saved" / "model")
+    given = {"phones": False, "seed": None, "to": "", "force": False}
+    found = aligning.align(str(tmp_path / "saved"), spoken / "two.wav", "cab", **given)
+    assert [one.label for one in found.phones] == ["c", "a", "b"]
+    use_json = tmp_path / "saved" / "model" / "use.json"
+    with pytest.raises(UserError, match=r"no saved model there"):
+        aligning.align(str(spoken), spoken / "two.wav", "cab", **given)
+    use_json.unlink()
+    with pytest.raises(UserError, match=r"a folder with use.json is needed"):
+        aligning.align(str(tmp_path / "saved"), spoken / "two.wav", "cab", **given)
