@@ -130,6 +130,16 @@ def tagged(kind: str) -> Callable[[], Made]:
 
 OPEN = b"\xff\xff\xff\xff"
 ZERO = bytes(4)
+OPENED = {  # kind -> edits that leave its length open
+    "WAV": [(b"data", 4, ZERO)],
+    "WAVEX": [(b"data", 4, OPEN)],
+    "RF64": [(b"ds64", 8, OPEN * 4)],
+    "W64": [(b"data", 16, bytes(8))],
+    "AIFF": [(b"SSND", 4, ZERO), (b"COMM", 10, ZERO)],
+    "AU": [(b".snd", 8, ZERO)],
+    "CAF": [(b"data", 4, OPEN * 2)],
+    "FLAC": [(b"fLaC", 21, bytes(5))],
+}
 READ: list[tuple[str, Callable[[], Made]]] = [
     ("8 bits", plain(Y, "WAV", "PCM_U8")),
     ("24 bits", plain(Y, "WAV", "PCM_24")),
@@ -238,6 +248,48 @@ def test_an_odd_file_is_read_to_its_end(tmp_path: Path, name: str, make: Callabl
     assert np.abs(np.concatenate(some) - y).max() < 1e-6
 
 
+CUT = [  # kind, subtype, seconds of the whole
+    *((kind, "PCM_16") for kind in ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "SVX")),
+    *((kind, "PCM_16") for kind in ("VOC", "AVR", "MPC2K", "FLAC")),
+    ("WAV", "IMA_ADPCM"),
+    ("WAV", "ULAW"),
+    ("OGG", "VORBIS"),
+    ("OGG", "OPUS"),
+    ("MP3", "MPEG_LAYER_III"),
+]
+SILENT = [  # waveforms, samples of 8 kHz
+    ("zeros", np.zeros(9000)),
+    ("one value", np.full(9000, 0.25)),
+    ("a silent start", np.concatenate([np.zeros(9000), Y[-4000:]])),
+    ("a silent end", np.concatenate([Y[-4000:], np.zeros(9000)])),
+    ("a silent end in stereo", np.concatenate([STEREO[-4000:], np.zeros((4096 * 2 + 3, 2))])),
+    ("a silent sample at the end", np.concatenate([Y[-4095:], np.zeros(2)])),
+    ("one sample", Y[-1:]),
+    ("two samples", Y[-2:]),
+    ("a silent sample", np.zeros(1)),
+]
+
+
+@pytest.mark.parametrize("kind", sorted({pair[0] for pair in CUT} - {"SVX"}))
+@pytest.mark.parametrize("open_length", [False, True])
+def test_silence_is_sound(tmp_path: Path, kind: str, *, open_length: bool) -> None:
+    for name, y in SILENT:
+        path = tmp_path / f"{name}.x"
+        content = bytearray(written(y, kind, None if kind in ("OGG", "MP3") else "PCM_16", 8000))
+        expected = decoded(bytes(content))
+        if open_length and kind not in OPENED:
+            continue
+        if open_length:
+            for word, distance, new in OPENED[kind]:
+                at = content.index(word) + distance
+                new = bytes((content[at] & 0xF0,)) + new[1:] if kind == "FLAC" else new
+                content[at : at + len(new)] = new
+        path.write_bytes(content)
+        loaded = audio.load(path, sample_rate=None)
+        assert audio.info(path).seconds == len(expected) / 8000, name
+        assert np.abs(loaded - expected).max() < 1e-6, name
+
+
 def bad(content: bytes | Made) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(content if isinstance(content, bytes) else content[0]) and None
 
@@ -296,6 +348,7 @@ REFUSED: list[tuple[str, Callable[[Path], object], str, str]] = [  # name, make,
     ("two rates of MP3", bad(mp3() + written(Y, "MP3", rate=22050)), "2 recordings of 16000 and 22050 Hz", "save each"),
     ("two rates of WAV", bad(written(Y, "WAV") + written(Y, "WAV", rate=8000)), "2 recordings of 8000 and 16000 Hz", "save each"),
     ("WAV with more behind", bad(written(Y, "WAV") + written(Y, "WAV")[44:]), "states 1.500 s of sound, but 48000 bytes", "repair"),
+    ("WAV with more behind, silent at first", bad(written(Y, "WAV") + bytes(9000) + b"\1" * 9), "but 9009 bytes", "repair"),
     ("AU with more behind", bad(written(Y, "AU") + written(Y, "AU")[24:]), "states 1.500 s of sound, but 48000 bytes", "repair"),
     ("NIST with more behind", bad(written(Y, "NIST") + b"\1" * 9000), "states 1.500 s of sound, but 9000 bytes", "repair"),
     ("WAV and MP3", bad(written(Y, "WAV") + mp3()), "states 1.500 s of sound, but", "repair the header"),
@@ -329,17 +382,6 @@ def test_a_bad_file_is_refused_in_one_line(
         assert "\n" not in text and len(text) < 400
     (finding,) = odd.of_file(str(path))
     assert finding.kind == "unreadable" and "\n" not in finding.text
-
-
-CUT = [  # kind, subtype, seconds of the whole
-    *((kind, "PCM_16") for kind in ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "SVX")),
-    *((kind, "PCM_16") for kind in ("VOC", "AVR", "MPC2K", "FLAC")),
-    ("WAV", "IMA_ADPCM"),
-    ("WAV", "ULAW"),
-    ("OGG", "VORBIS"),
-    ("OGG", "OPUS"),
-    ("MP3", "MPEG_LAYER_III"),
-]
 
 
 @pytest.mark.parametrize(("kind", "subtype"), CUT, ids=["-".join(pair) for pair in CUT])
