@@ -385,3 +385,18 @@ def test_a_name_that_no_file_has_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     line = "audiomtl: oen: no such file in experiments/ or studies/; did you mean one?; they contain one\n"
     assert run(monkeypatch, capsys, "check", "oen") == (2, "", line)
+
+
+def test_checking_and_describing_import_no_tensorflow(tmp_path):
+    """Of any family; a person waits for them many times a day."""
+    code = (
+        "import sys; from audiomtl import cli, config; from audiomtl.data import preflight\n"
+        "sys.argv = ['audiomtl', 'check']\n"
+        "try: cli.main()\nexcept SystemExit as end: print(end.code)\n"
+        "for name in config.families(): preflight._own(name); config.family('new', name)\n"
+        "print(sorted({'tensorflow', 'keras', 'mlflow', 'optuna', 'sklearn'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-2:] == ["0", "[]"], done.stderr

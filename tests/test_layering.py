@@ -212,6 +212,8 @@ WHOLE = {
     "harness/test_own_data": "from a table of one's own to predictions, by the real command",
     "harness/train/test_kill": "a study killed and taken up again, by the real command",
     "harness/train/test_random_kills": "a study killed at random instants, by the real command",
+    "harness/train/test_two_machines": "one study on two machines, by the real command",
+    "harness/train/test_machine": "a study on a full disk, under another name, clock, user, by the real command",
     "harness/test_reconcile": "stores that are lost, damaged or moved, by the real command",
     "surroundings/test_resume": "trainings of every family, cut off",
     "surroundings/test_same_bits": "trainings of every family, wherever they run",

@@ -1,7 +1,7 @@
 """Files: check them, list settings, find data, create an experiment."""
 
 import shutil
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -91,18 +91,23 @@ def data(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new experiment and its study.")],
-    table: Annotated[
+    where: Annotated[
         str,
         typer.Option(
-            "--data", metavar="FILE", help="CSV or Parquet file with one row per clip and a column path."
+            "--data", metavar="WHERE", help="Table (CSV, TSV, Parquet) with one row per clip, or a folder."
         ),
     ],
     model: Annotated[
         str,
-        typer.Option("--model", metavar="FAMILY", help="Model family, one that has a template."),
-    ] = "mil",
+        typer.Option("--model", metavar="FAMILY", help="Model family. Default: the one that fits best."),
+    ] = "auto",
     label: Annotated[
-        str, typer.Option("--label", metavar="COLUMN", help="Column with the classes. Default: label.")
+        str,
+        typer.Option(
+            "--label",
+            metavar="COLUMN",
+            help="Column with the classes, or columns of 0 and 1: rain,wind. Default: the one that is found.",
+        ),
     ] = "",
     groups: Annotated[
         str,
@@ -111,22 +116,44 @@ def new(
             metavar="COLUMNS",
             help=(
                 "Columns whose values never appear in more than one split, for example artist,song. Default:"
-                " common names."
+                " those that are found."
             ),
         ),
     ] = "",
+    path: Annotated[
+        str,
+        typer.Option("--path", metavar="COLUMN", help="Column with the paths. Default: the one found."),
+    ] = "",
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="CODE",
+            help="Language of transcripts, which become phones by espeak-ng: de, en-us. Default: letters.",
+        ),
+    ] = "",
+    on_bad: Annotated[
+        Literal["error", "skip"],
+        typer.Option("--on-bad", help="Whether unreadable, missing and doubled recordings are left out."),
+    ] = "error",
 ) -> None:
-    """Create an experiment and a study for your own table of clips.
+    """Create an experiment and a study for your own recordings.
 
-    The table needs a column path (or array_path or embedding_path, for .npy arrays), a column of classes, and
-    columns of groups such as song or artist. A column fold is used if present. Both files are complete and
+    WHERE is a table with a column of paths, or a folder: of folders (class = folder), of recordings with
+    annotations beside them, or with metadata.csv. Rates, lengths, classes and groups decide the settings and
+    the split. Everything that is assumed is printed and stands in the file. Both files are complete and
     commented; edit them, then run `audiomtl check`.
     """
     from audiomtl.harness import new as first
 
-    for place in first.write(name, model=model, table=table, label=label, groups=groups):
+    written = first.write(
+        name, where, model=model, label=label, groups=groups, path=path, language=language, on_bad=on_bad
+    )
+    for line in written.said:
+        print(f"- {line}")
+    for place in written.paths:
         print(f"{place} written")
-    print(f"next: audiomtl data {name}, then make study-{name}")
+    print(f"next: audiomtl data {name}, then audiomtl best {name} --record")
 
 
 @app.command()

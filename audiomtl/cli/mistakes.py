@@ -28,6 +28,7 @@ def _mistake(error: Exception) -> str:
         context = getattr(error, "ctx", None)
         text = error.format_message().removesuffix(".").replace("Input should be", "must be")
         text = text.replace("a valid integer, unable to parse string as an integer", "a whole number")
+        text = text.replace("a valid number, unable to parse string as a number", "a number")
         if getattr(getattr(error, "param", None), "name", "") == "name" and context:
             folder = "studies" if context.info_name in ("study", "promote") else "experiments"
             text += f": {folder}/ contains {', '.join(config.names(folder)) or 'no files'}"

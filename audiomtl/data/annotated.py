@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from audiomtl.data import annotations, pairing, tables
-from audiomtl.data.annotations import Annotation, Options, Sound, Spans
+from audiomtl.data.annotations import Annotation, Options, SettingError, Sound, Spans
 from audiomtl.errors import UserError
 from audiomtl.settings.validation import nearest
 
@@ -35,7 +35,7 @@ def read(
     found = pairing.pairs(root, sounds)
     if found.unread:
         remarks.append(f"not read: {', '.join(found.unread)} files, whose format is not known")
-    chosen = _chosen(found.by_pattern, data.annotations, root)
+    chosen = _chosen(found.by_pattern, data.annotations, root, remarks)
     options = Options(data.tier, data.spans)
     parts: list[dict[str, Any]] = [{} for _ in sounds]
     faults: dict[int, tuple[str, str]] = {}
@@ -51,6 +51,8 @@ def read(
                 continue
             try:
                 annotation: Annotation = module.read(path, Sound(sounds[number]), options)
+            except SettingError:
+                raise
             except UserError as error:
                 faults[number] = ("annotation", str(error))
                 continue
@@ -69,7 +71,7 @@ def read(
 
 
 def _chosen(
-    patterns: Mapping[str, Mapping[int, Path]], wanted: Sequence[str], root: Path
+    patterns: Mapping[str, Mapping[int, Path]], wanted: Sequence[str], root: Path, remarks: list[str]
 ) -> list[tuple[str, str]]:
     """(format, pattern) of the files that are read, the most believed first."""
     for pattern in wanted:
@@ -86,7 +88,9 @@ def _chosen(
             raise UserError(
                 f'data.annotations = "{pattern}": {next(iter(files.values()))} is of no format that is read'
             )
-        if name:
+        if not name:
+            remarks.append(f"{pattern} is not read: {next(iter(files.values())).name} is of no known format")
+        else:
             ordered.append((annotations.formats()[name].RANK, -len(files), pattern, name))
     return [(name, pattern) for _, _, pattern, name in sorted(ordered)]
 

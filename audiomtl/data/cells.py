@@ -84,6 +84,9 @@ def column(values: Sequence[Any], kind: str, *, named: bool) -> tuple[list[Any] 
         which no cell can be read so is something else, such as remarks called "notes": then there are no
         values (None).
     """
+    by_frame = (isinstance(value, np.ndarray) and value.dtype != object for value in values)
+    if not named and kind == "notes" and any(by_frame):
+        return None, {}  # a key for each frame, which the head melody reads as it is
     found: list[Any] = []
     faults: dict[int, str] = {}
     for row, value in enumerate(values):

@@ -150,6 +150,9 @@ def _typed(
         if column.endswith("_path") and column not in SOURCES
     }
     kinds |= {column: kind for column, kind in cells.DEFAULTS.items() if column in table.columns}
+    for listed, times in cells.TIMED.items():  # numbers called starts are times of phones only beside phones
+        single = [name for name in times if name in kinds and pd.api.types.is_numeric_dtype(table[name])]
+        kinds = {name: kind for name, kind in kinds.items() if name not in single or listed in kinds}
     kinds = {column: kind for column, kind in (kinds | data.cells).items() if column not in tagged}
     typed: dict[str, str] = {}
     faults: Faults = {}

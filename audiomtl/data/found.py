@@ -65,7 +65,7 @@ class Found:
     rates: tuple[int, ...]  # sample rate of each clip in Hz; 0 for arrays
     source: str  # "path", "array_path" or "embedding_path"
     labels: tuple[str, ...]  # columns of kind class or labels, the best candidate for data.label first
-    groups: tuple[str, ...]  # columns for data.groups
+    groups: tuple[str, ...]  # columns for data.groups, the usual ones first
     fold: str = ""  # column of folds, if there is one
     split: str = ""  # column of train, validation and test, if there is one
     left_out: dict[str, int] = field(default_factory=dict)  # clips that were left out, by reason
@@ -226,7 +226,10 @@ def _found(table: pd.DataFrame, data: dict[str, Any], assumptions: list[str]) ->
     if any(column.name == "label" for column in classes):  # made of the lists of one class each
         classes = [column for column in classes if column.name != "labels"]
     classes.sort(key=lambda column: named.get(column.name.lower(), len(LABELS)))
-    groups = tuple(column.name for column in columns if column.kind == "group")
+    usual = {name: rank for rank, name in enumerate(GROUPS)}
+    groups = sorted(
+        (column.name for column in columns if column.kind == "group"), key=lambda name: usual[name.lower()]
+    )
     rates = [0] * len(table)
     if source == "path":
         rates = [audio.info(path).sample_rate for path in table["path"]]
@@ -238,7 +241,7 @@ def _found(table: pd.DataFrame, data: dict[str, Any], assumptions: list[str]) ->
         rates=tuple(rates),
         source=source,
         labels=tuple(column.name for column in classes),
-        groups=groups,
+        groups=tuple(groups),
         fold=next((column.name for column in columns if column.kind == "fold"), ""),
         split=next((column.name for column in columns if column.kind == "split"), ""),
         left_out=dict(table.attrs.get("left_out", {})),

@@ -7,7 +7,7 @@ and ``lab/anna/1.lab``). Names are compared in NFC, without regard to case. A *p
 one kind have in common, ``*`` stands for the recording: ``*.phn`` beside the recordings,
 ``Annotations/Notes/*_notesA1.csv`` in another folder.
 
-Contents: `recordings`, `pairs`, `Pairs`.
+Contents: `recordings`, `unreadable`, `pairs`, `Pairs`.
 """
 
 import unicodedata
@@ -24,6 +24,8 @@ SOUNDS = frozenset(
         *(".caf", ".rf64", ".sph", ".nist"),
     ]
 )
+# recordings that libsndfile does not read
+OTHERS = frozenset((".m4a", ".mp4", ".aac", ".wma", ".amr", ".ape", ".mka", ".webm", ".3gp", ".wv", ".mpc"))
 JOINTS = "_.- "  # what stands between the name of a recording and a suffix
 WHOLE = (".ctm",)  # one file may have the labels of every recording
 
@@ -45,6 +47,17 @@ def recordings(root: Path) -> list[Path]:
         and path.is_file()
     ]
     return sorted(found, key=lambda path: (unicodedata.normalize("NFC", str(path)), str(path)))
+
+
+def unreadable(root: Path) -> str:
+    """Recordings in formats that are not read, in words: "3 .m4a files, such as anna/1.m4a"; "" if there are
+    none.
+    """
+    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in OTHERS and path.is_file())
+    if not found:
+        return ""
+    kinds = ", ".join(sorted({path.suffix.lower() for path in found}))
+    return f"{len(found)} {kinds} files, such as {found[0].relative_to(root).as_posix()}"
 
 
 def pairs(root: Path, sounds: Sequence[Path]) -> Pairs:

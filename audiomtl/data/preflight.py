@@ -20,6 +20,7 @@ import pandas as pd
 
 from audiomtl.data import catalog, features, protocols
 from audiomtl.data.splits import Splits
+from audiomtl.data.stratified import unscored
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.family import package_of
 
@@ -47,6 +48,7 @@ class Look:
     divisions: tuple[Division, ...]
     faults: tuple[str, ...]  # reasons for which no training can succeed, one line each
     warnings: tuple[str, ...]  # what a training survives, but a reader of its scores should know
+    left_out: tuple[str, ...] = ()  # those of the warnings that say which classes a score leaves out
 
 
 def look(settings: Any, table: pd.DataFrame, known: dict[str, Splits | str] | None = None) -> Look:
@@ -74,8 +76,10 @@ def look(settings: Any, table: pd.DataFrame, known: dict[str, Splits | str] | No
     seeds = (settings.study_seed, *settings.seeds)
     divisions = tuple(_divide(settings, table, seed, own, known) for seed in seeds)
     faults += _by_seed(divisions)
-    warnings = [*_sizes(settings, divisions), *_unequal(settings, table), *_unfit(settings, table)]
-    return Look(table, divisions, tuple(dict.fromkeys(faults)), tuple(warnings))
+    left_out = _unscored(settings, divisions)
+    warnings = [*_sizes(settings, divisions), *left_out]
+    warnings += [*_unequal(settings, table), *_unfit(settings, table)]
+    return Look(table, divisions, tuple(dict.fromkeys(faults)), tuple(warnings), tuple(left_out))
 
 
 def refuse(
@@ -91,7 +95,10 @@ def refuse(
     ------
     UserError : some or all of the trainings would fail.
     """
-    if faults := look(settings, table, known).faults:
+    seen = look(settings, table, known)
+    for line in seen.left_out:
+        print(line, flush=True)
+    if faults := seen.faults:
         more = f"; and {len(faults) - FAULTS} more" if len(faults) > FAULTS else ""
         raise UserError(f"{place}: {'; '.join(faults[:FAULTS])}{more}")
 
@@ -182,7 +189,7 @@ def _sizes(settings: Any, divisions: Sequence[Division]) -> list[str]:
                 continue
             rows = one.sides.sides()[side]
             sizes.setdefault(len(rows), []).append(one.seed)
-            if settings.data.label:
+            if settings.data.label and settings.data.labels == "one":
                 column = settings.data.label
                 absent = set(classes_in(one.sides.train[column])) - set(classes_in(rows[column]))
                 if absent:
@@ -200,6 +207,24 @@ def _sizes(settings: Any, divisions: Sequence[Division]) -> list[str]:
     return found
 
 
+def _unscored(settings: Any, divisions: Sequence[Division]) -> list[str]:
+    """Tags that a side cannot score."""
+    if not settings.data.label or settings.data.labels == "one":
+        return []
+    found = []
+    for side in ("test", "validation"):
+        lacking: dict[str, list[int]] = {}
+        for one in divisions:
+            if one.sides is not None and (names := unscored(one.sides, settings.data.label, side)):
+                lacking.setdefault(_some(names), []).append(one.seed)
+        found += [
+            f"{side}: all clips or none have {settings.data.label} {names} ({_seeds(seeds)}): left out of the"
+            " means over classes"
+            for names, seeds in lacking.items()
+        ]
+    return found
+
+
 def _unequal(settings: Any, table: pd.DataFrame) -> list[str]:
     if not settings.data.label or settings.data.label not in table:
         return []
@@ -207,10 +232,9 @@ def _unequal(settings: Any, table: pd.DataFrame) -> list[str]:
     if len(ordered) < 2 or ordered[0][1] < UNEQUAL * ordered[-1][1]:
         return []
     (most, many), (least, few) = ordered[0], ordered[-1]
-    return [
-        f"unequal classes: {most} has {many} clips, {least} has {few}; read balanced_accuracy rather than"
-        " accuracy"
-    ]
+    told = f"unequal classes: {most} has {many} clips, {least} has {few}"
+    remedy = "read balanced_accuracy rather than accuracy"
+    return [f"{told}; {remedy}" if settings.data.labels == "one" else told]
 
 
 def _unfit(settings: Any, table: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ apart); one may begin where another ends. Column p of a roll is the key 21 + p. 
 ``k * hop_seconds`` (as `features.frame_times`); a time belongs to the nearest frame, halfway to the later
 one.
 
-Contents: `read_notes`, `write_notes`, `checked`, `monophonic`; `piano_roll`, `onset_roll`,
+Contents: `read_notes`, `write_notes`, `checked`, `within`, `monophonic`; `piano_roll`, `onset_roll`,
 `notes_from_rolls`.
 """
 
@@ -196,6 +196,11 @@ def checked(place: str | Path, notes: Iterable[Note]) -> Notes:
             )
         last[pitch] = note
     return tuple((float(onset), float(offset), int(pitch)) for onset, offset, pitch in found)
+
+
+def within(notes: Iterable[Note], seconds: float) -> Notes:
+    """The notes that begin before the end of a recording; one that lasts longer ends with it."""
+    return tuple((onset, min(offset, seconds), pitch) for onset, offset, pitch in notes if onset < seconds)
 
 
 def monophonic(place: str | Path, notes: Iterable[Note]) -> Notes:

@@ -4,7 +4,7 @@ Iterative stratification (Sechidis, Tsoumakas and Vlahavas, 2011) over groups in
 rarest to the most frequent, each group where its tag is needed most; then groups are exchanged as long as
 that brings a tag to a side that lacks it.
 
-Contents: `deal`, `check_tags`.
+Contents: `deal`, `unscored`, `check_tags`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,6 @@ from audiomtl.errors import UserError
 
 ROUNDS = 200  # exchanges at most
 TRIED = 50  # clusters that are tried for one exchange
-NAMED = 10  # tags that a line names
 
 
 def deal(
@@ -139,27 +138,25 @@ def _goal(clusters: np.ndarray, share: np.ndarray, least: np.ndarray) -> np.ndar
     return goal
 
 
+def unscored(divided: Splits, label: str, side: str) -> list[str]:
+    """Tags of train that a side cannot score, because all of its clips have them or none has."""
+    classes = tags.classes_of(divided.train[label])
+    truth = np.stack([tags.target(cell, classes) for cell in divided.sides()[side][label]])
+    positives = truth.sum(axis=0)
+    return [name for name, count in zip(classes, positives, strict=True) if not 0 < count < len(truth)]
+
+
 def check_tags(divided: Splits, label: str) -> None:
-    """Say which tags a side cannot score, because all of its clips have them or none has.
+    """Refuse a side that can score no tag.
 
     Raises
     ------
-    UserError : a side that can score none.
+    UserError : no tag has clips with it and clips without it.
     """
     classes = tags.classes_of(divided.train[label])
     for name in ("validation", "test"):
-        truth = np.stack([tags.target(cell, classes) for cell in divided.sides()[name][label]])
-        positives = truth.sum(axis=0)
-        without = [one for one, count in zip(classes, positives, strict=True) if not 0 < count < len(truth)]
-        if len(without) == len(classes):
+        if len(unscored(divided, label, name)) == len(classes):
             raise UserError(
-                f"split: no tag of {label} has clips with it and clips without it in {name} ({len(truth)}"
-                " clips); assign more groups to it"
-            )
-        if without:
-            more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
-            print(
-                f"split: all clips of {name} or none have {', '.join(without[:NAMED])}{more}: left out of its"
-                " means over classes",
-                flush=True,
+                f"split: no tag of {label} has clips with it and clips without it in {name}"
+                f" ({len(divided.sides()[name])} clips); assign more groups to it"
             )

@@ -1,4 +1,4 @@
-"""Tables that people write: CSV with commas, semicolons or tabs in any common encoding, and Parquet.
+"""Tables that people write: CSV with commas, semicolons or tabs in any common encoding, JSON lines, Parquet.
 
 Conventions: the first row has the names of the columns, which are stripped and NFC-normalized. An empty cell
 is a missing value and no word is (a class may be called "None" or "NA"). Rows are counted from 1, without the
@@ -10,6 +10,7 @@ Contents: `read`, `Read`, `rows_of`, `decoded`.
 
 import csv
 import io
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -24,6 +25,7 @@ from audiomtl.settings.validation import show
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 PARQUET = (".parquet", ".pq")
+JSON_LINES = (".jsonl", ".ndjson")
 # what these files begin with, or are called: a spreadsheet is no table of one kind of cells
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 OLE = b"\xd0\xcf\x11\xe0"  # of .xls
@@ -45,7 +47,7 @@ def read(path: str | Path, *, text: Collection[str] = ()) -> Read:
 
     Parameters
     ----------
-    path : the file; ``.parquet`` is Parquet, everything else is text.
+    path : the file; ``.parquet`` is Parquet, ``.jsonl`` JSON lines, everything else is CSV.
     text : columns whose cells stay as they are written: "007" stays "007". Of the other columns, those in
         which every cell is a number become numbers, as pandas does it.
 
@@ -66,6 +68,8 @@ def read(path: str | Path, *, text: Collection[str] = ()) -> Read:
     _refuse_spreadsheet(place, content)
     if place.suffix.lower() in PARQUET or content[:4] == b"PAR1":
         return Read(_parquet(place), ())
+    if place.suffix.lower() in JSON_LINES:
+        return Read(_json_lines(place, content), ())
     written, separator, encoding = _written(place, content)
     header, *rows = _rows(place, written, separator)
     if not rows:
@@ -138,6 +142,28 @@ def _parquet(place: Path) -> pd.DataFrame:
     if table.empty:
         raise UserError(f"{place}: the table has no rows; write a row per clip")
     return table
+
+
+def _json_lines(place: Path, content: bytes) -> pd.DataFrame:
+    """One JSON object per line; its names are the columns."""
+    rows = []
+    for number, line in enumerate(decoded(place, content)[0].splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(
+                f"{place} line {number}: is no JSON ({error}); write one object per line"
+            ) from None
+        if not isinstance(row, dict):
+            raise UserError(
+                f'{place} line {number}: {show(row)}: must be an object, such as {{"path": "a.wav"}}'
+            )
+        rows.append(dict(zip(_checked_names(place, [str(name) for name in row]), row.values(), strict=True)))
+    if not rows:
+        raise UserError(f"{place}: the table has no rows; write a JSON object per clip")
+    return pd.DataFrame(rows)
 
 
 def decoded(place: Path, content: bytes) -> tuple[str, str]:

@@ -61,10 +61,8 @@ def labelled(table: pd.DataFrame, data: Any, place: str, names: Sequence[str] = 
     if data.labels_left_out:
         known = classes_of(cell for cell in cells_of if cell is not None)
         for name in data.labels_left_out:
-            if name not in known:
-                raise UserError(
-                    f'{place}: data.labels_left_out: no clip has the class "{name}"{nearest(name, known)}'
-                )
+            if name not in known and (hint := nearest(name, known)):  # without one: another table has it
+                raise UserError(f'{place}: data.labels_left_out: no clip has the class "{name}"{hint}')
         left_out = set(data.labels_left_out)
         cells_of = [
             None if cell is None else tuple(x for x in cell if x not in left_out) for cell in cells_of

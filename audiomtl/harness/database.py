@@ -131,6 +131,7 @@ def make_sound(path: Path, schema: Schema, tell: Callable[[str], None]) -> None:
 def _make(path: Path, schema: Schema) -> None:
     new = path.with_name(f".{path.name}.new")
     _remove(new)  # of a start that was cut off: the caller has the lock
+    new.touch(0o666)  # with the rights that the user's umask leaves; SQLite would keep it from the group
     schema.make(sqlite_url(new))
     with contextlib.closing(sqlite3.connect(new)) as database:
         database.execute("pragma journal_mode = wal")

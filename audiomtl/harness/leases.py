@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sql
 from sqlalchemy import event, orm
 
-from audiomtl.errors import UserError
+from audiomtl.errors import SurroundingsError, UserError
 from audiomtl.system import is_gone, process_identity
 
 SECONDS = 30.0  # without a sign of life after which a lease may be taken over; or AUDIOMTL_LEASE_SECONDS
@@ -201,7 +201,7 @@ class Leases:
 
         def renew() -> None:
             while not end.wait(self._seconds / RENEWALS):
-                with contextlib.suppress(sql.exc.SQLAlchemyError):
+                with contextlib.suppress(sql.exc.SQLAlchemyError, SurroundingsError):  # it is tried again
                     self.renew()
 
         thread = threading.Thread(target=renew, name="leases", daemon=True)

@@ -72,8 +72,13 @@ class Worker:
             self.command,
             cwd=self.folder,
             env={**os.environ, **self.environment},
-            # SLURM sends SIGUSR2 to every process of the job; it is meant for this one
-            preexec_fn=at_start(lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN), end_with_parent),
+            # SLURM sends SIGUSR2 to every process of the job, but it is meant for this one; `_stop` sends
+            # SIGINT, which a command that was started in the background of a shell would ignore
+            preexec_fn=at_start(
+                lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
+                lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                end_with_parent,
+            ),
         )
         while (code := self._process.poll()) is None:
             time.sleep(POLL_SECONDS)

@@ -17,6 +17,8 @@ import numpy as np
 
 from audiomtl.metrics import labels
 
+MOST = 200  # classes with scores of their own: 2 scores * 2 sides * 200 = 800, and MLflow logs 1000 at once
+
 
 def scores(
     truth: np.ndarray,
@@ -27,7 +29,7 @@ def scores(
     every_score: bool,
 ) -> dict[str, float]:
     """mean_average_precision, roc_auc and macro_f1 (means over the classes in `scored`), and with every score
-    average_precision_CLASS and roc_auc_CLASS of each of them; {} where no class can be scored.
+    average_precision_CLASS and roc_auc_CLASS of each of them, up to `MOST`; {} where no class can be scored.
     """
     if not len(scored(truth)):
         return {}
@@ -36,6 +38,7 @@ def scores(
         "roc_auc": macro_roc_auc(truth, probabilities),
         "macro_f1": macro_f1(truth, probabilities >= threshold),
     }
+    every_score = every_score and len(scored(truth)) <= MOST
     for name, values in by_class(truth, probabilities, classes).items() if every_score else ():
         found |= {f"{score}_{metric_name(name)}": value for score, value in values.items()}
     return found

@@ -22,7 +22,7 @@ def fit_classifier(
     ----------
     rows : (clips, numbers), not standardised.
     truth : (clips,) numbers of classes.
-    balanced : whether every class has the same weight in total; neighbours have none.
+    balanced : whether every class has the same part in the loss.
     """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
@@ -40,8 +40,8 @@ def fit_classifier(
             C=chosen.inverse_regularization,
             kernel=chosen.kernel,
             decision_function_shape="ovr",
-            random_state=seed,
             class_weight=weights,
+            random_state=seed,
         ),
         "logistic_regression": lambda: LogisticRegression(
             C=chosen.inverse_regularization, max_iter=5000, random_state=seed, class_weight=weights

@@ -4,7 +4,7 @@ A data set or corpus is one module, in which a class ``Settings`` derives from `
 settings name `DataSet` only; `family.settings_class` puts the class of the data set that the file names in
 its place.
 
-Contents: `DataSet`, `several`, `ClipExperiment`, `LabelledExperiment`.
+Contents: `DataSet`, `several`, `ClipExperiment`, `LabelledExperiment`, `WeightedExperiment`.
 """
 
 from collections.abc import Mapping
@@ -89,16 +89,32 @@ class ClipExperiment(Experiment):
 class LabelledExperiment(ClipExperiment):
     """An experiment that learns the class of each clip."""
 
-    class_weights: Literal["none", "balanced"] = Field(
-        "none",
-        description=(
-            "Weights of classes in the training: balanced gives every class the same weight in total (of"
-            ' tags: clips with a tag and clips without it). Default "none".'
-        ),
-    )
-
     @model_validator(mode="after")
     def _has_a_label(self) -> Self:
         if not self.data.label:
             raise PydanticCustomError("needed", "it names the column of classes", {"path": "data.label"})
+        return self
+
+
+class WeightedExperiment(LabelledExperiment):
+    """An experiment whose loss can weight classes."""
+
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description=(
+            "Whether every class has the same part in the loss, however many clips it has (balanced; of tags:"
+            ' clips with a tag and clips without it), or every clip (none). Default "none".'
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _classes_to_weight(self) -> Self:
+        for table in ("classifier", "head"):
+            chosen = getattr(self, table, None)
+            kind = getattr(chosen, "name", None) or getattr(chosen, "kind", None)
+            if self.class_weights == "balanced" and kind == "nearest_neighbours":
+                raise ValueError(
+                    'class_weights = "balanced": nearest_neighbours knows no weights; set class_weights ='
+                    ' "none", or choose another classifier'
+                )
         return self

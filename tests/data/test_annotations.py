@@ -49,7 +49,7 @@ item []:
 H = [(0.25, 0.5, "h"), (0.5, 1.0, "ɔʏ")]
 CASES: list[tuple[str, str, str, dict[str, Any], dict[str, Any]]] = [
     # file, content, format, settings, what it says
-    ("a.TextGrid", LONG_GRID, "textgrid", {}, {"phones": H, "words": [(0.25, 1.0, "häuser")]}),
+    ("a.TextGrid", LONG_GRID, "textgrid", {}, {"phones": [(0.0, 0.25, "_"), *H], "words": [(0.25, 1.0, "häuser")]}),
     ("a.textgrid", LONG_GRID, "textgrid", {"tier": "words", "spans": "events"}, {"events": [(0.25, 1.0, "häuser")]}),
     ("a.phn", "2000 4000 h\n4000 8000 ɔʏ\n", "phn", {}, {"phones": H}),
     ("a.PHN", "\n2000  4000\th\n4000 8000 ɔʏ", "phn", {}, {"phones": H}),

@@ -87,6 +87,15 @@ def uncounted(content: bytes) -> Made:
     return content[starts[1] :], y
 
 
+def counted(content: bytes, more: int) -> Made:
+    """An MP3 whose first frame states another count, and no padding."""
+    starts = frames(content)
+    head = bytearray(content[: starts[1]])
+    at = max(head.find(b"Xing"), head.find(b"Info"))
+    head[at:] = (b"Xing" + struct.pack(">II", 1, len(starts) - 1 + more)).ljust(len(head) - at, b"\0")
+    return bytes(head) + content[starts[1] :], uncounted(content)[1]
+
+
 def pages(content: bytes) -> list[int]:
     return [at for at in range(len(content)) if content[at : at + 4] == b"OggS"]
 
@@ -109,8 +118,28 @@ def id3(content: bytes) -> bytes:
     return tag + picture + content
 
 
+def tagged(kind: str) -> Callable[[], Made]:
+    """A file with an ID3v1 tag at its end."""
+
+    def make() -> Made:
+        content = written(Y, kind, "PCM_16")
+        return content + b"TAG".ljust(128, b"x"), decoded(content)
+
+    return make
+
+
 OPEN = b"\xff\xff\xff\xff"
 ZERO = bytes(4)
+OPENED = {  # kind -> edits that leave its length open
+    "WAV": [(b"data", 4, ZERO)],
+    "WAVEX": [(b"data", 4, OPEN)],
+    "RF64": [(b"ds64", 8, OPEN * 4)],
+    "W64": [(b"data", 16, bytes(8))],
+    "AIFF": [(b"SSND", 4, ZERO), (b"COMM", 10, ZERO)],
+    "AU": [(b".snd", 8, ZERO)],
+    "CAF": [(b"data", 4, OPEN * 2)],
+    "FLAC": [(b"fLaC", 21, bytes(5))],
+}
 READ: list[tuple[str, Callable[[], Made]]] = [
     ("8 bits", plain(Y, "WAV", "PCM_U8")),
     ("24 bits", plain(Y, "WAV", "PCM_24")),
@@ -133,6 +162,14 @@ READ: list[tuple[str, Callable[[], Made]]] = [
     ("MP3 without a header, behind a tag with a picture", lambda: joined((id3(b""), Y[:0]), uncounted(mp3()))),
     ("MP3 with a tag at its end", lambda: joined(uncounted(mp3()), (b"TAG".ljust(128, b"\0"), Y[:0]))),
     ("MP3 behind a tag", lambda: (id3(mp3()), decoded(mp3()))),
+    ("MP3 behind zeros", lambda: (bytes(3000) + mp3(), decoded(mp3()))),
+    ("MP3 behind noise", lambda: joined((np.random.default_rng(1).bytes(999), Y[:0]), uncounted(mp3()))),
+    ("MP3 with an APE tag at its end", lambda: (mp3() + b"APETAGEX" + bytes(200), decoded(mp3()))),
+    ("MP3 whose count counts itself", lambda: counted(mp3(), 1)),
+    ("MP3 whose count is too small", lambda: counted(mp3(), -20)),
+    ("OGG with a tag at its end", lambda: (written(Y, "OGG") + b"TAG".ljust(128, b"\0"), decoded(written(Y, "OGG")))),
+    ("FLAC with a tag at its end", lambda: (written(Y, "FLAC") + b"TAG".ljust(128, b"\0"), decoded(written(Y, "FLAC")))),
+    ("two MP3, a picture of 100 kB between", lambda: joined((mp3(), decoded(mp3())), (bytes(100000), Y[:0]), uncounted(mp3()))),
     ("two MP3", twice("MP3")),
     ("two MP3 of variable rate", twice("MP3", bitrate_mode="VARIABLE", compression_level=0.5)),
     ("two MP3, tags between", lambda: joined(*[(id3(mp3()), decoded(mp3()))] * 2)),
@@ -149,6 +186,10 @@ READ: list[tuple[str, Callable[[], Made]]] = [
     ("FLAC of 24 bits of unknown length", lambda: patched(STEREO, "FLAC", (b"fLaC", 21, bytes((written(STEREO, "FLAC", "PCM_24")[21] & 0xF0,)) + ZERO), subtype="PCM_24")),
     ("FLAC that states too few samples", lambda: patched(Y, "FLAC", (b"fLaC", 22, struct.pack(">I", 4096)))),
     ("FLAC behind a tag", lambda: (id3(written(Y, "FLAC")), decoded(written(Y, "FLAC")))),
+    ("FLAC with an ID3 tag at its end", lambda: (written(Y, "FLAC") + id3(b""), decoded(written(Y, "FLAC")))),
+    ("FLAC with zeros at its end", lambda: (written(Y, "FLAC") + bytes(9000), decoded(written(Y, "FLAC")))),
+    ("OGG with an ID3 tag at its end", lambda: (written(Y, "OGG") + id3(b""), decoded(written(Y, "OGG")))),
+    ("WAV with an ID3 tag at its end", lambda: (written(Y, "WAV") + id3(b""), decoded(written(Y, "WAV")))),
     ("two FLAC", twice("FLAC")),
     ("WAV of size 0", lambda: patched(Y, "WAV", (b"data", 4, ZERO))),
     ("WAV of all sizes 0", lambda: patched(Y, "WAV", (b"data", 4, ZERO), (b"RIFF", 4, ZERO))),
@@ -165,6 +206,9 @@ READ: list[tuple[str, Callable[[], Made]]] = [
     ("two RF64", twice("RF64")),
     ("W64 of length 0", lambda: patched(Y, "W64", (b"data", 16, bytes(8)))),
     ("two W64", twice("W64")),
+    ("W64 of odd bytes", plain(Y[:777], "W64", "PCM_U8")),
+    ("VOC with its end", lambda: (written(Y, "VOC", "PCM_16") + b"\0", decoded(written(Y, "VOC", "PCM_16")))),
+    ("VOC of 8 bits", plain(Y, "VOC", "PCM_U8")),
     ("AIFF of length 0", lambda: patched(Y, "AIFF", (b"SSND", 4, ZERO), (b"COMM", 10, ZERO))),
     ("AIFF of the largest length", lambda: patched(Y, "AIFF", (b"SSND", 4, OPEN), (b"COMM", 10, OPEN))),
     ("two AIFF", twice("AIFF")),
@@ -173,6 +217,8 @@ READ: list[tuple[str, Callable[[], Made]]] = [
     ("two AU", twice("AU")),
     ("CAF of length -1", lambda: patched(Y, "CAF", (b"data", 4, b"\xff" * 8))),
     ("two CAF", twice("CAF")),
+    *((f"{kind} with a tag behind it", tagged(kind)) for kind in ("WAVEX", "RF64", "W64", "AIFF", "SVX", "AU")),
+    *((f"{kind} with a tag behind it", tagged(kind)) for kind in ("CAF", "NIST", "VOC", "AVR", "MPC2K")),
     ("two NIST SPHERE", twice("NIST")),
     ("NIST SPHERE with padding", lambda: (written(Y, "NIST") + bytes(512), decoded(written(Y, "NIST")))),
 ]  # fmt: skip
@@ -200,6 +246,48 @@ def test_an_odd_file_is_read_to_its_end(tmp_path: Path, name: str, make: Callabl
             assert np.abs(part - y[start : start + count]).max() < 1e-6
     some = list(stream.blocks(path, sample_rate=found.sample_rate, samples=5000))
     assert np.abs(np.concatenate(some) - y).max() < 1e-6
+
+
+CUT = [  # kind, subtype, seconds of the whole
+    *((kind, "PCM_16") for kind in ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "SVX")),
+    *((kind, "PCM_16") for kind in ("VOC", "AVR", "MPC2K", "FLAC")),
+    ("WAV", "IMA_ADPCM"),
+    ("WAV", "ULAW"),
+    ("OGG", "VORBIS"),
+    ("OGG", "OPUS"),
+    ("MP3", "MPEG_LAYER_III"),
+]
+SILENT = [  # waveforms, samples of 8 kHz
+    ("zeros", np.zeros(9000)),
+    ("one value", np.full(9000, 0.25)),
+    ("a silent start", np.concatenate([np.zeros(9000), Y[-4000:]])),
+    ("a silent end", np.concatenate([Y[-4000:], np.zeros(9000)])),
+    ("a silent end in stereo", np.concatenate([STEREO[-4000:], np.zeros((4096 * 2 + 3, 2))])),
+    ("a silent sample at the end", np.concatenate([Y[-4095:], np.zeros(2)])),
+    ("one sample", Y[-1:]),
+    ("two samples", Y[-2:]),
+    ("a silent sample", np.zeros(1)),
+]
+
+
+@pytest.mark.parametrize("kind", sorted({pair[0] for pair in CUT} - {"SVX"}))
+@pytest.mark.parametrize("open_length", [False, True])
+def test_silence_is_sound(tmp_path: Path, kind: str, *, open_length: bool) -> None:
+    for name, y in SILENT:
+        path = tmp_path / f"{name}.x"
+        content = bytearray(written(y, kind, None if kind in ("OGG", "MP3") else "PCM_16", 8000))
+        expected = decoded(bytes(content))
+        if open_length and kind not in OPENED:
+            continue
+        if open_length:
+            for word, distance, new in OPENED[kind]:
+                at = content.index(word) + distance
+                new = bytes((content[at] & 0xF0,)) + new[1:] if kind == "FLAC" else new
+                content[at : at + len(new)] = new
+        path.write_bytes(content)
+        loaded = audio.load(path, sample_rate=None)
+        assert audio.info(path).seconds == len(expected) / 8000, name
+        assert np.abs(loaded - expected).max() < 1e-6, name
 
 
 def bad(content: bytes | Made) -> Callable[[Path], None]:
@@ -260,8 +348,15 @@ REFUSED: list[tuple[str, Callable[[Path], object], str, str]] = [  # name, make,
     ("two rates of MP3", bad(mp3() + written(Y, "MP3", rate=22050)), "2 recordings of 16000 and 22050 Hz", "save each"),
     ("two rates of WAV", bad(written(Y, "WAV") + written(Y, "WAV", rate=8000)), "2 recordings of 8000 and 16000 Hz", "save each"),
     ("WAV with more behind", bad(written(Y, "WAV") + written(Y, "WAV")[44:]), "states 1.500 s of sound, but 48000 bytes", "repair"),
+    ("WAV with more behind, silent at first", bad(written(Y, "WAV") + bytes(9000) + b"\1" * 9), "but 9009 bytes", "repair"),
     ("AU with more behind", bad(written(Y, "AU") + written(Y, "AU")[24:]), "states 1.500 s of sound, but 48000 bytes", "repair"),
     ("NIST with more behind", bad(written(Y, "NIST") + b"\1" * 9000), "states 1.500 s of sound, but 9000 bytes", "repair"),
+    ("WAV and MP3", bad(written(Y, "WAV") + mp3()), "states 1.500 s of sound, but", "repair the header"),
+    ("OGG and WAV", bad(written(Y, "OGG") + written(Y, "WAV")), "states 1.500 s of sound, but", "repair the header"),
+    ("MP3 and WAV", bad(mp3() + written(Y, "WAV")), "s of sound, but 48044 bytes", "repair the header"),
+    ("FLAC and WAV", bad(written(Y, "FLAC") + written(Y, "WAV")), TRUNCATED, "restore the file"),
+    ("OGG cut inside of the header of a page", bad(written(Y, "OGG")[: pages(written(Y, "OGG"))[-1] + 9]), "inside a page", "restore"),
+    ("MP3 without a header cut in that of a frame", bad(uncounted(mp3())[0][: frames(uncounted(mp3())[0])[20] + 2]), "inside a frame", "restore"),
     ("two AVR", bad(written(Y, "AVR") * 2), "states 1.500 s of sound, but 48128 bytes", "repair the header"),
     ("compressed NIST SPHERE", bad(SHORTENED), "sample_coding pcm,embedded-shorten-v2.00", "w_decode -o pcm IN OUT"),
 ]  # fmt: skip
@@ -287,17 +382,6 @@ def test_a_bad_file_is_refused_in_one_line(
         assert "\n" not in text and len(text) < 400
     (finding,) = odd.of_file(str(path))
     assert finding.kind == "unreadable" and "\n" not in finding.text
-
-
-CUT = [  # kind, subtype, seconds of the whole
-    *((kind, "PCM_16") for kind in ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "SVX")),
-    *((kind, "PCM_16") for kind in ("VOC", "AVR", "MPC2K", "FLAC")),
-    ("WAV", "IMA_ADPCM"),
-    ("WAV", "ULAW"),
-    ("OGG", "VORBIS"),
-    ("OGG", "OPUS"),
-    ("MP3", "MPEG_LAYER_III"),
-]
 
 
 @pytest.mark.parametrize(("kind", "subtype"), CUT, ids=["-".join(pair) for pair in CUT])

@@ -119,8 +119,10 @@ def test_notes_that_last_longer_than_the_recording_are_refused(root, sounds):
 
 
 FOLDERS = {  # files (a number is a recording), what the message says, settings
-    "no recordings": ({"readme.md": "hello"}, ["mine: contains no recordings (.aif", "name another folder"]),
+    "no recordings": ({"readme.md": "hello"}, ["mine: contains no recordings (.aif", "put them there"]),
+    "recordings that nobody reads": ({"anna/a.m4a": 0, "b.M4A": 1}, ["mine: contains no recordings", "it has 2 .m4a files, such as anna/a.m4a: convert them to WAV or FLAC"]),
     "a recording in no class": ({"cat/a.wav": 0, "b.wav": 1}, ["b.wav: is in no folder, but the folders of the others are the classes"]),
+    "tiers that cannot be told, once": ({"a.wav": 0, "b.wav": 1, "a.TextGrid": grid("x", "y"), "b.TextGrid": grid("x", "y")}, ["mine/a.TextGrid: which of its tiers has the phones cannot be told"], {"on_bad": "skip"}),
     "one recording twice": ({"cat/a.wav": 0, "dog/b.wav": 0, "dog/c.wav": 1}, ["1 of 3 recordings are bad: dog/b.wav: ", "has the same content as cat/a.wav"]),
     "one name twice": ({"cat/a.wav": 0, "cat/a.aiff": 1, "dog/c.wav": 2}, ["clip_id cat/a is already used in cat/a.aiff"]),
     "a recording that is none": ({"cat/a.wav": "hello", "dog/c.wav": 1}, ["1 of 2 recordings are bad: cat/a.wav: ", "cannot be read as sound"]),

@@ -42,6 +42,10 @@ def test_remarks_in_a_column_called_notes_stay_texts():
     assert found == [None] * 3 and list(faults) == [0, 2]
 
 
+def test_a_melody_by_frames_stays_as_it_is():
+    assert cells.column([np.array([60, 61, 62]), None], "notes", named=False) == (None, {})
+
+
 def test_what_lies_behind_the_end_by_rounding_is_moved_there():
     assert cells.within([0.1, 1.02], "times", 1.0) == [0.1, 1.0]
     assert cells.within([(0.1, 1.02, 60)], "notes", 1.0) == [(0.1, 1.0, 60)]

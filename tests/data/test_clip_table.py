@@ -141,6 +141,12 @@ def test_paths_of_another_column_folder_and_system(folder):
     assert table["clip_id"].tolist() == ["0", "1"] and table["file"].tolist() == rows["file"]
 
 
+def test_numbers_called_starts_are_times_only_beside_phones(folder):
+    rows = {"path": ["0.wav", "1.wav"], "speaker": ["a", "b"], "starts": [12.5, 80]}
+    assert read(rows)["starts"].tolist() == [12.5, 80.0]
+    assert read({**rows, "phones": ["a", "b"], "starts": [0.1, 0.2]})["starts"].tolist() == [[0.1], [0.2]]
+
+
 def test_files_in_other_columns_are_found_beside_the_table(folder):
     rows = {"path": ["0.wav", "1.wav"], "speaker": ["a", "b"], "vocals_path": ["2.wav", "none.wav"]}
     table = read(rows)

@@ -76,7 +76,8 @@ def test_a_table_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("gone", "unreadable"),
     ]
     monkeypatch.setattr(audio, "opened", lambda path: pytest.fail("decoded again"))
-    files._read_here.clear()
+    files._read_here.clear()  # a new process
+    files._indexes.clear()
     assert odd.findings(table, window_seconds=2.0) == first
     assert odd.findings(table.drop(columns="path")) == []
 

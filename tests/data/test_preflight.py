@@ -145,6 +145,21 @@ def test_what_a_training_survives_is_a_warning(settings, table, warning):
     assert not seen.faults and any(warning in text for text in seen.warnings), seen
 
 
+def test_tags_that_no_side_can_score_are_said_before_a_study(capsys):
+    tags = [("a",) if number % 2 else ("a", "b") for number in range(120)]
+    settings = baseline(label="label", labels="several")
+    table = clips(label=[("once", *cell) if number < 3 else cell for number, cell in enumerate(tags)])
+    warnings = preflight.look(settings, table).warnings
+    line = "test: all clips or none have label a, once (seeds "
+    assert any(warning.startswith(line) for warning in warnings)
+    assert not any(warning.startswith("no test clip of label") for warning in warnings)
+    preflight.refuse(settings, table, "experiments/x.toml")
+    said = capsys.readouterr().out.splitlines()
+    assert (
+        len(said) == 2 and said[0].startswith(line) and said[0].endswith("left out of the means over classes")
+    )
+
+
 def test_leaky_windows_are_not_divided_by_clip():
     settings = settings_of("mil_esc10", {"label": "label", "groups": []}, SPLIT, **{"protocol.leaky": True})
     assert not preflight.look(settings, clips(speaker="one")).faults

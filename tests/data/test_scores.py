@@ -144,6 +144,12 @@ def test_a_melody_has_one_note_at_a_time():
         scores.monophonic("song", [(0.9, 2.0, 64), (0.0, 1.0, 60)])
 
 
+def test_no_note_ends_behind_the_recording():
+    notes = ((0.0, 2.5, 21), (0.5, 1.0, 60), (1.9, 2.1, 61), (2.0, 2.2, 62))
+    assert scores.within(notes, 2.0) == ((0.0, 2.0, 21), (0.5, 1.0, 60), (1.9, 2.0, 61))
+    assert scores.within(notes, 3.0) == notes
+
+
 def test_rolls_by_hand():
     notes = ((0.1, 0.3, 21), (0.16, 0.17, 108), (0.3, 0.4, 21), (0.9, 2.0, 60))
     roll, begins = scores.piano_roll(notes, 5, 0.1), scores.onset_roll(notes, 5, 0.1)

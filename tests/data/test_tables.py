@@ -75,3 +75,10 @@ def test_columns_and_index_of_parquet(tmp_path):
     table.to_parquet(tmp_path / "t.parquet")
     found = tables.read(tmp_path / "t.parquet").table
     assert found["clip_id"].tolist() == ["x"] and found["phones"][0].tolist() == ["b", "c"]
+
+
+def test_json_lines(tmp_path):
+    lines = '{"path": "a", "id": "007", "phones": ["b"]}\n\n{"path": "c", "size": 1.5}\n'
+    (tmp_path / "t.jsonl").write_text(lines)
+    table = tables.read(tmp_path / "t.jsonl").table
+    assert table["path"].tolist() == ["a", "c"] and table["id"][0] == "007" and table["phones"][0] == ["b"]

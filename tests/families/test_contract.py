@@ -54,8 +54,7 @@ CASES: dict[str, dict[str, Any]] = {
         "inputs__text": "phones",
         "inputs__allow_leak": True,
     },
-    "mil tags": {**TAGS, "pooling__name": "noisy_or"},
-    "mil tag votes": {**TAGS, "pooling__evaluation": "majority_vote", "network__loss": "window"},
+    "mil tags": {**TAGS, "pooling__evaluation": "majority_vote", "network__loss": "window"},
     "multitask tags": {
         **TAGS,
         "heads": {"labels": EVERY_HEAD["tags"] | {"column": ""}},
@@ -65,7 +64,6 @@ CASES: dict[str, dict[str, Any]] = {
     "transfer": {},
     "transfer svm": {"head__kind": "svm"},
     "transfer tags": {**TAGS, "pooling__of": "embeddings"},
-    "transfer logistic tags": {**TAGS, "head__kind": "logistic_regression"},
 }
 
 
@@ -384,7 +382,7 @@ def test_clips_of_a_table_are_scored_as_those_of_the_test_side(case, tmp_path, m
 
 def test_labels_that_a_model_does_not_know_are_left_out_or_refused(case, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
-    column = "phones" if case.settings.model == "ctc" else case.settings.data.label or "kind"
+    column = "phones" if case.settings.model == "ctc" else case.settings.data.label
     strange: Any = {"phones": ["zzz"], "tags": ("zzz",)}.get(column, "zzz")
     # the times of other phones are none of theirs
     table = case.table.drop(columns=["starts"]) if column == "phones" else case.table.copy()

@@ -126,6 +126,7 @@ def test_it_learns_and_its_scores_are_scikit_learn_s(trained, family) -> None:
     for number, name in enumerate(classes):
         each = scores[f"{prefix}average_precision_{name}"]
         assert each == pytest.approx(average_precision_score(truth[:, number], p[:, number]), abs=1e-12)
+    assert p.sum(axis=1).max() > 1.3  # classes do not exclude each other
     assert precision > truth.mean() + 0.25 and scores[f"{prefix}roc_auc"] > 0.8
     rows = prepared.splits.test.set_index("clip_id")["tags"]
     assert [tuple(cell) for cell in table[f"{prefix}truth"]] == rows[table["clip_id"]].tolist()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -43,11 +44,11 @@ class Project:
         assert old in text
         path.write_text(text.replace(old, new))
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """The real command, in a process group of its own."""
+    def start(self, *arguments: str, before: Sequence[str] = (), **environment: str) -> subprocess.Popen[str]:
+        """The real command, in a process group of its own; ``before`` stands in front of it (``nice``)."""
         script = Path(sys.executable).with_name("audiomtl")
         return subprocess.Popen(
-            [str(script), *arguments],
+            [*before, str(script), *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": CODE, **environment},
             stdout=subprocess.PIPE,
@@ -56,17 +57,19 @@ class Project:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
-        process = self.start(*arguments, **environment)
+    def run(self, *arguments: str, code: int = 0, before: Sequence[str] = (), **environment: str) -> str:
+        process = self.start(*arguments, before=before, **environment)
         output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, output
         return output
 
-    def start_held(self, place: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start_held(
+        self, place: str, *arguments: str, before: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[str]:
         """The command, when a training of it stands still before batch B of epoch E; ``place`` is "E:B"."""
         held = self.folder / "held"
         held.unlink(missing_ok=True)
-        process = self.start(*arguments, TINYLAB_HOLD=f"{place}:{held}", **environment)
+        process = self.start(*arguments, before=before, TINYLAB_HOLD=f"{place}:{held}", **environment)
         while not held.exists():
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)

@@ -78,6 +78,7 @@ def test_before_its_time_limit_a_job_stops_its_command_in_order(scontrol: bool, 
         "import os, signal, sys\nfrom audiomtl.harness.slurm import Worker\n"
         f"worker = Worker([sys.executable, '-c', {command!r}], {str(tmp_path)!r}, {{}})\n"
         "def asked(*_):\n    print(type(worker.checkpoint().function).__name__)\n    os._exit(0)\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # as in the background of a shell
         "signal.signal(signal.SIGUSR2, asked)\nworker()"
     )
     process = subprocess.Popen(

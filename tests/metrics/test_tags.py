@@ -45,6 +45,9 @@ def test_a_class_of_all_clips_or_none_is_left_out() -> None:
     found = tags.scores(truth, scores, "abcde", threshold=0.5, every_score=True)
     assert {name for name in found if name.startswith("roc_auc_")} == {"roc_auc_a", "roc_auc_c", "roc_auc_e"}
     assert "roc_auc_a" not in tags.scores(truth, scores, "abcde", threshold=0.5, every_score=False)
+    many = [np.tile(array[:, :1], (1, tags.MOST + 1)) for array in (truth, scores)]
+    found = tags.scores(*many, [str(n) for n in range(tags.MOST + 1)], threshold=0.5, every_score=True)
+    assert set(found) == {"mean_average_precision", "roc_auc", "macro_f1"}
 
 
 def test_what_has_no_score_is_refused_or_left_out() -> None:

@@ -34,7 +34,10 @@ class Mlflow:
 
     def start(self) -> None:
         """Start the server, again after `stop` on the same port with the same runs."""
-        command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={self.port}"]
+        command = [sys.executable, "-m", "mlflow", "server", f"--port={self.port}"]
+        command += (
+            [] if any(option.startswith("--host") for option in self._options) else ["--host=127.0.0.1"]
+        )
         command += [
             f"--backend-store-uri={self.store}",
             f"--artifacts-destination={self.folder / 'artifacts'}",

@@ -13,7 +13,6 @@ from tests.services import processes
 USER = "postgres"  # Debian's; `initdb` refuses to run as root
 # no test survives the machine, so nothing needs to reach the disk
 OPTIONS = {
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",
     "synchronous_commit": "off",
@@ -44,10 +43,11 @@ def absent() -> str:
 class Postgres:
     """A server with its databases; use `close` at the end.
 
-    ``password``: what clients must give; without it everyone on this machine is let in.
+    ``password``: what clients must give; without it everyone on this machine is let in. ``network``: another
+    network whose machines are let in without one ("10.0.0.0/24").
     """
 
-    def __init__(self, password: str = "") -> None:
+    def __init__(self, password: str = "", network: str = "") -> None:
         folder = programs()
         assert folder is not None
         self._programs, self.password = folder, password
@@ -70,11 +70,17 @@ class Postgres:
         )
         if made.wait() != 0:
             raise RuntimeError(f"initdb failed:\n{self.log.read_text()}")
+        self._listen = "*" if network else "127.0.0.1"
+        if network:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {network} trust\n")
         self.start()
 
     def start(self) -> None:
         """Start the server, again after `stop` or `kill` on the same port with the same databases."""
-        settings = [f"--{name}={value}" for name, value in OPTIONS.items()]
+        settings = [
+            f"--{name}={value}" for name, value in {**OPTIONS, "listen_addresses": self._listen}.items()
+        ]
         self._server = processes.start(
             [str(self._programs / "postgres"), "-D", str(self._data), f"--port={self.port}", *settings],
             self.log,

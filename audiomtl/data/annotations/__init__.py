@@ -6,8 +6,8 @@ recording has up to five parts (`PARTS`): phones, words, events (spans, or for p
 list of labels without times), text (one string) and notes (onset, offset, MIDI pitch). Of two formats beside
 one recording that say the same part, that with the lower ``RANK`` is read.
 
-Contents: `Annotation`, `Format`, `Sound`, `Options`, `formats`, `suffixes`, `of_file`; for formats:
-`text_of`, `lines`, `ordered`, `number`.
+Contents: `Annotation`, `Format`, `Sound`, `Options`, `SettingError`, `formats`, `suffixes`, `of_file`; for
+formats: `text_of`, `lines`, `ordered`, `number`.
 """
 
 import importlib
@@ -27,6 +27,10 @@ from audiomtl.settings.validation import show
 PARTS = ("phones", "words", "events", "notes", "text")
 Span = tuple[float, float, str]
 Spans = list[Span]
+
+
+class SettingError(UserError):
+    """A setting that no annotation file of its kind can be read with, not a fault of one file."""
 
 
 class Sound:

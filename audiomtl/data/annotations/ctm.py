@@ -3,6 +3,7 @@
 recording's.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 from audiomtl.data.annotations import Annotation, Options, Sound, lines, number, ordered
@@ -17,7 +18,24 @@ def fits(path: Path) -> bool:
 
 
 def read(path: Path, sound: Sound, options: Options) -> Annotation:
-    rows = []
+    state = path.stat()
+    rows = _rows(path, (state.st_size, state.st_mtime_ns))
+    own = rows.get(sound.path.stem) or (next(iter(rows.values())) if len(rows) == 1 else None)
+    if own is None:
+        if path.stem != sound.path.stem:
+            return Annotation()  # it has the words of other recordings of the folder
+        raise UserError(
+            f"{path}: has no words of {sound.path.stem}; it has those of"
+            f" {', '.join(list(rows)[:5]) or 'none'}"
+        )
+    part = options.spans or "words"
+    return Annotation({part: ordered(path, own, overlaps=part != "phones")})
+
+
+@lru_cache(maxsize=8)
+def _rows(path: Path, state: tuple[int, int]) -> dict[str, list[tuple[int, float, float, str]]]:
+    """Lines (number, start, end, word) by recording; ``state`` tells one content of the file from another."""
+    found: dict[str, list[tuple[int, float, float, str]]] = {}
     for line, text in lines(path):
         if text.lstrip().startswith(";;"):
             continue
@@ -28,18 +46,8 @@ def read(path: Path, sound: Sound, options: Options) -> Annotation:
                 f'{place}: "{text.strip()[:60]}" must be recording, channel, start, duration, word and'
                 " perhaps a confidence"
             )
-        start = number(fields[2], place)
-        lasts = number(fields[3], place)
+        start, lasts = number(fields[2], place), number(fields[3], place)
         if lasts <= 0:
             raise UserError(f"{place}: the duration {fields[3]} must be above 0 s")
-        rows.append((fields[0], (line, start, start + lasts, fields[4])))
-    names = sorted({name for name, _ in rows})
-    own = (
-        [row for name, row in rows if name == sound.path.stem] if len(names) > 1 else [row for _, row in rows]
-    )
-    if not own:
-        raise UserError(
-            f"{path}: has no words of {sound.path.stem}; it has those of {', '.join(names[:5]) or 'none'}"
-        )
-    part = options.spans or "words"
-    return Annotation({part: ordered(path, own, overlaps=part != "phones")})
+        found.setdefault(fields[0], []).append((line, start, start + lasts, fields[4]))
+    return dict(sorted(found.items()))

@@ -17,7 +17,7 @@ import struct
 from pathlib import Path
 
 from audiomtl.data.containers import au, caf, flac, iff, mpeg, nist, ogg, others, wave64
-from audiomtl.data.containers.parts import Layout, Part
+from audiomtl.data.containers.parts import Layout, Part, after_tags
 
 MAGIC = {  # first bytes of a file -> who knows the container
     b"RIFF": iff,
@@ -57,7 +57,7 @@ def layout(path: str | Path, place: str) -> Layout:
         if not file.seek(0, io.SEEK_END):
             return Layout()
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            first = mpeg.after_tags(content, 0)
+            first = after_tags(content, 0)
             known = MAGIC.get(content[first : first + 4])
             if known is None:
                 known = others if content[first : first + 2] == others.MPC else mpeg

@@ -1,6 +1,6 @@
 """Sun and NeXT AU: one header, then the sound. Contents: `layout`."""
 
-from audiomtl.data.containers.parts import TAGS, Content, Layout, Part, cut_off, unknown_rest
+from audiomtl.data.containers.parts import Content, Layout, Part, cut_off, refuse_rest
 
 UNKNOWN = 0xFFFFFFFF
 BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample by encoding; others are packed
@@ -29,8 +29,7 @@ def layout(path: str, content: Content, first: int) -> Layout:
             raise cut_off(path, stated / per_second, max(there, 0) / per_second)
         end = min(start + stated, size)
         if content[end : end + 4] not in MAGIC:
-            if size - end > TAGS and any(content[end : end + TAGS]):
-                raise unknown_rest(path, stated / per_second, size - end)
+            refuse_rest(path, content, end, stated / per_second)
             end = size
         parts.append(Part(at, end))
         at = end

@@ -4,14 +4,22 @@ Source: RFC 9639. The length stands in the first metadata block (36 bits; 0: not
 file ends with says by its own header which samples it holds. Contents: `layout`.
 """
 
-from audiomtl.data.containers.parts import Content, Layout, Part, cut_inside, cut_off
+from audiomtl.data.containers.parts import (
+    Content,
+    Layout,
+    Part,
+    after_tags,
+    cut_inside,
+    cut_off,
+    is_blank,
+)
 
 MAGIC = b"fLaC"
 BEGINNINGS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # and a block of stream information
 HEAD = 42  # bytes: magic, block header, stream information
 LAST_FRAME = 2**17  # bytes of the end in which the last frame is looked for first, then in all
 LONGEST_HEADER = 16
-ID3V1 = 128  # bytes of a tag at the end
+SHORTEST_FRAME = 10  # bytes: of a silent one
 BLOCKS = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{code: 1 << code for code in range(8, 16)}}
 
 
@@ -45,8 +53,6 @@ def layout(path: str, content: Content, first: int) -> Layout:
 def _samples(content: Content, first: int, end: int, stated: int) -> tuple[int, bool]:
     """Where the last frame ends by its header, and whether the frame is whole."""
     block = int.from_bytes(content[first - HEAD + 8 : first - HEAD + 10])  # of all frames but the last
-    if content[end - ID3V1 : end - ID3V1 + 3] == b"TAG":
-        end -= ID3V1
     for begin in (max(first, end - LAST_FRAME), first):
         last = 0
         at = content.rfind(b"\xff", begin, end)
@@ -99,11 +105,13 @@ def _checksum(header: bytes) -> int:
 
 
 def _whole(frame: bytes) -> bool:
-    """Whether a frame ends with its CRC-16 (x^16 + x^15 + x^2 + 1)."""
+    """Whether a frame ends with its CRC-16 (x^16 + x^15 + x^2 + 1), and nothing but tags or zeros follow."""
     value = 0
-    for byte in frame:
+    for at, byte in enumerate(frame, 1):
         value = (value << 8 & 0xFFFF) ^ CRC16[value >> 8 ^ byte]
-    return not value
+        if not value and at >= SHORTEST_FRAME and is_blank(frame, after_tags(frame, at)):
+            return True
+    return False
 
 
 def _row(value: int) -> int:

@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 from audiomtl.data.containers.parts import (
     OPEN_LENGTH,
-    TAGS,
     Content,
     Layout,
     Part,
     cut_off,
-    unknown_rest,
+    refuse_rest,
 )
 from audiomtl.errors import UserError
 
 LARGEST = 0xFFFFFFFF
 SOUND = {b"WAVE": b"data", b"AIFF": b"SSND", b"AIFC": b"SSND", b"8SVX": b"BODY", b"16SV": b"BODY"}
+TO_THE_END = (b"8SVX", b"16SV")  # of which libsndfile reads all that follows as sound
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 PLAIN_AIFC = (b"NONE", b"sowt", b"twos", b"raw ", b"fl32", b"FL32", b"fl64", b"FL64", b"in24", b"in32")
 
@@ -54,13 +54,13 @@ def layout(path: str, content: Content, first: int) -> Layout:
         if found.stated - there >= step and found.end != size:
             raise cut_off(path, found.stated / per_second, there / per_second)
         end = _end(content, found)
-        rest = size - end
         if content[end : end + 4] in MAGIC:
             parts.append(Part(at, end))
             at = end
             continue
-        if rest > TAGS and content[end : end + 3] not in (b"TAG", b"ID3") and any(content[end : end + TAGS]):
-            raise unknown_rest(path, found.stated / per_second, rest)
+        refuse_rest(path, content, end, found.stated / per_second)
+        if content[at + 8 : at + 12] in TO_THE_END and found.start + found.stated < size:
+            end, mended = found.start + found.stated, True
         parts.append(Part(at, end))
         break
     return Layout(tuple(parts)) if mended or len(parts) > 1 else Layout()
@@ -133,8 +133,6 @@ def _end(content: Content, found: Found) -> int:
 def _is_no_chunk(content: Content, at: int, big: bool) -> bool:
     """Whether there is something at a byte, and it is no row of chunks to the end of the file."""
     size = len(content)
-    if at >= size or not any(content[at : at + TAGS]):
-        return at < size
     while at + 8 <= size and _is_name(content[at : at + 4]):
         at += 8 + _number(content, at + 4, big)
         at += at % 2

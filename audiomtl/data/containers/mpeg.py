@@ -5,12 +5,12 @@ without sound before the others (``Xing``, ``Info`` or ``VBRI``) that tells the 
 samples at both ends that are padding. Without it decoders guess from the first frame's bit rate, which is
 wrong where the bit rate varies. So the frames are counted.
 
-Contents: `layout`, `after_tags`.
+Contents: `layout`.
 """
 
 from typing import NamedTuple
 
-from audiomtl.data.containers.parts import Content, Layout, Part, cut_inside, cut_off
+from audiomtl.data.containers.parts import Content, Layout, Part, after_tags, cut_inside, cut_off, refuse_rest
 
 KBPS = {  # (MPEG 1, layer) -> bit rates by index, kbit/s
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -22,7 +22,7 @@ KBPS = {  # (MPEG 1, layer) -> bit rates by index, kbit/s
 KBPS[False, 3] = KBPS[False, 2]
 RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by version, Hz
 SEARCHED = 2**16  # bytes in which the first frame must begin
-FEWEST = 2  # frames in a row that are no accident
+FEWEST = 3  # frames in a row that are no accident, if they do not end the file
 VBRI_AT = 36  # bytes from a frame's beginning
 FRAMES_FLAG = 1
 
@@ -37,22 +37,12 @@ class Frame(NamedTuple):
     info_at: int  # bytes from the frame's beginning to "Xing"
 
 
-def after_tags(content: Content, at: int) -> int:
-    """The first byte at or after ``at`` that is in no tag (ID3v2)."""
-    while content[at : at + 3] == b"ID3" and len(content) >= at + 10:
-        size = 0
-        for byte in content[at + 6 : at + 10]:
-            size = size << 7 | byte & 0x7F
-        at += 10 + size + (10 if content[at + 5] & 0x10 else 0)
-    return at
-
-
 def layout(path: str, content: Content, first: int) -> Layout:
     """The streams of the file; none where the only one begins with a count that is true."""
-    if (first := _first_frame(content, first)) < 0:
+    if (start := _first_frame(content, first, first + SEARCHED)) < 0:
         return Layout()
-    streams, rest = _streams(content, first)
-    parts, true = [], len(streams) == 1
+    streams, last, rest = _streams(content, start)
+    parts, true = [], len(streams) == 1 and start == first
     for number, (start, end, frames, frame, marked) in enumerate(streams):
         seconds = frame.samples / frame.rate
         stated = _stated(content, start, frame) if marked else 0
@@ -70,33 +60,40 @@ def layout(path: str, content: Content, first: int) -> Layout:
         true = False
         begin = start + (frame.length if marked else 0)
         parts.append(Part(begin, end, samples=count * frame.samples))
+    if not rest:
+        refuse_rest(
+            path, content, last, sum(frames * one.samples / one.rate for _, _, frames, one, _ in streams)
+        )
     return Layout() if true else Layout(tuple(parts))
 
 
-def _first_frame(content: Content, at: int) -> int:
-    """Where the first frame begins that others follow; -1 where none does."""
-    end = min(len(content), at + SEARCHED)
+def _first_frame(content: Content, at: int, end: int) -> int:
+    """Where the first frame begins that others follow, before a byte; -1 where none does."""
     while (at := content.find(b"\xff", at, end)) >= 0:
-        begin, kinds = at, set()
-        for _ in range(FEWEST):
-            frame = _frame(content[begin : begin + 4])
-            if frame is None:
-                break
-            kinds.add(frame.kind)
-            begin += frame.length
-        else:
-            if len(kinds) == 1:
-                return at
+        if _begins(content, at):
+            return at
         at += 1
     return -1
+
+
+def _begins(content: Content, at: int) -> bool:
+    """Whether there is a frame, and others of its kind follow."""
+    begin, kinds = at, set[int]()
+    for _ in range(FEWEST):
+        frame = _frame(content[begin : begin + 4])
+        if frame is None:
+            return begin == len(content) and len(kinds) == 1
+        kinds.add(frame.kind)
+        begin += frame.length
+    return len(kinds) == 1
 
 
 # (first byte, byte after the last, frames, the first frame, whether it is the count of the others)
 Stream = tuple[int, int, int, Frame, bool]
 
 
-def _streams(content: Content, first: int) -> tuple[list[Stream], bool]:
-    """The streams from a byte on, and whether the file ends inside of a frame."""
+def _streams(content: Content, first: int) -> tuple[list[Stream], int, bool]:
+    """The streams from a byte on, where the last ends, and whether the file ends inside of a frame."""
     size, marks = len(content), _marks(content)
     known: dict[bytes, Frame | None] = {}  # by the bytes 1 to 3 of a header
     streams: list[Stream] = []
@@ -115,14 +112,14 @@ def _streams(content: Content, first: int) -> tuple[list[Stream], bool]:
             end, at = at, _next(content, at, size)
             if at < 0:
                 close(end)
-                return streams, False
+                return streams, end, False
             if at - end > 1000 or _independent(content, at):  # libsndfile gives up after 1024 bytes
                 close(end)
                 begin, count, head, due = at, 0, None, -1
             continue
         if at + frame.length > size:
             close(at)
-            return streams, True
+            return streams, at, True
         if (
             head is None
             or frame.kind != head.kind
@@ -136,27 +133,15 @@ def _streams(content: Content, first: int) -> tuple[list[Stream], bool]:
         count += 1
         at += frame.length
     close(at)
-    return streams, False
+    return streams, at, at < size and content[at] == 0xFF
 
 
 def _next(content: Content, at: int, size: int) -> int:
     """The frame after something that is none: a tag, padding; -1 where nothing follows."""
-    while at < size:
-        after = after_tags(content, at)
-        if after > at:
-            at = after
-        elif content[at : at + 3] == b"TAG" and (size - at <= 128 or content[at + 128] == 0xFF):
-            at += 128
-        if _first_frame_at(content, at):
-            return at
-        at = _first_frame(content, at + 1) if at + 1 < size else -1
-        return at
-    return -1
-
-
-def _first_frame_at(content: Content, at: int) -> bool:
-    frame = _frame(content[at : at + 4])
-    return frame is not None and _frame(content[at + frame.length : at + frame.length + 4]) is not None
+    after = after_tags(content, at)
+    if after > at and _begins(content, after):
+        return after
+    return _first_frame(content, max(at + 1, after), size)
 
 
 def _marks(content: Content) -> set[int]:

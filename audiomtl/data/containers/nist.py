@@ -1,6 +1,6 @@
 """NIST SPHERE: a header of lines ``name -type value``, then the sound. Contents: `layout`."""
 
-from audiomtl.data.containers.parts import TAGS, Content, Layout, Part, cut_off, unknown_rest
+from audiomtl.data.containers.parts import Content, Layout, Part, cut_off, refuse_rest
 from audiomtl.errors import UserError
 
 MAGIC = b"NIST_1A"
@@ -36,8 +36,7 @@ def layout(path: str, content: Content, first: int) -> Layout:
             raise cut_off(path, count / rate, max(0, size - start) / step / rate)
         end = start + count * step
         if content[end : end + len(MAGIC)] != MAGIC:
-            if size - end > TAGS and any(content[end : end + TAGS]):
-                raise unknown_rest(path, count / rate, size - end)
+            refuse_rest(path, content, end, count / rate)
             # libsndfile reads to the end of the file, padding included
             parts.append(Part(at, end))
             break

@@ -7,7 +7,7 @@ segments, their sizes, the segments. Contents: `layout`.
 
 import struct
 
-from audiomtl.data.containers.parts import Content, Layout, Part, cut_inside
+from audiomtl.data.containers.parts import Content, Layout, Part, cut_inside, refuse_rest
 
 HEADER = struct.Struct("<4sBBqIIIB")
 FIRST, LAST = 2, 4
@@ -39,6 +39,10 @@ def layout(path: str, content: Content, first: int) -> Layout:
         ended = bool(flags & LAST)
         samples = position if position != NOTHING_ENDS else samples
         at = end
+    seconds = samples / _rate(content, links[-1] if links else first)
+    if at < size and b"OggS".startswith(content[at : at + 4]):
+        raise cut_inside(path, "page", seconds)
+    refuse_rest(path, content, at, seconds)
     remarks = () if ended else ("its last page is missing, so its end may be missing as well",)
     if len(links) < 2:
         return Layout(remarks=remarks)

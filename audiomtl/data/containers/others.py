@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from audiomtl.data.containers.parts import TAGS, Content, Layout, cut_off, unknown_rest
+from audiomtl.data.containers.parts import Content, Layout, Part, cut_off, refuse_rest
 
 AVR, MPC, WVE, VOC = b"2BIT", b"\x01\x04", b"ALaw", b"Crea"
 VOC_SOUND, VOC_MORE, VOC_NEW = 1, 2, 9  # types of the blocks that hold sound
@@ -19,16 +19,16 @@ class Stated(NamedTuple):
 
 
 def layout(path: str, content: Content, first: int) -> Layout:
-    """No parts: these files hold one recording; one that is longer or shorter than it says is refused."""
+    """The recording, without what follows it; one that is longer or shorter than it says is refused."""
     stated, size = _stated(content, first), len(content)
     if stated is None or stated.per_second <= 0:
         return Layout()
     seconds = (stated.end - stated.start) / stated.per_second
     if stated.end - size >= stated.step:
         raise cut_off(path, seconds, max(0, size - stated.start) / stated.per_second)
-    if size - stated.end > TAGS and any(content[stated.end : stated.end + TAGS]):
-        raise unknown_rest(path, seconds, size - stated.end)
-    return Layout()
+    refuse_rest(path, content, stated.end, seconds)
+    # libsndfile would read what follows as sound
+    return Layout((Part(first, stated.end),)) if stated.end < size else Layout()
 
 
 def _stated(content: Content, at: int) -> Stated | None:
@@ -64,6 +64,7 @@ def _voc(content: Content, at: int) -> Stated | None:
             start = start or block + 4 + VOC_HEADERS[kind]
             end = block + 4 + length
         block += 4 + length
+    end += block == end and block < len(content)  # the 0 that ends the blocks
     return Stated(end, step, per_second, start) if start else None
 
 

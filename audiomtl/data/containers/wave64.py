@@ -5,7 +5,7 @@ A length counts its own 24 bytes of header; chunks begin at multiples of 8. Cont
 
 import struct
 
-from audiomtl.data.containers.parts import TAGS, Content, Layout, Part, cut_off, unknown_rest
+from audiomtl.data.containers.parts import Content, Layout, Part, cut_off, refuse_rest
 
 HEADER = 24
 FORMAT, SOUND = b"fmt ", b"data"  # the first four of a name's 16 bytes
@@ -44,9 +44,10 @@ def layout(path: str, content: Content, first: int) -> Layout:
                 break
             end += length + -length % 8
         if content[end : end + 4] != b"riff":
-            if size - end > TAGS and any(content[end : end + TAGS]):
-                raise unknown_rest(path, stated / max(per_second, 1), size - end)
+            refuse_rest(path, content, end, stated / max(per_second, 1))
             end = size
-        parts.append(Part(begin, end))
+            mended = mended or start + stated < size
+        # libsndfile would read other chunks and padding as sound
+        parts.append(Part(begin, min(start + stated, size)))
         begin = end
     return Layout(tuple(parts)) if mended or len(parts) > 1 else Layout()

@@ -90,7 +90,8 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         (tuple of (onset, offset, pitch), each pitch the nearest key), alignment (0 to 1, how well DALI's
         times fit the audio). Songs without audio here are left out, and so are those whose notes overlap or
         leave the 88 keys (DALI was made automatically): both said in a line and counted in
-        ``attrs["left_out"]``. A recording that ends before its notes do is told in a line.
+        ``attrs["left_out"]``. A recording that ends before its notes or words do is
+        told in a line, and has only those that begin before its end.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
             left_out["notes"].append(annotation.stem)
             continue
         rows.append(row)
-        if row["notes"] and row["notes"][-1][0] >= row["seconds"]:
+        if (starts := row.pop("last")) and max(starts) >= row["seconds"]:
             short.append(annotation.stem)
     if not rows:
         raise MissingData(
@@ -129,7 +130,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     table = pd.DataFrame(rows).sort_values("clip_id", ignore_index=True)
     for reason, ids in (
         *((f"are left out, {reason}", ids) for reason, ids in left_out.items()),
-        ("end before their notes do", short),
+        ("end before their notes or words do", short),
     ):
         if ids:
             more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
@@ -171,13 +172,16 @@ def _row(annotation: Annotations, place: Path, path: Path) -> dict[str, Any]:
         )
     except UserError as error:
         raise _Notes from error
+    seconds = audio.info(path).seconds
+    row["last"] = [start for start, *_ in notes] + [start for _, start, _ in words]
+    words = [(word, start, min(end, seconds)) for word, start, end in words if start < seconds]
     row |= {
-        "seconds": audio.info(path).seconds,
+        "seconds": seconds,
         "text": " ".join(word for word, *_ in words),
         "words": [word for word, *_ in words],
     }
     return row | {
         "word_starts": [start for _, start, _ in words],
         "word_ends": [end for *_, end in words],
-        "notes": notes,
+        "notes": scores.within(notes, seconds),
     }

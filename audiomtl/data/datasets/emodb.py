@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import soundfile
 
+from audiomtl.data import audio
 from audiomtl.errors import MissingData, UserError
 from audiomtl.metrics.sequences import error_rate, without
 from audiomtl.settings.clips import DataSet
@@ -249,10 +249,7 @@ def _row(root: Path, wav: Path) -> tuple[dict[str, object], Counter[tuple[str, s
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
         raise UserError(f"lablaut/{candidates[0].name}: no such file")
-    try:
-        seconds = soundfile.info(wav).duration
-    except soundfile.SoundFileError:
-        raise UserError(f"wav/{wav.name}: not readable as sound") from None
+    seconds = audio.info(wav).seconds
     utterance = _utterance(found)
     row: dict[str, object] = {
         "clip_id": wav.stem,

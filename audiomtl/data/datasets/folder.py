@@ -80,7 +80,9 @@ class Settings(Tagged):
     )
     leave_out: Strings = Field(
         (),
-        description=("Recordings that are left out: patterns of clip ids, such as */sa1. Default []."),
+        description=(
+            "Recordings that are left out: patterns of clip ids in any case, such as */sa1. Default []."
+        ),
     )
     source: str = Field(
         "", description='Where the data are published; said when the folder is missing. Default "".'
@@ -97,7 +99,7 @@ class Settings(Tagged):
     )
 
 
-METADATA = ("metadata.csv", "metadata.parquet")
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 TRANSCRIPTS = ("transcription", "transcript", "sentence")  # columns of metadata.csv that are the text
 SIDES = {  # names of folders and of the sides that they are
     "train": "train", "training": "train",
@@ -138,23 +140,25 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         names: list[str] = []
     else:
         sounds = pairing.recordings(root)
+        others = pairing.unreadable(root)
         if not sounds:
-            raise UserError(
-                f"{root}: contains no recordings ({', '.join(sorted(pairing.SOUNDS))}); put them there, or"
-                " name another folder"
-            )
+            known = ", ".join(sorted(pairing.SOUNDS))
+            remedy = f"it has {others}: convert them to WAV or FLAC" if others else "put them there"
+            raise UserError(f"{root}: contains no recordings ({known}); {remedy}")
+        if others:
+            remarks.append(f"not read: {others}; convert them to WAV or FLAC")
         given = names = [sound.relative_to(root).as_posix() for sound in sounds]
         table, faults = annotated.read(root, sounds, data, remarks)
         table = _with_folders(table, names, remarks)
     ids = [unicodedata.normalize("NFC", name.rpartition(".")[0] or name) for name in given]
     if "clip_id" not in table.columns:
         table["clip_id"] = ids
-    kept = [not any(fnmatch.fnmatchcase(clip, form) for form in data.leave_out) for clip in table["clip_id"]]
+    kept = [not any(_matches(clip, form) for form in data.leave_out) for clip in table["clip_id"]]
     rows = [row for row, keep in enumerate(kept) if keep]
     if not rows:
         raise UserError(f"data.leave_out = {list(data.leave_out)}: leaves out every recording of {root}")
     for form in data.leave_out:
-        if not any(fnmatch.fnmatchcase(clip, form) for clip in table["clip_id"]):
+        if not any(_matches(clip, form) for clip in table["clip_id"]):
             raise UserError(
                 f'data.leave_out = "{form}": matches no clip id{nearest(form, table["clip_id"])}; remove it'
             )
@@ -178,6 +182,10 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     if len(rows) < len(kept):
         table.attrs["left_out"] = {"named": len(kept) - len(rows)} | table.attrs.get("left_out", {})
     return table
+
+
+def _matches(clip: str, form: str) -> bool:
+    return fnmatch.fnmatchcase(str(clip).casefold(), unicodedata.normalize("NFC", form).casefold())
 
 
 def _root(data: Settings, folder: Path) -> Path:

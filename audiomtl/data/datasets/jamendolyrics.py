@@ -35,7 +35,8 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     Raises
     ------
     MissingData : no such folder, or none of its recordings.
-    UserError : a recording that cannot be read, words and times of a song that differ in number.
+    UserError : a recording that cannot be read, words and times of a song that differ in number, words that
+        start behind the end of the recording.
     """
     root = next(
         (one for one in (folder / "jamendolyrics", folder) if (one / "JamendoLyrics.csv").is_file()), None
@@ -51,11 +52,12 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         stem = Path(str(song.Filepath)).stem
         path = identity.existing(str(root / "mp3" / str(song.Filepath)))
         if os.path.isfile(path):
-            words, starts, ends = _words(root, stem)
+            seconds = audio.info(path).seconds
+            words, starts, ends = _words(root, stem, seconds)
             row = {
                 "clip_id": stem,
                 "path": path,
-                "seconds": audio.info(path).seconds,
+                "seconds": seconds,
                 "genre": song.Genre,
             }
             row |= {"language": song.Language, "artist": song.Artist, "title": song.Title}
@@ -77,7 +79,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     return table
 
 
-def _words(root: Path, stem: str) -> tuple[list[str], list[float], list[float]]:
+def _words(root: Path, stem: str, seconds: float) -> tuple[list[str], list[float], list[float]]:
     times, text = (
         Path(identity.existing(str(path)))
         for path in (root / "annotations" / "words" / f"{stem}.csv", root / "lyrics" / f"{stem}.words.txt")
@@ -90,4 +92,10 @@ def _words(root: Path, stem: str) -> tuple[list[str], list[float], list[float]]:
         raise UserError(
             f"{times}: times of {len(spans)} words, but {text.name} has {len(words)}; restore both files"
         )
-    return words, spans["word_start"].astype(float).tolist(), spans["word_end"].astype(float).tolist()
+    starts, ends = (spans[name].astype(float).tolist() for name in ("word_start", "word_end"))
+    if starts and max(starts) >= seconds:
+        raise UserError(
+            f"{times}: a word starts at {max(starts):.3f} s, but the recording ends at {seconds:.3f} s;"
+            " restore the recording"
+        )
+    return words, starts, [min(end, seconds) for end in ends]

@@ -44,7 +44,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         split, for protocol.column), year, seconds (of the recording), midi (path of the score), notes (tuple
         of (onset, offset, pitch)). A piece stands on one side only, so ``title`` with ``composer`` is the
         group. Recordings of the list that are absent are left out and counted in ``attrs["left_out"]``; one
-        that ends before its last note begins is told in a line: its later notes have no sound.
+        that ends before its last note begins is told in a line: its later notes are left out.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
                 "year": int(str(piece.year)),
                 "seconds": seconds,
                 "midi": str(midi.absolute()),
-                "notes": notes,
+                "notes": scores.within(notes, seconds),
             }
         )
     if not rows:

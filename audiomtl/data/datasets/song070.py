@@ -85,7 +85,7 @@ def _row(wav: Path, lab: Path) -> dict[str, object]:
                 " published file"
             )
         first, last = int(start) / TICKS_PER_SECOND, int(end) / TICKS_PER_SECOND
-        if (ends and first != ends[-1]) or last > seconds + 0.001:  # the labels are of the nearest 5 ms
+        if (ends and first != ends[-1]) or last > seconds + 0.001:
             raise UserError(
                 f"{lab} line {number}: {first} to {last} s must follow the line before and end with the"
                 f" sound, {seconds:.3f} s"
@@ -112,8 +112,8 @@ def _row(wav: Path, lab: Path) -> dict[str, object]:
         "tempo": tempo,
         "phones": phones,
         "starts": starts,
-        "ends": ends,
-        "notes": scores.monophonic(lab, notes),
+        "ends": [min(end, seconds) for end in ends],  # the labels are of the nearest 5 ms
+        "notes": scores.within(scores.monophonic(lab, notes), seconds),
     }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.classifier import Classifier
-from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.shared import Features
 from audiomtl.settings.table import Table
 
@@ -26,7 +26,7 @@ class Statistics(Table):
     )
 
 
-class Settings(LabelledExperiment):
+class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     features: Features = Field(description="Features of the sound.")
@@ -38,11 +38,6 @@ class Settings(LabelledExperiment):
         if self.protocol.leaky:
             raise ValueError(
                 "protocol.leaky splits by window, but a baseline uses whole clips only: set it to false"
-            )
-        if self.class_weights == "balanced" and self.classifier.name == "nearest_neighbours":
-            raise ValueError(
-                'class_weights = "balanced": nearest_neighbours gives no class a weight; set "none", or'
-                " another classifier.name"
             )
         return self
 

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from audiomtl.families.ctc import loss as ctc
-from audiomtl.nn import viterbi
+from audiomtl.metrics import viterbi
 
 Mode = Literal["ctc", "frames"]
 # longest time that a phone lasts before its first or after its last step on the path, in steps; the rest of

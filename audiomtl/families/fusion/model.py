@@ -21,6 +21,7 @@ from keras import layers
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data.class_weights import class_weights
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scores import KEYS
 from audiomtl.errors import UserError
@@ -32,7 +33,6 @@ from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
 from audiomtl.families.fusion.examples import UNKNOWN, Example, Known, _as_array, _collate, _raw
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.metrics import labels
-from audiomtl.nn.class_weights import balanced
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.softmax import SMALLEST
 
@@ -202,20 +202,19 @@ def train(
     examples = prepared.examples["train"]
     model = network(settings, prepared.known, seed)
     sizes = [max(len(value) for value in one.values.values() if value is not None) for one in examples]
+    of_class: Any = None
+    if settings.class_weights == "balanced":
+        of_class = tf.constant(class_weights([one.label for one in examples], len(prepared.known.classes)))
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
             yield _collate([examples[index] for index in indices], settings, prepared.known)
 
-    weights = None
-    if settings.class_weights == "balanced":
-        weights = balanced([one.label for one in examples], len(prepared.known.classes))
-
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
         posteriors = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
-        likely = tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST)
-        if weights is not None:
-            likely *= tf.gather(weights, batch["labels"])
+        likely = tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST)  # (clips,)
+        if of_class is not None:
+            likely *= tf.gather(of_class, batch["labels"])
         return -tf.reduce_mean(likely)
 
     fitted = _fitted(model, settings, prepared.known)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import Count, Integers, Positive, Share, Strings, Table, used_when
@@ -138,7 +138,7 @@ class Join(Table):
         return self
 
 
-class Settings(LabelledExperiment):
+class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     features: Features = Field(description="Features of the sound.")

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data.class_weights import class_weights
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.tags import classes_of, target
@@ -31,7 +32,6 @@ from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn import tags
-from audiomtl.nn.class_weights import balanced
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
 from audiomtl.nn.softmax import SMALLEST
@@ -78,16 +78,18 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 # ---------------------------------------------------------------- training
 
 
-def clip_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
-    """Cross-entropy of each clip's pooled answer, mean over clips."""
+def clip_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
+    """Cross-entropy of each clip's pooled answer, mean over clips.
+
+    ``of_class`` (classes,) multiplies the loss of the clips of each class.
+    """
     right = tf.gather(outputs["clip"], batch["labels"], batch_dims=1)  # (bags,)
-    likely = tf.math.log(right + SMALLEST)
-    if "class_weights" in batch:
-        likely *= tf.gather(batch["class_weights"], batch["labels"])
-    return -tf.reduce_mean(likely)
+    if of_class is None:
+        return -tf.reduce_mean(tf.math.log(right + SMALLEST))
+    return -tf.reduce_mean(tf.math.log(right + SMALLEST) * tf.gather(of_class, batch["labels"]))
 
 
-def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
+def window_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
     """Cross-entropy of each window as if it had its clip's label.
 
     Mean over a clip's windows, then over clips.
@@ -96,26 +98,25 @@ def window_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
     right = tf.gather(outputs["windows"], tf.gather(batch["labels"], bag), batch_dims=1)
     share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
-    if "class_weights" in batch:
-        share *= tf.gather(batch["class_weights"], tf.gather(batch["labels"], bag))
+    if of_class is not None:
+        share *= tf.gather(of_class, tf.gather(batch["labels"], bag))
     return -tf.reduce_sum(tf.math.log(right + SMALLEST) * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
 
-def tag_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
+def tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
     """Binary cross-entropy of each clip's pooled answer, mean over classes, then over clips."""
-    return tf.reduce_mean(
-        tags.loss_of_probabilities(outputs["clip"], batch["labels"], batch.get("class_weights", 1.0))
-    )
+    positive = 1.0 if of_class is None else of_class
+    return tf.reduce_mean(tags.loss_of_probabilities(outputs["clip"], batch["labels"], positive))
 
 
-def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any]) -> tf.Tensor:
+def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
     """Binary cross-entropy of each window as if it had its clip's tags, mean over a clip's windows, then over
     clips.
     """
     counts = batch["counts"]
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
     labels = tf.gather(batch["labels"], bag)
-    each = tags.loss_of_logits(outputs["logits"], labels, batch.get("class_weights", 1.0))
+    each = tags.loss_of_logits(outputs["logits"], labels, 1.0 if of_class is None else of_class)
     share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
     return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
@@ -135,10 +136,6 @@ def train(
     )
     sizes = [min(len(one.first), settings.windows.bag_windows or len(one.first)) for one in examples]
 
-    more = {}
-    if settings.class_weights == "balanced":
-        more["class_weights"] = balanced([one.label for one in examples], len(known.classes))
-
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
             some = [examples[index] for index in indices]
@@ -152,15 +149,18 @@ def train(
                 )
                 for index in indices
             ]
-            yield more | _collate(some, chosen, known.scaler, length)
+            yield _collate(some, chosen, known.scaler, length)
 
     losses = (tag_loss, window_tag_loss) if _several(settings) else (clip_loss, window_loss)
     of_outputs = losses[("clip", "window").index(settings.network.loss)]
 
+    of_class: Any = None
+    if settings.class_weights == "balanced":
+        of_class = tf.constant(class_weights([one.label for one in examples], len(known.classes)))
+
     def objective(model: keras.Model, batch: Any) -> tf.Tensor:
-        return of_outputs(model([batch["windows"], batch["counts"]], training=True), batch) + sum(
-            model.losses
-        )
+        answers = model([batch["windows"], batch["counts"]], training=True)
+        return of_outputs(answers, batch, of_class) + sum(model.losses)
 
     fitted = _fitted(model, settings, known)
 

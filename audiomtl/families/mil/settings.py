@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.pooling import Pooling
 from audiomtl.settings.protocol import Protocol
 from audiomtl.settings.shared import Features, Optimizer, Training
@@ -50,7 +50,7 @@ class Network(Table):
     )
 
 
-class Settings(LabelledExperiment):
+class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     protocol: WindowProtocol = Field(description="How clips are divided into train, validation and test.")
@@ -63,7 +63,7 @@ class Settings(LabelledExperiment):
 
 
 # settings that change what the loss means: no study that sweeps one is judged by a loss
-LOSS_PATHS = ("class_weights", "network.loss")
+LOSS_PATHS = ("network.loss", "class_weights")
 # what is recorded and reported; the first decides
 SCORES = {
     "accuracy": "maximize",

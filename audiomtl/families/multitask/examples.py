@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from audiomtl.data import catalog, cells, scaling
+from audiomtl.data.class_weights import class_weights
 from audiomtl.data.datasets import manifest
 from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
@@ -22,7 +23,6 @@ from audiomtl.errors import UserError
 from audiomtl.families.multitask.heads import kind
 from audiomtl.families.multitask.settings import Head, Settings
 from audiomtl.families.multitask.steps import rolls, stacked, step_times, text_tokens
-from audiomtl.nn.class_weights import balanced
 
 ARRAY = "audio"  # of an .npz file whose rows are clips: what is heard
 
@@ -200,26 +200,26 @@ def with_few_labels(examples: list[Example], settings: Settings, seed: int) -> l
 
 
 def with_class_weights(
-    examples: list[Example], names: Mapping[str, Sequence[str]], settings: Settings
+    train: Sequence[Example], names: Mapping[str, Sequence[str]], settings: Settings
 ) -> list[Example]:
-    """The train clips, in whose heads with class weights every class has the same weight in total: in the
-    clip's weight, or of tags, which a clip has several of, in the targets of those that it has.
+    """The train side, in which heads with balanced classes weight them: in the weight of each clip, or of
+    tags, of which a clip has several, in the targets.
     """
+    found = list(train)
     for name, head in settings.heads.items():
-        if head.class_weights == "none":
+        if head.class_weights != "balanced":
             continue
-        known = [one.targets[name] for one in examples]
-        labels = [value for value in known if value is not None and not (value.ndim == 0 and value < 0)]
-        of_class = balanced(labels, len(names[name]))
-        examples = [
+        known = [one.targets[name] for one in found]
+        of_class = class_weights([each for each in known if each is not None], len(names[name]))
+        found = [
             one
-            if value is None or (value.ndim == 0 and value < 0)
-            else replace(one, targets={**one.targets, name: value * of_class})
-            if value.ndim
-            else replace(one, weights={**one.weights, name: one.weights[name] * float(of_class[value])})
-            for one, value in zip(examples, known, strict=True)
+            if each is None
+            else replace(one, targets={**one.targets, name: each * of_class})
+            if each.ndim
+            else replace(one, weights={**one.weights, name: one.weights[name] * float(of_class[int(each)])})
+            for one, each in zip(found, known, strict=True)
         ]
-    return examples
+    return found
 
 
 def with_scaled_targets(

@@ -114,13 +114,22 @@ class Head(Table):
     class_weights: Literal["none", "balanced"] = Field(
         "none",
         description=(
-            "Weights of classes in the training, of clip_class and tags: balanced gives every class the same"
-            ' weight in total (of tags: clips with it and clips without it). Default "none".'
+            "For clip_class and tags: whether every class has the same part in the loss (balanced), or every"
+            ' clip (none). Default "none".'
         ),
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
         {"kind": ("notes", "segments")}, description="Minimum score of a note or a segment, in (0, 1)."
     )
+
+    @model_validator(mode="after")
+    def _classes_to_weight(self) -> Self:
+        if self.class_weights == "balanced" and self.kind not in ("clip_class", "tags"):
+            raise ValueError(
+                'class_weights = "balanced" is for heads of kind clip_class or tags, but kind ='
+                f' "{self.kind}"; remove it'
+            )
+        return self
 
     def reads(self, label: str) -> str:
         """The column that this head learns."""
@@ -261,11 +270,6 @@ class Settings(ClipExperiment):
                     f'heads.{name}: kind {head.kind} learns one class per clip, but data.labels = "several";'
                     ' use kind = "tags"'
                 )
-            if head.class_weights == "balanced" and head.kind not in ("clip_class", "tags"):
-                raise ValueError(
-                    f'heads.{name}.class_weights = "balanced": is for heads of kind clip_class or tags, not'
-                    f' {head.kind}; set "none"'
-                )
             if not head.reads(self.data.label or ""):
                 raise ValueError(
                     f"heads.{name}.column: a head of kind {head.kind} must name the column that it learns"
@@ -321,8 +325,8 @@ class Settings(ClipExperiment):
 # settings that change what the loss means
 LOSS_PATHS = (
     "balancing.method",
-    "heads.*.class_weights",
     "heads.*.weight",
+    "heads.*.class_weights",
     "coupling.*.weight",
 )
 SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audiomtl.nn import viterbi
+from audiomtl.metrics import viterbi
 
 PAUSE = "_"
 SMALLEST = 1e-9  # added to a posterior before its logarithm

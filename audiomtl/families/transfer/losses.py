@@ -18,19 +18,22 @@ def loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) -> 
     """
     if settings.data.labels == "several":
         return _tag_loss(outputs, batch, settings)
-    targets = batch["targets"] * batch["class_weights"] if "class_weights" in batch else batch["targets"]
     if settings.head.loss == "clip":
-        return -tf.reduce_mean(tf.reduce_sum(targets * tf.math.log(outputs["clip"] + SMALLEST), axis=1))
+        return -tf.reduce_mean(
+            tf.reduce_sum(batch["targets"] * tf.math.log(outputs["clip"] + SMALLEST), axis=1)
+        )
     counts = batch["counts"]
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_patches,)
-    each = -tf.reduce_sum(tf.gather(targets, bag) * tf.math.log(outputs["patches"] + SMALLEST), axis=1)
+    each = -tf.reduce_sum(
+        tf.gather(batch["targets"], bag) * tf.math.log(outputs["patches"] + SMALLEST), axis=1
+    )
     share = 1 / tf.cast(tf.gather(counts, bag), tf.float32)
     return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
 
 def _tag_loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) -> tf.Tensor:
     """Binary cross-entropy, mean over classes; the rest as in `loss`."""
-    targets, positive = batch["targets"], batch.get("class_weights", 1.0)
+    targets, positive = batch["targets"], batch.get("positive", 1.0)
     if settings.head.loss == "patch":
         counts = batch["counts"]
         bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_patches,)

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, fetch, protocols, splits
+from audiomtl.data.class_weights import class_weights
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.tags import classes_of, target
 from audiomtl.errors import UserError
@@ -36,7 +37,6 @@ from audiomtl.families.transfer.patches import patch_seconds, patches_of, share_
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn import tags, yamnet
-from audiomtl.nn.class_weights import balanced
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
 from audiomtl.nn.softmax import SMALLEST
@@ -115,9 +115,8 @@ def train(
     fitted = _with_network(settings, known, *_mean_and_deviation(settings, examples, weights), weights)
     model, tail = fitted.model, fitted.known.tail
     sizes = [len(one.patches) for one in examples]
-    more = {}
-    if settings.class_weights == "balanced":
-        more["class_weights"] = balanced([one.label for one in examples], len(known.classes))
+    balanced = settings.class_weights == "balanced"
+    of_class = class_weights([one.label for one in examples], len(known.classes)) if balanced else None
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for step, indices in enumerate(
@@ -125,8 +124,15 @@ def train(
         ):
             some = [examples[index] for index in indices]
             rng = np.random.default_rng((seed, epoch, step))
-            head = settings.head
-            yield more | _collate(some, len(known.classes), head.mixup_alpha, head.label_smoothing, rng)
+            batch = _collate(
+                some, len(known.classes), settings.head.mixup_alpha, settings.head.label_smoothing, rng
+            )
+            # a target of 2 counts twice in the cross-entropy
+            if of_class is not None:
+                batch |= (
+                    {"positive": of_class} if _several(settings) else {"targets": batch["targets"] * of_class}
+                )
+            yield batch
 
     head = model.get_layer("head") if tail is not None else model
 
@@ -220,9 +226,11 @@ def _fit_pipeline(settings: Settings, known: Known, prepared: Prepared, on_epoch
 
 def _with_pipeline(settings: Settings, known: Known) -> Fitted:
     """Of a scikit-learn head the parameters are the numbers that describe a clip."""
-    several, equal = _several(settings), settings.class_weights == "balanced"
-    given = (settings.head.classifier, known.rows, known.truth, known.seed)
-    pipeline = scikit.fitted(*given, several=several, balanced=equal)
+    several = _several(settings)
+    balanced = settings.class_weights == "balanced"
+    pipeline = scikit.fitted(
+        settings.head.classifier, known.rows, known.truth, known.seed, several=several, balanced=balanced
+    )
     if settings.head.kind != "logistic_regression":
         forward = scikit.forward(pipeline, several=several)
         return Fitted(None, settings, replace(known, pipeline=pipeline), forward, known.rows.shape[1])

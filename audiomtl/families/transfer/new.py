@@ -1,6 +1,6 @@
-"""Values that `audiomtl new` inserts into ``templates/transfer.toml``. Contents: `values`."""
+"""Values that `audiomtl new` inserts into ``templates/transfer.toml``. Contents: `proposal`, `values`."""
 
-from collections.abc import Sequence
+from audiomtl.data.fitting import Choice, Proposal, numbers
 
 NO_PRETRAINING = """[ablation.no_pretraining]  # the same head on log-mel statistics
 curve = true
@@ -21,8 +21,30 @@ features.scaling = "none"
 """
 
 
-def values(columns: Sequence[str]) -> dict[str, str]:
-    """{name between @ in the template: text} for a table with these columns."""
-    if "embedding_path" in columns:
-        return {"EXTRACTOR": "stored", "WEIGHTS": "", "NOPRETRAINING": ""}
-    return {"EXTRACTOR": "yamnet", "WEIGHTS": 'weights = ""\n', "NOPRETRAINING": NO_PRETRAINING}
+def proposal(choice: Choice) -> Proposal:
+    """Whether, and before which others, the family fits the data."""
+    if not choice.label:
+        return Proposal(0, "it learns classes, but there is no column of classes")
+    if choice.found.source == "array_path":
+        return Proposal(0, "it reads recordings or embeddings, but the clips are arrays of features")
+    if not choice.sound:
+        return Proposal(15, f"classes of {choice.label} from stored embeddings")
+    if not choice.weights:
+        return Proposal(
+            40, f"classes of {choice.label}; needs YAMNet's weights (`audiomtl data fetch yamnet`)"
+        )
+    return Proposal(25, f"classes of {choice.label} from what YAMNet has learned; few clips suffice")
+
+
+def values(choice: Choice) -> dict[str, str]:
+    """{name between @ in the template: text} for a choice."""
+    stored = not choice.sound
+    return {
+        **numbers(choice).values,
+        **choice.classes,
+        "TITLE": f"a clip's {choice.label} from a pretrained network's embeddings.",
+        "DESCRIPTION": f"{choice.label} of clips from a pretrained network's embeddings.",
+        "EXTRACTOR": "stored" if stored else "yamnet",
+        "WEIGHTS": "" if stored else 'weights = ""\n',
+        "NOPRETRAINING": "" if stored else NO_PRETRAINING,
+    }

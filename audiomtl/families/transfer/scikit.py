@@ -15,7 +15,13 @@ SURE = 16.0  # logit of a tag that all train clips have: a probability of 1 - 1e
 
 
 def fitted(
-    chosen: Classifier, rows: np.ndarray, truth: np.ndarray, seed: int, *, several: bool, balanced: bool
+    chosen: Classifier,
+    rows: np.ndarray,
+    truth: np.ndarray,
+    seed: int,
+    *,
+    several: bool,
+    balanced: bool = False,
 ) -> Any:
     """The fitted pipeline; with ``several`` a list of them."""
     fit = classifiers.fit_tag_classifiers if several else classifiers.fit_classifier

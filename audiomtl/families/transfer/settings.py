@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.classifier import Classifier
-from audiomtl.settings.clips import LabelledExperiment
+from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.pooling import Pooling
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import ABOVE_0, Count, NotNegative, Positive, Share, Table, used_when
@@ -126,7 +126,7 @@ class PatchPooling(Pooling):
         return self
 
 
-class Settings(LabelledExperiment):
+class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     train_share: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -148,11 +148,6 @@ class Settings(LabelledExperiment):
             raise ValueError(
                 "protocol.leaky splits by window, but this family uses whole clips only: set it to false"
             )
-        if self.class_weights == "balanced" and self.head.kind == "nearest_neighbours":
-            raise ValueError(
-                'class_weights = "balanced": nearest_neighbours gives no class a weight; set "none", or'
-                " another head.kind"
-            )
         if self.fine_tune.blocks and self.extractor.kind != "yamnet":
             raise ValueError(
                 f'fine_tune.blocks must be 0 with extractor.kind = "{self.extractor.kind}": nothing is'
@@ -173,10 +168,10 @@ class Settings(LabelledExperiment):
 
 # settings that change what the loss means
 LOSS_PATHS = (
-    "class_weights",
     "head.loss",
     "head.label_smoothing",
     "head.mixup_alpha",
+    "class_weights",
 )
 # what is recorded and reported; the first decides
 SCORES = {

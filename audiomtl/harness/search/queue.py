@@ -98,14 +98,15 @@ class TrialQueue:
         return self._interrupted(mine) or self._new()
 
     def left(self, mine: Collection[int]) -> list[str] | None:
-        """Workers (hosts) whose trials may still become free; None where there is nothing left to wait
-        for.
+        """Workers (hosts) whose trials may still become free, or are told but not yet recorded; None where
+        there is nothing left to wait for.
         """
         states = (TrialState.RUNNING, TrialState.WAITING)
         trials = {one.number for one in self.study.get_trials(deepcopy=False, states=states)}
-        if not trials - set(mine):
+        owners = self.own.others("trial/")
+        if not trials - set(mine) and not owners:
             return None
-        return sorted({owner.split(":")[0] for owner in self.own.others("trial/")})
+        return sorted({owner.split(":")[0] for owner in owners})
 
     def _interrupted(self, mine: Collection[int]) -> Taken | None:
         here = {*mine, *(taken.trial.number for taken, _ in self.aside)}

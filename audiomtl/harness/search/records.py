@@ -169,7 +169,7 @@ def finish(tracking: Tracking, runs: Sequence[Run], done: Sequence[FrozenTrial])
         run = by_number.get(str(trial.number))
         if run is None:
             continue
-        if "outcome" not in run.data.tags:
+        if "outcome" not in run.data.tags or run.info.status == "RUNNING":  # its files may be missing
             _finish_one(tracking, run.info.run_id, trial)
         remove_checkpoints(run.info.run_id)
 

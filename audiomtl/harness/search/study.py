@@ -26,6 +26,7 @@ from audiomtl.errors import SurroundingsError, UserError, WorkFailed
 from audiomtl.harness.leases import Lease, LeaseLost
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import (
+    Run,
     Tracking,
     checkpoint_folder,
     remove_checkpoints,
@@ -151,9 +152,13 @@ class _StudyRunner:
             self.progress.say(line)
 
     def _leave(self, status: str, reason: str) -> None:
-        """The last worker closes the study's own run."""
+        """Close the study's own run: the last worker, and each that finds all trials done, since another one
+        whose lease has not run out may be dead.
+        """
         with contextlib.suppress(LeaseLost), self.own.turn():
-            if not self.own.others("worker/"):
+            if status == "FINISHED":
+                self._finish_runs()
+            if status == "FINISHED" or not self.own.others("worker/"):
                 frame = self.study.trials_dataframe(
                     attrs=("number", "value", "state", "params", "user_attrs")
                 )
@@ -169,27 +174,33 @@ class _StudyRunner:
             records.check_store(self.tracking, file, study, self.own.others("worker/"))
             if not study.get_trials(deepcopy=False):
                 study.enqueue_trial(space.encode(file, config.flatten(file.raw)))
-            live = {row.name for row in self.leases.live()}
-            self.tracking.reap(self.experiment, live)
-            runs = self.tracking.runs(
-                self.experiment, f"tags.study_key = '{file.identity}' and tags.kind = 'trial'"
-            )
+            runs, done = self._finish_runs()
+            self.tracking.reap(self.experiment, {row.name for row in self.leases.live()})
             if runs and not any(path.startswith("data.") for path in file.study.search):
                 records.check_data(file, runs, self.data.hash(file.raw, "trial 0"))
-            done = [
-                trial
-                for trial in study.get_trials(deepcopy=False, states=DONE)
-                if self.own.name(f"trial/{trial.number}") not in live
-            ]
-            records.finish(self.tracking, runs, done)
             trials = study.get_trials(deepcopy=False)
-            self.progress = Progress(f"study {file.name}", file.study.trials, len(done))
+            self.progress = Progress(f"study {file.name}", file.study.trials, done)
             self.progress.say(records.start_line(file, trials, self.own.others("worker/")))
             for line in retries.enqueue(study, file, every=retry_failed):
                 self.progress.say(line)
             self.parent = records.open_study(self.tracking, file, self.progress.say)
             return True
         return False
+
+    def _finish_runs(self) -> tuple[list[Run], int]:
+        """Complete the runs of trials whose worker died after it told Optuna; runs of this study's trials,
+        and how many trials are done.
+        """
+        live = {row.name for row in self.leases.live()}
+        query = f"tags.study_key = '{self.file.identity}' and tags.kind = 'trial'"
+        runs = self.tracking.runs(self.experiment, query)
+        done = [
+            trial
+            for trial in self.study.get_trials(deepcopy=False, states=DONE)
+            if self.own.name(f"trial/{trial.number}") not in live
+        ]
+        records.finish(self.tracking, runs, done)
+        return runs, len(done)
 
     # ------------------------------------------------------------ what to train
 

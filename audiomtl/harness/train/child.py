@@ -76,18 +76,20 @@ def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[st
     pipe.send(("entered", time.time()))
     answers: queue.Queue[bool] = queue.Queue()
     threading.Thread(target=_listen, args=(pipe, answers), daemon=True).start()
-    job.folder.mkdir(parents=True, exist_ok=True)
-    log = (job.folder / "log.txt").open("a")
-    os.dup2(log.fileno(), sys.stdout.fileno())
-    os.dup2(log.fileno(), sys.stderr.fileno())
     try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        log = (job.folder / "log.txt").open("a")
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
         _check_sources(sources)
         message: tuple[str, Any] = ("done", _train(job, pipe, answers, threads, slot))
     except Exception as error:
-        traceback.print_exc()
         message = ("lost" if of_the_machine(error) else "failed", reason_of(error))
-    sys.stdout.flush()  # before the message: the worker collects the log when it has it
-    sys.stderr.flush()
+        with contextlib.suppress(OSError):  # a full disk
+            traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):  # before the message: the worker collects the log when it has it
+        with contextlib.suppress(OSError):
+            stream.flush()
     with contextlib.suppress(OSError):  # the worker is gone
         pipe.send(message)
     os._exit(0)  # TensorFlow's threads have nothing left to do

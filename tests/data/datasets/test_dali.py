@@ -85,6 +85,16 @@ def test_dali_is_read_and_what_is_left_out_is_told(tmp_path, capsys):
     )
 
 
+def test_no_note_or_word_ends_behind_the_recording(tmp_path, capsys):
+    dali_layout(tmp_path / "dali")
+    later = [(0.1, 0.2, 440.0), (0.4, 0.7, 440.0), (0.7, 0.8, 440.0)]
+    annotation(tmp_path / "dali" / "annotations" / "good.gz", later)
+    row = dali.clips(SETTINGS, tmp_path).iloc[0]
+    assert row["seconds"] == 0.5 and row["notes"] == ((0.1, 0.2, 69), (0.4, 0.5, 69))
+    assert row["words"] == ["la0", "la1"] and row["word_ends"] == [0.2, 0.5] and row["text"] == "la0 la1"
+    assert "DALI: 1 songs end before their notes or words do: good\n" in capsys.readouterr().out
+
+
 class Harmful:
     """What a pickle can do that is loaded without care."""
 
@@ -138,7 +148,7 @@ def test_an_annotation_without_a_field_is_refused(tmp_path):
 
 def test_the_real_dali_whose_recording_was_cut(capsys):
     table = dali.clips(SETTINGS, real("dali"))
-    assert table["words"].tolist() == [["why", "do", "they"]] and [
-        pitch for *_, pitch in table["notes"][0]
-    ] == [85, 85, 85]
-    assert "1 songs end before their notes do" in capsys.readouterr().out and catalog.fingerprint(table)
+    assert table["words"].tolist() == [[]] and table["notes"].tolist() == [()]  # all begin behind its end
+    assert "1 songs end before their notes or words do" in capsys.readouterr().out and catalog.fingerprint(
+        table
+    )

@@ -137,7 +137,7 @@ def test_every_broken_clip_is_listed_at_once(tmp_path):
         "lablaut/03a01Nfxx.lablaut: times must not be negative, but got -0.1",
         "lablaut/03a01Taxx.lablaut: no line # that ends the header",
         "lablaut/03a01Tbxx.lablaut: no such file",
-        "wav/03a01Tc.wav: not readable as sound",
+        "wav/03a01Tc.wav: cannot be read as sound",
         "wav/strange.wav: the name must be",
     ):
         assert reason in message

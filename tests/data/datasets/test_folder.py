@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audiomtl.data import audio, catalog
-from audiomtl.data.datasets import folder, timit
+from audiomtl.data.datasets import folder, timit, vocadito
 from tests.data.datasets.published import real
 
 
@@ -104,7 +104,21 @@ def test_annotations_in_other_folders_and_with_suffixes(mine):
     assert table["text"].tolist() == ["la", None] and "label" not in table and "speaker" not in table
     assert any("*_A2.csv is not read: other files say the same" in one for one in table.attrs["remarks"])
     assert "not read: .json files, whose format is not known" in table.attrs["remarks"]
+    write(mine, {"f0/one.csv": "0.0,123.4\n0.1,0\n"})
+    assert "f0/*.csv is not read: one.csv is of no known format" in read(mine).attrs["remarks"]
     assert read(mine, annotations=["notes/*_A2.csv"])["notes"].tolist() == [[(0.1, 0.3, 61)], None]
+
+
+def test_one_file_may_have_the_words_of_all_recordings(mine):
+    sounds(mine, "a.wav", "b.wav", "c.m4a", "d.wav")
+    write(mine, {"all.ctm": "a 1 0.1 0.2 hi\na 1 0.3 0.2 you\nb 1 0.1 0.2 ho\n"})
+    table = read(mine)
+    assert table["words"].tolist() == [["hi", "you"], ["ho"], None]
+    assert table["text"].tolist() == ["hi you", "ho", None]
+    assert table.attrs["remarks"] == (
+        "not read: 1 .m4a files, such as c.m4a; convert them to WAV or FLAC",
+        "all.ctm has the words of 2 of 3 recordings",
+    )
 
 
 def test_events_of_one_class_are_passages_of_the_clip_s_class(mine):
@@ -165,6 +179,23 @@ def test_symbols_are_renamed_by_a_table(mine):
     assert table["phones"][0] == ["sil", "ə", "t"] and table["ends"][0] == [0.25, 0.625, 1.0]
 
 
+def test_the_layout_of_the_full_timit(mine):
+    """Upper case, and three folders deep; the recordings are NIST SPHERE under the suffix .WAV."""
+    for name in ("TRAIN/DR1/FCJF0/SA1", "TRAIN/DR1/FCJF0/SX37", "TEST/DR2/MDAB0/SX49"):
+        path = mine / f"{name}.WAV"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = (1000 * np.random.default_rng(len(name)).standard_normal(8000)).astype("<i2")
+        head = "NIST_1A\n   1024\nchannel_count -i 1\nsample_count -i 8000\nsample_rate -i 16000\n"
+        head += "sample_n_bytes -i 2\nsample_byte_format -s2 01\nsample_sig_bits -i 16\nsample_coding -s3 pcm\nend_head\n"
+        path.write_bytes(head.encode().ljust(1024, b" ") + samples.tobytes())
+        write(mine, {f"{name}.PHN": "0 4000 h#\n4000 8000 ax\n", f"{name}.TXT": "0 8000 Don't ask.\n"})
+    table = read(mine, leave_out=["*/sa1"], symbols="timit39", groups=["speaker", "sentence"])
+    assert table["clip_id"].tolist() == ["TEST/DR2/MDAB0/SX49", "TRAIN/DR1/FCJF0/SX37"]
+    assert table["speaker"].tolist() == ["MDAB0", "FCJF0"] and table["split"].tolist() == ["test", "train"]
+    assert table["phones"].tolist() == [["sil", "ah"]] * 2 and table["sentence"].tolist() == ["don't ask"] * 2
+    assert table["seconds"].tolist() == [0.5, 0.5]
+
+
 def test_timit_is_read_as_its_own_reader_does(monkeypatch, tmp_path):
     root = real("timit") / "timit"
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
@@ -177,3 +208,24 @@ def test_timit_is_read_as_its_own_reader_does(monkeypatch, tmp_path):
         assert found[column].tolist() == known[column].tolist(), column
     # the last silence ends with the sound in the one, with its label in the other
     assert [ends[:-1] for ends in found["ends"]] == [ends[:-1] for ends in known["ends"]]
+
+
+def test_notes_of_vocadito_are_those_of_its_own_reader(monkeypatch, tmp_path):
+    root = real("vocadito")
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
+    known = vocadito.clips(vocadito.Settings(dataset="vocadito", groups=[], annotator="A2"), root)
+    found = read(root / "vocadito", annotations=["Annotations/Notes/*_notesA2.csv"])
+    assert [tuple(notes) for notes in found["notes"]] == known["notes"].tolist()
+
+
+def test_two_formats_of_the_ae_database_say_the_same(monkeypatch, tmp_path):
+    root = real("ae") / "ae"
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
+    grid = read(root, annotations=["annotationFiles/*.textgrid"], tier="Phonetic")
+    lab = read(root, annotations=["annotationFiles/*.lab", "txtFiles/*.txt"])
+    assert len(grid) == 7 and lab["text"][0] == "amongst her friends she was considered beautiful"
+    for one, other in zip(lab["phones"], grid["phones"], strict=True):
+        # the .lab begins with H#, the TextGrid with an interval without text, and ends with another
+        assert one[0] == "H#" and other[0] == other[-1] == "_" and one[1:] == other[1:-1]
+    for one, other in zip(lab["ends"], grid["ends"], strict=True):
+        assert np.allclose(one, other[:-1], atol=1e-5)

@@ -71,3 +71,14 @@ def test_jamendolyrics_pairs_words_with_times(tmp_path, capsys):
 def test_jamendolyrics_without_songs_is_missing(tmp_path):
     with pytest.raises(MissingData, match="JamendoLyrics is not in"):
         jamendolyrics.clips(JamendoLyrics(dataset="jamendolyrics", label="genre", groups=[]), tmp_path)
+
+
+def test_no_word_ends_behind_the_recording(tmp_path):
+    jamendo_layout(tmp_path)
+    settings = JamendoLyrics(dataset="jamendolyrics", label="genre", groups=[])
+    times = tmp_path / "annotations" / "words" / "One_-_Ä.csv"
+    times.write_text("word_start,word_end,line_end\n0.5,0.75,\n2.5,3.5,3.5\n")
+    assert jamendolyrics.clips(settings, tmp_path)["word_ends"][0] == [0.75, 3.0]
+    times.write_text("word_start,word_end,line_end\n0.5,0.75,\n3.5,4.5,4.5\n")
+    with pytest.raises(UserError, match=r"a word starts at 3\.500 s, but the recording ends at 3\.000 s"):
+        jamendolyrics.clips(settings, tmp_path)

@@ -81,5 +81,7 @@ def test_a_maestro_list_without_a_column_and_one_that_is_none_are_refused(tmp_pa
 
 def test_the_real_maestro_whose_recording_was_cut(capsys):
     table = maestro.clips(SETTINGS, real("maestro"))
-    assert len(table) == 1 and len(table["notes"][0]) == 4197 and table["seconds"][0] == 2.0
+    assert len(table) == 1 and table["seconds"][0] == 2.0
+    notes = table["notes"][0]  # of 4197
+    assert len(notes) == 2 and max(end for _, end, _ in notes) <= 2
     assert "1 recordings end before their notes do: MIDI-Unprocessed_Chamber3" in capsys.readouterr().out

@@ -7,7 +7,7 @@ import pytest
 
 from audiomtl.families.ctc import alignment
 from audiomtl.families.ctc.alignment import align
-from audiomtl.nn import viterbi
+from audiomtl.metrics import viterbi
 
 PAUSE = 3
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import Network
 from audiomtl.nn.bags import Bags
+from audiomtl.settings.named import names
 from audiomtl.settings.pooling import Pooling
 
 WINDOWS = ["answer", "residual", "statistics"]
@@ -110,3 +111,18 @@ def test_a_clip_does_not_hear_its_neighbours():
     alone = model([x[:4], np.array([4], np.int32)], training=False)["clip"]
     among = model([x, np.array([4, 6], np.int32)], training=False)["clip"]
     np.testing.assert_allclose(alone[0], among[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(names("audiomtl.nn.pooling")))
+def test_tags_have_sigmoids_and_bags_of_other_sizes_change_no_answer(name) -> None:
+    model = mil_network(network("statistics"), pooling(name), bands=5, frames=8, classes=3, several=True)
+    counts = np.array([1, 30, 7], np.int32)
+    x = random_windows(int(counts.sum()), 5, 8)
+    found = model([x, counts], training=False)
+    np.testing.assert_allclose(found["windows"], tf.sigmoid(found["logits"]), atol=1e-7)
+    assert np.min(found["clip"]) >= 0 and np.max(found["clip"]) <= 1
+    np.testing.assert_allclose(found["clip"][0], found["windows"][0], atol=1e-6)  # one window is the clip
+    for number, end in enumerate(np.cumsum(counts)):
+        rows = x[end - counts[number] : end]
+        alone = model([rows, counts[number : number + 1]], training=False)
+        np.testing.assert_allclose(alone["clip"][0], found["clip"][number], atol=2e-6)

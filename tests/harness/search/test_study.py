@@ -133,6 +133,14 @@ def dying(*arguments, **options):
         ("optuna", "Study", "tell", 3, True),
         ("audiomtl.harness.record.store", "Tracking", "end", 2, False),  # the child has ended, nobody knows
         ("audiomtl.harness.record.store", "Tracking", "start", 3, True),  # a run without params
+        (
+            "mlflow",
+            "MlflowClient",
+            "log_artifacts",
+            2,
+            False,
+        ),  # the scores of a run are there, its files are not
+        ("mlflow", "MlflowClient", "set_terminated", 2, False),  # only its status is not
         ("optuna.trial", "Trial", "set_user_attr", 2, True),  # the verdict of a rung is written, not acted on
     ],
 )
@@ -151,6 +159,9 @@ def test_a_kill_between_two_stores_changes_nothing(
         "optimizer.learning_rate" in run.data.params and run.data.tags["outcome"] in ("complete", "pruned")
         for run in runs
     )
+    for run in runs:
+        files = {one.path for one in project.tracking().client.list_artifacts(run.info.run_id)}
+        assert {"weights.npz", "history.json"} <= files or run.data.tags["outcome"] == "pruned"
     assert [run.info.status for run in project.tracking().runs("tiny", "tags.kind = 'study'")] == ["FINISHED"]
     assert not list(project.runs.glob("staging/*")) and not list(project.runs.glob("checkpoints/*"))
 

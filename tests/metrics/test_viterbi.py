@@ -5,8 +5,8 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from audiomtl.nn import viterbi
-from audiomtl.nn.viterbi import Text, best_paths
+from audiomtl.metrics import viterbi
+from audiomtl.metrics.viterbi import Text, best_paths
 
 
 def _text(random: np.random.Generator, states: int, classes: int) -> Text:
