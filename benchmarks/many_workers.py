@@ -3,11 +3,11 @@ database gives them, and what one more worker costs. Nothing is trained.
 
     python benchmarks/many_workers.py DATABASE_URL [--workers 1 4 16 64] [--seconds 20] [--trials 1000]
 
-``DATABASE_URL`` is an empty database (``postgresql+psycopg://USER@HOST/DATABASE``); for each number of workers
-a study of its own is made in it, with so many finished trials. Workers are processes of this machine, so its
-cores are shared by all of them and by the server. Prints a Markdown table: trials a second of all workers
-together, median and 95th percentile of the time from asking to the lease (with the wait for the turn), and of
-telling.
+``DATABASE_URL`` is an empty database (``postgresql+psycopg://USER@HOST/DATABASE``); for each number of
+workers a study of its own is made in it, with so many finished trials. Workers are processes of this machine,
+so its cores are shared by all of them and by the server. Prints a Markdown table: trials a second of all
+workers together, median and 95th percentile of the time from asking to the lease (with the wait for the
+turn), and of telling.
 """
 
 import argparse

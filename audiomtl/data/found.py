@@ -293,7 +293,12 @@ def _kind(
     if name in SOURCES:
         return "recording" if name == "path" else "array"
     if typed and values and isinstance(values[0], list | tuple):
-        return KIND_OF_CELLS.get(typed, "other")
+        names = all(isinstance(item, str) for value in values for item in value)
+        return (
+            "other"
+            if typed in ("symbols", "words", "labels") and not names
+            else KIND_OF_CELLS.get(typed, "other")
+        )
     if name == data.get("path_column") or not values:
         return "other"
     if lower in FOLDS and 3 <= distinct <= max(len(table) // 2, FEW):

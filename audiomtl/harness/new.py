@@ -110,6 +110,8 @@ def write(
     values |= config.family("new", chosen).values(choice)
     loss = values["MONITOR"].endswith("/loss")
     values["DIRECTION"] = "minimize" if loss else values["METRICDIRECTION"]
+    values.setdefault("PRUNEON", values["METRIC"])
+    values.setdefault("PRUNEDIRECTION", values["METRICDIRECTION"])
     seen, candidate = _divided(choice, apart, values, where, named=bool(own))
     notes = [
         *found.assumptions,

@@ -4,13 +4,22 @@ Source: RFC 9639. The length stands in the first metadata block (36 bits; 0: not
 file ends with says by its own header which samples it holds. Contents: `layout`.
 """
 
-from audiomtl.data.containers.parts import TAGS, Content, Layout, Part, after_tags, cut_inside, cut_off
+from audiomtl.data.containers.parts import (
+    Content,
+    Layout,
+    Part,
+    after_tags,
+    cut_inside,
+    cut_off,
+    is_blank,
+)
 
 MAGIC = b"fLaC"
 BEGINNINGS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # and a block of stream information
 HEAD = 42  # bytes: magic, block header, stream information
 LAST_FRAME = 2**17  # bytes of the end in which the last frame is looked for first, then in all
 LONGEST_HEADER = 16
+SHORTEST_FRAME = 10  # bytes: of a silent one
 BLOCKS = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{code: 1 << code for code in range(8, 16)}}
 
 
@@ -100,8 +109,8 @@ def _whole(frame: bytes) -> bool:
     value = 0
     for at, byte in enumerate(frame, 1):
         value = (value << 8 & 0xFFFF) ^ CRC16[value >> 8 ^ byte]
-        if not value and (at == len(frame) or not any(frame[after_tags(frame, at) :][:TAGS])):
-            return at > LONGEST_HEADER
+        if not value and at >= SHORTEST_FRAME and is_blank(frame, after_tags(frame, at)):
+            return True
     return False
 
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from audiomtl.data.containers.parts import (
     OPEN_LENGTH,
-    TAGS,
     Content,
     Layout,
     Part,
@@ -134,8 +133,6 @@ def _end(content: Content, found: Found) -> int:
 def _is_no_chunk(content: Content, at: int, big: bool) -> bool:
     """Whether there is something at a byte, and it is no row of chunks to the end of the file."""
     size = len(content)
-    if at >= size or not any(content[at : at + TAGS]):
-        return at < size
     while at + 8 <= size and _is_name(content[at : at + 4]):
         at += 8 + _number(content, at + 4, big)
         at += at % 2

@@ -1,7 +1,7 @@
 """Parts of a sound file, and what is said of one that was cut off.
 
 Contents: `Part`, `Layout`, `Content`, `cut_off`, `cut_inside`, `refuse_rest`,
-`after_tags`.
+`is_blank`, `after_tags`.
 """
 
 import mmap
@@ -11,6 +11,7 @@ from audiomtl.errors import UserError
 
 Content = mmap.mmap | bytes
 ID3V1 = 128  # bytes of a tag at the end
+BLOCK = 2**20  # bytes that are looked at at once
 TAGS = 4096  # bytes after the sound that may be padding or a tag of any kind
 OPEN_LENGTH = 0x7FFF0000  # from here on a 32-bit length that the file does not have means "not known yet"
 
@@ -57,11 +58,16 @@ def refuse_rest(path: str, content: Content, end: int, seconds: float) -> None:
     UserError
     """
     at = after_tags(content, end)
-    if len(content) - at > TAGS and any(content[at : at + TAGS]):
+    if len(content) - at > TAGS and not is_blank(content, at):
         raise UserError(
             f"{path}: its header states {seconds:.3f} s of sound, but {len(content) - end} bytes that are no"
             " part of it follow; if they are sound, repair the header, else cut them off"
         )
+
+
+def is_blank(content: Content, at: int) -> bool:
+    """Whether only zeros stand from a byte on."""
+    return not any(content[begin : begin + BLOCK].strip(b"\0") for begin in range(at, len(content), BLOCK))
 
 
 def after_tags(content: Content, at: int) -> int:
