@@ -47,7 +47,7 @@ check: $(READY) ## ruff, mypy, every settings file
 	.venv/bin/mypy
 	$(RUN) check
 
-data: $(READY) ## generate the corpora, find the published data sets
+data: $(READY) ## generate the corpora, find the published data sets, describe their clips and splits
 	$(RUN) data
 
 study-%: $(READY) ## run the study studies/%.toml or resume it (SLOTS=n: parallel trainings)

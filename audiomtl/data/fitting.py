@@ -71,7 +71,7 @@ class Choice:
             "METRIC": f"validation/{metric}",
             "METRICDIRECTION": "maximize",
             **({"MONITOR": "validation/balanced_accuracy"} if balanced else {}),
-            "CLASSWEIGHTS": 'class_weights = "balanced"\n' if balanced else "",
+            "CLASSWEIGHTS": 'class_weights = "balanced"\n' if self.unequal else "",
         }
 
     def column(self, *kinds: str) -> Column | None:

@@ -110,6 +110,8 @@ def write(
     values |= config.family("new", chosen).values(choice)
     loss = values["MONITOR"].endswith("/loss")
     values["DIRECTION"] = "minimize" if loss else values["METRICDIRECTION"]
+    values.setdefault("PRUNEON", values["METRIC"])
+    values.setdefault("PRUNEDIRECTION", values["METRICDIRECTION"])
     seen, candidate = _divided(choice, apart, values, where, named=bool(own))
     notes = [
         *found.assumptions,
@@ -169,8 +171,9 @@ def _choice(found: Found, where: str, label: list[str], language: str) -> Choice
         found = describe(where, path_column=found.data.get("path_column", ""), **{**known, **more})
         counts = preflight.classes_in(found.table[chosen])
         unequal = bool(counts) and max(counts.values()) >= preflight.UNEQUAL * min(counts.values())
-        if unequal and not several:
-            notes.append(f"classes of {chosen} are unequal: the loss is weighted, read balanced_accuracy")
+        if unequal:
+            read = "" if several else ", read balanced_accuracy"
+            notes.append(f"classes of {chosen} are unequal: the loss is weighted{read}")
     else:
         unequal = False
     columns = tuple(label) if len(label) > 1 else ()

@@ -2,7 +2,8 @@
 numpy, not audiomtl.
 
 Request: {"inputs": [0.0, 0.1, ...]}, samples of one mono waveform at 16 kHz in [-1, 1], 0.1 to 60 s.
-Answer: {"predictions": {"classifier": [probabilities], "class_names": [names], "predicted": name}}
+Answer: {"predictions": {"classifier": [probabilities], "class_names": [names], "predicted": name}};
+of tags, which do not exclude each other, "predicted" is the list of those with a probability of 0.5 or more.
 """
 
 from typing import Any
@@ -18,7 +19,9 @@ class WaveformClassifier(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         self.model = tf.saved_model.load(context.artifacts["saved_model"])
-        self.names = [name.decode() for name in self.model.signatures["describe"]()["class_names"].numpy()]
+        about = self.model.signatures["describe"]()
+        self.names = [name.decode() for name in about["class_names"].numpy()]
+        self.exclusive = bool(about["exclusive"]) if "exclusive" in about else True
 
     # MLflow reads these: from an np.ndarray it derives no signature that would replace the logged one
     def predict(
@@ -26,10 +29,11 @@ class WaveformClassifier(PythonModel):
     ) -> dict[str, Any]:
         waveform = tf.constant(np.asarray(model_input, np.float32).reshape(-1))
         probabilities = self.model.signatures["serving_default"](waveform=waveform)["classifier"].numpy()
+        held = [name for name, value in zip(self.names, probabilities, strict=True) if value >= 0.5]
         return {
             "classifier": probabilities.tolist(),
             "class_names": self.names,
-            "predicted": self.names[int(probabilities.argmax())],
+            "predicted": self.names[int(probabilities.argmax())] if self.exclusive else held,
         }
 
 

@@ -1,5 +1,6 @@
 """`audiomtl new`: recordings of one's own become an experiment and a study that fit them, as they are."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,14 @@ def recordings(tmp_path_factory) -> Path:
     columns.to_csv(folder / "mine/columns.csv", index=False)
     bad = pd.concat([table[["path", "digit"]], pd.DataFrame([{"path": "gone.wav", "digit": "digit 1"}])])
     bad.to_csv(folder / "mine/bad.csv", index=False)
+    for name, cells in {"notes": [[0.0, 0.1, 60]], "passages": [[0.0, 0.2]]}.items():
+        table[["path", "speaker"]].assign(**{name: [json.dumps(cells)] * 36}).to_csv(
+            folder / f"mine/{name}.csv", index=False
+        )
+    spans = pd.read_csv(folder / "mine/passages.csv").assign(digit=table["digit"])
+    spans.to_csv(folder / "mine/passages.csv", index=False)
+    loud = table[["path", "speaker"]].assign(loud=np.arange(36) / 40 + 0.25)
+    loud.to_csv(folder / "mine/value.csv", index=False)
     table[["path", "digit"]].head(2).to_csv(folder / "mine/two.csv", index=False)
     return folder
 
@@ -139,6 +148,10 @@ def test_every_family_learns_from_a_table(model):
         ("columns.csv", {"model": "baseline", "label": "rain,wind"}, {"data.label": ["rain", "wind"]}),
         ("named.csv", {"model": "baseline"}, {"data.path_column": "recording", "data.groups": ["speaker"]}),
         ("named.csv", {"model": "baseline", "path": "recording", "groups": "speaker"}, {"data.path_column": "recording"}),
+        ("notes.csv", {}, {"model": "multitask", "heads.notes.kind": "notes", "features.hop_seconds": 0.01}),
+        ("value.csv", {}, {"model": "multitask", "heads.loud.kind": "value", "heads.loud.column": "loud"}),
+        ("passages.csv", {"model": "multitask"}, {"heads.digit.kind": "clip_class", "heads.activity.kind": "segments"}),
+        ("tags.csv", {"model": "multitask"}, {"heads.tags.kind": "tags"}),
         ("bad.csv", {"model": "baseline", "on_bad": "skip"}, {"data.on_bad": "skip"}),
     ],
 )  # fmt: skip

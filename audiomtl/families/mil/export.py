@@ -28,6 +28,11 @@ A window has {seconds:g} s. A recording that is shorter is filled up. Classes, i
 """
 
 
+TAGS = (
+    "\nEach class has a probability of its own (tags): it is predicted from 0.5 on, and any number may be.\n"
+)
+
+
 def write(fitted: Fitted, folder: Path) -> serving.Exported:
     """Write ``saved_model/`` and, where its operations allow, ``model.tflite``.
 
@@ -69,4 +74,5 @@ def write(fitted: Fitted, folder: Path) -> serving.Exported:
     profile = settings.features.model_dump(mode="json", exclude_none=True)
     waveform = serving.Waveform(call, fitted.model, sample_rate(settings), names, profile)
     interface = INTERFACE.format(seconds=length * step, classes=", ".join(fitted.known.classes))
+    interface += TAGS if settings.data.labels == "several" else ""
     return serving.exported(waveform, folder, expected, interface)

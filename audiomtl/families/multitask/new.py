@@ -35,7 +35,7 @@ def values(choice: Choice) -> dict[str, str]:
     main = next(iter(scores))
     tables = []
     for name, task in tasks.items():
-        balanced = choice.unequal and task["kind"] == "clip_class" and "column" not in task
+        balanced = choice.unequal and task["kind"] in ("clip_class", "tags") and "column" not in task
         more = {"class_weights": "balanced"} if balanced else {}
         tables.append(f"[heads.{name}]\n{toml_lines({**task, 'weight': 1.0, **more})}\n\n")
     alone = ""

@@ -27,10 +27,13 @@ INTERFACE = """\
 | `checked` | `waveform`, `sample_rate` () int32 | the same |
 | `batch` | `waveforms` (clips, longest), `lengths` (clips,) int32, in samples | `classifier` (clips, classes) |
 | `embed` | `waveform` | `embeddings` (patches, 1024), `scores` (patches, classes); a patch is 0.975 s, the next begins 0.48 s later |
-| `describe` | | `class_names` (classes,), `sample_rate` (), `profile` () |
+| `describe` | | `class_names` (classes,), `sample_rate` (), `profile` (), `exclusive` () |
 
-MLflow answers `{{"predictions": {{"classifier": [...], "class_names": [...], "predicted": "..."}}}}`.
+MLflow answers `{{"predictions": {{"classifier": [...], "class_names": [...], "predicted": {predicted}}}}}`.
 """  # noqa: E501
+
+
+TAGS = "Each class has a probability of its own (tags): it is predicted from 0.5 on, and any number may be.\n"
 
 
 def write(fitted: Fitted, folder: Path) -> Exported:
@@ -56,7 +59,9 @@ def write(fitted: Fitted, folder: Path) -> Exported:
             ' "same" is'
         )
     body, _ = frozen(fitted)
-    in_memory = serving.Serving(serving.waveform_model(fitted.model, body), fitted.known.classes)
+    one_class = fitted.settings.data.labels == "one"
+    model = serving.waveform_model(fitted.model, body)
+    in_memory = serving.Serving(model, fitted.known.classes, exclusive=one_class)
     serving.save(in_memory, folder / "saved_model")
     random = np.random.default_rng(0)
     waveforms = [
@@ -92,5 +97,8 @@ def write(fitted: Fitted, folder: Path) -> Exported:
         checks.append(f"TFLite within {difference:.1e} of the model in memory")
     except UserError as error:
         reason = f"no TFLite file: {error}"
-    interface = INTERFACE.format(classes=", ".join(fitted.known.classes))
+    interface = INTERFACE.format(
+        classes=", ".join(fitted.known.classes), predicted='"..."' if one_class else '["...", ...]'
+    )
+    interface += "" if one_class else f"\n{TAGS}"
     return Exported(tuple(files), tuple(checks), interface, reason)

@@ -13,7 +13,8 @@ batch           waveforms (clips, longest),     classifier (clips, classes); sam
                 lengths (clips,) in samples     have no influence
 embed           waveform (n_samples,)           embeddings (patches, 1024), scores of the classes
                                                 (patches, classes)
-describe        nothing                         class_names (classes,), sample_rate (), profile () as JSON
+describe        nothing                         class_names (classes,), sample_rate (), profile () as JSON,
+                                                exclusive (): whether one class holds, or any number (tags)
 =============== =============================== ============================================================
 
 Contents: `waveform_model`, `Serving`, `save`, `described`, `tflite`, `use_tflite`.
@@ -113,9 +114,9 @@ def waveform_model(model: keras.Model, body: keras.Model, *, for_tflite: bool = 
 class Serving(tf.Module):
     """What is exported: call it with a waveform, or one of its signatures."""
 
-    def __init__(self, model: keras.Model, class_names: tuple[str, ...]) -> None:
+    def __init__(self, model: keras.Model, class_names: tuple[str, ...], exclusive: bool = True) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.exclusive = model, exclusive
         self.names = tf.constant(class_names)
 
     def _accepted(self, waveform: tf.Tensor) -> tf.Tensor:
@@ -174,7 +175,12 @@ class Serving(tf.Module):
     @tf.function(input_signature=[])
     def describe(self) -> dict[str, tf.Tensor]:
         profile = tf.constant(json.dumps(yamnet.PROFILE, sort_keys=True))
-        return {"class_names": self.names, "sample_rate": tf.constant(yamnet.SAMPLE_RATE), "profile": profile}
+        return {
+            "class_names": self.names,
+            "sample_rate": tf.constant(yamnet.SAMPLE_RATE),
+            "profile": profile,
+            "exclusive": tf.constant(self.exclusive),
+        }
 
 
 def save(serving: Serving, folder: Path) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
 
 from audiomtl.errors import UserError
 from audiomtl.harness.record.store import Tracking
@@ -23,8 +26,7 @@ def register(
     *,
     code: Path,
     artifacts: Mapping[str, Path],
-    signature: Any,
-    example: Any,
+    example: np.ndarray | None,
     needs: Sequence[str],
     packages: Sequence[str] = (),
 ) -> str:
@@ -33,13 +35,17 @@ def register(
     Parameters
     ----------
     code : a file that sets MLflow's model. artifacts : files and folders that it reads, by name.
-    signature : `mlflow.models.ModelSignature`, or None. example : an input, or None.
+    example : a waveform (n_samples,), which also says what inputs are; None for a model that reads rows of a
+        table.
     needs : pip requirements. packages : folders of Python packages that go with the model.
 
     Returns
     -------
     the version under ``name``
     """
+    signature = None
+    if example is not None:
+        signature = ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1,))]))
     mlflow.set_tracking_uri(tracking.uri)  # its store has the engine that `client` opened
     with mlflow.start_run(run_id=run_id):
         made = mlflow.pyfunc.log_model(

@@ -102,9 +102,6 @@ def _files(loaded: Loaded, folder: Path) -> Written:
 
 def _register(file: ExperimentFile, loaded: Loaded, folder: Path, served: str) -> str:
     """Register the model under the experiment's name with the alias ``champion``; returns its version."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
     assert loaded.run is not None
     of_sound = bool(loaded.sample_rate) and not loaded.use.columns(loaded.settings)
     rate = loaded.sample_rate
@@ -120,7 +117,6 @@ def _register(file: ExperimentFile, loaded: Loaded, folder: Path, served: str) -
             loaded.run.info.run_id,
             code=code,
             artifacts=artifacts,
-            signature=ModelSignature(Schema([TensorSpec(np.dtype(np.float32), (-1,))])) if of_sound else None,
             example=np.zeros(round(EXAMPLE_SECONDS * rate), np.float32) if of_sound else None,
             needs=_needs(("mlflow", "numpy", _tensorflow()) if alone else None),
             packages=[] if alone else _packages(loaded.settings.model),
