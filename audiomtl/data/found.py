@@ -202,15 +202,19 @@ def _are_paths(column: pd.Series) -> bool:
 
 
 def _lists(table: pd.DataFrame, data: Any) -> dict[str, str]:
-    """Kinds of text columns whose cells are lists, but whose names do not say of what."""
+    """Kinds of columns whose cells are lists, or text that begins as one, but whose names do not say of
+    what.
+    """
     found = {}
     for column in map(str, table.columns):
-        values = [value for value in table[column].tolist() if isinstance(value, str)]
+        values = [
+            value for value in table[column].tolist() if isinstance(value, str | list | tuple | np.ndarray)
+        ]
+        known = column in data.cells or column in cells.DEFAULTS or column == data.label
         if (
-            column in data.cells
-            or column in cells.DEFAULTS
+            known
             or not values
-            or not all(value.lstrip().startswith("[") for value in values)
+            or any(isinstance(value, str) and value.lstrip()[:1] != "[" for value in values)
         ):
             continue
         for kind in ("numbers", "events", "labels"):
