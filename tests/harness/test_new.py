@@ -226,6 +226,9 @@ def test_the_weights_of_yamnet_decide_too(monkeypatch):
         ({"where": "mine/two.csv"}, "--data mine/two.csv: has 2 clips; at least 3 are needed"),
         ({"where": "mine/bad.csv"}, "gone.wav: no such file; fix them, or leave them out with --on-bad skip"),
         ({"path": "file"}, "--data mine/digits.csv"),
+        ({"language": "de"}, "--language de: transfer learns no transcripts from these columns"),
+        ({"where": "mine/all.parquet", "language": "de"}, "--language de: ctc learns no transcripts"),
+        ({"where": "mine/text.csv", "language": "dee"}, 'text.language = "dee"'),
         ({"groups": "digit"}, "no split into train, validation and test can be trained on: "),
     ],
 )  # fmt: skip
