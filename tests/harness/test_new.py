@@ -253,3 +253,13 @@ def test_every_family_has_both_templates():
     assert tuple(templates.names()) == FAMILIES == tuple(config.families())
     for name in FAMILIES:
         assert (templates.TEMPLATES / f"{name}_study.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    "model", [name for name in FAMILIES if name != "transfer"]
+)  # which needs real weights
+def test_what_is_written_can_be_read_by_its_family(model):
+    new.write("mine", "mine/all.parquet", model=model)
+    settings = config.load_experiment("mine").settings
+    prepared = config.family("model", model).prepare(settings, settings.seeds[0])
+    assert [len(prepared.examples[side]) for side in ("train", "validation", "test")] == [18, 9, 9]
