@@ -108,6 +108,11 @@ def write(
         "PATIENCE": "0",
     }
     values |= config.family("new", chosen).values(choice)
+    if language and not values.get("TEXT"):
+        raise UserError(
+            f"--language {language}: {chosen} learns no transcripts from these columns; leave the option out,"
+            " or name a family that does with --model"
+        )
     loss = values["MONITOR"].endswith("/loss")
     values["DIRECTION"] = "minimize" if loss else values["METRICDIRECTION"]
     values.setdefault("PRUNEON", values["METRIC"])

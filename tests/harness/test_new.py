@@ -226,6 +226,9 @@ def test_the_weights_of_yamnet_decide_too(monkeypatch):
         ({"where": "mine/two.csv"}, "--data mine/two.csv: has 2 clips; at least 3 are needed"),
         ({"where": "mine/bad.csv"}, "gone.wav: no such file; fix them, or leave them out with --on-bad skip"),
         ({"path": "file"}, "--data mine/digits.csv"),
+        ({"language": "de"}, "--language de: transfer learns no transcripts from these columns"),
+        ({"where": "mine/all.parquet", "language": "de"}, "--language de: ctc learns no transcripts"),
+        ({"where": "mine/text.csv", "language": "dee"}, 'text.language = "dee"'),
         ({"groups": "digit"}, "no split into train, validation and test can be trained on: "),
     ],
 )  # fmt: skip
@@ -250,3 +253,13 @@ def test_every_family_has_both_templates():
     assert tuple(templates.names()) == FAMILIES == tuple(config.families())
     for name in FAMILIES:
         assert (templates.TEMPLATES / f"{name}_study.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    "model", [name for name in FAMILIES if name != "transfer"]
+)  # which needs real weights
+def test_what_is_written_can_be_read_by_its_family(model):
+    new.write("mine", "mine/all.parquet", model=model)
+    settings = config.load_experiment("mine").settings
+    prepared = config.family("model", model).prepare(settings, settings.seeds[0])
+    assert [len(prepared.examples[side]) for side in ("train", "validation", "test")] == [18, 9, 9]
