@@ -386,12 +386,14 @@ def test_clips_of_a_table_are_scored_as_those_of_the_test_side(case, tmp_path, m
 def test_labels_that_a_model_does_not_know_are_left_out_or_refused(case, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
     column = "phones" if case.settings.model == "ctc" else case.settings.data.label
-    strange: Any = {"phones": ["zzz"], "tags": ("zzz",)}.get(column, "zzz")
     table = case.table.copy()
-    table[column] = pd.Series([strange, *table[column][1:]], index=table.index, dtype=object)
+    strange: list[Any] = [{"tags": ("zzz",)}.get(column, "zzz")] * len(table)
+    if column == "phones":  # as many as there are times
+        strange = [["zzz"] * len(phones) for phones in table[column]]
+    table[column] = pd.Series([strange[0], *table[column][1:]], index=table.index, dtype=object)
     examples = case.use.examples(case.fitted, table)
     assert [one.clip_id for one in examples] == [one.clip_id for one in case.examples][1:]
-    table[column] = pd.Series([strange] * len(table), index=table.index, dtype=object)
+    table[column] = pd.Series(strange, index=table.index, dtype=object)
     with pytest.raises(UserError, match="know") as error:
         case.use.examples(case.fitted, table)
     assert "\n" not in str(error.value)
@@ -427,7 +429,7 @@ def refused(call: Any) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
-@pytest.mark.parametrize("name", ["ctc", "mil", "multitask"])
+@pytest.mark.parametrize("name", ["ctc", "mil", "multitask tags"])
 def test_exported_files_say_what_the_model_in_memory_says(name, case_of, tmp_path, monkeypatch) -> None:
     """`write` reads its files again and refuses what differs; here the file alone is asked, without the family."""
     monkeypatch.setattr(serving, "CHECKED_SECONDS", (0.4, 1.3))
@@ -435,7 +437,7 @@ def test_exported_files_say_what_the_model_in_memory_says(name, case_of, tmp_pat
     if not with_tflite:  # a conversion takes long
         monkeypatch.setattr(serving, "tflite", refused)
     case = case_of(name)
-    written = config.family("export", name).write(case.fitted, tmp_path)
+    written = config.family("export", case.settings.model).write(case.fitted, tmp_path)
     assert written.files == ("saved_model", "model.tflite")[: 1 + with_tflite] and written.interface
     assert written.reason == ("" if with_tflite else "no TFLite file: not here")
     loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
