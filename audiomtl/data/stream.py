@@ -1,6 +1,7 @@
-"""Long sound files in blocks: constant memory, whatever their length.
+"""Long sound files in blocks, and features of a waveform that comes in blocks: constant memory, whatever
+their length.
 
-Contents: `blocks`.
+Contents: `blocks`, `frame_parts`.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from audiomtl.data import audio
+from audiomtl.data import audio, features
+from audiomtl.settings.shared import Features
 
 
 def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.ndarray]:
@@ -45,3 +47,34 @@ def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.n
                 yield waiting[:samples]
                 given += len(waiting[:samples])
                 waiting = waiting[samples:]
+
+
+def frame_parts(blocks: Iterator[np.ndarray], settings: Features, count: int) -> Iterator[np.ndarray]:
+    """Features of a waveform that comes in blocks, ``count`` frames at a time: what `features.extract` gives
+    of the whole, to the last bits of a float32.
+    """
+    hop, window = settings.hop_samples, settings.window_samples
+    before = (
+        settings.n_fft // 2 - (settings.n_fft - window) // 2
+    )  # samples that a frame sees before its centre
+    lead = -(-before // hop)  # frames
+    held, origin, done, total = np.zeros(0, np.float32), 0, 0, 0
+
+    def extracted(end: int) -> np.ndarray:
+        """Frames ``done`` to ``end`` of what is held."""
+        first = max(0, done - lead)
+        samples = held[first * hop - origin : (end - 1) * hop + window - before - origin]
+        return features.extract(samples, settings)[done - first : end - first]
+
+    for block in blocks:
+        held, total = np.concatenate([held, block]), total + len(block)
+        while (done + count - 1) * hop + window - before <= total:
+            yield extracted(done + count)
+            done += count
+            drop = max(0, (done - lead) * hop - origin)
+            held, origin = held[drop:], origin + drop
+    frames = features.n_frames(total, settings) if total else 0
+    while done < frames:
+        end = min(frames, done + count)
+        yield extracted(end)
+        done = end

@@ -27,7 +27,7 @@ from audiomtl.system import os_fault
 
 CONNECT_SECONDS = 5  # for a server to answer
 OUTAGE_SECONDS = 15.0  # that a server may be away once it has answered
-# of a connection to PostgreSQL: a network that swallows everything is noticed, which TCP would wait 15 minutes for
+# of a connection to PostgreSQL: a network that swallows everything is noticed; TCP would wait 15 minutes
 NOTICED = {
     "keepalives_idle": 5,
     "keepalives_interval": 5,

@@ -4,6 +4,7 @@ questions to all.
 A new family needs a line in `CASES`; `test_every_family_has_a_case` says so.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from audiomtl import config
 from audiomtl.data import audio
@@ -20,6 +22,7 @@ from audiomtl.data.answers import Classes, Notes, Phones, Recording, Response, S
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.multitask import heads
+from audiomtl.nn import serving
 from audiomtl.nn.fit import seed_everything
 from tests.small_multitask import HEAD
 from tests.surroundings.families import digest, raw_settings, sounds
@@ -383,13 +386,14 @@ def test_clips_of_a_table_are_scored_as_those_of_the_test_side(case, tmp_path, m
 def test_labels_that_a_model_does_not_know_are_left_out_or_refused(case, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
     column = "phones" if case.settings.model == "ctc" else case.settings.data.label
-    strange: Any = {"phones": ["zzz"], "tags": ("zzz",)}.get(column, "zzz")
-    # the times of other phones are none of theirs
-    table = case.table.drop(columns=["starts"]) if column == "phones" else case.table.copy()
-    table[column] = pd.Series([strange, *table[column][1:]], index=table.index, dtype=object)
+    table = case.table.copy()
+    strange: list[Any] = [{"tags": ("zzz",)}.get(column, "zzz")] * len(table)
+    if column == "phones":  # as many as there are times
+        strange = [["zzz"] * len(phones) for phones in table[column]]
+    table[column] = pd.Series([strange[0], *table[column][1:]], index=table.index, dtype=object)
     examples = case.use.examples(case.fitted, table)
     assert [one.clip_id for one in examples] == [one.clip_id for one in case.examples][1:]
-    table[column] = pd.Series([strange] * len(table), index=table.index, dtype=object)
+    table[column] = pd.Series(strange, index=table.index, dtype=object)
     with pytest.raises(UserError, match="know") as error:
         case.use.examples(case.fitted, table)
     assert "\n" not in str(error.value)
@@ -418,3 +422,40 @@ def test_a_recording_of_a_moment_is_answered_or_refused_with_a_line(case, sample
 def test_a_recording_without_samples_is_refused(case) -> None:
     with pytest.raises(UserError, match=r"nothing|no samples|none of the modalities"):
         case.use.respond(case.fitted, [Recording("nothing", np.zeros(0, np.float32), {})])
+
+
+def refused(call: Any) -> bytes:
+    raise UserError("not here")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("name", ["ctc", "mil", "multitask tags"])
+def test_exported_files_say_what_the_model_in_memory_says(name, case_of, tmp_path, monkeypatch) -> None:
+    """`write` reads its files again and refuses what differs; here the file alone is asked, without the family."""
+    monkeypatch.setattr(serving, "CHECKED_SECONDS", (0.4, 1.3))
+    with_tflite = name == "mil"
+    if not with_tflite:  # a conversion takes long
+        monkeypatch.setattr(serving, "tflite", refused)
+    case = case_of(name)
+    written = config.family("export", case.settings.model).write(case.fitted, tmp_path)
+    assert written.files == ("saved_model", "model.tflite")[: 1 + with_tflite] and written.interface
+    assert written.reason == ("" if with_tflite else "no TFLite file: not here")
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
+    described = loaded.signatures["describe"]()
+    assert int(described["sample_rate"]) == case.use.sample_rate(case.settings)
+    assert json.loads(described["profile"].numpy())["bands"] == case.settings.features.bands
+    names = [values for key, values in described.items() if key not in ("sample_rate", "profile")]
+    assert all(value.dtype == tf.string and len(value) for value in names) and names
+    one = case.recordings()[0]
+    found = loaded.signatures["serving_default"](waveform=tf.constant(one.y))
+    if name == "mil":
+        [response] = case.use.respond(case.fitted, [one])
+        np.testing.assert_allclose(found["classes"], response.answers["classes"].probabilities, atol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="is needed: resample"):
+        loaded.signatures["checked"](waveform=tf.constant(one.y), sample_rate=tf.constant(8000))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="divide 16-bit integers"):
+        loaded.signatures["serving_default"](waveform=tf.constant(32768 * one.y))
+    with pytest.raises(UserError, match="differ by"):  # of a model that is not that of the file
+        answers = {key: value.numpy() + 0.01 for key, value in found.items()}
+        wrong = serving.Waveform(lambda waveform, **_: found, case.fitted.model, 16000, {"a": ["b"]}, {})
+        serving.exported(wrong, tmp_path / "wrong", lambda y: answers, "")

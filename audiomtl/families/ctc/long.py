@@ -6,7 +6,7 @@ Neighbouring chunks share `OVERLAP_SECONDS`; inside the middle half of it one st
 probabilities differ least, and the outputs before it are the first chunk's, those behind it the second's. A
 phone is so neither lost nor doubled, unless the two disagree in all of that time.
 
-Contents: `logits_of`, `pieces`, `frame_parts`, `is_long`.
+Contents: `logits_of`, `pieces`, `is_long`.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from audiomtl.data import features, scaling
+from audiomtl.data import scaling
+from audiomtl.data.stream import frame_parts
 from audiomtl.families.contract import Fitted
 from audiomtl.settings.shared import Features
 
@@ -67,37 +68,6 @@ def pieces(fitted: Fitted, sound: Sound) -> Iterator[np.ndarray]:
             yield piece
     if len(waiting):
         yield _joined(before, answer(waiting), shared)
-
-
-def frame_parts(blocks: Iterator[np.ndarray], settings: Features, count: int) -> Iterator[np.ndarray]:
-    """Features of a waveform that comes in blocks, ``count`` frames at a time: what `features.extract` gives
-    of the whole, to the last bits of a float32.
-    """
-    hop, window = settings.hop_samples, settings.window_samples
-    before = (
-        settings.n_fft // 2 - (settings.n_fft - window) // 2
-    )  # samples that a frame sees before its centre
-    lead = -(-before // hop)  # frames
-    held, origin, done, total = np.zeros(0, np.float32), 0, 0, 0
-
-    def extracted(end: int) -> np.ndarray:
-        """Frames ``done`` to ``end`` of what is held."""
-        first = max(0, done - lead)
-        samples = held[first * hop - origin : (end - 1) * hop + window - before - origin]
-        return features.extract(samples, settings)[done - first : end - first]
-
-    for block in blocks:
-        held, total = np.concatenate([held, block]), total + len(block)
-        while (done + count - 1) * hop + window - before <= total:
-            yield extracted(done + count)
-            done += count
-            drop = max(0, (done - lead) * hop - origin)
-            held, origin = held[drop:], origin + drop
-    frames = features.n_frames(total, settings) if total else 0
-    while done < frames:
-        end = min(frames, done + count)
-        yield extracted(end)
-        done = end
 
 
 def _multiple(frames: float, reduction: int) -> int:

@@ -1,17 +1,20 @@
 """Use of a trained multiple-instance model on new recordings and on other labelled clips.
 
-Contents: the functions of `contract.Use`.
+Contents: the functions of `contract.Use`; `stream`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
-from audiomtl.data import windows
-from audiomtl.data.answers import Answer, Recording, Response, segments
+from audiomtl.data import scaling, windows
+from audiomtl.data.answers import Answer, Recording, Response, Stream, segments
+from audiomtl.data.stream import blocks, frame_parts
 from audiomtl.data.tags import target
 from audiomtl.errors import UserError
 from audiomtl.families import contract
@@ -19,6 +22,9 @@ from audiomtl.families.contract import Fitted
 from audiomtl.families.mil.examples import Example, _examples, _length
 from audiomtl.families.mil.model import outputs
 from audiomtl.families.mil.settings import Settings
+
+BLOCK = 16  # windows of a stream whose frames are read at once
+BLOCK_SAMPLES = 2**18
 
 
 def sample_rate(settings: Settings) -> int:
@@ -68,6 +74,76 @@ def _response(one: Recording, example: Example, answer: dict[str, np.ndarray], f
     length = _length(settings) * step
     answers["segments"] = segments(classes, example.first * step, length, answer["windows"], until=seconds)
     return Response(one.name, seconds, answers, contract.padded(seconds, settings.windows.seconds))
+
+
+# ---------------------------------------------------------------- files of any length
+
+
+def stream(fitted: Fitted, path: str | Path) -> Stream:
+    """Scores of the windows of a file, in constant memory: those that `respond` gives, to the last bits of a
+    float32. Scaling by the clip takes a first pass over the file.
+
+    Raises
+    ------
+    UserError : the model reads stored embeddings; a file without a window.
+    """
+    settings, classes = fitted.settings, fitted.known.classes
+    if settings.network.window == "embedding":
+        raise UserError('network.window = "embedding": the model reads stored embeddings; leave out --stream')
+    step = settings.features.seconds_per_frame
+    windows_of = _streamed(fitted, str(path))
+    return Stream(classes, _length(settings) * step, ((first * step, row) for first, row in windows_of))
+
+
+def _parts(path: str, settings: Settings) -> Iterator[np.ndarray]:
+    """Features of a file, `BLOCK` windows at a time."""
+    rate, count = settings.features.sample_rate, BLOCK * _length(settings)
+    return frame_parts(blocks(path, sample_rate=rate, samples=BLOCK_SAMPLES), settings.features, count)
+
+
+def _streamed(fitted: Fitted, path: str) -> Iterator[tuple[int, np.ndarray]]:
+    """(first frame, probabilities) of each window."""
+    settings, scaler, statistics = fitted.settings, fitted.known.scaler, scaling.Statistics()
+    if scaling.of_clip(scaler.kind):
+        for part in _parts(path, settings):
+            statistics.add(part)
+    length, origin, done = _length(settings), 0, 0  # frames that are gone; windows that are answered
+    held = np.zeros((0, settings.features.n_bands), np.float32)
+    least = np.full((1, settings.features.n_bands), np.inf, np.float32)
+
+    def answer(first: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        scaled = scaling.apply_part(held, scaler, statistics)
+        missing = int(first[-1]) + length - origin - len(scaled)
+        if missing > 0:  # the end of the file: as `windows.cut` fills it up
+            filling = scaling.apply_part(least, scaler, statistics)
+            scaled = np.concatenate([scaled, np.repeat(filling, missing, axis=0)])
+        some = windows.cut(scaled, first - origin, length).transpose(0, 2, 1)[..., None]
+        counts = tf.constant([len(first)], tf.int32)
+        found = fitted.forward([tf.constant(np.ascontiguousarray(some)), counts])
+        yield from zip(first.tolist(), np.asarray(found["windows"]), strict=True)
+
+    for part in _parts(path, settings):
+        held = np.concatenate([held, part])
+        least = np.minimum(least, part.min(axis=0, keepdims=True))
+        every = windows.starts(origin + len(held), settings.windows, settings.features)
+        whole = every[done:][every[done:] + length <= origin + len(held)]
+        # the last one may be moved by windows.tail
+        ready = whole[:-1]
+        if len(ready):
+            yield from answer(ready)
+            done += len(ready)
+            held, origin = held[ready[-1] - origin :], int(ready[-1])
+    left = windows.starts(origin + len(held), settings.windows, settings.features)[done:]
+    if not len(left) and not done:
+        raise UserError(
+            f'{path}: is shorter than a window, and the model was trained with windows.tail = "drop"; give a'
+            " longer recording"
+        )
+    if len(left):
+        yield from answer(left)
+
+
+# ---------------------------------------------------------------- labelled clips
 
 
 def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:

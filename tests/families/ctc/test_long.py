@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from audiomtl.data import features, scaling
+from audiomtl.data.stream import frame_parts
 from audiomtl.families.ctc import long
 from audiomtl.families.ctc.loss import collapse
 from audiomtl.settings.shared import Features
@@ -36,7 +37,7 @@ def test_frames_of_blocks_are_those_of_the_whole(samples: int, block: int, count
     y = _sound(samples)
     if samples // 80 // count > 30:
         return
-    parts = list(long.frame_parts(long.of_array(y, block)(), SETTINGS, count))
+    parts = list(frame_parts(long.of_array(y, block)(), SETTINGS, count))
     assert all(len(part) == count for part in parts[:-1])
     np.testing.assert_allclose(np.concatenate(parts), features.extract(y, SETTINGS), atol=1e-3)
 
