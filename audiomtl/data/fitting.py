@@ -113,6 +113,7 @@ class Numbers:
             "FEATURES": toml_lines({name: getattr(self, name) for name in names}),
             "BATCH": str(self.batch_size),
             "EPOCHS": str(self.epochs),
+            "PATIENCE": str(max(5, self.epochs // 4)),
             "LIMIT": toml_value(self.limit_seconds),
         }
 

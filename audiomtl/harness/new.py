@@ -105,7 +105,6 @@ def write(
         "STUDYSEED": "0",
         "MONITOR": "validation/loss",
         "PRUNEAFTER": "5",
-        "PATIENCE": "0",
     }
     values |= config.family("new", chosen).values(choice)
     if language and not values.get("TEXT"):

@@ -138,7 +138,7 @@ def test_every_family_learns_from_a_table(model):
         ("unequal.csv", {"model": "baseline"}, {"class_weights": "balanced"}),
         ("unequal.csv", {"model": "mil"}, {"class_weights": "balanced", "training.monitor": "validation/balanced_accuracy"}),
         ("unequal.csv", {"model": "multitask"}, {"heads.digit.class_weights": "balanced"}),
-        ("digits.csv", {"model": "mil"}, {"windows.seconds": 0.11, "training.epochs": 60, "training.batch_size": 8}),
+        ("digits.csv", {"model": "mil"}, {"windows.seconds": 0.11, "training.epochs": 60, "training.patience": 15}),
         ("text.csv", {"model": "ctc"}, {"text.column": "text", "text.units": "letters"}),
         ("text.csv", {"model": "ctc", "language": "de"}, {"text.column": "text", "text.language": "de"}),
         ("text.csv", {}, {"model": "ctc"}),

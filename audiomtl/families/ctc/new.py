@@ -58,6 +58,7 @@ def values(choice: Choice) -> dict[str, str]:
         "UNSEEN": "count" if rare else "error",
         "FRAMES": FRAMES if phones and phones.timed else "",
         "MONITOR": "validation/phone_error_rate",
+        "PATIENCE": str(max(5, own.epochs // 3)),  # the error rate may stand still at first
         "METRIC": "validation/phone_error_rate",
         "METRICDIRECTION": "minimize",
         # an error rate can stand at 1.0 for epochs while the loss falls
