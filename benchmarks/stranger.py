@@ -165,7 +165,7 @@ def shown_of(step: str) -> str:
 def main() -> int:
     """Every family, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("families", nargs="*", default=list(MADE), choices=list(MADE))
+    parser.add_argument("families", nargs="*", default=["baseline"], choices=list(MADE))
     well = [path_of(family) for family in parser.parse_args().families]
     return 0 if all(well) else 1
 
