@@ -305,9 +305,9 @@ def test_a_family_of_ones_own_is_hashed_with_what_it_imports(
 
 
 def test_names_that_do_not_exist_add_nothing() -> None:
-    assert definitions.key([*FEATURES, "audiomtl.data.features.gone", "audiomtl.gone.f"]) == definitions.key(
-        FEATURES
-    )
+    assert definitions.key(
+        [*FEATURES, "audiomtl.data.features.gone", "audiomtl.data.gone.f"]
+    ) == definitions.key(FEATURES)
 
 
 def test_nothing_is_looked_up_by_name_behind_the_keys_back() -> None:
