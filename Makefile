@@ -36,10 +36,10 @@ quickstart: $(READY) ## corpus, sweep, promotion, best run recorded and repeated
 	$(RUN) report quickstart --to runs/quickstart/report
 
 test: $(READY) ## all tests, two side by side (one TensorFlow thread each)
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not services and not faults"
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not services and not faults"
 
 faults: $(READY) ## the fault suite: kills, lost servers, several workers; PostgreSQL and SLURM where installed (make services)
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile $(FAULTS)
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(FAULTS)
 
 check: $(READY) ## ruff, mypy, every settings file
 	.venv/bin/ruff check .
@@ -47,7 +47,7 @@ check: $(READY) ## ruff, mypy, every settings file
 	.venv/bin/mypy
 	$(RUN) check
 
-data: $(READY) ## generate the corpora, find the published data sets
+data: $(READY) ## generate the corpora, find the published data sets, describe their clips and splits
 	$(RUN) data
 
 study-%: $(READY) ## run the study studies/%.toml or resume it (SLOTS=n: parallel trainings)

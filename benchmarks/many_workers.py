@@ -3,11 +3,11 @@ database gives them, and what one more worker costs. Nothing is trained.
 
     python benchmarks/many_workers.py DATABASE_URL [--workers 1 4 16 64] [--seconds 20] [--trials 1000]
 
-``DATABASE_URL`` is an empty database (``postgresql+psycopg://USER@HOST/DATABASE``); for each number of workers
-a study of its own is made in it, with so many finished trials. Workers are processes of this machine, so its
-cores are shared by all of them and by the server. Prints a Markdown table: trials a second of all workers
-together, median and 95th percentile of the time from asking to the lease (with the wait for the turn), and of
-telling.
+``DATABASE_URL`` is an empty database (``postgresql+psycopg://USER@HOST/DATABASE``); for each number of
+workers a study of its own is made in it, with so many finished trials. Workers are processes of this machine,
+so its cores are shared by all of them and by the server. Prints a Markdown table: trials a second of all
+workers together, median and 95th percentile of the time from asking to the lease (with the wait for the
+turn), and of telling.
 """
 
 import argparse
@@ -22,26 +22,26 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 
-def opened(url: str, name: str) -> tuple[Any, Any, Any]:
-    """The study's file under another name, its storage, and the study."""
+def opened(url: str, number: int) -> tuple[Any, Any, Any]:
+    """A study file, another study for each number; its storage, and the study."""
     from audiomtl import config
     from audiomtl.harness.search.proposals import create_study
     from audiomtl.harness.search.storage import open_storage
 
     file = config.load_study("ctc_german")
     file.study.__dict__["trials"] = 10**6
-    file.__dict__["identity"] = name
+    file.study.__dict__["sampler_seed"] = number  # part of the identity
     storage = open_storage(url)
     return file, storage, create_study(file, storage)
 
 
-def fill(url: str, name: str, trials: int) -> None:
+def fill(url: str, number: int, trials: int) -> None:
     """Finished trials, so that proposals cost what they cost late in a study."""
     from optuna.trial import create_trial
 
     from audiomtl.harness.search import space
 
-    file, _, study = opened(url, name)
+    file, _, study = opened(url, number)
     first = study.ask()
     space.suggest(first, file)
     study.tell(first, 1.0)
@@ -53,14 +53,14 @@ def fill(url: str, name: str, trials: int) -> None:
     study.add_trials(told)
 
 
-def worker(url: str, name: str, start: Any, seconds: float, results: Any) -> None:
+def worker(url: str, number: int, start: Any, seconds: float, results: Any) -> None:
     import optuna
 
     from audiomtl.harness.search import space
     from audiomtl.harness.search.queue import StudyLeases, TrialQueue
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    file, storage, study = opened(url, name)
+    file, storage, study = opened(url, number)
     own = StudyLeases(file, storage)
     queue = TrialQueue(file, study, own, take_over=False)
     asked, told = [], []
@@ -103,13 +103,12 @@ def main() -> None:
     print(f"{options.trials} finished trials, {os.cpu_count()} cores\n")
     print("| workers | trials a second | ask and lease, ms (median / p95) | tell, ms |\n|---|---|---|---|")
     for count in options.workers:
-        name = f"many-{count}-{os.getpid()}"
-        filling = context.Process(target=fill, args=(options.url, name, options.trials))
+        filling = context.Process(target=fill, args=(options.url, count, options.trials))
         filling.start()
         filling.join()
         start, results = context.Barrier(count), context.Queue()
         members = [
-            context.Process(target=worker, args=(options.url, name, start, options.seconds, results))
+            context.Process(target=worker, args=(options.url, count, start, options.seconds, results))
             for _ in range(count)
         ]
         for one in members:

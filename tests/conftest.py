@@ -1,5 +1,6 @@
 """Sounds that anyone can picture, synthesised: one second at 16 kHz, float32, at most 0.5."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import hypothesis
@@ -21,6 +22,13 @@ hypothesis.settings.register_profile(
     "any_load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any_load")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most slow tests first, so that of two processes neither is left alone with them."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
 
 RATE = 16000  # Hz
 TIME = np.arange(RATE) / RATE  # (n_samples,) seconds

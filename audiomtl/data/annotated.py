@@ -24,15 +24,16 @@ NAMED = 5
 
 
 def read(
-    root: Path, sounds: Sequence[Path], data: Any, remarks: list[str]
+    root: Path, files: Sequence[Path], sounds: Sequence[Path], data: Any, remarks: list[str]
 ) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
     """The columns, one row per recording (None where it has no such annotation), and faults by row.
 
     Parameters
     ----------
+    files : all below ``root``. sounds : the recordings among them.
     data : settings with annotations, tier, spans and symbols. remarks : what was assumed is added to it.
     """
-    found = pairing.pairs(root, sounds)
+    found = pairing.pairs(root, files, sounds)
     if found.unread:
         remarks.append(f"not read: {', '.join(found.unread)} files, whose format is not known")
     chosen = _chosen(found.by_pattern, data.annotations, root, remarks)
@@ -41,11 +42,11 @@ def read(
     faults: dict[int, tuple[str, str]] = {}
     taken: set[tuple[str, str]] = set()  # (format, part)
     for name, pattern in chosen:
-        files, module = found.by_pattern[pattern], annotations.formats()[name]
+        own, module = found.by_pattern[pattern], annotations.formats()[name]
         counts: Counter[str] = Counter()
         said: tuple[str, ...] = ()
         given: set[str] = set()
-        for number, path in files.items():
+        for number, path in own.items():
             lacking = {part for part in PARTS if part not in parts[number] and (name, part) not in taken}
             if number in faults or not lacking or (given and not given & lacking):
                 continue

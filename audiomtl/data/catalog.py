@@ -118,8 +118,9 @@ def signature(table: pd.DataFrame) -> str:
     if TABLE in table.attrs:
         paths.add(table.attrs[TABLE])
     else:
-        folders = {_root(parent) for parent in {os.path.dirname(path) for path in paths}} - {""}
-        for folder in folders | {table.attrs.get(FOLDER, "")} - {""}:
+        if FOLDER in table.attrs:
+            paths.update(map(str, files.below(Path(table.attrs[FOLDER]))))
+        for folder in {_root(parent) for parent in {os.path.dirname(path) for path in paths}} - {""}:
             paths.update(os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
     ordered = sorted(paths)
     total = hashlib.sha256("\0".join(ordered).encode(errors="surrogateescape"))

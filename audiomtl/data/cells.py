@@ -308,30 +308,34 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
 # ---------------------------------------------------------------- columns that belong together
 
 
-def spans_faults(row: Mapping[str, Any], seconds: float) -> str:
+def spans_faults(row: Mapping[str, Any], seconds: float, kinds: Mapping[str, str] = DEFAULTS) -> str:
     """What is wrong between the typed cells of one clip; "" where nothing is.
 
     Lists and their times have one length; no time lies behind the end of the recording (``seconds``, NaN
     where it is not known) by more than `SLACK_SECONDS`.
+
+    Parameters
+    ----------
+    kinds : of the columns that are typed.
     """
     for name, times in TIMED.items():
-        for column in times:
-            listed, given = row.get(name), row.get(column)
-            if listed is None or column not in row:
-                continue
-            if given is None:
+        listed = row.get(name)
+        own = [column for column in times if column in row and kinds.get(column) == "times"]
+        if listed is None or kinds.get(name) not in ("symbols", "words"):
+            continue
+        for column in own:
+            if row[column] is None:
                 return f"{name} without {column}; give every clip its {column}, or remove the column"
-            if len(given) != len(listed):
-                return f"{len(listed)} {name}, but {len(given)} {column}; they must have one length"
-        starts, ends = (row.get(column) for column in times)
-        for before, after in pairwise(starts or ()):
+            if len(row[column]) != len(listed):
+                return f"{len(listed)} {name}, but {len(row[column])} {column}; they must have one length"
+        for before, after in pairwise(row[times[0]] if times[0] in own else ()):
             if after < before:
                 return f"{times[0]}: {after:g} after {before:g}: must not decrease; sort them"
-        if row.get(name) is not None and starts is not None and ends is not None:
-            for item, start, end in zip(row[name], starts, ends, strict=True):
+        if len(own) == len(times):
+            for item, start, end in zip(listed, *(row[column] for column in times), strict=True):
                 if not start < end:
                     return f"{item} from {start:g} to {end:g} s: must end after its start"
-    for column, kind in DEFAULTS.items():
+    for column, kind in kinds.items():
         value = row.get(column)
         if not value or kind not in ("times", "notes", "passages", "events"):
             continue

@@ -93,13 +93,9 @@ def clip_table(
     table.attrs[catalog.SECONDS] = length
     table[length] = seconds
     for row, clip in enumerate(table[list(typed)].to_dict("records") if typed else []):
-        if (
-            row not in more
-            and row not in faults
-            and (
-                words := cells.spans_faults({str(name): value for name, value in clip.items()}, seconds[row])
-            )
-        ):
+        if row in more or row in faults:
+            continue
+        if words := cells.spans_faults({str(name): cell for name, cell in clip.items()}, seconds[row], typed):
             faults[row] = ("cell", f"{table['clip_id'][row]}: {words}")
     for column, kind in typed.items():
         table[column] = pd.Series(

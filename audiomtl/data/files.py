@@ -6,13 +6,14 @@ clip table. A warm start therefore stats every file, but opens, hashes and decod
 is read again, and so is one that was read within two seconds of its last change, since its times could then
 hide a second change.
 
-Contents: `Decoder`, `Examined`, `examine`, `digests`, `digest`, `seconds`, `states`, `use`.
+Contents: `Decoder`, `Examined`, `examine`, `digests`, `digest`, `seconds`, `below`, `states`, `use`.
 """
 
 import hashlib
 import os
 import stat
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -102,6 +103,23 @@ def seconds(paths: Sequence[str]) -> list[float]:
 def use(place: Path) -> None:
     """Look files up in an index from now on; it is read when it is first needed."""
     _indexes.setdefault(place, ((), None))
+
+
+def below(root: Path) -> list[Path]:
+    """Files in a folder and all below it, sorted by their paths in NFC.
+
+    Links to folders are followed, each folder once; hidden files and folders are left out.
+    """
+    found: list[Path] = []
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        here = os.path.realpath(folder)
+        folders[:] = [] if here in seen else sorted(name for name in folders if not name.startswith("."))
+        if here not in seen:
+            found += [Path(folder, name) for name in names if not name.startswith(".")]
+        seen.add(here)
+    files = [path for path in found if path.is_file()]
+    return sorted(files, key=lambda path: (unicodedata.normalize("NFC", str(path)), str(path)))
 
 
 def states(paths: Iterable[str]) -> np.ndarray:

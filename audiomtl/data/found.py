@@ -202,11 +202,20 @@ def _are_paths(column: pd.Series) -> bool:
 
 
 def _lists(table: pd.DataFrame, data: Any) -> dict[str, str]:
-    """Kinds of text columns whose cells are lists, but whose names do not say of what."""
+    """Kinds of columns whose cells are lists, or text that begins as one, but whose names do not say of
+    what.
+    """
     found = {}
     for column in map(str, table.columns):
-        values = [value for value in table[column].tolist() if isinstance(value, str)]
-        if column in data.cells or not values or not all(value.lstrip().startswith("[") for value in values):
+        values = [
+            value for value in table[column].tolist() if isinstance(value, str | list | tuple | np.ndarray)
+        ]
+        known = column in data.cells or column in cells.DEFAULTS or column == data.label
+        if (
+            known
+            or not values
+            or any(isinstance(value, str) and value.lstrip()[:1] != "[" for value in values)
+        ):
             continue
         for kind in ("numbers", "events", "labels"):
             if not cells.column(values, kind, named=True)[1]:
@@ -284,7 +293,12 @@ def _kind(
     if name in SOURCES:
         return "recording" if name == "path" else "array"
     if typed and values and isinstance(values[0], list | tuple):
-        return KIND_OF_CELLS.get(typed, "other")
+        names = all(isinstance(item, str) for value in values for item in value)
+        return (
+            "other"
+            if typed in ("symbols", "words", "labels") and not names
+            else KIND_OF_CELLS.get(typed, "other")
+        )
     if name == data.get("path_column") or not values:
         return "other"
     if lower in FOLDS and 3 <= distinct <= max(len(table) // 2, FEW):

@@ -188,6 +188,8 @@ def _splits(settings: Any, seen: Look) -> list[str]:
     heads = [f"seed {','.join(str(one.seed) for one in same)}" for same in alike.values()]
     protocol = settings.protocol
     column = f", column {protocol.column}" if getattr(protocol, "column", "") else ""
+    if protocol.kind == "leave_one_out":
+        column = f" by {settings.data.groups[0]}"
     lines = _line(
         "split",
         f"{protocol.kind}{column}; train/validation/test of each seed"

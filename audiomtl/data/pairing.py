@@ -37,39 +37,31 @@ class Pairs(NamedTuple):
     unread: tuple[str, ...]  # suffixes of files with a recording's name that no format reads
 
 
-def recordings(root: Path) -> list[Path]:
-    """Sound files in a folder and all below it, sorted by their paths in NFC; hidden files are left out."""
-    found = [
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in SOUNDS
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
-    ]
-    return sorted(found, key=lambda path: (unicodedata.normalize("NFC", str(path)), str(path)))
+def recordings(files: Sequence[Path]) -> list[Path]:
+    """The sound files among some files, in their order."""
+    return [path for path in files if path.suffix.lower() in SOUNDS]
 
 
-def unreadable(root: Path) -> str:
+def unreadable(root: Path, files: Sequence[Path]) -> str:
     """Recordings in formats that are not read, in words: "3 .m4a files, such as anna/1.m4a"; "" if there are
     none.
     """
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in OTHERS and path.is_file())
+    found = [path for path in files if path.suffix.lower() in OTHERS]
     if not found:
         return ""
     kinds = ", ".join(sorted({path.suffix.lower() for path in found}))
     return f"{len(found)} {kinds} files, such as {found[0].relative_to(root).as_posix()}"
 
 
-def pairs(root: Path, sounds: Sequence[Path]) -> Pairs:
-    """The annotation files below ``root`` of some recordings."""
+def pairs(root: Path, files: Sequence[Path], sounds: Sequence[Path]) -> Pairs:
+    """The annotations of some recordings among the files below ``root``."""
     by_stem: dict[str, list[int]] = {}
     for number, sound in enumerate(sounds):
         by_stem.setdefault(_folded(sound.stem), []).append(number)
     known, found = annotations.suffixes(), dict[str, dict[int, Path]]()
     unread: set[str] = set()
-    others = (path for path in root.rglob("*") if path.suffix and path.suffix.lower() not in SOUNDS)
-    for path in sorted(others):
-        if any(part.startswith(".") for part in path.relative_to(root).parts) or not path.is_file():
+    for path in files:
+        if not path.suffix or path.suffix.lower() in SOUNDS:
             continue
         stem, end = _named_after(_folded(path.stem), by_stem)
         if stem is None:

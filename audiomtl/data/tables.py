@@ -9,6 +9,7 @@ Contents: `read`, `Read`, `rows_of`, `decoded`.
 """
 
 import csv
+import decimal
 import io
 import json
 import re
@@ -16,8 +17,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from audiomtl.errors import MissingData, UserError
@@ -67,7 +69,7 @@ def read(path: str | Path, *, text: Collection[str] = ()) -> Read:
         raise UserError(f"{place}: cannot be read ({error.strerror})") from None
     _refuse_spreadsheet(place, content)
     if place.suffix.lower() in PARQUET or content[:4] == b"PAR1":
-        return Read(_parquet(place), ())
+        return _parquet(place)
     if place.suffix.lower() in JSON_LINES:
         return Read(_json_lines(place, content), ())
     written, separator, encoding = _written(place, content)
@@ -129,7 +131,7 @@ def _refuse_spreadsheet(place: Path, content: bytes) -> None:
         )
 
 
-def _parquet(place: Path) -> pd.DataFrame:
+def _parquet(place: Path) -> Read:
     try:
         table = pd.read_parquet(place)
     except Exception as error:  # pandas and pyarrow each raise their own
@@ -141,7 +143,52 @@ def _parquet(place: Path) -> pd.DataFrame:
     table.columns = pd.Index(_checked_names(place, [str(name) for name in table.columns]))
     if table.empty:
         raise UserError(f"{place}: the table has no rows; write a row per clip")
-    return table
+    columns = {name: _plain_column(table[name]) for name in table.columns}
+    left_out = [name for name, column in columns.items() if column is None]
+    kept = {name: column for name, column in columns.items() if column is not None}
+    remark = f"{place.name}: column {', '.join(left_out)} has bytes, which are not read"
+    return Read(pd.DataFrame(kept), (remark,) * bool(left_out))
+
+
+def _plain_column(column: pd.Series) -> pd.Series | None:
+    """A column as a CSV would give it: numbers, text, or lists of them; None for bytes.
+
+    Dates become text, decimals numbers; missing values of pandas' own types NaN or None.
+    """
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iufb":
+        return column
+    if pd.api.types.is_numeric_dtype(column.dtype) and not isinstance(column.dtype, np.dtype):
+        return pd.Series(column.tolist(), index=column.index) if column.notna().all() else _cells(column)
+    if column.map(lambda cell: isinstance(cell, bytes)).any():
+        return None
+    return _cells(column)
+
+
+def _cells(column: pd.Series) -> pd.Series:
+    cells = [_plain_cell(cell) for cell in column.astype(object)]
+    if any(isinstance(cell, float) for cell in cells) and not any(
+        isinstance(cell, str | list | bool | dict | np.ndarray) for cell in cells
+    ):
+        return pd.Series(cells, index=column.index, dtype=float)
+    return pd.Series(cells, index=column.index, dtype=object)
+
+
+def _plain_cell(cell: Any) -> Any:
+    if cell is None or isinstance(cell, str | bool | int | float):
+        return cell
+    if isinstance(cell, np.ndarray):
+        if cell.dtype != object or all(isinstance(item, str) for item in cell):
+            return cell
+        return [_plain_cell(item) for item in cell]
+    if isinstance(cell, list | tuple):
+        return [_plain_cell(item) for item in cell]
+    if isinstance(cell, dict):
+        return {str(name): _plain_cell(item) for name, item in cell.items()}
+    if isinstance(cell, decimal.Decimal):
+        return float(cell)
+    if pd.isna(cell):
+        return None
+    return cell.item() if isinstance(cell, np.generic) else str(cell)
 
 
 def _json_lines(place: Path, content: bytes) -> pd.DataFrame:

@@ -27,6 +27,13 @@ from audiomtl.system import os_fault
 
 CONNECT_SECONDS = 5  # for a server to answer
 OUTAGE_SECONDS = 15.0  # that a server may be away once it has answered
+# of a connection to PostgreSQL: a network that swallows everything is noticed; TCP would wait 15 minutes
+NOTICED = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}  # s, ms
 RETRY_SECONDS = 0.25
 BESIDE = ("-wal", "-shm", "-journal")  # files that SQLite keeps beside a database
 
@@ -250,6 +257,9 @@ def watch(engine: sqlalchemy.Engine, url: str, *, opened: bool = False) -> None:
     def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
         if dialect.name in ("postgresql", "mysql"):
             options.setdefault("connect_timeout", CONNECT_SECONDS)
+        if dialect.driver in ("psycopg", "psycopg2"):
+            for name, value in NOTICED.items():
+                options.setdefault(name, value)
         began = time.monotonic()
         while True:
             try:

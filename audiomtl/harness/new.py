@@ -108,8 +108,15 @@ def write(
         "PATIENCE": "0",
     }
     values |= config.family("new", chosen).values(choice)
+    if language and not values.get("TEXT"):
+        raise UserError(
+            f"--language {language}: {chosen} learns no transcripts from these columns; leave the option out,"
+            " or name a family that does with --model"
+        )
     loss = values["MONITOR"].endswith("/loss")
     values["DIRECTION"] = "minimize" if loss else values["METRICDIRECTION"]
+    values.setdefault("PRUNEON", values["METRIC"])
+    values.setdefault("PRUNEDIRECTION", values["METRICDIRECTION"])
     seen, candidate = _divided(choice, apart, values, where, named=bool(own))
     notes = [
         *found.assumptions,

@@ -97,7 +97,7 @@ NEW = ("new", "x", "--data")
         (("data", "mien"), 1, ("experiments/mien.toml: no such file; did you mean mine?",)),
         (("data", "fetch", "yamnte"), 2, ("fetch yamnte: no such download; did you mean yamnet?",)),
         (("check", "mien"), 2, ("mien: no such file in experiments/ or studies/; did you mean mine?",)),
-        (("price", "mien"), 2, ("experiments/mien.toml: no such file; did you mean mine?",)),
+        (("best", "mien"), 2, ("experiments/mien.toml: no such file; did you mean mine?",)),
         (("ablations", "mine", "--beside", "max"), 2, ("--beside needs --curve",)),
         (("ablations", "mine", "--curve", "--fractions", "x"), 2, ("'--fractions': must be a number",)),
         (("curve", "mine"), 2, ("no such command 'curve'",)),
@@ -179,6 +179,23 @@ def test_a_bad_experiment_is_refused_before_any_training(command, edit, parts, p
     finally:
         path.write_text(old, encoding="utf-8")
     assert not (project / "runs").exists()
+
+
+def test_an_ablation_is_refused_with_its_name(project, monkeypatch, capsys):
+    path = project / "experiments" / "forest.toml"
+    old = path.read_text(encoding="utf-8")
+    path.write_text(
+        old + '\n[ablation.folds]\nprotocol.kind = "folds"\nprotocol.column = "flod"\n', encoding="utf-8"
+    )
+    try:
+        code, _, err = run(monkeypatch, capsys, "ablations", "forest")
+    finally:
+        path.write_text(old, encoding="utf-8")
+    assert code == 2
+    told(
+        err,
+        ('experiments/forest.toml: ablation.folds: protocol.column = "flod": the clip table has no such',),
+    )
 
 
 def test_the_good_ones_are_good(monkeypatch, capsys):

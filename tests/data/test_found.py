@@ -75,6 +75,15 @@ def test_lists_are_typed_by_name_or_by_their_cells(folder):
     assert moods.counts == {"sad": 3, "slow": 6} and found.of_kind("text")[0].name == "text"
 
 
+def test_lists_of_parquet_are_labels_whatever_their_column_is_called(folder):
+    rows = {"path": PATHS, "moods": [["calm"], [], ["calm", "sad"]] * 2, "phones": [["a", "b"]] * 6}
+    pd.DataFrame(rows).to_parquet("mine/clips.parquet")
+    found = describe("mine/clips.parquet")
+    assert found.data["cells"] == {"moods": "labels"} and found.labels == ("moods",)
+    again = describe("mine/clips.parquet", label="moods", labels="several")
+    assert again.table["moods"].tolist() == [("calm",), (), ("calm", "sad")] * 2
+
+
 def test_arrays(folder):
     for number in range(3):
         np.save(f"mine/{number}.npy", np.full((4, 2), number, np.float32))

@@ -34,7 +34,7 @@ def said(settings, table) -> list[str]:
                 "    class 2         20/10/10  20/10/10  20/10/10  20/10/10",
             ],
         ),
-        (ctc(), clips(phones=phones(120, "a", "b")), ["  phones      240, 2 different, 2 per clip"]),
+        (ctc(), clips(phones=phones(120, "a", "b")), ["  phones      240, 2 different, 2 per clip", "  split       leave_one_out by speaker; train/validation/test of each seed (seed"]),
         # as those of pictures: no column seconds
         (baseline(), clips().drop(columns="seconds"), ["mine: 120 clips (manifest x.csv)", "  length      not known"]),
         (baseline(), clips(seconds=np.nan), ["  length      not known"]),

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from audiomtl.data import pairing
+from audiomtl.data import files, pairing
 
 
 @pytest.mark.parametrize(
-    ("files", "wanted"),
+    ("names", "wanted"),
     [
         (["a.wav", "a.phn", "b.wav"], {"*.phn": {"a": "a.phn"}}),
         (["a.WAV", "A.PHN"], {"*.phn": {"a": "A.PHN"}}),
@@ -23,15 +23,26 @@ from audiomtl.data import pairing
         (["a b.flac", "a b (notes).csv"], {"* (notes).csv": {"a b": "a b (notes).csv"}}),
     ],
 )  # fmt: skip
-def test_names_pair(files, wanted, tmp_path: Path):
-    for name in files:
+def test_names_pair(names, wanted, tmp_path: Path):
+    for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
-    sounds = pairing.recordings(tmp_path)
-    found = pairing.pairs(tmp_path, sounds)
+    below = files.below(tmp_path)
+    sounds = pairing.recordings(below)
+    found = pairing.pairs(tmp_path, below, sounds)
     stems = [sound.relative_to(tmp_path).with_suffix("").as_posix() for sound in sounds]
     assert {
         pattern: {stems[number]: path.relative_to(tmp_path).as_posix() for number, path in own.items()}
         for pattern, own in found.by_pattern.items()
     } == wanted
-    assert found.unread == ((".md",) if "a.md" in files else ())
+    assert found.unread == ((".md",) if "a.md" in names else ())
+
+
+def test_links_are_followed_once(tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.wav").write_text("")
+    (tmp_path / "mine" / "x.wav").mkdir(parents=True)
+    (tmp_path / "mine" / "cat").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "again").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine" / "gone.wav").symlink_to(tmp_path / "none")
+    assert files.below(tmp_path / "mine") == [tmp_path / "mine" / "cat" / "a.wav"]

@@ -129,6 +129,32 @@ def test_faults_of_all_seeds_are_found_at_once(settings, table, faults):
         preflight.refuse(settings, table, "experiments/x.toml")
 
 
+def test_transcripts_become_phones_first():
+    """As the families make them: of an alignment from transcripts nothing is missing."""
+    table = clips(text=["ab", "ba", "aab"] * 40)
+    letters = {"text": {"column": "text", "units": "letters"}}
+    assert not preflight.look(ctc(**letters), table).faults
+    heads = {"heads": {"text": {"kind": "alignment", "weight": 1.0}}, "scores": {"text_loss": "minimize"}}
+    aligned = {"inputs.text": "phones", "coupling": {}, "training.monitor": "validation/loss"}
+    aligned |= {"training.monitor_direction": "minimize"}
+    raw = {"label": "label", "groups": []}
+    with_times = table.assign(starts=None, ends=None)
+    settings = settings_of("multitask_singing", raw, SPLIT, **{**letters, **aligned, **heads})
+    found = preflight.look(settings, with_times).faults
+    assert not any("no such column" in fault for fault in found), found
+
+
+def test_arrays_of_clips_are_columns(tmp_path):
+    """Rows of an .npz file: its arrays are columns that heads may learn."""
+    np.savez(tmp_path / "all.npz", audio=np.zeros((120, 20, 40)), loudness=np.zeros(120))
+    table = clips(path=str(tmp_path / "all.npz")).assign(array_row=np.arange(120))
+    heads = {"heads": {"loud": {"kind": "value", "column": "loudness", "weight": 1.0}}}
+    changes = {**heads, "scores": {"loud_loss": "minimize"}, "training.monitor": "validation/loss"}
+    changes |= {"training.monitor_direction": "minimize"}
+    settings = settings_of("multitask_emodb", {"label": "label", "groups": []}, SPLIT, **changes)
+    assert not preflight.look(settings, table).faults
+
+
 @pytest.mark.parametrize(
     ("settings", "table", "warning"),
     [

@@ -1,5 +1,7 @@
 """Tables of text in every common form are one table, and what was assumed is said."""
 
+import datetime
+import decimal
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +77,30 @@ def test_columns_and_index_of_parquet(tmp_path):
     table.to_parquet(tmp_path / "t.parquet")
     found = tables.read(tmp_path / "t.parquet").table
     assert found["clip_id"].tolist() == ["x"] and found["phones"][0].tolist() == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (pd.Categorical(["a", "b"]), ["a", "b"]),
+        (pd.to_datetime(["2020-01-02", "2021-01-01"]), ["2020-01-02 00:00:00", "2021-01-01 00:00:00"]),
+        ([datetime.date(2020, 1, 2), None], ["2020-01-02", None]),
+        ([decimal.Decimal("1.50"), decimal.Decimal("2")], [1.5, 2.0]),
+        (pd.array([1, 2], dtype="Int64"), [1, 2]),
+        (pd.array([True, None], dtype="boolean"), [True, None]),
+        (pd.array(["a", None], dtype="string"), ["a", None]),
+        ([[{"onset": 1}], []], [[{"onset": 1}], []]),
+    ],
+)
+def test_cells_of_parquet_are_plain(written, read, tmp_path):
+    pd.DataFrame({"path": ["a", "b"], "cell": written, "sound": [b"1", b"2"]}).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    table, assumptions = tables.read(tmp_path / "t.parquet")
+    found = [list(cell) if isinstance(cell, np.ndarray) else cell for cell in table["cell"]]
+    assert found == read and [type(cell) for cell in found] == [type(cell) for cell in read]
+    assert list(table.columns) == ["path", "cell"]
+    assert assumptions == ("t.parquet: column sound has bytes, which are not read",)
 
 
 def test_json_lines(tmp_path):

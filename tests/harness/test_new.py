@@ -1,5 +1,6 @@
 """`audiomtl new`: recordings of one's own become an experiment and a study that fit them, as they are."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,14 @@ def recordings(tmp_path_factory) -> Path:
     columns.to_csv(folder / "mine/columns.csv", index=False)
     bad = pd.concat([table[["path", "digit"]], pd.DataFrame([{"path": "gone.wav", "digit": "digit 1"}])])
     bad.to_csv(folder / "mine/bad.csv", index=False)
+    for name, cells in {"notes": [[0.0, 0.1, 60]], "passages": [[0.0, 0.2]]}.items():
+        table[["path", "speaker"]].assign(**{name: [json.dumps(cells)] * 36}).to_csv(
+            folder / f"mine/{name}.csv", index=False
+        )
+    spans = pd.read_csv(folder / "mine/passages.csv").assign(digit=table["digit"])
+    spans.to_csv(folder / "mine/passages.csv", index=False)
+    loud = table[["path", "speaker"]].assign(loud=np.arange(36) / 40 + 0.25)
+    loud.to_csv(folder / "mine/value.csv", index=False)
     table[["path", "digit"]].head(2).to_csv(folder / "mine/two.csv", index=False)
     return folder
 
@@ -139,6 +148,10 @@ def test_every_family_learns_from_a_table(model):
         ("columns.csv", {"model": "baseline", "label": "rain,wind"}, {"data.label": ["rain", "wind"]}),
         ("named.csv", {"model": "baseline"}, {"data.path_column": "recording", "data.groups": ["speaker"]}),
         ("named.csv", {"model": "baseline", "path": "recording", "groups": "speaker"}, {"data.path_column": "recording"}),
+        ("notes.csv", {}, {"model": "multitask", "heads.notes.kind": "notes", "features.hop_seconds": 0.01}),
+        ("value.csv", {}, {"model": "multitask", "heads.loud.kind": "value", "heads.loud.column": "loud"}),
+        ("passages.csv", {"model": "multitask"}, {"heads.digit.kind": "clip_class", "heads.activity.kind": "segments"}),
+        ("tags.csv", {"model": "multitask"}, {"heads.tags.kind": "tags"}),
         ("bad.csv", {"model": "baseline", "on_bad": "skip"}, {"data.on_bad": "skip"}),
     ],
 )  # fmt: skip
@@ -213,6 +226,9 @@ def test_the_weights_of_yamnet_decide_too(monkeypatch):
         ({"where": "mine/two.csv"}, "--data mine/two.csv: has 2 clips; at least 3 are needed"),
         ({"where": "mine/bad.csv"}, "gone.wav: no such file; fix them, or leave them out with --on-bad skip"),
         ({"path": "file"}, "--data mine/digits.csv"),
+        ({"language": "de"}, "--language de: transfer learns no transcripts from these columns"),
+        ({"where": "mine/all.parquet", "language": "de"}, "--language de: ctc learns no transcripts"),
+        ({"where": "mine/text.csv", "language": "dee"}, 'text.language = "dee"'),
         ({"groups": "digit"}, "no split into train, validation and test can be trained on: "),
     ],
 )  # fmt: skip
@@ -237,3 +253,13 @@ def test_every_family_has_both_templates():
     assert tuple(templates.names()) == FAMILIES == tuple(config.families())
     for name in FAMILIES:
         assert (templates.TEMPLATES / f"{name}_study.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    "model", [name for name in FAMILIES if name != "transfer"]
+)  # which needs real weights
+def test_what_is_written_can_be_read_by_its_family(model):
+    new.write("mine", "mine/all.parquet", model=model)
+    settings = config.load_experiment("mine").settings
+    prepared = config.family("model", model).prepare(settings, settings.seeds[0])
+    assert [len(prepared.examples[side]) for side in ("train", "validation", "test")] == [18, 9, 9]

@@ -28,7 +28,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field
 
-from audiomtl.data import annotated, catalog, pairing, tables
+from audiomtl.data import annotated, catalog, files, pairing, tables
 from audiomtl.data.cells import Kind
 from audiomtl.data.clip_table import ROW, clip_table, texts
 from audiomtl.data.datasets import manifest
@@ -139,8 +139,8 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         table, given = _listed(root, metadata, remarks)
         names: list[str] = []
     else:
-        sounds = pairing.recordings(root)
-        others = pairing.unreadable(root)
+        below = files.below(root)
+        sounds, others = pairing.recordings(below), pairing.unreadable(root, below)
         if not sounds:
             known = ", ".join(sorted(pairing.SOUNDS))
             remedy = f"it has {others}: convert them to WAV or FLAC" if others else "put them there"
@@ -148,7 +148,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         if others:
             remarks.append(f"not read: {others}; convert them to WAV or FLAC")
         given = names = [sound.relative_to(root).as_posix() for sound in sounds]
-        table, faults = annotated.read(root, sounds, data, remarks)
+        table, faults = annotated.read(root, below, sounds, data, remarks)
         table = _with_folders(table, names, remarks)
     ids = [unicodedata.normalize("NFC", name.rpartition(".")[0] or name) for name in given]
     if "clip_id" not in table.columns:

@@ -60,6 +60,9 @@ def values(choice: Choice) -> dict[str, str]:
         "MONITOR": "validation/phone_error_rate",
         "METRIC": "validation/phone_error_rate",
         "METRICDIRECTION": "minimize",
+        # an error rate can stand at 1.0 for epochs while the loss falls
+        "PRUNEON": "validation/loss",
+        "PRUNEDIRECTION": "minimize",
     }
 
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from audiomtl.data import text
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
 from audiomtl.families.multitask.examples import classes_of, refuse_texts, with_arrays
@@ -11,7 +12,7 @@ from audiomtl.settings.validation import nearest
 
 def clips(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
     """Every column that a head or an input names is there, and has lists where they are read."""
-    table = with_arrays(table)
+    table = text.with_phones(with_arrays(table), settings.text)
     columns = list(map(str, table.columns))
     named = {"inputs.text": settings.inputs.text, "inputs.score": settings.inputs.score}
     named |= {f"heads.{name}.item_weight": head.item_weight for name, head in settings.heads.items()}
@@ -27,7 +28,7 @@ def clips(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
 
 def check_sides(settings: Settings, sides: Splits) -> None:
     """Train has the label of every head, and classes enough to learn."""
-    train = with_arrays(sides.train)
+    train = sides.train
     for name, head in settings.heads.items():
         classes_of(name, head, train, settings)
         if not train[head.reads(settings.data.label)].notna().any():

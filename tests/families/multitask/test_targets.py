@@ -162,12 +162,12 @@ REFUSED = {
     "a text for tags": (
         "labels",
         {"tags": "dog"},
-        r"heads\.labels: clip one has 'dog': must be a list of names such as",
+        r"heads\.labels: clip one has 'dog': .*must be a list of classes, such as",
     ),
     "a tag that is no name": (
         "labels",
         {"tags": ["dog", 0.5]},
-        r"heads\.labels: clip one has \['dog', 0\.5\]: every item must be a name, but one is 0\.5",
+        r"heads\.labels: clip one has \['dog', 0\.5\]: .*must be a list of classes, but one is 0\.5",
     ),
     "an unseen class": (
         "activity",
