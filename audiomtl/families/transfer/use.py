@@ -176,7 +176,11 @@ def _frozen(place: Path, digest: str, blocks: int) -> tuple[keras.Model, Any]:
 
 
 def check_model(fitted: Fitted, place: str) -> None:
-    """Reject a model file whose number of classes differs from that of its network."""
+    """Reject a model file whose number of classes differs from that of its network, and other weights of the
+    frozen part than those of the training.
+    """
+    if fitted.settings.extractor.kind == "yamnet":
+        _weights(fitted)
     heads = fitted.model.get_layer("head") if fitted.known.tail is not None else fitted.model
     if heads is not None and (given := heads.get_layer("logits").units) != len(fitted.known.classes):
         raise UserError(

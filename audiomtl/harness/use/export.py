@@ -16,15 +16,17 @@ import numpy as np
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.data import formats
+from audiomtl.data import catalog, formats
 from audiomtl.data.answers import Recording
 from audiomtl.errors import UserError
 from audiomtl.harness.record import provenance, registry
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.use import card
 from audiomtl.harness.use.models import Loaded, opened
+from audiomtl.harness.use.trained import Model
 
 EXAMPLE_SECONDS = 1.0
+NEAR = 1e-3  # of probabilities and seconds
 WHAT = {
     "model": "the trained model, for audiomtl (`audiomtl predict`, `audiomtl.load`)",
     "saved_model": "TensorFlow SavedModel, from a waveform to answers",
@@ -124,26 +126,36 @@ def _register(file: ExperimentFile, loaded: Loaded, folder: Path, served: str) -
 
 
 def _check(loaded: Loaded, address: str) -> tuple[str, ...]:
-    """Refuse a registered model that does not say what the model in memory says."""
-    if not loaded.sample_rate or loaded.use.columns(loaded.settings):
-        return ()
-    y = np.random.default_rng(0).uniform(-0.5, 0.5, round(EXAMPLE_SECONDS * loaded.sample_rate))
-    given = y.astype(np.float32)
-    [expected] = loaded.use.respond(loaded.fitted, [Recording("", given)])
-    wanted = formats.plain(expected)["answers"]
-    found = registry.answer(Tracking(), address, given)["answers"]
-    if _rounded(found) != _rounded(wanted):
+    """Refuse a registered model that does not say what the model in memory says: of noise, or of the first
+    clip of the experiment's table for a model that reads further columns.
+    """
+    given: Any
+    if loaded.sample_rate and not loaded.use.columns(loaded.settings):
+        y = np.random.default_rng(0).uniform(-0.5, 0.5, round(EXAMPLE_SECONDS * loaded.sample_rate))
+        given = y.astype(np.float32)
+        [expected] = loaded.use.respond(loaded.fitted, [Recording("", given)])
+    else:
+        given = catalog.clips(loaded.settings.data)[:1]
+        [expected] = Model(loaded).respond(given)
+    answer = registry.answer(Tracking(), address, given)
+    found = (answer if isinstance(answer, dict) else answer[0])["answers"]
+    if not _near(found, formats.plain(expected)["answers"]):
         raise UserError(f"{address}: does not say what the model in memory says; please report this")
     return ("MLflow's model says what the model in memory says",)
 
 
-def _rounded(value: Any) -> Any:
-    """Numbers with four digits, in lists and dicts."""
-    if isinstance(value, dict):
-        return {name: _rounded(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_rounded(one) for one in value]
-    return round(value, 4) if isinstance(value, float) else value
+def _near(one: Any, other: Any) -> bool:
+    """Whether two answers as JSON has them are equal, numbers to `NEAR`; equal classes may change places."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_near(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        if one and "probability" in one[0]:
+            one, other = ({each["label"]: each["probability"] for each in some} for some in (one, other))
+            return _near(one, other)
+        return len(one) == len(other) and all(_near(*pair) for pair in zip(one, other, strict=True))
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= NEAR
+    return bool(one == other)
 
 
 def _packages(model: str) -> list[str]:

@@ -59,18 +59,22 @@ def opened(source: str, seed: int | None = None) -> Loaded:
 
     Parameters
     ----------
-    source : an experiment (its best run), the folder of a saved model, or ``models:/NAME@ALIAS`` or
-        ``models:/NAME/VERSION`` of MLflow's registry.
+    source : an experiment (its best run); if there is none of this name, the folder of a saved model;
+        ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` of MLflow's registry.
     seed : of the experiment's best runs; None takes the best one.
 
     Raises
     ------
     UserError : there is no such model, or its family cannot be used on new recordings.
     """
+    named = source in config.names("experiments") or source.endswith(".toml")
+    elsewhere = source.startswith("models:/") or (Path(source).is_dir() and not named)
+    if elsewhere and seed is not None:
+        raise UserError(f"--seed {seed}: {source} is one model; seeds are those of an experiment's best runs")
     if source.startswith("models:/"):
         with tempfile.TemporaryDirectory() as folder:
             return _of_folder(registry.fetched(source, Path(folder)), source)
-    if Path(source).is_dir():
+    if elsewhere:
         return _of_folder(Path(source), source)
     file = config.load_experiment(source)
     use = part(file, "use", "respond")

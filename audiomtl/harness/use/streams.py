@@ -38,7 +38,8 @@ def write(loaded: Loaded, found: Sequence[Asked], folder: Path, threshold: float
             table, labels, count = write_events(
                 _cut(spans, until), folder, safe_name(PurePath(one.name).stem)
             )
-            print(f"{one.name}: {count} events at {threshold:g} or above: {table}, {labels}")
+            events = f"{count} event{'' if count == 1 else 's'}"
+            print(f"{one.name}: {events} at {threshold:g} or above: {table}, {labels}")
         except UserError as error:
             print(f"audiomtl: {error}", file=sys.stderr)
             complete = False

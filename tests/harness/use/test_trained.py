@@ -80,6 +80,8 @@ def test_mistakes_are_one_line(model, call, reason) -> None:
 def test_folders_without_a_model_are_refused(here) -> None:
     with pytest.raises(UserError, match="no saved model there"):
         audiomtl.load(here)
+    with pytest.raises(UserError, match=r"--seed 3: .* is one model"):
+        audiomtl.load(here, seed=3)
     (here / "use.json").write_text("{}")
     with pytest.raises(UserError, match="is not a saved model"):
         audiomtl.load(here)
