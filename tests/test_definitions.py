@@ -320,6 +320,7 @@ def test_nothing_is_looked_up_by_name_behind_the_keys_back() -> None:
         if "import_module(" in path.read_text(encoding="utf-8")
     }
     assert places == {
+        "__init__.py",  # names for notebooks, which no training uses
         *("settings/family.py", "settings/datasets.py"),  # families and data sets
         # these and the next three by `settings.named.modules`
         *(
