@@ -1,5 +1,8 @@
 """Trained models in Python."""
 
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,3 +88,27 @@ def test_folders_without_a_model_are_refused(here) -> None:
     (here / "use.json").write_text("{}")
     with pytest.raises(UserError, match="is not a saved model"):
         audiomtl.load(here)
+
+
+@pytest.fixture
+def early(tmp_path) -> Path:
+    """Models that 0.1.0 saved, of every family, by folder."""
+    with zipfile.ZipFile(Path(__file__).parents[2] / "golden" / "saved_models.zip") as archive:
+        archive.extractall(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["ctc", "multitask harmonic"])
+def test_phones_are_aligned_in_order_within_the_recording(early, name) -> None:
+    model = audiomtl.load(early / name)
+    symbols = [one for one in getattr(model.loaded.fitted.known, "vocabulary", ()) if one != "_"] or [
+        one for one in model.loaded.fitted.known.symbols if one != "_"
+    ]
+    y = np.random.default_rng(0).uniform(-0.1, 0.1, 3 * model.sample_rate).astype(np.float32)
+    wanted = [symbols[0], symbols[-1], symbols[0]]
+    found = model.align(y, " ".join(wanted), phones=True, sample_rate=model.sample_rate)
+    assert found["phone"].tolist() == wanted and (found["word"] == "").all()
+    times = found[["start_seconds", "end_seconds"]].to_numpy().ravel()
+    assert (np.diff(times) >= 0).all() and times[0] >= 0 and times[-1] <= 3.0 and len(set(times)) > 3
+    with pytest.raises(UserError, match="unknown symbols"):
+        model.align(y, "qqq", phones=True, sample_rate=model.sample_rate)
