@@ -219,7 +219,7 @@ def test_a_long_file_is_streamed_to_the_scores_of_the_whole(trained, sounds, tmp
     starts = sum(int(column[0]) + int(np.sum(column[1:] & ~column[:-1])) for column in above.T)
     assert starts > 0
     said = trained.run("predict", "mine", str(path), "--stream", "events", "--threshold", "0.6")
-    assert f"{starts} events" in said
+    assert f": {starts} event{'' if starts == 1 else 's'} at 0.6" in said
     table = pd.read_csv(trained.folder / "events" / "long.events.csv")
     labels = [
         line.split("\t") for line in (trained.folder / "events" / "long.labels.txt").read_text().splitlines()
