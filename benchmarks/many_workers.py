@@ -65,7 +65,8 @@ def worker(url: str, number: int, start: Any, seconds: float, results: Any) -> N
     queue = TrialQueue(file, study, own, take_over=False)
     asked, told = [], []
     start.wait()
-    end = time.perf_counter() + seconds
+    first = time.perf_counter()
+    end = first + seconds
     while (began := time.perf_counter()) < end:
         taken = queue.next((), ())
         assert taken is not None
@@ -77,7 +78,7 @@ def worker(url: str, number: int, start: Any, seconds: float, results: Any) -> N
             study.tell(taken.trial, 1.5)
         own.leases.release(taken.lease)
         told.append(time.perf_counter() - began)
-    results.put((asked, told))
+    results.put((asked, told, time.perf_counter() - first))
 
 
 def percentile(times: list[float]) -> str:
@@ -116,7 +117,7 @@ def main() -> None:
         found = [results.get() for _ in members]
         for one in members:
             one.join()
-        asked, told = ([time for pair in found for time in pair[part]] for part in (0, 1))
+        asked, told = ([time for one in found for time in one[part]] for part in (0, 1))
         print(
             f"| {count} | {len(told) / options.seconds:.1f} | {percentile(asked)} | {percentile(told)} |",
             flush=True,
