@@ -7,7 +7,7 @@ Conventions: a waveform is (n_samples,) or (n_samples, channels), floats with fu
 re full scale. What is found is kept in an index of its own (`audiomtl.data.files`), so that a recording is
 decoded once for as long as its file does not change.
 
-Contents: `Finding`, `KINDS`; `of_waveform`, `of_file`, `findings`; `applied`, `window_seconds`, `remarks`.
+Contents: `Finding`, `KINDS`; `of_waveform`, `of_file`, `findings`; `applied`, `window_seconds`.
 """
 
 import json
@@ -147,13 +147,6 @@ def window_seconds(settings: Any) -> float:
         return YAMNET_SECONDS if extractor.kind == "yamnet" else float(extractor.patch_seconds or 0.0)
     features = getattr(settings, "features", None)
     return float(features.window_seconds) if features else 0.0
-
-
-def remarks(seconds: float, window_seconds: float) -> tuple[str, ...]:
-    """What a reader of predictions should know of a recording that is padded to a window."""
-    if seconds >= window_seconds:
-        return ()
-    return (f"lasts {seconds:.6g} s: padded with silence to one window of {window_seconds:g} s",)
 
 
 def _told(paths: Sequence[str], name: str | None, window_seconds: float) -> list[tuple[Finding, ...]]:

@@ -124,8 +124,3 @@ def test_odd_clips_are_printed_left_out_or_refused(
 )
 def test_the_window_of_a_family(experiment: str, seconds: float) -> None:
     assert odd.window_seconds(config.load_experiment(experiment).settings) == pytest.approx(seconds)
-
-
-def test_a_padded_recording_is_told() -> None:
-    assert odd.remarks(1.0, 0.96) == ()
-    assert odd.remarks(0.001, 0.96) == ("lasts 0.001 s: padded with silence to one window of 0.96 s",)

@@ -18,7 +18,9 @@ from audiomtl.harness.search import retries
 from audiomtl.harness.search.proposals import sampler
 from audiomtl.harness.train.workers import deferred_signals
 
-TURN_SECONDS = 0.05  # between two attempts to have the turn
+# between two attempts to have the turn; twice as long after each, so that many workers leave room for the one
+# that has it
+TURN_SECONDS, LONGEST_TURN_SECONDS = 0.05, 0.8
 
 
 class StudyLeases:
@@ -35,8 +37,10 @@ class StudyLeases:
 
     def take(self, what: str) -> Lease:
         """A lease that nobody else keeps for long: waits for it."""
+        seconds = TURN_SECONDS
         while not (lease := self.leases.take(self.name(what))):
-            time.sleep(TURN_SECONDS)
+            time.sleep(seconds)
+            seconds = min(2 * seconds, LONGEST_TURN_SECONDS)
         return lease
 
     def others(self, what: str) -> list[str]:

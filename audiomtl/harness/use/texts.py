@@ -11,8 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
-
+from audiomtl.data import tables
 from audiomtl.errors import UserError
 from audiomtl.settings.validation import nearest
 
@@ -114,15 +113,7 @@ def _listed(table: Path) -> list[Task]:
             f"{table}: give its text after it; without a text it must be a folder of recordings or a table"
             f" ({', '.join(TABLES)})"
         )
-    try:
-        if table.suffix.lower() == ".parquet":
-            rows = pd.read_parquet(table)
-        else:
-            rows = pd.read_csv(table, dtype=str, keep_default_na=False, sep=None, engine="python")
-    except Exception as error:  # pandas and pyarrow each raise their own
-        raise UserError(
-            f"{table}: cannot be read as a table ({' '.join(str(error).split())[:120]})"
-        ) from None
+    rows = tables.read(table, text=("path", "text")).table
     columns = list(map(str, rows.columns))
     for column in ("path", "text"):
         if column not in columns:
@@ -135,8 +126,6 @@ def _listed(table: Path) -> list[Task]:
             if not isinstance(cell, str) or not cell.strip():
                 raise UserError(f"{table}: row {number} has no {column}; fill it in or leave the row out")
         found.append(Task(table.parent / path, "", text, f"{table}: row {number}"))
-    if not found:
-        raise UserError(f"{table}: has no rows")
     # where they lie in the table's folder, or for recordings elsewhere in the folder that holds them all
     whole = [Path(os.path.abspath(one.path)) for one in found]
     root = Path(os.path.abspath(table.parent))

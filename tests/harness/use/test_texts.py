@@ -77,10 +77,10 @@ def test_a_table_names_recordings_and_texts(tmp_path: Path, ending: str) -> None
         ({"t.csv": "file,text\na.wav,x\n"}, "t.csv", "no column path; it has file, text"),
         ({"t.csv": "path,text\na.wav,\n"}, "t.csv", "row 1 has no text"),
         ({"t.csv": "path,text\na.wav,x\n ,x\n"}, "t.csv", "row 2 has no path"),
-        ({"t.csv": "path,text\n"}, "t.csv", "t.csv: has no rows"),
+        ({"t.csv": "path,text\n"}, "t.csv", "t.csv: has a header (path, text) but no rows"),
         ({"t.csv": "path,text\na.wav,x\na.wav,y\n"}, "t.csv", "two recordings are called a"),
-        ({"t.parquet": "no parquet"}, "t.parquet", "cannot be read as a table"),
-        ({"t.csv": b"path,text\n\xff\xfe\x00,x\n"}, "t.csv", "cannot be read as a table"),
+        ({"t.parquet": "no parquet"}, "t.parquet", "cannot be read as CSV or Parquet"),
+        ({"t.csv": b"path,text\n\xff\xfe\x00,x\n"}, "t.csv", "contains zero bytes, so it is no text"),
     ],
 )
 def test_what_cannot_be_aligned_is_refused_in_one_line(
