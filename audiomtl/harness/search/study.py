@@ -34,7 +34,7 @@ from audiomtl.harness.record.store import (
     staging,
 )
 from audiomtl.harness.search import copies, pareto, pruning, records, retries, space
-from audiomtl.harness.search.proposals import create_study, pareto_front
+from audiomtl.harness.search.proposals import create_study, enqueue_grid, pareto_front
 from audiomtl.harness.search.queue import StudyLeases, Taken, TrialQueue
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.search.watched_data import StudyData
@@ -183,6 +183,7 @@ class _StudyRunner:
             self.progress.say(records.start_line(file, trials, self.own.others("worker/")))
             for line in retries.enqueue(study, file, every=retry_failed):
                 self.progress.say(line)
+            enqueue_grid(study, file)
             self.parent = records.open_study(self.tracking, file, self.progress.say)
             return True
         return False
