@@ -33,7 +33,7 @@ from audiomtl.harness.record.store import (
     server_log,
     staging,
 )
-from audiomtl.harness.search import copies, pareto, pruning, records, retries, space
+from audiomtl.harness.search import copies, pareto, pruning, records, retries, selection, space
 from audiomtl.harness.search.proposals import create_study, enqueue_grid, pareto_front
 from audiomtl.harness.search.queue import StudyLeases, Taken, TrialQueue
 from audiomtl.harness.search.storage import open_storage
@@ -72,6 +72,7 @@ def run_study(
     """
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
     _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
+    selection.conclude(file, slots=slots, threads=threads, storage=storage)
 
 
 @dataclass
