@@ -33,8 +33,8 @@ from audiomtl.harness.record.store import (
     server_log,
     staging,
 )
-from audiomtl.harness.search import copies, pareto, pruning, records, retries, space
-from audiomtl.harness.search.proposals import create_study, pareto_front
+from audiomtl.harness.search import copies, pareto, pruning, records, retries, selection, space
+from audiomtl.harness.search.proposals import create_study, enqueue_grid, pareto_front
 from audiomtl.harness.search.queue import StudyLeases, Taken, TrialQueue
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.search.watched_data import StudyData
@@ -72,6 +72,7 @@ def run_study(
     """
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
     _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
+    selection.conclude(file, slots=slots, threads=threads, storage=storage)
 
 
 @dataclass
@@ -183,6 +184,7 @@ class _StudyRunner:
             self.progress.say(records.start_line(file, trials, self.own.others("worker/")))
             for line in retries.enqueue(study, file, every=retry_failed):
                 self.progress.say(line)
+            enqueue_grid(study, file)
             self.parent = records.open_study(self.tracking, file, self.progress.say)
             return True
         return False
