@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from audiomtl.errors import UserError
+from audiomtl.settings import budget
 from audiomtl.settings.expected import Expected
 from audiomtl.settings.family import (
     NOT_SCORED,
@@ -107,7 +108,7 @@ class StudyFile:
         fixed = {
             path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search
         }
-        rest = self.study.told("trials", "description", "experiment", "stop_after_failures")
+        rest = self.study.told("trials", "sampler", "description", "experiment", "stop_after_failures")
         key = {
             "study": rest,
             "name": self.name,
@@ -184,6 +185,9 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     document = read(path)
     if isinstance(document.get("search"), dict):
         document["search"] = dimensions(document["search"], str(path))
+    trials_given = "trials" in document or document.get("sampler") != "grid"
+    if not trials_given:
+        document["trials"] = 1  # until the experiment is known: see `budget`
     try:
         study = Study.model_validate(document)
     except ValidationError as error:
@@ -203,6 +207,7 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     result = StudyFile(path.stem, path, study, target)
     check_search(study, result.raw, str(path))
     check_judges(study, result.raw, str(path))
+    result = replace(result, study=budget.checked(study, result.raw, str(path), trials_given=trials_given))
     swept = [setting for setting in MONITORING if setting in study.search]
     for values in product(*(study.search[setting].samples for setting in swept)) if swept else ():
         trial = override(result.raw, dict(zip(swept, values, strict=True)))

@@ -22,7 +22,7 @@ from audiomtl.errors import SurroundingsError
 from audiomtl.harness.leases import LeaseLost
 from audiomtl.harness.record.store import Run, server_log
 from audiomtl.harness.search import records, retries, space
-from audiomtl.harness.search.proposals import pareto_front
+from audiomtl.harness.search.proposals import enqueue_grid, pareto_front
 from audiomtl.harness.search.single import SingleTrials
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.search.worker import Trials, Worker
@@ -148,6 +148,7 @@ class _StudyRunner:
             self.worker.progress.say(records.start_line(file, trials, self.own.others("worker/")))
             for line in retries.enqueue(study, file, every=retry_failed):
                 self.worker.progress.say(line)
+            enqueue_grid(study, file)
             self.worker.parent = records.open_study(self.tracking, file, self.worker.progress.say)
             return True
         return False
