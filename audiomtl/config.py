@@ -64,6 +64,8 @@ __all__ = [
 
 MONITORING = ("training.monitor", "training.monitor_direction")
 MARKS = ("core", "curve")  # keys of an ablation that are no settings
+# keys of a study that change no trial
+NOT_OF_IDENTITY = ("trials", "sampler", "optimism_seeds", "description", "experiment", "stop_after_failures")
 # of files and ablations: make targets, tags and file names are made of them
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -109,12 +111,12 @@ class StudyFile:
     def identity(self) -> str:
         """Key of the study: its experiment without the swept paths, the search space and the objectives.
 
-        The number of trials is not part of it.
+        What changes no trial, such as their number, is not part of it.
         """
         fixed = {
             path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search
         }
-        rest = self.study.told("trials", "sampler", "description", "experiment", "stop_after_failures")
+        rest = self.study.told(*NOT_OF_IDENTITY)
         key = {
             "study": rest,
             "name": self.name,

@@ -165,6 +165,13 @@ class Study(Table):
             "Number of first trials that may fail for the same reason before the study stops. Default 3."
         ),
     )
+    optimism_seeds: Annotated[int, Field(ge=0)] = Field(
+        3,
+        description=(
+            "Number of new seeds with which the best trial is trained again when the study ends: how much of"
+            " its score was luck. 0 leaves it out. Default 3."
+        ),
+    )
     judge: Judge | None = Field(None, description="How many trainings judge a trial.")
     search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(
         description="Setting paths and their ranges or choices."

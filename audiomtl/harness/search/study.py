@@ -21,7 +21,7 @@ from audiomtl.config import StudyFile
 from audiomtl.errors import SurroundingsError
 from audiomtl.harness.leases import LeaseLost
 from audiomtl.harness.record.store import Run, server_log
-from audiomtl.harness.search import records, retries, space
+from audiomtl.harness.search import records, retries, selection, space
 from audiomtl.harness.search.judged import JudgedTrials
 from audiomtl.harness.search.proposals import enqueue_grid, pareto_front
 from audiomtl.harness.search.single import SingleTrials
@@ -59,6 +59,7 @@ def run_study(
     """
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
     _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
+    selection.conclude(file, slots=slots, threads=threads, storage=storage)
 
 
 class _StudyRunner:

@@ -1,7 +1,6 @@
 """Optuna's side of a study, without trainings: samplers are functions of the trial number, a grid is complete."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import optuna
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from audiomtl import config
 from audiomtl.harness.search import proposals, space
 
-LAB = Path(__file__).parents[2] / "lab"
 UNITS = "network.units = { choices = [4, 8] }"
 RATE = "optimizer.learning_rate = { low = 1e-3, high = 1e-1, log = true }"
 GRID = {
@@ -17,25 +15,6 @@ GRID = {
     "trials = 5\n": "",
     RATE: "training.epochs = { low = 5, high = 7 }",
 }
-
-
-@pytest.fixture
-def study_file(tmp_path, monkeypatch):
-    """Loads the study of ``tests/lab`` after some texts in it were replaced."""
-
-    def load(changes: dict[str, str]) -> config.StudyFile:
-        for kind, source in (("experiments", "tiny.toml"), ("studies", "tiny_study.toml")):
-            text = (LAB / source).read_text()
-            for old, new in changes.items() if kind == "studies" else ():
-                assert old in text
-                text = text.replace(old, new)
-            (tmp_path / kind).mkdir(exist_ok=True)
-            (tmp_path / kind / "tiny.toml").write_text(text)
-        return config.load_study("tiny")
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(LAB))
-    return load
 
 
 def run(file: config.StudyFile, study: optuna.Study, until: int) -> list[dict]:
