@@ -53,7 +53,7 @@ def project(tmp_path, monkeypatch) -> Path:
         (("check", "--deep", "clips.csv", "--label", ""), 0, ("label      label (classes)",)),
         (("check", "--deep", "sides.csv", "--groups", "speaker"), 1, ("SERIOUS", "1 value of speaker")),
         (("check", "--deep", "clips.csv", "--label", "speakr"), 1, ("no column speakr", "speaker")),
-        (("check", "--deep", "absent"), 1, ("absent",)),
+        (("check", "--deep", "absent"), 1, ("absent: no table or folder", "no experiment")),
         (("check", "--label", "x"), 2, ("need --deep",)),
         (("check", "--deep"), 2, ("no experiments/*.toml",)),
     ],
