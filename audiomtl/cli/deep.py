@@ -20,7 +20,8 @@ def deep(targets: Sequence[str], label: str, groups: str, to: Path | None) -> No
     faults = Faults()
     for target in targets:
         with faults.of(target):
-            faults.count += _deep(target, label, groups, to)
+            own = to / Path(target).stem if to and len(targets) > 1 else to
+            faults.count += _deep(target, label, groups, own)
     faults.end()
 
 
