@@ -50,6 +50,7 @@ __all__ = [
     "families",
     "family",
     "flatten",
+    "is_scored",
     "ordered",
     "override",
     "package_of",
