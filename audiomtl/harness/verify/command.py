@@ -15,7 +15,7 @@ from audiomtl.errors import MissingData, UserError
 from audiomtl.harness.record.store import server_log
 from audiomtl.harness.train.forkserver import start_forkserver
 from audiomtl.harness.train.progress import console
-from audiomtl.harness.verify import experiment, frozen, run
+from audiomtl.harness.verify import checkout, experiment, frozen, machines, run
 from audiomtl.harness.verify.result import Verified
 
 RUN = re.compile(r"[0-9a-f]{32}")  # id of an MLflow run
@@ -72,18 +72,33 @@ def verify(names: Sequence[str], request: Request) -> bool:
     if request.quick:
         results += experiment.quick(checked, record=request.record, slots=slots, threads=threads)
     else:
-        results += [experiment.whole(one, slots=slots, threads=threads) for one in checked]
+        for one in checked:
+            there = request.checkout and one.changes and one.only_code
+            results.append(
+                checkout.verify_there(one.file, slots=slots, threads=threads)
+                if there
+                else experiment.whole(one, slots=slots, threads=threads)
+            )
     for result in results:
         console().print(str(result), highlight=False)
     if len(results) > 1:
         good = sum(one.reproduced for one in results)
         console().print(f"{good} of {len(results)} reproduced, {time.monotonic() - began:.0f} s")
+    if request.append:
+        words = ["audiomtl verify", *names, *(["--quick"] if request.quick else [])]
+        machines.append(Path(request.append), " ".join(words), results)
+        console().print(f"{request.append}: row of this machine written", highlight=False)
     return all(one.reproduced for one in results)
 
 
 def _whole_only(name: str, request: Request) -> None:
     if request.quick:
         raise UserError(f"{name}: a run has no recorded first steps; leave out --quick")
+    if request.checkout:
+        raise UserError(
+            f"{name}: --checkout rebuilds experiments; for a run, check out the commit of its tag and run"
+            " `audiomtl verify` there"
+        )
 
 
 def _recorded(file: ExperimentFile) -> ExperimentFile:

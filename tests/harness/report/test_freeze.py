@@ -145,7 +145,7 @@ def test_a_run_is_rebuilt_from_its_record(here, monkeypatch, capsys) -> None:
         (("verify", "0" * 32), "no such run in the MLflow store"),
         (("verify", "absent.zip"), "absent.zip: cannot be read as a ZIP archive"),
         (("verify", "tiny"), "no recorded scores to rebuild"),
-        (("verify", "tinny"), 'did you mean "tiny"'),
+        (("verify", "tinny"), "did you mean tiny"),
         (("report", "tiny", "--freeze", "a.tar"), "give a name that ends in .zip"),
         (("report", "--freeze", "a.zip"), "give its NAME"),
     ],
