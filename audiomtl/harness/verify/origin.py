@@ -103,7 +103,7 @@ def commit_of(file: ExperimentFile, recorded: Mapping[str, Any]) -> str:
     searched = f'code = "{recorded.get("code", "")}"'
     try:
         found = subprocess.run(
-            ["git", "log", "--format=%H", f"-S{searched}", "--", str(file.path)],
+            ["git", "log", "-m", "--format=%H", f"-S{searched}", "--", str(file.path)],
             capture_output=True,
             text=True,
             check=True,
