@@ -51,6 +51,7 @@ __all__ = [
     "families",
     "family",
     "flatten",
+    "is_scored",
     "ordered",
     "override",
     "package_of",
