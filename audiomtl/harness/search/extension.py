@@ -22,7 +22,12 @@ from audiomtl.harness.search import copies, retries, space
 from audiomtl.harness.search.watched_data import StudyData
 from audiomtl.settings.budget import active
 
-KEPT_OUTCOMES = ("complete", "answered", "pruned")
+# outcome and status of runs whose scores can be kept; of equal trials the highest
+PREFERRED = {
+    ("pruned", "KILLED"): 1,
+    ("answered", "FINISHED"): 2,
+    ("complete", "FINISHED"): 3,
+}
 
 
 def enqueue(tracking: Tracking, study: optuna.Study, file: StudyFile, data: StudyData) -> list[str]:
@@ -70,21 +75,26 @@ def _earlier(
     }
     runs = tracking.runs(name, f"tags.kind = 'trial' and tags.study = '{file.name}'") if keys else []
     runs = [run for run in runs if run.data.tags["study_key"] in keys]
-    runs = [run for run in runs if run.data.tags.get("outcome") in KEPT_OUTCOMES]
+    runs = [run for run in runs if _rank(run)]  # a pruned copy has nothing that its original has not
     lying: dict[str, tuple[dict[str, Any], Run]] = {}
-    outside = 0
+    outside = set()
     for run in runs:
         if run.data.tags["seed"] != str(file.raw["study_seed"]):
             continue
-        values = _inside(file, {path: parsed(text) for path, text in run.data.params.items()})
+        earlier = {path: parsed(text) for path, text in run.data.params.items()}
+        values = _inside(file, earlier)
         if values is None or not _same_data(file, values, run, data):
-            outside += 1
+            outside.add(config.digest(earlier))
             continue
         params = space.encode(file, {**config.flatten(file.raw), **values})
         key = config.digest(params)
-        if key not in lying or run.data.tags["outcome"] != "pruned":
+        if key not in lying or _rank(run) >= _rank(lying[key][1]):
             lying[key] = (params, run)
-    return lying, outside
+    return lying, len(outside)
+
+
+def _rank(run: Run) -> int:
+    return PREFERRED.get((run.data.tags.get("outcome", ""), run.info.status), 0)
 
 
 def _judged_alike(file: StudyFile, run: Run) -> bool:

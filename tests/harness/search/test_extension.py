@@ -49,6 +49,15 @@ def recorded(store, study_file):
         ]
         store.client.log_batch(run, metrics=[*curve, Metric(f"best/{file.study.metric}", error, 1000, 0)])
         store.close(run, "FINISHED" if outcome == "complete" else "KILLED")
+    # the pruned one once more, in another form of the study: a copy, which has no curve
+    own = {**tags, "study_key": "form", "kind": "trial", "trial": "2", "seed": "0", "data": "data"}
+    store.log_params(
+        store.start(name, "study", tags={**tags, "study_key": "form"}, description=""),
+        {f"study.{path}": value for path, value in told.items()},
+    )
+    copy = store.start(name, "trial 2", tags={**own, "outcome": "answered"}, description="")
+    store.log_settings(copy, raw, 0, "data")
+    store.close(copy, "KILLED")
     return file
 
 
