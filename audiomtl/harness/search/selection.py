@@ -3,9 +3,11 @@
 Contents: `conclude`.
 """
 
+from audiomtl import config
 from audiomtl.config import StudyFile
+from audiomtl.data import catalog
 from audiomtl.harness.record.store import Tracking
-from audiomtl.harness.search import optimism
+from audiomtl.harness.search import members, optimism
 from audiomtl.harness.train.progress import console
 
 
@@ -27,4 +29,7 @@ def conclude(file: StudyFile, *, slots: int, threads: int, storage: str = "") ->
 
 def judged_folds(file: StudyFile) -> tuple[int, ...]:
     """Inner folds on which the trials of a study are judged."""
-    return (0,)
+    if file.judge.over != "folds":
+        return (0,)
+    table = catalog.clips(config.settings_of(file.raw, str(file.path)).data)
+    return tuple(member.changes.get("protocol.inner_fold", 0) for member in members.plan(file, table))
