@@ -1,5 +1,5 @@
-"""Trials whose settings were trained before: their scores are copied. Contents: `Copy`, `find`, `KEPT`; of one
-training of several `MemberCopy`, `of_member`.
+"""Trials whose settings were trained before: their scores are copied. Contents: `Copy`, `find`, `KEPT`; of
+one training of several `MemberCopy`, `of_member`.
 """
 
 import math
