@@ -22,7 +22,7 @@ from statistics import median
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, seen
 from audiomtl.harness.record.runs import (
     SCORED,
     BestSet,
@@ -160,6 +160,7 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
     lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
+    lines += [f"- {line}" for line in seen.lines(file, best.runs, tracking)]
     if over := group_intervals.accuracy_over_groups(file, best, tracking):
         lines.append(f"- {over}")
     parts = [
