@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from audiomtl.config import ExperimentFile
+from audiomtl.harness import seen
 from audiomtl.harness.experiment import (
     family_scores,
     rates_beside,
@@ -17,7 +18,7 @@ from audiomtl.harness.experiment import (
     scores_of,
     train_runs,
 )
-from audiomtl.harness.record.store import Run
+from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import again as repeated
 from audiomtl.harness.verify import compare, origin, steps
@@ -49,6 +50,8 @@ def best(
     trained = [runs["", seed] for seed in file.settings.seeds]
     got, beside = scores_of(file, trained), rates_beside(trained) | scores_beside(file, trained)
     _print_scores(file, {**got, **beside})
+    for line in seen.lines(file, dict(zip(file.settings.seeds, trained, strict=True)), Tracking()):
+        console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
     if record_it and not exact:
         return _record(file, got, trained, threads)
     if not file.expected:
