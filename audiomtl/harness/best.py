@@ -77,7 +77,8 @@ def _compared(file: ExperimentFile, got: Mapping[str, Sequence[float]], threads:
     same = exact or compare.same_bits(recorded, threads)
     if not same and not steps_reproduced(file, recorded, threads):
         return False
-    verdicts = compare.compare(file.expected, got, threads, family_scores(file), exact=exact)
+    floors = {} if same else compare.floors_here(file)
+    verdicts = compare.compare(file.expected, got, threads, family_scores(file), floors=floors, exact=exact)
     if unrecorded := sorted(got.keys() - file.expected.keys()):
         console().print(
             f"{file.path}: [expected] has no {', '.join(unrecorded)}: not checked", highlight=False
@@ -120,6 +121,7 @@ def _record(
         cpu_seconds=median(run.data.metrics["cost/cpu_seconds"] for run in trained),
         threads=threads,
         device=trained[0].data.tags.get("device", "CPU"),
+        floors=compare.floors_here(file),
     )
     console().print(f"{file.path}: [expected] recorded for seeds {list(file.settings.seeds)}")
     return True

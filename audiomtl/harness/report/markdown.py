@@ -304,7 +304,8 @@ def _cost_part(runs: Sequence[Run]) -> list[str]:
     groups: dict[str, list[Mapping[str, float]]] = {}
     for run in runs:
         kind, end = run.data.tags.get("kind", ""), outcome(run)
-        if "cost/wall_seconds" in run.data.metrics and end != "answered":
+        own = "cost/wall_seconds" in run.data.metrics and "members" not in run.data.tags  # of no other run
+        if own and end != "answered":
             groups.setdefault(f"{kind}, {end}", []).append(run.data.metrics)
     rows = []
     for name, costs in sorted(groups.items()):

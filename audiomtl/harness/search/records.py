@@ -72,7 +72,8 @@ def close_study(
         folder = Path(place)
         if file.path.is_file():
             shutil.copy(file.path, folder / "study.toml")
-        table = trials.drop(columns=f"user_attrs_{ENDING}", errors="ignore")
+        kept = tuple(f"user_attrs_{name}" for name in (ENDING, "member "))  # records of their own
+        table = trials[[name for name in trials.columns if not name.startswith(kept)]]
         texts = table.select_dtypes("object").map(
             lambda cell: csv_text(cell) if isinstance(cell, str) else cell
         )
@@ -249,7 +250,18 @@ def start_line(file: StudyFile, trials: Sequence[FrozenTrial], others: Collectio
         resumes = f" joins {len(others)} other worker{'s' * (len(others) > 1)}: {done} trials done"
     judged = [f"{way} {metric}" for metric, way in file.study.objectives.items()]
     what = ", ".join([f"{file.study.trials} trials", *judged])
-    return f"study {file.name} ({file.identity}): {what}{resumes}"
+    return f"study {file.name} ({file.identity}): {what}{_judged_by(file)}{resumes}"
+
+
+def _judged_by(file: StudyFile) -> str:
+    """What judges a trial, where it is more than one training."""
+    judge = file.judge
+    if judge.over == "one":
+        return ""
+    count = f"{judge.n} " if judge.n else "all "
+    of = "inner folds" if judge.over == "folds" else "seeds"
+    ignored = "; prune_on is not used" if file.study.prune_on else ""
+    return f", each the mean of {count}{of}{ignored}"
 
 
 def in_words(outcome: Outcome, objectives: Mapping[str, str]) -> str:
