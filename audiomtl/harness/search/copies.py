@@ -1,4 +1,6 @@
-"""Trials whose settings were trained before: their scores are copied. Contents: `Copy`, `find`."""
+"""Trials whose settings were trained before: their scores are copied. Contents: `Copy`, `find`; of one
+training of several `MemberCopy`, `of_member`.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,6 +12,8 @@ from optuna.trial import Trial, TrialState
 from audiomtl.config import StudyFile
 from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.search import pareto, pruning, records
+from audiomtl.harness.train.child import Result
+from audiomtl.harness.train.workers import Outcome
 
 
 @dataclass(frozen=True)
@@ -72,3 +76,45 @@ def _pruned(tracking: Tracking, study: optuna.Study, trial: Trial, number: int) 
         records.close_answered(tracking, run_id, "KILLED", f"trial {number}")
 
     return Copy(f"pruned like trial {number} with the same settings", tell, record)
+
+
+@dataclass(frozen=True)
+class MemberCopy:
+    """A training that this project has done: of a trial with one, or as one of several."""
+
+    source: str  # id of its run
+    source_name: str
+    outcome: Outcome  # its scores, and no costs
+
+
+def of_member(tracking: Tracking, file: StudyFile, key: str) -> MemberCopy | None:
+    """The newest complete training with the key ``key`` of its scores."""
+    query = f"tags.fingerprint = '{key}' and tags.outcome = 'complete'"
+    for run in reversed(tracking.runs(file.experiment.name, query)):
+        metrics = run.data.metrics
+        scores = {
+            name.removeprefix("best/"): value
+            for name, value in sorted(metrics.items())
+            if name.startswith("best/validation/")
+        }
+        if run.data.tags.get("kind") not in ("trial", "member") or any(
+            math.isnan(scores.get(metric, math.nan)) for metric in file.study.objectives
+        ):
+            continue
+        facts = {
+            name.removeprefix("data/"): value
+            for name, value in sorted(metrics.items())
+            if name.startswith("data/")
+        }
+        result = Result(
+            stopped=False,
+            scores=scores,
+            best_epoch=int(metrics["best_epoch"]) - 1,
+            epochs=int(metrics["epochs"]),
+            seconds=0.0,
+            cpu_seconds=0.0,
+            parameters=int(metrics["parameters"]),
+            facts=facts,
+        )
+        return MemberCopy(run.info.run_id, run.info.run_name or "", Outcome("complete", result=result))
+    return None

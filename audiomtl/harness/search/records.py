@@ -103,36 +103,40 @@ def open_trial(
     *,
     resumed: bool,
     description: str,
+    member: str = "",
+    seed: int | None = None,
 ) -> str:
-    """Id of a trial's run, with its settings: a new one, or the one from before its worker exited.
+    """Id of the run of a trial or of a member of it, with its settings: a new one, or the one from before its
+    worker exited.
 
     Parameters
     ----------
     tags : ``trial`` (number), ``data`` (hash), ``fingerprint``, ``training``, ``threads``, ``device``,
         ``mlflow.parentRunId``.
+    member : its name, such as "fold 1"; "" for the trial itself. seed : of the member.
     """
+    kind = "member" if member else "trial"
     filters = (
         f"tags.study_key = '{file.identity}' and tags.trial = '{tags['trial']}' and tags.fingerprint ="
-        f" '{tags['fingerprint']}'"
+        f" '{tags['fingerprint']}' and tags.kind = '{kind}'"
     )
-    seed = raw["study_seed"]
+    own_seed = int(raw["study_seed"] if seed is None else seed)
     if resumed and (found := tracking.runs(file.experiment.name, filters)):
         run_id = found[0].info.run_id
         tracking.resume(run_id)
     else:
         every = {
-            "kind": "trial",
+            "kind": kind,
             "study": file.name,
             "study_key": file.identity,
-            "seed": str(seed),
+            "seed": str(own_seed),
             "ablation": file.study.ablation,
             **tags,
         }
         every["code"] = provenance.code_version(raw)
-        run_id = tracking.start(
-            file.experiment.name, f"trial {tags['trial']}", tags=every, description=description
-        )
-    tracking.log_settings(run_id, raw, seed, tags["data"])
+        name = f"trial {tags['trial']} {member}".rstrip()
+        run_id = tracking.start(file.experiment.name, name, tags=every, description=description)
+    tracking.log_settings(run_id, raw, own_seed, tags["data"])
     return run_id
 
 
