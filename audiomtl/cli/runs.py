@@ -63,7 +63,7 @@ def study(
     from audiomtl import config
 
     file = config.load_study(name, experiment or None)
-    fit_to_train(file.experiment, [file.study.ablation])
+    fit_to_train(file.experiment, [file.study.ablation], file)
     run_in_workers(context)
     from audiomtl.harness.search.study import run_study
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import floors
+from audiomtl.harness import floors, seen
 from audiomtl.harness.experiment import (
     family_scores,
     rates_beside,
@@ -20,7 +20,7 @@ from audiomtl.harness.experiment import (
     train_runs,
 )
 from audiomtl.harness.floors import Floor
-from audiomtl.harness.record.store import Run
+from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import again as repeated
 from audiomtl.harness.verify import compare, origin, steps
@@ -53,6 +53,8 @@ def best(
     got, beside = scores_of(file, trained), rates_beside(trained) | scores_beside(file, trained)
     own = floors.log(file, {seed: runs["", seed] for seed in file.settings.seeds})
     _print_scores(file, {**got, **beside}, own)
+    for line in seen.lines(file, dict(zip(file.settings.seeds, trained, strict=True)), Tracking()):
+        console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
     if record_it and not exact:
         return _record(file, got, trained, threads, own)
     if not file.expected:
@@ -78,7 +80,8 @@ def _compared(file: ExperimentFile, got: Mapping[str, Sequence[float]], threads:
     same = exact or compare.same_bits(recorded, threads)
     if not same and not steps_reproduced(file, recorded, threads):
         return False
-    verdicts = compare.compare(file.expected, got, threads, family_scores(file), exact=exact)
+    floors = {} if same else compare.floors_here(file)
+    verdicts = compare.compare(file.expected, got, threads, family_scores(file), floors=floors, exact=exact)
     if unrecorded := sorted(got.keys() - file.expected.keys()):
         console().print(
             f"{file.path}: [expected] has no {', '.join(unrecorded)}: not checked", highlight=False

@@ -22,7 +22,7 @@ from statistics import median
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, seen
 from audiomtl.harness.record.runs import (
     SCORED,
     BestSet,
@@ -160,6 +160,7 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
     lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
+    lines += [f"- {line}" for line in seen.lines(file, best.runs, tracking)]
     if over := group_intervals.accuracy_over_groups(file, best, tracking):
         lines.append(f"- {over}")
     parts = [
@@ -307,7 +308,8 @@ def _cost_part(runs: Sequence[Run]) -> list[str]:
     groups: dict[str, list[Mapping[str, float]]] = {}
     for run in runs:
         kind, end = run.data.tags.get("kind", ""), outcome(run)
-        if "cost/wall_seconds" in run.data.metrics and end != "answered":
+        own = "cost/wall_seconds" in run.data.metrics and "members" not in run.data.tags  # of no other run
+        if own and end != "answered":
             groups.setdefault(f"{kind}, {end}", []).append(run.data.metrics)
     rows = []
     for name, costs in sorted(groups.items()):

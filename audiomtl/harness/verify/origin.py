@@ -1,7 +1,8 @@
 """``[expected.recorded]``: what recorded scores and their fingerprint were computed from, and what of it has
 changed.
 
-Contents: `Change`, `now`, `changes`, `unrecorded`, `commit_of`, `write`, `write_floors`, `write_fingerprint`.
+Contents: `Change`, `now`, `data_of`, `changed_data`, `changes`, `commit_of`, `write`, `write_floors`,
+`write_fingerprint`.
 """
 
 import subprocess
@@ -16,8 +17,6 @@ from audiomtl.data import availability, fetch, hashes
 from audiomtl.harness.floors import Floor
 from audiomtl.harness.record import provenance
 from audiomtl.settings.toml import write as write_toml
-
-KEYS = ("settings", "settings_code", "code", "lock")  # of `now`, beside the data
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,30 @@ def now(raw: Mapping[str, Any], settings: Any) -> dict[str, Any]:
     ------
     MissingData : a data set or pretrained weights are not on this machine.
     """
-    data = hashes.by_column(availability.require(settings), raw)
-    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
-        data["weights"] = fetch.digest(fetch.weights(settings.extractor.weights))
     return {
         "settings": config.digest(config.scored_settings(raw)),
         "settings_code": provenance.settings_version(raw),
         "code": provenance.code_version(raw),
         "lock": provenance.lock_hash(),
-        "data": data,
+        "data": data_of(raw, settings),
     }
+
+
+def data_of(raw: Mapping[str, Any], settings: Any) -> dict[str, str]:
+    """Keys of the clip table, of the files of each of its columns, and of pretrained weights."""
+    data = hashes.by_column(availability.require(settings), raw)
+    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
+        data["weights"] = fetch.digest(fetch.weights(settings.extractor.weights))
+    return data
+
+
+def changed_data(then: Mapping[str, str], here: Mapping[str, str]) -> list[Change]:
+    """Parts of the data whose keys differ."""
+    return [
+        Change(f"data ({name})", then.get(name, "none"), here.get(name, "none"))
+        for name in sorted({*then, *here})
+        if then.get(name) != here.get(name)
+    ]
 
 
 def changes(
@@ -68,12 +81,7 @@ def changes(
     ----------
     seeds : of the experiment. fingerprint : compare with the code and lock of the fingerprint.
     """
-    found = []
-    then, data = recorded.get("data") or {}, current["data"]
-    if then:
-        for name in sorted({*then, *data}):
-            if then.get(name) != data.get(name):
-                found.append(Change(f"data ({name})", then.get(name, "none"), data.get(name, "none")))
+    found = changed_data(recorded["data"], current["data"]) if recorded.get("data") else []
     if list(recorded["seeds"]) != list(seeds):
         found.append(Change("seeds", str(list(recorded["seeds"])), str(list(seeds))))
     named = {"settings": "settings", "settings_code": "code of the settings", "code": "code", "lock": "lock"}
@@ -88,11 +96,6 @@ def changes(
     return found
 
 
-def unrecorded(recorded: Mapping[str, Any]) -> list[str]:
-    """Keys that a record of an earlier version lacks."""
-    return [key for key in ("data", *KEYS, "fingerprint") if recorded.get(key) is None]
-
-
 def commit_of(file: ExperimentFile, recorded: Mapping[str, Any]) -> str:
     """The commit that recorded the scores: the recorded one, else the one that brought the key of the code
     into the file; "" where git knows none.
@@ -102,7 +105,7 @@ def commit_of(file: ExperimentFile, recorded: Mapping[str, Any]) -> str:
     searched = f'code = "{recorded.get("code", "")}"'
     try:
         found = subprocess.run(
-            ["git", "log", "--format=%H", f"-S{searched}", "--", str(file.path)],
+            ["git", "log", "-m", "--format=%H", f"-S{searched}", "--", str(file.path)],
             capture_output=True,
             text=True,
             check=True,
