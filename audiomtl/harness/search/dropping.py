@@ -9,9 +9,9 @@ trial is dropped where the mean over all n trainings is better than that of the 
 score). Comparing predictions in this way follows Tsamardinos et al. (2018), bootstrap bias corrected
 cross-validation with dropping; that the known part counts as known is our own addition.
 
-Where a score has no parts clip by clip (one over events), the means of the trainings decide: a trial is
-dropped if it was worse in each of at least `LEAST_TRAININGS`, and its mean by more than `FAR` standard
-deviations of their differences.
+Where a score has no parts clip by clip (one over events), or fewer than `LEAST_GROUPS` groups were answered,
+the means of the trainings decide: a trial is dropped if it was worse in each of at least `LEAST_TRAININGS`,
+and its mean by more than `FAR` standard deviations of their differences.
 
 Contents: `Answers`, `chance`, `chance_of_means`, `LEAST_CHANCE`.
 """
@@ -83,8 +83,6 @@ def chance(
     own = [_gains(one, None, sign) for one in best]
     join = (lambda rows: np.mean(rows, axis=0)) if same_clips else np.concatenate
     of_groups, of_best = join(gains), join(own)  # (groups,)
-    if len(of_groups) < LEAST_GROUPS:
-        return 1.0
     left, random = total - len(mine), np.random.default_rng(zlib.crc32(b"dropping"))
     unseen = left * len(of_groups) / (1 if same_clips else len(mine))
     said = random.choice(of_groups, (DRAWS, len(of_groups))).mean(axis=1)  # of any group, by those seen
@@ -111,8 +109,9 @@ def _gains(one: Answers, other: Answers | None, sign: float) -> np.ndarray:
 
 
 def comparable(mine: Sequence[Answers | None], best: Sequence[Answers | None]) -> bool:
-    """Whether all trainings have answers, and of the same groups."""
-    return all(
+    """Whether all trainings have answers, of the same groups, and of enough of them."""
+    known = {group for one in mine if one is not None for group in one.groups}
+    return len(known) >= LEAST_GROUPS and all(
         one is not None and other is not None and set(one.groups) == set(other.groups)
         for one, other in zip(mine, best, strict=True)
     )
