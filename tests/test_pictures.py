@@ -134,3 +134,16 @@ def test_a_picture_that_fails_is_logged_and_costs_nothing(capsys) -> None:
     said = capsys.readouterr()
     assert "this picture failed and was left out" in said.out and "ValueError: no colour" in said.out
     assert "Traceback" in said.err
+
+
+def test_the_leak_bill_is_drawn_with_and_without_intervals(tmp_path):
+    rows = [("random split", 0.99, 0.97, 1.0), ("unseen speaker", 0.59, float("nan"), float("nan"))]
+    for name in ("one.png", "again.png"):
+        pictures.leak_bill(
+            rows, chance=0.1, score="balanced accuracy", title="$ digits", path=tmp_path / name
+        )
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+    pictures.leak_bill(
+        [("random split", -0.2, -0.4, 0.1)], chance=0.0, score="R^2", title="", path=tmp_path / "r.png"
+    )
+    assert (tmp_path / "r.png").stat().st_size > 1000

@@ -31,7 +31,8 @@ def text(
     seconds : of all recordings. bill, design : or why there is none. found : probes.
     """
     size = f", {seconds / 60:.1f} minutes" if seconds else ""
-    lines = [f"{subject.name}: {len(subject.table)} clips{size}"]
+    count = len(subject.table)
+    lines = [f"{subject.name}: {count} clip{'' if count == 1 else 's'}{size}"]
     label = f"{subject.label} ({KINDS[subject.kind]})" if subject.kind else "none"
     lines += _line("label", label)
     lines += _line("groups", _groups(subject))

@@ -117,6 +117,8 @@ def of_experiment(name: str, settings: Any, *, label: str = "", groups: Sequence
     ------
     MissingData, UserError : as `catalog.clips`; a column that is not there.
     """
+    if not (hasattr(settings, "data") and hasattr(settings, "protocol")):
+        raise UserError(f"{name}: has no [data] and [protocol]; --deep audits experiments on a clip table")
     data = settings.data
     if hasattr(data, "on_bad"):
         data = data.model_copy(update={"on_bad": "report"})

@@ -94,3 +94,8 @@ def test_arrays_cannot_be_listened_to(folder):
     )
     seen = audit(subject.of_place(folder / "arrays.csv"))
     assert seen.bill == "the clips are no recordings" and seen.serious == () and "2 clips" in seen.text
+
+
+def test_an_experiment_of_another_kind_is_refused():
+    with pytest.raises(UserError, match=r"own: has no \[data\]"):
+        subject.of_experiment("own", object())
