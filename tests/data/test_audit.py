@@ -181,11 +181,23 @@ def test_a_clean_corpus_raises_nothing(audited):
     ],
 )
 def test_where_copies_lie_decides(groups, sides, serious, warned):
-    table = pd.DataFrame({"clip_id": ["x", "y"], "speaker": groups})
+    table = pd.DataFrame({"clip_id": ["x", "y"], "path": ["x.wav", "y.wav"], "speaker": groups})
     given = subject.Subject("t", table, groups=("speaker",), divisions=(("seed 1", np.array(sides, object)),))
     found, warnings = counts.leaks(given, [Copy(0, 1, 2.0, 1.0, 0.0, 0.0)])
     assert (serious in "".join(found), bool(found)) == (True, bool(serious))
     assert (warned in "".join(warnings), bool(warnings)) == (True, bool(warned))
+
+
+@pytest.mark.parametrize(("repeats", "told"), [(True, False), (False, True)])
+def test_rows_of_one_recording_are_no_fault_where_clips_have_other_inputs(repeats, told):
+    table = pd.DataFrame({"clip_id": ["x", "y"], "path": ["a.wav"] * 2, "label": ["p", "q"]})
+    given = subject.Subject("t", table, label="label", kind="class", repeats=repeats)
+    copies = [Copy(0, 1, 2.0, 1.0, 0.0, 0.0)]
+    assert bool(counts.conflicts(given, copies)) == bool(counts.leaks(given, copies)[1]) == told
+    across = subject.Subject(
+        "t", table, repeats=repeats, divisions=(("s", np.array(["train", "test"], object)),)
+    )
+    assert counts.leaks(across, copies)[0]  # a leak all the same
 
 
 def test_without_groups_copies_are_the_groups_and_the_bill_says_so(tmp_path, monkeypatch):

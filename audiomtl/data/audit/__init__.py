@@ -111,6 +111,10 @@ def _learned(
         reason = "there is no label; --label names the column of classes, tags or values"
         return reason, reason, []
     clips = subject.table.iloc[sounds.rows]
+    labels = clips[subject.label].astype(str)
+    if subject.repeats and (labels.groupby(clips["path"]).nunique() > 1).any():
+        reason = f"one recording has rows with different {subject.label}: it does not follow from sound alone"
+        return reason, reason, []
     task = task_of(clips, subject.label, subject.kind)
     groups = {name: clips[name].to_numpy() for name in subject.groups if name != subject.label}
     if not groups and copies:

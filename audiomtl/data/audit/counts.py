@@ -44,7 +44,7 @@ def leaks(subject: Subject, copies: Sequence[Copy]) -> tuple[list[str], list[str
         told = [f"{_pair(subject, copy)} in {where[0]}" for copy, where in across.items()]
         remedy = "remove one of each, or give both one value in a column of data.groups"
         serious.append(f"{_count(across, 'pair')} of copies on two sides: {_some(told)}; {remedy}")
-    rest = [copy for copy in copies if copy not in across]
+    rest = [copy for copy in copies if copy not in across and not _one_recording(subject, copy)]
     apart = [copy for copy in rest if _groups_differ(subject, copy)]
     for pairs, where, remedy in (
         (
@@ -83,6 +83,11 @@ def _groups_across(subject: Subject, name: str, sides: np.ndarray) -> list[str]:
     return found
 
 
+def _one_recording(subject: Subject, copy: Copy) -> bool:
+    """Whether two rows name one file, as they may in a corpus of several inputs per clip."""
+    return subject.repeats and subject.table["path"].iat[copy.first] == subject.table["path"].iat[copy.second]
+
+
 def _groups_differ(subject: Subject, copy: Copy) -> bool:
     return any(
         subject.table[group].iat[copy.first] != subject.table[group].iat[copy.second]
@@ -104,7 +109,9 @@ def conflicts(subject: Subject, copies: Sequence[Copy], whole: float = 0.9) -> l
     told = [
         f"{ids[copy.first]} is {_label(labels[copy.first])}, {ids[copy.second]} {_label(labels[copy.second])}"
         for copy in copies
-        if copy.share >= whole and str(labels[copy.first]) != str(labels[copy.second])
+        if copy.share >= whole
+        and not _one_recording(subject, copy)
+        and str(labels[copy.first]) != str(labels[copy.second])
     ]
     return [f"{_count(told, 'pair')} of copies with different {subject.label}: {_some(told)}"] if told else []
 

@@ -47,6 +47,7 @@ class Subject:
     groups: tuple[str, ...] = ()
     divisions: tuple[tuple[str, np.ndarray], ...] = ()  # (name, (clips,) side of each clip)
     experiment: bool = False
+    repeats: bool = False  # whether rows may share a recording: clips with several inputs, one of them sound
     recordings: bool = True  # whether the clips are recordings; arrays and pictures cannot be listened to
     faults: tuple[str, ...] = ()  # for which no training can succeed
     warnings: tuple[str, ...] = ()
@@ -147,6 +148,7 @@ def of_experiment(name: str, settings: Any, *, label: str = "", groups: Sequence
         groups=groups,
         divisions=tuple((f"seed {','.join(map(str, seeds))}", sides) for seeds, sides in divisions.values()),
         experiment=True,
+        repeats=not hasattr(data, "on_bad"),  # in a person's table they are a fault
         recordings=_are_recordings(seen.table),
         faults=tuple(faults),
         warnings=seen.warnings,
