@@ -37,6 +37,7 @@ from audiomtl.settings.family import (
 )
 from audiomtl.settings.fields import known_paths
 from audiomtl.settings.monitor import check_monitor
+from audiomtl.settings.replicates import check_balanced
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
 from audiomtl.settings.study import Study
@@ -153,6 +154,7 @@ def load_experiment(name: str) -> ExperimentFile:
     expected, arms = document.pop("expected", {}), document.pop("ablation", {})
     settings = settings_of(document, str(path))
     check_monitor(settings, document, str(path))
+    check_balanced(settings, str(path))
     _check_expected(expected, str(path))
     if not isinstance(arms, dict):
         raise UserError(f"{path}: ablation = {show(arms)}: must be tables [ablation.NAME]")
@@ -247,7 +249,9 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
                 " ablation"
             )
     raw = override(document, overrides)
-    check_monitor(settings_of(raw, place), raw, place)
+    settings = settings_of(raw, place)
+    check_monitor(settings, raw, place)
+    check_balanced(settings, place)
     return overrides
 
 

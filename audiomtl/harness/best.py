@@ -12,10 +12,11 @@ from rich.table import Table
 
 from audiomtl import surroundings
 from audiomtl.config import ExperimentFile
+from audiomtl.data import catalog
+from audiomtl.harness import replicates, score_tables
 from audiomtl.harness.experiment import rates_beside, scores_beside, scores_of, train_runs
 from audiomtl.harness.record import provenance
 from audiomtl.harness.train.progress import console
-from audiomtl.metrics import intervals
 from audiomtl.settings.toml import write
 
 LEAST_TOLERANCE = 0.02  # for another machine
@@ -42,15 +43,18 @@ def best(
             " MLflow"
         )
         return False
-    trained = [runs["", seed] for seed in file.settings.seeds]
+    by_seed = {seed: runs["", seed] for seed in file.settings.seeds}
+    trained = list(by_seed.values())
     got, beside = scores_of(file, trained), rates_beside(trained) | scores_beside(file, trained)
     if record_it:
         seconds = median(run.data.metrics["cost/cpu_seconds"] for run in runs.values())
-        record(file, got, seconds, threads, runs["", file.settings.seeds[0]].data.tags.get("device", "CPU"))
+        settings: Any = file.settings
+        folds = replicates.of_clips(settings, list(by_seed), catalog.clips(settings.data))
+        record(file, got, seconds, threads, trained[0].data.tags.get("device", "CPU"), folds)
         console().print(f"{file.path}: [expected] recorded for seeds {list(file.settings.seeds)}")
-        _print_scores(file, {**got, **beside})
+        score_tables.show(file, by_seed, {**got, **beside})
         return True
-    _print_scores(file, {**got, **beside})
+    score_tables.show(file, by_seed, {**got, **beside})
     if not file.expected:
         console().print(
             f"{file.path}: no recorded scores to compare with; `audiomtl best {file.name} --record` writes"
@@ -107,6 +111,7 @@ def record(
     cpu_seconds_per_training: float,
     threads: int,
     device: str,
+    folds: Mapping[int, int] | None = None,
 ) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it is left unchanged.
 
@@ -126,6 +131,8 @@ def record(
     origin.add("lock", provenance.lock_hash())
     origin.add("threads", threads)
     origin.add("seeds", list(file.settings.seeds))
+    if folds:
+        origin.add("folds", [folds[seed] for seed in file.settings.seeds])
     origin.add("cpu_seconds_per_training", round(cpu_seconds_per_training, 1))
     expected.add("recorded", origin)
     for name, values in sorted(got.items()):
@@ -166,18 +173,3 @@ def compare(
         if len(now) != len(entry["per_seed"]):
             rows.append((name, "number of seeds", float(len(entry["per_seed"])), float(len(now)), 0.0, False))
     return rows
-
-
-def _print_scores(file: ExperimentFile, got: Mapping[str, Sequence[float]]) -> None:
-    table = Table(
-        "score", "mean", "95 % interval over seeds", *[f"seed {seed}" for seed in file.settings.seeds]
-    )
-    for name, values in sorted(got.items()):
-        middle, low, high = intervals.t_interval(values)
-        table.add_row(
-            name,
-            f"{middle:.4f}",
-            f"{low:.4f} to {high:.4f}" if low == low else "one seed",
-            *[f"{value:.4f}" for value in values],
-        )
-    console().print(table)

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pandas as pd
+
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog, text
+from audiomtl.harness import replicates
 from audiomtl.harness.leases import Lease, LeaseLost, Leases
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import (
@@ -52,13 +55,16 @@ class Planned:
 def plan(file: ExperimentFile, arms: Sequence[str], threads: int, device: str) -> list[Planned]:
     """Every training of some arms on every seed."""
     hashes: dict[str, str] = {}
+    clips: dict[str, pd.DataFrame] = {}
     planned = []
     for arm in arms:
         raw = file.arm(arm)
         settings = config.settings_of(raw, str(file.path))
         key = config.digest([raw["data"], raw.get("text")])
         if key not in hashes:
-            hashes[key] = text.fingerprint(catalog.clips(settings.data), raw)
+            clips[key] = catalog.clips(settings.data)
+            hashes[key] = text.fingerprint(clips[key], raw)
+        replicates.check(settings, clips[key], f"{file.path}: ablation.{arm}" if arm else str(file.path))
         for seed in file.settings.seeds:
             training = provenance.training_key(raw, seed, hashes[key], threads, device)
             planned.append(

@@ -22,7 +22,7 @@ from statistics import median
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, replicates
 from audiomtl.harness.record.runs import (
     SCORED,
     BestSet,
@@ -127,15 +127,16 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     found = tracking.client.get_experiment_by_name(file.name)
     looks = found.tags.get("test_looks", "0") if found else "0"
     seconds, parameters = best.values("cost/seconds").values(), best.values("parameters").values()
+    predicted = group_intervals.predictions(tracking, list(best.runs.values()))
+    folds = replicates.of_predictions(file.settings, list(best.runs), predicted)
+    spreads = 2 if folds and 1 < len(set(folds.values())) < len(folds) else 0
     rows = [
         [
             key,
-            tables.number(mean),
-            tables.interval(low, high),
+            *tables.over_folds(key, values, folds)[: 2 + spreads],
             *[tables.number(values[seed]) if seed in values else "" for seed in best.runs],
         ]
         for key, values in tables.scores(file, best).items()
-        for mean, low, high in [tables.mean_interval(values.values())]
     ]
     lines = [
         f"- Seeds: {tables.joined(best.runs)}" + _missing(file, best),
@@ -160,12 +161,13 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
     lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
-    if over := group_intervals.accuracy_over_groups(file, best, tracking):
-        lines.append(f"- {over}")
-    parts = [
-        "### Results",
-        "\n".join(lines),
-        tables.markdown(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows),
+    parts = ["### Results", "\n".join(lines)]
+    if headline := group_intervals.headline(file, predicted, list((folds or {}).values())):
+        parts += [tables.for_new_groups(headline.scores), headline.text]
+    head = ["score", "mean", "95 % interval", *["SD over folds", "SD over seeds"][:spreads]]
+    parts += [
+        tables.markdown([*head, *[f"seed {seed}" for seed in best.runs]], rows),
+        replicates.told(folds),
     ]
     name = f"{safe_name(file.name)}_learning_curves.png"
     keys = [

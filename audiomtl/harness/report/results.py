@@ -20,7 +20,7 @@ from typing import Any
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, replicates
 from audiomtl.harness.record.runs import Arm, BestSet, arms, beside, choose
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import tables
@@ -35,10 +35,14 @@ SECTION = re.compile(r"^### ([\w-]+)\n(.*?)(?=^##|\Z)", re.DOTALL | re.MULTILINE
 BEST_CELL = re.compile(r"^\| best \| (\S+) \|", re.MULTILINE)
 COMPARE = "Compare within this table: its best runs scored"
 NOTE = (
-    "Intervals are 95 % Student t intervals over the seeds; those of a difference are paired by seed. "
-    "An asterisk marks a difference whose interval excludes 0."
+    "Intervals of scores are 95 % intervals over the test folds, after the seeds of a fold were averaged;"
+    " with one fold they are over the seeds, which test the same clips. Those of a difference are paired by"
+    " seed. An asterisk marks a difference whose interval excludes 0."
 )
-SMALL_NOTE = "Means on the test split, with 95 % Student t intervals over the seeds."
+SMALL_NOTE = (
+    "Means on the test split, with 95 % intervals over the test folds; with one fold over the seeds, which"
+    " test the same clips."
+)
 
 
 @dataclass(frozen=True)
@@ -168,8 +172,20 @@ def _recorded(file: ExperimentFile, split: str) -> Mapping[str, Any]:
     return file.expected.get(f"{split}/{experiment.main_score(file)}", {})
 
 
-def _spread(score: Mapping[str, Any]) -> str:
-    return tables.spread(dict(enumerate(score["per_seed"]))) if score else ""
+def _spread(file: ExperimentFile, name: str) -> str:
+    """Mean and interval of a recorded score, such as ``test/accuracy``; "" where it is not recorded."""
+    if name not in file.expected:
+        return ""
+    recorded = file.expected["recorded"]
+    values = dict(zip(recorded["seeds"], file.expected[name]["per_seed"], strict=True))
+    return tables.spread(name, values, replicates.of_expected(file.settings, recorded))
+
+
+def _seeds(file: ExperimentFile) -> list[str]:
+    """Cells: number of folds, number of seeds."""
+    recorded = file.expected["recorded"]
+    folds = replicates.of_expected(file.settings, recorded)
+    return [str(len(set(folds.values()))) if folds else "", str(len(recorded["seeds"]))]
 
 
 def _small_table(files: Mapping[str, ExperimentFile], names: Sequence[str]) -> str:
@@ -178,8 +194,8 @@ def _small_table(files: Mapping[str, ExperimentFile], names: Sequence[str]) -> s
             name,
             files[name].raw["model"],
             experiment.main_score(files[name]),
-            _spread(_recorded(files[name], "test")),
-            str(len(files[name].expected["recorded"]["seeds"])),
+            _spread(files[name], f"test/{experiment.main_score(files[name])}"),
+            _seeds(files[name])[1],
         ]
         for name in names or files
     ]
@@ -193,6 +209,7 @@ def _all_tables(files: Iterable[ExperimentFile], sections: Mapping[str, str]) ->
         "test",
         "validation",
         "other scores on test",
+        "folds",
         "seeds",
         "CPU seconds per training",
     ]
@@ -207,13 +224,13 @@ def _all_tables(files: Iterable[ExperimentFile], sections: Mapping[str, str]) ->
 def _row(file: ExperimentFile) -> list[str]:
     main, recorded = experiment.main_score(file), file.expected["recorded"]
     others = [
-        f"{key.removeprefix('test/')} {_spread(score)}"
-        for key, score in file.expected.items()
+        f"{key.removeprefix('test/')} {_spread(file, key)}"
+        for key in file.expected
         if key.startswith("test/") and key != f"test/{main}"
     ]
-    splits = [_spread(_recorded(file, split)) for split in ("test", "validation")]
+    splits = [_spread(file, f"{split}/{main}") for split in ("test", "validation")]
     cost = f"{recorded['cpu_seconds_per_training']:.4g}" if "cpu_seconds_per_training" in recorded else ""
-    return [file.name, main, *splits, ", ".join(others), str(len(recorded["seeds"])), cost]
+    return [file.name, main, *splits, ", ".join(others), *_seeds(file), cost]
 
 
 def _ablations(file: ExperimentFile, best: BestSet, file_arms: Sequence[Arm]) -> str:

@@ -3,7 +3,8 @@
 Scores have 4 decimals. A value that is missing or not finite is written as ``none``; an interval that does
 not exist is left out.
 
-Contents: `scores`, `mean_interval`, `arm_row`, `spread`, `interval`, `number`, `joined`, `markdown`.
+Contents: `scores`, `mean_interval`, `arm_row`; `over_folds`, `spread`, `for_new_groups`; `interval`,
+`number`, `joined`, `markdown`.
 """
 
 import math
@@ -11,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, replicates
 from audiomtl.harness.record.runs import Arm, BestSet, shown
 from audiomtl.metrics import intervals
+from audiomtl.metrics.clusters import Pooled
 
 
 def scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
@@ -59,10 +61,29 @@ def arm_row(arm: Arm, best: BestSet) -> list[str]:
     ]
 
 
-def spread(values: Mapping[int, float]) -> str:
-    """Mean and interval over the seeds, such as ``0.3300 [0.2555, 0.4045]``."""
-    mean, low, high = mean_interval(values.values())
-    return f"{number(mean)} {interval(low, high)}".strip()
+def over_folds(name: str, values: Mapping[int, float], folds: Mapping[int, int] | None) -> list[str]:
+    """Cells: mean, interval over folds (over seeds where there is one fold), standard deviation between folds
+    and between the seeds of a fold.
+    """
+    found = replicates.replicated(name, values, folds)
+    if found is None:
+        finite = [value for value in values.values() if math.isfinite(value)]
+        mean = sum(finite) / len(finite) if finite and len(finite) == len(values) else math.nan
+        return [number(mean), "", "", ""]
+    spreads = [number(one) if math.isfinite(one) else "" for one in (found.between_folds, found.within_folds)]
+    return [number(found.mean), interval(found.low, found.high), *spreads]
+
+
+def spread(name: str, values: Mapping[int, float], folds: Mapping[int, int] | None) -> str:
+    """Mean and interval over folds, such as ``0.3300 [0.2555, 0.4045]``."""
+    mean, limits, *_ = over_folds(name, values, folds)
+    return f"{mean} {limits}".strip()
+
+
+def for_new_groups(scores: Mapping[str, Pooled]) -> str:
+    """A table of test scores over the clips of all folds."""
+    rows = [[name, number(one.value), interval(one.low, one.high)] for name, one in scores.items()]
+    return markdown(["test score", "all folds", "95 % interval for new groups"], rows)
 
 
 def interval(low: float, high: float, form: str = ".4f") -> str:
