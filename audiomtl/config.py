@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from audiomtl.errors import UserError
+from audiomtl.settings import budget
 from audiomtl.settings.expected import Expected
 from audiomtl.settings.family import (
     NOT_SCORED,
@@ -36,7 +37,9 @@ from audiomtl.settings.family import (
     trained_settings,
 )
 from audiomtl.settings.fields import known_paths
+from audiomtl.settings.judge import Judge, judge_of
 from audiomtl.settings.monitor import check_monitor
+from audiomtl.settings.published import SMALL_VALIDATION, Reference, checked_acknowledged, checked_references
 from audiomtl.settings.replicates import check_balanced
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
@@ -51,6 +54,7 @@ __all__ = [
     "families",
     "family",
     "flatten",
+    "is_scored",
     "ordered",
     "override",
     "package_of",
@@ -63,6 +67,9 @@ __all__ = [
 
 MONITORING = ("training.monitor", "training.monitor_direction")
 MARKS = ("core", "curve")  # keys of an ablation that are no settings
+QUESTION = "question"  # and one that groups ablations whose differences are judged together
+# keys of a study that change no trial
+NOT_OF_IDENTITY = ("trials", "sampler", "optimism_seeds", "description", "experiment", "stop_after_failures")
 # of files and ablations: make targets, tags and file names are made of them
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -73,12 +80,18 @@ class ExperimentFile:
 
     name: str
     path: Path
-    raw: dict[str, Any]  # the settings as in the file, without `expected` and `ablation`
+    # the settings as in the file, without `expected`, `ablation`, `reference` and `acknowledged`
+    raw: dict[str, Any]
     settings: Experiment
     expected: dict[str, Any]
     ablations: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> {setting path: value}
     core: tuple[str, ...] = ()  # ablations with ``core = true``: all that ``--core`` trains
     curve: tuple[str, ...] = ()  # ablations with ``curve = true``: drawn beside the experiment's label curve
+    # ablation -> the question that it answers, together with all others of this question
+    questions: dict[str, str] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()  # published figures
+    acknowledged: tuple[str, ...] = ()  # scores that are known to be no better than their floor
+    small_validation: bool = False  # acknowledged: few clips choose epochs and settings
 
     def arm(self, name: str) -> dict[str, Any]:
         """Raw settings of the ablation ``name``; of the experiment itself for ``""``."""
@@ -100,15 +113,20 @@ class StudyFile:
         return self.experiment.arm(self.study.ablation)
 
     @property
+    def judge(self) -> Judge:
+        """How many trainings judge a trial: the file's ``[judge]``, or what the protocol asks for."""
+        return judge_of(self.study.judge, self.raw)
+
+    @property
     def identity(self) -> str:
         """Key of the study: its experiment without the swept paths, the search space and the objectives.
 
-        The number of trials is not part of it.
+        What changes no trial, such as their number, is not part of it.
         """
         fixed = {
             path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search
         }
-        rest = self.study.told("trials", "description", "experiment", "stop_after_failures")
+        rest = self.study.told(*NOT_OF_IDENTITY)
         key = {
             "study": rest,
             "name": self.name,
@@ -116,7 +134,8 @@ class StudyFile:
             "fixed": fixed,
             "study_seed": self.raw["study_seed"],
         }
-        return digest(key)
+        judged = self.judge.over != "one"
+        return digest(key | {"judge": self.judge.model_dump()} if judged else key)
 
 
 # ---------------------------------------------------------------- reading
@@ -152,6 +171,7 @@ def load_experiment(name: str) -> ExperimentFile:
     path = find("experiments", name)
     document = read(path)
     expected, arms = document.pop("expected", {}), document.pop("ablation", {})
+    references, acknowledged = document.pop("reference", []), document.pop("acknowledged", [])
     settings = settings_of(document, str(path))
     check_monitor(settings, document, str(path))
     check_balanced(settings, str(path))
@@ -160,7 +180,22 @@ def load_experiment(name: str) -> ExperimentFile:
         raise UserError(f"{path}: ablation = {show(arms)}: must be tables [ablation.NAME]")
     ablations = {arm: _ablation(document, arm, table, str(path)) for arm, table in sorted(arms.items())}
     core, curve = (tuple(arm for arm, table in sorted(arms.items()) if table.get(mark)) for mark in MARKS)
-    return ExperimentFile(path.stem, path, document, settings, expected, ablations, core, curve)
+    reported = scores(document)
+    known = checked_acknowledged(acknowledged, reported, str(path))
+    return ExperimentFile(
+        path.stem,
+        path,
+        document,
+        settings,
+        expected,
+        ablations,
+        core,
+        curve,
+        questions={arm: arms[arm][QUESTION] for arm in ablations if QUESTION in arms[arm]},
+        references=checked_references(references, reported, str(path)),
+        acknowledged=tuple(name for name in known if name != SMALL_VALIDATION),
+        small_validation=SMALL_VALIDATION in known,
+    )
 
 
 def load_experiments(chosen: list[str]) -> list[ExperimentFile]:
@@ -186,6 +221,9 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     document = read(path)
     if isinstance(document.get("search"), dict):
         document["search"] = dimensions(document["search"], str(path))
+    trials_given = "trials" in document or document.get("sampler") != "grid"
+    if not trials_given:
+        document["trials"] = 1  # until the experiment is known: see `budget`
     try:
         study = Study.model_validate(document)
     except ValidationError as error:
@@ -205,11 +243,31 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     result = StudyFile(path.stem, path, study, target)
     check_search(study, result.raw, str(path))
     check_judges(study, result.raw, str(path))
+    _check_judge(result)
+    result = replace(result, study=budget.checked(study, result.raw, str(path), trials_given=trials_given))
     swept = [setting for setting in MONITORING if setting in study.search]
     for values in product(*(study.search[setting].samples for setting in swept)) if swept else ():
         trial = override(result.raw, dict(zip(swept, values, strict=True)))
         check_monitor(settings_of(trial, f"{path}: search"), trial, f"{path}: search")
     return result
+
+
+def _check_judge(file: StudyFile) -> None:
+    """Check that trials of one training say how they are stopped early, and that folds are there."""
+    judge, protocol = file.judge, file.raw.get("protocol", {})
+    if judge.over == "one" and not file.study.prune_on:
+        raise UserError(
+            f"{file.path}: prune_on is missing: trials of one training need prune_on, prune_direction and"
+            ' prune_after_epochs; or judge them by several: [judge] with over = "folds" or "seeds"'
+        )
+    if judge.over == "folds" and (protocol.get("leaky") or protocol.get("kind") == "split"):
+        column = protocol.get("column")
+        if protocol.get("leaky") or column:
+            why = f"column {column} fixes them" if column else "protocol.leaky divides windows"
+            raise UserError(
+                f'{file.path}: judge.over = "folds": the protocol has no inner folds ({why}): use'
+                ' over = "seeds" with n = 3'
+            )
 
 
 def _check_expected(expected: Any, place: str) -> None:
@@ -238,6 +296,9 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
     for mark in MARKS:
         if not isinstance(value := overrides.pop(mark, False), bool):
             raise UserError(f"{place}.{mark} = {show(value)}: must be true or false")
+    question = overrides.pop(QUESTION, None)
+    if question is not None and not (isinstance(question, str) and question.strip()):
+        raise UserError(f"{place}.{QUESTION} = {show(question)}: must be a question in quotes")
     if not overrides:
         raise UserError(f'{place}: must be a table of setting paths, such as features.scaling = "none"')
     paths = {**flatten(document), **known_paths(settings_class(document, place), document)}

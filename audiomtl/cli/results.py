@@ -25,6 +25,18 @@ def report(
             help="Also write the results into README.md (small table) and docs/results.md (all tables).",
         ),
     ] = False,
+    freeze: Annotated[
+        str,
+        typer.Option(
+            "--freeze",
+            metavar="FILE.zip",
+            help=(
+                "Instead write one experiment into a single file: settings, lock, keys of the data,"
+                " predictions, curves, scores, tables and figures, described as an RO-Crate. `audiomtl verify"
+                " FILE.zip` rebuilds its numbers."
+            ),
+        ),
+    ] = "",
 ) -> None:
     """Write tables and figures of the recorded runs.
 
@@ -32,6 +44,15 @@ def report(
     learning curves. Without NAME and --to, it also updates docs/results.md, whose best runs come from the
     [expected] tables and whose ablations come from the runs of this machine.
     """
+    if freeze:
+        if len(names or []) != 1 or to or readme:
+            raise typer.BadParameter(
+                "--freeze FILE.zip writes one experiment: give its NAME and no other option"
+            )
+        from audiomtl.harness.report.freeze import freeze as write_frozen
+
+        print(write_frozen((names or [""])[0], Path(freeze)))
+        return
     from audiomtl.harness.report import markdown as reporting
 
     results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None

@@ -1,6 +1,7 @@
-"""What `audiomtl settings` prints: every setting with its type and range, when it is used, and what it does.
+"""What `audiomtl check --settings` prints: every setting with its type and range, when it is used, and
+what it does.
 
-Contents: `Row`, `rows`, `names`, `as_table`, `as_markdown`.
+Contents: `Row`, `rows`, `names`, `beside`, `as_table`, `as_markdown`.
 """
 
 import textwrap
@@ -16,6 +17,7 @@ from audiomtl.settings.datasets import dataset, datasets
 from audiomtl.settings.family import families, family
 from audiomtl.settings.fields import Setting, plain, settings_in
 from audiomtl.settings.named import FileIn
+from audiomtl.settings.published import ACKNOWLEDGED, QUESTION, Reference
 from audiomtl.settings.study import Study
 from audiomtl.settings.validation import nearest
 
@@ -35,7 +37,7 @@ class Row(NamedTuple):
 
 
 def names() -> list[str]:
-    """Names that `audiomtl settings` accepts: families, data sets, and study."""
+    """Names that `audiomtl check --settings` accepts: families, data sets, and study."""
     return [*families(), *datasets(), STUDY]
 
 
@@ -63,6 +65,21 @@ def rows(name: str) -> list[Row]:
     ]
 
 
+def beside() -> list[Row]:
+    """Keys of an experiment file that are no settings and are written by people."""
+    of_arm = "Key of an ablation that is no setting: whether "
+    return [
+        Row("acknowledged", "list: text", "", ACKNOWLEDGED),
+        *(
+            Row(one.path, type_of(one), when(one), one.field.description or "")
+            for one in settings_in(Reference, prefix="reference.")
+        ),
+        Row("ablation.NAME.core", "true or false", "", f"{of_arm}`--core` trains it. Default false."),
+        Row("ablation.NAME.curve", "true or false", "", f"{of_arm}`--curve` draws it. Default false."),
+        Row("ablation.NAME.question", "text", "", QUESTION),
+    ]
+
+
 def as_table(name: str, width: int) -> str:
     """The settings of a family or data set as a table of at most ``width`` characters."""
     found = [HEADS, *rows(name)]
@@ -86,7 +103,7 @@ def as_markdown() -> str:
     shared = [row for row in dict.fromkeys(row for found in own.values() for row in found) if count[row] > 1]
     parts = [
         (
-            "# All settings\n\nWritten by `audiomtl settings --markdown`. "
+            "# All settings\n\nWritten by `audiomtl check --settings --markdown`. "
             "A setting that the chosen kinds do not use may be left out of the file; "
             "one that they use must be in it, unless its description names a default."
         ),
@@ -101,6 +118,7 @@ def as_markdown() -> str:
             for name in datasets()
         ),
         _section("Studies", rows(STUDY)),
+        _section("Beside the settings of an experiment file", beside()),
     ]
     return "\n\n".join(part for part in parts if part)
 

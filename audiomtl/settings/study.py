@@ -2,13 +2,14 @@
 
 Unlike an experiment file, a study file has a few optional keys (``ablation``, ``log``, ``step``, ``when``):
 absent means off. It is judged either by one score, ``metric`` and ``direction``, or by several at once, the
-lists ``metrics`` and ``directions``.
+lists ``metrics`` and ``directions``; `judge` says how many trainings a trial has.
 """
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from audiomtl.settings.judge import Judge
 from audiomtl.settings.table import Count, Table
 
 Number = int | float
@@ -73,6 +74,18 @@ class Dimension(Table):
         return f"[{self.low}, {self.high}]" + (f" in steps of {self.step}" if self.step else "")
 
     @property
+    def grid(self) -> list[Any] | None:
+        """All values, in order; None for a range without steps."""
+        if self.choices is not None:
+            return self.choices
+        assert self.low is not None and self.high is not None
+        step = self.step or (1 if self.whole and not self.log else None)
+        if step is None:
+            return None
+        values = [self.low + number * step for number in range(round((self.high - self.low) / step) + 1)]
+        return values if self.whole else [round(float(value), 12) for value in values]
+
+    @property
     def samples(self) -> list[Any]:
         """The choices, or both ends of the range, as they would be sampled."""
         if self.choices is not None:
@@ -97,14 +110,15 @@ class Dimension(Table):
 
 
 Direction = Literal["minimize", "maximize"]
+PRUNING = ("prune_on", "prune_direction", "prune_after_epochs")
 
 
 class Study(Table):
     """One study file.
 
-    Trials are stopped early by asynchronous successive halving on the score ``prune_on``, also with
-    several metrics. There a trial continues whatever its ``prune_on``, as long as no other trial at the same
-    epoch is better in every metric: it may belong to the Pareto front.
+    Trials of one training are stopped early by asynchronous successive halving on the score ``prune_on``,
+    also with several metrics. There a trial continues whatever its ``prune_on``, as long as no other trial at
+    the same epoch is better in every metric: it may belong to the Pareto front.
     """
 
     experiment: str = Field(description="Experiment that is swept: a file in experiments/, without .toml.")
@@ -120,10 +134,30 @@ class Study(Table):
         None, description="Several objectives in place of metric; the result is a Pareto front."
     )
     directions: list[Direction] | None = Field(None, description="Direction of each metric.")
-    prune_on: str = Field(description="Score of each epoch by which successive halving stops trials early.")
-    prune_direction: Direction = Field(description="Whether prune_on is to be minimized or maximized.")
-    prune_after_epochs: Count = Field(description="Number of epochs before which no trial is stopped.")
-    trials: Count = Field(description="Total number of trials, over all restarts.")
+    prune_on: str = Field(
+        "",
+        description=(
+            "Score of each epoch by which successive halving stops trials of one training early. Left out"
+            " where a trial has several."
+        ),
+    )
+    prune_direction: Direction = Field(
+        "minimize", description="Whether prune_on is to be minimized or maximized."
+    )
+    prune_after_epochs: Count = Field(1, description="Number of epochs before which no trial is stopped.")
+    trials: Count = Field(
+        description=(
+            'Total number of trials, over all restarts. With sampler = "tpe" at least 20, and 5 for each'
+            ' dimension; with sampler = "grid" it may be left out: all combinations.'
+        )
+    )
+    sampler: Literal["tpe", "random", "grid"] = Field(
+        "tpe",
+        description=(
+            "How settings are proposed: by a tree-structured Parzen estimator, whose first 10 trials are"
+            " random, at random, or every combination of the choices and steps. Default tpe."
+        ),
+    )
     sampler_seed: int = Field(description="Seed of the sampler.")
     stop_after_failures: Count = Field(
         3,
@@ -131,6 +165,14 @@ class Study(Table):
             "Number of first trials that may fail for the same reason before the study stops. Default 3."
         ),
     )
+    optimism_seeds: Annotated[int, Field(ge=0)] = Field(
+        3,
+        description=(
+            "Number of new seeds with which the best trial is trained again when the study ends: how much of"
+            " its score was luck; 0 leaves that out, and the bias of the selection. Default 3."
+        ),
+    )
+    judge: Judge | None = Field(None, description="How many trainings judge a trial.")
     search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(
         description="Setting paths and their ranges or choices."
     )
@@ -165,6 +207,13 @@ class Study(Table):
         return self
 
     @model_validator(mode="after")
+    def _pruned_by_all_three_or_none(self) -> Self:
+        given = [name for name in PRUNING if name in self.model_fields_set]
+        if given and (lacking := [name for name in PRUNING if name not in given]):
+            raise ValueError(f"{lacking[0]} is missing: {given[0]} needs it")
+        return self
+
+    @model_validator(mode="after")
     def _judged_on_validation(self) -> Self:
         for (name, score), _ in self.judges():
             if not score.startswith("validation/"):
@@ -185,7 +234,7 @@ class Study(Table):
         direction).
         """
         several = self.metrics is not None
-        named = [
+        named: list[tuple[tuple[str, str], tuple[str, str]]] = [
             (
                 ((f"metrics[{index}]", score), (f"directions[{index}]", direction))
                 if several
@@ -193,13 +242,16 @@ class Study(Table):
             )
             for index, (score, direction) in enumerate(self.objectives.items())
         ]
-        return [*named, (("prune_on", self.prune_on), ("prune_direction", self.prune_direction))]
+        if self.prune_on:
+            named.append((("prune_on", self.prune_on), ("prune_direction", self.prune_direction)))
+        return named
 
     def told(self, *less: str) -> dict[str, Any]:
-        """The file's content as plain values, without the form of judging that it does not use and
-        without the keys in ``less``.
+        """The file's content as plain values, without the keys that it does not use, without ``judge`` (see
+        `judge_of`) and without the keys in ``less``.
         """
         unused = {"metric", "direction"} if self.metrics is not None else {"metrics", "directions"}
+        unused |= {"judge"} | (set() if self.prune_on else set(PRUNING))
         return self.model_dump(exclude={*less, *unused})
 
 

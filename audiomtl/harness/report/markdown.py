@@ -22,7 +22,7 @@ from statistics import median
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment, replicates
+from audiomtl.harness import experiment, replicates, seen
 from audiomtl.harness.record.runs import (
     SCORED,
     BestSet,
@@ -161,6 +161,7 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
     lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
+    lines += [f"- {line}" for line in seen.lines(file, best.runs, tracking)]
     parts = ["### Results", "\n".join(lines)]
     if headline := group_intervals.headline(file, predicted, list((folds or {}).values())):
         parts += [tables.for_new_groups(headline.scores), headline.text]
@@ -305,7 +306,8 @@ def _cost_part(runs: Sequence[Run]) -> list[str]:
     groups: dict[str, list[Mapping[str, float]]] = {}
     for run in runs:
         kind, end = run.data.tags.get("kind", ""), outcome(run)
-        if "cost/wall_seconds" in run.data.metrics and end != "answered":
+        own = "cost/wall_seconds" in run.data.metrics and "members" not in run.data.tags  # of no other run
+        if own and end != "answered":
             groups.setdefault(f"{kind}, {end}", []).append(run.data.metrics)
     rows = []
     for name, costs in sorted(groups.items()):
