@@ -1,7 +1,8 @@
 """``[expected.recorded]``: what recorded scores and their fingerprint were computed from, and what of it has
 changed.
 
-Contents: `Change`, `now`, `data_of`, `changed_data`, `changes`, `commit_of`, `write`, `write_fingerprint`.
+Contents: `Change`, `now`, `data_of`, `changed_data`, `changes`, `commit_of`, `write`, `write_floors`,
+`write_fingerprint`.
 """
 
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 from audiomtl import config, surroundings
 from audiomtl.config import ExperimentFile
 from audiomtl.data import availability, fetch, hashes
+from audiomtl.harness.floors import Floor
 from audiomtl.harness.record import provenance
 from audiomtl.settings.toml import write as write_toml
 
@@ -126,14 +128,14 @@ def write(
     cpu_seconds: float,
     threads: int,
     device: str,
-    floors: Mapping[str, float] | None = None,
+    floors: Mapping[str, Floor] | None = None,
 ) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it is left unchanged.
 
     Parameters
     ----------
-    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. floors : {score: its
-        floor}, of those that have one.
+    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. floors : of the scores
+        that have one.
     """
     import tomlkit
 
@@ -162,13 +164,31 @@ def write(
         table = tomlkit.table()
         table.add("mean", mean(values))
         table.add("per_seed", list(values))
-        if name in (floors or {}):
-            table.add("floor", (floors or {})[name])
+        if own := (floors or {}).get(name):
+            _add_floor(table, own)
         expected.add(tomlkit.key(name), table)
     text = tomlkit.dumps(document).rstrip("\n") + "\n\n"
     addition = tomlkit.document()
     addition.add("expected", expected)
     write_toml(file.path, text + tomlkit.dumps(addition))
+
+
+def _add_floor(table: Any, floor: Floor) -> None:
+    table["floor"], table["floor_by"] = floor.value, floor.by
+    if floor.ceilings:
+        table["ceilings"] = _inline(floor.ceilings)
+
+
+def write_floors(file: ExperimentFile, floors: Mapping[str, Floor]) -> None:
+    """Put floors, and ceilings, into the scores of an ``[expected]``; all else is left unchanged."""
+    import tomlkit
+
+    document = tomlkit.parse(file.path.read_text(encoding="utf-8"))
+    expected: Any = document["expected"]
+    for name, floor in sorted(floors.items()):
+        if name in expected:
+            _add_floor(expected[name], floor)
+    write_toml(file.path, tomlkit.dumps(document))
 
 
 def write_fingerprint(file: ExperimentFile, fingerprint: Sequence[float], current: Mapping[str, Any]) -> None:
