@@ -1,6 +1,7 @@
 """Files: check them, list settings, find data, create an experiment."""
 
 import shutil
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -18,12 +19,40 @@ def check(
             metavar="NAME", help="Files in experiments/ or studies/, without .toml. Default: all."
         ),
     ] = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Audit the data of experiments, of a table or of a folder (NAME is its path).",
+        ),
+    ] = False,
+    label: Annotated[
+        str, typer.Option("--label", metavar="COLUMN", help="With --deep: column of what is learned.")
+    ] = "",
+    groups: Annotated[
+        str, typer.Option("--groups", metavar="COLUMNS", help="With --deep: speaker,song and the like.")
+    ] = "",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="With --deep: write pictures there.")
+    ] = None,
 ) -> None:
     """Check files in experiments/ and studies/.
 
     Validates every key, value, search range and ablation. Trains nothing and reads no data. A file with a
     mistake is named, and the others are checked all the same; then the command exits with code 1.
+
+    With --deep it listens to the recordings of experiments, of a table or of a folder: copies of one
+    recording in different splits, labels that follow from length, level or file format alone, small and
+    lacking classes, and what a random split would be worth. It exits with code 1 if copies or groups are
+    in different splits.
     """
+    if deep:
+        from audiomtl.cli.deep import deep as look_deep
+
+        look_deep(names or all_experiments(), label, groups, to)
+        return
+    if label or groups or to:
+        raise typer.BadParameter("--label, --groups and --to need --deep")
     from audiomtl import config
 
     if names:

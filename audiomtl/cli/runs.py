@@ -151,7 +151,7 @@ def best(
             "--exact",
             help=(
                 "Require bit-identical scores for every seed, also on a machine other than the one that"
-                " recorded them."
+                " recorded them. With --record, [expected] is renewed only if they are."
             ),
         ),
     ] = False,
@@ -167,12 +167,11 @@ def best(
     """Train an experiment on every seed and check its scores.
 
     With --record, the scores are written into the file as [expected]. Otherwise they are compared with
-    [expected], seed by seed: exactly on the machine that recorded them, and with --exact on any machine; else
-    within their tolerances. If a score differs, the command prints a table and exits with code 1. An
+    [expected]: seed by seed and exactly on the machine that recorded them, and with --exact on any machine.
+    Elsewhere the losses of the first ten training steps must agree, and each score must be equal or
+    equivalent over the seeds. If a score differs, the command prints a table and exits with code 1. An
     experiment whose data set is missing is skipped with a message.
     """
-    if record and exact:
-        raise typer.BadParameter("--record writes [expected] and --exact checks it; give one of them")
     from audiomtl import config
     from audiomtl.errors import MissingData
 

@@ -105,12 +105,14 @@ def clip_table(
         )
     # a cell that cannot be read is empty for that reason
     more = {row: fault for row, fault in more.items() if not (row in faults and fault[0] == "empty")}
-    kept = _without_faults(
-        table, dict(sorted((faults | more).items())), place, data.on_bad, called, bool(names)
-    )
+    faults = dict(sorted((faults | more).items()))
+    if data.on_bad == "report":
+        kept = _reported(table, faults, place, called)
+    else:
+        kept = _without_faults(table, faults, place, data.on_bad, called, bool(names))
     if shared:
         kept[ROW] = kept[ROW].astype(int)  # a row that was left out may have made them floats
-    if data.on_variants == "error":
+    if data.on_variants == "error" and data.on_bad != "report":
         _refuse_variants(kept, labels, data.groups, place, called)
     return kept.sort_values("clip_id", ignore_index=True)
 
@@ -222,6 +224,23 @@ def _without_faults(
     print(f"left out: {text}", flush=True)
     kept = table.drop(index=list(faults))
     kept.attrs["left_out"] = dict(sorted(Counter(kind for kind, _ in faults.values()).items()))
+    return kept
+
+
+def _reported(table: pd.DataFrame, faults: Faults, place: str, called: Callable[[int], str]) -> pd.DataFrame:
+    """The table for ``audiomtl check --deep``: doubled recordings stay, under ids of their own;
+    ``attrs["bad"]`` has the kind and the text of every other fault.
+    """
+    bad = [row for row, (kind, _) in faults.items() if kind != "doubled"]
+    if len(bad) == len(table):
+        raise UserError(f"{place}: no row can be used; the first: {called(bad[0])}: {faults[bad[0]][1]}")
+    twice = table["clip_id"].duplicated()
+    table["clip_id"] = [
+        f"{clip} ({called(row)})" if again else clip
+        for row, (clip, again) in enumerate(zip(table["clip_id"], twice, strict=True))
+    ]
+    kept = table.drop(index=bad)
+    kept.attrs["bad"] = tuple((faults[row][0], f"{called(row)}: {faults[row][1]}") for row in bad)
     return kept
 
 

@@ -113,7 +113,8 @@ def describe(where: str | Path, *, path_column: str = "", **settings: Any) -> Fo
     path_column : column of the paths in a table; "" is ``path``, ``array_path``, ``embedding_path``, or the
         only other column whose name or whose cells say so.
     settings : further settings of ``[data]`` that are already decided, such as ``tier = "phones"``; label and
-        groups are checked where they are given.
+        groups are checked where they are given. ``on_bad = "report"`` keeps doubled recordings, and puts what
+        is wrong with other rows into ``attrs["bad"]`` of the table.
 
     Returns
     -------
@@ -154,6 +155,8 @@ def describe(where: str | Path, *, path_column: str = "", **settings: Any) -> Fo
 def _validated(Settings: Any, values: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
+    if values["on_bad"] == "report":  # no setting: of `audiomtl check --deep` alone
+        return _validated(Settings, values | {"on_bad": "skip"}).model_copy(update={"on_bad": "report"})
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

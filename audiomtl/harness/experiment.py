@@ -30,8 +30,6 @@ from audiomtl.harness.train.progress import Progress
 from audiomtl.harness.train.workers import WAIT, Outcome, deferred_signals, train_all
 from audiomtl.settings.toml import as_toml
 
-LEAST_TOLERANCE = 0.02  # for another machine
-
 
 @dataclass(frozen=True)
 class Planned:

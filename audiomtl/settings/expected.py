@@ -12,6 +12,8 @@ from pydantic import ConfigDict, Field, Strict, model_validator
 
 from audiomtl.settings.table import Count, Integers, NotNegative, Table
 
+Floats = Annotated[tuple[float, ...], Strict(False), Field(min_length=1)]
+
 
 class Origin(Table):
     """``[expected.recorded]``."""
@@ -25,6 +27,24 @@ class Origin(Table):
     cpu_seconds_per_training: NotNegative | None = Field(
         None, description="Median CPU time of one training, in seconds."
     )
+    code: str | None = Field(None, description="Key of the code that computed the scores.")
+    lock: str | None = Field(None, description="Key of requirements.lock.")
+    commit: str | None = Field(None, description="Commit of the project; none outside git.")
+    dirty: bool = Field(False, description="Whether code or lock differed from the commit. Default false.")
+    settings: str | None = Field(None, description="Key of the settings that affect the scores.")
+    settings_code: str | None = Field(None, description="Key of the code that reads the settings.")
+    data: dict[str, str] | None = Field(
+        None, description="Key of the clip table without its files, and of the files of each of its columns."
+    )
+    fingerprint: Floats | None = Field(
+        None, description="Losses of the first ten training steps of the first of seeds."
+    )
+    fingerprint_code: str | None = Field(
+        None, description="Key of the code that computed the fingerprint, where it is not that of the scores."
+    )
+    fingerprint_lock: str | None = Field(
+        None, description="Key of requirements.lock for the fingerprint, where it is not that of the scores."
+    )
 
 
 class Score(Table):
@@ -33,11 +53,12 @@ class Score(Table):
     model_config = ConfigDict(extra="allow")
 
     mean: float = Field(description="Mean over the seeds.")
-    per_seed: Annotated[tuple[float, ...], Strict(False), Field(min_length=1)] = Field(
-        description="Score of each seed, in the order of recorded.seeds."
+    per_seed: Floats = Field(description="Score of each seed, in the order of recorded.seeds.")
+    floor: float | None = Field(
+        None, description="Score without learning: chance, or the most frequent class."
     )
-    tolerance: NotNegative = Field(
-        description="Largest allowed difference of one seed on another machine, at least 0."
+    tolerance: NotNegative | None = Field(
+        None, description="No longer used; written by versions up to 0.1.0."
     )
 
 

@@ -1,6 +1,7 @@
 """Where a number comes from: commit, code, packages, data, machine.
 
-Contents: `code_version`, `training_key`, `scores_key`, `source_files`, `commit`, `lock_hash`, `machine`.
+Contents: `code_version`, `settings_version`, `training_key`, `scores_key`, `source_files`, `commit`,
+`lock_hash`, `machine`.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from audiomtl.settings.datasets import modules
 from audiomtl.settings.family import package_of
 
 FAMILY = ("prepare", "train", "outputs", "evaluate", "predict")  # what a training calls of a family
+CODE = (":(glob)**/*.py", ":(glob)requirements*.lock", ":(glob)**/pyproject.toml")  # files, for `commit`
 DATASET = ("Settings", "clips", "copy_baseline", "label_report")  # what it calls of a data set
 
 
@@ -27,6 +29,15 @@ def code_version(raw: Mapping[str, Any]) -> str:
     for it: see `definitions`.
     """
     return definitions.key(_roots(raw))
+
+
+def settings_version(raw: Mapping[str, Any]) -> str:
+    """Key of the code that reads these settings: the classes of the family's and the data set's settings.
+
+    It is a part of `code_version`, and tells which part has changed.
+    """
+    roots = [f"{package_of(raw['model'])}.settings.Settings"]
+    return definitions.key(roots + [f"{one}.Settings" for one in modules(raw["data"]["dataset"])])
 
 
 def _roots(raw: Mapping[str, Any]) -> list[str]:
@@ -83,16 +94,17 @@ def scores_key(training: str, raw: Mapping[str, Any]) -> str:
 
 @cache
 def commit() -> tuple[str, bool]:
-    """Commit of the project in the current directory and whether files differ from it.
+    """Commit of the project in the current directory, and whether code or a lock file differs from it.
 
-    ``("none", False)`` outside git.
+    Settings files and data do not count: a run has its settings and the key of its data. ``("none", False)``
+    outside git.
     """
     try:
         name = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()
         status = subprocess.run(
-            ["git", "status", "--porcelain"], capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--", *CODE], capture_output=True, text=True, check=True
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return "none", False

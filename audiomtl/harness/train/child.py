@@ -25,6 +25,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,10 @@ def run(job: Job, pipe: Connection, threads: int, slot: int, sources: Mapping[st
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
         _check_sources(sources)
-        message: tuple[str, Any] = ("done", _train(job, pipe, answers, threads, slot))
+        train = partial(_train, job, pipe, answers, threads, slot)
+        # a subclass may do something else with a training; `Job` itself is part of every training's key
+        work = getattr(job, "work", None)
+        message: tuple[str, Any] = ("done", work(train) if work else train())
     except Exception as error:
         message = ("lost" if of_the_machine(error) else "failed", reason_of(error))
         with contextlib.suppress(OSError):  # a full disk

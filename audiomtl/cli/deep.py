@@ -1,0 +1,42 @@
+"""`audiomtl check --deep`: an audit of the data, then a look at the first training steps.
+
+Contents: `deep`.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from audiomtl.cli.common import Faults
+
+
+def deep(targets: Sequence[str], label: str, groups: str, to: Path | None) -> None:
+    """Audit each target; exit with code 1 if something is found that makes scores wrong.
+
+    Parameters
+    ----------
+    targets : experiments, tables and folders. label, groups : columns; "" takes those that are found.
+    """
+    faults = Faults()
+    for target in targets:
+        with faults.of(target):
+            faults.count += _deep(target, label, groups, to)
+    faults.end()
+
+
+def _deep(target: str, label: str, groups: str, to: Path | None) -> bool:
+    """Whether something serious is found."""
+    from audiomtl import config
+    from audiomtl.data.audit import audit, subject
+
+    file = None
+    if target.endswith(".toml") or target in config.names("experiments") or not Path(target).exists():
+        file = config.load_experiment(target)
+        clips = subject.of_experiment(file.name, file.settings, label=label, groups=subject.named(groups))
+    else:
+        clips = subject.of_place(target, label=label, groups=subject.named(groups))
+    seen = audit(clips, to=to, progress=lambda text: print(text, file=sys.stderr, flush=True))
+    print(seen.text, flush=True)
+    serious = bool(seen.serious)
+    # an experiment's first steps: `doctor(file, ...)` prints what it finds and says whether it is serious
+    return serious

@@ -1,0 +1,1 @@
+"""Recorded numbers rebuilt from their record and compared: what `audiomtl verify` and `audiomtl best` do."""

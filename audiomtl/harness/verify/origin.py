@@ -1,0 +1,198 @@
+"""``[expected.recorded]``: what recorded scores and their fingerprint were computed from, and what of it has
+changed.
+
+Contents: `Change`, `now`, `changes`, `unrecorded`, `commit_of`, `write`, `write_fingerprint`.
+"""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+from audiomtl import config, surroundings
+from audiomtl.config import ExperimentFile
+from audiomtl.data import availability, fetch, hashes
+from audiomtl.harness.record import provenance
+from audiomtl.settings.toml import write as write_toml
+
+KEYS = ("settings", "settings_code", "code", "lock")  # of `now`, beside the data
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that a recorded number depends on, and that is not what it was."""
+
+    what: str  # data, settings, seeds, code ...
+    recorded: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: recorded {self.recorded}, now {self.now}"
+
+
+def now(raw: Mapping[str, Any], settings: Any) -> dict[str, Any]:
+    """Keys of settings, of the code that reads them, of all code, of the lock file and of the data.
+
+    Parameters
+    ----------
+    raw : an experiment. settings : the same, typed.
+
+    Raises
+    ------
+    MissingData : a data set or pretrained weights are not on this machine.
+    """
+    data = hashes.by_column(availability.require(settings), raw)
+    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
+        data["weights"] = fetch.digest(fetch.weights(settings.extractor.weights))
+    return {
+        "settings": config.digest(config.scored_settings(raw)),
+        "settings_code": provenance.settings_version(raw),
+        "code": provenance.code_version(raw),
+        "lock": provenance.lock_hash(),
+        "data": data,
+    }
+
+
+def changes(
+    recorded: Mapping[str, Any],
+    current: Mapping[str, Any],
+    seeds: Sequence[int],
+    *,
+    fingerprint: bool = False,
+) -> list[Change]:
+    """What differs between a record and `now`; what was not recorded is not compared.
+
+    Parameters
+    ----------
+    seeds : of the experiment. fingerprint : compare with the code and lock of the fingerprint.
+    """
+    found = []
+    then, data = recorded.get("data") or {}, current["data"]
+    if then:
+        for name in sorted({*then, *data}):
+            if then.get(name) != data.get(name):
+                found.append(Change(f"data ({name})", then.get(name, "none"), data.get(name, "none")))
+    if list(recorded["seeds"]) != list(seeds):
+        found.append(Change("seeds", str(list(recorded["seeds"])), str(list(seeds))))
+    named = {"settings": "settings", "settings_code": "code of the settings", "code": "code", "lock": "lock"}
+    for key, what in named.items():
+        was = recorded.get(key)
+        if fingerprint and key in ("code", "lock"):
+            was = recorded.get(f"fingerprint_{key}", was)
+        if was is not None and was != current[key]:
+            found.append(Change(what, str(was), current[key]))
+    if any(one.what == "code of the settings" for one in found):  # it is a part of the code
+        found = [one for one in found if one.what != "code"]
+    return found
+
+
+def unrecorded(recorded: Mapping[str, Any]) -> list[str]:
+    """Keys that a record of an earlier version lacks."""
+    return [key for key in ("data", *KEYS, "fingerprint") if recorded.get(key) is None]
+
+
+def commit_of(file: ExperimentFile, recorded: Mapping[str, Any]) -> str:
+    """The commit that recorded the scores: the recorded one, else the one that brought the key of the code
+    into the file; "" where git knows none.
+    """
+    if recorded.get("commit") not in (None, "none"):
+        return str(recorded["commit"])
+    searched = f'code = "{recorded.get("code", "")}"'
+    try:
+        found = subprocess.run(
+            ["git", "log", "--format=%H", f"-S{searched}", "--", str(file.path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    commits = found.stdout.split()
+    return commits[-1] if commits else ""
+
+
+# ---------------------------------------------------------------- writing
+
+
+def write(
+    file: ExperimentFile,
+    got: Mapping[str, Sequence[float]],
+    fingerprint: Sequence[float],
+    current: Mapping[str, Any],
+    *,
+    cpu_seconds: float,
+    threads: int,
+    device: str,
+    floors: Mapping[str, float] | None = None,
+) -> None:
+    """Write ``[expected]`` at the end of the experiment file; everything else in it is left unchanged.
+
+    Parameters
+    ----------
+    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. floors : {score: its
+        floor}, of those that have one.
+    """
+    import tomlkit
+
+    document = tomlkit.parse(file.path.read_text(encoding="utf-8"))
+    if "expected" in document:
+        document.remove("expected")
+    head, dirty = provenance.commit()
+    origin = tomlkit.table()
+    for key, value in {
+        "machine": provenance.machine(),
+        "device": device,
+        "keras": surroundings.keras_text(),
+        "commit": head,
+        **({"dirty": True} if dirty else {}),
+        **{key: current[key] for key in ("code", "lock", "settings", "settings_code", "data")},
+        "threads": threads,
+        "seeds": list(file.settings.seeds),
+        "cpu_seconds_per_training": round(cpu_seconds, 1),
+        "fingerprint": list(fingerprint),
+    }.items():
+        origin.add(key, _inline(value))
+    expected = tomlkit.table(is_super_table=True)
+    expected.add("recorded", origin)
+    for name, values in sorted(got.items()):
+        table = tomlkit.table()
+        table.add("mean", mean(values))
+        table.add("per_seed", list(values))
+        if name in (floors or {}):
+            table.add("floor", (floors or {})[name])
+        expected.add(tomlkit.key(name), table)
+    text = tomlkit.dumps(document).rstrip("\n") + "\n\n"
+    addition = tomlkit.document()
+    addition.add("expected", expected)
+    write_toml(file.path, text + tomlkit.dumps(addition))
+
+
+def write_fingerprint(file: ExperimentFile, fingerprint: Sequence[float], current: Mapping[str, Any]) -> None:
+    """Add a fingerprint, and the keys of what it was computed from, to an ``[expected.recorded]``; the scores
+    and the keys of their code and lock are left unchanged.
+    """
+    import tomlkit
+
+    document = tomlkit.parse(file.path.read_text(encoding="utf-8"))
+    origin: Any = document["expected"]["recorded"]
+    for key in ("settings", "settings_code", "data"):
+        origin[key] = _inline(current[key])
+    origin["fingerprint"] = list(fingerprint)
+    for key in ("code", "lock"):
+        origin.pop(f"fingerprint_{key}", None)
+        if origin.get(key) != current[key]:
+            origin[f"fingerprint_{key}"] = current[key]
+    write_toml(file.path, tomlkit.dumps(document))
+
+
+def _inline(value: Any) -> Any:
+    """A mapping on one line, which leaves the table where it stands."""
+    import tomlkit
+
+    if not isinstance(value, Mapping):
+        return value
+    table = tomlkit.inline_table()
+    for key, inner in sorted(value.items()):
+        table.add(key, inner)
+    return table
