@@ -17,10 +17,9 @@ from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
 URL_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "AUDIOMTL_STORAGE")
-SECRET_VARIABLES = (
-    *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD", "MYSQL_PWD"),
-    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-)
+STORE_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD", "MYSQL_PWD")
+SECRET_VARIABLES = (*STORE_SECRETS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+STORE_VARIABLES = (*URL_VARIABLES, *STORE_SECRETS)  # what only a process that talks to a store needs
 # shorter ones are hidden only where a URL shows them: "a" is in every text
 SHORTEST = 4
 TEXT_FILES = (".txt", ".log", ".toml", ".json", ".csv", ".md")

@@ -34,6 +34,8 @@ NOTICED = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }  # s, ms
+# for an answer on an open connection: while the machine's own link is down, the kernel sends again for ever
+ANSWER_SECONDS = 30.0
 RETRY_SECONDS = 0.25
 BESIDE = ("-wal", "-shm", "-journal")  # files that SQLite keeps beside a database
 
@@ -271,7 +273,9 @@ def watch(engine: sqlalchemy.Engine, url: str, *, opened: bool = False) -> None:
                 time.sleep(RETRY_SECONDS)
             else:
                 answered.append(True)
-                return connection
+                if dialect.driver != "psycopg":
+                    return connection
+                return _bounded(connection, dialect.loaded_dbapi.OperationalError)
 
     @event.listens_for(engine, "handle_error")
     def tell(context: Any) -> None:
@@ -281,6 +285,26 @@ def watch(engine: sqlalchemy.Engine, url: str, *, opened: bool = False) -> None:
         connecting = context.connection is None and context.statement is None
         if connecting or context.is_disconnect or _is_fault(error):
             raise store_error(error, url, passing=bool(context.is_disconnect)) from error
+
+    engine.dispose()  # connections from before
+
+
+def _bounded(connection: Any, fault: type[Exception]) -> Any:
+    """A connection of psycopg that is closed, with an error, when an answer takes too long."""
+    wait = connection.wait
+
+    def bounded(work: Any, *arguments: Any, **options: Any) -> Any:
+        began = time.monotonic()
+        try:
+            return wait(work, *arguments, **{"timeout": ANSWER_SECONDS, **options})
+        except fault as error:
+            if time.monotonic() - began < ANSWER_SECONDS:
+                raise
+            connection.pgconn.finish()
+            raise fault(f"no answer within {ANSWER_SECONDS:g} s") from error
+
+    connection.wait = bounded
+    return connection
 
 
 def _is_fault(error: BaseException) -> bool:

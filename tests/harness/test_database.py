@@ -241,6 +241,23 @@ def test_a_read_only_database_is_told(path, said) -> None:
     engine.dispose()
 
 
+@pytest.mark.services
+@pytest.mark.slow
+def test_a_server_that_stays_silent_on_an_open_connection_is_told(postgres, monkeypatch) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 0.3)
+    engine = sqlalchemy.create_engine(postgres, pool_pre_ping=True)
+    database.watch(engine, postgres)
+    with (
+        engine.connect() as connection,
+        pytest.raises(StoreError, match=r"\(no answer within 0.3 s\): check"),
+    ):
+        connection.exec_driver_sql("select pg_sleep(600)")
+    with engine.connect() as connection:  # by a new connection
+        assert connection.exec_driver_sql("select 1").scalar() == 1
+    engine.dispose()
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "sqlite", "http//x", "postgresql://h:port/db"])
 def test_what_is_no_url_is_told(text) -> None:
     with pytest.raises(StoreError, match="not the URL of a database: write for example sqlite:///"):

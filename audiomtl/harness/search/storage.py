@@ -49,7 +49,6 @@ def _opened(url: str, options: dict[str, Any]) -> RDBStorage:
                 connection.execute("pragma journal_mode = wal")
                 connection.execute("pragma synchronous = normal")
 
-            storage.engine.dispose()  # connections from before the pragmas
         database.watch(storage.engine, url, opened=True)
         with storage.engine.connect():
             return storage

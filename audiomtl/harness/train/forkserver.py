@@ -9,12 +9,12 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from audiomtl import surroundings
+from audiomtl import redaction, surroundings
 from audiomtl.errors import UserError
 from audiomtl.harness.train.child import tell_device
 from audiomtl.settings.family import package_of
@@ -60,11 +60,13 @@ def _say_what_is_ignored() -> None:
 
 @contextlib.contextmanager
 def server_environment() -> Iterator[None]:
-    """The environment that the forkserver, and so every training, is started in.
+    """The environment that the forkserver, and so every training, is started in. This process's own is put
+    back.
 
-    This process's own is put back.
+    Trainings talk to no store: they do not get the addresses and passwords, and cannot print them into
+    ``forkserver.log``.
     """
-    pinned = {
+    pinned: dict[str, str | None] = {
         # the server is a `python -c`: nothing in the current directory may be imported instead
         "PYTHONSAFEPATH": ("1"),
         "MPLBACKEND": "Agg",
@@ -72,15 +74,24 @@ def server_environment() -> Iterator[None]:
         # trainings fill the cores: BLAS threads that spin beside them made a logistic regression of 0.02 s
         # take 20 s
         **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+        **dict.fromkeys(redaction.STORE_VARIABLES, None),
     }
     before = {name: os.environ.get(name) for name in pinned}
-    os.environ.update(pinned)
+    _set(pinned)
     try:
         with surroundings.keras_environment():
             yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    """Environment variables; those that are None are removed."""
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def device(model: str, log: Path) -> str:
