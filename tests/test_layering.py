@@ -16,6 +16,7 @@ FLOORS = {
     "config": 0,
     "definitions": 0,
     "errors": 0,
+    "findings": 0,
     "metrics": 0,
     "normal_form": 0,
     "surroundings": 0,

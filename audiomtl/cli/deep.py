@@ -6,6 +6,7 @@ Contents: `deep`.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from audiomtl.cli.common import Faults
 
@@ -38,5 +39,15 @@ def _deep(target: str, label: str, groups: str, to: Path | None) -> bool:
     seen = audit(clips, to=to, progress=lambda text: print(text, file=sys.stderr, flush=True))
     print(seen.text, flush=True)
     serious = bool(seen.serious)
-    # an experiment's first steps: `doctor(file, ...)` prints what it finds and says whether it is serious
-    return serious
+    return _first_steps(file) or serious if file else serious
+
+
+def _first_steps(file: Any) -> bool:
+    """Whether something is found in the first training steps of an experiment that keeps it from learning."""
+    from audiomtl.cli.common import quiet_tensorflow
+    from audiomtl.harness.doctor import doctor
+
+    quiet_tensorflow()
+    report = doctor(file)
+    print(report.text, flush=True)
+    return bool(report.findings)

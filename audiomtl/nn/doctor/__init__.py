@@ -54,5 +54,3 @@ def doctor(model: Any, batch: Any, *, loss: Any = None) -> Report:
         raise UserError(f"doctor: model is a {type(model).__name__}: must be a keras.Model")
     with kept(model.variables):
         return examine(subject_of(model, batch, loss))
-
-

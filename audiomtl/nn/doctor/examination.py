@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import tensorflow as tf
 
+from audiomtl.errors import UserError
 from audiomtl.findings import ORDER, Finding, Report
 from audiomtl.nn.doctor import outputs, rules
 from audiomtl.nn.doctor.steps import Step, Steps, kept
@@ -12,28 +15,31 @@ from audiomtl.nn.doctor.subject import Learned, Subject
 from audiomtl.nn.doctor.watch import Watch
 
 STEPS = 10
+REFUSED = ("labels out of range", "labels do not fit into the frames")
 
 
-def examine(subject: Subject, extra: Sequence[Finding] = ()) -> Report:
-    """Take ten training steps, measure them, put everything back, and say what keeps the model from learning.
-
-    Parameters
-    ----------
-    extra : findings that were made before.
+def examine(subject: Subject) -> Report:
+    """Take ten training steps, measure them, put everything back, and say what keeps the model from
+    learning.
     """
-    found = list(extra)
+    found: list[Finding] = []
     if not subject.trainable:
         weights = sum(int(np.prod(one.shape)) for one in subject.model.variables)
         found.append(Finding("nothing to train", "model", f"0 of {weights} weights are trainable"))
     with kept(subject.variables), Watch(subject.model) as watch:
         measured = Steps(subject, watch)
         batches = [subject.batches[number % len(subject.batches)] for number in range(STEPS)]
-        steps = [_with_learned(subject, batch, step) for batch, step in zip(batches, measured.run(batches, subject.rate), strict=False)]
+        try:
+            done = measured.run(batches, subject.rate)
+        except tf.errors.InvalidArgumentError as error:
+            refused = _refused(subject, error)
+            return Report(tuple(refused), subject.name, "the loss refuses a batch", subject.settings)
+        steps = [_with_learned(subject, *pair) for pair in zip(batches, done, strict=False)]
         found += rules.of_inputs(steps)
         found += rules.of_masks(steps)
-        seen = steps[: len(subject.batches)]
-        found += outputs.of_labels([step.learned for step in seen])
-        if not any(one.name in ("input not finite", "constant input") for one in found):
+        found += outputs.of_labels([step.learned for step in steps[: len(subject.batches)]])
+        found += outputs.of_agreement(steps[0].learned)
+        if not found:
             measured.restore()
             standard, _ = measured.measured(batches[0], standardise=True)
             found += rules.of_scale(steps[0], standard)
@@ -43,7 +49,8 @@ def examine(subject: Subject, extra: Sequence[Finding] = ()) -> Report:
             found += rules.of_gradients(subject, measured, steps)
         if len(steps) > 1:
             found += outputs.of_blanks(steps[0], steps[-1])
-        if subject.optimizer is not None and subject.trainable and "input not finite" not in {one.name for one in found}:
+        broken = {"input not finite", "nothing to train", "no labels"} & {one.name for one in found}
+        if subject.optimizer is not None and not broken:
             found += rules.of_rate(subject, measured, steps)
         measured.restore()
     unique = {(one.name, one.place): one for one in found}
@@ -51,9 +58,18 @@ def examine(subject: Subject, extra: Sequence[Finding] = ()) -> Report:
     return Report(tuple(ordered), subject.name, _summary(subject, steps), subject.settings)
 
 
-def _with_learned(subject: Subject, batch: object, step: Step) -> Step:
-    from dataclasses import replace
+def _refused(subject: Subject, error: Exception) -> list[Finding]:
+    """The labels for which a loss ended a step: out of range, or, of CTC, more than the frames."""
+    for batch in subject.batches if subject.call is not None else ():
+        answers = tf.nest.map_structure(np.asarray, subject.call(batch))  # type: ignore[misc]
+        found = outputs.of_labels([subject.learned(batch, answers)])
+        if refused := [one for one in found if one.name in REFUSED]:
+            return refused
+    text = " ".join(str(error).split())
+    raise UserError(f"{subject.name}: a training step fails: {text[:300]}") from None
 
+
+def _with_learned(subject: Subject, batch: object, step: Step) -> Step:
     return replace(step, learned=tuple(subject.learned(batch, step.outputs)))
 
 

@@ -1,10 +1,11 @@
-"""Any Keras model as a subject: its batches, its loss or a stand-in, its optimizer, and what its outputs learn.
+"""Any Keras model as a subject: its batches, its loss or a stand-in, its optimizer, what its outputs learn.
 
 Contents: `subject_of`.
 """
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -29,7 +30,10 @@ def subject_of(model: keras.Model, data: Any, loss: Any = None) -> Subject:
     compiled = loss is None and bool(getattr(model, "compiled", False))
     outputs = _built(model, x)
     if compiled:
-        model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight)  # builds its metrics
+        with contextlib.suppress(
+            tf.errors.InvalidArgumentError
+        ):  # of labels: seen again, and told, in a step
+            model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight)  # builds its metrics
     chosen = model.loss if compiled else loss
     known = chosen is not None or compiled
     losses = _by_output(chosen, outputs, model)
@@ -53,7 +57,9 @@ def subject_of(model: keras.Model, data: Any, loss: Any = None) -> Subject:
         trainable=model.trainable_variables,
         losses=[objective],
         batches=batches,
-        optimizer=(lambda: _copy(optimizer, model.trainable_variables)) if optimizer is not None and known else None,
+        optimizer=(lambda: _copy(optimizer, model.trainable_variables))
+        if optimizer is not None and known
+        else None,
         rate=float(optimizer.learning_rate) if optimizer is not None else 0.0,
         clipped=any(getattr(optimizer, name, None) for name in CLIPS),
         learned=lambda batch, found: _learned(losses, batch, found),
@@ -78,7 +84,9 @@ def _batches(data: Any) -> Iterator[Any]:
         parts = tf.nest.flatten(_arrays(data))
         sizes = {len(one) for one in parts if np.ndim(one)}
         if len(sizes) != 1 or 0 in sizes:
-            raise UserError(f"doctor: arrays of {sorted(sizes)} items: all must have the same number, at least 1")
+            raise UserError(
+                f"doctor: arrays of {sorted(sizes)} items: all must have the same number, at least 1"
+            )
         size = sizes.pop()
         step = size if size <= WHOLE else BATCH
         for first in range(0, size, step):
@@ -126,7 +134,9 @@ def _copy(optimizer: Any, trainable: Sequence[Any]) -> Any:
     config = optimizer.get_config() | {"learning_rate": float(optimizer.learning_rate)}
     made = type(optimizer).from_config(config)
     made.build(trainable)
-    if optimizer.built and [one.shape for one in optimizer.variables] == [one.shape for one in made.variables]:
+    if optimizer.built and [one.shape for one in optimizer.variables] == [
+        one.shape for one in made.variables
+    ]:
         for new, old in zip(made.variables, optimizer.variables, strict=True):
             new.assign(old)
     return made
@@ -137,7 +147,9 @@ def _pseudo(outputs: Any) -> Any:
     total = tf.zeros([])
     for number, one in enumerate(tf.nest.flatten(outputs)):
         rng = np.random.default_rng(number)
-        total += tf.reduce_mean(tf.cast(one, tf.float32) * rng.normal(size=one.shape[-1] or 1).astype(np.float32))
+        total += tf.reduce_mean(
+            tf.cast(one, tf.float32) * rng.normal(size=one.shape[-1] or 1).astype(np.float32)
+        )
     return total
 
 
@@ -150,7 +162,13 @@ def _names(outputs: Any, model: Any) -> list[str]:
         return sorted(map(str, outputs))
     count = len(tf.nest.flatten(outputs))
     own = list(getattr(model, "output_names", None) or ())
-    return own if len(own) == count else [f"output {number}" for number in range(count)] if count > 1 else ["output"]
+    return (
+        own
+        if len(own) == count
+        else [f"output {number}" for number in range(count)]
+        if count > 1
+        else ["output"]
+    )
 
 
 def _by_output(chosen: Any, outputs: Any, model: Any) -> dict[str, Any]:
@@ -197,7 +215,9 @@ def _learned(losses: Mapping[str, Any], batch: Any, outputs: Any) -> list[Learne
         losses.items(), _targets(y, list(losses)), flat, weights, strict=True
     ):
         if loss is not None and target is not None:
-            found.append(_of_output(name, loss, np.asarray(target), answer, None if own is None else np.asarray(own)))
+            found.append(
+                _of_output(name, loss, np.asarray(target), answer, None if own is None else np.asarray(own))
+            )
     return [one for one in found if one is not None]
 
 
@@ -222,7 +242,9 @@ def _of_output(name: str, loss: Any, y: np.ndarray, answer: Any, weights: Any) -
         else:
             rows = y.reshape(-1, y.shape[-1])
             labels = np.where(rows.sum(axis=-1) > 0, rows.argmax(axis=-1), -1)
-        return Learned(name, "classes", labels, flat, classes, expects, weights=_of_places(weights, len(labels)))
+        return Learned(
+            name, "classes", labels, flat, classes, expects, weights=_of_places(weights, len(labels))
+        )
     if "binary" in called and flat is not None and y.size == flat.size:
         rows = y.reshape(flat.shape)
         return Learned(name, "tags", rows, flat, classes, expects, weights=_of_places(weights, len(rows)))
@@ -250,5 +272,3 @@ def _ctc(name: str, y: np.ndarray, answers: np.ndarray, expects: Any) -> Learned
     padding = 0 if blank == 0 else -1
     labels = [row[: int(np.max(np.flatnonzero(row > padding), initial=-1)) + 1].astype(int) for row in y]
     return Learned(name, "ctc", labels, list(answers), classes, expects, blank)
-
-

@@ -33,7 +33,9 @@ def of_labels(batches: Sequence[Sequence[Learned]]) -> list[Finding]:
             kind = "mask hides everything" if all(_labelled(one) for one in some) else "no labels"
             told = "all weights are 0" if kind != "no labels" else "no item has a label"
             items = sum(map(len, known))
-            found.append(Finding(kind, f'output "{name}"', f"{told}, in {items} items of {len(some)} batches"))
+            found.append(
+                Finding(kind, f'output "{name}"', f"{told}, in {items} items of {len(some)} batches")
+            )
         elif some[0].kind == "ctc":
             found += _fit(name, some)
         elif some[0].kind == "classes":
@@ -64,31 +66,23 @@ def _known(one: Learned) -> np.ndarray:  # (n,)
 
 
 def _fit(name: str, some: Sequence[Learned]) -> list[Finding]:
-    """Labels of CTC: each needs a frame, and a blank between two that are equal."""
-    bad, items = list[str](), 0
-    low, high = 0, 0
+    """Labels of CTC: none is the blank, and each needs a frame, and a blank between two that are equal."""
+    place, bad, items = f'output "{name}"', list[str](), 0
     for batch, one in enumerate(some):
         for item, (labels, answers) in enumerate(zip(one.labels, one.answers, strict=True)):
+            items += 1
+            wrong = [label for label in labels if not 0 <= label < one.classes or label == one.blank]
+            if wrong:
+                rule = f"must be in 0..{one.classes - 1} and not the blank, {one.blank}"
+                told = f"label {wrong[0]} in item {item} of batch {batch}: {rule}"
+                return [Finding("labels out of range", place, told)]
             needed = len(labels) + sum(left == right for left, right in pairwise(labels))
             if needed > len(answers):
                 bad.append(f"item {item} of batch {batch} needs {needed} frames and has {len(answers)}")
-            items += 1
-            own = [label for label in labels if label < 0 or label >= one.classes or label == one.blank]
-            low, high = min([low, *own]), max([high, *own])
-            items_bad = bool(own)
-            if items_bad and len(own):
-                return [
-                    Finding(
-                        "labels out of range",
-                        f'output "{name}"',
-                        f"label {own[0]} in item {item} of batch {batch}: must be in 0..{one.classes - 1} and not"
-                        f" the blank, {one.blank}",
-                    )
-                ]
     if not bad:
         return []
     told = f"{len(bad)} of {items} items have no alignment: {bad[0]}"
-    return [Finding("labels do not fit into the frames", f'output "{name}"', told)]
+    return [Finding("labels do not fit into the frames", place, told)]
 
 
 def _classes(name: str, some: Sequence[Learned], known: Sequence[np.ndarray]) -> list[Finding]:
@@ -103,7 +97,8 @@ def _classes(name: str, some: Sequence[Learned], known: Sequence[np.ndarray]) ->
         return [Finding("classes are missing", place, f"all {len(labels)} items are of class {present[0]}")]
     full = [one for one in every if len(one) >= FEWEST_ITEMS]
     if len(full) > 1 and all(len(np.unique(one)) == 1 for one in full):
-        told = f"each of {len(full)} batches holds one class only: {', '.join(str(one[0]) for one in full[:NAMED])}"
+        named = ", ".join(str(one[0]) for one in full[:NAMED])
+        told = f"each of {len(full)} batches holds one class only: {named}"
         return [Finding("classes are missing", place, told)]
     absent = sorted({*range(classes)} - {*present.tolist()})
     if absent and len(labels) >= MANY_ITEMS * classes:
@@ -114,7 +109,9 @@ def _classes(name: str, some: Sequence[Learned], known: Sequence[np.ndarray]) ->
 
 
 def _tags(name: str, some: Sequence[Learned], known: Sequence[np.ndarray]) -> list[Finding]:
-    labels = np.concatenate([np.asarray(one.labels, np.float64)[mask] for one, mask in zip(some, known, strict=True)])
+    labels = np.concatenate(
+        [np.asarray(one.labels, np.float64)[mask] for one, mask in zip(some, known, strict=True)]
+    )
     low, high = float(np.nanmin(labels)), float(np.nanmax(labels))
     if low < 0 or high > 1:
         told = f"targets from {low:.4g} to {high:.4g}: must be in [0, 1]"
@@ -159,7 +156,7 @@ def of_agreement(learned: Sequence[Learned]) -> list[Finding]:
 
 
 def of_slopes(learned: Sequence[Learned], slopes: Sequence[Learned | None]) -> list[Finding]:
-    """Losses without a slope where they are large: ``slopes`` are the gradients with respect to ``answers``."""
+    """Losses without a slope where they are large; ``slopes`` are gradients in the place of ``answers``."""
     found = []
     for one, slope in zip(learned, slopes, strict=True):
         if one.kind not in ("classes", "tags") or one.expects != "probabilities":
@@ -169,7 +166,10 @@ def of_slopes(learned: Sequence[Learned], slopes: Sequence[Learned | None]) -> l
         known = _known(one)
         if not known.any():
             continue
-        answers, steep = np.asarray(one.answers, np.float64)[known], np.asarray(slope.answers, np.float64)[known]
+        answers, steep = (
+            np.asarray(one.answers, np.float64)[known],
+            np.asarray(slope.answers, np.float64)[known],
+        )
         if one.kind == "classes":
             rows, labels = np.arange(len(answers)), np.asarray(one.labels)[known]
             right, steep = answers[rows, labels], steep[rows, labels]
@@ -200,8 +200,8 @@ def of_blanks(first: Step, last: Step) -> list[Finding]:
         blanks, spread = _blank_share(after), _spread(after)
         if blanks >= BLANK and spread < SAME:
             told = (
-                f"{100 * blanks:.0f} % of the frames are blank, and log probabilities vary by {spread:.2g} nats from"
-                f" frame to frame ({_spread(before):.2g} at the first step)"
+                f"{100 * blanks:.0f} % of the frames are blank, and log probabilities vary by {spread:.2g} nats"
+                f" from frame to frame ({_spread(before):.2g} at the first step)"
             )
             found.append(Finding("blank collapse", f'output "{after.name}"', told))
     return found

@@ -79,12 +79,12 @@ def of_scale(first: Step, standard: Step) -> list[Finding]:
     for key, (before, after) in _shares(first, standard).items():
         if before >= SATURATED and after <= RELIEF * before:
             what, layer = key.split(" ", 1)
-            measured.append(
-                f"{100 * before:.0f} % of {WHAT[what]} {layer} are {STATE[what]}, {100 * after:.0f} % on the same"
-                " batch standardised"
-            )
+            told = f"{100 * before:.0f} % of {WHAT[what]} {layer} are {STATE[what]}"
+            measured.append(f"{told}, {100 * after:.0f} % on the same batch standardised")
     if far >= FAR and (first.loss > TIMES_LOSS * standard.loss or not math.isfinite(first.loss)):
-        measured.append(f"the first loss is {first.loss:.4g}, {standard.loss:.4g} on the same batch standardised")
+        measured.append(
+            f"the first loss is {first.loss:.4g}, {standard.loss:.4g} on the same batch standardised"
+        )
     ratio = _variation(first) / max(_variation(standard), 1e-30)
     if small < SMALL and ratio < FAINT:
         measured.append(
@@ -109,8 +109,9 @@ def _described(x: np.ndarray) -> tuple[str, float, float]:
     rows = x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x
     kept = rows[(rows != 0).any(axis=1)] if x.ndim > 2 else rows
     kept = np.asarray(kept if kept.size else rows, np.float64)
-    told = f"values from {kept.min():.4g} to {kept.max():.4g}, mean {kept.mean():.4g}, deviation {kept.std():.4g}"
-    return told, float(np.sqrt(np.mean(kept**2))), float(kept.std())
+    mean, deviation = float(kept.mean()), float(kept.std())
+    told = f"values from {kept.min():.4g} to {kept.max():.4g}, mean {mean:.4g}, deviation {deviation:.4g}"
+    return told, float(np.sqrt(np.mean(kept**2))), deviation
 
 
 def _shares(first: Step, standard: Step) -> dict[str, tuple[float, float]]:
@@ -149,6 +150,8 @@ def of_masks(steps: Sequence[Step]) -> list[Finding]:
     found = []
     for key in steps[0].measures:
         kind, layer = key.split(" ", 1)
+        if kind not in ("hidden", "averaged"):
+            continue
         values = [float(step.measures[key]) for step in steps if key in step.measures]
         if kind == "hidden" and np.mean(values) >= HIDDEN:
             told = f"its mask leaves nothing of {100 * np.mean(values):.0f} % of the items"
@@ -178,7 +181,7 @@ def of_gradients(subject: Subject, measured: Steps, steps: Sequence[Step]) -> li
     if still:
         names = [_name(trainable[number]) for number in still]
         some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        told = f"{len(still)} of {len(matrices)} weight matrices: 0 in {len(finite)} step{'s' * (len(finite) > 1)}"
+        told = f"gradient 0 in {len(finite)} of {len(finite)} steps, {len(still)} of {len(matrices)} matrices"
         found.append(Finding("no gradient", some, told))
     if exploding := _steep(subject, steps):
         found.append(exploding)
@@ -192,7 +195,8 @@ def of_gradients(subject: Subject, measured: Steps, steps: Sequence[Step]) -> li
         number, least = min(ratios.items(), key=lambda one: one[1])
         most = max(ratios.values())
         if least < VANISHED * most:
-            told = f"relative to its weights, its gradient is {most / max(least, 1e-30):.1e} times smaller than the largest"
+            times = most / max(least, 1e-30)
+            told = f"relative to its weights, its gradient is {times:.1e} times smaller than the largest one"
             found.append(Finding("vanishing gradients", _name(trainable[number]), told))
     return found
 
@@ -201,7 +205,9 @@ def _steep(subject: Subject, steps: Sequence[Step]) -> Finding | None:
     broken = [number for number, step in enumerate(steps) if math.isfinite(step.loss) and not step.finite]
     if broken:
         step = steps[broken[0]]
-        names = [_name(one) for one, norm in zip(subject.trainable, step.gradients, strict=True) if norm == np.inf]
+        names = [
+            _name(one) for one, norm in zip(subject.trainable, step.gradients, strict=True) if norm == np.inf
+        ]
         told = f"gradient not finite at step {broken[0] + 1}, with a loss of {step.loss:.4g}"
         return Finding("exploding gradients", ", ".join(names[:3]), told)
     if subject.clipped or subject.optimizer is None:
@@ -235,7 +241,8 @@ def of_units(steps: Sequence[Step]) -> list[Finding]:
         highest = np.max([step.measures[key] for step in steps if key in step.measures], axis=0)
         dead = share(highest <= 0)
         if len(highest) >= FEWEST_UNITS and dead >= DEAD:
-            told = f"{round(dead * len(highest))} of {len(highest)} units are 0 for every input of {len(steps)} steps"
+            count = f"{round(dead * len(highest))} of {len(highest)} units"
+            told = f"{count} are 0 for every input of {len(steps)} steps"
             found.append(Finding("dead units", f"layer {key.removeprefix('highest ')}", told))
     return found
 
@@ -249,19 +256,19 @@ def of_rate(subject: Subject, measured: Steps, steps: Sequence[Step]) -> list[Fi
     if not math.isfinite(steps[0].loss):
         return [Finding("loss not finite", "first step", f"the loss is {steps[0].loss}")]
     before, after = measured.loss_after(batch, rate, STEPS)
-    margin = 0.05 * abs(before)
+    margin, place = 0.05 * abs(before), f"learning rate {rate:.3g}"
+    told = f"in {STEPS} steps on one batch the loss goes from {before:.6g} to {after:.6g}"
     if not math.isfinite(after) or after > RISES * before + margin:
         _, lower = measured.loss_after(batch, rate / 10, STEPS)
         if math.isfinite(lower) and lower <= before + margin:
-            told = f"in ten steps on one batch the loss goes from {before:.4g} to {after:.4g}; with {rate / 10:.3g}, to {lower:.4g}"
-            return [Finding("learning rate too high", f"learning rate {rate:.3g}", told)]
+            return [Finding("learning rate too high", place, f"{told}; with {rate / 10:.3g}, to {lower:.6g}")]
         if not math.isfinite(after):
-            told = f"in ten steps on one batch the loss goes from {before:.4g} to {after:.4g}"
-            return [Finding("loss not finite", f"learning rate {rate:.3g}", told)]
+            return [Finding("loss not finite", place, told)]
         return []
     if abs(after - before) < STILL * abs(before):
         _, higher = measured.loss_after(batch, 100 * rate, STEPS)
         if math.isfinite(higher) and before - higher > MOVES * abs(before):
-            told = f"in ten steps on one batch the loss goes from {before:.6g} to {after:.6g}; with {100 * rate:.3g}, to {higher:.4g}"
-            return [Finding("learning rate too low", f"learning rate {rate:.3g}", told)]
+            return [
+                Finding("learning rate too low", place, f"{told}; with {100 * rate:.3g}, to {higher:.6g}")
+            ]
     return []

@@ -27,7 +27,9 @@ class Step:
     measures: dict[str, np.ndarray]  # of `Watch`
     inputs: dict[str, np.ndarray]
     outputs: Any  # as the model gives them
-    slopes: Any  # gradient of the loss with respect to the outputs, in the same structure; None: not connected
+    slopes: (
+        Any  # gradient of the loss with respect to the outputs, in the same structure; None: not connected
+    )
     activations: tuple[str, ...]  # of each output, in the order of `tf.nest.flatten`; "" if not known
     learned: tuple[Learned, ...] = ()
 
@@ -122,7 +124,9 @@ class Steps:
                 with tf.GradientTape() as tape:
                     value = objective(batch)
                 outputs = watch.outputs
-                flat = [one for one in tf.nest.flatten(outputs) if tf.is_tensor(one) and one.dtype.is_floating]
+                flat = [
+                    one for one in tf.nest.flatten(outputs) if tf.is_tensor(one) and one.dtype.is_floating
+                ]
                 wanted = [*trainable, *flat]
                 found = tape.gradient(value, wanted) if wanted else []
                 own, slopes = found[: len(trainable)], found[len(trainable) :]

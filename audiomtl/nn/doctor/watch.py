@@ -143,7 +143,11 @@ class Watch:
         over = tf.reduce_mean(tf.cast(tf.abs(z) > SATURATED["sigmoid"], tf.float32), axis=2)
         counts = tf.ones_like(over) if not tf.is_tensor(mask) else tf.cast(mask, tf.float32)
         counts *= tf.cast(tf.reduce_any(x != 0, axis=2), tf.float32)  # padding has no say
-        self._note("saturated", layer.name, tf.math.divide_no_nan(tf.reduce_sum(over * counts), tf.reduce_sum(counts)))
+        self._note(
+            "saturated",
+            layer.name,
+            tf.math.divide_no_nan(tf.reduce_sum(over * counts), tf.reduce_sum(counts)),
+        )
 
 
 def named(args: Sequence[Any], model: Any) -> dict[str, tf.Tensor]:
@@ -168,13 +172,20 @@ def standardised(x: Any) -> Any:
         return x
     bands = x.shape[-1] if len(x.shape) > 2 or (x.shape[-1] or MANY) < MANY else 1
     over = list(range(len(x.shape) - (1 if bands and bands > 1 else 0)))
-    valid = tf.cast(tf.reduce_any(x != 0, axis=-1, keepdims=True), x.dtype) if len(x.shape) > 2 else tf.ones_like(x)
+    valid = (
+        tf.cast(tf.reduce_any(x != 0, axis=-1, keepdims=True), x.dtype)
+        if len(x.shape) > 2
+        else tf.ones_like(x)
+    )
     valid *= tf.ones_like(x)
     count = tf.maximum(tf.reduce_sum(valid, axis=over), 1.0)
     mean = tf.reduce_sum(x * valid, axis=over) / count
     spread = tf.sqrt(tf.reduce_sum(tf.square(x - mean) * valid, axis=over) / count)
     varies = spread > 1e-6 * tf.abs(mean)
-    found = tf.where(varies, (x - mean) / tf.where(varies, spread, tf.ones_like(spread)), tf.zeros_like(x)) * valid
+    found = (
+        tf.where(varies, (x - mean) / tf.where(varies, spread, tf.ones_like(spread)), tf.zeros_like(x))
+        * valid
+    )
     left = tf.reduce_all((x == 0) | (x == 1)) | ~tf.reduce_any(varies)
     return tf.where(left, x, found)
 
