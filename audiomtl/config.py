@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from audiomtl.errors import UserError
+from audiomtl.settings import budget
 from audiomtl.settings.expected import Expected
 from audiomtl.settings.family import (
     NOT_SCORED,
@@ -62,6 +63,8 @@ __all__ = [
 
 MONITORING = ("training.monitor", "training.monitor_direction")
 MARKS = ("core", "curve")  # keys of an ablation that are no settings
+# keys of a study that change no trial
+NOT_OF_IDENTITY = ("trials", "sampler", "optimism_seeds", "description", "experiment", "stop_after_failures")
 # of files and ablations: make targets, tags and file names are made of them
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -102,12 +105,12 @@ class StudyFile:
     def identity(self) -> str:
         """Key of the study: its experiment without the swept paths, the search space and the objectives.
 
-        The number of trials is not part of it.
+        What changes no trial, such as their number, is not part of it.
         """
         fixed = {
             path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search
         }
-        rest = self.study.told("trials", "description", "experiment", "stop_after_failures")
+        rest = self.study.told(*NOT_OF_IDENTITY)
         key = {
             "study": rest,
             "name": self.name,
@@ -184,6 +187,9 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     document = read(path)
     if isinstance(document.get("search"), dict):
         document["search"] = dimensions(document["search"], str(path))
+    trials_given = "trials" in document or document.get("sampler") != "grid"
+    if not trials_given:
+        document["trials"] = 1  # until the experiment is known: see `budget`
     try:
         study = Study.model_validate(document)
     except ValidationError as error:
@@ -203,6 +209,7 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     result = StudyFile(path.stem, path, study, target)
     check_search(study, result.raw, str(path))
     check_judges(study, result.raw, str(path))
+    result = replace(result, study=budget.checked(study, result.raw, str(path), trials_given=trials_given))
     swept = [setting for setting in MONITORING if setting in study.search]
     for values in product(*(study.search[setting].samples for setting in swept)) if swept else ():
         trial = override(result.raw, dict(zip(swept, values, strict=True)))

@@ -51,7 +51,7 @@ COMMANDS = [
     "promote",
     "report",
 ]
-COMMANDS += ["settings", "status", "study", "transcribe", "ui"]
+COMMANDS += ["status", "study", "transcribe", "ui", "verify"]
 
 
 @pytest.fixture

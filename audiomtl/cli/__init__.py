@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import Any
 
-from audiomtl.cli import files, results, runs, use  # noqa: F401  (they add their subcommands)
+from audiomtl.cli import files, results, runs, use, verify  # noqa: F401  (they add their subcommands)
 from audiomtl.cli.app import app
 from audiomtl.redaction import guard_streams
 
@@ -23,11 +23,11 @@ ORDER = (
         "check",
         "data",
         "new",
-        "settings",
         "study",
         "status",
         "promote",
         "best",
+        "verify",
         "ablations",
         "report",
     ),

@@ -16,7 +16,11 @@ def check(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME", help="Files in experiments/ or studies/, without .toml. Default: all."
+            metavar="NAME",
+            help=(
+                "Files in experiments/ or studies/, without .toml. Default: all. With --settings: a family, a"
+                " data set, or study."
+            ),
         ),
     ] = None,
     deep: Annotated[
@@ -35,17 +39,32 @@ def check(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FOLDER", help="With --deep: write pictures there.")
     ] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List the settings of a family or a data set instead.")
+    ] = False,
+    markdown: Annotated[
+        bool,
+        typer.Option("--markdown", help="With --settings: print the reference of all settings as Markdown."),
+    ] = False,
 ) -> None:
     """Check files in experiments/ and studies/.
 
     Validates every key, value, search range and ablation. Trains nothing and reads no data. A file with a
     mistake is named, and the others are checked all the same; then the command exits with code 1.
 
+    With --settings, lists the settings of a family or a data set: each with its path, its type and range,
+    when it is used, and what it does. A setting that is not used may be left out of a file.
+
     With --deep it listens to the recordings of experiments, of a table or of a folder: copies of one
     recording in different splits, labels that follow from length, level or file format alone, small and
     lacking classes, and what a random split would be worth. It exits with code 1 if copies or groups are
     in different splits.
     """
+    if settings:
+        _print_settings(names or [], markdown=markdown)
+        return
+    if markdown:
+        raise typer.BadParameter("--markdown needs --settings")
     if deep:
         from audiomtl.cli.deep import deep as look_deep
 
@@ -185,23 +204,12 @@ def new(
     print(f"next: audiomtl data {name}, then audiomtl best {name} --record")
 
 
-@app.command()
-def settings(
-    name: Annotated[str, typer.Argument(metavar="FAMILY", help="A family, a data set, or study.")] = "",
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the reference of all settings as Markdown.")
-    ] = False,
-) -> None:
-    """List the settings of a family or a data set.
-
-    Each with its path, its type and range, when it is used, and what it does. A setting that is not used may
-    be left out of a file.
-    """
+def _print_settings(names: list[str], *, markdown: bool) -> None:
     from audiomtl.settings import reference
 
     if markdown:
         print(reference.as_markdown())
-    elif name:
+    for name in names if not markdown else []:
         print(reference.as_table(name, shutil.get_terminal_size().columns))
-    else:
-        print(f"audiomtl settings FAMILY: one of {', '.join(reference.names())}")
+    if not (markdown or names):
+        print(f"audiomtl check --settings FAMILY: one of {', '.join(reference.names())}")

@@ -10,13 +10,13 @@ from audiomtl import system
 EPILOG = """\b
 Workflow, where NAME is a file in experiments/ or studies/:
   audiomtl new NAME --data T   create an experiment for your own table
-  audiomtl settings FAMILY     list the settings of a family
-  audiomtl check               validate all files
+  audiomtl check               validate all files (--settings FAMILY lists settings)
   audiomtl study NAME          sweep the settings
   audiomtl status NAME         show workers and trials of a study
   audiomtl promote NAME        write the best trial into the experiment
   audiomtl best NAME --record  train on every seed, record the scores
   audiomtl best NAME --again   train again and compare the scores
+  audiomtl verify NAME         rebuild recorded numbers from their record
   audiomtl ablations NAME      measure the effect of single settings
   audiomtl report              write tables and figures
   audiomtl ablations NAME --curve   plot score against training set size

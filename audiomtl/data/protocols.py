@@ -6,7 +6,7 @@ clips that share a value of any group column, directly or through others, form o
 together. A division is a function of the clip ids, their groups, labels and the seed, not of the order of the
 rows. Every division but ``leaky_windows`` is checked at the end: no group value on two sides.
 
-Contents: `divide`, `leaky_windows`.
+Contents: `divide`, `seed_of`, `leaky_windows`.
 """
 
 import math
@@ -32,7 +32,8 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
     ``split``: the test side is drawn once, the same for every seed, so that no study has chosen on it; what
     is left is divided into train and validation anew for every seed. ``folds`` that the project makes are the
     same for every seed; seed s tests on fold s mod k and validates on the next, so that k seeds test every
-    clip once.
+    clip once. ``protocol.split_seed`` takes the place of ``seed``; ``protocol.inner_fold`` lets another fold
+    (or draw) validate, with the same test side: see `inner`.
 
     Raises
     ------
@@ -41,6 +42,7 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
         a column of folds), blocks or values left out without groups to take them from.
     """
     _check(table, data)
+    seed = seed_of(protocol, seed)
     ordered = table.sort_values("clip_id", ignore_index=True)
     if protocol.kind == "blocks":
         for name, numbers in (
@@ -59,15 +61,19 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
                 "data.groups = []: leave_one_out leaves out values of the first of data.groups; name a column"
                 " there"
             )
-        divided = _rotated(ordered, ordered[data.groups[0]], seed, f"group {data.groups[0]}")
+        what = f"group {data.groups[0]}"
+        divided = _rotated(ordered, ordered[data.groups[0]], seed, protocol.inner_fold, what)
     elif protocol.kind == "folds":
         divided = _rotated(
             ordered,
             _folds(ordered, data, protocol),
             seed,
+            protocol.inner_fold,
             f"folds of column {protocol.column}" if protocol.column else "folds",
         )
     else:
+        if protocol.column:
+            splits.check_inner(protocol.inner_fold, 1, f"the column {protocol.column}")
         side = (
             _column_sides(ordered, protocol.column)
             if protocol.column
@@ -80,6 +86,11 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
     if data.label and data.labels == "several":
         stratified.check_tags(divided, data.label)
     return divided
+
+
+def seed_of(protocol: Protocol, seed: int) -> int:
+    """The seed of the split of a training with ``seed``."""
+    return seed if protocol.split_seed is None else protocol.split_seed
 
 
 def leaky_windows(
@@ -134,7 +145,8 @@ def _drawn_sides(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: i
     rest = test_first == "rest"
     share = protocol.validation_share / (1 - protocol.test_share)
     shares = {"validation": share, "train": 1 - share}
-    later = deal(cluster[rest], label[rest], shares, np.random.default_rng((FIXED_SEED, seed)))
+    draw = (protocol.inner_fold,) if protocol.inner_fold else ()
+    later = deal(cluster[rest], label[rest], shares, np.random.default_rng((FIXED_SEED, seed, *draw)))
     return pd.concat([test_first[~rest], later]).reindex(table.index)
 
 
@@ -187,7 +199,7 @@ def _folds(table: pd.DataFrame, data: DataSet, protocol: Protocol) -> pd.Series:
     return deal(cluster, label, shares, np.random.default_rng(FIXED_SEED))
 
 
-def _rotated(table: pd.DataFrame, fold: pd.Series, seed: int, what: str) -> splits.Splits:
+def _rotated(table: pd.DataFrame, fold: pd.Series, seed: int, inner: int, what: str) -> splits.Splits:
     if fold.isna().any():
         raise UserError(f"split: {what}: no value for {', '.join(table['clip_id'][fold.isna()][:5])}")
     # a CSV may mix 1 and "1a"
@@ -196,7 +208,8 @@ def _rotated(table: pd.DataFrame, fold: pd.Series, seed: int, what: str) -> spli
         raise UserError(
             f"split: {what}: {len(values)} values, but one each for test, validation and train are needed"
         )
-    test, validation = values[seed % len(values)], values[(seed + 1) % len(values)]
+    splits.check_inner(inner, len(values) - 1, what)
+    test, validation = values[seed % len(values)], values[(seed + 1 + inner) % len(values)]
     side = (
         pd.Series("train", index=table.index)
         .mask(fold == test, "test")

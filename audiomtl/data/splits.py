@@ -4,7 +4,7 @@ Conventions: a clip table is a DataFrame with one row per recording (``clip_id``
 as ``phones``); the sides are called train, validation and test. Nothing is drawn at random: a split is a
 function of the group values and the seed.
 
-Contents: `Splits`, `by_groups`, `check_disjoint`, `check_phones`, `describe`.
+Contents: `Splits`, `by_groups`, `check_inner`, `check_disjoint`, `check_phones`, `describe`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,8 +40,9 @@ def by_groups(table: pd.DataFrame, groups: Sequence[str], protocol: Protocol, se
     """Split by whole values of every group column.
 
     The sorted values of group ``i`` are turned by ``(seed % rotations) * test_values[i]``; the first
-    ``test_values[i]`` go to test, the next ``validation_values[i]`` to validation, the rest to train. A clip
-    whose groups disagree on the side is dropped and counted.
+    ``test_values[i]`` go to test, the next ``validation_values[i]`` to validation, the rest to train. With
+    ``inner_fold`` k the k-th such part of what is left after test validates. A clip whose groups disagree on
+    the side is dropped and counted.
 
     Parameters
     ----------
@@ -90,11 +91,10 @@ def by_groups(table: pd.DataFrame, groups: Sequence[str], protocol: Protocol, se
             )
         turn = (seed % protocol.rotations) * n_test % len(values)
         turned = values[turn:] + values[:turn]
-        names = (
-            ["test"] * n_test
-            + ["validation"] * n_validation
-            + ["train"] * (len(values) - n_test - n_validation)
-        )
+        check_inner(protocol.inner_fold, (len(values) - n_test) // n_validation, f"group {name}")
+        names = ["test"] * n_test + ["train"] * (len(values) - n_test)
+        first = n_test + protocol.inner_fold * n_validation
+        names[first : first + n_validation] = ["validation"] * n_validation
         side[name] = table[name].map(dict(zip(turned, names, strict=True)))
     agreed = side.eq(side.iloc[:, 0], axis=0).all(axis=1)  # (clips,)
     tables = {name: table[agreed & (side.iloc[:, 0] == name)].reset_index(drop=True) for name in SIDES}
@@ -106,6 +106,14 @@ def by_groups(table: pd.DataFrame, groups: Sequence[str], protocol: Protocol, se
                 " validation_values or rotations"
             )
     return Splits(**tables, dropped=int((~agreed).sum()))
+
+
+def check_inner(inner: int, count: int, what: str) -> None:
+    """Raise an error for a ``protocol.inner_fold`` that a split has not, of ``count`` in all."""
+    if inner >= count:
+        raise UserError(
+            f"protocol.inner_fold = {inner}: must be below {count}, the number of inner folds by {what}"
+        )
 
 
 def check_disjoint(splits: Splits, groups: Sequence[str]) -> None:

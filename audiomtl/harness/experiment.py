@@ -1,13 +1,13 @@
 """Trainings of an experiment and of its ablations on every seed, and the scores of their runs.
 
-Contents: `train_runs`, `plan`, `Planned`; `main_score`, `family_scores`, `scores_of`,
+Contents: `train_runs`, `train_planned`, `plan`, `Planned`; `main_score`, `family_scores`, `scores_of`,
 `scores_beside`, `rates_beside`.
 """
 
 import math
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from audiomtl import config
@@ -33,7 +33,7 @@ from audiomtl.settings.toml import as_toml
 
 @dataclass(frozen=True)
 class Planned:
-    """One training of a best run or an ablation."""
+    """One training of a best run or an ablation, or one that a study's winner is tried with."""
 
     arm: str  # "" for the experiment itself
     raw: dict[str, Any]
@@ -41,10 +41,18 @@ class Planned:
     training: str  # `provenance.training_key`
     fingerprint: str  # `provenance.scores_key`
     data: str
+    other_kind: str = ""  # of the run, where it is neither the experiment's nor an ablation's
+    tags: Mapping[str, str] = field(default_factory=dict)  # further ones of the run
+    text: str = ""  # describes the run in the place of the experiment or the ablation
 
     @property
     def name(self) -> str:
         return f"{self.arm or 'best'} seed {self.seed}"
+
+    @property
+    def kind(self) -> str:
+        """Tag ``kind`` of the run."""
+        return self.other_kind or ("ablation" if self.arm else "best")
 
 
 def plan(file: ExperimentFile, arms: Sequence[str], threads: int, device: str) -> list[Planned]:
@@ -81,11 +89,31 @@ def train_runs(
     {(arm, seed): run}; a training that failed is missing.
     """
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
+    planned = plan(file, arms, threads, device(file.raw["model"], server_log()))
+    return train_planned(file, planned, again=again, slots=slots, threads=threads, take_over=take_over)
+
+
+def train_planned(
+    file: ExperimentFile,
+    planned: Sequence[Planned],
+    *,
+    slots: int,
+    threads: int,
+    again: bool = False,
+    take_over: bool = False,
+    storage: str = "",
+) -> dict[tuple[str, int], Run]:
+    """Complete MLflow runs of some trainings of an experiment, as `train_runs`.
+
+    Parameters
+    ----------
+    storage : database that has the leases; by default the project's.
+    """
+    start_forkserver(file.raw["model"], server_log())
     on = device(file.raw["model"], server_log())
-    planned = plan(file, arms, threads, on)
-    leases = Leases(open_storage().engine)
+    leases = Leases(open_storage(storage).engine)
     with leases.renewing():
-        return _Runs(file, planned, again, slots, threads, on, leases, take_over).run()
+        return _Runs(file, list(planned), again, slots, threads, on, leases, take_over).run()
 
 
 class _Runs:
@@ -103,7 +131,7 @@ class _Runs:
         take_over: bool,
     ) -> None:
         self.file, self.slots, self.threads, self.device = file, slots, threads, device
-        self.leases = leases
+        self.leases, self.planned = leases, planned
         # leases that are taken over although they have not expired: not those that are taken from now on
         self.given_up = {row.name for row in leases.live()} if take_over else set[str]()
         self.tracking = Tracking()
@@ -125,9 +153,8 @@ class _Runs:
         total = len(self.left)
         self.progress = Progress(f"{self.file.name}", total)
         if self.found:
-            self.progress.say(
-                f"{self.file.name}: {len(self.found)} trainings are already finished; --again repeats them"
-            )
+            repeats = "" if any(one.other_kind for one in self.planned) else "; --again repeats them"
+            self.progress.say(f"{self.file.name}: {len(self.found)} trainings are already finished{repeats}")
         if not total:
             return self.found
         try:
@@ -161,8 +188,7 @@ class _Runs:
     def next_job(self) -> Job | Literal["wait"] | None:
         """The next training that no other worker has; what others have finished meanwhile is not repeated."""
         for one in list(self.todo):
-            kind = "ablation" if one.arm else "best"
-            name = f"{kind}/{one.fingerprint}"
+            name = f"{one.kind}/{one.fingerprint}"
             lease = self.leases.take(name, at_once=name in self.given_up)
             self.given_up.discard(name)
             if lease is None:
@@ -173,21 +199,22 @@ class _Runs:
                 self.leases.release(lease)
                 self.progress.end(one.name, f"{one.name}: trained by another worker")
                 continue
-            return self._job(one, kind, lease)
+            return self._job(one, lease)
         if self.todo and not self.waiting and not self.running:
             self.waiting = True
             self.progress.say(f"waiting for {len(self.todo)} trainings that other workers have begun")
         return WAIT if self.todo else None
 
     def _finished(self, one: Planned) -> Run | None:
-        kinds = ("best", "ablation") if one.arm else ("best",)
+        kinds = ("best", "ablation") if one.kind == "ablation" else (one.kind,)
         return self.tracking.finished(self.file.name, one.fingerprint, kinds)
 
-    def _job(self, one: Planned, kind: str, lease: Lease) -> Job:
+    def _job(self, one: Planned, lease: Lease) -> Job:
         tags = {
-            "kind": kind,
+            **one.tags,
+            "kind": one.kind,
             "seed": str(one.seed),
-            "ablation": one.arm,
+            "ablation": "" if one.other_kind else one.arm,
             "data": one.data,
             "fingerprint": one.fingerprint,
             "lease": lease.name,
@@ -198,7 +225,7 @@ class _Runs:
             "device": self.device,
         }
         with deferred_signals():
-            run_id = self._interrupted(one, kind)
+            run_id = self._interrupted(one)
             if run_id:
                 self.tracking.resume(run_id)
             else:
@@ -209,7 +236,7 @@ class _Runs:
             self.tracking.log_settings(run_id, one.raw, one.seed, one.data)
         folder = staging(run_id, lease.token)
         (folder / "settings.toml").write_text(as_toml(one.raw, one.seed), encoding="utf-8")
-        best = not one.arm
+        best = one.kind == "best"
         return Job(
             one.name,
             one.raw,
@@ -220,13 +247,15 @@ class _Runs:
             keep_model=best,
         )
 
-    def _interrupted(self, one: Planned, kind: str) -> str:
+    def _interrupted(self, one: Planned) -> str:
         """The run of this training that was cut off, if there is one: whoever has the lease may resume it."""
-        filters = f"tags.fingerprint = '{one.fingerprint}' and tags.kind = '{kind}'"
+        filters = f"tags.fingerprint = '{one.fingerprint}' and tags.kind = '{one.kind}'"
         runs = [run for run in self.tracking.runs(self.file.name, filters) if "outcome" not in run.data.tags]
         return runs[-1].info.run_id if runs else ""
 
     def _describe(self, one: Planned) -> str:
+        if one.text:
+            return one.text
         if not one.arm:
             return (
                 f"{self.file.settings.description}\n\nBest run of {self.file.name} with seed {one.seed},"

@@ -68,6 +68,21 @@ class Protocol(Table):
         description="False in families whose examples are whole clips; see the family mil."
     )
 
+    split_seed: int | None = Field(
+        None,
+        description=(
+            "Seed of the split alone, so that trainings of different seeds share it. Default: the seed of the"
+            " training."
+        ),
+    )
+    inner_fold: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description=(
+            "Which of the folds beside the test fold validates, counted from the one after it; test stays the"
+            " same. Studies set it where they judge over folds. Default 0."
+        ),
+    )
+
     @model_validator(mode="after")
     def _something_to_train_on(self) -> Self:
         shares = (self.test_share, self.validation_share)
@@ -76,4 +91,10 @@ class Protocol(Table):
                 f"test_share and validation_share must be above 0 and their sum below 1, but got {shares[0]}"
                 f" and {shares[1]}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _windows_have_no_folds(self) -> Self:
+        if self.leaky and self.inner_fold:
+            raise ValueError(f"inner_fold must be 0 with leaky = true, but got {self.inner_fold}")
         return self

@@ -1,4 +1,5 @@
-"""What `audiomtl settings` prints: every setting with its type and range, when it is used, and what it does.
+"""What `audiomtl check --settings` prints: every setting with its type and range, when it is used, and
+what it does.
 
 Contents: `Row`, `rows`, `names`, `as_table`, `as_markdown`.
 """
@@ -35,7 +36,7 @@ class Row(NamedTuple):
 
 
 def names() -> list[str]:
-    """Names that `audiomtl settings` accepts: families, data sets, and study."""
+    """Names that `audiomtl check --settings` accepts: families, data sets, and study."""
     return [*families(), *datasets(), STUDY]
 
 
@@ -86,7 +87,7 @@ def as_markdown() -> str:
     shared = [row for row in dict.fromkeys(row for found in own.values() for row in found) if count[row] > 1]
     parts = [
         (
-            "# All settings\n\nWritten by `audiomtl settings --markdown`. "
+            "# All settings\n\nWritten by `audiomtl check --settings --markdown`. "
             "A setting that the chosen kinds do not use may be left out of the file; "
             "one that they use must be in it, unless its description names a default."
         ),

@@ -68,6 +68,11 @@ def check_search(study: Study, raw: Mapping[str, Any], file: str) -> None:
             raise UserError(f"{place}: {path} does not affect training: remove it from the search")
         if path == "model":
             raise UserError(f"{place}: the family cannot be swept: write one experiment per family")
+        if path.startswith("protocol."):
+            raise UserError(
+                f"{place}: the split cannot be swept: trials would be judged on different clips; write one"
+                " experiment per protocol"
+            )
         for other in dimension.when:
             known_path(other, known, f"{place}: when.{other}")
     ordered(search, file)

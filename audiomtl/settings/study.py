@@ -73,6 +73,18 @@ class Dimension(Table):
         return f"[{self.low}, {self.high}]" + (f" in steps of {self.step}" if self.step else "")
 
     @property
+    def grid(self) -> list[Any] | None:
+        """All values, in order; None for a range without steps."""
+        if self.choices is not None:
+            return self.choices
+        assert self.low is not None and self.high is not None
+        step = self.step or (1 if self.whole and not self.log else None)
+        if step is None:
+            return None
+        values = [self.low + number * step for number in range(round((self.high - self.low) / step) + 1)]
+        return values if self.whole else [round(float(value), 12) for value in values]
+
+    @property
     def samples(self) -> list[Any]:
         """The choices, or both ends of the range, as they would be sampled."""
         if self.choices is not None:
@@ -123,12 +135,31 @@ class Study(Table):
     prune_on: str = Field(description="Score of each epoch by which successive halving stops trials early.")
     prune_direction: Direction = Field(description="Whether prune_on is to be minimized or maximized.")
     prune_after_epochs: Count = Field(description="Number of epochs before which no trial is stopped.")
-    trials: Count = Field(description="Total number of trials, over all restarts.")
+    trials: Count = Field(
+        description=(
+            'Total number of trials, over all restarts. With sampler = "tpe" at least 20, and 5 for each'
+            ' dimension; with sampler = "grid" it may be left out: all combinations.'
+        )
+    )
+    sampler: Literal["tpe", "random", "grid"] = Field(
+        "tpe",
+        description=(
+            "How settings are proposed: by a tree-structured Parzen estimator, whose first 10 trials are"
+            " random, at random, or every combination of the choices and steps. Default tpe."
+        ),
+    )
     sampler_seed: int = Field(description="Seed of the sampler.")
     stop_after_failures: Count = Field(
         3,
         description=(
             "Number of first trials that may fail for the same reason before the study stops. Default 3."
+        ),
+    )
+    optimism_seeds: Annotated[int, Field(ge=0)] = Field(
+        3,
+        description=(
+            "Number of new seeds with which the best trial is trained again when the study ends: how much of"
+            " its score was luck. 0 leaves it out. Default 3."
         ),
     )
     search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(

@@ -17,13 +17,13 @@ import pytest
 import tensorflow as tf
 
 from audiomtl import config
-from audiomtl.data import audio
+from audiomtl.data import audio, catalog
 from audiomtl.data.answers import Classes, Notes, Phones, Recording, Response, Segments, Value
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.multitask import heads
 from audiomtl.nn import serving
-from audiomtl.nn.fit import seed_everything
+from audiomtl.nn.fit import Fit, seed_everything
 from tests.small_multitask import HEAD
 from tests.surroundings.families import digest, raw_settings, sounds
 
@@ -103,9 +103,13 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def case_of(tmp_path_factory) -> Callable[[str], Case]:
-    folder, made = tmp_path_factory.mktemp("contract"), {}
-    clips = sounds(folder / "sounds")
+def clips(tmp_path_factory) -> Path:
+    return sounds(tmp_path_factory.mktemp("contract") / "sounds")
+
+
+@pytest.fixture(scope="module")
+def case_of(clips) -> Callable[[str], Case]:
+    folder, made = clips.parent, {}
 
     def of(name: str) -> Case:
         if name not in made:
@@ -162,6 +166,60 @@ def test_a_family_offers_the_functions_of_the_contract(case) -> None:
         and case.fitted.fit is not None
         and set(case.prepared.examples) == {"train", "validation", "test"}
     )
+
+
+FITTED: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "ctc": {"network__objective": "ctc", "features__scaling": "per_band_train"},
+    "fusion": {},
+    "mil": {"features__scaling": "per_band_train"},
+    "multitask": {
+        "features__scaling": "standard_train",
+        "heads": {"age": EVERY_HEAD["value"]},
+        "coupling": {},
+        "scores": {"age_loss": "minimize"},
+    },
+    "transfer": {"head__standardise": True, "extractor__kind": "statistics"},
+    "transfer svm": {"head__kind": "svm", "extractor__kind": "statistics"},
+}
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_other_validation_and_test_recordings_change_nothing_that_is_fitted(
+    name, clips, tmp_path, monkeypatch
+) -> None:
+    """Scalers, vocabularies and what a network starts from are equal to the bit; no epoch is trained.
+
+    The other recordings are louder, with a tone of their own; the other labels, tokens, pictures and numbers
+    are not among those of the train side.
+    """
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
+    family, changes = name.split(" ")[0], dict(FITTED[name])
+    given = {key: changes.pop(key) for key in ("heads", "coupling", "scores") if key in changes}
+    raw = raw_settings(family, clips, **changes) | given
+    model, settings = config.family("model", family), config.settings_of(raw, name)
+    untrained = Fit(best_epoch=0, best_score=0.0, history=[], stopped=False)
+    monkeypatch.setattr(model, "fit", lambda *_, **options: untrained, raising=False)
+    table, saved = catalog.clips(settings.data), []
+    for number in range(2):
+        monkeypatch.setattr(catalog, "clips", lambda data, table=table: table.copy())
+        seed_everything(1)
+        prepared = model.prepare(settings, 1)
+        fitted = model.train(settings, prepared, 1, lambda epoch, scores: True, None)
+        model.save(fitted, tmp_path / str(number))
+        saved.append((digest(tmp_path / str(number)), (tmp_path / str(number) / "use.json").read_bytes()))
+        train = set(prepared.splits.train["clip_id"])
+        rows = [row if row["clip_id"] in train else other(row, tmp_path) for row in table.to_dict("records")]
+        table = pd.DataFrame(rows, index=table.index)
+    assert saved[0] == saved[1]
+
+
+def other(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A clip of the same length and label with nothing else of its own."""
+    y, path = audio.load(row["path"], sample_rate=16000), folder / f"{row['clip_id']}.wav"
+    audio.save(path, 0.5 * y + 0.4 * np.sin(0.9 * np.arange(len(y))), sample_rate=16000)
+    changed = {"path": str(path), "words": ["shout", "it"], "age": 90.0, "tags": ["late", "unheard"]}
+    return row | {column: value for column, value in changed.items() if column in row}
 
 
 def test_what_is_loaded_is_what_was_saved_to_the_bit(case, tmp_path) -> None:

@@ -123,7 +123,7 @@ def test_a_family_without_epochs_runs_like_any_other(project, tmp_path) -> None:
     )
     keys += (
         'prune_on = "validation/accuracy"\nprune_direction = "maximize"\nprune_after_epochs = 1\ntrials ='
-        " 3\nsampler_seed = 1\n\n"
+        ' 3\nsampler = "random"\nsampler_seed = 1\n\n'
     )
     (project.folder / "studies" / "forest.toml").write_text(keys + study)
     project.run("study", "forest", "--slots", "1")

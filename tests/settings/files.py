@@ -22,6 +22,7 @@ prune_on = "validation/loss"
 prune_direction = "minimize"
 prune_after_epochs = 3
 trials = 8
+sampler = "random"
 sampler_seed = 1
 
 [search]

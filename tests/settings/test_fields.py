@@ -1,6 +1,6 @@
 """Every setting is described.
 
-What the chosen kinds do not use may be left out, what they use may not; `audiomtl settings` lists all.
+What the chosen kinds do not use may be left out, what they use may not; `audiomtl check --settings` lists all.
 """
 
 import re
@@ -209,7 +209,7 @@ def test_the_list_fits_the_terminal_and_has_every_setting(name, width):
 
 def test_the_list_says_type_range_and_use(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "140")
-    code, out, err = run(monkeypatch, capsys, "settings", "ctc")
+    code, out, err = run(monkeypatch, capsys, "check", "--settings", "ctc")
     assert (code, err) == (0, "")
     line = next(line for line in out.splitlines() if line.startswith("optimizer.momentum"))
     assert re.split(r"  +", line) == [
@@ -221,7 +221,7 @@ def test_the_list_says_type_range_and_use(monkeypatch, capsys):
 
 
 def test_the_reference_has_every_setting_once(monkeypatch, capsys):
-    code, out, _ = run(monkeypatch, capsys, "settings", "--markdown")
+    code, out, _ = run(monkeypatch, capsys, "check", "--settings", "--markdown")
     assert code == 0 and out.startswith("# All settings\n")
     for name in families():
         for setting in settings_in(family("settings", name).Settings):
@@ -232,12 +232,12 @@ def test_the_reference_has_every_setting_once(monkeypatch, capsys):
 def test_the_reference_in_the_docs_is_that_of_the_code():
     path = PROJECT / "docs" / "reference" / "all-settings.md"
     assert path.read_text(encoding="utf-8") == reference.as_markdown() + "\n", (
-        f"run: audiomtl settings --markdown > {path}"
+        f"run: audiomtl check --settings --markdown > {path}"
     )
 
 
 def test_an_unknown_name_is_one_line(monkeypatch, capsys):
-    code, _, err = run(monkeypatch, capsys, "settings", "mill")
+    code, _, err = run(monkeypatch, capsys, "check", "--settings", "mill")
     assert code == 2 and err.startswith(
         "audiomtl: mill: no such family or data set; did you mean mil?; available: baseline, ctc"
     )
@@ -245,7 +245,7 @@ def test_an_unknown_name_is_one_line(monkeypatch, capsys):
 
 
 def test_nothing_is_listed_without_a_name(monkeypatch, capsys):
-    assert "baseline" in run(monkeypatch, capsys, "settings")[1]
+    assert "baseline" in run(monkeypatch, capsys, "check", "--settings")[1]
 
 
 # ---------------------------------------------------------------- studies of what the file leaves out
@@ -259,6 +259,7 @@ prune_on = "validation/loss"
 prune_direction = "minimize"
 prune_after_epochs = 3
 trials = 8
+sampler = "random"
 sampler_seed = 1
 
 [search]

@@ -187,7 +187,7 @@ def test_a_second_form_of_judging_left_the_studies_of_the_first_as_they_were(pro
     """Keys that a study does not use are not in its identity: its trials were recorded before there were
     any.
     """
-    told = config.load_study("one").study.told("trials", "description", "experiment", "stop_after_failures")
+    told = config.load_study("one").study.told(*config.NOT_OF_IDENTITY)
     assert sorted(told) == [
         "ablation",
         "direction",

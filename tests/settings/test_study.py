@@ -10,6 +10,18 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     "unknown key": (add("", "trails = 3"), "trails = 3: no such setting; did you mean trials?"),
     "missing key": (drop("sampler_seed"), "sampler_seed is missing; add it"),
     "no trials": (put("trials", "0"), "trials = 0: must be at least 1"),
+    "too few trials for its sampler": (
+        put("sampler", '"tpe"'),
+        'studies/one.toml: trials = 8: sampler = "tpe" needs at least 20 trials',
+    ),
+    "a range that is no grid": (
+        put("sampler", '"grid"'),
+        'search.optimizer.learning_rate: sampler = "grid" needs choices',
+    ),
+    "a swept split": (
+        search("protocol.inner_fold", "{ low = 0, high = 2 }"),
+        "search.protocol.inner_fold: the split cannot be swept",
+    ),
     "empty search": (
         lambda text: text.split("[search]")[0] + "[search]\n",
         "search: must have a length of at least 1",

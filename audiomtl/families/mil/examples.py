@@ -88,7 +88,8 @@ def _leaky(
     Every split has the same clips, each with different windows.
     """
     shares = {"test": settings.protocol.test_share, "validation": settings.protocol.validation_share}
-    dealt = protocols.leaky_windows({clip: len(one.first) for clip, one in examples.items()}, shares, seed)
+    counts = {clip: len(one.first) for clip, one in examples.items()}
+    dealt = protocols.leaky_windows(counts, shares, protocols.seed_of(settings.protocol, seed))
     chosen = {
         side: [
             replace(examples[clip], first=examples[clip].first[numbers])

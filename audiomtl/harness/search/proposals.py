@@ -1,5 +1,5 @@
 """A study in Optuna: its name, its sampler, and its best trials. Contents: `create_study`, `sampler`,
-`pareto_front`, `front`, `best_trial`.
+`enqueue_grid`, `pareto_front`, `front`, `best_trial`.
 """
 
 import contextlib
@@ -12,8 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 from audiomtl import config
 from audiomtl.config import StudyFile
 from audiomtl.errors import UserError
-from audiomtl.harness.search import pareto, space
+from audiomtl.harness.search import pareto, retries, space
 from audiomtl.harness.search.storage import open_storage
+from audiomtl.settings import budget
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", message=".*is already reported")  # epochs that are told again after a crash
@@ -39,13 +40,41 @@ def create_study(file: StudyFile, storage: optuna.storages.BaseStorage) -> optun
 
 
 def sampler(file: StudyFile, number: int) -> optuna.samplers.BaseSampler:
-    """TPE, seeded for one trial number."""
+    """The study's sampler, seeded for one trial number.
+
+    The points of a grid are put in the queue (`enqueue_grid`), so that none is drawn.
+    """
     seed = int(config.digest([file.study.sampler_seed, number])[:8], 16)
+    if file.study.sampler != "tpe":
+        return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():  # multivariate, group and constant_liar are called experimental
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(
             seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS
         )
+
+
+def enqueue_grid(study: optuna.Study, file: StudyFile) -> None:
+    """Put the combinations of a grid in the queue that the study has not tried yet, as far as its number of
+    trials reaches. Their order is drawn, so that a part of a grid is spread over it; a larger grid keeps it.
+    """
+    if file.study.sampler != "grid":
+        return
+    trials = study.get_trials(deepcopy=False)
+    known = {config.digest(_params(trial)) for trial in trials}
+    left = [
+        params
+        for values in budget.points(file.study.search, file.raw)
+        if config.digest(params := space.encode(file, {**config.flatten(file.raw), **values})) not in known
+    ]
+    left.sort(key=lambda params: config.digest([file.study.sampler_seed, params]))
+    for params in left[: max(0, file.study.trials + retries.count(trials) - len(trials))]:
+        study.enqueue_trial(params)
+
+
+def _params(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters of a trial, also of one that waits."""
+    return trial.params or trial.system_attrs.get("fixed_params", {})
 
 
 def pareto_front(study: optuna.Study, file: StudyFile) -> dict[int, FrozenTrial]:

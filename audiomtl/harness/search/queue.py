@@ -105,7 +105,8 @@ class TrialQueue:
         """Workers (hosts) whose trials may still become free, or are told but not yet recorded; None where
         there is nothing left to wait for.
         """
-        states = (TrialState.RUNNING, TrialState.WAITING)
+        # those that wait beyond the number of trials (of a grid whose number was lowered) stay there
+        states = (TrialState.RUNNING, TrialState.WAITING) if self._wanted() > 0 else (TrialState.RUNNING,)
         trials = {one.number for one in self.study.get_trials(deepcopy=False, states=states)}
         owners = self.own.others("trial/")
         if not trials - set(mine) and not owners:

@@ -9,6 +9,7 @@ from typing import Any
 
 from audiomtl import config
 from audiomtl.config import StudyFile
+from audiomtl.settings.budget import active
 from audiomtl.settings.study import Dimension
 
 
@@ -21,7 +22,7 @@ def suggest(trial: Any, file: StudyFile) -> dict[str, Any]:
     own = config.flatten(file.raw)
     for path in config.ordered(file.study.search):
         dimension = file.study.search[path]
-        if not _active(dimension, own | values):
+        if not active(dimension, own | values):
             continue
         if dimension.choices is not None:
             values[path] = _decode(dimension, trial.suggest_categorical(path, _options(dimension)))
@@ -40,7 +41,7 @@ def encode(file: StudyFile, flat: Mapping[str, Any]) -> dict[str, Any]:
     """Optuna's parameters of some settings."""
     found = {}
     for path, dimension in file.study.search.items():
-        if _active(dimension, flat):
+        if active(dimension, flat):
             found[path] = json.dumps(flat[path]) if _lists(dimension) else flat[path]
     return found
 
@@ -48,10 +49,6 @@ def encode(file: StudyFile, flat: Mapping[str, Any]) -> dict[str, Any]:
 def decode(file: StudyFile, params: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of some Optuna parameters."""
     return {path: _decode(file.study.search[path], value) for path, value in params.items()}
-
-
-def _active(dimension: Dimension, flat: Mapping[str, Any]) -> bool:
-    return all(flat.get(other) in wanted for other, wanted in dimension.when.items())
 
 
 def _lists(dimension: Dimension) -> bool:

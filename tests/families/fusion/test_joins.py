@@ -122,6 +122,21 @@ def test_every_present_modality_has_influence(kind) -> None:
         assert np.abs(model(changed).numpy() - before).max(axis=1).min() > 1e-4, NAMES[number]
 
 
+@pytest.mark.parametrize("kind", ["film", "cross_attention", "aligned"])
+def test_steps_that_are_masked_or_of_an_absent_modality_are_not_counted(kind) -> None:
+    """Four steps more of each modality: behind a clip's end, or of a modality that it lacks."""
+    given = tensors()
+    given[0][0, 1], given[0][1, 2], given[0][2, 0] = 0, 0, 0
+    longer = [one.copy() for one in given]
+    for number in range(3):
+        steps, mask = given[4 + number], given[7 + number]
+        longer[4 + number] = np.concatenate([steps, np.ones((4, 4, steps.shape[2]), np.float32)], axis=1)
+        absent = np.repeat(given[0][:, number : number + 1] == 0, 4, axis=1)
+        longer[7 + number] = np.concatenate([mask, absent], axis=1)
+    model = joined(kind, given)
+    assert np.allclose(model(given), model(longer), atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_clip_does_not_hear_another_and_padding_is_not_read(kind) -> None:
     given = tensors()

@@ -12,6 +12,7 @@ from audiomtl.families.multitask.balancing import (
     Balancing,
     cagrad,
     dynamic_weight_average,
+    gradnorm,
     imtl,
     mgda,
     uncertainty,
@@ -100,6 +101,7 @@ def test_random_weights_are_drawn_anew_from_the_seed() -> None:
         for balancer in (Balancing("random", [1, 1], seed=3), Balancing("random", [1, 1], seed=3))
     ]
     assert draws[0] == draws[1] and draws[0][0] != draws[0][1] and sum(draws[0][0]) == pytest.approx(2)
+    assert draws[0][0] != Two().step(Balancing("random", [1, 1], seed=4))[1]
 
 
 def test_the_geometric_mean_by_hand() -> None:
@@ -160,6 +162,23 @@ def test_gradnorm_lowers_the_weight_of_the_larger_gradient() -> None:
     by_hand = np.array([1 - 0.01 * 10, 1 + 0.01 * 1])
     by_hand *= 2 / by_hand.sum()
     assert np.allclose(balancer.now, by_hand, rtol=1e-5) and np.allclose(shared, by_hand @ steep, rtol=1e-5)
+
+
+@pytest.mark.parametrize("asymmetry", [0.5, 1.5])
+def test_gradnorm_gives_the_slower_task_more_by_its_asymmetry(asymmetry) -> None:
+    """Equal norms; in the second step the losses are 1/3 and 1 of the first ones: speeds of 1/2 and 3/2
+    relative to their mean, so that the weighted norms have the targets (1/2)^a and (3/2)^a.
+    """
+    balancer = Balancing("gradnorm", [1.0, 1.0], rate=0.01, asymmetry=asymmetry)
+    rows, present = tf.constant([[1.0, 0.0], [0.0, 1.0]]), tf.ones(2)
+    gradnorm.direction(balancer, rows, tf.constant([6.0, 4.0]), present)
+    assert np.allclose(balancer.now, [1, 1])  # at the target already
+    gradnorm.direction(balancer, rows, tf.constant([2.0, 4.0]), present)
+    assert np.allclose(balancer.now, [0.99, 1.01], rtol=1e-5)
+    balancer.now.assign([0.5, 1.5])  # here the exponent decides on which side of the target they are
+    gradnorm.direction(balancer, rows, tf.constant([2.0, 4.0]), present)
+    wanted = np.array([0.5, 1.5]) - 0.01 * np.sign([0.5 - 0.5**asymmetry, 1.5 - 1.5**asymmetry])
+    assert np.allclose(balancer.now, 2 * wanted / wanted.sum(), rtol=1e-5)
 
 
 # ---------------------------------------------------------------- what holds for all

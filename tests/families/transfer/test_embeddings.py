@@ -66,6 +66,10 @@ def test_other_weights_and_depths_are_other_entries(file, sounds, tmp_path) -> N
     second = EmbeddingStore(tmp_path, other)
     assert not np.array_equal(second.activations(sounds[:1])[0], first) and second.extracted == 1
     assert EmbeddingStore(tmp_path, file, 1).activations(sounds[:1])[0].shape == (1, 6144)
+    deep, deeper = EmbeddingStore(tmp_path, file, 2), EmbeddingStore(tmp_path, file, 3)
+    rows = deep.activations(sounds[:1])[0]
+    assert deep.size == deeper.size and not np.array_equal(rows, deeper.activations(sounds[:1])[0])
+    assert deeper.extracted == 1
 
 
 def test_a_damaged_entry_is_made_again(file, sounds, tmp_path) -> None:

@@ -16,8 +16,9 @@ from audiomtl import config
 from audiomtl.harness.leases import Lease
 from audiomtl.harness.search import pareto, pruning, records, space
 from audiomtl.harness.search.proposals import best_trial, create_study, sampler
+from audiomtl.harness.search.single import Running, SingleTrials
 from audiomtl.harness.search.storage import open_storage
-from audiomtl.harness.search.study import _Running, _StudyRunner
+from audiomtl.harness.search.worker import Worker
 from audiomtl.harness.train.child import Job, Result
 from audiomtl.harness.train.workers import Outcome
 from tests.command import run
@@ -138,13 +139,15 @@ def test_between_rungs_nobody_is_stopped_and_a_stored_verdict_stands(project: An
 def test_nan_in_one_objective_is_a_failure_with_its_reason(project: Any) -> None:
     judge_by_several(project)
     file = config.load_study("tiny")
-    runner: Any = _StudyRunner.__new__(_StudyRunner)
-    runner.file, runner.tracking, runner.progress, runner.leases = file, *(MagicMock() for _ in range(3))
+    runner: Any = SingleTrials.__new__(SingleTrials)
+    worker: Any = Worker.__new__(Worker)
+    runner.worker, runner.file, runner.tracking, runner.leases = worker, file, MagicMock(), MagicMock()
     runner.leases.guard.return_value.__exit__.return_value = False
-    runner.study, runner.parent = create_study(file, optuna.storages.InMemoryStorage()), "parent"
+    runner.study, worker.parent = create_study(file, optuna.storages.InMemoryStorage()), "parent"
+    worker.file, worker.study, worker.progress = file, runner.study, MagicMock()
     for number, loss in enumerate((0.3, NAN)):
         trial, name = runner.study.ask(), f"trial {number}"
-        runner.running = {name: _Running(trial, Lease(f"trial/{number}", 1), f"run{number}", "key")}
+        runner.running = {name: Running(trial, Lease(f"trial/{number}", 1), f"run{number}", "key")}
         scores = {"validation/error_rate": 0.1, "validation/loss": loss}
         result = Result(False, scores, 1, 2, 1.0, 1.0, 10)
         job = Job(name, {"limits": {}}, 0, project.folder / "staging", project.folder / "checkpoint")
@@ -155,7 +158,7 @@ def test_nan_in_one_objective_is_a_failure_with_its_reason(project: Any) -> None
     ]
     assert runner.study.trials[1].user_attrs["reason"] == "validation/loss is nan at the best epoch"
     assert [call.args[2].status for call in runner.tracking.end.call_args_list] == ["complete", "failed"]
-    assert "best trials 0" not in str(runner.progress.end.call_args) and runner._best_text() == "trials 0"
+    assert "best trials 0" not in str(worker.progress.end.call_args) and worker.best_text() == "trials 0"
 
 
 def test_the_sampler_proposes_the_same_again_also_after_a_restart(project: Any) -> None:

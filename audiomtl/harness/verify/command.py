@@ -1,0 +1,80 @@
+"""`audiomtl verify`: which kind of record its argument names, and what is printed.
+
+Contents: `Request`, `verify`.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audiomtl import config
+from audiomtl.config import ExperimentFile
+from audiomtl.errors import MissingData, UserError
+from audiomtl.harness.record.store import server_log
+from audiomtl.harness.train.forkserver import start_forkserver
+from audiomtl.harness.train.progress import console
+from audiomtl.harness.verify import experiment
+from audiomtl.harness.verify.result import Verified
+
+RUN = re.compile(r"[0-9a-f]{32}")  # id of an MLflow run
+
+
+@dataclass(frozen=True)
+class Request:
+    """Options of `audiomtl verify`."""
+
+    quick: bool = False
+    checkout: bool = False
+    record: bool = False
+    append: str = ""
+    slots: int = 1
+    threads: int = 1
+
+
+def verify(names: Sequence[str], request: Request) -> bool:
+    """Rebuild recorded numbers, print one line about each record, and return whether all came back.
+
+    Parameters
+    ----------
+    names : experiments, ids of MLflow runs, files that end in ``.zip``; none: every experiment with recorded
+        scores.
+
+    Raises
+    ------
+    UserError : a name that is none of these.
+    """
+    began, results, files = time.monotonic(), list[Verified](), list[ExperimentFile]()
+    for name in names:
+        files.append(_recorded(config.load_experiment(name)))
+    if not names:
+        files = [file for file in config.load_experiments([]) if file.expected]
+    if not files:
+        raise UserError("experiments/: no recorded scores; `audiomtl best NAME --record` writes [expected]")
+    start_forkserver(files[0].raw["model"], server_log())  # imports TensorFlow while the data are looked at
+    checked = list[experiment.Checked]()
+    for file in files:
+        try:
+            checked.append(experiment.examine(file, fingerprint=request.quick))
+        except MissingData as error:
+            results.append(Verified(file.name, False, str(error)))
+    slots, threads = request.slots, request.threads
+    if request.quick:
+        results += experiment.quick(checked, record=request.record, slots=slots, threads=threads)
+    else:
+        results += [experiment.whole(one, slots=slots, threads=threads) for one in checked]
+    for result in results:
+        console().print(str(result), highlight=False)
+    if len(results) > 1:
+        good = sum(one.reproduced for one in results)
+        console().print(f"{good} of {len(results)} reproduced, {time.monotonic() - began:.0f} s")
+    return all(one.reproduced for one in results)
+
+
+def _recorded(file: ExperimentFile) -> ExperimentFile:
+    if not file.expected:
+        raise UserError(
+            f"{file.path}: no recorded scores to rebuild; `audiomtl best {file.name} --record` writes"
+            " [expected]"
+        )
+    return file
