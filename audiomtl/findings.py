@@ -88,7 +88,7 @@ KINDS = _kinds(
     ),
     Kind(
         "no labels",
-        "an output for which no item of any step has a label",
+        "an output for which no item of any step has a label with a weight above 0",
         "An output without labels has no loss: its weights stay as they were initialised.",
         "give this output labels, or remove it; check weights and masks of its targets",
         (
@@ -111,10 +111,9 @@ KINDS = _kinds(
     ),
     Kind(
         "mask hides everything",
-        "masks or weights that leave nothing of half of the items",
-        "What is masked has no influence on the answer, and an item of weight 0 none on the loss.",
-        "check the lengths, the mask_value of Masking (is it a value of true features?) and the"
-        " sample weights",
+        "masks that leave nothing of half of the items or more",
+        "What is masked has no influence on the answer, and gets no gradient.",
+        "check the lengths, and the mask_value of Masking: is it a value that features take?",
     ),
     Kind(
         "nothing to train",
@@ -157,8 +156,8 @@ KINDS = _kinds(
     ),
     Kind(
         "exploding gradients",
-        "gradients that are not finite, or so steep that a change of the weights by a thousandth"
-        " changes the loss by its own size, without clipping",
+        "gradients that are not finite; or a loss that rises over ten steps, with a tenth of the"
+        " learning rate as well, but not with gradients clipped to a norm of 1",
         "One step moves the weights further than the slope holds, and what was learnt before is lost.",
         "clip the norm of the gradient (clipnorm = 1 or global_clipnorm = 1), lower the learning"
         " rate, and check the scale of initial weights",
@@ -205,7 +204,7 @@ KINDS = _kinds(
     ),
     Kind(
         "learning rate too high",
-        "the loss of the first batch rises over ten steps; with a tenth of the rate it does not",
+        "the loss of the first batch rises over ten steps, and with a lower learning rate it does not",
         "Steps jump over the minimum, and each lands higher than the one before.",
         "lower the learning rate to a tenth; clip gradients",
         (

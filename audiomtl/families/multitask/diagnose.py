@@ -26,6 +26,6 @@ def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[
             labels = np.where(weight > 0, target, -1)
             found.append(Learned(name, "classes", labels, answers, answers.shape[-1], "probabilities"))
         else:
-            labels = np.where(weight > 0, 0.0, np.nan)  # whether there are any
-            found.append(Learned(name, "values", labels))
+            nothing = np.zeros(len(weight))  # only whether there are labels is asked
+            found.append(Learned(name, "values", nothing, weights=weight))
     return found

@@ -9,6 +9,7 @@ decided by comparison wherever possible: the same batch standardised, the same s
 rate. Contents: `doctor`; `examine`, `Subject`, `Learned`; and, of `findings`, `Report`.
 """
 
+import warnings
 from typing import Any
 
 import keras
@@ -52,5 +53,6 @@ def doctor(model: Any, batch: Any, *, loss: Any = None) -> Report:
     """
     if not isinstance(model, keras.Model):
         raise UserError(f"doctor: model is a {type(model).__name__}: must be a keras.Model")
-    with kept(model.variables):
+    with kept(model.variables), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras's own on what is examined here
         return examine(subject_of(model, batch, loss))

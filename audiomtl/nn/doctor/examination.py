@@ -35,14 +35,15 @@ def examine(subject: Subject) -> Report:
             refused = _refused(subject, error)
             return Report(tuple(refused), subject.name, "the loss refuses a batch", subject.settings)
         steps = [_with_learned(subject, *pair) for pair in zip(batches, done, strict=False)]
-        found += rules.of_inputs(steps)
-        found += rules.of_masks(steps)
-        found += outputs.of_labels([step.learned for step in steps[: len(subject.batches)]])
+        different = steps[: len(subject.batches)]
+        found += rules.of_inputs(different)
+        found += rules.of_masks(different)
+        found += outputs.of_labels([step.learned for step in different])
         found += outputs.of_agreement(steps[0].learned)
         if not found:
             measured.restore()
             standard, _ = measured.measured(batches[0], standardise=True)
-            found += rules.of_scale(steps[0], standard)
+            found += rules.of_scale(steps[0], standard, subject.optimizer is not None)
         found += outputs.of_slopes(steps[0].learned, _slopes(subject, batches[0], steps[0]))
         found += rules.of_units(steps)
         if subject.trainable:

@@ -207,9 +207,7 @@ def _given(losses: Mapping[str, Any], y: Any, outputs: Any) -> list[Any]:
 def _learned(losses: Mapping[str, Any], batch: Any, outputs: Any) -> list[Learned]:
     _, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
     flat = tf.nest.flatten(outputs)
-    weights = _targets(weight, list(losses)) if weight is not None else [None] * len(losses)
-    if len(weights) == 1 or weights[1:] == [None] * (len(weights) - 1):
-        weights = [weights[0]] * len(losses)  # one weight per item, for all outputs
+    weights = [weight] * len(losses) if tf.is_tensor(weight) else _targets(weight, list(losses))
     found = []
     for (name, loss), target, answer, own in zip(
         losses.items(), _targets(y, list(losses)), flat, weights, strict=True

@@ -30,12 +30,8 @@ def of_labels(batches: Sequence[Sequence[Learned]]) -> list[Finding]:
         some = [one for learned in batches for one in learned if one.name == name]
         known = [_known(one) for one in some]
         if not any(mask.any() for mask in known):
-            kind = "mask hides everything" if all(_labelled(one) for one in some) else "no labels"
-            told = "all weights are 0" if kind != "no labels" else "no item has a label"
-            items = sum(map(len, known))
-            found.append(
-                Finding(kind, f'output "{name}"', f"{told}, in {items} items of {len(some)} batches")
-            )
+            told = f"no item has a label and a weight above 0, in {sum(map(len, known))} items"
+            found.append(Finding("no labels", f'output "{name}"', told))
         elif some[0].kind == "ctc":
             found += _fit(name, some)
         elif some[0].kind == "classes":
@@ -47,12 +43,6 @@ def of_labels(batches: Sequence[Sequence[Learned]]) -> list[Finding]:
     return found
 
 
-def _labelled(one: Learned) -> bool:
-    if one.kind == "classes":
-        return bool((np.asarray(one.labels) >= 0).any())
-    return any(len(labels) for labels in one.labels) if one.kind == "ctc" else np.isfinite(one.labels).any()
-
-
 def _known(one: Learned) -> np.ndarray:  # (n,)
     """Which items are learnt from."""
     if one.kind == "ctc":
@@ -60,8 +50,7 @@ def _known(one: Learned) -> np.ndarray:  # (n,)
     elif one.kind == "classes":
         known = np.asarray(one.labels) >= 0
     else:
-        labels = np.asarray(one.labels, np.float64)
-        known = ~np.isnan(labels).reshape(len(labels), -1).all(axis=1)
+        known = np.ones(len(one.labels), bool)
     return known if one.weights is None else known & (np.asarray(one.weights) > 0)
 
 
@@ -123,10 +112,9 @@ def _tags(name: str, some: Sequence[Learned], known: Sequence[np.ndarray]) -> li
 
 
 def _values(name: str, some: Sequence[Learned]) -> list[Finding]:
-    labels = np.concatenate([np.asarray(one.labels, np.float64).ravel() for one in some])
-    if np.isinf(labels).any() or np.isnan(labels).all():
-        return [Finding("labels out of range", f'output "{name}"', "targets are infinite")]
-    return []
+    bad = sum(int((~np.isfinite(np.asarray(one.labels, np.float64))).sum()) for one in some)
+    told = f"{bad} targets are NaN or infinite"
+    return [Finding("labels out of range", f'output "{name}"', told)] if bad else []
 
 
 def of_agreement(learned: Sequence[Learned]) -> list[Finding]:
@@ -181,8 +169,8 @@ def of_slopes(learned: Sequence[Learned], slopes: Sequence[Learned | None]) -> l
         flat = wrong & (np.abs(steep * right) * right.size < FLAT)
         if share(flat) >= SATURATED:
             told = (
-                f"{100 * share(flat):.0f} % of the items give the true class a probability below {WRONG:g}, where"
-                " the loss has no slope"
+                f"{100 * share(flat):.0f} % of the items give the true class a probability below {WRONG:g},"
+                " where the loss has no slope"
             )
             found.append(Finding("saturated loss", f'output "{one.name}"', told))
     return found
@@ -200,8 +188,8 @@ def of_blanks(first: Step, last: Step) -> list[Finding]:
         blanks, spread = _blank_share(after), _spread(after)
         if blanks >= BLANK and spread < SAME:
             told = (
-                f"{100 * blanks:.0f} % of the frames are blank, and log probabilities vary by {spread:.2g} nats"
-                f" from frame to frame ({_spread(before):.2g} at the first step)"
+                f"{100 * blanks:.0f} % of the frames are blank, and log probabilities vary by {spread:.2g}"
+                f" nats from frame to frame ({_spread(before):.2g} at the first step)"
             )
             found.append(Finding("blank collapse", f'output "{after.name}"', told))
     return found

@@ -24,7 +24,6 @@ DEAD = 0.75  # share of units
 FEWEST_UNITS = 4  # of a layer that may count as dead
 HIDDEN = 0.5  # share of items
 VANISHED = 1e-5  # relative gradient of a weight matrix, compared with the largest one
-STEEP = 1e3  # relative change of the loss per relative change of the weights
 STILL = 1e-3  # relative change of a loss that does not move
 MOVES = 0.01  # with a hundred times the rate it does
 RISES = 1.5  # loss after ten steps, relative to before
@@ -69,10 +68,13 @@ def _alike(values: Sequence[np.ndarray]) -> bool:
 # ---------------------------------------------------------------- scale
 
 
-def of_scale(first: Step, standard: Step) -> list[Finding]:
-    """Input that is not scaled: compares a step with the same one on standardised input."""
+def of_scale(first: Step, standard: Step, with_loss: bool) -> list[Finding]:
+    """Input that is not scaled: compares a step with the same one on standardised input.
+
+    ``with_loss`` = False does not compare losses, which are stand-ins.
+    """
     sizes = {name: _described(x) for name, x in first.inputs.items() if _is_feature(x)}
-    if not sizes or first.loss < LEARNT * standard.loss:  # a model that has learnt its own scale
+    if not sizes or (with_loss and first.loss < LEARNT * standard.loss):  # the model has learnt this scale
         return []
     name, (told, far, small) = max(sizes.items(), key=lambda one: max(one[1][1], 1 / max(one[1][2], 1e-30)))
     measured = []
@@ -81,7 +83,11 @@ def of_scale(first: Step, standard: Step) -> list[Finding]:
             what, layer = key.split(" ", 1)
             told = f"{100 * before:.0f} % of {WHAT[what]} {layer} are {STATE[what]}"
             measured.append(f"{told}, {100 * after:.0f} % on the same batch standardised")
-    if far >= FAR and (first.loss > TIMES_LOSS * standard.loss or not math.isfinite(first.loss)):
+    if (
+        with_loss
+        and far >= FAR
+        and (first.loss > TIMES_LOSS * standard.loss or not math.isfinite(first.loss))
+    ):
         measured.append(
             f"the first loss is {first.loss:.4g}, {standard.loss:.4g} on the same batch standardised"
         )
@@ -183,8 +189,7 @@ def of_gradients(subject: Subject, measured: Steps, steps: Sequence[Step]) -> li
         some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         told = f"gradient 0 in {len(finite)} of {len(finite)} steps, {len(still)} of {len(matrices)} matrices"
         found.append(Finding("no gradient", some, told))
-    if exploding := _steep(subject, steps):
-        found.append(exploding)
+    found += _broken(subject, steps)
     ratios = {
         number: float(np.median(every[:, number])) / max(float(finite[0].weights[number]), 1e-12)
         for number in matrices
@@ -201,28 +206,15 @@ def of_gradients(subject: Subject, measured: Steps, steps: Sequence[Step]) -> li
     return found
 
 
-def _steep(subject: Subject, steps: Sequence[Step]) -> Finding | None:
-    broken = [number for number, step in enumerate(steps) if math.isfinite(step.loss) and not step.finite]
-    if broken:
-        step = steps[broken[0]]
-        names = [
-            _name(one) for one, norm in zip(subject.trainable, step.gradients, strict=True) if norm == np.inf
-        ]
-        told = f"gradient not finite at step {broken[0] + 1}, with a loss of {step.loss:.4g}"
-        return Finding("exploding gradients", ", ".join(names[:3]), told)
-    if subject.clipped or subject.optimizer is None:
-        return None
-    first = steps[0]
-    weights = float(np.sqrt(np.sum(np.square(first.weights))))
-    steep = first.norm * weights / max(abs(first.loss), 1e-12) if math.isfinite(first.loss) else 0.0
-    if steep < STEEP:
-        return None
-    told = (
-        f"norm {first.norm:.3g} at the first step, without clipping: a change of the weights by 0.1 % changes"
-        f" the loss by {100 * steep * 1e-3:.0f} %"
-    )
-    number = int(np.nanargmax(first.gradients))
-    return Finding("exploding gradients", _name(subject.trainable[number]), told)
+def _broken(subject: Subject, steps: Sequence[Step]) -> list[Finding]:
+    """Gradients that are not finite, of a loss that is."""
+    for number, step in enumerate(steps, start=1):
+        if math.isfinite(step.loss) and not step.finite:
+            pairs = zip(subject.trainable, step.gradients, strict=True)
+            names = [_name(one) for one, norm in pairs if norm == np.inf]
+            told = f"gradient not finite at step {number}, with a loss of {step.loss:.4g}"
+            return [Finding("exploding gradients", ", ".join(names[:3]), told)]
+    return []
 
 
 def _name(variable: object) -> str:
@@ -256,15 +248,23 @@ def of_rate(subject: Subject, measured: Steps, steps: Sequence[Step]) -> list[Fi
     if not math.isfinite(steps[0].loss):
         return [Finding("loss not finite", "first step", f"the loss is {steps[0].loss}")]
     before, after = measured.loss_after(batch, rate, STEPS)
-    margin, place = 0.05 * abs(before), f"learning rate {rate:.3g}"
+    place = f"learning rate {rate:.3g}"
     told = f"in {STEPS} steps on one batch the loss goes from {before:.6g} to {after:.6g}"
-    if not math.isfinite(after) or after > RISES * before + margin:
-        _, lower = measured.loss_after(batch, rate / 10, STEPS)
-        if math.isfinite(lower) and lower <= before + margin:
-            return [Finding("learning rate too high", place, f"{told}; with {rate / 10:.3g}, to {lower:.6g}")]
-        if not math.isfinite(after):
-            return [Finding("loss not finite", place, told)]
-        return []
+
+    def cured(loss: float) -> bool:
+        return math.isfinite(loss) and loss <= before + 0.05 * abs(before)
+
+    if not math.isfinite(after) or after > before + (RISES - 1) * abs(before):
+        for factor, clipnorm in ((10, 0.0), (1, 1.0), (1000, 0.0)):
+            _, then = measured.loss_after(batch, rate / factor, STEPS, clipnorm)
+            if cured(then) and clipnorm:
+                largest = max(steps, key=lambda step: step.norm).norm
+                told += f", with gradients clipped to norm 1, to {then:.6g}; their norm is up to {largest:.3g}"
+                return [Finding("exploding gradients", place, told)]
+            if cured(then):
+                told += f"; with {rate / factor:.3g}, to {then:.6g}"
+                return [Finding("learning rate too high", place, told)]
+        return [] if math.isfinite(after) else [Finding("loss not finite", place, told)]
     if abs(after - before) < STILL * abs(before):
         _, higher = measured.loss_after(batch, 100 * rate, STEPS)
         if math.isfinite(higher) and before - higher > MOVES * abs(before):

@@ -27,10 +27,7 @@ class Step:
     measures: dict[str, np.ndarray]  # of `Watch`
     inputs: dict[str, np.ndarray]
     outputs: Any  # as the model gives them
-    slopes: (
-        Any  # gradient of the loss with respect to the outputs, in the same structure; None: not connected
-    )
-    activations: tuple[str, ...]  # of each output, in the order of `tf.nest.flatten`; "" if not known
+    slopes: Any  # gradient of the loss with respect to the outputs, laid out alike; None: not connected
     learned: tuple[Learned, ...] = ()
 
     @property
@@ -51,7 +48,6 @@ class Steps:
         self._before = [np.array(variable) for variable in subject.variables]
         self._functions: dict[tuple[int, bool], Callable[[Any], Any]] = {}
         self._missing: list[bool] = []
-        self._activations: tuple[str, ...] = ()
 
     def restore(self) -> None:
         for variable, value in zip(self.subject.variables, self._before, strict=True):
@@ -65,9 +61,7 @@ class Steps:
         norms[np.array(self._missing, bool)] = np.nan
         broken = [not np.isfinite(np.asarray(one)).all() for one in gradients]
         norms[np.array(broken, bool)] = np.inf
-        numpy = tf.nest.map_structure(
-            lambda value: value.numpy() if tf.is_tensor(value) else value, found, expand_composites=False
-        )
+        numpy = tf.nest.map_structure(lambda value: value.numpy() if tf.is_tensor(value) else value, found)
         step = Step(
             loss=float(numpy["loss"]),
             gradients=norms,
@@ -76,7 +70,6 @@ class Steps:
             inputs=numpy["inputs"],
             outputs=numpy["outputs"],
             slopes=numpy["slopes"],
-            activations=self._activations,
         )
         return step, gradients
 
@@ -132,8 +125,6 @@ class Steps:
                 own, slopes = found[: len(trainable)], found[len(trainable) :]
                 self._missing = [one is None for one in own]
                 by_output = {id(one): slope for one, slope in zip(flat, slopes, strict=True)}
-                known = {id(given): name for name, given in watch.activated}
-                self._activations = tuple(known.get(id(one), "") for one in tf.nest.flatten(outputs))
                 gradients = [
                     tf.zeros(variable.shape, variable.dtype) if one is None else tf.convert_to_tensor(one)
                     for one, variable in zip(own, trainable, strict=True)

@@ -34,7 +34,6 @@ class Watch:
         self.measures: dict[str, tf.Tensor] = {}
         self.inputs: dict[str, tf.Tensor] = {}  # as the model is called with them
         self.outputs: Any = None  # a tensor, or a list or mapping of them
-        self.activated: list[tuple[str, tf.Tensor]] = []  # names of activations, and what they gave
         self.graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
 
     def __enter__(self) -> Self:
@@ -82,7 +81,6 @@ class Watch:
             found = function(z, *args, **kwargs)
             if self._here() and len(z.shape) > 1:
                 self._activation(layer.name, name, z, found)
-                self.activated.append((name, found))
             return found
 
         watched.__name__ = name
