@@ -214,8 +214,8 @@ KINDS = _kinds(
     ),
     Kind(
         "learning rate too low",
-        "the loss of the first batch changes by less than 0.1 % over ten steps; with a hundred times"
-        " the rate it falls",
+        "the loss of the first batch changes by less than 0.1 % over ten steps; with a hundred or ten"
+        " thousand times the rate it falls",
         "The weights hardly move: training ends long before they are anywhere else.",
         "raise the learning rate ten to a hundred times",
         ("optimizer.learning_rate",),

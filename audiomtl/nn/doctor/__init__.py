@@ -53,6 +53,6 @@ def doctor(model: Any, batch: Any, *, loss: Any = None) -> Report:
     """
     if not isinstance(model, keras.Model):
         raise UserError(f"doctor: model is a {type(model).__name__}: must be a keras.Model")
-    with kept(model.variables), warnings.catch_warnings():
+    with kept([*model.variables, *model.metrics_variables]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras's own on what is examined here
         return examine(subject_of(model, batch, loss))

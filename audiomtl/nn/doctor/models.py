@@ -223,15 +223,19 @@ def _of_output(name: str, loss: Any, y: np.ndarray, answer: Any, weights: Any) -
     called = str(getattr(loss, "name", None) or getattr(loss, "__name__", "")).lower()
     options = getattr(loss, "_fn_kwargs", {})
     expects: Any = "logits" if options.get("from_logits") else "probabilities"
-    if not hasattr(loss, "name") and not str(getattr(loss, "__module__", "")).startswith("keras"):
-        expects = ""  # somebody's own function
+    own = not hasattr(loss, "name") and not str(getattr(loss, "__module__", "")).startswith("keras")
     answers = None if answer is None else np.asarray(answer)
     if "ctc" in called and answers is not None and answers.ndim == 3 and y.ndim == 2:
-        return _ctc(name, y, answers, "logits" if isinstance(loss, keras.losses.CTC) else "")
+        return _ctc(name, y, answers, "" if own else "logits")
     if answers is not None and answers.ndim < 2:
         return None
     classes = answers.shape[-1] if answers is not None else 0
     flat = None if answers is None else answers.reshape(-1, classes)
+    if own:  # what it expects is not known, but what it gets is
+        sure = flat is not None and bool((flat >= 0).all() and np.allclose(flat.sum(axis=-1), 1, atol=1e-3))
+        expects = "probabilities" if sure else ""
+        if y.dtype.kind == "i" and flat is not None and y.size == len(flat) and classes > 1:
+            called = "sparse_categorical_crossentropy"
     if "categorical_crossentropy" in called or "categorical_focal" in called:
         if "sparse" in called:
             labels = y.reshape(-1).astype(np.int64)

@@ -21,11 +21,11 @@ SMALL = 0.1  # standard deviation of an input below which its answers are compar
 FAINT = 0.05  # variation of the answers, relative to that on the standardised input
 FEW_VALUES = 8  # per item; an input with fewer is no recording but a flag or a length
 DEAD = 0.75  # share of units
-FEWEST_UNITS = 4  # of a layer that may count as dead
+FEWEST_UNITS = 8  # of a layer that may count as dead
 HIDDEN = 0.5  # share of items
 VANISHED = 1e-5  # relative gradient of a weight matrix, compared with the largest one
 STILL = 1e-3  # relative change of a loss that does not move
-MOVES = 0.01  # with a hundred times the rate it does
+MOVES = 0.01  # with a much higher rate it does
 RISES = 1.5  # loss after ten steps, relative to before
 STEPS = 10
 
@@ -259,16 +259,15 @@ def of_rate(subject: Subject, measured: Steps, steps: Sequence[Step]) -> list[Fi
             _, then = measured.loss_after(batch, rate / factor, STEPS, clipnorm)
             if cured(then) and clipnorm:
                 largest = max(steps, key=lambda step: step.norm).norm
-                told += f", with gradients clipped to norm 1, to {then:.6g}; their norm is up to {largest:.3g}"
+                told += f", with gradients clipped to norm 1, to {then:.6g}; the norm is up to {largest:.3g}"
                 return [Finding("exploding gradients", place, told)]
             if cured(then):
                 told += f"; with {rate / factor:.3g}, to {then:.6g}"
                 return [Finding("learning rate too high", place, told)]
         return [] if math.isfinite(after) else [Finding("loss not finite", place, told)]
-    if abs(after - before) < STILL * abs(before):
-        _, higher = measured.loss_after(batch, 100 * rate, STEPS)
-        if math.isfinite(higher) and before - higher > MOVES * abs(before):
-            return [
-                Finding("learning rate too low", place, f"{told}; with {100 * rate:.3g}, to {higher:.6g}")
-            ]
+    for factor in (100, 10_000) if abs(after - before) < STILL * abs(before) else ():
+        _, then = measured.loss_after(batch, factor * rate, STEPS)
+        if math.isfinite(then) and before - then > MOVES * abs(before):
+            told += f"; with {factor * rate:.3g}, to {then:.6g}"
+            return [Finding("learning rate too low", place, told)]
     return []
