@@ -114,7 +114,7 @@ class Watch:
         """``saturated`` share of the gates of a recurrent layer, as its input alone drives them; ``hidden``
         share of items of which a mask leaves nothing; ``averaged`` values per mean of a batch normalization.
         """
-        x = args[0] if args else None
+        x: Any = args[0] if args else None
         mask = kwargs.get("mask")
         if tf.is_tensor(mask) and len(mask.shape) > 1:
             left = tf.reduce_any(tf.cast(mask, tf.bool), axis=list(range(1, len(mask.shape))))
