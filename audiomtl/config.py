@@ -37,7 +37,9 @@ from audiomtl.settings.family import (
     trained_settings,
 )
 from audiomtl.settings.fields import known_paths
+from audiomtl.settings.judge import Judge, judge_of
 from audiomtl.settings.monitor import check_monitor
+from audiomtl.settings.published import SMALL_VALIDATION, Reference, checked_acknowledged, checked_references
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
 from audiomtl.settings.study import Study
@@ -51,6 +53,7 @@ __all__ = [
     "families",
     "family",
     "flatten",
+    "is_scored",
     "ordered",
     "override",
     "package_of",
@@ -63,6 +66,7 @@ __all__ = [
 
 MONITORING = ("training.monitor", "training.monitor_direction")
 MARKS = ("core", "curve")  # keys of an ablation that are no settings
+QUESTION = "question"  # and one that groups ablations whose differences are judged together
 # keys of a study that change no trial
 NOT_OF_IDENTITY = ("trials", "sampler", "optimism_seeds", "description", "experiment", "stop_after_failures")
 # of files and ablations: make targets, tags and file names are made of them
@@ -75,12 +79,18 @@ class ExperimentFile:
 
     name: str
     path: Path
-    raw: dict[str, Any]  # the settings as in the file, without `expected` and `ablation`
+    # the settings as in the file, without `expected`, `ablation`, `reference` and `acknowledged`
+    raw: dict[str, Any]
     settings: Experiment
     expected: dict[str, Any]
     ablations: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> {setting path: value}
     core: tuple[str, ...] = ()  # ablations with ``core = true``: all that ``--core`` trains
     curve: tuple[str, ...] = ()  # ablations with ``curve = true``: drawn beside the experiment's label curve
+    # ablation -> the question that it answers, together with all others of this question
+    questions: dict[str, str] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()  # published figures
+    acknowledged: tuple[str, ...] = ()  # scores that are known to be no better than their floor
+    small_validation: bool = False  # acknowledged: few clips choose epochs and settings
 
     def arm(self, name: str) -> dict[str, Any]:
         """Raw settings of the ablation ``name``; of the experiment itself for ``""``."""
@@ -102,6 +112,11 @@ class StudyFile:
         return self.experiment.arm(self.study.ablation)
 
     @property
+    def judge(self) -> Judge:
+        """How many trainings judge a trial: the file's ``[judge]``, or what the protocol asks for."""
+        return judge_of(self.study.judge, self.raw)
+
+    @property
     def identity(self) -> str:
         """Key of the study: its experiment without the swept paths, the search space and the objectives.
 
@@ -118,7 +133,8 @@ class StudyFile:
             "fixed": fixed,
             "study_seed": self.raw["study_seed"],
         }
-        return digest(key)
+        judged = self.judge.over != "one"
+        return digest(key | {"judge": self.judge.model_dump()} if judged else key)
 
 
 # ---------------------------------------------------------------- reading
@@ -154,6 +170,7 @@ def load_experiment(name: str) -> ExperimentFile:
     path = find("experiments", name)
     document = read(path)
     expected, arms = document.pop("expected", {}), document.pop("ablation", {})
+    references, acknowledged = document.pop("reference", []), document.pop("acknowledged", [])
     settings = settings_of(document, str(path))
     check_monitor(settings, document, str(path))
     _check_expected(expected, str(path))
@@ -161,7 +178,22 @@ def load_experiment(name: str) -> ExperimentFile:
         raise UserError(f"{path}: ablation = {show(arms)}: must be tables [ablation.NAME]")
     ablations = {arm: _ablation(document, arm, table, str(path)) for arm, table in sorted(arms.items())}
     core, curve = (tuple(arm for arm, table in sorted(arms.items()) if table.get(mark)) for mark in MARKS)
-    return ExperimentFile(path.stem, path, document, settings, expected, ablations, core, curve)
+    reported = scores(document)
+    known = checked_acknowledged(acknowledged, reported, str(path))
+    return ExperimentFile(
+        path.stem,
+        path,
+        document,
+        settings,
+        expected,
+        ablations,
+        core,
+        curve,
+        questions={arm: arms[arm][QUESTION] for arm in ablations if QUESTION in arms[arm]},
+        references=checked_references(references, reported, str(path)),
+        acknowledged=tuple(name for name in known if name != SMALL_VALIDATION),
+        small_validation=SMALL_VALIDATION in known,
+    )
 
 
 def load_experiments(chosen: list[str]) -> list[ExperimentFile]:
@@ -209,12 +241,31 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
     result = StudyFile(path.stem, path, study, target)
     check_search(study, result.raw, str(path))
     check_judges(study, result.raw, str(path))
+    _check_judge(result)
     result = replace(result, study=budget.checked(study, result.raw, str(path), trials_given=trials_given))
     swept = [setting for setting in MONITORING if setting in study.search]
     for values in product(*(study.search[setting].samples for setting in swept)) if swept else ():
         trial = override(result.raw, dict(zip(swept, values, strict=True)))
         check_monitor(settings_of(trial, f"{path}: search"), trial, f"{path}: search")
     return result
+
+
+def _check_judge(file: StudyFile) -> None:
+    """Check that trials of one training say how they are stopped early, and that folds are there."""
+    judge, protocol = file.judge, file.raw.get("protocol", {})
+    if judge.over == "one" and not file.study.prune_on:
+        raise UserError(
+            f"{file.path}: prune_on is missing: trials of one training need prune_on, prune_direction and"
+            ' prune_after_epochs; or judge them by several: [judge] with over = "folds" or "seeds"'
+        )
+    if judge.over == "folds" and (protocol.get("leaky") or protocol.get("kind") == "split"):
+        column = protocol.get("column")
+        if protocol.get("leaky") or column:
+            why = f"column {column} fixes them" if column else "protocol.leaky divides windows"
+            raise UserError(
+                f'{file.path}: judge.over = "folds": the protocol has no inner folds ({why}): use'
+                ' over = "seeds" with n = 3'
+            )
 
 
 def _check_expected(expected: Any, place: str) -> None:
@@ -243,6 +294,9 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
     for mark in MARKS:
         if not isinstance(value := overrides.pop(mark, False), bool):
             raise UserError(f"{place}.{mark} = {show(value)}: must be true or false")
+    question = overrides.pop(QUESTION, None)
+    if question is not None and not (isinstance(question, str) and question.strip()):
+        raise UserError(f"{place}.{QUESTION} = {show(question)}: must be a question in quotes")
     if not overrides:
         raise UserError(f'{place}: must be a table of setting paths, such as features.scaling = "none"')
     paths = {**flatten(document), **known_paths(settings_class(document, place), document)}

@@ -217,6 +217,7 @@ WHOLE = {
     "harness/train/test_two_machines": "one study on two machines, by the real command",
     "harness/train/test_machine": "a study on a full disk, under another name, clock, user, by the real command",
     "harness/test_reconcile": "stores that are lost, damaged or moved, by the real command",
+    "mutants/test_mutants": "faults made by rule, which tests should notice",
     "surroundings/test_resume": "trainings of every family, cut off",
     "surroundings/test_same_bits": "trainings of every family, wherever they run",
 }

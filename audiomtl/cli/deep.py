@@ -24,7 +24,8 @@ def deep(targets: Sequence[str], label: str, groups: str, to: Path | None, arm: 
     faults = Faults()
     for target in targets:
         with faults.of(target):
-            faults.count += _deep(target, label, groups, to, arm)
+            own = to / Path(target).stem if to and len(targets) > 1 else to
+            faults.count += _deep(target, label, groups, own, arm)
     faults.end()
 
 
@@ -34,12 +35,18 @@ def _deep(target: str, label: str, groups: str, to: Path | None, arm: str) -> bo
     from audiomtl.data.audit import audit, subject
 
     file = None
-    if target.endswith(".toml") or target in config.names("experiments") or not Path(target).exists():
+    known = config.names("experiments")
+    if target.endswith(".toml") or target in known:
         file = config.load_experiment(target)
         if arm and arm not in file.ablations:
-            known = sorted(file.ablations)
-            raise UserError(f"{file.path}: no ablation {arm}{nearest(arm, known)}; it has {', '.join(known)}")
+            arms = sorted(file.ablations)
+            raise UserError(f"{file.path}: no ablation {arm}{nearest(arm, arms)}; it has {', '.join(arms)}")
         clips = subject.of_experiment(file.name, file.settings, label=label, groups=subject.named(groups))
+    elif not Path(target).exists():
+        raise UserError(
+            f"{target}: no table or folder at this path, and no experiment{nearest(target, known)};"
+            f" experiments/ contains {', '.join(known) or 'no files'}"
+        )
     else:
         clips = subject.of_place(target, label=label, groups=subject.named(groups))
     seen = audit(clips, to=to, progress=lambda text: print(text, file=sys.stderr, flush=True))

@@ -2,13 +2,14 @@
 
 Unlike an experiment file, a study file has a few optional keys (``ablation``, ``log``, ``step``, ``when``):
 absent means off. It is judged either by one score, ``metric`` and ``direction``, or by several at once, the
-lists ``metrics`` and ``directions``.
+lists ``metrics`` and ``directions``; `judge` says how many trainings a trial has.
 """
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from audiomtl.settings.judge import Judge
 from audiomtl.settings.table import Count, Table
 
 Number = int | float
@@ -109,14 +110,15 @@ class Dimension(Table):
 
 
 Direction = Literal["minimize", "maximize"]
+PRUNING = ("prune_on", "prune_direction", "prune_after_epochs")
 
 
 class Study(Table):
     """One study file.
 
-    Trials are stopped early by asynchronous successive halving on the score ``prune_on``, also with
-    several metrics. There a trial continues whatever its ``prune_on``, as long as no other trial at the same
-    epoch is better in every metric: it may belong to the Pareto front.
+    Trials of one training are stopped early by asynchronous successive halving on the score ``prune_on``,
+    also with several metrics. There a trial continues whatever its ``prune_on``, as long as no other trial at
+    the same epoch is better in every metric: it may belong to the Pareto front.
     """
 
     experiment: str = Field(description="Experiment that is swept: a file in experiments/, without .toml.")
@@ -132,9 +134,17 @@ class Study(Table):
         None, description="Several objectives in place of metric; the result is a Pareto front."
     )
     directions: list[Direction] | None = Field(None, description="Direction of each metric.")
-    prune_on: str = Field(description="Score of each epoch by which successive halving stops trials early.")
-    prune_direction: Direction = Field(description="Whether prune_on is to be minimized or maximized.")
-    prune_after_epochs: Count = Field(description="Number of epochs before which no trial is stopped.")
+    prune_on: str = Field(
+        "",
+        description=(
+            "Score of each epoch by which successive halving stops trials of one training early. Left out"
+            " where a trial has several."
+        ),
+    )
+    prune_direction: Direction = Field(
+        "minimize", description="Whether prune_on is to be minimized or maximized."
+    )
+    prune_after_epochs: Count = Field(1, description="Number of epochs before which no trial is stopped.")
     trials: Count = Field(
         description=(
             'Total number of trials, over all restarts. With sampler = "tpe" at least 20, and 5 for each'
@@ -159,9 +169,10 @@ class Study(Table):
         3,
         description=(
             "Number of new seeds with which the best trial is trained again when the study ends: how much of"
-            " its score was luck. 0 leaves it out. Default 3."
+            " its score was luck; 0 leaves that out, and the bias of the selection. Default 3."
         ),
     )
+    judge: Judge | None = Field(None, description="How many trainings judge a trial.")
     search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(
         description="Setting paths and their ranges or choices."
     )
@@ -196,6 +207,13 @@ class Study(Table):
         return self
 
     @model_validator(mode="after")
+    def _pruned_by_all_three_or_none(self) -> Self:
+        given = [name for name in PRUNING if name in self.model_fields_set]
+        if given and (lacking := [name for name in PRUNING if name not in given]):
+            raise ValueError(f"{lacking[0]} is missing: {given[0]} needs it")
+        return self
+
+    @model_validator(mode="after")
     def _judged_on_validation(self) -> Self:
         for (name, score), _ in self.judges():
             if not score.startswith("validation/"):
@@ -216,7 +234,7 @@ class Study(Table):
         direction).
         """
         several = self.metrics is not None
-        named = [
+        named: list[tuple[tuple[str, str], tuple[str, str]]] = [
             (
                 ((f"metrics[{index}]", score), (f"directions[{index}]", direction))
                 if several
@@ -224,13 +242,16 @@ class Study(Table):
             )
             for index, (score, direction) in enumerate(self.objectives.items())
         ]
-        return [*named, (("prune_on", self.prune_on), ("prune_direction", self.prune_direction))]
+        if self.prune_on:
+            named.append((("prune_on", self.prune_on), ("prune_direction", self.prune_direction)))
+        return named
 
     def told(self, *less: str) -> dict[str, Any]:
-        """The file's content as plain values, without the form of judging that it does not use and
-        without the keys in ``less``.
+        """The file's content as plain values, without the keys that it does not use, without ``judge`` (see
+        `judge_of`) and without the keys in ``less``.
         """
         unused = {"metric", "direction"} if self.metrics is not None else {"metrics", "directions"}
+        unused |= {"judge"} | (set() if self.prune_on else set(PRUNING))
         return self.model_dump(exclude={*less, *unused})
 
 

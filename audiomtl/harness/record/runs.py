@@ -314,7 +314,8 @@ def price(names: list[str], slots: int, *, core: bool = False) -> str:
 def _recorded_seconds(runs: Iterable[Run]) -> float:
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for run in runs:
-        if outcome(run) == "complete" and "cost/cpu_seconds" in run.data.metrics:
+        own = "members" not in run.data.tags  # the costs of a trial of several trainings are their sum
+        if outcome(run) == "complete" and "cost/cpu_seconds" in run.data.metrics and own:
             seconds[run.data.tags.get("kind") in ("best", "ablation")].append(
                 run.data.metrics["cost/cpu_seconds"]
             )

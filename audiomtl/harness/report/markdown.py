@@ -22,7 +22,7 @@ from statistics import median
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, seen
 from audiomtl.harness.record.runs import (
     SCORED,
     BestSet,
@@ -36,7 +36,7 @@ from audiomtl.harness.record.runs import (
     studies,
 )
 from audiomtl.harness.record.store import Run, Tracking, runs_folder
-from audiomtl.harness.report import figures, group_intervals, tables
+from audiomtl.harness.report import figures, floors, group_intervals, tables
 from audiomtl.harness.report import results as committed
 from audiomtl.harness.search import pareto
 from audiomtl.names import safe_name
@@ -160,6 +160,7 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
     lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
+    lines += [f"- {line}" for line in seen.lines(file, best.runs, tracking)]
     if over := group_intervals.accuracy_over_groups(file, best, tracking):
         lines.append(f"- {over}")
     parts = [
@@ -167,6 +168,10 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
         "\n".join(lines),
         tables.markdown(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows),
     ]
+    if beside_floors := floors.table({file.name: (file, floors.of_runs(file, best))}):
+        parts.append(beside_floors)
+    if published := floors.references([file]):
+        parts.append(published)
     name = f"{safe_name(file.name)}_learning_curves.png"
     keys = [
         "train/loss",
@@ -303,7 +308,8 @@ def _cost_part(runs: Sequence[Run]) -> list[str]:
     groups: dict[str, list[Mapping[str, float]]] = {}
     for run in runs:
         kind, end = run.data.tags.get("kind", ""), outcome(run)
-        if "cost/wall_seconds" in run.data.metrics and end != "answered":
+        own = "cost/wall_seconds" in run.data.metrics and "members" not in run.data.tags  # of no other run
+        if own and end != "answered":
             groups.setdefault(f"{kind}, {end}", []).append(run.data.metrics)
     rows = []
     for name, costs in sorted(groups.items()):

@@ -106,7 +106,7 @@ class TrialQueue:
         there is nothing left to wait for.
         """
         # those that wait beyond the number of trials (of a grid whose number was lowered) stay there
-        states = (TrialState.RUNNING, TrialState.WAITING) if self._wanted() > 0 else (TrialState.RUNNING,)
+        states = (TrialState.RUNNING, TrialState.WAITING) if self.wanted() > 0 else (TrialState.RUNNING,)
         trials = {one.number for one in self.study.get_trials(deepcopy=False, states=states)}
         owners = self.own.others("trial/")
         if not trials - set(mine) and not owners:
@@ -135,12 +135,12 @@ class TrialQueue:
 
     def _new(self) -> Taken | None:
         """A new trial, as long as the study has fewer than it should have."""
-        if self._wanted() <= 0:
+        if self.wanted() <= 0:
             return None
         with self.own.turn(), deferred_signals():
-            if self._wanted() <= 0:  # another worker was faster
+            if self.wanted() <= 0:  # another worker was faster
                 return None
-            self.study.sampler = sampler(self.file, len(self._begun()))
+            self.study.sampler = sampler(self.file, len(self.begun()))
             trial = self.study.ask()
             lease = self.own.leases.take(self.own.name(f"trial/{trial.number}"))
         if lease and not self._is_running(trial._trial_id):  # held up in between: another worker trained it
@@ -151,11 +151,11 @@ class TrialQueue:
     def _is_running(self, trial_id: int) -> bool:
         return self.study._storage.get_trial(trial_id).state == TrialState.RUNNING
 
-    def _begun(self) -> list[FrozenTrial]:
+    def begun(self) -> list[FrozenTrial]:
         trials = self.study.get_trials(deepcopy=False)
         return [trial for trial in trials if trial.state != TrialState.WAITING]
 
-    def _wanted(self) -> int:
+    def wanted(self) -> int:
         """How many trials the study still has to begin."""
         trials = self.study.get_trials(deepcopy=False)
-        return self.file.study.trials + retries.count(trials) - len(self._begun())
+        return self.file.study.trials + retries.count(trials) - len(self.begun())

@@ -32,6 +32,7 @@ from audiomtl.settings.validation import show
 
 ENDING = "ending"  # user attribute of a finished trial
 SOURCE = "answered from"  # user attribute of a trial whose scores were copied
+NESTED = "-nested-"  # in the name of a study of one outer fold, before its seed
 STORE = "mlflow store"  # user attribute of a study: the store that has its runs
 
 
@@ -71,7 +72,8 @@ def close_study(
         folder = Path(place)
         if file.path.is_file():
             shutil.copy(file.path, folder / "study.toml")
-        table = trials.drop(columns=f"user_attrs_{ENDING}", errors="ignore")
+        kept = tuple(f"user_attrs_{name}" for name in (ENDING, "member "))  # records of their own
+        table = trials[[name for name in trials.columns if not name.startswith(kept)]]
         texts = table.select_dtypes("object").map(
             lambda cell: csv_text(cell) if isinstance(cell, str) else cell
         )
@@ -103,36 +105,40 @@ def open_trial(
     *,
     resumed: bool,
     description: str,
+    member: str = "",
+    seed: int | None = None,
 ) -> str:
-    """Id of a trial's run, with its settings: a new one, or the one from before its worker exited.
+    """Id of the run of a trial or of a member of it, with its settings: a new one, or the one from before its
+    worker exited.
 
     Parameters
     ----------
     tags : ``trial`` (number), ``data`` (hash), ``fingerprint``, ``training``, ``threads``, ``device``,
         ``mlflow.parentRunId``.
+    member : its name, such as "fold 1"; "" for the trial itself. seed : of the member.
     """
+    kind = "member" if member else "trial"
     filters = (
         f"tags.study_key = '{file.identity}' and tags.trial = '{tags['trial']}' and tags.fingerprint ="
-        f" '{tags['fingerprint']}'"
+        f" '{tags['fingerprint']}' and tags.kind = '{kind}'"
     )
-    seed = raw["study_seed"]
+    own_seed = int(raw["study_seed"] if seed is None else seed)
     if resumed and (found := tracking.runs(file.experiment.name, filters)):
         run_id = found[0].info.run_id
         tracking.resume(run_id)
     else:
         every = {
-            "kind": "trial",
+            "kind": kind,
             "study": file.name,
             "study_key": file.identity,
-            "seed": str(seed),
+            "seed": str(own_seed),
             "ablation": file.study.ablation,
             **tags,
         }
         every["code"] = provenance.code_version(raw)
-        run_id = tracking.start(
-            file.experiment.name, f"trial {tags['trial']}", tags=every, description=description
-        )
-    tracking.log_settings(run_id, raw, seed, tags["data"])
+        name = f"trial {tags['trial']} {member}".rstrip()
+        run_id = tracking.start(file.experiment.name, name, tags=every, description=description)
+    tracking.log_settings(run_id, raw, own_seed, tags["data"])
     return run_id
 
 
@@ -244,7 +250,18 @@ def start_line(file: StudyFile, trials: Sequence[FrozenTrial], others: Collectio
         resumes = f" joins {len(others)} other worker{'s' * (len(others) > 1)}: {done} trials done"
     judged = [f"{way} {metric}" for metric, way in file.study.objectives.items()]
     what = ", ".join([f"{file.study.trials} trials", *judged])
-    return f"study {file.name} ({file.identity}): {what}{resumes}"
+    return f"study {file.name} ({file.identity}): {what}{_judged_by(file)}{resumes}"
+
+
+def _judged_by(file: StudyFile) -> str:
+    """What judges a trial, where it is more than one training."""
+    judge = file.judge
+    if judge.over == "one":
+        return ""
+    count = f"{judge.n} " if judge.n else "all "
+    of = "inner folds" if judge.over == "folds" else "seeds"
+    ignored = "; prune_on is not used" if file.study.prune_on else ""
+    return f", each the mean of {count}{of}{ignored}"
 
 
 def in_words(outcome: Outcome, objectives: Mapping[str, str]) -> str:
@@ -280,7 +297,7 @@ def last_line(file: StudyFile, trials: Sequence[FrozenTrial], best: Mapping[int,
             f"{file.path}: no trial of this study is complete: see the tag `reason` of its runs in MLflow,"
             f" fix the cause, then run `audiomtl study {file.name} --retry-failed`"
         )
-    if file.experiment.path.parent.name != "experiments":
+    if file.experiment.path.parent.name != "experiments" or NESTED in file.name:
         return ""
     promote = f"audiomtl promote {file.name} --trial N" if file.study.metrics else f"make promote-{file.name}"
     return f"next: {promote}, then make best-{file.experiment.name}"

@@ -6,7 +6,7 @@ A trial that is stopped early is stopped after an epoch (`pruning`). Contents: `
 import contextlib
 import math
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -45,9 +45,6 @@ class SingleTrials:
         self.queue = TrialQueue(worker.file, worker.study, worker.own, take_over)
         self.running: dict[str, Running] = {}  # job name -> trial
         self.waiting_for: list[str] = []  # workers
-
-    def recover(self, live: Collection[str]) -> None:
-        """Nothing: `records.finish` completes the runs of whole trials."""
 
     def close(self, status: str, reason: str) -> None:
         for one in self.running.values():

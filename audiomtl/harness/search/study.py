@@ -5,9 +5,9 @@ Every trial is a function of (study, number, finished trials before it): the sam
 number. Whoever holds a trial's lease trains it. A trial that is RUNNING and whose lease has expired has lost
 its worker; it is taken up again under its own number, from its checkpoint, in its own MLflow run.
 
-Beside it: `single` (trials of one training), `queue` (which trial is next), `proposals` (Optuna's side),
-`space` (settings and Optuna's parameters), `pruning`, `pareto` (several objectives), `records` (the study in
-MLflow). Contents: `run_study`.
+Beside it: `single` and `judged` (trials of one training, and of several), `queue` (which trial is next),
+`proposals` (Optuna's side), `space` (settings and Optuna's parameters), `pruning` and `dropping`, `pareto`
+(several objectives), `records` (the study in MLflow). Contents: `run_study`.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ import uuid
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from audiomtl import config
 from audiomtl.config import StudyFile
 from audiomtl.errors import SurroundingsError
 from audiomtl.harness.leases import LeaseLost
 from audiomtl.harness.record.store import Run, server_log
-from audiomtl.harness.search import records, retries, selection, space
+from audiomtl.harness.search import extension, records, retries, selection
+from audiomtl.harness.search.judged import JudgedTrials
 from audiomtl.harness.search.proposals import enqueue_grid, pareto_front
 from audiomtl.harness.search.single import SingleTrials
 from audiomtl.harness.search.storage import open_storage
@@ -70,7 +70,8 @@ class _StudyRunner:
         self.file, self.slots = file, slots
         self.worker = Worker.of(file, storage, threads, device(file.raw["model"], server_log()))
         self.study, self.tracking, self.own = self.worker.study, self.worker.tracking, self.worker.own
-        self.trials: Trials = SingleTrials(self.worker, take_over=take_over)
+        kind = SingleTrials if file.judge.over == "one" else JudgedTrials
+        self.trials: Trials = kind(self.worker, take_over=take_over)
 
     def run(self, retry_failed: bool) -> None:
         with self.own.leases.renewing():
@@ -138,8 +139,7 @@ class _StudyRunner:
         study, file = self.study, self.file
         with contextlib.suppress(LeaseLost), self.own.turn(), deferred_signals():
             records.check_store(self.tracking, file, study, self.own.others("worker/"))
-            if not study.get_trials(deepcopy=False):
-                study.enqueue_trial(space.encode(file, config.flatten(file.raw)))
+            kept = extension.enqueue(self.tracking, study, file, self.worker.data)
             runs, done = self._finish_runs()
             self.tracking.reap(self.file.experiment.name, {row.name for row in self.own.leases.live()})
             if runs and not any(path.startswith("data.") for path in file.study.search):
@@ -147,7 +147,7 @@ class _StudyRunner:
             trials = study.get_trials(deepcopy=False)
             self.worker.progress = Progress(f"study {file.name}", file.study.trials, done)
             self.worker.progress.say(records.start_line(file, trials, self.own.others("worker/")))
-            for line in retries.enqueue(study, file, every=retry_failed):
+            for line in [*kept, *retries.enqueue(study, file, every=retry_failed)]:
                 self.worker.progress.say(line)
             enqueue_grid(study, file)
             self.worker.parent = records.open_study(self.tracking, file, self.worker.progress.say)

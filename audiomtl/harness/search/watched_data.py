@@ -43,6 +43,11 @@ class StudyData:
             self.read[key] = _Read(settings.data, raw, table, signature, text.fingerprint(table, raw))
         return self.read[key].hash
 
+    def table(self, raw: Mapping[str, Any], name: str) -> pd.DataFrame:
+        """The clip table of a trial called ``name``; errors as of `hash`."""
+        self.hash(raw, name)
+        return self.read[config.digest([raw["data"], raw.get("text")])].table
+
     def check(self) -> None:
         """Raise an error if the data have changed since this worker read them."""
         for key, known in self.read.items():

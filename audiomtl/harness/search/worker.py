@@ -1,6 +1,5 @@
 """One worker of a study: what everything that it does needs. Contents: `Worker`, `Trials`."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -79,9 +78,6 @@ class Trials(Protocol):
     def again(self, job: Job, reason: str) -> None: ...
     def ended(self, job: Job, outcome: Outcome) -> None: ...
     def tick(self) -> None: ...
-
-    def recover(self, live: Collection[str]) -> None:
-        """Complete what workers that were killed have left of trainings that ended; ``live`` leases."""
 
     def close(self, status: str, reason: str) -> None:
         """Close the runs of what is still being trained here, and give its leases back."""

@@ -88,6 +88,12 @@ class Progress:
         self.say(f"{line}   [{self._summary()}]")
         self.refresh()
 
+    def leave(self, name: str, line: str) -> None:
+        """Remove a training that is only a part of what is counted."""
+        self._rows.pop(name, None)
+        self.say(line)
+        self.refresh()
+
     def refresh(self) -> None:
         """Redraw."""
         if self._live:
