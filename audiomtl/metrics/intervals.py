@@ -22,6 +22,7 @@ Scale = Literal["share", "rate", "any"]
 # below, no interval over groups holds what it says: of nominal 95 % a bootstrap covers 0 / 49 % at 1 / 2
 # groups
 FEWEST_GROUPS = 5
+NO_VARIANCE = 1e-16  # what rounding leaves of equal scores
 # parts of names of scores in [0, 1], and of those that are at least 0
 SHARES = re.compile(r"(^|_)(accuracy|f1|recall|precision|auc|psds|within|perceptual|false_alarm)(_|$)")
 RATES = re.compile(r"(^|_)(error|rate|ms|loss|l1)(_|$)")
@@ -141,7 +142,7 @@ def limits(
             f"a score on the scale {scale} must be {'in [0, 1]' if scale == 'share' else 'at least 0'}, but"
             f" got {p}"
         )
-    seen = (spread > 0) & (p > 0) & ((p < 1) | (scale == "rate"))
+    seen = (spread > NO_VARIANCE) & (p > 0) & ((p < 1) | (scale == "rate"))
     part, known = np.where(seen, p, 0.5), np.where(seen, spread, 1.0)
     if scale == "rate":
         factor = np.exp(t * np.sqrt(known) / part)

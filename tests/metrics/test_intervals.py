@@ -135,6 +135,7 @@ def test_what_training_adds_comes_from_the_seeds_of_a_fold():
         ([1.0, 0.9271, 0.75], "share"),  # multitask_scenes, validation: was [0.7162, 1.0685]
         ([0.01, 0.0, 0.03], "share"),  # a PSDS: was below 0
         ([1.0, 1.0, 1.0], "share"),
+        ([0.1 + 0.2, 0.3, 0.3], "share"),  # equal but for rounding
         ([0.0, 0.0, 0.0, 0.0], "share"),
         ([0.9, 0.2, 1.6], "rate"),
         ([0.0, 0.0, 0.0], "rate"),
