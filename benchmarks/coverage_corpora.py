@@ -1,7 +1,7 @@
 """How often intervals hold the truth where classifiers really learn and folds share training data. Prints a
 Markdown table.
 
-    python benchmarks/coverage_corpora.py [--draws 300] [--groups 20 40]
+    python benchmarks/coverage_corpora.py [--draws 300] [--groups 20 40] [--corpora songs scenes]
 
 A corpus of the project is generated with many more groups (artists of songs, sources of scenes) than an
 experiment has; a clip is the mean and deviation of its MFCC. Again and again some groups are drawn as the
@@ -109,10 +109,10 @@ def draws(
     return np.array(truth), np.array(over_folds), np.array(for_groups)
 
 
-def main(count: int, sizes: list[int]) -> None:
+def main(count: int, sizes: list[int], names: list[str]) -> None:
     head = ["corpus", "groups", "accuracy", "folds, recipe", "new groups, models", "new groups, recipe"]
     print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
-    for name in CORPORA:
+    for name in names:
         rows, labels, groups = clips(name)
         for drawn in sizes:
             truth, folds, of_groups = draws(rows, labels, groups, drawn, count)
@@ -127,5 +127,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--groups", type=int, nargs="*", default=[20, 40])
+    parser.add_argument("--corpora", nargs="*", default=list(CORPORA), choices=list(CORPORA))
     chosen = parser.parse_args()
-    main(chosen.draws, chosen.groups)
+    main(chosen.draws, chosen.groups, chosen.corpora)
