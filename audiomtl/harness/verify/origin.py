@@ -176,7 +176,7 @@ def write(
 def _add_floor(table: Any, floor: Floor) -> None:
     table["floor"], table["floor_by"] = floor.value, floor.by
     if floor.ceilings:
-        table["ceilings"] = _inline(floor.ceilings)
+        table["ceilings"] = dict(sorted(floor.ceilings.items()))
 
 
 def write_floors(file: ExperimentFile, floors: Mapping[str, Floor]) -> None:
