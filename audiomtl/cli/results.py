@@ -42,7 +42,8 @@ def report(
 
     The report is Markdown: results, ablations, optimization histories, hyperparameter importances and
     learning curves. Without NAME and --to, it also updates docs/results.md, whose best runs come from the
-    [expected] tables and whose ablations come from the runs of this machine.
+    [expected] tables and whose ablations come from the runs of this machine. Exits with code 1 if a score is
+    no better than its floor (what can be had without the network) and the file does not acknowledge it.
     """
     if freeze:
         if len(names or []) != 1 or to or readme:
@@ -53,6 +54,7 @@ def report(
 
         print(write_frozen((names or [""])[0], Path(freeze)))
         return
+    from audiomtl.harness.report import floors
     from audiomtl.harness.report import markdown as reporting
 
     results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
@@ -60,7 +62,12 @@ def report(
     print(
         reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results)
     )
+    found = floors.unacknowledged(names or [])
+    for line in found:
+        print(line)
     broken.end()
+    if found:
+        raise typer.Exit(1)
 
 
 @app.command()

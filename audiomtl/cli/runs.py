@@ -175,6 +175,16 @@ def best(
             ),
         ),
     ] = False,
+    floors: Annotated[
+        bool,
+        typer.Option(
+            "--floors",
+            help=(
+                "Train nothing: compute what can be had without the network, beside each recorded score, and"
+                " write it into [expected]."
+            ),
+        ),
+    ] = False,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
@@ -200,6 +210,11 @@ def best(
         fit_to_train(file)
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
+        return
+    if floors:
+        from audiomtl.harness.best import record_floors
+
+        record_floors(file)
         return
     run_in_workers(context)
     from audiomtl.harness import best as training

@@ -36,7 +36,7 @@ from audiomtl.harness.record.runs import (
     studies,
 )
 from audiomtl.harness.record.store import Run, Tracking, runs_folder
-from audiomtl.harness.report import figures, group_intervals, tables
+from audiomtl.harness.report import figures, floors, group_intervals, tables
 from audiomtl.harness.report import results as committed
 from audiomtl.harness.search import pareto
 from audiomtl.names import safe_name
@@ -168,6 +168,10 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
         "\n".join(lines),
         tables.markdown(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows),
     ]
+    if beside_floors := floors.table({file.name: (file, floors.of_runs(file, best))}):
+        parts.append(beside_floors)
+    if published := floors.references([file]):
+        parts.append(published)
     name = f"{safe_name(file.name)}_learning_curves.png"
     keys = [
         "train/loss",
