@@ -15,7 +15,7 @@ UV ?= uv
 RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header
 IN_LOCK = --extra corpora --extra dev --extra postgres --extra slurm
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test faults check data best ablations reproduce report ui bench services lock docs clean
+.PHONY: help quickstart test faults mutants check data best ablations reproduce report ui bench services lock docs clean
 
 help: ## list the targets, the experiments and the studies
 	@awk -F':.*## ' '/^[a-zA-Z%-]+:.*## /{printf "%-18s %s\n",$$1,$$2} FNR==1&&FILENAME~/toml/{f=FILENAME} /^description/{d=$$0;sub(/^[^"]*"/,"",d);sub(/".*/,"",d);printf "%-34s %s\n",f,d}' $(firstword $(MAKEFILE_LIST)) $(sort $(wildcard experiments/*.toml studies/*.toml))
@@ -40,6 +40,9 @@ test: $(READY) ## all tests, two side by side (one TensorFlow thread each)
 
 faults: $(READY) ## the fault suite: kills, lost servers, several workers; PostgreSQL and SLURM where installed (make services)
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(FAULTS)
+
+mutants: $(READY) ## faults made by rule in losses, masks, scalers, splits, keys and intervals: which ones do the tests miss?
+	.venv/bin/python -m tests.mutants
 
 check: $(READY) ## ruff, mypy, every settings file
 	.venv/bin/ruff check .

@@ -39,6 +39,7 @@ from audiomtl.settings.family import (
 from audiomtl.settings.fields import known_paths
 from audiomtl.settings.judge import Judge, judge_of
 from audiomtl.settings.monitor import check_monitor
+from audiomtl.settings.published import SMALL_VALIDATION, Reference, checked_acknowledged, checked_references
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
 from audiomtl.settings.study import Study
@@ -52,6 +53,7 @@ __all__ = [
     "families",
     "family",
     "flatten",
+    "is_scored",
     "ordered",
     "override",
     "package_of",
@@ -64,6 +66,7 @@ __all__ = [
 
 MONITORING = ("training.monitor", "training.monitor_direction")
 MARKS = ("core", "curve")  # keys of an ablation that are no settings
+QUESTION = "question"  # and one that groups ablations whose differences are judged together
 # keys of a study that change no trial
 NOT_OF_IDENTITY = ("trials", "sampler", "optimism_seeds", "description", "experiment", "stop_after_failures")
 # of files and ablations: make targets, tags and file names are made of them
@@ -76,12 +79,18 @@ class ExperimentFile:
 
     name: str
     path: Path
-    raw: dict[str, Any]  # the settings as in the file, without `expected` and `ablation`
+    # the settings as in the file, without `expected`, `ablation`, `reference` and `acknowledged`
+    raw: dict[str, Any]
     settings: Experiment
     expected: dict[str, Any]
     ablations: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> {setting path: value}
     core: tuple[str, ...] = ()  # ablations with ``core = true``: all that ``--core`` trains
     curve: tuple[str, ...] = ()  # ablations with ``curve = true``: drawn beside the experiment's label curve
+    # ablation -> the question that it answers, together with all others of this question
+    questions: dict[str, str] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()  # published figures
+    acknowledged: tuple[str, ...] = ()  # scores that are known to be no better than their floor
+    small_validation: bool = False  # acknowledged: few clips choose epochs and settings
 
     def arm(self, name: str) -> dict[str, Any]:
         """Raw settings of the ablation ``name``; of the experiment itself for ``""``."""
@@ -161,6 +170,7 @@ def load_experiment(name: str) -> ExperimentFile:
     path = find("experiments", name)
     document = read(path)
     expected, arms = document.pop("expected", {}), document.pop("ablation", {})
+    references, acknowledged = document.pop("reference", []), document.pop("acknowledged", [])
     settings = settings_of(document, str(path))
     check_monitor(settings, document, str(path))
     _check_expected(expected, str(path))
@@ -168,7 +178,22 @@ def load_experiment(name: str) -> ExperimentFile:
         raise UserError(f"{path}: ablation = {show(arms)}: must be tables [ablation.NAME]")
     ablations = {arm: _ablation(document, arm, table, str(path)) for arm, table in sorted(arms.items())}
     core, curve = (tuple(arm for arm, table in sorted(arms.items()) if table.get(mark)) for mark in MARKS)
-    return ExperimentFile(path.stem, path, document, settings, expected, ablations, core, curve)
+    reported = scores(document)
+    known = checked_acknowledged(acknowledged, reported, str(path))
+    return ExperimentFile(
+        path.stem,
+        path,
+        document,
+        settings,
+        expected,
+        ablations,
+        core,
+        curve,
+        questions={arm: arms[arm][QUESTION] for arm in ablations if QUESTION in arms[arm]},
+        references=checked_references(references, reported, str(path)),
+        acknowledged=tuple(name for name in known if name != SMALL_VALIDATION),
+        small_validation=SMALL_VALIDATION in known,
+    )
 
 
 def load_experiments(chosen: list[str]) -> list[ExperimentFile]:
@@ -269,6 +294,9 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
     for mark in MARKS:
         if not isinstance(value := overrides.pop(mark, False), bool):
             raise UserError(f"{place}.{mark} = {show(value)}: must be true or false")
+    question = overrides.pop(QUESTION, None)
+    if question is not None and not (isinstance(question, str) and question.strip()):
+        raise UserError(f"{place}.{QUESTION} = {show(question)}: must be a question in quotes")
     if not overrides:
         raise UserError(f'{place}: must be a table of setting paths, such as features.scaling = "none"')
     paths = {**flatten(document), **known_paths(settings_class(document, place), document)}

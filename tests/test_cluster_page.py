@@ -149,7 +149,7 @@ class Reader:
     def _wait_for_mlflow(self) -> None:
         def answers() -> bool:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.mlflow_port}/health", timeout=2):
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.mlflow_port}/health", timeout=60):
                     return True
             except OSError:
                 return False
@@ -185,11 +185,11 @@ class Reader:
 def status_without_password(reader: Reader) -> int:
     """What the front door answers to someone without a password."""
     context = ssl.create_default_context(cafile=str(reader.nginx / "mlflow.pem"))
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + PATIENCE
     while True:
         try:
             with urllib.request.urlopen(
-                f"https://localhost:{reader.tls_port}/", timeout=5, context=context
+                f"https://localhost:{reader.tls_port}/", timeout=60, context=context
             ) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:

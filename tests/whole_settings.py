@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from audiomtl import config
+from audiomtl.settings import published
 from audiomtl.settings.family import settings_class
 from audiomtl.settings.fields import known_paths
 from audiomtl.settings.toml import read
@@ -106,7 +107,8 @@ UNUSED = {
 def whole_settings(name: str) -> dict[str, Any]:
     """Raw settings of ``experiments/NAME.toml``, without ``[expected]`` and ``[ablation]``."""
     raw = read(PROJECT / "experiments" / f"{name}.toml")
-    raw.pop("ablation", None), raw.pop("expected", None)
+    for key in ("ablation", "expected", *published.KEYS):
+        raw.pop(key, None)
     own = config.flatten(raw)
     missing = {}
     for path in known_paths(settings_class(raw, name), raw):

@@ -30,6 +30,8 @@ from audiomtl.harness.train.progress import Progress
 from audiomtl.harness.train.workers import WAIT, Outcome, deferred_signals, train_all
 from audiomtl.settings.toml import as_toml
 
+TESTED = ("best", "nested")  # kinds that are scored on test
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -236,14 +238,14 @@ class _Runs:
             self.tracking.log_settings(run_id, one.raw, one.seed, one.data)
         folder = staging(run_id, lease.token)
         (folder / "settings.toml").write_text(as_toml(one.raw, one.seed), encoding="utf-8")
-        best = one.kind == "best"
+        best = one.kind == "best"  # it alone keeps its model
         return Job(
             one.name,
             one.raw,
             one.seed,
             folder,
             checkpoint_folder(run_id, lease.token),
-            test=best,
+            test=one.kind in TESTED,
             keep_model=best,
         )
 

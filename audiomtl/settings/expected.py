@@ -55,8 +55,10 @@ class Score(Table):
     mean: float = Field(description="Mean over the seeds.")
     per_seed: Floats = Field(description="Score of each seed, in the order of recorded.seeds.")
     floor: float | None = Field(
-        None, description="Score without learning: chance, or the most frequent class."
+        None, description="Best score without the network, mean over the seeds: see floor_by."
     )
+    floor_by: str = Field("", description="What reaches the floor, such as the majority class.")
+    ceilings: dict[str, float] = Field({}, description="Scores of oracles, by what they know.")
     tolerance: NotNegative | None = Field(
         None, description="No longer used; written by versions up to 0.1.0."
     )

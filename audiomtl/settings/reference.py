@@ -1,7 +1,7 @@
 """What `audiomtl check --settings` prints: every setting with its type and range, when it is used, and
 what it does.
 
-Contents: `Row`, `rows`, `names`, `as_table`, `as_markdown`.
+Contents: `Row`, `rows`, `names`, `beside`, `as_table`, `as_markdown`.
 """
 
 import textwrap
@@ -17,6 +17,7 @@ from audiomtl.settings.datasets import dataset, datasets
 from audiomtl.settings.family import families, family
 from audiomtl.settings.fields import Setting, plain, settings_in
 from audiomtl.settings.named import FileIn
+from audiomtl.settings.published import ACKNOWLEDGED, QUESTION, Reference
 from audiomtl.settings.study import Study
 from audiomtl.settings.validation import nearest
 
@@ -64,6 +65,21 @@ def rows(name: str) -> list[Row]:
     ]
 
 
+def beside() -> list[Row]:
+    """Keys of an experiment file that are no settings and are written by people."""
+    of_arm = "Key of an ablation that is no setting: whether "
+    return [
+        Row("acknowledged", "list: text", "", ACKNOWLEDGED),
+        *(
+            Row(one.path, type_of(one), when(one), one.field.description or "")
+            for one in settings_in(Reference, prefix="reference.")
+        ),
+        Row("ablation.NAME.core", "true or false", "", f"{of_arm}`--core` trains it. Default false."),
+        Row("ablation.NAME.curve", "true or false", "", f"{of_arm}`--curve` draws it. Default false."),
+        Row("ablation.NAME.question", "text", "", QUESTION),
+    ]
+
+
 def as_table(name: str, width: int) -> str:
     """The settings of a family or data set as a table of at most ``width`` characters."""
     found = [HEADS, *rows(name)]
@@ -102,6 +118,7 @@ def as_markdown() -> str:
             for name in datasets()
         ),
         _section("Studies", rows(STUDY)),
+        _section("Beside the settings of an experiment file", beside()),
     ]
     return "\n\n".join(part for part in parts if part)
 

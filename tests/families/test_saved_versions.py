@@ -13,7 +13,7 @@ from audiomtl.errors import UserError
 from audiomtl.families.transfer import embeddings
 from audiomtl.nn import yamnet
 from audiomtl.nn.fit import seed_everything
-from tests.surroundings.families import FAMILIES, raw_settings, sounds
+from tests.surroundings.families import FAMILIES, raw_settings, sounds, untrained
 
 REMEDY = "train it again with `audiomtl best NAME --again`"
 
@@ -35,15 +35,12 @@ def saved(tmp_path_factory):
                 else {}
             )
             raw = raw_settings(family, clips, **changes.get(family, {}))
-            if family != "baseline":
-                # of frames, then of CTC
-                raw = config.override(raw, {"training.epochs": 2 if family == "ctc" else 1})
             model, settings = config.family("model", family), config.settings_of(raw, name)
             seed_everything(1)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("AUDIOMTL_CACHE", str(folder / "cache"))
                 prepared = model.prepare(settings, 1)
-            model.save(model.train(settings, prepared, 1, lambda epoch, scores: True, None), folder / name)
+            model.save(untrained(model, settings, prepared), folder / name)
             made[name] = folder / name
         return made[name]
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +10,12 @@ import optuna
 import pytest
 
 from audiomtl.harness.database import sqlite_url
+from tests import warm
 from tests.harness.databases import password_server  # noqa: F401  (a fixture)
 
 LAB = Path(__file__).parents[1] / "lab"
 PATIENCE = 1800.0  # seconds until what hangs is given up: no measure, a loaded machine must not come near it
-# the package beside these tests, wherever the environment has one installed
-CODE = os.pathsep.join([str(LAB), str(LAB.parents[1])])
+CODE = warm.CODE
 
 
 class Project:
@@ -44,28 +43,42 @@ class Project:
         assert old in text
         path.write_text(text.replace(old, new))
 
-    def start(self, *arguments: str, before: Sequence[str] = (), **environment: str) -> subprocess.Popen[str]:
-        """The real command, in a process group of its own; ``before`` stands in front of it (``nice``)."""
-        script = Path(sys.executable).with_name("audiomtl")
+    def start(
+        self, *arguments: str, before: Sequence[str] = (), cold: bool = False, **environment: str
+    ) -> warm.Command | subprocess.Popen[str]:
+        """The real command, in a process group of its own; ``before`` stands in front of it (``nice``).
+
+        It is forked from `tests.warm`, unless it is to be ``cold``: an interpreter that has yet to import.
+        """
+        whole = {**os.environ, "PYTHONPATH": CODE, **environment}
+        if not cold and not before and warm.can_start(whole):
+            return warm.start(arguments, self.folder, whole)
         return subprocess.Popen(
-            [*before, str(script), *arguments],
+            [*before, str(warm.SCRIPT), *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": CODE, **environment},
+            env=whole,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, code: int = 0, before: Sequence[str] = (), **environment: str) -> str:
-        process = self.start(*arguments, before=before, **environment)
+    def run(
+        self,
+        *arguments: str,
+        code: int = 0,
+        before: Sequence[str] = (),
+        cold: bool = False,
+        **environment: str,
+    ) -> str:
+        process = self.start(*arguments, before=before, cold=cold, **environment)
         output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, output
         return output
 
     def start_held(
         self, place: str, *arguments: str, before: Sequence[str] = (), **environment: str
-    ) -> subprocess.Popen[str]:
+    ) -> warm.Command | subprocess.Popen[str]:
         """The command, when a training of it stands still before batch B of epoch E; ``place`` is "E:B"."""
         held = self.folder / "held"
         held.unlink(missing_ok=True)
@@ -83,15 +96,7 @@ class Project:
             f"import os, signal\ndef die(): os.killpg(0, signal.SIGKILL)\n{patch}\nfrom audiomtl import"
             " cli\ncli.main()"
         )
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": CODE},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        process = warm.start(arguments, self.folder, {**os.environ, "PYTHONPATH": CODE}, code)
         output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == -9, output
 
@@ -125,5 +130,6 @@ def whole_study(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
     """Summary of the study as it is, never interrupted, with one slot."""
     with pytest.MonkeyPatch.context() as patch:
         whole = Project(tmp_path_factory.mktemp("whole") / "project", patch)
-        whole.run("study", "tiny", "--slots", "1")
+        # an interpreter of its own: what forked commands do is compared with it
+        whole.run("study", "tiny", "--slots", "1", cold=True)
         return whole.summary()

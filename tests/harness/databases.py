@@ -3,13 +3,12 @@
 import contextlib
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.services import postgres
 
 # dies before the Nth statement of a kind of engine; N beyond the last one: it does not die
@@ -27,14 +26,11 @@ def die(*arguments):
 
 def run_dying(statement: int, code: str, **environment: str) -> bool:
     """Run Python that is killed (SIGKILL) before its Nth statement to a database; returns whether it was."""
-    done = subprocess.run(
-        [sys.executable, "-c", DYING.format(statement=statement, code=code)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode == -9
+    whole = {**os.environ, "PYTHONPATH": warm.CODE, **environment}
+    process = warm.start([], Path.cwd(), whole, DYING.format(statement=statement, code=code))
+    printed, _ = process.communicate()
+    assert process.returncode in (0, -9), printed
+    return process.returncode == -9
 
 
 def statements(path: Path, *texts: str) -> None:

@@ -99,7 +99,7 @@ def test_workers_end_with_the_process_that_waits_for_them(tmp_path: Path) -> Non
     workers = psutil.Process(launcher.pid).children()
     launcher.kill()
     launcher.communicate()
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert len(workers) == 1 and alive == []
 
 

@@ -59,7 +59,7 @@ class Mlflow:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=2):
+            with urllib.request.urlopen(f"{self.url}/health", timeout=60):
                 return True
         except (urllib.error.URLError, OSError):
             return False

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-PATIENCE_SECONDS = 120.0  # until a server that does not answer is given up, on a loaded machine as well
+PATIENCE_SECONDS = 1800.0  # until what hangs is given up: no measure, a loaded machine must not come near it
 
 
 def start(

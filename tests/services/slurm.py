@@ -127,7 +127,11 @@ class Slurm:
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env={**os.environ, **self.environment}, capture_output=True, text=True, timeout=60
+            command,
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=processes.PATIENCE_SECONDS,
         )
 
     def run(self, *command: str) -> str:
@@ -166,7 +170,7 @@ class Slurm:
                     found += [process] if "SLURM_JOB_ID" in environment or not of_jobs else []
         return found
 
-    def wait(self, seconds: float = 600.0) -> None:
+    def wait(self, seconds: float = processes.PATIENCE_SECONDS) -> None:
         """Until no job is left."""
         give_up = time.monotonic() + seconds
         while jobs := self.jobs():

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy
 
 from tests.services import postgres as postgresql
+from tests.services import processes
 from tests.services import slurm as clusters
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
@@ -95,7 +96,7 @@ def test_servers_end_with_the_process_that_started_them(kind, tmp_path) -> None:
     assert len(servers) >= 2
     starter.send_signal(signal.SIGKILL)
     starter.communicate()
-    _, alive = psutil.wait_procs(servers, timeout=30)
+    _, alive = psutil.wait_procs(servers, timeout=processes.PATIENCE_SECONDS)
     assert alive == []
 
 

@@ -1,21 +1,24 @@
 """A tiny experiment of every family on thirty sounds of a second: settings, clips, and what must be equal bit
 for bit.
 
-Contents: `sounds`, `raw_settings`, `FAMILIES`, `digest`.
+Contents: `sounds`, `raw_settings`, `FAMILIES`, `untrained`, `digest`.
 """
 
 import hashlib
 import zipfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import h5py
 import matplotlib.image
 import numpy as np
 import pandas as pd
+import pytest
 
 from audiomtl import config
 from audiomtl.data import audio
+from audiomtl.nn.fit import Fit
 from tests.nn import yamnet_weights
 from tests.whole_settings import whole_settings
 
@@ -184,6 +187,16 @@ TINY: dict[str, dict[str, Any]] = {
         "pooling.of": "logits",
     },
 }
+
+
+def untrained(model: ModuleType, settings: Any, prepared: Any) -> Any:
+    """What a family's `train` gives before the first step, without the seconds that a training takes; of a
+    family without epochs the trained model.
+    """
+    none = Fit(best_epoch=0, best_score=0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "fit", lambda *_, **options: none, raising=False)
+        return model.train(settings, prepared, 1, lambda epoch, scores: True, None)
 
 
 def digest(folder: Path) -> str:

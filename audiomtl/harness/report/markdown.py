@@ -22,7 +22,7 @@ from statistics import median
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, seen
 from audiomtl.harness.record.runs import (
     SCORED,
     BestSet,
@@ -36,7 +36,7 @@ from audiomtl.harness.record.runs import (
     studies,
 )
 from audiomtl.harness.record.store import Run, Tracking, runs_folder
-from audiomtl.harness.report import figures, group_intervals, tables
+from audiomtl.harness.report import figures, floors, group_intervals, tables
 from audiomtl.harness.report import results as committed
 from audiomtl.harness.search import pareto
 from audiomtl.names import safe_name
@@ -160,6 +160,7 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     shown_scores = {key.rpartition("/")[2] for key in tables.scores(file, best)}
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
     lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
+    lines += [f"- {line}" for line in seen.lines(file, best.runs, tracking)]
     if over := group_intervals.accuracy_over_groups(file, best, tracking):
         lines.append(f"- {over}")
     parts = [
@@ -167,6 +168,10 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
         "\n".join(lines),
         tables.markdown(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows),
     ]
+    if beside_floors := floors.table({file.name: (file, floors.of_runs(file, best))}):
+        parts.append(beside_floors)
+    if published := floors.references([file]):
+        parts.append(published)
     name = f"{safe_name(file.name)}_learning_curves.png"
     keys = [
         "train/loss",

@@ -23,7 +23,7 @@ from audiomtl.errors import UserError
 from audiomtl.harness import experiment
 from audiomtl.harness.record.runs import Arm, BestSet, arms, beside, choose
 from audiomtl.harness.record.store import Tracking
-from audiomtl.harness.report import tables
+from audiomtl.harness.report import floors, tables
 from audiomtl.settings.toml import write as write_file
 
 UNREPORTED = "quickstart"  # a demonstration, not a result
@@ -37,6 +37,12 @@ COMPARE = "Compare within this table: its best runs scored"
 NOTE = (
     "Intervals are 95 % Student t intervals over the seeds; those of a difference are paired by seed. "
     "An asterisk marks a difference whose interval excludes 0."
+)
+FLOORS = (
+    "A floor is the best score that can be had without the network: chance, the majority class, a model of"
+    " the length and the level of a clip, one linear model on its mean log mel spectrum, or a constant"
+    " answer, all fitted on the train split. A ceiling is an oracle. `audiomtl best NAME` computes both,"
+    " `audiomtl best NAME --floors` without a training."
 )
 SMALL_NOTE = "Means on the test split, with 95 % Student t intervals over the seeds."
 
@@ -196,12 +202,24 @@ def _all_tables(files: Iterable[ExperimentFile], sections: Mapping[str, str]) ->
         "seeds",
         "CPU seconds per training",
     ]
+    files = list(files)
     parts = [GENERATED, "## Best runs", tables.markdown(head, [_row(file) for file in files]), NOTE]
+    parts += _floors(files)
     if sections:
         parts += ["## Ablations", "Scores and differences on the validation split."]
     for name, text in sections.items():
         parts += [f"### {name}", text]
     return "\n" + "\n\n".join(parts) + "\n"
+
+
+def _floors(files: Sequence[ExperimentFile]) -> list[str]:
+    parts = []
+    beside_floors = {file.name: (file, floors.of_file(file)) for file in files}
+    if table := floors.table(beside_floors, named=True):
+        parts += ["## Floors", FLOORS, table]
+    if published := floors.references(files, named=True):
+        parts += ["## Published figures", published]
+    return parts
 
 
 def _row(file: ExperimentFile) -> list[str]:

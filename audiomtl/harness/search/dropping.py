@@ -26,7 +26,7 @@ import pandas as pd
 
 from audiomtl.metrics.per_clip import parts
 
-LEAST_CHANCE = 0.1
+LEAST_CHANCE = 0.2
 MATERIAL = 0.25  # standard errors of the best trial's score
 DRAWS = 2000
 LEAST_GROUPS = 5  # that both have answered, below which nothing is dropped

@@ -10,6 +10,7 @@ import tomlkit
 from audiomtl import config
 from audiomtl.config import StudyFile
 from audiomtl.errors import UserError
+from audiomtl.settings.published import without_published
 from audiomtl.settings.toml import write
 
 
@@ -49,10 +50,15 @@ def promote(
         document.remove("expected")
         text = tomlkit.dumps(document)
     wanted = config.override(file.raw, values)
-    edited = tomllib.loads(text)
+    edited = without_published(tomllib.loads(text))
     arms = edited.pop("ablation", {})
     edited.pop("expected", None)
-    if (config.override(edited, config.flatten(arms[arm])) if arm else edited) != wanted:
+    own_arm = {
+        path: value
+        for path, value in (config.flatten(arms[arm]) if arm else {}).items()
+        if path not in (*config.MARKS, config.QUESTION)
+    }
+    if config.override(edited, own_arm) != wanted:
         raise UserError(
             f"{experiment.path}: the edited file would not contain the settings of the trial; nothing was"
             " written: edit it by hand"

@@ -32,6 +32,7 @@ from audiomtl.settings.validation import show
 
 ENDING = "ending"  # user attribute of a finished trial
 SOURCE = "answered from"  # user attribute of a trial whose scores were copied
+NESTED = "-nested-"  # in the name of a study of one outer fold, before its seed
 STORE = "mlflow store"  # user attribute of a study: the store that has its runs
 
 
@@ -296,7 +297,7 @@ def last_line(file: StudyFile, trials: Sequence[FrozenTrial], best: Mapping[int,
             f"{file.path}: no trial of this study is complete: see the tag `reason` of its runs in MLflow,"
             f" fix the cause, then run `audiomtl study {file.name} --retry-failed`"
         )
-    if file.experiment.path.parent.name != "experiments":
+    if file.experiment.path.parent.name != "experiments" or NESTED in file.name:
         return ""
     promote = f"audiomtl promote {file.name} --trial N" if file.study.metrics else f"make promote-{file.name}"
     return f"next: {promote}, then make best-{file.experiment.name}"

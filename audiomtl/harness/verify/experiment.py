@@ -126,7 +126,8 @@ def whole(one: Checked, *, slots: int, threads: int) -> Verified:
         for name in file.expected
         if name != "recorded" and all(name in scores for scores in trained)
     }
-    verdicts = compare.compare(file.expected, got, threads, family_scores(file))
+    floors = {} if compare.same_bits(recorded, threads) else compare.floors_here(file)
+    verdicts = compare.compare(file.expected, got, threads, family_scores(file), floors=floors)
     if moved := [each for each in verdicts if not each.reproduced]:
         console().print(compare.table(verdicts))
         text = f"recorded score: {len(moved)} of {len(verdicts)} scores were not reproduced"

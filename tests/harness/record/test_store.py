@@ -71,7 +71,7 @@ def is_whole() -> bool:
 
 @pytest.mark.parametrize("statement", [1, 60, 300, 700])
 def test_a_kill_while_it_is_made_leaves_none_or_a_whole_one(runs, statement) -> None:
-    run_dying(statement, OPEN, PYTHONPATH=os.pathsep.join(sys.path))
+    run_dying(statement, OPEN)
     assert is_whole() and not list(runs.glob(".mlflow.db*"))
 
 

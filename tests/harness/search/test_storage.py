@@ -2,9 +2,8 @@
 
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
+from pathlib import Path
 
 import optuna
 import pytest
@@ -13,6 +12,7 @@ from audiomtl.errors import StoreError
 from audiomtl.harness import database
 from audiomtl.harness.search import storage
 from audiomtl.harness.search.storage import open_storage
+from tests import warm
 from tests.harness.databases import run_dying, statements
 from tests.harness.test_database import ODD
 from tests.services.postgres import Postgres
@@ -49,7 +49,7 @@ def close(found: optuna.storages.RDBStorage) -> None:
 
 @pytest.mark.parametrize("statement", [1, 9, 21, 30, 34, 40])
 def test_a_kill_while_it_is_made_leaves_none_or_a_whole_one(runs, statement) -> None:
-    run_dying(statement, OPEN, PYTHONPATH=os.pathsep.join(sys.path))
+    run_dying(statement, OPEN)
     assert ask() == 0
     assert ask() == 1
     assert not list(runs.glob(".optuna.db*"))
@@ -120,12 +120,10 @@ def test_mlflow_s_database_is_not_taken(runs) -> None:
 
 
 def test_eight_processes_open_none_at_once(runs) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    all_at_once = [
-        subprocess.Popen([sys.executable, "-c", OPEN], env=environment, stderr=subprocess.PIPE, text=True)
-        for _ in range(8)
-    ]
-    assert [process.communicate()[1] for process in all_at_once] == [""] * 8
+    environment = {**os.environ, "PYTHONPATH": warm.CODE}
+    all_at_once = [warm.start([], Path.cwd(), environment, OPEN) for _ in range(8)]
+    assert [process.communicate()[0] for process in all_at_once] == [""] * 8
+    assert {process.returncode for process in all_at_once} == {0}
 
 
 def test_a_locked_storage_is_told(runs, monkeypatch) -> None:

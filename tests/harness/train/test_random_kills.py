@@ -60,7 +60,7 @@ def test_kills_at_random_instants_lose_and_double_nothing(
             monkeypatch.setenv("AUDIOMTL_STORAGE", server.create(f"test_{uuid.uuid4().hex[:12]}"))
         ended = False
         while killed < KILLS and not ended:
-            process = project.start("study", "tiny", "--slots", "1")
+            process = project.start("study", "tiny", "--slots", "1", cold=True)
             time.sleep(chance.uniform(0.0, LONGEST))
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

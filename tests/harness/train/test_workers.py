@@ -43,7 +43,14 @@ def test_neither_the_current_directory_nor_keras_own_settings_move_a_score(proje
         (folder / "keras.json").write_text(json.dumps(settings))
     project.use_runs(project.folder / "pinned")
     output = project.run(
-        "best", "tiny", "--slots", "1", HOME=str(home), KERAS_HOME=str(tmp_path), KERAS_BACKEND="torch"
+        "best",
+        "tiny",
+        "--slots",
+        "1",
+        cold=True,
+        HOME=str(home),
+        KERAS_HOME=str(tmp_path),
+        KERAS_BACKEND="torch",
     )
     assert output.count("KERAS_BACKEND=torch is ignored: audiomtl trains with tensorflow") == 1
     assert recorded(project) == scores
