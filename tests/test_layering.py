@@ -196,6 +196,7 @@ WHOLE = {
     "test_cluster_page": "runs the commands of docs/how-to/cluster.md",
     "services/test_services": "the servers that other tests start",
     "test_docs": "README and docs/",
+    "harness/verify/test_tampering": "whatever a recorded number depends on, changed",
     "test_files": "experiments/, studies/ and the locks",
     "test_layering": "imports, and where tests stand",
     "test_makefile": "the Makefile",

@@ -30,13 +30,24 @@ def lines(file: ExperimentFile, best: Mapping[int, Run], tracking: Tracking) -> 
     if not recorded and not _has_study(file.name):
         return []
     unseen = unseen_seeds(file, list(best))
-    if unseen is None:
-        return []
-    found = [] if len(unseen) == len(best) else [_beside(file, best, unseen)]
+    found = [] if unseen is None or len(unseen) == len(best) else [_beside(file, best, unseen)]
     parents = {run.data.tags["study_key"]: run for run in every if run.data.tags["kind"] == "study"}
-    for swept in recorded if unseen else ():
-        found += _optimism(swept, parents[swept.key], best, unseen, tracking)
+    for swept in recorded:
+        found += _at_its_end(swept, parents[swept.key])
+        if unseen:
+            found += _optimism(swept, parents[swept.key], best, unseen, tracking)
     return found
+
+
+def _at_its_end(swept: Swept, parent: Run) -> list[str]:
+    """What the study has logged of its optimism."""
+    known = {
+        name.removeprefix("optimism/"): value
+        for name, value in sorted(parent.data.metrics.items())
+        if name.startswith(("optimism/selection", "optimism/seeds"))
+    }
+    text = ", ".join(f"{name} {value:+.4f}" for name, value in known.items())
+    return [f"optimism of study {swept.name}, as estimated at its end: {text}"] if known else []
 
 
 def unseen_seeds(file: ExperimentFile, seeds: Sequence[int]) -> list[int] | None:

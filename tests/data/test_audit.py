@@ -69,11 +69,14 @@ def written(folder: Path, clips: Clips) -> Path:
 
 
 @pytest.fixture
-def audited(tmp_path, monkeypatch) -> Callable[[Clips], Audit]:
+def audited(tmp_path, monkeypatch) -> Callable[..., Audit]:
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
 
-    def of(clips: Clips) -> Audit:
-        return audit(subject.of_place(written(tmp_path, clips)), repetitions=1)
+    def of(clips: Clips, *, learned: bool = True) -> Audit:
+        table = written(tmp_path, clips)
+        if not learned:  # nothing is fitted: faster
+            pd.read_csv(table).drop(columns="label").to_csv(table, index=False)
+        return audit(subject.of_place(table), repetitions=1)
 
     return of
 
@@ -154,7 +157,7 @@ PLANTED: dict[str, tuple[Callable[[Clips], Clips], bool, str]] = {
 
 @pytest.mark.parametrize(("plant", "serious", "words"), PLANTED.values(), ids=PLANTED)
 def test_a_planted_fault_is_found(audited, plant, serious, words):
-    seen = audited(plant(BASE))
+    seen = audited(plant(BASE), learned=words != COPIES)
     told, other = (seen.serious, seen.warnings) if serious else (seen.warnings, seen.serious)
     assert [line for line in told if words in line], (words, seen.text)
     assert not (other and not serious and words != "copies with different label"), seen.text

@@ -94,6 +94,9 @@ def design(task: Task, groups: dict[str, np.ndarray]) -> Design | str:
     for name in [name for name, values in numbers.items() if len(set(values.tolist())) < 2]:
         remarks.append(f"every clip has the same {name}")
         del numbers[name]
+    for name in [name for name, values in numbers.items() if len(set(values.tolist())) == count]:
+        remarks.append(f"every clip has a {name} of its own: held out by every split")
+        del numbers[name]
     left_out: tuple[str, ...] = ()
     if task.kind == "class":
         few = _unscored(task, numbers)

@@ -94,14 +94,15 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> l
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, head in enumerate(heads):
         table.add_column(head, justify="right" if number else "left")
     for row in rows:
         table.add_row(*row)
     page = io.StringIO()
     Console(file=page, width=WIDTH - 2, color_system=None).print(table)
-    return [f"  {line}".rstrip() for line in page.getvalue().splitlines()]
+    lines = [f"  {line}".rstrip() for line in page.getvalue().strip("\n").splitlines()]
+    return ["", *textwrap.wrap(title, WIDTH, initial_indent="  ", subsequent_indent="  "), *lines]
 
 
 def _line(name: str, words: str) -> list[str]:

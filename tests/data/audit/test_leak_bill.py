@@ -73,6 +73,14 @@ def test_groups_within_groups_are_not_crossed():
     assert sizes["unseen artist and song"] >= 40  # 4/5, not 3/4 of 3/4
 
 
+def test_columns_that_hold_nothing_out_are_no_row():
+    task = Task("class", np.arange(60) % 2, ("a", "b"))
+    columns = {"clip": np.arange(60), "speaker": np.arange(60) // 6, "corpus": np.zeros(60)}
+    plan = divisions.design(task, {name: values.astype(str) for name, values in columns.items()})
+    assert [name for name, _ in plan.divisions] == ["random split", "unseen speaker"]
+    assert len(plan.remarks) == 2
+
+
 @pytest.mark.parametrize(
     ("target", "groups", "words"),
     [
