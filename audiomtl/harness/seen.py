@@ -5,7 +5,7 @@ all seeds is therefore given together with that over the seeds which test clips 
 where the best runs have the settings of a study's best trial, the difference to its score in the study is the
 second half of its optimism, logged on the study's run as ``optimism/groups``.
 
-Contents: `lines`.
+Contents: `lines`, `unseen_seeds`, `has_study`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,16 +27,27 @@ def lines(file: ExperimentFile, best: Mapping[int, Run], tracking: Tracking) -> 
     """
     every = tracking.runs(file.name, "tags.kind = 'study'") + tracking.runs(file.name, "tags.kind = 'trial'")
     recorded = [swept for swept in studies(every) if not swept.ablation]
-    if not recorded and not _has_study(file.name):
+    if not recorded and not has_study(file.name):
         return []
     unseen = unseen_seeds(file, list(best))
-    if unseen is None:
-        return []
-    found = [] if len(unseen) == len(best) else [_beside(file, best, unseen)]
+    found = [] if unseen is None or len(unseen) == len(best) else [_beside(file, best, unseen)]
     parents = {run.data.tags["study_key"]: run for run in every if run.data.tags["kind"] == "study"}
-    for swept in recorded if unseen else ():
-        found += _optimism(swept, parents[swept.key], best, unseen, tracking)
+    for swept in recorded:
+        found += _at_its_end(swept, parents[swept.key])
+        if unseen:
+            found += _optimism(swept, parents[swept.key], best, unseen, tracking)
     return found
+
+
+def _at_its_end(swept: Swept, parent: Run) -> list[str]:
+    """What the study has logged of its optimism."""
+    known = {
+        name.removeprefix("optimism/"): value
+        for name, value in sorted(parent.data.metrics.items())
+        if name.startswith(("optimism/selection", "optimism/seeds"))
+    }
+    text = ", ".join(f"{name} {value:+.4f}" for name, value in known.items())
+    return [f"optimism of study {swept.name}, as estimated at its end: {text}"] if known else []
 
 
 def unseen_seeds(file: ExperimentFile, seeds: Sequence[int]) -> list[int] | None:
@@ -49,7 +60,7 @@ def unseen_seeds(file: ExperimentFile, seeds: Sequence[int]) -> list[int] | None
         return None
 
 
-def _has_study(name: str) -> bool:
+def has_study(name: str) -> bool:
     """Whether a file in ``studies/`` sweeps the experiment."""
     files = [config.find("studies", study) for study in config.names("studies")]
     return any(read(path).get("experiment") == name for path in files)

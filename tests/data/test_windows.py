@@ -63,6 +63,26 @@ def test_windows_lie_on_the_grid_and_cover_what_the_tail_says(n_frames, hop_shar
     assert len(first) <= len(whole) + (tail != "drop")
 
 
+@pytest.mark.parametrize(
+    ("n_frames", "hop_share", "tail", "wanted"),
+    [
+        (29, 0.5, "drop", [0]),  # windows of 20 frames, a hop of exactly 10
+        (30, 0.5, "drop", [0, 10]),
+        (39, 0.5, "drop", [0, 10]),  # one frame short of the next window
+        (40, 0.5, "drop", [0, 10, 20]),
+        (39, 0.5, "pad", [0, 10, 20]),
+        (39, 0.5, "shift", [0, 10, 19]),
+        (40, 0.5, "pad", [0, 10, 20]),  # nothing is left over
+        (26, 0.075, "drop", [0, 1, 3, 4, 6]),  # a hop of 1.5 frames
+        (23, 0.001, "drop", [0, 1, 2, 3]),  # of one frame at least
+    ],
+)
+def test_starts_by_hand_where_windows_and_hops_are_whole_frames(n_frames, hop_share, tail, wanted):
+    some = settings(20 * 512 / 22050, hop_share, tail)
+    assert windows.window_frames(some, ANSWER) == 20
+    assert windows.starts(n_frames, some, ANSWER).tolist() == wanted
+
+
 def test_cut_gives_the_frames_and_fills_with_the_least_value_of_each_band():
     frames = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
     made = windows.cut(frames, np.array([0, 4, 8]), 4)

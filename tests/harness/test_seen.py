@@ -96,6 +96,17 @@ def test_the_optimism_is_logged_as_what_the_study_score_was_better_by(file, monk
     assert store.logged == {"optimism/groups": pytest.approx(0.1)}
 
 
+def test_what_the_study_estimated_at_its_end_is_told_again(file, monkeypatch):
+    monkeypatch.setattr(seen, "unseen_seeds", lambda *_: None)
+    store = Store()
+    store.all[0].data.metrics.update(
+        {"optimism/seeds": 0.02, "optimism/selection": -0.01, "optimism/groups": 1}
+    )
+    assert seen.lines(file, best(), store) == [
+        "optimism of study tiny, as estimated at its end: seeds +0.0200, selection -0.0100"
+    ]
+
+
 def test_best_runs_of_other_settings_say_nothing_of_the_study(file, monkeypatch):
     monkeypatch.setattr(seen, "unseen_seeds", lambda *_: [2])
     store = Store()

@@ -184,12 +184,12 @@ def table(outcomes: Sequence[Outcome]) -> str:
     rows.append(_row("all", totals))
     if totals[0]:
         rows.append(f"{100 * totals[1] / totals[0]:.1f} % killed")
-    for mutant in [mutant for outcome in outcomes for mutant in outcome.survived]:
-        rows.append(
-            f"survived: {mutant.file}:{mutant.line} {mutant.function} ({mutant.rule}): {mutant.before} ->"
-            f" {mutant.after}"
-        )
-    return "\n".join(rows)
+    return "\n".join(rows + [_survivor(mutant) for outcome in outcomes for mutant in outcome.survived])
+
+
+def _survivor(mutant: Mutant) -> str:
+    place = f"{mutant.file}:{mutant.line} {mutant.function}"
+    return f"survived: {place} ({mutant.rule}): {mutant.before} -> {mutant.after}"
 
 
 def _row(name: str, numbers: Sequence[float]) -> str:
@@ -198,8 +198,9 @@ def _row(name: str, numbers: Sequence[float]) -> str:
 
 
 def told(outcome: Outcome, began: float) -> str:
-    """One line of progress."""
-    return (
+    """A line of progress, and one per survivor."""
+    line = (
         f"{time.monotonic() - began:5.0f} s  {outcome.target.file}: {len(outcome.killed)} killed,"
         f" {len(outcome.survived)} survived"
     )
+    return "\n".join([line, *map(_survivor, outcome.survived)])

@@ -129,13 +129,14 @@ def write(
     threads: int,
     device: str,
     floors: Mapping[str, Floor] | None = None,
+    folds: Mapping[int, int] | None = None,
 ) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it is left unchanged.
 
     Parameters
     ----------
     got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. floors : of the scores
-        that have one.
+        that have one. folds : test fold of each seed.
     """
     import tomlkit
 
@@ -150,13 +151,15 @@ def write(
         "keras": surroundings.keras_text(),
         "commit": head,
         **({"dirty": True} if dirty else {}),
-        **{key: current[key] for key in ("code", "lock", "settings", "settings_code", "data")},
+        **{key: current[key] for key in ("code", "lock", "settings", "settings_code")},
         "threads": threads,
         "seeds": list(file.settings.seeds),
+        **({"folds": [folds[seed] for seed in file.settings.seeds]} if folds else {}),
         "cpu_seconds_per_training": round(cpu_seconds, 1),
         "fingerprint": list(fingerprint),
+        "data": _table(current["data"]),  # a table of its own: last
     }.items():
-        origin.add(key, _inline(value))
+        origin.add(key, value)
     expected = tomlkit.table(is_super_table=True)
     expected.add("recorded", origin)
     for name, values in sorted(got.items()):
@@ -175,7 +178,7 @@ def write(
 def _add_floor(table: Any, floor: Floor) -> None:
     table["floor"], table["floor_by"] = floor.value, floor.by
     if floor.ceilings:
-        table["ceilings"] = _inline(floor.ceilings)
+        table["ceilings"] = dict(sorted(floor.ceilings.items()))
 
 
 def write_floors(file: ExperimentFile, floors: Mapping[str, Floor]) -> None:
@@ -198,23 +201,33 @@ def write_fingerprint(file: ExperimentFile, fingerprint: Sequence[float], curren
 
     document = tomlkit.parse(file.path.read_text(encoding="utf-8"))
     origin: Any = document["expected"]["recorded"]
-    for key in ("settings", "settings_code", "data"):
-        origin[key] = _inline(current[key])
+    for key in ("settings", "settings_code"):
+        origin[key] = current[key]
     origin["fingerprint"] = list(fingerprint)
     for key in ("code", "lock"):
         origin.pop(f"fingerprint_{key}", None)
         if origin.get(key) != current[key]:
             origin[f"fingerprint_{key}"] = current[key]
+    origin.pop("data", None)
+    origin["data"] = _table(current["data"])
     write_toml(file.path, tomlkit.dumps(document))
 
 
-def _inline(value: Any) -> Any:
+def _table(values: Mapping[str, str]) -> Any:
+    import tomlkit
+
+    table = tomlkit.table()
+    for key, value in sorted(values.items()):
+        table.add(key, value)
+    table.add(tomlkit.nl())
+    return table
+
+
+def _inline(values: Mapping[str, float]) -> Any:
     """A mapping on one line, which leaves the table where it stands."""
     import tomlkit
 
-    if not isinstance(value, Mapping):
-        return value
     table = tomlkit.inline_table()
-    for key, inner in sorted(value.items()):
-        table.add(key, inner)
+    for key, value in sorted(values.items()):
+        table.add(key, value)
     return table

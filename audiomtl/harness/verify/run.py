@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from audiomtl import config
@@ -25,7 +26,7 @@ from audiomtl.harness.verify.again import train_again
 from audiomtl.harness.verify.origin import Change
 from audiomtl.harness.verify.result import Verified
 
-KINDS = ("best", "ablation", "trial")
+KINDS = ("best", "ablation", "trial", "member")
 SIDES = ("test/", "best/validation/")  # of the scores of a run
 
 
@@ -178,13 +179,34 @@ def verify_run(run_id: str, *, slots: int, threads: int) -> Verified:
         raise UserError(
             f"{run_id}: no such run in the MLflow store; `audiomtl ui` shows the runs and their ids"
         )
-    [result] = rebuilt(
-        [read(found, artifact(tracking, run_id, "settings.toml").decode())],
-        "verify run",
-        slots=slots,
-        threads=threads,
-    )
-    return result
+    parts = _members(tracking, found) or [found]
+    records = [read(one, artifact(tracking, one.info.run_id, "settings.toml").decode()) for one in parts]
+    results = rebuilt(records, "verify run", slots=slots, threads=threads)
+    if parts == [found]:
+        return results[0]
+    name = f"run {run_id[:8]} ({found.info.run_name})"
+    if moved := [str(one) for one in results if not one.reproduced]:
+        return Verified(name, False, "; ".join(moved))
+    if wrong := _not_means(found, parts):
+        return Verified(name, False, f"recorded score: not the mean of its members: {', '.join(wrong)}")
+    return Verified(name, True, f"its {len(parts)} trainings were reproduced bit for bit, and their means")
+
+
+def _members(tracking: Tracking, run: Run) -> list[Run]:
+    """The finished trainings of a trial that several judge; none where it is a training itself."""
+    experiment = tracking.client.get_experiment(run.info.experiment_id).name
+    filters = f"tags.kind = 'member' and tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+    return [one for one in tracking.runs(experiment, filters) if runs.outcome(one) == "complete"]
+
+
+def _not_means(run: Run, members: Sequence[Run]) -> list[str]:
+    """Scores of a judged trial that are not the means of its members'."""
+    found = []
+    for name, value in sorted(run.data.metrics.items()):
+        own = [one.data.metrics[name] for one in members if name in one.data.metrics]
+        if name.startswith(SIDES) and len(own) == len(members) and abs(fmean(own) - value) > 1e-9:
+            found.append(name)
+    return found
 
 
 def find(tracking: Tracking, run_id: str) -> Run | None:

@@ -1,7 +1,9 @@
 """Stored embeddings: those of the network, once per sound, front end and weights, whatever the neighbours."""
 
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,23 @@ LENGTHS = (0.3, 0.975, 1.2, 5.0, 2.0, 7.3, 0.975)
 @pytest.fixture(scope="module")
 def file(tmp_path_factory) -> Path:
     return yamnet_weights.write(tmp_path_factory.mktemp("weights") / "yamnet.h5")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_network_of_each_depth() -> Iterator[None]:
+    """For all stores here: to build one takes longer than most of these tests."""
+    made: dict[tuple[str, int], Any] = {}
+    build = EmbeddingStore._forward.func
+
+    def forward(self: EmbeddingStore) -> Any:
+        key = (self.digest, self.tail_blocks)
+        if key not in made:
+            made[key] = build(self)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmbeddingStore, "_forward", property(forward))
+        yield
 
 
 @pytest.fixture(scope="module")
