@@ -22,6 +22,8 @@ TRIED = 3  # distances of a pair that are looked at
 SMOOTHED = 17  # frames, 0.5 s, over which errors are averaged
 SAME = 0.26  # share of different bits below which frames are the same sound; of unrelated ones it is 0.5
 SURE = 0.2  # the same, on the average over all that is the same
+# synthesised sentences share whole words: of a short part of a recording less may differ
+PARTIAL, PARTIAL_SECONDS, WHOLE = 0.12, 1.5, 0.95
 LEAST_SECONDS = 1.0  # that must be the same
 LEAST_SHARE = 0.5  # of the shorter recording; from LONG_SECONDS on a part is enough
 LONG_SECONDS = 6.0
@@ -149,7 +151,8 @@ def _compared(one: Fingerprint, other: Fingerprint, near: int) -> tuple[float, f
     seconds, share = count * HOP_SECONDS, count / shorter
     enough = share >= LEAST_SHARE or seconds >= LONG_SECONDS
     least = min(LEAST_SECONDS, shorter * HOP_SECONDS * 0.8)
-    if error > SURE or seconds < least or not enough or not _as_loud(one, other, offset, span):
+    limit = SURE if share >= WHOLE or seconds >= PARTIAL_SECONDS else PARTIAL
+    if error > limit or seconds < least or not enough or not _as_loud(one, other, offset, span):
         return None
     return seconds, share, error, offset * HOP_SECONDS
 
