@@ -2,7 +2,7 @@
 
 Conventions: a mutant is named by file, function and change, not by its line, so that a list of mutants
 outlasts edits elsewhere in the file. What computes nothing is left as it is: docstrings, annotations, the
-texts of errors, f-strings, arguments of decorators.
+texts of errors, f-strings, arguments of decorators, ``strict`` of zip.
 
 Contents: `Mutant`, `mutants_of`, `RULES`.
 """
@@ -197,6 +197,8 @@ def _computing(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str]]:
         function = f"{function}.{node.name}".lstrip(".")
         for child in node.body:
             yield from _computing(child, function)
+        return
+    if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: lengths that cannot differ
         return
     if isinstance(node, ast.AnnAssign):
         if node.value:
