@@ -4,28 +4,29 @@ Importing it is light: what a name stands for is imported when the name is first
 model is.
 
 Contents: `__version__`, which pyproject.toml reads from here; `load`, `Model`, `trials`, `runs`,
-`predictions`, `clips`, `train`.
+`predictions`, `clips`, `train`, `doctor`.
 """
 
 from importlib import import_module as _import_module
 
 __version__ = "0.1.0"
 _PLACES = {
-    "load": "use.trained",
-    "Model": "use.trained",
-    "trials": "notebook",
-    "runs": "notebook",
-    "predictions": "notebook",
-    "clips": "notebook",
-    "train": "notebook",
+    "load": "harness.use.trained",
+    "Model": "harness.use.trained",
+    "trials": "harness.notebook",
+    "runs": "harness.notebook",
+    "predictions": "harness.notebook",
+    "clips": "harness.notebook",
+    "train": "harness.notebook",
+    "doctor": "nn.doctor",
 }
-__all__ = ["Model", "__version__", "clips", "load", "predictions", "runs", "train", "trials"]
+__all__ = ["Model", "__version__", "clips", "doctor", "load", "predictions", "runs", "train", "trials"]
 
 
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(_import_module(f"{__name__}.harness.{_PLACES[name]}"), name)
+    found = getattr(_import_module(f"{__name__}.{_PLACES[name]}"), name)
     globals()[name] = found
     return found
 

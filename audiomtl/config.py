@@ -39,7 +39,8 @@ from audiomtl.settings.family import (
 from audiomtl.settings.fields import known_paths
 from audiomtl.settings.judge import Judge, judge_of
 from audiomtl.settings.monitor import check_monitor
-from audiomtl.settings.published import Reference, checked_acknowledged, checked_references
+from audiomtl.settings.published import SMALL_VALIDATION, Reference, checked_acknowledged, checked_references
+from audiomtl.settings.replicates import check_balanced
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
 from audiomtl.settings.study import Study
@@ -53,6 +54,7 @@ __all__ = [
     "families",
     "family",
     "flatten",
+    "is_scored",
     "ordered",
     "override",
     "package_of",
@@ -89,6 +91,7 @@ class ExperimentFile:
     questions: dict[str, str] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()  # published figures
     acknowledged: tuple[str, ...] = ()  # scores that are known to be no better than their floor
+    small_validation: bool = False  # acknowledged: few clips choose epochs and settings
 
     def arm(self, name: str) -> dict[str, Any]:
         """Raw settings of the ablation ``name``; of the experiment itself for ``""``."""
@@ -171,12 +174,14 @@ def load_experiment(name: str) -> ExperimentFile:
     references, acknowledged = document.pop("reference", []), document.pop("acknowledged", [])
     settings = settings_of(document, str(path))
     check_monitor(settings, document, str(path))
+    check_balanced(settings, str(path))
     _check_expected(expected, str(path))
     if not isinstance(arms, dict):
         raise UserError(f"{path}: ablation = {show(arms)}: must be tables [ablation.NAME]")
     ablations = {arm: _ablation(document, arm, table, str(path)) for arm, table in sorted(arms.items())}
     core, curve = (tuple(arm for arm, table in sorted(arms.items()) if table.get(mark)) for mark in MARKS)
     reported = scores(document)
+    known = checked_acknowledged(acknowledged, reported, str(path))
     return ExperimentFile(
         path.stem,
         path,
@@ -188,7 +193,8 @@ def load_experiment(name: str) -> ExperimentFile:
         curve,
         questions={arm: arms[arm][QUESTION] for arm in ablations if QUESTION in arms[arm]},
         references=checked_references(references, reported, str(path)),
-        acknowledged=checked_acknowledged(acknowledged, reported, str(path)),
+        acknowledged=tuple(name for name in known if name != SMALL_VALIDATION),
+        small_validation=SMALL_VALIDATION in known,
     )
 
 
@@ -304,7 +310,9 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
                 " ablation"
             )
     raw = override(document, overrides)
-    check_monitor(settings_of(raw, place), raw, place)
+    settings = settings_of(raw, place)
+    check_monitor(settings, raw, place)
+    check_balanced(settings, place)
     return overrides
 
 

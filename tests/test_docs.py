@@ -1,6 +1,7 @@
 """README and docs/: small enough, and every relative link leads to a file and a heading that exist."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ MOST_BYTES = 10_240  # of the README: 10 KB
 BUILT = {"_build", "api"}  # folders that `make docs` writes
 DOCS = sorted(path for path in (PROJECT / "docs").rglob("*.md") if not BUILT & set(path.parts))
 PAGES = [README, PROJECT / "CONTRIBUTING.md", *DOCS]
+MEASURED = re.compile(r"(?<![\w.\-/])\d+\.\d\d+(?!\.?\w)")  # a number with two decimals or more
+VERSION = re.compile(r"(Python|version) \d+\.\d+(\.\d+)?( (to|and|or) \d+\.\d+)?", re.IGNORECASE)
+NUMBERS = re.compile(r"<!-- numbers: (.+?) -->", re.DOTALL)
+ONCE = "once, by hand"  # what such a comment says where no command regenerates the numbers
+BY_HAND = {"docs/how-to/align.md", "docs/how-to/transcribe.md", "docs/reference/sound-files.md"}
 TABLE = re.compile(r"<!-- results.*?<!-- /results -->", re.DOTALL)
 
 
@@ -115,3 +121,86 @@ def test_the_citation_names_the_version():
     )
     assert fields["cff-version"] == "1.2.0" and fields["license"] == "MIT"
     assert re.fullmatch(r"\d+\.\d+\.\d+", fields["version"])
+
+
+# ---------------------------------------------------------------- the command of every number
+
+
+def sections(page: Path) -> dict[str, str]:
+    """Sections of a page by heading, with its comments; the introduction is ""."""
+    parts = re.split(r"^(## .+)$", VERSION.sub("", prose(page)), flags=re.MULTILINE)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def without_command(page: Path) -> list[str]:
+    """Sections with measured numbers for which neither they nor the introduction name what regenerates them."""
+    found = sections(page)
+    if NUMBERS.search(found[""]) or page.name == "all-settings.md":  # generated: it says by which command
+        return []
+    return [name for name, text in found.items() if MEASURED.search(text) and not NUMBERS.search(text)]
+
+
+def unknown_source(source: str) -> bool:
+    """Whether a source of numbers is no file, make target, benchmark or command of this project."""
+    words = shlex.split(source)
+    if words[0] == "make":
+        text = (PROJECT / "Makefile").read_text(encoding="utf-8")
+        kind, _, name = words[1].partition("-")
+        pattern = rf"^{kind}-%:" if name else rf"^{kind}:"
+        known = name in ("", "NAME") or (PROJECT / "experiments" / f"{name}.toml").is_file()
+        return not (known and re.search(pattern, text, re.MULTILINE))
+    if words[:1] == ["audiomtl"]:
+        commands = re.findall(r"^@app.command\(\)\ndef (\w+)", CLI, re.MULTILINE)
+        names = [word for word in words[2:] if re.fullmatch(r"\w+_\w+", word)]
+        return words[1] not in commands or not all(
+            (PROJECT / "experiments" / f"{name}.toml").is_file() for name in names
+        )
+    return not (PROJECT / words[-1 if words[0] == "python" else 0]).is_file()
+
+
+CLI = "\n".join(
+    path.read_text(encoding="utf-8") for path in sorted((PROJECT / "audiomtl" / "cli").glob("*.py"))
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_measured_number_names_the_command_that_regenerates_it(page):
+    """``<!-- numbers: make best-ctc_german; python benchmarks/yamnet.py -->``, or the file of a constant."""
+    assert without_command(page) == [], "add <!-- numbers: COMMAND; COMMAND --> below these headings"
+    for sources in NUMBERS.findall(page.read_text(encoding="utf-8")):
+        if sources.startswith(ONCE):
+            assert str(page.relative_to(PROJECT)) in BY_HAND
+            continue
+        assert [source for source in sources.split("; ") if unknown_source(source)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "headings"),
+    [
+        ("# A\n\n## B\n\nIt reaches 0.91.\n", ["## B"]),
+        ("# A\n\n## B\n\n<!-- numbers: make bench -->\n\nIt reaches 0.91.\n\n## C\n\n| 0.85 |\n", ["## C"]),
+        ("# A\n\n<!-- numbers: make bench -->\n\n## B\n\nIt reaches 0.91.\n", []),
+        ("# A\n\n## B\n\n`x = 0.91`, version 3.11, 2 clips\n\n```\n0.91\n```\n", []),
+    ],
+)
+def test_numbers_without_a_command_are_found(tmp_path, text, headings):
+    (tmp_path / "a.md").write_text(text)
+    assert without_command(tmp_path / "a.md") == headings
+
+
+@pytest.mark.parametrize(
+    ("source", "unknown"),
+    [
+        ("make best-ctc_german", False),
+        ("make best-absent", True),
+        ("make absent", True),
+        ("audiomtl ablations transfer_esc10 --curve", False),
+        ("audiomtl absent", True),
+        ("audiomtl verify absent_one", True),
+        ("python benchmarks/yamnet.py", False),
+        ("python benchmarks/absent.py", True),
+        ("audiomtl/data/odd.py", False),
+    ],
+)
+def test_a_source_of_numbers_must_exist(source, unknown):
+    assert unknown_source(source) is unknown

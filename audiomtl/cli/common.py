@@ -37,20 +37,21 @@ def with_data(settings: Any) -> Any:
     return availability.require(settings)
 
 
-def fit_to_train(file: Any, arms: Sequence[str] = ("",)) -> None:
+def fit_to_train(file: Any, arms: Sequence[str] = ("",), study: Any = None) -> None:
     """Find the data of an experiment and refuse, all at once, what the data tell before any training.
 
     Parameters
     ----------
     file : the experiment. arms : its ablations that are to be trained; "" is the experiment itself.
+    study : a study file, whose trials are to be trained in place of the experiment.
 
     Raises
     ------
     MissingData : the data are not on this machine.
-    UserError : trainings that cannot succeed, such as splits that lack a class.
+    UserError : trainings that cannot succeed, such as splits that lack a class; too few validation clips.
     """
     from audiomtl import config
-    from audiomtl.data import preflight
+    from audiomtl.data import inner, preflight, small_validation
 
     tables: dict[str, Any] = {}
     splits: dict[str, dict[str, Any]] = {}
@@ -61,7 +62,27 @@ def fit_to_train(file: Any, arms: Sequence[str] = ("",)) -> None:
         if key not in tables:
             tables[key] = with_data(settings)
         place = f"{file.path}{f': ablation.{arm}' if arm else ''}"
-        preflight.refuse(settings, tables[key], place, splits.setdefault(key, {}))
+        seen = preflight.refuse(settings, tables[key], place, splits.setdefault(key, {}))
+        chosen = {
+            f"seed {one.seed}": [one.sides]
+            for one in seen.divisions
+            if one.sides is not None and one.seed != settings.study_seed
+        }
+        remedy = "enlarge it"
+        if study is not None:
+            own = [one.sides for one in seen.divisions if one.sides is not None]
+            if study.judge.over == "folds":
+                asked = (seen.table, settings.data, settings.protocol, settings.study_seed)
+                own = inner.inner_splits(*asked, most=study.judge.n)
+            else:
+                own, remedy = own[:1], 'enlarge it, judge trials by [judge] over = "folds"'
+            chosen = {"the study": own} if own else {}
+        elif len(arms) == 1 and "training" not in raw:  # no epoch is chosen
+            continue
+        for line in small_validation.check(
+            settings, chosen, place, acknowledged=file.small_validation, remedy=remedy
+        ):
+            print(line, flush=True)
 
 
 def all_experiments() -> list[str]:

@@ -27,7 +27,10 @@ def check(
         bool,
         typer.Option(
             "--deep",
-            help="Audit the data of experiments, of a table or of a folder (NAME is its path).",
+            help=(
+                "Audit the data of experiments, of a table or of a folder (NAME is its path), and examine the"
+                " first training steps of experiments."
+            ),
         ),
     ] = False,
     label: Annotated[
@@ -39,6 +42,14 @@ def check(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FOLDER", help="With --deep: write pictures there.")
     ] = None,
+    ablation: Annotated[
+        str,
+        typer.Option(
+            "--ablation",
+            metavar="ARM",
+            help="With --deep: the first steps of this ablation of an experiment.",
+        ),
+    ] = "",
     settings: Annotated[
         bool, typer.Option("--settings", help="List the settings of a family or a data set instead.")
     ] = False,
@@ -57,8 +68,9 @@ def check(
 
     With --deep it listens to the recordings of experiments, of a table or of a folder: copies of one
     recording in different splits, labels that follow from length, level or file format alone, small and
-    lacking classes, and what a random split would be worth. It exits with code 1 if copies or groups are
-    in different splits.
+    lacking classes, and what a random split would be worth. Then it takes ten training steps of each
+    experiment and says what will keep it from learning, with the setting to change. It exits with code 1 if
+    copies or groups are in different splits, or if the network will not learn.
     """
     if settings:
         _print_settings(names or [], markdown=markdown)
@@ -68,10 +80,10 @@ def check(
     if deep:
         from audiomtl.cli.deep import deep as look_deep
 
-        look_deep(names or all_experiments(), label, groups, to)
+        look_deep(names or all_experiments(), label, groups, to, ablation)
         return
-    if label or groups or to:
-        raise typer.BadParameter("--label, --groups and --to need --deep")
+    if label or groups or to or ablation:
+        raise typer.BadParameter("--label, --groups, --to and --ablation need --deep")
     from audiomtl import config
 
     if names:

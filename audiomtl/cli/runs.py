@@ -52,18 +52,38 @@ def study(
         bool, typer.Option("--retry-failed", help="Train the settings of failed trials again, as new trials.")
     ] = False,
     take_over: TakeOver = False,
+    nested: Annotated[
+        bool,
+        typer.Option(
+            "--nested",
+            help="Run a study for every outer fold and score each one's best trial on the fold's test clips.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --nested: do not ask.")] = False,
 ) -> None:
     """Run a study: sweep the settings of an experiment.
 
     The first trial has the settings of the experiment itself, and every trial is an MLflow run. Ctrl-C stops
     the study. Finished trials are kept, and the same command resumes it, also after a crash. Started more
     than once, also on several machines with one database, the commands share the trials; --executor starts
-    several.
+    several. With --nested, the number of trainings is printed first; the result estimates the procedure, not
+    the promoted experiment.
     """
     from audiomtl import config
 
     file = config.load_study(name, experiment or None)
-    fit_to_train(file.experiment, [file.study.ablation])
+    fit_to_train(file.experiment, [file.study.ablation], file)
+    if nested:
+        from audiomtl.harness.search import nested as nesting
+
+        seeds = nesting.outer_seeds(file)
+        print(nesting.price(file, seeds, slots), flush=True)
+        if not yes:
+            typer.confirm("Start?", abort=True)
+        run_in_workers(context)
+        options = {"retry_failed": retry_failed, "take_over": take_over}
+        nesting.run(file, seeds, slots=slots, threads=threads, storage=storage, **options)
+        return
     run_in_workers(context)
     from audiomtl.harness.search.study import run_study
 
@@ -155,6 +175,16 @@ def best(
             ),
         ),
     ] = False,
+    floors: Annotated[
+        bool,
+        typer.Option(
+            "--floors",
+            help=(
+                "Train nothing: compute what can be had without the network, beside each recorded score, and"
+                " write it into [expected]."
+            ),
+        ),
+    ] = False,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
@@ -180,6 +210,11 @@ def best(
         fit_to_train(file)
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
+        return
+    if floors:
+        from audiomtl.harness.best import record_floors
+
+        record_floors(file)
         return
     run_in_workers(context)
     from audiomtl.harness import best as training
@@ -225,9 +260,10 @@ def ablations(
 ) -> None:
     """Train the ablations of an experiment, or its learning curve.
 
-    Every [ablation.*] is trained on every seed and compared with the best runs on the validation split,
-    paired by seed. With --curve, every seed is trained on every fraction of the training clips, and the
-    command prints validation scores with confidence intervals and writes a table and a figure to runs/report.
+    Every [ablation.*] is trained on every seed and compared with the best runs, paired: on the test folds
+    that the study has not seen where the protocol has several, else on the validation split. With --curve,
+    every seed is trained on every fraction of the training clips, and the command prints validation scores
+    with confidence intervals and writes a table and a figure to runs/report.
     Example: audiomtl ablations transfer_esc10 --curve --fractions 0.1 0.25 1.0
     """
     shares = [*(fractions or []), *(more or [])]

@@ -84,8 +84,8 @@ def look(settings: Any, table: pd.DataFrame, known: dict[str, Splits | str] | No
 
 def refuse(
     settings: Any, table: pd.DataFrame, place: str, known: dict[str, Splits | str] | None = None
-) -> None:
-    """Raise one error that names every fault.
+) -> Look:
+    """Raise one error that names every fault; without one what was seen.
 
     Parameters
     ----------
@@ -101,6 +101,7 @@ def refuse(
     if faults := seen.faults:
         more = f"; and {len(faults) - FAULTS} more" if len(faults) > FAULTS else ""
         raise UserError(f"{place}: {'; '.join(faults[:FAULTS])}{more}")
+    return seen
 
 
 def classes_in(cells: Iterable[Any]) -> Counter[str]:

@@ -1,6 +1,6 @@
 """Best runs on every seed, compared with the recorded scores.
 
-Contents: `best`, `steps_reproduced`.
+Contents: `best`, `steps_reproduced`, `record_floors`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,9 @@ from typing import Any
 from rich.table import Table
 
 from audiomtl.config import ExperimentFile
+from audiomtl.data import catalog
+from audiomtl.errors import UserError
+from audiomtl.harness import floors, replicates, score_tables, seen
 from audiomtl.harness.experiment import (
     family_scores,
     rates_beside,
@@ -17,11 +20,11 @@ from audiomtl.harness.experiment import (
     scores_of,
     train_runs,
 )
-from audiomtl.harness.record.store import Run
+from audiomtl.harness.floors import Floor
+from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import again as repeated
 from audiomtl.harness.verify import compare, origin, steps
-from audiomtl.metrics import intervals
 
 
 def best(
@@ -46,11 +49,15 @@ def best(
             " MLflow"
         )
         return False
-    trained = [runs["", seed] for seed in file.settings.seeds]
+    by_seed = {seed: runs["", seed] for seed in file.settings.seeds}
+    trained = list(by_seed.values())
     got, beside = scores_of(file, trained), rates_beside(trained) | scores_beside(file, trained)
-    _print_scores(file, {**got, **beside})
+    own = floors.log(file, by_seed)
+    score_tables.show(file, by_seed, {**got, **beside}, own)
+    for line in seen.lines(file, by_seed, Tracking()):
+        console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
     if record_it and not exact:
-        return _record(file, got, trained, threads)
+        return _record(file, got, trained, threads, own)
     if not file.expected:
         console().print(
             f"{file.path}: no recorded scores to compare with; `audiomtl best {file.name} --record` writes"
@@ -65,7 +72,7 @@ def best(
         return False
     came_back = _compared(file, got, threads, exact=exact)
     if came_back and record_it:
-        return _record(file, got, trained, threads)
+        return _record(file, got, trained, threads, own)
     return came_back
 
 
@@ -74,7 +81,8 @@ def _compared(file: ExperimentFile, got: Mapping[str, Sequence[float]], threads:
     same = exact or compare.same_bits(recorded, threads)
     if not same and not steps_reproduced(file, recorded, threads):
         return False
-    verdicts = compare.compare(file.expected, got, threads, family_scores(file), exact=exact)
+    floors = {} if same else compare.floors_here(file)
+    verdicts = compare.compare(file.expected, got, threads, family_scores(file), floors=floors, exact=exact)
     if unrecorded := sorted(got.keys() - file.expected.keys()):
         console().print(
             f"{file.path}: [expected] has no {', '.join(unrecorded)}: not checked", highlight=False
@@ -103,12 +111,41 @@ def steps_reproduced(file: ExperimentFile, recorded: Mapping[str, Any], threads:
     return True
 
 
+def record_floors(file: ExperimentFile) -> None:
+    """Compute the floors, and ceilings, of the recorded scores without any training, and write them into
+    ``[expected]``.
+
+    Raises
+    ------
+    UserError : nothing is recorded.
+    """
+    if not file.expected:
+        raise UserError(
+            f"{file.path}: no recorded scores to put floors beside; `audiomtl best {file.name} --record`"
+            " writes both"
+        )
+    found = floors.floors(file)
+    origin.write_floors(file, found)
+    table = Table("score", "recorded", "floor", "what it is", "ceiling")
+    for name, one in sorted(found.items()):
+        recorded = file.expected.get(name, {}).get("mean")
+        ceiling = ", ".join(f"{value:.4f} {label}" for label, value in sorted(one.ceilings.items()))
+        shown = f"{recorded:.4f}" if recorded is not None else ""
+        table.add_row(name, shown, f"{one.value:.4f}", one.by, ceiling)
+    console().print(table)
+
+
 def _record(
-    file: ExperimentFile, got: Mapping[str, Sequence[float]], trained: Sequence[Run], threads: int
+    file: ExperimentFile,
+    got: Mapping[str, Sequence[float]],
+    trained: Sequence[Run],
+    threads: int,
+    own: Mapping[str, Floor],
 ) -> bool:
     first = repeated.fingerprint(file.name, file.raw, file.settings.seeds[0], threads=threads)
     if not first:
         return False
+    settings: Any = file.settings
     origin.write(
         file,
         got,
@@ -117,21 +154,8 @@ def _record(
         cpu_seconds=median(run.data.metrics["cost/cpu_seconds"] for run in trained),
         threads=threads,
         device=trained[0].data.tags.get("device", "CPU"),
+        floors=own,
+        folds=replicates.of_clips(settings, file.settings.seeds, catalog.clips(settings.data)),
     )
     console().print(f"{file.path}: [expected] recorded for seeds {list(file.settings.seeds)}")
     return True
-
-
-def _print_scores(file: ExperimentFile, got: Mapping[str, Sequence[float]]) -> None:
-    table = Table(
-        "score", "mean", "95 % interval over seeds", *[f"seed {seed}" for seed in file.settings.seeds]
-    )
-    for name, values in sorted(got.items()):
-        middle, low, high = intervals.t_interval(values)
-        table.add_row(
-            name,
-            f"{middle:.4f}",
-            f"{low:.4f} to {high:.4f}" if low == low else "one seed",
-            *[f"{value:.4f}" for value in values],
-        )
-    console().print(table)

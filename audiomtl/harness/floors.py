@@ -5,12 +5,13 @@ A family whose scores are not those of clips with one label or several has a mod
 table, seed)`` of the same form. Floors are functions of clips, split and code: they are computed once and
 kept in ``cache/floors``. They are means over the seeds; splits that repeat are computed once.
 
-Contents: `Floor`, `floors`, `above`.
+Contents: `Floor`, `floors`, `log`, `above`.
 """
 
 import importlib
 import importlib.util
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -23,6 +24,7 @@ from audiomtl.data import catalog, protocols, text
 from audiomtl.data import floors as common
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import MissingData, UserError
+from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.system import replacing
 
 
@@ -54,6 +56,24 @@ def floors(file: ExperimentFile) -> dict[str, Floor]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as copy:
         copy.write(json.dumps({name: asdict(one) for name, one in found.items()}).encode())
+    return found
+
+
+def log(file: ExperimentFile, runs: Mapping[int, Run]) -> dict[str, Floor]:
+    """The floors, after they were put on the best runs, by seed: metrics ``floor/test/accuracy`` and, of an
+    oracle, ``ceiling/...``; what they are is in the tags ``floor_by/...`` and ``ceiling_by/...``.
+    """
+    found, tracking = floors(file), Tracking()
+    tags = {f"floor_by/{name}": one.by for name, one in found.items()}
+    tags |= {f"ceiling_by/{name}": min(one.ceilings) for name, one in found.items() if one.ceilings}
+    for number, seed in enumerate(file.settings.seeds):
+        metrics = {f"floor/{name}": one.per_seed[number] for name, one in found.items()}
+        metrics |= {
+            f"ceiling/{name}": one.ceilings[min(one.ceilings)] for name, one in found.items() if one.ceilings
+        }
+        known = runs[seed].data.metrics
+        if metrics and any(known.get(key) != value for key, value in metrics.items()):
+            tracking.add(runs[seed].info.run_id, metrics, tags)
     return found
 
 

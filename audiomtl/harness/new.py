@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from audiomtl import config
-from audiomtl.data import preflight
+from audiomtl.data import preflight, small_validation
 from audiomtl.data.fetch import weights
 from audiomtl.data.fitting import Choice, Proposal, toml_lines
 from audiomtl.data.found import Found, describe
@@ -20,6 +20,7 @@ from audiomtl.errors import MissingData, UserError
 from audiomtl.harness import templates
 from audiomtl.harness.splitting import Candidate, candidates
 from audiomtl.settings.family import settings_class
+from audiomtl.settings.published import SMALL_VALIDATION
 from audiomtl.settings.study import Study
 from audiomtl.settings.tags import COLUMN as TAGS
 from audiomtl.settings.toml import toml_value
@@ -127,6 +128,8 @@ def write(
     notes += [f"warning: {warning}" for warning in seen.warnings]
     comments = "".join(templates.comment(note) for note in dict.fromkeys(notes))
     values["NOTES"] = f"# Assumed by `audiomtl new`:\n{comments}" if comments else ""
+    if _small(seen):
+        values["NOTES"] += f'acknowledged = ["{SMALL_VALIDATION}"]\n'
     values |= _protocol_values(candidate, chosen) | _data(choice, candidate)
     return Written(_written(name, chosen, values), tuple(dict.fromkeys(notes)))
 
@@ -257,6 +260,12 @@ def _wasteful(seen: preflight.Look) -> bool:
     return False
 
 
+def _small(seen: preflight.Look) -> bool:
+    """Whether a validation side has fewer clips than a choice needs: the file says so, and can be trained."""
+    sides = [one.sides for one in seen.divisions if one.sides is not None]
+    return any(len(one.validation) < small_validation.TOO_FEW for one in sides)
+
+
 def _settings(text: str) -> dict[str, Any]:
     raw = tomllib.loads(text)
     return {key: value for key, value in raw.items() if key != "ablation"}
@@ -296,8 +305,8 @@ def _seeds_note(candidate: Candidate) -> list[str]:
     if candidate.protocol["kind"] == "split":
         return []
     return [
-        "study_seed 0 chooses settings on the clips that seed 1 is tested on: after a study, the score of"
-        " that seed is not independent of the choice"
+        f"study_seed 0 chooses settings on all clips but those that seed {candidate.seeds[-1]} is tested on:"
+        " after a study, only the score of that seed is independent of the choice"
     ]
 
 

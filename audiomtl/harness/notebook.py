@@ -52,9 +52,9 @@ def runs(experiment: str) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame with the columns run_id, name, kind (study, trial, best, ablation), seed, ablation, study,
-    trial, outcome, started; then every score and count that was recorded, such as test/accuracy,
-    best/validation/loss and cost/seconds; then every setting, such as optimizer.learning_rate
+    DataFrame with the columns run_id, name, kind (study, trial, member, best, ablation ...), seed, ablation,
+    study, trial, member, outcome, started; then every score and count that was recorded, such as
+    test/accuracy, best/validation/loss and cost/seconds; then every setting, such as optimizer.learning_rate
 
     Raises
     ------
@@ -62,7 +62,7 @@ def runs(experiment: str) -> pd.DataFrame:
     """
     file = config.load_experiment(experiment)
     found = _recorded(file)
-    tags = ("kind", "seed", "ablation", "study", "trial")
+    tags = ("kind", "seed", "ablation", "study", "trial", "member")
     rows = []
     for run in found:
         row: dict[str, Any] = {"run_id": run.info.run_id, "name": run.info.run_name}

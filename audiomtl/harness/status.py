@@ -26,11 +26,13 @@ from audiomtl.harness.train.progress import console
 from audiomtl.system import is_gone
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}  # of trials that are done
+RUN = "run"  # user attribute of a trial of several trainings (`search.members`)
 # Optuna's own tables, of which its functions read far more than is shown
 STUDIES = table("studies", column("study_id"), column("study_name"))
 DIRECTIONS = table("study_directions", column("study_id"), column("objective"), column("direction"))
 TRIALS = table("trials", column("trial_id"), column("study_id"), column("number"), column("state"))
 VALUES = table("trial_values", column("trial_id"), column("objective"), column("value"))
+ATTRIBUTES = table("trial_user_attributes", column("trial_id"), column("key"))
 EPOCHS = table("trial_intermediate_values", column("trial_id"), column("step"))
 
 
@@ -45,6 +47,7 @@ class Status:
     best: tuple[int, float] | None = None  # trial and value, with one metric
     running: dict[int, int] = field(default_factory=dict)  # trial -> epochs done
     held: tuple[leases.Row, ...] = ()
+    members: dict[int, int] = field(default_factory=dict)  # trial of several trainings -> trainings done
 
     @property
     def done(self) -> int:
@@ -112,6 +115,16 @@ def _study(connection: sqlalchemy.Connection, name: str, has_leases: bool) -> St
         .group_by(TRIALS.c.number)
         .order_by(TRIALS.c.number)
     ).all()
+    trainings = connection.execute(
+        select(TRIALS.c.number, ATTRIBUTES.c.key)
+        .select_from(TRIALS.join(ATTRIBUTES, ATTRIBUTES.c.trial_id == TRIALS.c.trial_id))
+        .where(TRIALS.c.study_id == key, state == "RUNNING")
+        .order_by(TRIALS.c.number)
+    ).all()
+    members = {number: 0 for number, attribute in trainings if attribute == RUN}
+    for number, attribute in trainings:
+        if number in members and re.fullmatch(r"member \d+", attribute):
+            members[number] += 1
     return Status(
         name,
         identity,
@@ -120,6 +133,7 @@ def _study(connection: sqlalchemy.Connection, name: str, has_leases: bool) -> St
         _best(connection, key),
         {number: step or 0 for number, step in running},
         _leases(connection, identity) if has_leases else (),
+        members,
     )
 
 
@@ -148,7 +162,9 @@ def _best(connection: sqlalchemy.Connection, study: int) -> tuple[int, float] | 
 
 
 def _leases(connection: sqlalchemy.Connection, identity: str) -> tuple[leases.Row, ...]:
-    """Leases that workers of a study hold, by name: ``IDENTITY/trial/NUMBER``, ``IDENTITY/worker/...``."""
+    """Leases that workers of a study hold, by name: ``IDENTITY/trial/NUMBER``, with several trainings
+    ``IDENTITY/trial/NUMBER/MEMBER``, ``IDENTITY/worker/...``.
+    """
     columns = leases.table.c
     query = select(leases.table).where(columns.name.startswith(f"{identity}/"), columns.held)
     rows = connection.execute(query.order_by(columns.name))
@@ -197,9 +213,9 @@ def worker_rows(status: Status, now: float) -> list[tuple[str, str, str]]:
     rows = []
     taken: set[int] = set()
     for owner, own in sorted(owners.items()):
-        trials = sorted(number for row in own if (number := _trial(row)) is not None)
-        taken |= set(trials)
-        work = ", ".join(_text(number, status) for number in trials) or "nothing yet"
+        trials = sorted((number, _member(row)) for row in own if (number := _trial(row)) is not None)
+        taken |= {number for number, _ in trials}
+        work = ", ".join(_text(number, status, member) for number, member in trials) or "nothing yet"
         rows.append((_person(owner), work, _sign(owner, now - max(row.renewed_at for row in own))))
     if left := [number for number in status.running if number not in taken]:
         rows.append(("none", ", ".join(_text(number, status) for number in left), "the next worker resumes"))
@@ -216,7 +232,16 @@ def _trial(row: leases.Row) -> int | None:
     return int(number) if kind == "trial" and number.isdigit() else None
 
 
-def _text(number: int, status: Status) -> str:
+def _member(row: leases.Row) -> int:
+    """Number of a training of a trial that has several, from 1; else 0."""
+    _, _, _, member = [*row.name.split("/"), "", ""][:4]
+    return int(member) + 1 if member.isdigit() else 0
+
+
+def _text(number: int, status: Status, member: int = 0) -> str:
+    if number in status.members:
+        work = f"trial {number}" + (f" training {member}" if member else "")
+        return f"{work} ({status.members[number]} trainings done)"
     epochs = status.running.get(number)
     return f"trial {number}" + (f" (epoch {epochs})" if epochs else "")
 

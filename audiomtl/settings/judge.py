@@ -60,5 +60,5 @@ def judge_of(given: Judge | None, raw: Mapping[str, Any]) -> Judge:
         return given
     protocol = raw.get("protocol", {})
     kind = protocol.get("kind")
-    folds = kind in ("folds", "leave_one_out") or (kind == "blocks" and protocol.get("rotations", 1) > 1)
+    folds = kind in ("folds", "leave_one_out") or (kind == "blocks" and protocol.get("rotations") != 1)
     return Judge(over="folds" if folds and not protocol.get("leaky") else "one", n=None, drop=True)

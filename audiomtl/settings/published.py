@@ -16,6 +16,7 @@ from audiomtl.settings.table import Table
 from audiomtl.settings.validation import first_error, nearest, show
 
 KEYS = ("reference", "acknowledged")
+SMALL_VALIDATION = "small_validation"  # acknowledged: fewer validation clips than a choice needs
 
 
 class Reference(Table):
@@ -71,13 +72,15 @@ def checked_acknowledged(value: Any, scores: Mapping[str, str], place: str) -> t
 
     Raises
     ------
-    UserError : no list of texts, or a score that the experiment does not report.
+    UserError : no list of texts, or a score that the experiment does not report; `SMALL_VALIDATION` is none.
     """
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise UserError(
             f'{place}: acknowledged = {show(value)}: must be a list of scores, such as ["test/accuracy"]'
         )
     for number, name in enumerate(value):
+        if name == SMALL_VALIDATION:
+            continue
         _known(name, scores, f"{place}: acknowledged[{number}] = {show(name)}")
     return tuple(value)
 

@@ -169,7 +169,7 @@ class Study(Table):
         3,
         description=(
             "Number of new seeds with which the best trial is trained again when the study ends: how much of"
-            " its score was luck. 0 leaves it out. Default 3."
+            " its score was luck; 0 leaves that out, and the bias of the selection. Default 3."
         ),
     )
     judge: Judge | None = Field(None, description="How many trainings judge a trial.")

@@ -101,8 +101,7 @@ NEW = ("new", "x", "--data")
         (("ablations", "mine", "--beside", "max"), 2, ("--beside needs --curve",)),
         (("ablations", "mine", "--curve", "--fractions", "x"), 2, ("'--fractions': must be a number",)),
         (("curve", "mine"), 2, ("no such command 'curve'",)),
-        (("best", "mine", "--record", "--exact"), 2, ("--record writes [expected] and --exact checks it",)),
-        (("settings", "manifst"), 2, ("manifst: no such family or data set; did you mean manifest?",)),
+        (("check", "--settings", "manifst"), 2, ("manifst: no such family or data set; did you mean manifest?",)),
         (("study", "mine", "--workers", "2"), 2, ("--workers needs --executor",)),
     ],
 )  # fmt: skip

@@ -6,6 +6,12 @@ import pytest
 
 from tests.settings.files import BOTH, Edit, add, append, check_slip, drop, put, search, several
 
+
+def judged(lines: str) -> Edit:
+    """A table ``[judge]`` with some lines."""
+    return lambda text: text.replace("\n[search]", f"\n[judge]\n{lines}\n\n[search]")
+
+
 STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
     "unknown key": (add("", "trails = 3"), "trails = 3: no such setting; did you mean trials?"),
     "missing key": (drop("sampler_seed"), "sampler_seed is missing; add it"),
@@ -18,6 +24,21 @@ STUDY_SLIPS: dict[str, tuple[Edit, str]] = {
         put("sampler", '"grid"'),
         'search.optimizer.learning_rate: sampler = "grid" needs choices',
     ),
+    "no rule for early stopping": (
+        lambda text: drop("prune_after_epochs")(drop("prune_direction")(drop("prune_on")(text))),
+        "prune_on is missing: trials of one training need prune_on, prune_direction and prune_after_epochs",
+    ),
+    "half a rule for early stopping": (
+        drop("prune_after_epochs"),
+        "prune_after_epochs is missing: prune_on needs it",
+    ),
+    "one training of several": (
+        judged('over = "one"\nn = 2'),
+        'n must be left out with over = "one", but got 2: use over = "folds" or "seeds"',
+    ),
+    "seeds without a number": (judged('over = "seeds"'), 'n is missing: over = "seeds" needs a number'),
+    "one fold": (judged('over = "folds"\nn = 1'), 'n must be at least 2 with over = "folds", but got 1'),
+    "an unknown way to judge": (judged('over = "fold"'), 'judge.over = "fold": must be'),
     "a swept split": (
         search("protocol.inner_fold", "{ low = 0, high = 2 }"),
         "search.protocol.inner_fold: the split cannot be swept",

@@ -1,7 +1,7 @@
 """Where a number comes from: commit, code, packages, data, machine.
 
 Contents: `code_version`, `settings_version`, `training_key`, `scores_key`, `source_files`, `commit`,
-`lock_hash`, `machine`.
+`lock_hash`, `lock_of`, `machine`.
 """
 
 import hashlib
@@ -115,7 +115,12 @@ def commit() -> tuple[str, bool]:
 def lock_hash() -> str:
     """Key of ``requirements.lock`` in the current directory, or ``none``."""
     path = Path("requirements.lock")
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "none"
+    return lock_of(path) if path.is_file() else "none"
+
+
+def lock_of(path: Path) -> str:
+    """Key of a lock file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 @cache

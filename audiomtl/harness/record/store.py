@@ -219,6 +219,15 @@ class Tracking:
             shutil.rmtree(folder)
         self.client.set_terminated(run_id, STATUS[outcome.status])
 
+    def add(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Further metrics, at step 0, and tags of a run that has ended."""
+        stamp = self._began(run_id)
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, stamp, 0) for key, value in sorted(metrics.items())],
+            tags=[RunTag(key, value) for key, value in sorted(tags.items())],
+        )
+
     def copy_scores(self, source: Run, run_id: str) -> None:
         """Copy the final scores, not the curves, of another run."""
         kept = {

@@ -1,5 +1,5 @@
-"""Trials whose settings were trained before: their scores are copied. Contents: `Copy`, `find`; of one
-training of several `MemberCopy`, `of_member`.
+"""Trials whose settings were trained before: their scores are copied. Contents: `Copy`, `find`, `KEPT`; of
+one training of several `MemberCopy`, `of_member`.
 """
 
 import math
@@ -14,6 +14,8 @@ from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.search import pareto, pruning, records
 from audiomtl.harness.train.child import Result
 from audiomtl.harness.train.workers import Outcome
+
+KEPT = "kept from"  # user attribute of a trial: id of its run in the study before this one was extended
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ def find(tracking: Tracking, file: StudyFile, study: optuna.Study, trial: Trial,
     ----------
     key : of the scores of the trial's settings.
     """
-    known = tracking.finished(file.experiment.name, key, ("trial",))
+    kept = tracking.client.get_run(trial.user_attrs[KEPT]) if KEPT in trial.user_attrs else None
+    if kept and kept.data.tags["outcome"] == "pruned":
+        return _kept_pruned(tracking, file, study, trial, kept)
+    known = kept or tracking.finished(file.experiment.name, key, ("trial",))
     if known:
         values = [known.data.metrics.get(f"best/{metric}", math.nan) for metric in file.study.objectives]
         if not any(map(math.isnan, values)):
@@ -48,14 +53,10 @@ def _complete(
     tracking: Tracking, file: StudyFile, study: optuna.Study, trial: Trial, known: Run, values: list[float]
 ) -> Copy:
     source = known.info.run_name or known.info.run_id
-    curves = {
-        score: dict(tracking.history(known.info.run_id, score)) for score in pruning.watched(file.study)
-    }
+    curve = _curve(tracking, file, known)
 
     def tell() -> None:
-        # later trials are compared with them
-        for epochs in sorted(set.intersection(*map(set, curves.values()))):
-            reached = {score: curve[epochs] for score, curve in curves.items()}
+        for epochs, reached in curve.items():  # later trials are compared with them
             pruning.note(trial, file.study, epochs, reached)
         trial.set_user_attr(records.SOURCE, known.info.run_id)
         study.tell(trial, values)
@@ -65,6 +66,30 @@ def _complete(
         records.close_answered(tracking, run_id, "FINISHED", source)
 
     return Copy(f"{pareto.numbers(values)}, copied from {source} with the same settings", tell, record)
+
+
+def _curve(tracking: Tracking, file: StudyFile, known: Run) -> dict[int, dict[str, float]]:
+    """What pruning has to know of a run: its scores by the number of epochs."""
+    curves = {
+        score: dict(tracking.history(known.info.run_id, score)) for score in pruning.watched(file.study)
+    }
+    reached = sorted(set.intersection(*map(set, curves.values())))
+    return {epochs: {score: curve[epochs] for score, curve in curves.items()} for epochs in reached}
+
+
+def _kept_pruned(tracking: Tracking, file: StudyFile, study: optuna.Study, trial: Trial, known: Run) -> Copy:
+    source, curve = known.info.run_name or known.info.run_id, _curve(tracking, file, known)
+
+    def tell() -> None:
+        for epochs, reached in curve.items():
+            pruning.note(trial, file.study, epochs, reached)
+        trial.set_user_attr(records.SOURCE, known.info.run_id)
+        study.tell(trial, state=TrialState.PRUNED)
+
+    def record(run_id: str) -> None:
+        records.close_answered(tracking, run_id, "KILLED", source)
+
+    return Copy(f"pruned like {source} before the study was extended", tell, record)
 
 
 def _pruned(tracking: Tracking, study: optuna.Study, trial: Trial, number: int) -> Copy:

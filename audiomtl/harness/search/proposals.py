@@ -61,7 +61,7 @@ def enqueue_grid(study: optuna.Study, file: StudyFile) -> None:
     if file.study.sampler != "grid":
         return
     trials = study.get_trials(deepcopy=False)
-    known = {config.digest(_params(trial)) for trial in trials}
+    known = {config.digest(space.params_of(trial)) for trial in trials}
     left = [
         params
         for values in budget.points(file.study.search, file.raw)
@@ -70,11 +70,6 @@ def enqueue_grid(study: optuna.Study, file: StudyFile) -> None:
     left.sort(key=lambda params: config.digest([file.study.sampler_seed, params]))
     for params in left[: max(0, file.study.trials + retries.count(trials) - len(trials))]:
         study.enqueue_trial(params)
-
-
-def _params(trial: FrozenTrial) -> dict[str, Any]:
-    """The parameters of a trial, also of one that waits."""
-    return trial.params or trial.system_attrs.get("fixed_params", {})
 
 
 def pareto_front(study: optuna.Study, file: StudyFile) -> dict[int, FrozenTrial]:

@@ -32,6 +32,7 @@ from audiomtl.settings.validation import show
 
 ENDING = "ending"  # user attribute of a finished trial
 SOURCE = "answered from"  # user attribute of a trial whose scores were copied
+NESTED = "-nested-"  # in the name of a study of one outer fold, before its seed
 STORE = "mlflow store"  # user attribute of a study: the store that has its runs
 
 
@@ -71,7 +72,8 @@ def close_study(
         folder = Path(place)
         if file.path.is_file():
             shutil.copy(file.path, folder / "study.toml")
-        table = trials.drop(columns=f"user_attrs_{ENDING}", errors="ignore")
+        kept = tuple(f"user_attrs_{name}" for name in (ENDING, "member "))  # records of their own
+        table = trials[[name for name in trials.columns if not name.startswith(kept)]]
         texts = table.select_dtypes("object").map(
             lambda cell: csv_text(cell) if isinstance(cell, str) else cell
         )
@@ -248,7 +250,18 @@ def start_line(file: StudyFile, trials: Sequence[FrozenTrial], others: Collectio
         resumes = f" joins {len(others)} other worker{'s' * (len(others) > 1)}: {done} trials done"
     judged = [f"{way} {metric}" for metric, way in file.study.objectives.items()]
     what = ", ".join([f"{file.study.trials} trials", *judged])
-    return f"study {file.name} ({file.identity}): {what}{resumes}"
+    return f"study {file.name} ({file.identity}): {what}{_judged_by(file)}{resumes}"
+
+
+def _judged_by(file: StudyFile) -> str:
+    """What judges a trial, where it is more than one training."""
+    judge = file.judge
+    if judge.over == "one":
+        return ""
+    count = f"{judge.n} " if judge.n else "all "
+    of = "inner folds" if judge.over == "folds" else "seeds"
+    ignored = "; prune_on is not used" if file.study.prune_on else ""
+    return f", each the mean of {count}{of}{ignored}"
 
 
 def in_words(outcome: Outcome, objectives: Mapping[str, str]) -> str:
@@ -284,7 +297,7 @@ def last_line(file: StudyFile, trials: Sequence[FrozenTrial], best: Mapping[int,
             f"{file.path}: no trial of this study is complete: see the tag `reason` of its runs in MLflow,"
             f" fix the cause, then run `audiomtl study {file.name} --retry-failed`"
         )
-    if file.experiment.path.parent.name != "experiments":
+    if file.experiment.path.parent.name != "experiments" or NESTED in file.name:
         return ""
     promote = f"audiomtl promote {file.name} --trial N" if file.study.metrics else f"make promote-{file.name}"
     return f"next: {promote}, then make best-{file.experiment.name}"

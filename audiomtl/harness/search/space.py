@@ -1,11 +1,13 @@
 """Conversion between swept settings and Optuna's parameters, which are scalars: lists are encoded as JSON.
 
-Contents: `suggest`, `encode`, `decode`.
+Contents: `suggest`, `encode`, `params_of`, `decode`.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
+
+from optuna.trial import FrozenTrial
 
 from audiomtl import config
 from audiomtl.config import StudyFile
@@ -44,6 +46,11 @@ def encode(file: StudyFile, flat: Mapping[str, Any]) -> dict[str, Any]:
         if active(dimension, flat):
             found[path] = json.dumps(flat[path]) if _lists(dimension) else flat[path]
     return found
+
+
+def params_of(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters of a trial, also of one that waits in the queue."""
+    return trial.params or trial.system_attrs.get("fixed_params", {})
 
 
 def decode(file: StudyFile, params: Mapping[str, Any]) -> dict[str, Any]:

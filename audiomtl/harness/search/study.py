@@ -16,12 +16,11 @@ import uuid
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from audiomtl import config
 from audiomtl.config import StudyFile
 from audiomtl.errors import SurroundingsError
 from audiomtl.harness.leases import LeaseLost
 from audiomtl.harness.record.store import Run, server_log
-from audiomtl.harness.search import records, retries, selection, space
+from audiomtl.harness.search import extension, records, retries, selection
 from audiomtl.harness.search.judged import JudgedTrials
 from audiomtl.harness.search.proposals import enqueue_grid, pareto_front
 from audiomtl.harness.search.single import SingleTrials
@@ -140,8 +139,7 @@ class _StudyRunner:
         study, file = self.study, self.file
         with contextlib.suppress(LeaseLost), self.own.turn(), deferred_signals():
             records.check_store(self.tracking, file, study, self.own.others("worker/"))
-            if not study.get_trials(deepcopy=False):
-                study.enqueue_trial(space.encode(file, config.flatten(file.raw)))
+            kept = extension.enqueue(self.tracking, study, file, self.worker.data)
             runs, done = self._finish_runs()
             self.tracking.reap(self.file.experiment.name, {row.name for row in self.own.leases.live()})
             if runs and not any(path.startswith("data.") for path in file.study.search):
@@ -149,7 +147,7 @@ class _StudyRunner:
             trials = study.get_trials(deepcopy=False)
             self.worker.progress = Progress(f"study {file.name}", file.study.trials, done)
             self.worker.progress.say(records.start_line(file, trials, self.own.others("worker/")))
-            for line in retries.enqueue(study, file, every=retry_failed):
+            for line in [*kept, *retries.enqueue(study, file, every=retry_failed)]:
                 self.worker.progress.say(line)
             enqueue_grid(study, file)
             self.worker.parent = records.open_study(self.tracking, file, self.worker.progress.say)

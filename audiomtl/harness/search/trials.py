@@ -19,8 +19,8 @@ STATES = {
 
 
 def table(file: StudyFile, storage: str = "") -> pd.DataFrame:
-    """One row per trial: number, state, a column for each objective, epochs (that were reported), seconds,
-    and a column for each swept setting.
+    """One row per trial: number, state, a column for each objective, epochs (that were reported; trainings,
+    where a trial has several), seconds, and a column for each swept setting.
 
     Raises
     ------
@@ -30,12 +30,13 @@ def table(file: StudyFile, storage: str = "") -> pd.DataFrame:
     if name not in optuna.study.get_all_study_names(found):
         raise UserError(f"{file.path}: has no trials yet; run `audiomtl study {file.name}` first")
     objectives, rows = list(file.study.objectives), []
+    done = "epochs" if file.judge.over == "one" else "trainings"
     for trial in optuna.load_study(study_name=name, storage=found).trials:
         row: dict[str, Any] = {"number": trial.number, "state": STATES[trial.state.name]}
         # of a pruned trial Optuna has the last value of the score that prunes, which may be another one
         values = trial.values if row["state"] == "complete" else [None] * len(objectives)
         row |= dict(zip(objectives, values, strict=True))
         lasted = trial.duration.total_seconds() if trial.duration else None
-        row |= {"epochs": len(trial.intermediate_values), "seconds": lasted}
+        row |= {done: len(trial.intermediate_values), "seconds": lasted}
         rows.append(row | {path: trial.params.get(path) for path in file.study.search})
     return pd.DataFrame(rows)

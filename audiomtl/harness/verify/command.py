@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
@@ -14,7 +15,7 @@ from audiomtl.errors import MissingData, UserError
 from audiomtl.harness.record.store import server_log
 from audiomtl.harness.train.forkserver import start_forkserver
 from audiomtl.harness.train.progress import console
-from audiomtl.harness.verify import experiment
+from audiomtl.harness.verify import checkout, experiment, frozen, machines, run
 from audiomtl.harness.verify.result import Verified
 
 RUN = re.compile(r"[0-9a-f]{32}")  # id of an MLflow run
@@ -45,30 +46,59 @@ def verify(names: Sequence[str], request: Request) -> bool:
     UserError : a name that is none of these.
     """
     began, results, files = time.monotonic(), list[Verified](), list[ExperimentFile]()
+    slots, threads = request.slots, request.threads
     for name in names:
-        files.append(_recorded(config.load_experiment(name)))
+        if RUN.fullmatch(name):
+            _whole_only(name, request)
+            results.append(run.verify_run(name, slots=slots, threads=threads))
+        elif name.endswith(".zip"):
+            results += frozen.verify_frozen(Path(name), quick=request.quick, slots=slots, threads=threads)
+        else:
+            files.append(_recorded(config.load_experiment(name)))
     if not names:
         files = [file for file in config.load_experiments([]) if file.expected]
-    if not files:
-        raise UserError("experiments/: no recorded scores; `audiomtl best NAME --record` writes [expected]")
-    start_forkserver(files[0].raw["model"], server_log())  # imports TensorFlow while the data are looked at
+        if not files:
+            raise UserError(
+                "experiments/: no recorded scores; `audiomtl best NAME --record` writes [expected]"
+            )
+    if files:
+        start_forkserver(files[0].raw["model"], server_log())  # imports TensorFlow while the data are read
     checked = list[experiment.Checked]()
     for file in files:
         try:
             checked.append(experiment.examine(file, fingerprint=request.quick))
         except MissingData as error:
             results.append(Verified(file.name, False, str(error)))
-    slots, threads = request.slots, request.threads
     if request.quick:
         results += experiment.quick(checked, record=request.record, slots=slots, threads=threads)
     else:
-        results += [experiment.whole(one, slots=slots, threads=threads) for one in checked]
+        for one in checked:
+            there = request.checkout and one.changes and one.only_code
+            results.append(
+                checkout.verify_there(one.file, slots=slots, threads=threads)
+                if there
+                else experiment.whole(one, slots=slots, threads=threads)
+            )
     for result in results:
         console().print(str(result), highlight=False)
     if len(results) > 1:
         good = sum(one.reproduced for one in results)
         console().print(f"{good} of {len(results)} reproduced, {time.monotonic() - began:.0f} s")
+    if request.append:
+        words = ["audiomtl verify", *names, *(["--quick"] if request.quick else [])]
+        machines.append(Path(request.append), " ".join(words), results)
+        console().print(f"{request.append}: row of this machine written", highlight=False)
     return all(one.reproduced for one in results)
+
+
+def _whole_only(name: str, request: Request) -> None:
+    if request.quick:
+        raise UserError(f"{name}: a run has no recorded first steps; leave out --quick")
+    if request.checkout:
+        raise UserError(
+            f"{name}: --checkout rebuilds experiments; for a run, check out the commit of its tag and run"
+            " `audiomtl verify` there"
+        )
 
 
 def _recorded(file: ExperimentFile) -> ExperimentFile:

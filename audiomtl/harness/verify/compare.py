@@ -2,7 +2,7 @@
 
 Conventions: scores are those of ``[expected]``, one per seed, ``test/...`` and ``validation/...``.
 
-Contents: `Verdict`, `compare`, `summary`, `table`; `floor_of`.
+Contents: `Verdict`, `compare`, `summary`, `table`; `floors_here`, `floor_of`.
 """
 
 import math
@@ -12,6 +12,8 @@ from typing import Any
 
 from rich.table import Table
 
+from audiomtl.config import ExperimentFile
+from audiomtl.harness import floors as harness_floors
 from audiomtl.harness.record import provenance
 from audiomtl.metrics.equivalence import Equivalence, equivalent, margin_of
 
@@ -46,6 +48,7 @@ def compare(
     threads: int,
     directions: Mapping[str, str],
     *,
+    floors: Mapping[str, float] | None = None,
     exact: bool = False,
 ) -> list[Verdict]:
     """A verdict on every score of ``[expected]``.
@@ -55,7 +58,8 @@ def compare(
 
     Parameters
     ----------
-    directions : {score without its side: "minimize" or "maximize"}, for floors that are not recorded.
+    directions : {score without its side: "minimize" or "maximize"}. floors : {score: its floor}, for those
+        that are not recorded; see `floors_here`.
     """
     origin = expected["recorded"]
     exact = exact or same_bits(origin, threads)
@@ -64,7 +68,7 @@ def compare(
         if name == "recorded":
             continue
         was, now = tuple(map(float, entry["per_seed"])), tuple(map(float, got.get(name, ())))
-        margin = margin_of(float(entry["mean"]), floor_of(name, entry, directions))
+        margin = margin_of(float(entry["mean"]), floor_of(name, entry, directions, floors or {}))
         tested = equivalent(was, now, margin) if len(was) == len(now) else None
         verdicts.append(Verdict(name, tuple(origin["seeds"]), was, now, exact, margin, tested))
     return verdicts
@@ -75,13 +79,22 @@ def same_bits(origin: Mapping[str, Any], threads: int) -> bool:
     return bool(origin["machine"] == provenance.machine() and origin.get("threads", 1) == threads)
 
 
-def floor_of(name: str, entry: Mapping[str, Any], directions: Mapping[str, str]) -> float:
-    """The recorded floor of a score; else that of an empty answer: 1 for an error rate, 0 for what is
-    maximized. Of other scores that are minimized (milliseconds, L1) none is known, and the perfect score 0
-    takes its place, so that the margin is a quarter of the score itself.
+def floors_here(file: ExperimentFile) -> dict[str, float]:
+    """Floors of an experiment's scores, computed from its data."""
+    return {name: one.value for name, one in harness_floors.floors(file).items()}
+
+
+def floor_of(
+    name: str, entry: Mapping[str, Any], directions: Mapping[str, str], floors: Mapping[str, float]
+) -> float:
+    """The recorded floor of a score, or the one that is given; else that of an empty answer: 1 for an error
+    rate, 0 for what is maximized. Of other scores that are minimized (milliseconds, L1) none is known, and
+    the perfect score 0 takes its place, so that the margin is a quarter of the score itself.
     """
     if entry.get("floor") is not None:
         return float(entry["floor"])
+    if name in floors:
+        return float(floors[name])
     score = name.partition("/")[2]
     return 1.0 if score.endswith("error_rate") and directions.get(score) == "minimize" else 0.0
 

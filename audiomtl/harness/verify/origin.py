@@ -1,7 +1,8 @@
 """``[expected.recorded]``: what recorded scores and their fingerprint were computed from, and what of it has
 changed.
 
-Contents: `Change`, `now`, `changes`, `unrecorded`, `commit_of`, `write`, `write_fingerprint`.
+Contents: `Change`, `now`, `data_of`, `changed_data`, `changes`, `commit_of`, `write`, `write_floors`,
+`write_fingerprint`.
 """
 
 import subprocess
@@ -13,10 +14,9 @@ from typing import Any
 from audiomtl import config, surroundings
 from audiomtl.config import ExperimentFile
 from audiomtl.data import availability, fetch, hashes
+from audiomtl.harness.floors import Floor
 from audiomtl.harness.record import provenance
 from audiomtl.settings.toml import write as write_toml
-
-KEYS = ("settings", "settings_code", "code", "lock")  # of `now`, beside the data
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,30 @@ def now(raw: Mapping[str, Any], settings: Any) -> dict[str, Any]:
     ------
     MissingData : a data set or pretrained weights are not on this machine.
     """
-    data = hashes.by_column(availability.require(settings), raw)
-    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
-        data["weights"] = fetch.digest(fetch.weights(settings.extractor.weights))
     return {
         "settings": config.digest(config.scored_settings(raw)),
         "settings_code": provenance.settings_version(raw),
         "code": provenance.code_version(raw),
         "lock": provenance.lock_hash(),
-        "data": data,
+        "data": data_of(raw, settings),
     }
+
+
+def data_of(raw: Mapping[str, Any], settings: Any) -> dict[str, str]:
+    """Keys of the clip table, of the files of each of its columns, and of pretrained weights."""
+    data = hashes.by_column(availability.require(settings), raw)
+    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
+        data["weights"] = fetch.digest(fetch.weights(settings.extractor.weights))
+    return data
+
+
+def changed_data(then: Mapping[str, str], here: Mapping[str, str]) -> list[Change]:
+    """Parts of the data whose keys differ."""
+    return [
+        Change(f"data ({name})", then.get(name, "none"), here.get(name, "none"))
+        for name in sorted({*then, *here})
+        if then.get(name) != here.get(name)
+    ]
 
 
 def changes(
@@ -67,12 +81,7 @@ def changes(
     ----------
     seeds : of the experiment. fingerprint : compare with the code and lock of the fingerprint.
     """
-    found = []
-    then, data = recorded.get("data") or {}, current["data"]
-    if then:
-        for name in sorted({*then, *data}):
-            if then.get(name) != data.get(name):
-                found.append(Change(f"data ({name})", then.get(name, "none"), data.get(name, "none")))
+    found = changed_data(recorded["data"], current["data"]) if recorded.get("data") else []
     if list(recorded["seeds"]) != list(seeds):
         found.append(Change("seeds", str(list(recorded["seeds"])), str(list(seeds))))
     named = {"settings": "settings", "settings_code": "code of the settings", "code": "code", "lock": "lock"}
@@ -87,11 +96,6 @@ def changes(
     return found
 
 
-def unrecorded(recorded: Mapping[str, Any]) -> list[str]:
-    """Keys that a record of an earlier version lacks."""
-    return [key for key in ("data", *KEYS, "fingerprint") if recorded.get(key) is None]
-
-
 def commit_of(file: ExperimentFile, recorded: Mapping[str, Any]) -> str:
     """The commit that recorded the scores: the recorded one, else the one that brought the key of the code
     into the file; "" where git knows none.
@@ -101,7 +105,7 @@ def commit_of(file: ExperimentFile, recorded: Mapping[str, Any]) -> str:
     searched = f'code = "{recorded.get("code", "")}"'
     try:
         found = subprocess.run(
-            ["git", "log", "--format=%H", f"-S{searched}", "--", str(file.path)],
+            ["git", "log", "-m", "--format=%H", f"-S{searched}", "--", str(file.path)],
             capture_output=True,
             text=True,
             check=True,
@@ -124,14 +128,15 @@ def write(
     cpu_seconds: float,
     threads: int,
     device: str,
-    floors: Mapping[str, float] | None = None,
+    floors: Mapping[str, Floor] | None = None,
+    folds: Mapping[int, int] | None = None,
 ) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it is left unchanged.
 
     Parameters
     ----------
-    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. floors : {score: its
-        floor}, of those that have one.
+    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. floors : of the scores
+        that have one. folds : test fold of each seed.
     """
     import tomlkit
 
@@ -146,26 +151,46 @@ def write(
         "keras": surroundings.keras_text(),
         "commit": head,
         **({"dirty": True} if dirty else {}),
-        **{key: current[key] for key in ("code", "lock", "settings", "settings_code", "data")},
+        **{key: current[key] for key in ("code", "lock", "settings", "settings_code")},
         "threads": threads,
         "seeds": list(file.settings.seeds),
+        **({"folds": [folds[seed] for seed in file.settings.seeds]} if folds else {}),
         "cpu_seconds_per_training": round(cpu_seconds, 1),
         "fingerprint": list(fingerprint),
+        "data": _table(current["data"]),  # a table of its own: last
     }.items():
-        origin.add(key, _inline(value))
+        origin.add(key, value)
     expected = tomlkit.table(is_super_table=True)
     expected.add("recorded", origin)
     for name, values in sorted(got.items()):
         table = tomlkit.table()
         table.add("mean", mean(values))
         table.add("per_seed", list(values))
-        if name in (floors or {}):
-            table.add("floor", (floors or {})[name])
+        if own := (floors or {}).get(name):
+            _add_floor(table, own)
         expected.add(tomlkit.key(name), table)
     text = tomlkit.dumps(document).rstrip("\n") + "\n\n"
     addition = tomlkit.document()
     addition.add("expected", expected)
     write_toml(file.path, text + tomlkit.dumps(addition))
+
+
+def _add_floor(table: Any, floor: Floor) -> None:
+    table["floor"], table["floor_by"] = floor.value, floor.by
+    if floor.ceilings:
+        table["ceilings"] = dict(sorted(floor.ceilings.items()))
+
+
+def write_floors(file: ExperimentFile, floors: Mapping[str, Floor]) -> None:
+    """Put floors, and ceilings, into the scores of an ``[expected]``; all else is left unchanged."""
+    import tomlkit
+
+    document = tomlkit.parse(file.path.read_text(encoding="utf-8"))
+    expected: Any = document["expected"]
+    for name, floor in sorted(floors.items()):
+        if name in expected:
+            _add_floor(expected[name], floor)
+    write_toml(file.path, tomlkit.dumps(document))
 
 
 def write_fingerprint(file: ExperimentFile, fingerprint: Sequence[float], current: Mapping[str, Any]) -> None:
@@ -176,23 +201,33 @@ def write_fingerprint(file: ExperimentFile, fingerprint: Sequence[float], curren
 
     document = tomlkit.parse(file.path.read_text(encoding="utf-8"))
     origin: Any = document["expected"]["recorded"]
-    for key in ("settings", "settings_code", "data"):
-        origin[key] = _inline(current[key])
+    for key in ("settings", "settings_code"):
+        origin[key] = current[key]
     origin["fingerprint"] = list(fingerprint)
     for key in ("code", "lock"):
         origin.pop(f"fingerprint_{key}", None)
         if origin.get(key) != current[key]:
             origin[f"fingerprint_{key}"] = current[key]
+    origin.pop("data", None)
+    origin["data"] = _table(current["data"])
     write_toml(file.path, tomlkit.dumps(document))
 
 
-def _inline(value: Any) -> Any:
+def _table(values: Mapping[str, str]) -> Any:
+    import tomlkit
+
+    table = tomlkit.table()
+    for key, value in sorted(values.items()):
+        table.add(key, value)
+    table.add(tomlkit.nl())
+    return table
+
+
+def _inline(values: Mapping[str, float]) -> Any:
     """A mapping on one line, which leaves the table where it stands."""
     import tomlkit
 
-    if not isinstance(value, Mapping):
-        return value
     table = tomlkit.inline_table()
-    for key, inner in sorted(value.items()):
-        table.add(key, inner)
+    for key, value in sorted(values.items()):
+        table.add(key, value)
     return table

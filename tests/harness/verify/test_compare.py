@@ -56,7 +56,7 @@ def test_a_recorded_tolerance_decides_nothing() -> None:
     ],
 )
 def test_a_recorded_floor_comes_before_that_of_an_empty_answer(name, entry, floor) -> None:
-    assert floor_of(name, entry, {"error_rate": "minimize"}) == floor
+    assert floor_of(name, entry, {"error_rate": "minimize"}, {}) == floor
 
 
 @pytest.mark.parametrize(

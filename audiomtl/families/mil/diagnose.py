@@ -1,0 +1,27 @@
+"""What a network of bags learns from a batch, for `audiomtl check --deep`. Contents: `learned`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from audiomtl.families.mil.settings import Settings
+from audiomtl.nn.doctor import Learned
+
+
+def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[Learned]:
+    """The class or the tags of each clip, or of each of its windows.
+
+    Parameters
+    ----------
+    batch : windows, counts and labels (bags,), of tags (bags, classes).
+    outputs : {"clip": probabilities (bags, classes), "windows": (n_windows, classes), ...}.
+    """
+    labels, answers = np.asarray(batch["labels"]), outputs["clip"]
+    if settings.network.loss == "window":
+        labels, answers = np.repeat(labels, np.asarray(batch["counts"]), axis=0), outputs["windows"]
+    kind: Any = "tags" if settings.data.labels == "several" else "classes"
+    several = settings.data.labels == "several" and settings.network.loss == "window"  # from logits
+    answers = None if answers is None else np.asarray(answers)
+    classes = int(np.shape(outputs["clip"])[-1]) if outputs["clip"] is not None else 0
+    return [Learned(settings.data.label, kind, labels, answers, classes, "" if several else "probabilities")]

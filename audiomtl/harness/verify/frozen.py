@@ -1,0 +1,108 @@
+"""A frozen study rebuilt: every training in a file that `audiomtl report NAME --freeze` wrote.
+
+Contents: `verify_frozen`.
+"""
+
+import hashlib
+import json
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from audiomtl import config
+from audiomtl.errors import UserError
+from audiomtl.harness.record import provenance
+from audiomtl.harness.verify import origin, steps
+from audiomtl.harness.verify.again import fingerprint
+from audiomtl.harness.verify.origin import Change
+from audiomtl.harness.verify.result import Verified
+from audiomtl.harness.verify.run import Record, changes_of, rebuilt
+
+METADATA, RUNS = "ro-crate-metadata.json", "runs.json"
+
+
+def verify_frozen(place: Path, *, quick: bool, slots: int, threads: int) -> list[Verified]:
+    """Check the files of the archive, then what its numbers depend on, then train everything again.
+
+    With ``quick`` nothing is trained but the first ten steps of the experiment, where its ``[expected]`` has
+    their losses.
+
+    Raises
+    ------
+    UserError : not a file that `freeze` wrote.
+    MissingData : the data set is not on this machine.
+    """
+    files = _read(place)
+    if broken := _altered(files):
+        return [Verified(str(place), False, f"changed since it was written: {', '.join(broken)}")]
+    records = [_record(entry, files) for entry in json.loads(files[RUNS])]
+    document = tomllib.loads(files["experiment.toml"].decode())
+    expected = document.pop("expected", {})
+    document.pop("ablation", None)
+    if changed := _changes(document, json.loads(files["data.json"]), files):
+        return [Verified(str(place), False, "; ".join(map(str, changed)))]
+    if not quick:
+        return rebuilt(records, f"verify {place.name}", slots=slots, threads=threads)
+    results = []
+    for record in records:
+        if changed := changes_of(record):
+            results.append(Verified(record.name, False, "; ".join(map(str, changed))))
+    return results or [_first_steps(place, document, expected.get("recorded", {}), threads)]
+
+
+def _first_steps(place: Path, raw: dict[str, Any], recorded: Mapping[str, Any], threads: int) -> Verified:
+    if not recorded.get("fingerprint"):
+        return Verified(str(place), False, "no first steps are recorded in it; leave out --quick")
+    now = fingerprint(place.stem, raw, int(recorded["seeds"][0]), threads=threads)
+    apart = steps.difference(recorded["fingerprint"], now)
+    text = f"the losses of the first steps differ by {apart:.2g} (relative)"
+    return Verified(
+        str(place), apart <= steps.BOUND, text if apart else f"{len(now)} steps reproduced bit for bit"
+    )
+
+
+def _read(place: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(place) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{place}: cannot be read as a ZIP archive ({error})") from None
+    needed = (METADATA, RUNS, "experiment.toml", "data.json")
+    if lacking := [name for name in needed if name not in files]:
+        raise UserError(
+            f"{place}: has no {lacking[0]}: not a file that `audiomtl report NAME --freeze` wrote"
+        )
+    return files
+
+
+def _altered(files: Mapping[str, bytes]) -> list[str]:
+    """Names of files that are not as described, not described, or gone."""
+    described = {one["@id"]: one for one in json.loads(files[METADATA])["@graph"] if one["@type"] == "File"}
+    names = sorted({*described, *files} - {METADATA})
+    return [
+        name
+        for name in names
+        if name not in files
+        or name not in described
+        or hashlib.sha256(files[name]).hexdigest() != described[name]["sha256"]
+    ]
+
+
+def _record(entry: Mapping[str, Any], files: Mapping[str, bytes]) -> Record:
+    raw = tomllib.loads(files[f"runs/{entry['key']}/settings.toml"].decode())
+    return Record(entry["name"], raw, entry["params"], entry["tags"], entry["scores"])
+
+
+def _changes(raw: dict[str, Any], data: Mapping[str, Any], files: Mapping[str, bytes]) -> list[Change]:
+    """What of the data and the lock differs from the archive's."""
+    found = list[Change]()
+    if "columns" in data:
+        here = origin.data_of(raw, config.settings_of(raw, "experiment.toml"))
+        found = origin.changed_data(data["columns"], here)
+    if "requirements.lock" in files:
+        lock = hashlib.sha256(files["requirements.lock"]).hexdigest()[:12]
+        if lock != provenance.lock_hash():
+            found.append(Change("lock", lock, provenance.lock_hash()))
+    return found

@@ -1,0 +1,88 @@
+"""How far the first ten training steps differ between instruction sets: one experiment of each family.
+
+Prints, for each environment, the largest relative difference of the losses to those of the machine as it is.
+Features and embeddings are computed anew in each environment, in a cache of its own; corpora are those of
+AUDIOMTL_CACHE. An experiment whose data set is absent is left out.
+
+    python benchmarks/fingerprints.py [NAME ...]
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+NAMES = (
+    "baseline_esc10",
+    "transfer_esc10_logistic",
+    "transfer_esc10",
+    "mil_esc10",
+    "ctc_timit",
+    "multitask_emodb",
+    "fusion_pictures",
+)
+NO_AVX512 = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
+ENVIRONMENTS = {
+    "as it is": {},
+    "oneDNN without AVX-512": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "oneDNN with SSE 4.1 only": {"ONEDNN_MAX_CPU_ISA": "SSE41"},
+    "TensorFlow without oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"},
+    "NumPy without AVX-512": {"NPY_DISABLE_CPU_FEATURES": NO_AVX512},
+    "NumPy without AVX2": {"NPY_DISABLE_CPU_FEATURES": f"{NO_AVX512} AVX2 FMA3"},
+    "OpenBLAS for Haswell": {"OPENBLAS_CORETYPE": "Haswell"},
+    "OpenBLAS for Nehalem": {"OPENBLAS_CORETYPE": "Nehalem"},
+    "all of the lowest": {
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "NPY_DISABLE_CPU_FEATURES": f"{NO_AVX512} AVX2 FMA3",
+        "OPENBLAS_CORETYPE": "Nehalem",
+    },
+}
+
+
+def measured(names: list[str]) -> dict[str, list[float]]:
+    """In a process of its own: losses of each experiment."""
+    from audiomtl import config
+    from audiomtl.data import availability
+    from audiomtl.errors import MissingData
+    from audiomtl.harness.verify.again import fingerprints
+
+    wanted = []
+    for name in names:
+        file = config.load_experiment(name)
+        try:
+            availability.require(file.settings)
+        except MissingData as error:
+            print(error, file=sys.stderr)
+            continue
+        wanted.append((name, file.raw, file.settings.seeds[0]))
+    return fingerprints(wanted, slots=1, threads=1)
+
+
+def main(names: list[str]) -> None:
+    from audiomtl.harness.verify.steps import difference
+
+    cache = Path(os.environ.get("AUDIOMTL_CACHE", "cache")).resolve()
+    found: dict[str, dict[str, list[float]]] = {}
+    for title, variables in ENVIRONMENTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            (cache / "corpora").mkdir(parents=True, exist_ok=True)
+            (place / "corpora").symlink_to(cache / "corpora")
+            told = {"AUDIOMTL_CACHE": folder, "AUDIOMTL_RUNS": str(place / "runs")}
+            command = [sys.executable, __file__, "--measure", str(place / "found.json"), *names]
+            subprocess.run(command, env={**os.environ, **told, **variables}, check=True, stdout=sys.stderr)
+            found[title] = json.loads((place / "found.json").read_text())
+    usual = found.pop("as it is")
+    print(f"| environment | {' | '.join(usual)} |\n| --- |{' --- |' * len(usual)}")
+    for title, losses in found.items():
+        cells = [f"{difference(usual[name], losses.get(name, [])):.1e}" for name in usual]
+        print(f"| {title} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--measure"]:
+        Path(sys.argv[2]).write_text(json.dumps(measured(sys.argv[3:])))
+    else:
+        main(sys.argv[1:] or list(NAMES))

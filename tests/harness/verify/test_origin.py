@@ -1,0 +1,78 @@
+"""What recorded numbers depend on, and which commit recorded them."""
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from audiomtl.harness.verify import checkout, origin
+
+NOW = {"settings": "a", "settings_code": "b", "code": "c", "lock": "d", "data": {"table": "e", "path": "f"}}
+RECORDED: dict[str, Any] = {**NOW, "seeds": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({}, []),
+        ({"code": "x"}, ["code"]),
+        ({"code": "x", "settings_code": "y"}, ["code of the settings"]),
+        ({"lock": "x"}, ["lock"]),
+        ({"settings": "x"}, ["settings"]),
+        ({"data": {"table": "e", "path": "x"}}, ["data (path)"]),
+        ({"data": {"table": "e"}}, ["data (path)"]),
+        ({"data": {"table": "e", "path": "f", "score": "g"}}, ["data (score)"]),
+        ({"seeds": [1]}, ["seeds"]),
+        ({"data": None, "settings": None, "settings_code": None}, []),  # a record of an earlier version
+        ({"code": "x", "lock": "y", "fingerprint_code": "c", "fingerprint_lock": "d"}, ["code", "lock"]),
+    ],
+)
+def test_what_has_changed_is_named(change, named) -> None:
+    assert [one.what for one in origin.changes({**RECORDED, **change}, NOW, [1, 2])] == named
+
+
+def test_a_fingerprint_may_have_a_code_and_lock_of_its_own() -> None:
+    older = {**RECORDED, "code": "x", "lock": "y", "fingerprint_code": "c", "fingerprint_lock": "d"}
+    assert origin.changes(older, NOW, [1, 2], fingerprint=True) == []
+    newer = {**RECORDED, "fingerprint_code": "x"}
+    assert [one.what for one in origin.changes(newer, NOW, [1, 2], fingerprint=True)] == ["code"]
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for variable in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(variable, "x@example.org")
+    git("init", "--quiet")
+    return tmp_path
+
+
+def git(*words: str) -> str:
+    return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(text: str) -> str:
+    Path("one.toml").write_text(text)
+    git("add", ".")
+    git("commit", "--quiet", "--message", "x")
+    return git("rev-parse", "HEAD")
+
+
+def test_the_commit_that_recorded_is_found(repository) -> None:
+    file: Any = SimpleNamespace(path=Path("one.toml"))
+    commit("a = 1\n")
+    recorded = commit('a = 1\ncode = "0123456789ab"\n')
+    commit('a = 2\ncode = "0123456789ab"\n')
+    assert origin.commit_of(file, {"code": "0123456789ab"}) == recorded
+    assert origin.commit_of(file, {"code": "absent"}) == ""
+    assert origin.commit_of(file, {"code": "0123456789ab", "commit": "named"}) == "named"
+
+
+def test_a_commit_is_checked_out_beside_and_removed_again(repository) -> None:
+    first = commit("a = 1\n")
+    commit("a = 2\n")
+    with checkout._checked_out(first) as (folder, _):
+        assert (folder / "one.toml").read_text() == "a = 1\n" and Path("one.toml").read_text() == "a = 2\n"
+    assert not folder.exists() and len(git("worktree", "list").splitlines()) == 1
