@@ -184,6 +184,20 @@ def test_describe_counts_clips_values_and_unseen_words():
     }
     bare = split(*[side.drop(columns="words") for side in splits.sides().values()])
     assert "test/unseen_words_share" not in describe(bare, ["speaker"])
+    half = split(splits.train, splits.validation, splits.test.drop(columns="words"))
+    assert "test/unseen_words_share" not in describe(half, ["speaker"])
+
+
+def test_inner_folds_are_as_many_as_the_values_that_are_left_allow() -> None:
+    """Of 8 values 1 is tested; 7 make three folds of 2, each validated once."""
+    table = grid(8, 1)
+    groups, protocol = grouped((1,), (2,))
+    inner = [(groups, protocol.model_copy(update={"inner_fold": fold})) for fold in range(4)]
+    sides = [by_groups(table, blocks, 0) for blocks in inner[:3]]
+    assert len({speaker for side in sides for speaker in side.validation.speaker}) == 6
+    assert len({*sides[0].test.speaker} | {*sides[2].test.speaker}) == 1
+    with pytest.raises(UserError, match=r"inner_fold = 3: must be below 3"):
+        by_groups(table, inner[3], 0)
 
 
 def test_clips_without_words_have_no_unseen_ones() -> None:

@@ -2,14 +2,15 @@
 
 Conventions: a mutant is named by file, function and change, not by its line, so that a list of mutants
 outlasts edits elsewhere in the file. What computes nothing is left as it is: docstrings, annotations, the
-texts of errors, f-strings, arguments of decorators.
+texts of errors, f-strings, arguments of decorators, ``strict`` of zip.
 
 Contents: `Mutant`, `mutants_of`, `RULES`.
 """
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Change = tuple[ast.AST, str]  # what is replaced, and by which text
 
@@ -35,10 +36,12 @@ class Mutant:
     after: str
     start: int  # bytes of the file
     end: int
+    number: int = 1  # among equal changes of a function, from top to bottom
 
     @property
     def name(self) -> str:
-        return f"{self.file} {self.function}: {self.before} -> {self.after}"
+        several = f" (number {self.number})" if self.number > 1 else ""
+        return f"{self.file} {self.function}: {self.before} -> {self.after}{several}"
 
     def applied(self, source: bytes) -> bytes:
         return source[: self.start] + self.after.encode() + source[self.end :]
@@ -186,7 +189,11 @@ def mutants_of(
                         (start, end, after),
                         Mutant(file, function, place.lineno, rule, before, after, start, end),  # type: ignore[attr-defined]
                     )
-    return [found[key] for key in sorted(found)]
+    ordered, seen = [], Counter[str]()
+    for key in sorted(found):
+        seen[found[key].name] += 1
+        ordered.append(replace(found[key], number=seen[found[key].name]))
+    return ordered
 
 
 def _computing(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str]]:
@@ -197,6 +204,8 @@ def _computing(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str]]:
         function = f"{function}.{node.name}".lstrip(".")
         for child in node.body:
             yield from _computing(child, function)
+        return
+    if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: lengths that cannot differ
         return
     if isinstance(node, ast.AnnAssign):
         if node.value:

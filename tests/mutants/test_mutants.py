@@ -48,6 +48,10 @@ def test_what_computes_nothing_is_left_and_names_do_not_depend_on_lines() -> Non
     )
     assert first.name == second.name and second.line == first.line + 2
     assert first.name == "x.py A.f: 1 < x -> (1 <= x)"
+    assert [two.name[-12:] for two in mutants_of("x.py", "f(0, 0)", rules=["constant"])] == [
+        "x.py : 0 -> 1"[-12:],
+        "1 (number 2)",
+    ]
     assert first.applied(one.encode()).decode() == one.replace("1 < x", "(1 <= x)")
 
 

@@ -46,15 +46,15 @@ def test_frames_are_filled_up_to_whole_steps_behind_the_end(frames, whole) -> No
 @pytest.mark.parametrize(
     ("layer", "both", "wanted"),
     [
-        (masking.Masked(2), True, (None, None, 7)),
-        (masking.MeanOverSteps(2), True, (None, 7)),
-        (masking.Valid(2), True, (None, None)),
-        (masking.WholeSteps(2), False, (None, None, 7)),
+        (masking.Masked(2), True, (4, None, 7)),
+        (masking.MeanOverSteps(2), True, (4, 7)),
+        (masking.Valid(2), True, (4, None)),
+        (masking.WholeSteps(2), False, (4, None, 7)),
     ],
     ids=lambda one: type(one).__name__ if isinstance(one, layers.Layer) else "",
 )
 def test_shapes_are_known_before_there_are_clips_and_settings_come_back(layer, both, wanted) -> None:
-    x, lengths = layers.Input((None, 7)), layers.Input((), dtype="int32")
+    x, lengths = layers.Input(batch_shape=(4, None, 7)), layers.Input((), dtype="int32")
     assert layer([x, lengths] if both else x).shape == wanted
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is type(layer) and again.stride == 2
