@@ -115,7 +115,7 @@ class Watch:
         share of items of which a mask leaves nothing; ``averaged`` values per mean of a batch normalization.
         """
         x: Any = args[0] if args else None
-        mask = kwargs.get("mask")
+        mask: Any = kwargs.get("mask")
         if tf.is_tensor(mask) and len(mask.shape) > 1:
             left = tf.reduce_any(tf.cast(mask, tf.bool), axis=list(range(1, len(mask.shape))))
             self._note("hidden", layer.name, _mean(~left))
