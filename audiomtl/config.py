@@ -117,6 +117,13 @@ class StudyFile:
         """How many trainings judge a trial: the file's ``[judge]``, or what the protocol asks for."""
         return judge_of(self.study.judge, self.raw)
 
+    def told(self, *less: str) -> dict[str, Any]:
+        """The study's content as plain values, without the keys in ``less``; how its trials are judged is
+        among them where that is by several trainings.
+        """
+        judged = {} if self.judge.over == "one" else {"judge": self.judge.model_dump()}
+        return self.study.told(*less) | judged
+
     @property
     def identity(self) -> str:
         """Key of the study: its experiment without the swept paths, the search space and the objectives.
@@ -126,7 +133,7 @@ class StudyFile:
         fixed = {
             path: value for path, value in scored_settings(self.raw).items() if path not in self.study.search
         }
-        rest = self.study.told(*NOT_OF_IDENTITY)
+        rest = self.told(*NOT_OF_IDENTITY)
         key = {
             "study": rest,
             "name": self.name,
@@ -134,8 +141,7 @@ class StudyFile:
             "fixed": fixed,
             "study_seed": self.raw["study_seed"],
         }
-        judged = self.judge.over != "one"
-        return digest(key | {"judge": self.judge.model_dump()} if judged else key)
+        return digest(key)
 
 
 # ---------------------------------------------------------------- reading

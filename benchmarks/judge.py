@@ -9,10 +9,11 @@ standard errors at no more than 45 % of the trainings.
 Real recordings are read from AUDIOMTL_DATA. Recordings of trials are kept in the given folder, so that the
 replay alone takes seconds.
 
-Usage: python benchmarks/judge.py FOLDER
+Simulated searches need no recordings and take a minute.
+
+Usage: python benchmarks/judge.py FOLDER [simulated | NAME OF A SPACE ...]
 """
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from audiomtl.data import catalog, inner
 from audiomtl.harness.search import dropping, space
 
 TRIALS, ORDERS = 30, 200
+SEARCHES, GROUPS = 25, 60  # simulated
 METRIC, DIRECTION = "accuracy", "maximize"
 CLASSIFIERS = {
     "classifier.name": {"choices": ["random_forest", "svm", "logistic_regression", "nearest_neighbours"]},
@@ -166,27 +168,58 @@ def standard_error(trial: Sequence[dropping.Answers]) -> float:
     return float(each.std(ddof=1) / np.sqrt(len(each)))
 
 
+def simulated(seed: int, folds: int, spread: float) -> Trials:
+    """A search over settings whose ability differs by ``spread``, on clips whose difficulty they share."""
+    random = np.random.default_rng(seed)
+    names = tuple(f"{group:03d}" for group in range(GROUPS))
+    difficulty = random.normal(0, 1, (folds, GROUPS))
+    found: Trials = []
+    for _ in range(TRIALS):
+        margin = random.normal(0.9, spread) - difficulty + random.normal(0, 0.7, (folds, GROUPS))
+        found.append([dropping.Answers(names, row.astype(float), np.ones(GROUPS)) for row in margin > 0])
+    return found
+
+
+def simulate() -> None:
+    for folds, spread in product((3, 5), (0.1, 0.4)):
+        results = []
+        for seed in range(SEARCHES):
+            trials = simulated(seed, folds, spread)
+            share, regret = replay(trials, [range(TRIALS)], {}, dropping.LEAST_CHANCE)
+            best = max(trials, key=lambda trial: fmean(one.score for one in trial))
+            results.append((share, regret / standard_error(best)))
+        share, regret = (fmean(column) for column in zip(*results, strict=True))
+        print(
+            f"simulated, {folds} folds, spread {spread}: {share:.0%} of the trainings, regret {regret:.2f}"
+            " standard errors"
+        )
+
+
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("runs/judge")
+    chosen = sys.argv[2:] or ["simulated", *SPACES]
+    if "simulated" in chosen:
+        simulate()
     orders = [[0, *(np.random.default_rng(seed).permutation(TRIALS - 1) + 1)] for seed in range(ORDERS)]
-    results = []
-    for name, changes in SPACES.items():
-        trials = trials_of(record(name, changes, folder))
+    for name in SPACES:
+        if name not in chosen:
+            continue
+        trials = trials_of(record(name, SPACES[name], folder))
         means = sorted((fmean(one.score for one in trial) for trial in trials), reverse=True)
         error = standard_error(max(trials, key=lambda trial: fmean(one.score for one in trial)))
         print(
             f"{name}: {len(trials)} trials of {len(trials[0])} trainings, best {means[0]:.3f}, median"
             f" {means[len(means) // 2]:.3f}, standard error {error:.3f}"
         )
-        for material, least in product((0.0, 0.25, 0.5), (0.05, 0.1, 0.2, 0.3)):
-            dropping.MATERIAL = material
+        material = dropping.MATERIAL
+        for dropping.MATERIAL, least in product((0.0, 0.25, 0.5), (0.05, 0.1, 0.2, 0.3)):
             share, regret = replay(trials, orders, {}, least)
-            results.append((name, material, least, share, regret / error))
+            used = (dropping.MATERIAL, least) == (material, dropping.LEAST_CHANCE)
             print(
-                f"  material {material:.2f} least chance {least:.2f}: {share:4.0%} of the trainings, regret"
-                f" {regret:.4f} = {regret / error:.2f} standard errors"
+                f"  material {dropping.MATERIAL:.2f} least chance {least:.2f}: {share:4.0%} of the trainings,"
+                f" regret {regret / error:.2f} standard errors{' (the rule)' if used else ''}"
             )
-    (folder / "replay.json").write_text(json.dumps(results, indent=0))
+        dropping.MATERIAL = material
 
 
 if __name__ == "__main__":

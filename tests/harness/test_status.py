@@ -209,3 +209,25 @@ def test_a_worker_of_this_machine_that_has_ended_is_told_at_once() -> None:
         "0 s ago",
         "0 s ago; it has ended, and another worker takes over",
     ]
+
+
+def test_trainings_of_a_trial_that_has_several_are_named(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    study = optuna.create_study(study_name=f"tiny-{IDENTITY}", storage=url)
+    for done in (2, 0):
+        trial = study.ask()
+        trial.set_user_attr("run", "0" * 32)
+        for member in range(done):
+            trial.set_user_attr(f"member {member}", {})
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    leases.Leases(engine)
+    row = leases.Row(f"{IDENTITY}/trial/0/2", 1, 9, True, "node1:100:1:boot:space", NOW - 3)
+    with engine.begin() as connection:
+        connection.execute(leases.table.insert(), [row._asdict()])
+    found = status.read("tiny", url)
+    assert found.members == {0: 2, 1: 0}
+    rows = status.worker_rows(found, NOW)
+    assert [work for _, work, _ in rows] == [
+        "trial 0 training 3 (2 trainings done)",
+        "trial 1 (0 trainings done)",
+    ]

@@ -112,7 +112,7 @@ def _judged_alike(file: StudyFile, run: Run) -> bool:
         for path, text in run.data.params.items()
         if path.startswith("study.")
     }
-    return config.digest(rest(logged)) == config.digest(rest(config.flatten(file.study.told())))
+    return config.digest(rest(logged)) == config.digest(rest(config.flatten(file.told())))
 
 
 def _inside(file: StudyFile, earlier: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -59,7 +59,7 @@ def open_study(tracking: Tracking, file: StudyFile, say: Callable[[str], None]) 
     run_id = tracking.start(experiment, f"study {file.name}", tags=tags, description=text)
     tracking.log_params(
         run_id,
-        {f"study.{path}": value for path, value in config.flatten(file.study.told("description")).items()},
+        {f"study.{path}": value for path, value in config.flatten(file.told("description")).items()},
     )
     return run_id
 
