@@ -115,7 +115,9 @@ def test_a_family_without_epochs_runs_like_any_other(project, tmp_path) -> None:
     ):
         assert old in text
         text = text.replace(old, new)
-    (project.folder / "experiments" / "forest.toml").write_text(text)
+    (project.folder / "experiments" / "forest.toml").write_text(
+        'acknowledged = ["small_validation"]\n' + text
+    )
     study = "[search]\nclassifier.trees = { low = 5, high = 50 }\n"
     keys = (
         'experiment = "forest"\ndescription = "Trees."\nmetric = "validation/accuracy"\ndirection ='
@@ -123,7 +125,7 @@ def test_a_family_without_epochs_runs_like_any_other(project, tmp_path) -> None:
     )
     keys += (
         'prune_on = "validation/accuracy"\nprune_direction = "maximize"\nprune_after_epochs = 1\ntrials ='
-        ' 3\nsampler = "random"\nsampler_seed = 1\n\n'
+        ' 3\nsampler = "random"\noptimism_seeds = 0\nsampler_seed = 1\n\n'
     )
     (project.folder / "studies" / "forest.toml").write_text(keys + study)
     project.run("study", "forest", "--slots", "1")

@@ -53,7 +53,8 @@ def write(project: Project, name: str, **changes) -> None:
         f"\n[ablation.text_alone]\ncurve = true\n{others}\n[ablation.slower]\noptimizer.learning_rate ="
         " 0.001\n"
     )
-    (project.folder / "experiments" / f"{name}.toml").write_text(as_toml(raw, 1) + arms, encoding="utf-8")
+    text = 'acknowledged = ["small_validation"]\n' + as_toml(raw, 1) + arms
+    (project.folder / "experiments" / f"{name}.toml").write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

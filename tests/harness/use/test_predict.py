@@ -83,6 +83,7 @@ def settings_file(folder: Path, sounds: Path, **replaced: str) -> None:
         for old in ('kind = "folds"', 'column = "fold"'):
             line = line.replace(old, changed[old])
         lines.append(line)
+    lines.insert(0, 'acknowledged = ["small_validation"]')
     arms = '\n[ablation.no_pretraining]\ncurve = true\nextractor.kind = "statistics"\n'
     (folder / "experiments" / "mine.toml").write_text("\n".join(lines) + "\n" + arms)
 
