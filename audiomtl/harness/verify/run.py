@@ -203,10 +203,13 @@ def _members(tracking: Tracking, run: Run) -> list[Run]:
 
 
 def _source(tracking: Tracking, run: Run) -> Run:
-    """The training that a run has its scores from: another where it was answered from that."""
-    while runs.outcome(run) == "answered" and run.data.tags.get("answered_from"):
-        run = tracking.client.get_run(run.data.tags["answered_from"])
-    return run
+    """The training that a run has its scores from: another of the same key, where it was answered from it."""
+    if runs.outcome(run) != "answered":
+        return run
+    experiment = tracking.client.get_experiment(run.info.experiment_id).name
+    filters = f"tags.fingerprint = '{run.data.tags.get('fingerprint')}'"
+    same = [one for one in tracking.runs(experiment, filters) if runs.outcome(one) == "complete"]
+    return same[-1] if same else run
 
 
 def _not_means(run: Run, members: Sequence[Run]) -> list[str]:
