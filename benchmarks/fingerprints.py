@@ -66,7 +66,7 @@ def main(names: list[str]) -> None:
             (cache / "corpora").mkdir(parents=True, exist_ok=True)
             (place / "corpora").symlink_to(cache / "corpora")
             told = {"AUDIOMTL_CACHE": folder, "AUDIOMTL_RUNS": str(place / "runs")}
-            command = [sys.executable, __file__, "--measure", str(place / "found.json"), *names]
+            command = [sys.executable, "-P", __file__, "--measure", str(place / "found.json"), *names]
             subprocess.run(command, env={**os.environ, **told, **variables}, check=True, stdout=sys.stderr)
             found[title] = json.loads((place / "found.json").read_text())
     usual = found.pop("as it is")
