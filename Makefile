@@ -62,7 +62,7 @@ promote-%: $(READY) ## write the best trial of a study into its experiment file
 best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores are reproduced (EXACT=1: bit for bit)
 	$(RUN) best $* $(OPTIONS) $(if $(EXACT),--exact)
 
-verify: $(READY) ## first ten training steps of every experiment compared with the recorded ones (about a minute)
+verify: $(READY) ## first ten training steps of every experiment compared with the recorded ones (seconds each)
 	$(RUN) verify --quick --slots 2
 
 ablations-%: $(READY) ## train the ablations of experiments/%.toml, compare them with its best runs (TIER=core: tasks alone, joins)

@@ -15,6 +15,7 @@ PAGES = [README, PROJECT / "CONTRIBUTING.md", *DOCS]
 MEASURED = re.compile(r"(?<![\w.\-/])\d+\.\d\d+(?!\.?\w)")  # a number with two decimals or more
 VERSION = re.compile(r"(Python|version) \d+\.\d+(\.\d+)?( (to|and|or) \d+\.\d+)?", re.IGNORECASE)
 NUMBERS = re.compile(r"<!-- numbers: (.+?) -->", re.DOTALL)
+SHOWN = re.compile(r"^\$ (python benchmarks/|audiomtl |make )", re.MULTILINE)  # or a block with the command
 ONCE = "once, by hand"  # what such a comment says where no command regenerates the numbers
 BY_HAND = {"docs/how-to/align.md", "docs/how-to/transcribe.md", "docs/reference/sound-files.md"}
 TABLE = re.compile(r"<!-- results.*?<!-- /results -->", re.DOTALL)
@@ -137,7 +138,13 @@ def without_command(page: Path) -> list[str]:
     found = sections(page)
     if NUMBERS.search(found[""]) or page.name == "all-settings.md":  # generated: it says by which command
         return []
-    return [name for name, text in found.items() if MEASURED.search(text) and not NUMBERS.search(text)]
+    raw = re.split(r"^(## .+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    shown = {name for name, text in zip(raw[1::2], raw[2::2], strict=True) if SHOWN.search(text)}
+    return [
+        name
+        for name, text in found.items()
+        if MEASURED.search(text) and not NUMBERS.search(text) and name not in shown
+    ]
 
 
 def unknown_source(source: str) -> bool:

@@ -63,6 +63,8 @@ def freeze(name: str, place: Path) -> str:
     entries = []
     for run in chosen:
         own = _files_of(tracking, run)
+        if run.data.tags["kind"] == "trial" and "settings.toml" not in own:
+            continue  # judged by several trainings, its members, which are here themselves
         key = run.data.tags["fingerprint"]
         files |= {f"runs/{key}/{path}": content for path, content in own.items()}
         entries.append(_entry(run, own, key))
@@ -75,7 +77,7 @@ def freeze(name: str, place: Path) -> str:
     ended = max(run.info.end_time for run in chosen) / 1000
     crate.write(place, file.name, file.settings.description, files, datetime.fromtimestamp(ended, UTC))
     megabytes = place.stat().st_size / 2**20
-    return f"{place}: {len(chosen)} trainings of {file.name}, {len(files)} files, {megabytes:.1f} MB"
+    return f"{place}: {len(entries)} trainings of {file.name}, {len(files)} files, {megabytes:.1f} MB"
 
 
 def _chosen(every: Sequence[Run], best: recorded.BestSet) -> list[Run]:

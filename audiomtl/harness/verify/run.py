@@ -179,10 +179,13 @@ def verify_run(run_id: str, *, slots: int, threads: int) -> Verified:
         raise UserError(
             f"{run_id}: no such run in the MLflow store; `audiomtl ui` shows the runs and their ids"
         )
-    parts = _members(tracking, found) or [found]
-    records = [read(one, artifact(tracking, one.info.run_id, "settings.toml").decode()) for one in parts]
+    parts = _members(tracking, found)
+    sources = {one.info.run_id: one for one in (_source(tracking, part) for part in parts or [found])}
+    records = [
+        read(one, artifact(tracking, one.info.run_id, "settings.toml").decode()) for one in sources.values()
+    ]
     results = rebuilt(records, "verify run", slots=slots, threads=threads)
-    if parts == [found]:
+    if not parts:
         return results[0]
     name = f"run {run_id[:8]} ({found.info.run_name})"
     if moved := [str(one) for one in results if not one.reproduced]:
@@ -196,7 +199,17 @@ def _members(tracking: Tracking, run: Run) -> list[Run]:
     """The finished trainings of a trial that several judge; none where it is a training itself."""
     experiment = tracking.client.get_experiment(run.info.experiment_id).name
     filters = f"tags.kind = 'member' and tags.`mlflow.parentRunId` = '{run.info.run_id}'"
-    return [one for one in tracking.runs(experiment, filters) if runs.outcome(one) == "complete"]
+    return [one for one in tracking.runs(experiment, filters) if runs.outcome(one) in runs.SCORED]
+
+
+def _source(tracking: Tracking, run: Run) -> Run:
+    """The training that a run has its scores from: another of the same key, where it was answered from it."""
+    if runs.outcome(run) != "answered":
+        return run
+    experiment = tracking.client.get_experiment(run.info.experiment_id).name
+    filters = f"tags.fingerprint = '{run.data.tags.get('fingerprint')}'"
+    same = [one for one in tracking.runs(experiment, filters) if runs.outcome(one) == "complete"]
+    return same[-1] if same else run
 
 
 def _not_means(run: Run, members: Sequence[Run]) -> list[str]:
