@@ -3,8 +3,8 @@
 Scores have 4 decimals. A value that is missing or not finite is written as ``none``; an interval that does
 not exist is left out.
 
-Contents: `scores`, `mean_interval`, `arm_row`; `over_folds`, `spread`, `for_new_groups`; `interval`,
-`number`, `joined`, `markdown`.
+Contents: `scores`, `arm_row`, `arms_told`; `over_folds`, `spread`, `for_new_groups`;
+`interval`, `number`, `joined`, `markdown`.
 """
 
 import math
@@ -13,9 +13,11 @@ from typing import Any
 
 from audiomtl.config import ExperimentFile
 from audiomtl.harness import experiment, replicates
+from audiomtl.harness.effects import Effects
 from audiomtl.harness.record.runs import Arm, BestSet, shown
-from audiomtl.metrics import intervals
 from audiomtl.metrics.clusters import Pooled
+
+EXPLORATORY = "exploratory"
 
 
 def scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
@@ -30,35 +32,47 @@ def scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
     return reported | {key: dict(zip(best.runs, values, strict=True)) for key, values in beside.items()}
 
 
-def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
-    """Mean and the limits of its 95 % t interval; NaN where any value is missing or not finite."""
-    numbers = list(values)
-    return intervals.t_interval(numbers) if numbers and all(map(math.isfinite, numbers)) else (math.nan,) * 3
-
-
-def arm_row(arm: Arm, best: BestSet) -> list[str]:
-    """Cells: name, mean, difference (``*`` where its interval excludes 0), interval, seeds, changed
-    settings.
+def arm_row(arm: Arm, best: BestSet, found: Effects) -> list[str]:
+    """Cells: name, difference to best (``*`` where the simultaneous interval of its question excludes 0),
+    interval, mean, seeds, question, changed settings.
     """
     changes = ", ".join(f"{path} = {shown(value)}" for path, value in sorted(arm.changes.items()))
     if arm.same:
-        return [arm.name, "", "same settings as the best run", "", "", changes]
+        return [arm.name, "same settings as the best run", "", "", "", "", changes]
     lost = f"failed on {arm.failed} of {len(best.runs)}" if arm.failed else ""
     if not arm.pairs:
-        return [arm.name, "", lost or "not run with the settings and code of the best runs", "", "0", changes]
-    seeds = (
-        str(len(arm.pairs)) if len(arm.pairs) == len(best.runs) else f"{len(arm.pairs)} of {len(best.runs)}"
-    )
-    difference, low, high = arm.difference
-    starred = f"{number(difference, '+.4f')}{' *' if low > 0 or high < 0 else ''}"
+        why = lost or "not run with the settings and code of the best runs"
+        return [arm.name, why, "", "", "0", "", changes]
+    whole = len(arm.pairs) == len(best.runs)
+    seeds = str(len(arm.pairs)) if whole else f"{len(arm.pairs)} of {len(best.runs)}"
+    seeds += f", {lost}" if lost else ""
+    if arm.name not in found.of:  # not on all seeds: a difference on validation, without an interval
+        difference = sum(one - other for one, other in arm.pairs.values()) / len(arm.pairs)
+        return [arm.name, number(difference, "+.4f"), "", number(arm.mean), seeds, EXPLORATORY, changes]
+    one = found.of[arm.name]
     return [
         arm.name,
-        number(arm.mean),
-        starred,
-        interval(low, high, "+.4f"),
-        f"{seeds}{f', {lost}' if lost else ''}",
+        f"{number(one.value, '+.4f')}{' *' if one.significant else ''}",
+        interval(one.low, one.high, "+.4f"),
+        number(found.best + one.value),
+        seeds,
+        one.question or EXPLORATORY,
         changes,
     ]
+
+
+def arms_told(found: Effects) -> list[str]:
+    """What the comparison of ablations is, and how it is biased: lines for people."""
+    seeds = joined(found.seeds)
+    lines = [f"Compared on the {found.side} clips of the seeds {seeds}, paired, each clip counted once."]
+    if found.over:
+        lines.append(
+            f"Intervals are 95 % over {found.over}; those of one question hold all at once (max-t), and an"
+            " asterisk marks one that excludes 0. Exploratory ones answer no question that was asked before."
+        )
+    if found.bias:
+        lines.append(f"Bias: {found.bias}.")
+    return lines
 
 
 def over_folds(name: str, values: Mapping[int, float], folds: Mapping[int, int] | None) -> list[str]:
