@@ -60,6 +60,7 @@ def _first_steps(file: Any, arm: str) -> bool:
     from audiomtl.cli.common import quiet_tensorflow
     from audiomtl.harness.doctor import doctor
 
+    print(f"{file.name}: ten training steps", file=sys.stderr, flush=True)
     quiet_tensorflow()
     report = doctor(file, arm)
     print(report.text, flush=True)

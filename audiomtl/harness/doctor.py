@@ -2,8 +2,9 @@
 
 A child process, like that of a training, prepares the data and begins the training of the first of ``seeds``.
 Where the family calls the training loop (`nn.fit.fit`), the examination takes its place: ten steps, measured
-by `nn.doctor`. A family may say what its outputs learn: a module ``diagnose`` with ``learned(settings, batch,
-outputs)``. Nothing is recorded. Contents: `doctor`, `Examination`.
+by `nn.doctor`. A family may have a module ``diagnose``: ``learned(settings, batch, outputs)`` says what its
+outputs learn, ``idle(settings)`` which of them are not trained. Nothing is recorded. Contents: `doctor`,
+`Examination`.
 """
 
 import contextlib
@@ -29,7 +30,6 @@ from audiomtl.harness.train.workers import Outcome, train_all
 from audiomtl.settings.family import package_of
 from audiomtl.settings.toml import flatten
 
-MOST_SECONDS = 300.0  # of one examination; `limits.seconds` may be lower
 BATCHES = 10
 NO_STEPS = "this model is fitted at once, without training steps"
 
@@ -65,13 +65,13 @@ def doctor(file: ExperimentFile, arm: str = "") -> Report:
 
     Raises
     ------
-    UserError : data or settings that cannot be trained on, or an examination that exceeds a limit: one line.
+    UserError : data or settings that cannot be trained on, or an examination that exceeds the limits of a
+        training: one line.
     """
     raw = file.arm(arm)
-    limits = raw["limits"] | {"seconds": min(MOST_SECONDS, float(raw["limits"]["seconds"]))}
     name = f"{file.name}{f', ablation {arm}' if arm else ''}"
     folder = Path(tempfile.mkdtemp(prefix="audiomtl-doctor-"))
-    job = Examination(name, raw | {"limits": limits}, file.settings.seeds[0], folder, folder / "checkpoint")
+    job = Examination(name, raw, file.settings.seeds[0], folder, folder / "checkpoint")
     listener = _Listener()
     jobs = iter([job])
     try:
@@ -148,7 +148,8 @@ def _examine(
         return made
 
     settings = config.settings_of(job.settings, job.name)
-    learned = _learned(job.settings["model"])
+    own = _diagnose(job.settings["model"])
+    idle = getattr(own, "idle", None)
     losses = list(dict.fromkeys(loss(epoch) for epoch in range(training.epochs)))
     subject = Subject(
         model=model
@@ -163,8 +164,9 @@ def _examine(
         clipped=bool(optimizer.clipnorm or optimizer.global_clipnorm),
         name=job.name,
         settings=flatten(job.settings),
+        idle=idle(settings) if idle else (),
     )
-    if learned is not None:
+    if learned := getattr(own, "learned", None):
         subject = dataclasses.replace(
             subject, learned=lambda batch, outputs: learned(settings, batch, outputs)
         )
@@ -175,11 +177,11 @@ def _objective(loss: Any, model: Any) -> Callable[[Any], Any]:
     return lambda batch: loss(model, batch)
 
 
-def _learned(model: str) -> Any:
-    """The function ``learned`` of a family, if it has one."""
+def _diagnose(model: str) -> Any:
+    """The module ``diagnose`` of a family, or None."""
     name = f"{package_of(model)}.diagnose"
     try:
         found = importlib.util.find_spec(name)
     except ModuleNotFoundError:
         return None
-    return getattr(importlib.import_module(name), "learned", None) if found else None
+    return importlib.import_module(name) if found else None

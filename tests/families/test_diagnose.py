@@ -103,4 +103,10 @@ def test_what_outputs_learn(case):
         settings, batch, outputs
     )
     assert [finding.name for finding in of_labels([learned])] == names
+    assert len(learned) == (0 if case == "phones of frames" else 1) or family == "multitask"
     assert all(one.answers is None or len(one.answers) == len(one.labels) for one in learned)
+
+
+def test_heads_of_weight_0_are_idle():
+    idle = importlib.import_module("audiomtl.families.multitask.diagnose").idle
+    assert idle(multitask(genre=1.0, notes=0.0)) == ["notes"]

@@ -11,20 +11,17 @@ from audiomtl.nn.doctor import Learned
 
 
 def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[Learned]:
-    """The phones of each clip, or of each of its frames.
+    """The phones of each clip; nothing where each frame has a label, which always is a class.
 
     Parameters
     ----------
     batch : as `examples.collate` makes it. outputs : logits (clips, network frames, classes).
     """
+    if settings.network.objective == "frames":
+        return []
     lengths = reduced(np.asarray(batch["lengths"]), settings.network.time_reduction)
     rows = [row[:length] for row, length in zip(np.asarray(outputs), lengths, strict=True)]
     classes = int(np.shape(outputs)[-1])
-    if settings.network.objective == "ctc":
-        counts = np.asarray(batch["label_lengths"])
-        labels = [row[:count] for row, count in zip(np.asarray(batch["labels"]), counts, strict=True)]
-        return [Learned("phones", "ctc", labels, rows, classes, "logits")]
-    frames = np.concatenate(
-        [row[:length] for row, length in zip(np.asarray(batch["frame_labels"]), lengths, strict=True)]
-    )
-    return [Learned("phones", "classes", frames, np.concatenate(rows), classes, "logits")]
+    counts = np.asarray(batch["label_lengths"])
+    labels = [row[:count] for row, count in zip(np.asarray(batch["labels"]), counts, strict=True)]
+    return [Learned("phones", "ctc", labels, rows, classes, "logits")]

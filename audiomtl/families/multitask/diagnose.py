@@ -1,4 +1,4 @@
-"""What each head learns from a batch, for `audiomtl check --deep`. Contents: `learned`."""
+"""What each head learns from a batch, for `audiomtl check --deep`. Contents: `learned`, `idle`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,3 +29,8 @@ def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[
             nothing = np.zeros(len(weight))  # only whether there are labels is asked
             found.append(Learned(name, "values", nothing, weights=weight))
     return found
+
+
+def idle(settings: Settings) -> list[str]:
+    """Heads that the file does not train: their weights have no gradient."""
+    return [name for name, head in settings.heads.items() if not head.weight]

@@ -23,7 +23,7 @@ from audiomtl.errors import UserError
 from audiomtl.harness import effects, experiment, replicates
 from audiomtl.harness.record.runs import Arm, BestSet, arms, beside, choose
 from audiomtl.harness.record.store import Tracking
-from audiomtl.harness.report import floors, tables
+from audiomtl.harness.report import floors, origins, tables
 from audiomtl.settings.toml import write as write_file
 
 UNREPORTED = "quickstart"  # a demonstration, not a result
@@ -40,9 +40,8 @@ OLD = (
 )
 COMPARE = "Compare within this table: its best runs scored"
 NOTE = (
-    "Intervals are 95 % intervals over the test folds, after the seeds of a fold were averaged; with one fold"
-    " they are over the seeds, which test the same clips. What those of a difference are over is told with"
-    " each table; an asterisk marks one that excludes 0."
+    "Intervals of scores are 95 % intervals over the test folds, after the seeds of a fold were averaged;"
+    " with one fold they are over the seeds, which test the same clips."
 )
 SMALL_NOTE = (
     "Means on the test split, with 95 % intervals over the test folds; with one fold over the seeds, which"
@@ -235,6 +234,7 @@ def _all_tables(files: Iterable[ExperimentFile], sections: Mapping[str, str]) ->
     ]
     files = list(files)
     parts = [GENERATED, "## Best runs", tables.markdown(head, [_row(file) for file in files]), NOTE]
+    parts += origins.mixed(files)
     parts += _floors(files)
     if sections:
         parts += ["## Ablations", "Differences to the best run, with their intervals, and scores."]

@@ -221,3 +221,13 @@ def _table(values: Mapping[str, str]) -> Any:
         table.add(key, value)
     table.add(tomlkit.nl())
     return table
+
+
+def _inline(values: Mapping[str, float]) -> Any:
+    """A mapping on one line, which leaves the table where it stands."""
+    import tomlkit
+
+    table = tomlkit.inline_table()
+    for key, value in sorted(values.items()):
+        table.add(key, value)
+    return table

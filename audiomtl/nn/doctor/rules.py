@@ -180,6 +180,7 @@ def of_gradients(subject: Subject, measured: Steps, steps: Sequence[Step]) -> li
         return []
     every = np.array([np.nan_to_num(step.gradients, nan=0.0, posinf=np.inf) for step in finite])
     still = [number for number in matrices if not every[:, number].any()]
+    still = [number for number in still if not _idle(trainable[number], subject.idle)]
     for later in range(1, len(subject.losses)) if still else ():
         measured.restore()
         step, _ = measured.measured(subject.batches[0], loss=later)
@@ -193,7 +194,7 @@ def of_gradients(subject: Subject, measured: Steps, steps: Sequence[Step]) -> li
     ratios = {
         number: float(np.median(every[:, number])) / max(float(finite[0].weights[number]), 1e-12)
         for number in matrices
-        if number not in still and finite[0].weights[number] > 0
+        if every[:, number].any() and finite[0].weights[number] > 0
     }
     ratios = {number: one for number, one in ratios.items() if math.isfinite(one)}
     if len(ratios) > 1:
@@ -215,6 +216,12 @@ def _broken(subject: Subject, steps: Sequence[Step]) -> list[Finding]:
             told = f"gradient not finite at step {number}, with a loss of {step.loss:.4g}"
             return [Finding("exploding gradients", ", ".join(names[:3]), told)]
     return []
+
+
+def _idle(variable: object, names: Sequence[str]) -> bool:
+    return any(
+        part == name or part.startswith(f"{name}_") for part in _name(variable).split("/") for name in names
+    )
 
 
 def _name(variable: object) -> str:

@@ -43,6 +43,7 @@ class Subject:
     clipped: bool = False  # whether the optimizer clips gradients
     # (batch, outputs) -> what each output learns; also called with the gradients in the place of the outputs
     learned: Callable[[Any, Any], Sequence[Learned]] = field(default=lambda batch, outputs: ())
+    idle: Sequence[str] = ()  # outputs that are not to be trained: begins of the names of their layers
     call: Callable[[Any], Any] | None = None  # batch -> outputs, without the loss
     eager: bool = False
     name: str = "model"
