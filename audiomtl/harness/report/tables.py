@@ -3,7 +3,7 @@
 Scores have 4 decimals. A value that is missing or not finite is written as ``none``; an interval that does
 not exist is left out.
 
-Contents: `scores`, `mean_interval`, `arm_row`, `arms_told`; `over_folds`, `spread`, `for_new_groups`;
+Contents: `scores`, `arm_row`, `arms_told`; `over_folds`, `spread`, `for_new_groups`;
 `interval`, `number`, `joined`, `markdown`.
 """
 
@@ -15,7 +15,6 @@ from audiomtl.config import ExperimentFile
 from audiomtl.harness import experiment, replicates
 from audiomtl.harness.effects import Effects
 from audiomtl.harness.record.runs import Arm, BestSet, shown
-from audiomtl.metrics import intervals
 from audiomtl.metrics.clusters import Pooled
 
 EXPLORATORY = "exploratory"
@@ -31,12 +30,6 @@ def scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
     beside = experiment.rates_beside(list(best.runs.values()))
     reported = {key: values for key, prefix in prefixes.items() if (values := best.values(f"{prefix}{key}"))}
     return reported | {key: dict(zip(best.runs, values, strict=True)) for key, values in beside.items()}
-
-
-def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
-    """Mean and the limits of its 95 % t interval; NaN where any value is missing or not finite."""
-    numbers = list(values)
-    return intervals.t_interval(numbers) if numbers and all(map(math.isfinite, numbers)) else (math.nan,) * 3
 
 
 def arm_row(arm: Arm, best: BestSet, found: Effects) -> list[str]:
