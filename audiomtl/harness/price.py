@@ -13,15 +13,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import ablations, experiment
+from audiomtl.harness import ablations, experiment, replicates
 from audiomtl.harness.record.runs import arms, choose, existing, outcome
 from audiomtl.harness.record.store import Run
+from audiomtl.settings.replicates import folds_of_seeds
 
 LEVEL, POWER = 0.05, 0.8
 WANTED = 0.02  # a difference that is worth knowing
@@ -133,7 +133,9 @@ def seeds_needed(design: Design, difference: float) -> int | None:
 
 
 def design_of(file: ExperimentFile, runs: Sequence[Run]) -> Design | None:
-    """The design of an experiment, from its recorded runs or ``[expected]``; None without either."""
+    """The design of an experiment, from its recorded runs or ``[expected]``; None without either, or where
+    nothing tells which seeds test the same clips.
+    """
     main = experiment.main_score(file)
     tested = experiment.on_test(file.settings)
     best = choose(file, runs)
@@ -142,53 +144,51 @@ def design_of(file: ExperimentFile, runs: Sequence[Run]) -> Design | None:
         for arm in arms(file, best, runs):
             if len(arm.pairs) == len(best.runs) >= 2:
                 rows.append({seed: one - other for seed, (one, other) in arm.pairs.items()})
-    if rows:
-        found = [_spread(row, file) for row in rows]
-        between, within = (math.sqrt(median(one[k] ** 2 for one in found)) for k in (0, 1))
-        source = f"median spread of {len(rows)} recorded ablations on validation"
-        folds = found[0][2]
-        return Design(folds, len(rows[0]) // folds, between, within, source)
     score = file.expected.get(f"{'test' if tested else 'validation'}/{main}")
-    if not score or len(score["per_seed"]) < 2:
+    if rows:
+        source, scale = f"median spread of {len(rows)} recorded ablations on validation", 1.0
+    elif score and len(score["per_seed"]) > 1:
+        rows = [dict(zip(file.expected["recorded"]["seeds"], map(float, score["per_seed"]), strict=True))]
+        # of two that have nothing in common
+        source, scale = "[expected], as if ablation and best run varied independently", math.sqrt(2)
+    else:
         return None
-    values = dict(zip(file.expected["recorded"]["seeds"], map(float, score["per_seed"]), strict=True))
-    between, within, folds = _spread(values, file)
-    twice = math.sqrt(2)  # of two that have nothing in common
-    source = "[expected], as if ablation and best run varied independently"
-    return Design(folds, len(values) // folds, twice * between, twice * within, source)
+    folds = _folds(file, list(rows[0]))
+    if folds is None:
+        return None
+    found = [_spread(row, folds) for row in rows]
+    between, within = (scale * math.sqrt(median(one[k] ** 2 for one in found)) for k in (0, 1))
+    count = len(set(folds.values()))
+    return Design(count, len(folds) // count, between, within, source)
 
 
-def _spread(values: Mapping[int, float], file: ExperimentFile) -> tuple[float, float, int]:
-    """Standard deviations between folds, less what seeds add to it, and within them; number of folds.
+def _spread(values: Mapping[int, float], folds: Mapping[int, int]) -> tuple[float, float]:
+    """Standard deviations between folds, less what seeds add to it, and within them.
 
     With one seed per fold the two cannot be told apart: all of it counts as between folds.
     """
-    count = _folds(file)
-    if count < 2:
-        return 0.0, float(np.std(list(values.values()), ddof=1)), 1
     by_fold: dict[int, list[float]] = {}
     for seed, value in values.items():
-        by_fold.setdefault(seed % count, []).append(value)
+        by_fold.setdefault(folds[seed], []).append(value)
     if len(by_fold) < 2:
-        return 0.0, float(np.std(list(values.values()), ddof=1)), 1
-    each = len(values) / len(by_fold)
-    rest = len(values) - len(by_fold)
+        return 0.0, float(np.std(list(values.values()), ddof=1))
+    each, rest = len(values) / len(by_fold), len(values) - len(by_fold)
     squares = sum((value - float(np.mean(own))) ** 2 for own in by_fold.values() for value in own)
     within = math.sqrt(squares / rest) if rest else 0.0
     means = [float(np.mean(own)) for own in by_fold.values()]
-    between = math.sqrt(max(float(np.var(means, ddof=1)) - within**2 / each, 0.0))
-    return between, within, len(by_fold)
+    return math.sqrt(max(float(np.var(means, ddof=1)) - within**2 / each, 0.0)), within
 
 
-def _folds(file: ExperimentFile) -> int:
-    """Number of test folds, as far as the settings tell it: seeds s and s + n test the same one."""
-    settings: Any = file.settings
-    if not experiment.on_test(settings):
-        return 1
-    protocol = settings.protocol
-    if protocol.kind == "blocks":
-        return int(protocol.rotations)
-    return int(protocol.folds or 0) or len(settings.seeds)
+def _folds(file: ExperimentFile, seeds: Sequence[int]) -> dict[int, int] | None:
+    """The test fold of each seed, from the settings or ``[expected]``; None where neither tells it."""
+    protocol = getattr(file.settings, "protocol", None)
+    if protocol is None:
+        return dict.fromkeys(seeds, 0)
+    if found := folds_of_seeds(protocol, seeds):
+        return found
+    recorded = file.expected.get("recorded", {})
+    known = replicates.of_expected(file.settings, recorded) if recorded else None
+    return {seed: known[seed] for seed in seeds} if known and set(seeds) <= set(known) else None
 
 
 def _told(file: ExperimentFile, runs: Sequence[Run], minutes_each: float) -> list[str]:
@@ -196,10 +196,11 @@ def _told(file: ExperimentFile, runs: Sequence[Run], minutes_each: float) -> lis
     design = design_of(file, runs)
     main = experiment.main_score(file)
     if design is None:
-        return [f"detectable difference in {main}: unknown, nothing is recorded on two seeds or more"]
+        return [f"detectable difference in {main}: unknown, no scores of known folds are recorded"]
     now = design.detectable(design.seeds)
     several = design.folds > 1
-    what = f"{design.folds} test folds of {design.seeds} seeds" if several else f"{design.seeds} seeds"
+    each = f"{design.seeds} seeds" if design.seeds > 1 else "one seed"
+    what = f"{design.folds} test folds of {each}" if several else f"{design.seeds} seeds"
     if not math.isfinite(now):
         return [f"detectable difference in {main}: none with {what}"]
     lines = [
@@ -209,6 +210,12 @@ def _told(file: ExperimentFile, runs: Sequence[Run], minutes_each: float) -> lis
     if not several:
         lines.append("all seeds test the same clips: more seeds tell nothing of new groups, more groups do")
     if now <= WANTED:
+        return lines
+    if several and design.seeds == 1:
+        lines.append(
+            f"{WANTED}: one seed per fold does not tell how much of the spread is that of the folds, which"
+            " more seeds cannot remove; a second seed per fold does"
+        )
         return lines
     needed = seeds_needed(design, WANTED)
     if needed is not None:

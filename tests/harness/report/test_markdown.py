@@ -619,7 +619,7 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
     assert (
         runs.price([], 2)
         == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), duration unknown: no recorded runs\n"
-        "  detectable difference in error_rate: unknown, nothing is recorded on two seeds or more"
+        "  detectable difference in error_rate: unknown, no scores of known folds are recorded"
     )
     path = Path("experiments/tiny.toml")
     path.write_text(
