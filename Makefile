@@ -15,7 +15,7 @@ UV ?= uv
 RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header
 IN_LOCK = --extra corpora --extra dev --extra postgres --extra slurm
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test faults mutants check data best ablations reproduce report ui bench services lock docs clean
+.PHONY: help quickstart test faults mutants check data best verify ablations reproduce report ui bench services lock docs clean
 
 help: ## list the targets, the experiments and the studies
 	@awk -F':.*## ' '/^[a-zA-Z%-]+:.*## /{printf "%-18s %s\n",$$1,$$2} FNR==1&&FILENAME~/toml/{f=FILENAME} /^description/{d=$$0;sub(/^[^"]*"/,"",d);sub(/".*/,"",d);printf "%-34s %s\n",f,d}' $(firstword $(MAKEFILE_LIST)) $(sort $(wildcard experiments/*.toml studies/*.toml))
@@ -61,6 +61,9 @@ promote-%: $(READY) ## write the best trial of a study into its experiment file
 
 best-%: $(READY) ## train experiments/%.toml on all its seeds and check that its scores are reproduced (EXACT=1: bit for bit)
 	$(RUN) best $* $(OPTIONS) $(if $(EXACT),--exact)
+
+verify: $(READY) ## first ten training steps of every experiment compared with the recorded ones (about a minute)
+	$(RUN) verify --quick --slots 2
 
 ablations-%: $(READY) ## train the ablations of experiments/%.toml, compare them with its best runs (TIER=core: tasks alone, joins)
 	$(RUN) ablations $* $(OPTIONS) $(CORE)

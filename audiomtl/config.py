@@ -40,6 +40,7 @@ from audiomtl.settings.fields import known_paths
 from audiomtl.settings.judge import Judge, judge_of
 from audiomtl.settings.monitor import check_monitor
 from audiomtl.settings.published import SMALL_VALIDATION, Reference, checked_acknowledged, checked_references
+from audiomtl.settings.replicates import check_balanced
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
 from audiomtl.settings.study import Study
@@ -173,6 +174,7 @@ def load_experiment(name: str) -> ExperimentFile:
     references, acknowledged = document.pop("reference", []), document.pop("acknowledged", [])
     settings = settings_of(document, str(path))
     check_monitor(settings, document, str(path))
+    check_balanced(settings, str(path))
     _check_expected(expected, str(path))
     if not isinstance(arms, dict):
         raise UserError(f"{path}: ablation = {show(arms)}: must be tables [ablation.NAME]")
@@ -308,7 +310,9 @@ def _ablation(document: Mapping[str, Any], arm: str, table: Any, path: str) -> d
                 " ablation"
             )
     raw = override(document, overrides)
-    check_monitor(settings_of(raw, place), raw, place)
+    settings = settings_of(raw, place)
+    check_monitor(settings, raw, place)
+    check_balanced(settings, place)
     return overrides
 
 

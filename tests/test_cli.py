@@ -189,7 +189,7 @@ def test_a_swallowed_ctrl_c_comes_again(monkeypatch):
         ),
         (
             ["ablations"],
-            ["[ablation.*]", "validation", "paired by seed", "--curve", "--fractions", "runs/report"],
+            ["[ablation.*]", "validation", "paired", "--curve", "--fractions", "runs/report"],
         ),
         (["report"], ["Markdown", "runs/report", "--readme"]),
         (["export"], ["SavedModel", "TFLite", "README.md", "--seed"]),

@@ -260,9 +260,10 @@ def ablations(
 ) -> None:
     """Train the ablations of an experiment, or its learning curve.
 
-    Every [ablation.*] is trained on every seed and compared with the best runs on the validation split,
-    paired by seed. With --curve, every seed is trained on every fraction of the training clips, and the
-    command prints validation scores with confidence intervals and writes a table and a figure to runs/report.
+    Every [ablation.*] is trained on every seed and compared with the best runs, paired: on the test folds
+    that the study has not seen where the protocol has several, else on the validation split. With --curve,
+    every seed is trained on every fraction of the training clips, and the command prints validation scores
+    with confidence intervals and writes a table and a figure to runs/report.
     Example: audiomtl ablations transfer_esc10 --curve --fractions 0.1 0.25 1.0
     """
     shares = [*(fractions or []), *(more or [])]

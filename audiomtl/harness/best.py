@@ -10,8 +10,9 @@ from typing import Any
 from rich.table import Table
 
 from audiomtl.config import ExperimentFile
+from audiomtl.data import catalog
 from audiomtl.errors import UserError
-from audiomtl.harness import floors, seen
+from audiomtl.harness import floors, replicates, score_tables, seen
 from audiomtl.harness.experiment import (
     family_scores,
     rates_beside,
@@ -24,7 +25,6 @@ from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import again as repeated
 from audiomtl.harness.verify import compare, origin, steps
-from audiomtl.metrics import intervals
 
 
 def best(
@@ -49,11 +49,12 @@ def best(
             " MLflow"
         )
         return False
-    trained = [runs["", seed] for seed in file.settings.seeds]
+    by_seed = {seed: runs["", seed] for seed in file.settings.seeds}
+    trained = list(by_seed.values())
     got, beside = scores_of(file, trained), rates_beside(trained) | scores_beside(file, trained)
-    own = floors.log(file, {seed: runs["", seed] for seed in file.settings.seeds})
-    _print_scores(file, {**got, **beside}, own)
-    for line in seen.lines(file, dict(zip(file.settings.seeds, trained, strict=True)), Tracking()):
+    own = floors.log(file, by_seed)
+    score_tables.show(file, by_seed, {**got, **beside}, own)
+    for line in seen.lines(file, by_seed, Tracking()):
         console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
     if record_it and not exact:
         return _record(file, got, trained, threads, own)
@@ -144,6 +145,7 @@ def _record(
     first = repeated.fingerprint(file.name, file.raw, file.settings.seeds[0], threads=threads)
     if not first:
         return False
+    settings: Any = file.settings
     origin.write(
         file,
         got,
@@ -153,26 +155,7 @@ def _record(
         threads=threads,
         device=trained[0].data.tags.get("device", "CPU"),
         floors=own,
+        folds=replicates.of_clips(settings, file.settings.seeds, catalog.clips(settings.data)),
     )
     console().print(f"{file.path}: [expected] recorded for seeds {list(file.settings.seeds)}")
     return True
-
-
-def _print_scores(file: ExperimentFile, got: Mapping[str, Sequence[float]], own: Mapping[str, Floor]) -> None:
-    table = Table(
-        "score",
-        "mean",
-        "95 % interval over seeds",
-        "floor",
-        *[f"seed {seed}" for seed in file.settings.seeds],
-    )
-    for name, values in sorted(got.items()):
-        middle, low, high = intervals.t_interval(values)
-        table.add_row(
-            name,
-            f"{middle:.4f}",
-            f"{low:.4f} to {high:.4f}" if low == low else "one seed",
-            f"{own[name].value:.4f} {own[name].by}" if name in own else "",
-            *[f"{value:.4f}" for value in values],
-        )
-    console().print(table)

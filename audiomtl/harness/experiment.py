@@ -1,7 +1,7 @@
 """Trainings of an experiment and of its ablations on every seed, and the scores of their runs.
 
-Contents: `train_runs`, `train_planned`, `plan`, `Planned`; `main_score`, `family_scores`, `scores_of`,
-`scores_beside`, `rates_beside`.
+Contents: `train_runs`, `train_planned`, `plan`, `Planned`; `on_test`, `main_score`, `family_scores`,
+`scores_of`, `scores_beside`, `rates_beside`.
 """
 
 import math
@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import pandas as pd
+
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog, text
+from audiomtl.harness import replicates
 from audiomtl.harness.leases import Lease, LeaseLost, Leases
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import (
@@ -60,13 +63,16 @@ class Planned:
 def plan(file: ExperimentFile, arms: Sequence[str], threads: int, device: str) -> list[Planned]:
     """Every training of some arms on every seed."""
     hashes: dict[str, str] = {}
+    clips: dict[str, pd.DataFrame] = {}
     planned = []
     for arm in arms:
         raw = file.arm(arm)
         settings = config.settings_of(raw, str(file.path))
         key = config.digest([raw["data"], raw.get("text")])
         if key not in hashes:
-            hashes[key] = text.fingerprint(catalog.clips(settings.data), raw)
+            clips[key] = catalog.clips(settings.data)
+            hashes[key] = text.fingerprint(clips[key], raw)
+        replicates.check(settings, clips[key], f"{file.path}: ablation.{arm}" if arm else str(file.path))
         for seed in file.settings.seeds:
             training = provenance.training_key(raw, seed, hashes[key], threads, device)
             planned.append(
@@ -209,7 +215,10 @@ class _Runs:
 
     def _finished(self, one: Planned) -> Run | None:
         kinds = ("best", "ablation") if one.kind == "ablation" else (one.kind,)
-        return self.tracking.finished(self.file.name, one.fingerprint, kinds)
+        run = self.tracking.finished(self.file.name, one.fingerprint, kinds)
+        if run and one.kind == "ablation" and on_test(self.file.settings):
+            return run if f"test/{main_score(self.file)}" in run.data.metrics else None
+        return run
 
     def _job(self, one: Planned, lease: Lease) -> Job:
         tags = {
@@ -239,13 +248,14 @@ class _Runs:
         folder = staging(run_id, lease.token)
         (folder / "settings.toml").write_text(as_toml(one.raw, one.seed), encoding="utf-8")
         best = one.kind == "best"  # it alone keeps its model
+        on_folds = one.kind == "ablation" and on_test(self.file.settings)
         return Job(
             one.name,
             one.raw,
             one.seed,
             folder,
             checkpoint_folder(run_id, lease.token),
-            test=one.kind in TESTED,
+            test=one.kind in TESTED or on_folds,
             keep_model=best,
         )
 
@@ -267,7 +277,8 @@ class _Runs:
             f"- {path} = {value}" for path, value in sorted(self.file.ablations[one.arm].items())
         )
         return (
-            f"Ablation {one.arm} of {self.file.name} with seed {one.seed}, scored on the validation split."
+            f"Ablation {one.arm} of {self.file.name} with seed {one.seed}, scored on the"
+            f" {'test' if on_test(self.file.settings) else 'validation'} split."
             f" Changed settings:\n\n{changes}"
         )
 
@@ -319,6 +330,17 @@ class _Runs:
 
 
 # ---------------------------------------------------------------- scores
+
+
+def on_test(settings: Any) -> bool:
+    """Whether ablations are compared with the best runs on test clips: the protocol has several test folds.
+    With one test split they are compared on validation, and test is left to the best runs.
+    """
+    protocol = getattr(settings, "protocol", None)
+    if protocol is None or protocol.leaky or len(settings.seeds) < 2:
+        return False
+    several = protocol.kind in ("folds", "leave_one_out")
+    return several or (protocol.kind == "blocks" and protocol.rotations > 1)
 
 
 def main_score(file: ExperimentFile) -> str:

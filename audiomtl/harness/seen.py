@@ -5,7 +5,7 @@ all seeds is therefore given together with that over the seeds which test clips 
 where the best runs have the settings of a study's best trial, the difference to its score in the study is the
 second half of its optimism, logged on the study's run as ``optimism/groups``.
 
-Contents: `lines`.
+Contents: `lines`, `unseen_seeds`, `has_study`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def lines(file: ExperimentFile, best: Mapping[int, Run], tracking: Tracking) -> 
     """
     every = tracking.runs(file.name, "tags.kind = 'study'") + tracking.runs(file.name, "tags.kind = 'trial'")
     recorded = [swept for swept in studies(every) if not swept.ablation]
-    if not recorded and not _has_study(file.name):
+    if not recorded and not has_study(file.name):
         return []
     unseen = unseen_seeds(file, list(best))
     found = [] if unseen is None or len(unseen) == len(best) else [_beside(file, best, unseen)]
@@ -60,7 +60,7 @@ def unseen_seeds(file: ExperimentFile, seeds: Sequence[int]) -> list[int] | None
         return None
 
 
-def _has_study(name: str) -> bool:
+def has_study(name: str) -> bool:
     """Whether a file in ``studies/`` sweeps the experiment."""
     files = [config.find("studies", study) for study in config.names("studies")]
     return any(read(path).get("experiment") == name for path in files)

@@ -1,9 +1,9 @@
 """Simultaneous intervals of several differences: all of them hold at once with the stated probability.
 
 The single-step max-t method (Hothorn, Bretz and Westfall, Biometrical Journal, 2008): the half width of each
-interval is its standard error times one critical value, the quantile of the largest absolute value of a
-multivariate t distribution with the correlations of the differences. Differences that move together are
-penalised less than by Bonferroni or Holm.
+interval is its standard error times one critical value, the quantile of the largest absolute t statistic of
+differences with their correlations, each with a variance that is estimated for itself. Differences that move
+together are penalised less than by Bonferroni or Holm.
 
 Conventions: differences are ``(m,)``, their covariance ``(m, m)``. Contents: `Differences`, `simultaneous`,
 `critical`.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 DRAWS = 20_000  # of the largest t: the critical value has a relative standard error of about 0.5 %
+MOST_SQUARES = 100  # degrees of freedom up to which the variances are drawn difference by difference
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def simultaneous(
 
 
 def critical(correlation: np.ndarray, freedom: int, level: float = 0.95, seed: int = 0) -> float:
-    """Quantile of the largest absolute value of a multivariate t distribution.
+    """Quantile of the largest absolute t statistic of several means of normal values.
 
     For one difference it is exact, for more the quantile of `DRAWS` draws with a fixed seed.
 
@@ -79,6 +80,10 @@ def critical(correlation: np.ndarray, freedom: int, level: float = 0.95, seed: i
     factor = vectors * np.sqrt(np.maximum(roots, 0))
     factor /= np.sqrt((factor**2).sum(axis=1, keepdims=True))  # variances of 1 again
     random = np.random.default_rng(seed)
-    normal = random.standard_normal((DRAWS, len(matrix))) @ factor.T
-    scale = np.sqrt(random.chisquare(freedom, DRAWS) / freedom)
-    return float(np.quantile(np.abs(normal).max(axis=1) / scale, level))
+    values, squares = random.standard_normal((DRAWS, len(matrix))) @ factor.T, np.zeros((DRAWS, len(matrix)))
+    if freedom > MOST_SQUARES:  # variances are as good as known
+        squares += random.chisquare(freedom, (DRAWS, 1))
+    for _ in range(freedom if freedom <= MOST_SQUARES else 0):
+        squares += (random.standard_normal((DRAWS, len(matrix))) @ factor.T) ** 2
+    largest = (np.abs(values) / np.sqrt(squares / freedom)).max(axis=1)
+    return float(np.quantile(largest, level))

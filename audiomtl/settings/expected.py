@@ -24,6 +24,13 @@ class Origin(Table):
     device: str = Field("CPU", description="CPU, or GPU and its name. Default CPU.")
     threads: Count = Field(1, description="TensorFlow threads of each training. Default 1.")
     seeds: Integers = Field(description="Seeds of the trainings.")
+    folds: Integers | None = Field(
+        None,
+        description=(
+            "Test fold of each seed, in the order of seeds; seeds of one fold test the same clips. Default:"
+            " from the settings, where they tell."
+        ),
+    )
     cpu_seconds_per_training: NotNegative | None = Field(
         None, description="Median CPU time of one training, in seconds."
     )
@@ -72,6 +79,12 @@ class Expected(Table):
 
     @model_validator(mode="after")
     def _one_score_per_seed(self) -> Self:
+        folds = self.recorded.folds
+        if folds is not None and len(folds) != len(self.recorded.seeds):
+            raise ValueError(
+                f"recorded.folds needs one fold for each of recorded.seeds = {list(self.recorded.seeds)}, but"
+                f" got {list(folds)}"
+            )
         for name, score in self.scores.items():
             if len(score.per_seed) != len(self.recorded.seeds):
                 raise ValueError(

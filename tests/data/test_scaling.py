@@ -173,3 +173,18 @@ def test_apply_refuses_other_bands(clips: list[np.ndarray]) -> None:
 def test_from_json_refuses_what_is_no_scaler(text: str) -> None:
     with pytest.raises(UserError, match="not a saved scaler"):
         scaling.from_json(text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clip_in_parts_is_scaled_as_the_whole(clips: list[np.ndarray], kind: Scaling) -> None:
+    """A long recording, whose frames are never held at once; parts of any length, one of them empty."""
+    scaler, clip, statistics = scaling.fit(clips, kind), clips[4], scaling.Statistics()
+    parts = np.split(clip, [3, 3, 20, 61])
+    for part in parts:
+        statistics.add(part)
+    assert statistics.count == clip.size and statistics.mean == pytest.approx(clip.mean(), rel=1e-6)
+    assert (statistics.low, statistics.high) == (clip.min(), clip.max())
+    assert statistics.squares == pytest.approx(clip.size * clip.var(dtype=np.float64), rel=1e-6)
+    together = np.concatenate([scaling.apply_part(part, scaler, statistics) for part in parts])
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(together, scaling.apply(clip, scaler), rtol=1e-5, atol=1e-5)

@@ -271,7 +271,8 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     """Tables that keep their names, sorted by clip and time; those whose heads there are (`rows` of each kind
     says their columns).
 
-    ``predictions``: one row per clip: clip_id, and columns of heads that give one answer.
+    ``predictions``: one row per clip: clip_id, columns of heads that give one answer, and counts of others
+    (`per_clip` of a kind).
     ``steps``: one row per step, where there are segments: clip_id, step, start_seconds, end_seconds,
     HEAD_CLASS. ``events``: one row per note or phone that was found: clip_id, head, start_seconds,
     end_seconds, label (MIDI pitch or phone).
@@ -281,6 +282,9 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     for name, answers in _by_head(fitted, found).items():
         head = fitted.settings.heads[name]
         for one in answers:
+            counts = getattr(kind(head.kind), "per_clip", None)
+            if counts and one.target is not None:
+                clips[one.clip_id] |= counts(name, head, one, fitted.known.names[name], fitted.settings)
             for table, some in (
                 kind(head.kind).rows(name, head, one, fitted.known.names[name], fitted.settings).items()
             ):

@@ -332,6 +332,14 @@ LOSS_PATHS = (
 SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores
 TAG_SCORES = SCORES  # with several labels per clip
 BESIDE = ("*_loss",)  # further columns of the tables of ablations
+# columns of `predictions` whose sums make up a score (`harness.clip_counts`)
+PER_CLIP = {
+    "*_error_rate": ("*_edits", "*_phones"),
+    "*_frame_accuracy": ("*_frames_right", "*_frames"),
+    "*_raw_pitch_accuracy": ("*_pitch_right", "*_sung"),
+    "*_onset_f1": ("*_onset_f1", ""),
+    "*_step_f1": ("*_steps_right", "*_steps_marked"),
+}
 
 
 def watched(settings: Settings) -> dict[str, str]:

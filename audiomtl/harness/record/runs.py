@@ -1,26 +1,23 @@
-"""Recorded runs: best runs of one code, data and settings, their ablations and studies; and an estimate of
-the time to repeat them.
+"""Recorded runs: best runs of one code, data and settings, their ablations and studies.
 
-Contents: `choose`, `arms`, `beside`, `studies`, `outcome`, `shown`, `price`, `existing`.
+Contents: `choose`, `arms`, `beside`, `studies`, `outcome`, `shown`, `existing`.
 """
 
 import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from statistics import median
 from typing import Any
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import ablations, experiment
+from audiomtl.harness import experiment
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import Run, Tracking, runs_folder
 from audiomtl.harness.search import pareto
-from audiomtl.metrics import intervals
 
 
 def existing() -> Tracking | None:
@@ -70,18 +67,11 @@ class Arm:
     pairs: dict[int, tuple[float, float]] = field(default_factory=dict)
     # means of the family's other scores on validation (`beside`)
     beside: dict[str, float] = field(default_factory=dict)
+    runs: dict[int, Run] = field(default_factory=dict)  # by seed, those of `pairs`
 
     @property
     def mean(self) -> float:
         return sum(value for value, _ in self.pairs.values()) / len(self.pairs)
-
-    @property
-    def difference(self) -> tuple[float, float, float]:
-        """Mean of arm - best and its interval, paired by seed."""
-        arm, best = zip(*self.pairs.values(), strict=True)
-        return (
-            intervals.paired_difference(arm, best) if all(map(math.isfinite, arm + best)) else (math.nan,) * 3
-        )
 
 
 @dataclass(frozen=True)
@@ -220,6 +210,7 @@ def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
                 len(failed - pairs.keys()),
                 ordered,
                 beside(file, counted),
+                {seed: counted[seed] for seed in ordered},
             )
         )
     return found
@@ -270,53 +261,3 @@ def studies(runs: Sequence[Run]) -> list[Swept]:
         )
         found.append(Swept(name, key, objectives, ablation, whens, dict(sorted(own.items())), older))
     return found
-
-
-def price(names: list[str], slots: int, *, core: bool = False) -> str:
-    """Number and estimated minutes of the trainings (best runs and ablations), one line per experiment.
-
-    Seconds of processor time of one training, which other work on the machine does not stretch: the median of
-    the recorded best runs and ablations, else of complete trials, else ``cpu_seconds_per_training`` in the
-    file's ``[expected.recorded]``. Arms that equal the best run are no trainings.
-    """
-    files = config.load_experiments(names)
-    files = [ablations.core(file) for file in files] if core else files
-    tracking = existing()
-    lines, trainings, minutes, unknown = [], 0, 0.0, []
-    for file in files:
-        others = sum(not ablations.is_best(file, arm) for arm in file.ablations)
-        count = len(file.settings.seeds) * (1 + others)
-        trainings += count
-        text = (
-            f"{file.name}: {count} trainings (best and {others} ablations, {len(file.settings.seeds)} seeds"
-            " each)"
-        )
-        seconds = _recorded_seconds(tracking.runs(file.name) if tracking else [])
-        seconds = seconds or float(file.expected.get("recorded", {}).get("cpu_seconds_per_training", 0))
-        if seconds:
-            minutes += count * seconds / slots / 60
-            text += (
-                f", about {count * seconds / slots / 60:.0f} minutes: {seconds:.0f} s of CPU time each,"
-                f" {slots} in parallel"
-            )
-        else:
-            unknown.append(file.name)
-            text += ", duration unknown: no recorded runs"
-        lines.append(text)
-    if len(files) > 1:
-        rest = f" plus those of {', '.join(unknown)}" if unknown else ""
-        lines.append(
-            f"total: {trainings} trainings, about {minutes:.0f} minutes{rest}; finished runs are not repeated"
-        )
-    return "\n".join(lines)
-
-
-def _recorded_seconds(runs: Iterable[Run]) -> float:
-    seconds: dict[bool, list[float]] = {True: [], False: []}
-    for run in runs:
-        own = "members" not in run.data.tags  # the costs of a trial of several trainings are their sum
-        if outcome(run) == "complete" and "cost/cpu_seconds" in run.data.metrics and own:
-            seconds[run.data.tags.get("kind") in ("best", "ablation")].append(
-                run.data.metrics["cost/cpu_seconds"]
-            )
-    return median(seconds[True] or seconds[False] or [0.0])

@@ -5,19 +5,22 @@ Contents: `curve`, `SHARES`.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.table import Table
 
 from audiomtl import pictures
 from audiomtl.config import ExperimentFile
+from audiomtl.data import catalog
 from audiomtl.errors import UserError
+from audiomtl.harness import replicates
 from audiomtl.harness.experiment import main_score, train_runs
 from audiomtl.harness.record.store import runs_folder
 from audiomtl.harness.train.progress import console
-from audiomtl.metrics import intervals
 from audiomtl.names import csv_text, safe_name
 
 SHARES = (0.1, 0.25, 0.5, 1.0)  # fractions that are drawn unless others are given
@@ -73,16 +76,18 @@ def curve(
     shares = dataclasses.replace(file, ablations=changes)
     runs = train_runs(shares, list(names.values()), again=again, slots=slots, threads=threads)
     score, rows = f"best/validation/{main_score(file)}", []
+    settings: Any = file.settings
+    folds = replicates.of_clips(settings, settings.seeds, catalog.clips(settings.data))
     for (arm, share), name in names.items():
-        values = [
-            runs[name, seed].data.metrics[score] for seed in file.settings.seeds if (name, seed) in runs
-        ]
+        trained = [seed for seed in file.settings.seeds if (name, seed) in runs]
+        values = {seed: runs[name, seed].data.metrics[score] for seed in trained}
         clips = [
             runs[name, seed].data.metrics.get("data/train/clips")
             for seed in file.settings.seeds
             if (name, seed) in runs
         ]
-        middle, low, high = intervals.t_interval(values)
+        found = replicates.replicated(main_score(file), values, folds)
+        middle, low, high = (found.mean, found.low, found.high) if found else (math.nan,) * 3
         rows.append((arm or file.name, share, clips[0] if clips else None, middle, low, high, len(values)))
     columns = ["trained", "train_share", "train_clips", main_score(file), "low", "high", "seeds"]
     table = pd.DataFrame(rows, columns=columns)
@@ -97,7 +102,7 @@ def curve(
         "train_share",
         "clips",
         f"validation/{main_score(file)}",
-        "95 % interval over seeds",
+        f"95 % interval over {'folds' if len({*folds.values()}) > 1 else 'seeds'}",
         "seeds",
     )
     for one in table.itertuples(index=False):

@@ -1,44 +1,94 @@
-"""Confidence interval of a test score over the held-out groups instead of the seeds.
+"""Test scores over all clips of all folds, with intervals for new groups: new speakers, songs or sources.
 
-Contents: `accuracy_over_groups`.
+Contents: `predictions`, `headline`, `Headline`.
 """
 
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
+from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import experiment
-from audiomtl.harness.record.runs import BestSet
-from audiomtl.harness.record.store import Tracking
-from audiomtl.metrics import intervals
+from audiomtl.harness import clip_counts, experiment
+from audiomtl.harness.record.store import Run, Tracking
+from audiomtl.metrics import clusters, intervals
 
 TABLE = "predictions_test.parquet"
 
 
-def accuracy_over_groups(file: ExperimentFile, best: BestSet, tracking: Tracking) -> str:
-    """A line on the test accuracy, each clip counted once (its mean over the seeds that tested it), with an
-    interval clustered by group.
-
-    The groups are the values of the first of ``data.groups``. "" if clips have no single label or no groups.
-    """
-    groups = file.raw["data"].get("groups", [])
-    if not groups or "accuracy" not in experiment.family_scores(file):
-        return ""
-    tables = []
-    for run in best.runs.values():
+def predictions(tracking: Tracking, runs: Sequence[Run]) -> list[pd.DataFrame]:
+    """Predictions of each run on its test clips; [] where a run has none."""
+    found = []
+    for run in runs:
         if not any(item.path == TABLE for item in tracking.client.list_artifacts(run.info.run_id)):
-            return ""
+            return []
         with tempfile.TemporaryDirectory() as folder:
-            tables.append(pd.read_parquet(tracking.client.download_artifacts(run.info.run_id, TABLE, folder)))
-    table = pd.concat(tables)
-    if not {groups[0], "truth", "predicted"} <= set(table):
-        return ""
-    right = (table["truth"] == table["predicted"]).groupby(table["clip_id"]).mean()
-    group = table.groupby("clip_id")[groups[0]].first()[right.index]
-    head = f"Test accuracy, each of {len(right)} clips counted once: {right.mean():.4f}"
-    try:
-        _, low, high = intervals.clustered_interval(right.to_numpy(), group.astype(str).to_numpy())
-    except ValueError as error:
-        return f"{head}; no interval over {groups[0]}: {error}"
-    return f"{head}, 95 % interval over {group.nunique()} values of {groups[0]} {low:.4f} to {high:.4f}"
+            found.append(pd.read_parquet(tracking.client.download_artifacts(run.info.run_id, TABLE, folder)))
+    return found
+
+
+@dataclass(frozen=True)
+class Headline:
+    """Test scores for new groups."""
+
+    scores: Mapping[str, clusters.Pooled]  # by name, without the side
+    groups: tuple[str, ...]  # columns
+    seeds: int  # of each fold
+
+    @property
+    def text(self) -> str:
+        """What the intervals are over, or why there are none: a sentence for people."""
+        first = next(iter(self.scores.values()))
+        if first.reason:
+            return f"No interval for new {' and '.join(self.groups) or 'groups'}: {first.reason}."
+        sizes = " and ".join(f"{count} values of {name}" for name, count in first.groups.items())
+        how = ", clustered by each" if len(self.groups) > 1 else ""
+        training = (
+            "the spread over the seeds of a fold is included"
+            if self.seeds > 1
+            else "they are about the models that were trained: with one seed per fold, the spread of the"
+            " training is not known"
+        )
+        return f"95 % intervals for new groups, from {first.clips} test clips of {sizes}{how}; {training}."
+
+
+def headline(
+    file: ExperimentFile, tables: Sequence[pd.DataFrame], folds: Sequence[int] = ()
+) -> Headline | None:
+    """The test scores that follow from predictions clip by clip, each clip counted once.
+
+    Parameters
+    ----------
+    tables : of the best runs, `predictions`. folds : test fold of each; () counts each as one of its own.
+
+    Returns
+    -------
+    None where no score follows from them.
+    """
+    if not tables:
+        return None
+    per_clip = getattr(config.family("settings", file.raw["model"]), "PER_CLIP", {})
+    columns = tuple(file.raw["data"].get("groups", ()))
+    folds = folds or range(len(tables))
+    every = pd.concat(tables, ignore_index=True).drop_duplicates("clip_id").set_index("clip_id")
+    known = [name for name in columns if name in every]
+    found = {}
+    for name in experiment.family_scores(file):
+        whole = clip_counts.of_score(name, tables, per_clip)
+        parts = [clip_counts.of_score(name, [table], per_clip) for table in tables]
+        if whole is None or not all(parts):
+            continue
+        of_each = [part.value for part in parts if part is not None]
+        rows = every.loc[whole.counts.index]
+        found[name] = clusters.pooled(
+            whole.score,
+            whole.counts.to_numpy(np.float64),
+            {column: rows[column].to_numpy() for column in known},
+            scale=intervals.scale_of(name),
+            right_or_wrong=whole.right_or_wrong,
+            training=intervals.training_variance(of_each, folds),
+        )
+    return Headline(found, tuple(known), len(tables) // len(set(folds))) if found else None

@@ -22,7 +22,7 @@ from statistics import median
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import experiment, seen
+from audiomtl.harness import effects, experiment, replicates, seen
 from audiomtl.harness.record.runs import (
     SCORED,
     BestSet,
@@ -117,7 +117,7 @@ def _chapter(file: ExperimentFile, runs: Sequence[Run], tracking: Tracking, fold
     else:
         parts += _results_part(file, best, tracking, folder)
         if file.ablations:
-            parts += ["### Ablations", *_ablations_part(file, best, runs)]
+            parts += ["### Ablations", *_ablations_part(file, best, runs, tracking)]
     for swept in studies(runs):
         parts += _sweep_part(swept, folder)
     return "\n\n".join([*parts, "### Cost", *_cost_part(runs)])
@@ -127,15 +127,16 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     found = tracking.client.get_experiment_by_name(file.name)
     looks = found.tags.get("test_looks", "0") if found else "0"
     seconds, parameters = best.values("cost/seconds").values(), best.values("parameters").values()
+    predicted = group_intervals.predictions(tracking, list(best.runs.values()))
+    folds = replicates.of_predictions(file.settings, list(best.runs), predicted)
+    spreads = 2 if folds and 1 < len(set(folds.values())) < len(folds) else 0
     rows = [
         [
             key,
-            tables.number(mean),
-            tables.interval(low, high),
+            *tables.over_folds(key, values, folds)[: 2 + spreads],
             *[tables.number(values[seed]) if seed in values else "" for seed in best.runs],
         ]
         for key, values in tables.scores(file, best).items()
-        for mean, low, high in [tables.mean_interval(values.values())]
     ]
     lines = [
         f"- Seeds: {tables.joined(best.runs)}" + _missing(file, best),
@@ -161,12 +162,13 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     notes = getattr(config.family("settings", file.raw["model"]), "NOTES", {})
     lines += [f"- {note}" for score, note in notes.items() if score in shown_scores]
     lines += [f"- {line}" for line in seen.lines(file, best.runs, tracking)]
-    if over := group_intervals.accuracy_over_groups(file, best, tracking):
-        lines.append(f"- {over}")
-    parts = [
-        "### Results",
-        "\n".join(lines),
-        tables.markdown(["score", "mean", "95 % interval", *[f"seed {seed}" for seed in best.runs]], rows),
+    parts = ["### Results", "\n".join(lines)]
+    if headline := group_intervals.headline(file, predicted, list((folds or {}).values())):
+        parts += [tables.for_new_groups(headline.scores), headline.text]
+    head = ["score", "mean", "95 % interval", *["SD over folds", "SD over seeds"][:spreads]]
+    parts += [
+        tables.markdown([*head, *[f"seed {seed}" for seed in best.runs]], rows),
+        replicates.told(folds),
     ]
     if beside_floors := floors.table({file.name: (file, floors.of_runs(file, best))}):
         parts.append(beside_floors)
@@ -189,34 +191,27 @@ def _results_part(file: ExperimentFile, best: BestSet, tracking: Tracking, folde
     return parts
 
 
-def _ablations_part(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[str]:
+def _ablations_part(
+    file: ExperimentFile, best: BestSet, runs: Sequence[Run], tracking: Tracking
+) -> list[str]:
     main = experiment.main_score(file)
     direction = experiment.family_scores(file)[main]
     sense = "below 0 is better" if direction == "minimize" else "above 0 is better"
-    others = beside(file, best.runs)
-    mean = tables.mean_interval(best.values(f"best/validation/{main}").values())[0]
-    rows = [["best", tables.number(mean), "", "", str(len(best.runs)), ""]]
+    others, own = beside(file, best.runs), arms(file, best, runs)
+    given = {arm.name: arm.runs for arm in own if arm.pairs}
+    found = effects.effects(file, best.runs, given, effects.predictions_of(tracking))
+    rows = [["best", "", "", tables.number(found.best), str(len(best.runs)), "", ""]]
     rows[0] += [tables.number(value) for value in others.values()]
-    for arm in arms(file, best, runs):
-        rows.append(
-            tables.arm_row(arm, best)
-            + [tables.number(arm.beside[name]) if name in arm.beside else "" for name in others]
-        )
-    head = [
-        "ablation",
-        f"validation/{main}",
-        "difference to best",
-        "95 % interval",
-        "seeds",
-        "changes",
-        *others,
-    ]
-    text = f"Validation means over the seeds, code {best.code}; for differences, {sense}."
+    for arm in own:
+        cells = [tables.number(arm.beside[name]) if name in arm.beside else "" for name in others]
+        rows.append(tables.arm_row(arm, best, found) + cells)
+    head = ["ablation", "difference to best", "95 % interval", f"{found.side}/{main}", "seeds", "question"]
+    head += ["changes", *others]
     gone = sorted(
         {name for run in runs if (name := run.data.tags.get("ablation", "")) and name not in file.ablations}
     )
     return [
-        text,
+        f"Code {best.code}; for differences, {sense}. {' '.join(tables.arms_told(found))}",
         tables.markdown(head, rows),
         *([f"Not shown: runs of {tables.joined(gone)}, which the file no longer has."] if gone else []),
     ]

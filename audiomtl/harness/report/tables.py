@@ -3,7 +3,8 @@
 Scores have 4 decimals. A value that is missing or not finite is written as ``none``; an interval that does
 not exist is left out.
 
-Contents: `scores`, `mean_interval`, `arm_row`, `spread`, `interval`, `number`, `joined`, `markdown`.
+Contents: `scores`, `mean_interval`, `arm_row`, `arms_told`; `over_folds`, `spread`, `for_new_groups`;
+`interval`, `number`, `joined`, `markdown`.
 """
 
 import math
@@ -11,9 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, replicates
+from audiomtl.harness.effects import Effects
 from audiomtl.harness.record.runs import Arm, BestSet, shown
 from audiomtl.metrics import intervals
+from audiomtl.metrics.clusters import Pooled
+
+EXPLORATORY = "exploratory"
 
 
 def scores(file: ExperimentFile, best: BestSet) -> dict[str, dict[int, float]]:
@@ -34,35 +39,72 @@ def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
     return intervals.t_interval(numbers) if numbers and all(map(math.isfinite, numbers)) else (math.nan,) * 3
 
 
-def arm_row(arm: Arm, best: BestSet) -> list[str]:
-    """Cells: name, mean, difference (``*`` where its interval excludes 0), interval, seeds, changed
-    settings.
+def arm_row(arm: Arm, best: BestSet, found: Effects) -> list[str]:
+    """Cells: name, difference to best (``*`` where the simultaneous interval of its question excludes 0),
+    interval, mean, seeds, question, changed settings.
     """
     changes = ", ".join(f"{path} = {shown(value)}" for path, value in sorted(arm.changes.items()))
     if arm.same:
-        return [arm.name, "", "same settings as the best run", "", "", changes]
+        return [arm.name, "same settings as the best run", "", "", "", "", changes]
     lost = f"failed on {arm.failed} of {len(best.runs)}" if arm.failed else ""
     if not arm.pairs:
-        return [arm.name, "", lost or "not run with the settings and code of the best runs", "", "0", changes]
-    seeds = (
-        str(len(arm.pairs)) if len(arm.pairs) == len(best.runs) else f"{len(arm.pairs)} of {len(best.runs)}"
-    )
-    difference, low, high = arm.difference
-    starred = f"{number(difference, '+.4f')}{' *' if low > 0 or high < 0 else ''}"
+        why = lost or "not run with the settings and code of the best runs"
+        return [arm.name, why, "", "", "0", "", changes]
+    whole = len(arm.pairs) == len(best.runs)
+    seeds = str(len(arm.pairs)) if whole else f"{len(arm.pairs)} of {len(best.runs)}"
+    seeds += f", {lost}" if lost else ""
+    if arm.name not in found.of:  # not on all seeds: a difference on validation, without an interval
+        difference = sum(one - other for one, other in arm.pairs.values()) / len(arm.pairs)
+        return [arm.name, number(difference, "+.4f"), "", number(arm.mean), seeds, EXPLORATORY, changes]
+    one = found.of[arm.name]
     return [
         arm.name,
-        number(arm.mean),
-        starred,
-        interval(low, high, "+.4f"),
-        f"{seeds}{f', {lost}' if lost else ''}",
+        f"{number(one.value, '+.4f')}{' *' if one.significant else ''}",
+        interval(one.low, one.high, "+.4f"),
+        number(found.best + one.value),
+        seeds,
+        one.question or EXPLORATORY,
         changes,
     ]
 
 
-def spread(values: Mapping[int, float]) -> str:
-    """Mean and interval over the seeds, such as ``0.3300 [0.2555, 0.4045]``."""
-    mean, low, high = mean_interval(values.values())
-    return f"{number(mean)} {interval(low, high)}".strip()
+def arms_told(found: Effects) -> list[str]:
+    """What the comparison of ablations is, and how it is biased: lines for people."""
+    seeds = joined(found.seeds)
+    lines = [f"Compared on the {found.side} clips of the seeds {seeds}, paired, each clip counted once."]
+    if found.over:
+        lines.append(
+            f"Intervals are 95 % over {found.over}; those of one question hold all at once (max-t), and an"
+            " asterisk marks one that excludes 0. Exploratory ones answer no question that was asked before."
+        )
+    if found.bias:
+        lines.append(f"Bias: {found.bias}.")
+    return lines
+
+
+def over_folds(name: str, values: Mapping[int, float], folds: Mapping[int, int] | None) -> list[str]:
+    """Cells: mean, interval over folds (over seeds where there is one fold), standard deviation between folds
+    and between the seeds of a fold.
+    """
+    found = replicates.replicated(name, values, folds)
+    if found is None:
+        finite = [value for value in values.values() if math.isfinite(value)]
+        mean = sum(finite) / len(finite) if finite and len(finite) == len(values) else math.nan
+        return [number(mean), "", "", ""]
+    spreads = [number(one) if math.isfinite(one) else "" for one in (found.between_folds, found.within_folds)]
+    return [number(found.mean), interval(found.low, found.high), *spreads]
+
+
+def spread(name: str, values: Mapping[int, float], folds: Mapping[int, int] | None) -> str:
+    """Mean and interval over folds, such as ``0.3300 [0.2555, 0.4045]``."""
+    mean, limits, *_ = over_folds(name, values, folds)
+    return f"{mean} {limits}".strip()
+
+
+def for_new_groups(scores: Mapping[str, Pooled]) -> str:
+    """A table of test scores over the clips of all folds."""
+    rows = [[name, number(one.value), interval(one.low, one.high)] for name, one in scores.items()]
+    return markdown(["test score", "all folds", "95 % interval for new groups"], rows)
 
 
 def interval(low: float, high: float, form: str = ".4f") -> str:

@@ -9,9 +9,10 @@ trial is dropped where the mean over all n trainings is better than that of the 
 score). Comparing predictions in this way follows Tsamardinos et al. (2018), bootstrap bias corrected
 cross-validation with dropping; that the known part counts as known is our own addition.
 
-Where a score has no parts clip by clip (one over events), or fewer than `LEAST_GROUPS` groups were answered,
-the means of the trainings decide: a trial is dropped if it was worse in each of at least `LEAST_TRAININGS`,
-and its mean by more than `FAR` standard deviations of their differences.
+With fewer than `LEAST_GROUPS` groups single clips are drawn, from the second training on. Where a score has
+no parts clip by clip (one over events), the means of the trainings decide: a trial is dropped if it was worse
+in each of at least `LEAST_TRAININGS`, and its mean by more than `FAR` standard deviations of their
+differences.
 
 Contents: `Answers`, `chance`, `chance_of_means`, `LEAST_CHANCE`.
 """
@@ -25,17 +26,17 @@ import pandas as pd
 
 from audiomtl.metrics.per_clip import parts
 
-LEAST_CHANCE = 0.1
+LEAST_CHANCE = 0.2
 MATERIAL = 0.25  # standard errors of the best trial's score
 DRAWS = 2000
 LEAST_GROUPS = 5  # that both have answered, below which nothing is dropped
-LEAST_TRAININGS = 2
+LEAST_TRAININGS = 3
 FAR = 3.0  # standard deviations
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A score of one training, group by group.
+    """A score of one training, group by group (or clip by clip).
 
     ``above`` and ``below`` are sums over the clips of each group: (groups,).
     """
@@ -109,9 +110,8 @@ def _gains(one: Answers, other: Answers | None, sign: float) -> np.ndarray:
 
 
 def comparable(mine: Sequence[Answers | None], best: Sequence[Answers | None]) -> bool:
-    """Whether all trainings have answers, of the same groups, and of enough of them."""
-    known = {group for one in mine if one is not None for group in one.groups}
-    return len(known) >= LEAST_GROUPS and all(
+    """Whether all trainings have answers, and of the same groups."""
+    return all(
         one is not None and other is not None and set(one.groups) == set(other.groups)
         for one, other in zip(mine, best, strict=True)
     )
@@ -124,3 +124,8 @@ def chance_of_means(mine: Sequence[float], best: Sequence[float], direction: str
     if len(gains) < LEAST_TRAININGS or gains.max() >= 0:
         return 1.0
     return 0.0 if gains.mean() < -FAR * gains.std(ddof=1) else 1.0
+
+
+def enough_groups(mine: Sequence[Answers | None]) -> bool:
+    """Whether groups can be drawn, and not clips."""
+    return len({group for one in mine if one is not None for group in one.groups}) >= LEAST_GROUPS

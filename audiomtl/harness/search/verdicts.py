@@ -27,7 +27,8 @@ class Verdicts:
     def __init__(self, worker: Worker, plan: Sequence[Member]) -> None:
         self.worker, self.file, self.members = worker, worker.file, plan
         self.study, self.storage, self.tracking = worker.study, worker.study._storage, worker.tracking
-        self.answers: dict[tuple[str, str], dropping.Answers | None] = {}  # (run, metric), read once
+        # (run, metric, by groups) -> read once
+        self.answers: dict[tuple[str, str, bool], dropping.Answers | None] = {}
 
     def due(self, trial: FrozenTrial) -> bool:
         """Whether something can be decided that was not yet, as after a kill."""
@@ -137,8 +138,13 @@ class Verdicts:
 
     def _chance(self, metric: str, done: Sequence[Ended], rivals: Sequence[Ended]) -> float:
         direction = self.file.study.objectives[metric]
-        mine = [self._answers(one, metric) for one in done]
-        theirs = [self._answers(one, metric) for one in rivals]
+        groups: list[str] = self.file.raw["data"].get("groups", [])
+        if not dropping.enough_groups([self._answers(one, metric, groups) for one in done]):
+            if len(done) == 1:
+                return 1.0
+            groups = []  # clips are drawn
+        mine = [self._answers(one, metric, groups) for one in done]
+        theirs = [self._answers(one, metric, groups) for one in rivals]
         if dropping.comparable(mine, theirs):
             return dropping.chance(
                 [one for one in mine if one],
@@ -150,18 +156,21 @@ class Verdicts:
         scores, others = ([one.result.scores[metric] for one in some] for some in (done, rivals))
         return dropping.chance_of_means(scores, others, direction)
 
-    def _answers(self, one: Ended, metric: str) -> dropping.Answers | None:
-        place = (one.predictions, metric)
+    def _answers(self, one: Ended, metric: str, groups: Sequence[str]) -> dropping.Answers | None:
+        place = (one.predictions, metric, bool(groups))
         if place not in self.answers:
-            self.answers[place] = None
-            files = {item.path for item in self.tracking.client.list_artifacts(one.predictions)}
-            if PREDICTIONS in files:
-                with tempfile.TemporaryDirectory() as folder:
-                    path = self.tracking.client.download_artifacts(one.predictions, PREDICTIONS, folder)
-                    table = pd.read_parquet(path)
-                groups = self.file.raw["data"].get("groups", [])
-                self.answers[place] = dropping.answers(table, metric.removeprefix("validation/"), groups)
+            table = self._predictions(one.predictions)
+            score = metric.removeprefix("validation/")
+            self.answers[place] = None if table is None else dropping.answers(table, score, groups)
         return self.answers[place]
+
+    def _predictions(self, run_id: str) -> pd.DataFrame | None:
+        """The predictions of a training; None where its family stores none."""
+        files = {item.path for item in self.tracking.client.list_artifacts(run_id)}
+        if PREDICTIONS not in files:
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            return pd.read_parquet(self.tracking.client.download_artifacts(run_id, PREDICTIONS, folder))
 
     # ------------------------------------------------------------ telling
 

@@ -3,7 +3,6 @@
 Contents: `page`.
 """
 
-import math
 import string
 from importlib import resources
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 
 from audiomtl import __version__
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import experiment
+from audiomtl.harness import experiment, replicates
 from audiomtl.harness.record import runs as recorded
 from audiomtl.harness.record.store import Tracking
-from audiomtl.harness.report import tables
+from audiomtl.harness.report import group_intervals, tables
 from audiomtl.harness.use.models import Loaded
 from audiomtl.settings.toml import as_toml
 
@@ -114,11 +113,16 @@ def _settings(loaded: Loaded) -> dict[str, Any]:
 
 def _scores(file: ExperimentFile) -> str:
     """A table of the scores of the best runs."""
-    best = recorded.choose(file, Tracking().runs(file.name))
+    tracking = Tracking()
+    best = recorded.choose(file, tracking.runs(file.name))
     assert best is not None
-    rows = []
-    for name, values in tables.scores(file, best).items():
-        mean, low, high = tables.mean_interval(values.values())
-        interval = tables.interval(low, high) if math.isfinite(low) else "one seed"
-        rows.append([name, tables.number(mean), interval])
-    return tables.markdown(["score", "mean", "95 % interval"], rows)
+    predicted = group_intervals.predictions(tracking, list(best.runs.values()))
+    folds = replicates.of_predictions(file.settings, list(best.runs), predicted)
+    rows = [
+        [name, *tables.over_folds(name, values, folds)[:2]]
+        for name, values in tables.scores(file, best).items()
+    ]
+    parts = [tables.markdown(["score", "mean", "95 % interval"], rows), replicates.told(folds)]
+    if headline := group_intervals.headline(file, predicted, list((folds or {}).values())):
+        parts = [tables.for_new_groups(headline.scores), headline.text, *parts]
+    return "\n\n".join(parts)

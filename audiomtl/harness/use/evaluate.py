@@ -151,7 +151,8 @@ def _limits(
     limits = {}
     for name, values in without.items():
         if np.isfinite([whole[name], *values]).all():
-            _, low, high = intervals.jackknife_interval(whole[name], values)
+            scale = intervals.scale_of(name)
+            _, low, high = intervals.jackknife_interval(whole[name], values, scale=scale)
             if low < high:  # where no group differs, groups say nothing of the spread
                 limits[name] = low, high
     return limits

@@ -33,6 +33,17 @@ class Checked:
         return dict(self.file.expected["recorded"])
 
     @property
+    def said(self) -> list[str]:
+        """The changes, and where only the code has changed the commit that recorded."""
+        lines = [str(one) for one in self.changes]
+        if self.changes and self.only_code:
+            commit = origin.commit_of(self.file, self.recorded)
+            lines.append(
+                f"recorded by commit {commit[:12] or 'unknown'}: --checkout rebuilds the scores there"
+            )
+        return lines
+
+    @property
     def only_code(self) -> bool:
         return all(one.what in CODE for one in self.changes)
 
@@ -79,7 +90,7 @@ def _steps(one: Checked, losses: Sequence[float]) -> Verified:
     name, recorded = one.file.name, one.recorded
     if not recorded.get("fingerprint"):
         remedy = f"`audiomtl verify {name} --quick --record` adds it"
-        reasons = "; ".join(map(str, one.changes)) or "no fingerprint is recorded"
+        reasons = "; ".join(one.said) or "no fingerprint is recorded"
         return Verified(name, False, f"{reasons}; {remedy}")
     text = ""
     if losses:
@@ -91,11 +102,11 @@ def _steps(one: Checked, losses: Sequence[float]) -> Verified:
             text = (
                 f"the losses of the first steps differ by {apart:.2g} (relative), more than {steps.BOUND:g}"
             )
-            return Verified(name, False, "; ".join([*map(str, one.changes), text]))
+            return Verified(name, False, "; ".join([*one.said, text]))
     elif one.only_code:
         return Verified(name, False, "the training failed before its tenth step")
     if one.changes:
-        return Verified(name, False, "; ".join([*map(str, one.changes), *([text] if text else [])]))
+        return Verified(name, False, "; ".join([*one.said, *([text] if text else [])]))
     return Verified(name, True, text)
 
 
@@ -103,11 +114,7 @@ def whole(one: Checked, *, slots: int, threads: int) -> Verified:
     """All seeds trained again, in a temporary folder, and every recorded score compared."""
     file, recorded = one.file, one.recorded
     if one.changes:
-        text = "; ".join(map(str, one.changes))
-        if any(change.what in CODE for change in one.changes):
-            commit = origin.commit_of(file, recorded)
-            text += f"; recorded by commit {commit[:12] or 'unknown'}: --checkout rebuilds it there"
-        return Verified(file.name, False, text)
+        return Verified(file.name, False, "; ".join(one.said))
     if recorded.get("fingerprint") and not compare.same_bits(recorded, threads):
         first = (file.name, file.raw, int(recorded["seeds"][0]))
         losses = fingerprints([first], slots=1, threads=threads).get(file.name, [])

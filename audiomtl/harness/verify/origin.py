@@ -129,13 +129,14 @@ def write(
     threads: int,
     device: str,
     floors: Mapping[str, Floor] | None = None,
+    folds: Mapping[int, int] | None = None,
 ) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it is left unchanged.
 
     Parameters
     ----------
     got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. floors : of the scores
-        that have one.
+        that have one. folds : test fold of each seed.
     """
     import tomlkit
 
@@ -153,6 +154,7 @@ def write(
         **{key: current[key] for key in ("code", "lock", "settings", "settings_code")},
         "threads": threads,
         "seeds": list(file.settings.seeds),
+        **({"folds": [folds[seed] for seed in file.settings.seeds]} if folds else {}),
         "cpu_seconds_per_training": round(cpu_seconds, 1),
         "fingerprint": list(fingerprint),
         "data": _table(current["data"]),  # a table of its own: last
@@ -218,4 +220,14 @@ def _table(values: Mapping[str, str]) -> Any:
     for key, value in sorted(values.items()):
         table.add(key, value)
     table.add(tomlkit.nl())
+    return table
+
+
+def _inline(values: Mapping[str, float]) -> Any:
+    """A mapping on one line, which leaves the table where it stands."""
+    import tomlkit
+
+    table = tomlkit.inline_table()
+    for key, value in sorted(values.items()):
+        table.add(key, value)
     return table

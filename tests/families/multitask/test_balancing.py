@@ -164,6 +164,13 @@ def test_gradnorm_lowers_the_weight_of_the_larger_gradient() -> None:
     assert np.allclose(balancer.now, by_hand, rtol=1e-5) and np.allclose(shared, by_hand @ steep, rtol=1e-5)
 
 
+def test_gradnorm_leaves_every_task_a_weight() -> None:
+    """1 - 0.5 * 10 would be -4: it becomes 0.001, before the weights are scaled to a sum of 2."""
+    balancer = Balancing("gradnorm", [1.0, 1.0], rate=0.5)
+    gradnorm.direction(balancer, tf.constant([[10.0, 0.0], [0.0, 1.0]]), tf.ones(2), tf.ones(2))
+    assert np.allclose(balancer.now, np.array([0.001, 1.5]) * 2 / 1.501, rtol=1e-5)
+
+
 @pytest.mark.parametrize("asymmetry", [0.5, 1.5])
 def test_gradnorm_gives_the_slower_task_more_by_its_asymmetry(asymmetry) -> None:
     """Equal norms; in the second step the losses are 1/3 and 1 of the first ones: speeds of 1/2 and 3/2

@@ -1,11 +1,14 @@
 """Scores of each head: what is perfect scores so, a known error gives the known score."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask.heads import Answer, kind
 from audiomtl.families.multitask.heads.melody import REST
+from audiomtl.families.multitask.settings import PER_CLIP
+from audiomtl.harness.clip_counts import of_score
 from tests.small_multitask import KINDS, settings
 
 N = 100  # frames of 20 ms
@@ -197,3 +200,34 @@ def test_what_is_heard_is_in_order() -> None:
     assert (
         kind("alignment").spans(SOME.heads["text"], np.ones((N, 1)), {**ROW, "phones": ()}, (), N, SOME) == []
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [
+        ("phones", "error_rate"),
+        ("phones", "frame_accuracy"),
+        ("melody", "onset_f1"),
+        ("melody", "raw_pitch_accuracy"),
+        ("voice", "onset_f1"),
+        ("activity", "step_f1"),
+        ("event", "balanced_accuracy"),
+        ("age", "absolute_error"),
+    ],
+)
+def test_counts_of_each_clip_make_up_the_score(name, score):
+    """With faults in one clip only, so that a mean over clips is not what the counts give."""
+    outputs = [perfect(name, row) for row in (ROW, OTHER)]
+    if name != "event":
+        outputs[0] = outputs[0][::-1] if len(outputs[0]) == N else outputs[0] + 1
+    head, tables = SOME.heads[name], []
+    for row, output in zip((ROW, OTHER), outputs, strict=True):
+        answer = Answer(row["clip_id"], row, target_of(name, row), output, N)
+        given = (name, head, answer, NAMES.get(name, ()), SOME)
+        counts = getattr(kind(head.kind), "per_clip", lambda *_: {})(*given)
+        [more] = kind(head.kind).rows(*given).get("predictions", [{}])
+        tables.append(pd.DataFrame([{"clip_id": row["clip_id"]} | counts | more]))
+    found = of_score(f"{name}_{score}", tables, PER_CLIP)
+    total = float(found.score(found.counts.to_numpy().sum(axis=0)))
+    assert total == pytest.approx(scored(name, outputs)[score])
+    assert name == "event" or total not in (0.0, 1.0)

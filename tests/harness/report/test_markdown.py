@@ -14,13 +14,20 @@ import pytest
 
 from audiomtl import config
 from audiomtl.errors import UserError
-from audiomtl.harness.record import runs
+from audiomtl.harness import price as runs
 from audiomtl.harness.report import markdown as report
 from tests.harness.report.conftest import Store
 
 T_2 = 4.302652729911275  # 97.5 % point of Student's t with 2 degrees of freedom, from a printed table
 README = "# Tiny\n\nbefore\r\n<!-- results -->\nold\n<!-- /results -->\nafter  \n"
 RESULTS = "# All\n\n<!-- results -->\nold\n<!-- /results -->\n"
+
+
+def rates(values: list[float]) -> str:
+    """The t interval of the logarithm of three error rates, reckoned without the package."""
+    middle = sum(values) / 3
+    factor = math.exp(T_2 * statistics.stdev(values) / 3**0.5 / middle)
+    return f"[{middle / factor:.4f}, {middle * factor:.4f}]"
 
 
 def interval(values: list[float], form: str = ".4f") -> str:
@@ -47,7 +54,7 @@ def test_results_are_means_and_intervals_over_the_seeds_in_their_order(store: St
     for _ in range(4):
         store.tracking.count_test_look("tiny")
     text = store.write()
-    test, validation = interval([0.30, 0.36, 0.33]), interval([0.30, 0.40, 0.50])
+    test, validation = rates([0.30, 0.36, 0.33]), rates([0.30, 0.40, 0.50])
     assert "| score | mean | 95 % interval | seed 1 | seed 2 | seed 3 |" in text
     assert f"| test/error_rate | 0.3300 | {test} | 0.3000 | 0.3600 | 0.3300 |" in text
     assert f"| validation/error_rate | 0.4000 | {validation} | 0.3000 | 0.4000 | 0.5000 |" in text
@@ -70,7 +77,7 @@ def test_the_newest_complete_run_of_a_seed_counts(store: Store) -> None:
     store.best(2, 0.48, 0.44)
     store.best(2, 0.99, 0.99, outcome="failed")
     text = store.write()
-    assert f"| test/error_rate | 0.3700 | {interval([0.30, 0.48, 0.33])} | 0.3000 | 0.4800 | 0.3300 |" in text
+    assert f"| test/error_rate | 0.3700 | {rates([0.30, 0.48, 0.33])} | 0.3000 | 0.4800 | 0.3300 |" in text
     assert "- Not shown: 1 further complete best runs" in text
 
 
@@ -124,21 +131,33 @@ def test_ablations_are_paired_by_seed(store: Store) -> None:
     fill(store)
     text = store.write()
     differences = interval([0.02, 0.01, 0.03], "+.4f")
-    assert "| best | 0.4000 |  |  | 3 |  |" in text
+    assert (
+        "| ablation | difference to best | 95 % interval | validation/error_rate | seeds | question |" in text
+    )
+    assert "| best |  |  | 0.4000 | 3 |  |  |" in text
     # it holds 0: no asterisk
-    assert f"| narrow | 0.4200 | +0.0200 | {differences} | 3 | network.units = 4 |" in text
-    assert "| same |  | same settings as the best run |  |  | network.units = 8 |" in text
+    assert f"| narrow | +0.0200 | {differences} | 0.4200 | 3 | exploratory | network.units = 4 |" in text
+    assert "| same | same settings as the best run |  |  |  |  | network.units = 8 |" in text
+    assert "Compared on the validation clips of the seeds 1, 2, 3" in text
+    assert "Bias: the study chose the settings of the best run on these clips" in text
 
 
+@pytest.mark.parametrize("question", ["", "Is a narrower network as good?"])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_an_interval_without_0_is_marked(store: Store, sign: int) -> None:
+def test_an_interval_without_0_is_marked_where_a_question_was_asked(
+    store: Store, sign: int, question: str
+) -> None:
+    path = store.project.folder / "experiments" / "tiny.toml"
+    if question:
+        line = "network.units = 4\n"
+        path.write_text(path.read_text().replace(line, f'{line}question = "{question}"\n'))
     fill(store)
     for seed, base in ((1, 0.30), (2, 0.40), (3, 0.50)):
         store.narrow(seed, base + sign * (0.02 + 0.001 * seed))
-    assert (
-        f"| {sign * 0.022:+.4f} * | {interval([sign * 0.021, sign * 0.022, sign * 0.023], '+.4f')} |"
-        in store.write()
-    )
+    limits = interval([sign * 0.021, sign * 0.022, sign * 0.023], "+.4f")
+    text, star = store.write(), " *" if question else ""
+    assert f"| narrow | {sign * 0.022:+.4f}{star} | {limits} |" in text
+    assert f"| 3 | {question or 'exploratory'} | network.units = 4 |" in text
 
 
 def test_only_ablations_of_the_same_code_data_and_settings_count(store: Store) -> None:
@@ -151,7 +170,7 @@ def test_only_ablations_of_the_same_code_data_and_settings_count(store: Store) -
     assert store.write() == before
     store.narrow(1, 0.38, ablation="an_arm_with_the_same_settings")  # found by its settings, as training does
     text = store.write()
-    assert "| narrow | 0.4400 | +0.0400 |" in text
+    assert re.search(r"\| narrow \| \+0.0400 \| \[\S+ \S+\] \| 0.4400 \|", text)
     assert "Not shown: runs of an_arm_with_the_same_settings" in text
 
 
@@ -159,9 +178,10 @@ def test_an_arm_that_failed_or_is_not_complete_says_so(store: Store) -> None:
     for seed in (1, 2, 3):
         store.best(seed, 0.3, 0.3)
     store.narrow(1, 0.9, outcome="failed")
-    assert "| narrow |  | failed on 1 of 3 |" in store.write()
+    assert "| narrow | failed on 1 of 3 |" in store.write()
     store.narrow(2, 0.5)
-    assert "| narrow | 0.5000 | +0.2000 |  | 1 of 3, failed on 1 of 3 | network.units = 4 |" in store.write()
+    seeds = "1 of 3, failed on 1 of 3"
+    assert f"| narrow | +0.2000 |  | 0.5000 | {seeds} | exploratory | network.units = 4 |" in store.write()
 
 
 # ---------------------------------------------------------------- sweeps
@@ -411,14 +431,15 @@ def test_tables_stand_between_the_markers_and_the_rest_is_untouched(store: Store
         "# Tiny\n\nbefore\r\n<!-- results -->\n\n| experiment | family | score | test | seeds |\n"
     )
     assert small.endswith("\n\n<!-- /results -->\nafter  \n")
-    test, validation = f"0.3300 {interval([0.30, 0.36, 0.33])}", f"0.4000 {interval([0.30, 0.40, 0.50])}"
+    test, validation = f"0.3300 {rates([0.30, 0.36, 0.33])}", f"0.4000 {rates([0.30, 0.40, 0.50])}"
     assert f"\n| tiny | tinylab.tone | error_rate | {test} | 3 |\n\n" in small and "narrow" not in small
     assert large.startswith(
         "# All\n\n<!-- results -->\n\nGenerated by `audiomtl report --readme`; do not edit.\n\n"
     )
-    assert f"| tiny | error_rate | {test} | {validation} |  | 3 | 1 |" in large
+    assert f"| tiny | error_rate | {test} | {validation} |  | 1 | 3 | 1 |" in large
     assert (
-        f"| narrow | 0.4200 | +0.0200 {interval([0.02, 0.01, 0.03], '+.4f')} | network.units = 4 |" in large
+        f"| narrow | +0.0200 {interval([0.02, 0.01, 0.03], '+.4f')} | 0.4200 | exploratory | network.units = 4 |"
+        in large
     )
     assert [line for line in large.splitlines() if line.startswith("#")] == [
         "# All",
@@ -427,7 +448,7 @@ def test_tables_stand_between_the_markers_and_the_rest_is_untouched(store: Store
         "### tiny",
     ]
     for text in (small, large):
-        assert "old" not in text and "quickstart" not in text
+        assert "\nold\n" not in text and "quickstart" not in text
     report.write(["tiny"], None, *pages)
     assert [path.read_bytes().decode() for path in pages] == [small, large]
 
@@ -550,7 +571,21 @@ def test_an_ablation_that_failed_does_not_hold_the_tables_up(store: Store) -> No
     record()
     path = results_page()
     report.write([], None, readme(), path)
-    assert "| narrow |  | failed on 3 of 3 | network.units = 4 |" in path.read_text()
+    assert "| narrow | failed on 3 of 3 |  |  | network.units = 4 |" in path.read_text()
+
+
+def test_a_kept_table_of_an_earlier_version_loses_its_asterisks_and_names_its_bias(store: Store) -> None:
+    record()
+    head = "| ablation | error_rate | difference to best | changes |\n| --- | --- | --- | --- |\n"
+    row = "| narrow | 0.9000 | +0.5000 * [+0.4000, +0.6000] | network.units = 4 |"
+    old = f"## Ablations\n\n### tiny\n\n{head}{row}\n"
+    path = results_page(RESULTS.replace("old\n", old))
+    for _ in range(2):
+        store.best(1, 0.3, 0.3)
+        report.write([], None, None, path)
+        text = path.read_text()
+        assert row.replace(" * [", " [") in text and " * [" not in text
+        assert text.count("the best run is favoured") == 1
 
 
 @pytest.mark.parametrize(
@@ -583,7 +618,8 @@ def test_a_page_without_its_markers_is_refused_before_anything_is_written(store:
 def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> None:
     assert (
         runs.price([], 2)
-        == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), duration unknown: no recorded runs"
+        == "tiny: 6 trainings (best and 1 ablations, 3 seeds each), duration unknown: no recorded runs\n"
+        "  detectable difference in error_rate: unknown, nothing is recorded on two seeds or more"
     )
     path = Path("experiments/tiny.toml")
     path.write_text(
@@ -591,7 +627,7 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
         + '\n[expected.recorded]\nmachine = "m"\nseeds = [1]\ncpu_seconds_per_training = 40.0\n'
     )
     # 6 * 40 / 2 = 120 s
-    assert runs.price(["tiny"], 2).endswith("about 2 minutes: 40 s of CPU time each, 2 in parallel")
+    assert "about 2 minutes: 40 s of CPU time each, 2 in parallel\n" in runs.price(["tiny"], 2)
     store.add("trial", 0, {"cost/cpu_seconds": 20.0})
     assert "about 1 minutes: 20 s of CPU time each" in runs.price(["tiny"], 2)
     for seed, seconds in ((1, 100.0), (2, 300.0), (3, 900.0)):
@@ -608,7 +644,7 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
 def test_price_and_report_do_not_import_tensorflow(store: Store) -> None:
     fill(store)
     code = (
-        "import sys; from audiomtl.harness.record import runs; from audiomtl.harness.report import markdown;"
+        "import sys; from audiomtl.harness import price as runs; from audiomtl.harness.report import markdown;"
         "runs.price([], 2); markdown.write([], None, None);"
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )

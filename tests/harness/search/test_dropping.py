@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from audiomtl.harness.search import dropping
-from audiomtl.harness.search.dropping import Answers, chance, chance_of_means, comparable
+from audiomtl.harness.search.dropping import Answers, chance, chance_of_means, comparable, enough_groups
 
 GROUPS, CLIPS, FOLDS = 20, 4, 4
 
@@ -64,22 +64,23 @@ def test_groups_decide_and_not_their_number_of_clips_alone() -> None:
     assert dropping.answers(rows.assign(predicted=1), "macro_f1", ["source"]) is None
 
 
-@pytest.mark.parametrize(("groups", "same"), [(4, False), (5, True)])
-def test_few_groups_and_other_clips_are_not_compared(groups: int, same: bool) -> None:
+@pytest.mark.parametrize(("groups", "enough"), [(4, False), (5, True)])
+def test_few_groups_are_not_drawn_and_other_clips_not_compared(groups: int, enough: bool) -> None:
     one = Answers(tuple(map(str, range(groups))), np.ones(groups), np.ones(groups))
     other = Answers(tuple(map(str, range(1, groups + 1))), np.ones(groups), np.ones(groups))
-    assert comparable([one], [one]) is same
-    assert not comparable([one], [other]) and not comparable([one], [None])
+    assert enough_groups([one, one]) is enough and not enough_groups([None])
+    assert comparable([one], [one]) and not comparable([one], [other]) and not comparable([one], [None])
 
 
 @pytest.mark.parametrize(
     ("mine", "best", "direction", "dropped"),
     [
         ([0.1], [0.9], "maximize", False),  # one training says too little
-        ([0.1, 0.12], [0.9, 0.9], "maximize", True),
-        ([0.1, 0.12], [0.9, 0.9], "minimize", False),
-        ([0.1, 0.95], [0.9, 0.9], "maximize", False),  # better once
-        ([0.5, 0.85], [0.9, 0.9], "maximize", False),  # worse by as much as it varies
+        ([0.1, 0.1], [0.9, 0.9], "maximize", False),
+        ([0.1, 0.12, 0.1], [0.9, 0.9, 0.9], "maximize", True),
+        ([0.1, 0.12, 0.1], [0.9, 0.9, 0.9], "minimize", False),
+        ([0.1, 0.1, 0.95], [0.9, 0.9, 0.9], "maximize", False),  # better once
+        ([0.5, 0.85, 0.7], [0.9, 0.9, 0.9], "maximize", False),  # worse by as much as it varies
     ],
 )
 def test_means_alone_drop_what_is_far_below(

@@ -114,3 +114,29 @@ def test_a_study_without_new_seeds_trains_nothing(study_file, recorded):
     file = study_file({})
     asked = recorded(file, [[0.1]], lambda one: {})
     assert measured(file) == [] and asked == []
+
+
+DIES_AT_ITS_END = """
+from audiomtl.harness import experiment
+experiment._Runs.ended = lambda *_: die()
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_the_end_of_a_training_with_a_new_seed_costs_no_other_and_counts_no_trial(project):
+    project.edit("studies", "optimism_seeds = 0", "optimism_seeds = 2")
+    project.edit("studies", "trials = 5", "trials = 2")
+    project.run_killed(DIES_AT_ITS_END, "study", "tiny", "--slots", "1")
+    said = project.run("study", "tiny", "--slots", "1")
+    assert "optimism of trial" in said and "bias of the selection: not estimated" in said
+    runs = project.tracking().runs("tiny")
+    kinds = [(run.data.tags["kind"], run.data.tags.get("outcome")) for run in runs]
+    assert (
+        kinds.count(("optimism", "complete"))
+        == kinds.count(("trial", "complete")) + kinds.count(("trial", "pruned"))
+        == 2
+    )
+    assert len(kinds) == 5 and len(project.trials()) == 2
+    [parent] = [run for run in runs if run.data.tags["kind"] == "study"]
+    assert "optimism/seeds" in parent.data.metrics
+    assert "already finished" in project.run("study", "tiny", "--slots", "1")

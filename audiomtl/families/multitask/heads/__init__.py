@@ -63,7 +63,11 @@ class Answer:
 
 
 class Kind(Protocol):
-    """The functions of a kind of head."""
+    """The functions of a kind of head.
+
+    A kind may also have ``per_clip(name, head, answer, names, settings) -> {HEAD_COUNT: number}``: counts of
+    one clip whose sums make up a score, for ``PER_CLIP`` of the family.
+    """
 
     ABOUT: About
 

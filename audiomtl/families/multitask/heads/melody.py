@@ -26,6 +26,7 @@ __all__ = [
     "loss",
     "output",
     "panel",
+    "per_clip",
     "picture",
     "rows",
     "scaled",
@@ -129,6 +130,22 @@ def spans(
     found = runs(output.argmax(axis=1), step_times(n_frames, settings))
     lasting = [one for one in found if one[2] != REST and one[1] - one[0] >= SHORTEST_SECONDS - 1e-9]
     return [(max(start, 0.0), end, key + LOWEST) for start, end, key in lasting]
+
+
+def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
+    """onset_f1; of a clip without notes, true or found, nothing. pitch_right and sung: steps."""
+    found = spans(head, answer.output, answer.row, names, answer.n_frames, settings)
+    sung = answer.target != REST
+    right = sung & (answer.target == answer.output.argmax(axis=1))
+    counted = {f"{name}_pitch_right": float(right.sum()), f"{name}_sung": float(sung.sum())}
+    return counted | metrics_of_clip(name, _written(answer, head.reads(""), settings), found)
+
+
+def metrics_of_clip(name: str, written: Sequence[Note], found: Sequence[Note]) -> dict[str, float]:
+    """onset_f1 of one clip."""
+    if not len(written) and not len(found):
+        return {}
+    return {f"{name}_onset_f1": metrics.transcription([written], [found])["onset_f1"]}
 
 
 def scores(

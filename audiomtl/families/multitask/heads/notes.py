@@ -14,7 +14,7 @@ from audiomtl.families.multitask.heads import About, Answer, Spans
 from audiomtl.families.multitask.heads import as_it_is as scaled
 from audiomtl.families.multitask.heads import no_classes as classes
 from audiomtl.families.multitask.heads import no_picture as picture
-from audiomtl.families.multitask.heads.melody import SHORTEST_SECONDS, TIMED, panel
+from audiomtl.families.multitask.heads.melody import SHORTEST_SECONDS, TIMED, metrics_of_clip, panel
 from audiomtl.families.multitask.heads.phones import rows
 from audiomtl.families.multitask.steps import as_notes, rolls, stacked, step_times
 from audiomtl.metrics import notes as metrics
@@ -26,6 +26,7 @@ __all__ = [
     "loss",
     "output",
     "panel",
+    "per_clip",
     "picture",
     "rows",
     "scaled",
@@ -109,6 +110,12 @@ def held_notes(posteriors: np.ndarray, times: np.ndarray, threshold: float) -> l
     peaks = np.where(posteriors[:, :KEYS] >= highest, posteriors[:, :KEYS], 0)
     found = notes_from_rolls(peaks, posteriors[:, KEYS:], step, threshold, HELD, SHORTEST_SECONDS)
     return [(float(onset + times[0]), float(offset + times[0]), key) for onset, offset, key in found]
+
+
+def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
+    """onset_f1; of a clip without notes, true or found, nothing."""
+    found = spans(head, answer.output, answer.row, names, answer.n_frames, settings)
+    return metrics_of_clip(name, as_notes(answer.row[head.reads("")]), found)
 
 
 def scores(

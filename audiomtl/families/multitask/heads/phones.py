@@ -14,7 +14,7 @@ from audiomtl.families.multitask.heads import as_it_is as scaled
 from audiomtl.families.multitask.heads import no_picture as picture
 from audiomtl.families.multitask.steps import runs, spoken, stacked, step_times
 from audiomtl.families.multitask.viterbi import PAUSE
-from audiomtl.metrics.sequences import error_rate
+from audiomtl.metrics.sequences import edit_counts, error_rate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,7 @@ __all__ = [
     "loss",
     "output",
     "panel",
+    "per_clip",
     "picture",
     "rows",
     "scaled",
@@ -110,6 +111,27 @@ def scores(
     texts = [[phone for _, _, phone in phones if phone != PAUSE] for phones in found]
     sung = [[phone for phone in one.row[head.reads("")] if phone != PAUSE] for one in answers]
     return {"frame_accuracy": float(right.mean()), "error_rate": error_rate(sung, texts)}
+
+
+def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
+    """edits and phones (the reference length, without pauses); frames_right and frames, in which a phone
+    lies.
+    """
+    found = spans(head, answer.output, answer.row, names, answer.n_frames, settings)
+    counts = edit_counts(
+        [[phone for phone in answer.row[head.reads("")] if phone != PAUSE]],
+        [[phone for _, _, phone in found if phone != PAUSE]],
+    )
+    length = counts.pop("reference_length")
+    own = spoken(answer.row["starts"], answer.row["ends"], step_times(answer.n_frames, settings)) >= 0
+    right = (answer.target == answer.output.argmax(axis=1))[own]
+    counted = {
+        "edits": sum(counts.values()),
+        "phones": length,
+        "frames_right": right.sum(),
+        "frames": own.sum(),
+    }
+    return {f"{name}_{what}": float(value) for what, value in counted.items()}
 
 
 def rows(

@@ -28,6 +28,7 @@ __all__ = [
     "loss",
     "output",
     "panel",
+    "per_clip",
     "picture",
     "rows",
     "scaled",
@@ -157,6 +158,13 @@ def scores(
     )
     wanted = ("event_f1", "event_macro_f1", "segment_f1", "segment_error_rate")
     return found | {name: based[name] for name in wanted} | {"psds": psds}
+
+
+def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
+    """steps_right and steps_marked: step_f1 is the first by the second, of all pairs of step and class."""
+    said, true = answer.output >= head.threshold, answer.target > 0
+    marked = said.sum() + true.sum()
+    return {f"{name}_steps_right": 2.0 * float((said & true).sum()), f"{name}_steps_marked": float(marked)}
 
 
 def rows(
