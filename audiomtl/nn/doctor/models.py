@@ -238,7 +238,7 @@ def _of_output(name: str, loss: Any, y: np.ndarray, answer: Any, weights: Any) -
             called = "sparse_categorical_crossentropy"
     if "categorical_crossentropy" in called or "categorical_focal" in called:
         if "sparse" in called:
-            labels = y.reshape(-1).astype(np.int64)
+            labels: Any = y.reshape(-1).astype(np.int64)
             if (ignored := options.get("ignore_class")) is not None:
                 labels = np.where(labels == ignored, -1, labels)
         else:
