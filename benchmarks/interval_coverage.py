@@ -1,7 +1,7 @@
 """How often intervals hold the truth: simulated at the designs of the shipped experiments. Prints Markdown
 tables.
 
-    python benchmarks/coverage.py [--sets 1000] [--similarity 0.1 0.3]
+    python benchmarks/interval_coverage.py [--sets 1000] [--similarity 0.1 0.3]
 
 Each set of answers is drawn with a known accuracy, and the share of 95 % intervals that hold it is counted.
 A clip is right where a normal variable stays below the quantile of the accuracy. Its variance of 1 is divided
