@@ -304,6 +304,15 @@ def test_a_loss_can_be_given():
     assert report.names == ("labels out of range",)
 
 
+def test_a_loss_that_gathers_outputs_is_examined():
+    """The gradient of tf.gather is slices, not a tensor."""
+
+    def of_every_other(y: Any, p: Any) -> Any:
+        return keras.ops.mean(keras.ops.square(tf.gather(p, range(0, len(X), 2))))
+
+    assert audiomtl.doctor(dense(), (X, Y), loss=of_every_other).names is not None
+
+
 @pytest.mark.parametrize(
     ("model", "batch", "text"),
     [

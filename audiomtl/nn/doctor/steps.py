@@ -124,7 +124,10 @@ class Steps:
                 found = tape.gradient(value, wanted) if wanted else []
                 own, slopes = found[: len(trainable)], found[len(trainable) :]
                 self._missing = [one is None for one in own]
-                by_output = {id(one): slope for one, slope in zip(flat, slopes, strict=True)}
+                by_output = {
+                    id(one): slope if slope is None else tf.convert_to_tensor(slope)  # of tf.gather: slices
+                    for one, slope in zip(flat, slopes, strict=True)
+                }
                 gradients = [
                     tf.zeros(variable.shape, variable.dtype) if one is None else tf.convert_to_tensor(one)
                     for one, variable in zip(own, trainable, strict=True)
