@@ -27,6 +27,7 @@ VANISHED = 1e-5  # relative gradient of a weight matrix, compared with the large
 STILL = 1e-3  # relative change of a loss that does not move
 MOVES = 0.01  # with a much higher rate it does
 RISES = 1.5  # loss after ten steps, relative to before
+OVERSHOOT = 5  # times as many steps, after which a loss that only overshot is below its start again
 STEPS = 10
 
 
@@ -262,6 +263,8 @@ def of_rate(subject: Subject, measured: Steps, steps: Sequence[Step]) -> list[Fi
         return math.isfinite(loss) and loss <= before + 0.05 * abs(before)
 
     if not math.isfinite(after) or after > before + (RISES - 1) * abs(before):
+        if math.isfinite(after) and measured.loss_after(batch, rate, OVERSHOOT * STEPS)[1] <= before:
+            return []
         for factor, clipnorm in ((10, 0.0), (1, 1.0), (1000, 0.0)):
             _, then = measured.loss_after(batch, rate / factor, STEPS, clipnorm)
             if cured(then) and clipnorm:
