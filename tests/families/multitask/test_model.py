@@ -235,14 +235,9 @@ def test_an_auxiliary_head_is_not_saved(use, eagerly, tmp_path) -> None:
     )
     tables = multitask.predict(again, multitask.outputs(again, prepared.examples["test"]))
     assert set(tables) == {"predictions"}
-    assert_same_tables(
-        tables,
-        {
-            "predictions": multitask.predict(fitted, multitask.outputs(fitted, prepared.examples["test"]))[
-                "predictions"
-            ]
-        },
-    )
+    whole = multitask.predict(fitted, multitask.outputs(fitted, prepared.examples["test"]))["predictions"]
+    counts = ["activity_steps_right", "activity_steps_marked"]  # of the head that is gone
+    assert_same_tables(tables, {"predictions": whole.drop(columns=counts)})
 
 
 @pytest.mark.slow
