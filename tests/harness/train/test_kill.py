@@ -86,3 +86,45 @@ def test_a_killed_trial_comes_back_to_the_bit(slow_project, tmp_path) -> None:
     project.run("study", "tiny", "--slots", "1", TINYLAB_DROP_OPTIMIZER="1")
     dropped = _weights(project, _trial_runs(project)["0"].info.run_id)
     assert not all(np.array_equal(dropped[name], expected[name]) for name in expected)
+
+
+def _members(project) -> dict[tuple[str, str], tuple]:
+    """Of each training of each trial: status, weights, scores, and steps of a curve."""
+    found: dict[tuple[str, str], tuple] = {}
+    for run in project.tracking().runs("tiny", "tags.kind = 'member'"):
+        tags, metrics = run.data.tags, run.data.metrics
+        assert (tags["trial"], tags["member"]) not in found, "a training has two runs"
+        scores = {key: value for key, value in metrics.items() if not key.startswith("cost/")}
+        curve = project.tracking().history(run.info.run_id, "validation/loss")
+        assert [step for step, _ in curve] == list(range(1, len(curve) + 1))
+        found[tags["trial"], tags["member"]] = (run.info.status, tags["weights"], scores, curve)
+    return found
+
+
+def test_trials_of_several_trainings_survive_kills_and_are_shared_by_workers(project, tmp_path) -> None:
+    """SIGKILL inside the first and inside the second training of trial 0; then two workers from the start."""
+    project.edit("studies", "trials = 5", "trials = 2")
+    project.edit("studies", "\n[search]", '\n[judge]\nover = "seeds"\nn = 2\ndrop = false\n\n[search]')
+    project.use_runs(tmp_path / "undisturbed")
+    project.run("study", "tiny", "--slots", "1")
+    trials, members = project.summary(), _members(project)
+    assert [(state, len(steps)) for _, state, _, _, steps in trials] == [("COMPLETE", 2)] * 2
+    assert sorted(members) == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
+
+    project.use_runs(tmp_path / "killed")
+    for place in ("4:1", "1:1"):  # the first training goes on from epoch 4: only the second one comes to 1
+        process = project.start_held(place, "study", "tiny", "--slots", "1")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert sorted(
+        run.data.tags["member"] for run in project.tracking().runs("tiny", "tags.kind = 'member'")
+    ) == ["0", "1"]
+    project.run("study", "tiny", "--slots", "1")
+    assert project.summary() == trials and _members(project) == members
+
+    project.use_runs(tmp_path / "shared")
+    workers = [project.start("study", "tiny", "--slots", "1") for _ in range(2)]
+    for one in workers:
+        said, _ = one.communicate()
+        assert one.returncode == 0, said
+    assert project.summary() == trials and _members(project) == members
