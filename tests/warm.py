@@ -63,6 +63,9 @@ class Command:
             raise subprocess.TimeoutExpired("audiomtl", timeout or 0.0)
         return self.returncode
 
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
     def communicate(self, timeout: float | None = None) -> tuple[str, None]:
         """What it still prints; killed with its group after ``timeout`` seconds."""
         watch = threading.Timer(timeout or threading.TIMEOUT_MAX, os.killpg, (self.pid, signal.SIGKILL))

@@ -10,7 +10,7 @@ from audiomtl import system
 EPILOG = """\b
 Workflow, where NAME is a file in experiments/ or studies/:
   audiomtl new NAME --data T   create an experiment for your own table
-  audiomtl check               validate all files (--settings FAMILY lists settings)
+  audiomtl check               validate all files (--settings lists settings)
   audiomtl study NAME          sweep the settings
   audiomtl status NAME         show workers and trials of a study
   audiomtl promote NAME        write the best trial into the experiment

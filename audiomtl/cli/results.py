@@ -87,10 +87,11 @@ def ui(
 
 @app.command()
 def price(names: ExperimentNames = None, core: Core = False) -> None:
-    """Estimate the time of the best runs and ablations, and the difference that they can detect.
+    """Estimate time and detectable differences.
 
-    The difference in the main score is what a paired comparison finds in 80 % of cases at a two-sided level
-    of 5 %. Below it stands what a difference of 0.02 would cost, or that more seeds cannot give it.
+    The time is that of the best runs and ablations. The difference in the main score is what a paired
+    comparison finds in 80 % of cases at a two-sided level of 5 %. Below it stands what a
+    difference of 0.02 would cost, or that more seeds cannot give it.
     """
     from audiomtl.harness import price as pricing
 

@@ -2,7 +2,7 @@
 
 A clip that several seeds tested counts once: its counts are averaged over them. Scores of classes come from
 the columns ``truth`` and ``predicted`` (of a head ``HEAD_truth`` and ``HEAD_predicted``). Others come from
-columns that the family names: its module ``settings`` may have
+columns that the family names: its module ``settings`` may have::
 
     PER_CLIP = {"phone_error_rate": ("edits", "phones"), "*_onset_f1": ("*_onset_f1", "")}
 

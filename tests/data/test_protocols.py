@@ -409,9 +409,9 @@ def sides_of_0_1_0(
     [
         (
             "ctc_german",
-            {"speaker": (3, 2), "sentence": (60, 60)},
+            {"speaker": (10, 4), "sentence": (60, 60)},
             1,
-            {"train": 432, "validation": 86, "test": 144},
+            None,
         ),
         (
             "quickstart",

@@ -101,7 +101,7 @@ def test_a_class_of_one_group_only_does_not_end_in_a_traceback():
 
 @pytest.fixture(scope="module")
 def coverage():
-    path = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "interval_coverage.py"
     spec = importlib.util.spec_from_file_location("benchmark_coverage", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # of its dataclass

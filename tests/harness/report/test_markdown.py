@@ -15,6 +15,7 @@ import pytest
 from audiomtl import config
 from audiomtl.errors import UserError
 from audiomtl.harness import price as runs
+from audiomtl.harness.record import runs as records
 from audiomtl.harness.report import markdown as report
 from tests.harness.report.conftest import Store
 
@@ -101,11 +102,11 @@ def test_code_data_and_settings_are_never_mixed(store: Store, other: dict[str, A
     if "changes" in other:  # the settings of the file stand first, however old
         assert "| 0.3000 | 0.3600 | 0.3300 |" in text
         return
-    assert "| test/error_rate | 0.1000 | [0.1000, 0.1000] | 0.1000 | 0.1000 | 0.1000 |" in text
+    assert "| test/error_rate | 0.1000 |  | 0.1000 | 0.1000 | 0.1000 |" in text
     assert {**{"code": "code1", "commit": "1" * 40, "data": "data1"}, **other}["commit"][:12] in text
     assert "- Not shown: 3 further complete best runs" in text
     # those runs have the older code or data
-    assert "| narrow |  | not run with the settings and code of the best runs |" in text
+    assert "| narrow | not run with the settings and code of the best runs |" in text
 
 
 def test_runs_of_other_settings_say_where_they_differ_from_the_file(store: Store) -> None:
@@ -220,9 +221,9 @@ def test_a_sweep_counts_its_outcomes_and_shows_its_best_trial(store: Store) -> N
 
 def test_a_study_that_maximizes_has_its_best_on_top(store: Store) -> None:
     sweep(store)
-    swept = runs.studies(store.tracking.runs("tiny"))[0]
+    swept = records.studies(store.tracking.runs("tiny"))[0]
     assert swept.front == [2]
-    assert runs.Swept(**{**vars(swept), "objectives": {"validation/error_rate": "maximize"}}).front == [0]
+    assert records.Swept(**{**vars(swept), "objectives": {"validation/error_rate": "maximize"}}).front == [0]
 
 
 def test_a_study_of_several_scores_shows_its_front(store: Store) -> None:

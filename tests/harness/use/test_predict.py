@@ -288,7 +288,8 @@ def test_mistakes_are_one_line(project, sounds, arguments, reason, monkeypatch, 
     monkeypatch.setattr("audiomtl.cli.use.quiet_tensorflow", lambda: None)
     settings_file(project.folder, sounds)
     code, out, err = run(monkeypatch, capsys, *arguments)
-    assert (code, out) == (2, "") and reason in err and err.count("\n") == 1
+    told = [line for line in out.splitlines() if ": warning: only " not in line]  # of few validation clips
+    assert (code, told) == (2, []) and reason in err and err.count("\n") == 1
 
 
 def test_any_sound_is_heard_and_what_is_none_gets_a_line(trained, sounds, tmp_path) -> None:
