@@ -25,9 +25,9 @@ class Equivalence(NamedTuple):
 
 def margin_of(mean: float, floor: float) -> float:
     """Largest mean difference that still counts as the same result: a quarter of the distance between a
-    recorded mean and the floor of the score.
+    recorded mean and the floor of the score, or to 0 where that is nearer (an error of 18 ms is not one of 0).
     """
-    return SHARE * abs(mean - floor)
+    return SHARE * min(abs(mean - floor), abs(mean))
 
 
 def equivalent(

@@ -72,7 +72,6 @@ class JudgedTrials:
         self.verdicts = Verdicts(worker, self.members)
         self.running: dict[str, _Running] = {}  # job name -> member
         self.open: set[int] = set()  # trials whose runs this worker has seen open
-        self.waiting_for: list[str] = []  # workers
 
     def close(self, status: str, reason: str) -> None:
         for one in self.running.values():
@@ -97,12 +96,8 @@ class JudgedTrials:
                     continue
                 mine = {one.planned.trial for one in self.running.values()}
                 workers = self.queue.left(mine)
-                if workers and workers != self.waiting_for and not self.running:
-                    self.waiting_for = workers
-                    self.worker.progress.say(
-                        f"waiting for trials that other workers train ({', '.join(workers)}); they are taken"
-                        " over if those workers end"
-                    )
+                if workers and not self.running:
+                    self.worker.say_waiting(workers)
                 return None if workers is None else WAIT
 
     def _take(self) -> tuple[_Planned, Lease] | None:

@@ -44,7 +44,6 @@ class SingleTrials:
         self.tracking, self.leases = worker.tracking, worker.leases
         self.queue = TrialQueue(worker.file, worker.study, worker.own, take_over)
         self.running: dict[str, Running] = {}  # job name -> trial
-        self.waiting_for: list[str] = []  # workers
 
     def close(self, status: str, reason: str) -> None:
         for one in self.running.values():
@@ -66,12 +65,8 @@ class SingleTrials:
                         return job
                     continue
                 workers = self.queue.left(mine)
-                if workers and workers != self.waiting_for and not self.running:
-                    self.waiting_for = workers
-                    self.worker.progress.say(
-                        f"waiting for trials that other workers train ({', '.join(workers)}); they are taken"
-                        " over if those workers end"
-                    )
+                if workers and not self.running:
+                    self.worker.say_waiting(workers)
                 return None if workers is None else WAIT
 
     def _job(self, taken: Taken) -> Job | None:

@@ -32,6 +32,7 @@ class Worker:
     device: str
     progress: Progress = field(init=False)  # from the beginning of the first training
     parent: str = field(init=False)  # id of the study's own run
+    waiting_for: list[str] = field(default_factory=list)  # other workers, as people were told
 
     @classmethod
     def of(cls, file: StudyFile, storage: RDBStorage, threads: int, device: str) -> "Worker":
@@ -54,6 +55,15 @@ class Worker:
     def best_text(self) -> str:
         """The best trial so far, or the Pareto front."""
         return records.best_text(self.file, pareto_front(self.study, self.file))
+
+    def say_waiting(self, workers: list[str]) -> None:
+        """Tell people, once, that trials of other workers are waited for."""
+        if workers and workers != self.waiting_for:
+            self.waiting_for = workers
+            self.progress.say(
+                f"waiting for trials that other workers train ({', '.join(workers)}); they are taken"
+                " over if those workers end"
+            )
 
     def stop_where_all_fail(self) -> None:
         """Stop a study whose first trials all failed alike: the others would too."""

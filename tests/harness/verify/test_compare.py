@@ -66,7 +66,7 @@ def test_a_score_of_zeros_is_never_reproduced(name) -> None:
     """With the tolerances of earlier versions macro F1, PSDS and the accuracy of sex were."""
     file = config.load_experiment(name)
     if not file.expected:
-        pytest.skip("not recorded")
+        pytest.skip(f"{file.path} has no recorded scores (after a promotion, until best --record)")
     seeds = len(file.expected["recorded"]["seeds"])
     elsewhere = {**file.expected, "recorded": {**file.expected["recorded"], "machine": "another"}}
     zeros = {score: [0.0] * seeds for score in file.expected if score != "recorded"}
