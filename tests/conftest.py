@@ -7,6 +7,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from audiomtl import redaction
 from tests.services.fixtures import (  # noqa: F401  (fixtures of every test)
     _one_node,
     _two_nodes,
@@ -28,6 +29,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with the most slow tests first, so that of two processes neither is left alone with them."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.fixture(autouse=True)
+def _no_remembered_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password that one test gives is no secret of the next: "hidden" is a word of the settings too."""
+    monkeypatch.setattr(redaction, "_remembered", set())
 
 
 RATE = 16000  # Hz
