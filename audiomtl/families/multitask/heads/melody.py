@@ -48,6 +48,7 @@ ABOUT = About(
     minimized=("voicing_false_alarm",),
     column="notes",
     produces="notes",
+    activation="softmax",
 )
 REST = KEYS  # class of a melody's silence
 SHORTEST_SECONDS = 0.08  # of a decoded note
@@ -113,11 +114,9 @@ def output(
     from audiomtl.families.multitask.encoder import PerKey
 
     if keys is None:
-        return layers.Dense(KEYS + 1, activation="softmax", name=layer)(steps)
+        return layers.Dense(KEYS + 1, name=layer)(steps)
     rest = layers.Dense(1, name=f"{layer}_rest")(steps)
-    return layers.Activation("softmax")(
-        layers.Concatenate()([PerKey(1, name=layer)([keys, steps])[:, :, :, 0], rest])
-    )
+    return layers.Concatenate()([PerKey(1, name=layer)([keys, steps])[:, :, :, 0], rest])
 
 
 def spans(

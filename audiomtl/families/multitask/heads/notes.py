@@ -35,7 +35,7 @@ __all__ = [
     "target",
 ]
 
-ABOUT = About(scores=(*TIMED, "frame_f1"), column="notes", produces="notes")
+ABOUT = About(scores=(*TIMED, "frame_f1"), column="notes", produces="notes", activation="sigmoid")
 PEAK_STEPS = 2  # to either side of an onset, where none is higher
 RARE = 0.01  # share of keys that are expected at first
 ONSET_WEIGHT = 4.0  # of a step in which a key begins: hardly any of a clip's steps and keys is one
@@ -78,11 +78,9 @@ def output(
     # saturation (Lin et al., 2017)
     rare = math.log(RARE / (1 - RARE))
     if keys is None:
-        return layers.Dense(
-            2 * KEYS, activation="sigmoid", bias_initializer=initializers.Constant(rare), name=layer
-        )(steps)
+        return layers.Dense(2 * KEYS, bias_initializer=initializers.Constant(rare), name=layer)(steps)
     both = PerKey(2, start=rare, name=layer)([keys, steps])
-    return layers.Activation("sigmoid")(layers.Concatenate()([both[:, :, :, 0], both[:, :, :, 1]]))
+    return layers.Concatenate()([both[:, :, :, 0], both[:, :, :, 1]])
 
 
 def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:

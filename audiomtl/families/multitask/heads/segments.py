@@ -43,6 +43,7 @@ ABOUT = About(
     slow=("event_f1", "event_macro_f1", "segment_f1", "segment_error_rate", "psds"),
     column="passages",
     produces="segments",
+    activation="sigmoid",
 )
 
 
@@ -100,7 +101,7 @@ def output(
 ) -> Any:
     from keras import layers
 
-    return layers.Dense(classes, activation="sigmoid", name=layer)(steps)
+    return layers.Dense(classes, name=layer)(steps)
 
 
 def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
