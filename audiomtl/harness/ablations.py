@@ -11,6 +11,7 @@ from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.harness import effects
 from audiomtl.harness.experiment import main_score, train_runs
+from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import tables
 from audiomtl.harness.train.progress import console
@@ -62,6 +63,7 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
             question = one.question or tables.EXPLORATORY
             table.add_row(arm, f"{one.value:+.4f}{star}", limits, score, question, changes)
     console().print(table)
+    views.save_experiment(tracking, file)
     for line in tables.arms_told(found):
         console().print(line, highlight=False, soft_wrap=True)
     return complete
