@@ -6,7 +6,7 @@ Frames behind a clip's end are masked after every layer and have no influence. A
 (``labelled_share``, or None in the column): it adds nothing to that task's loss or gradient. Raw losses and
 weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from the total.
 
-Contents: the functions of `contract.Family`; `Bundle`.
+Contents: the functions of `contract.Family`; `with_decoder`; `Bundle`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -203,6 +203,27 @@ def train(
     return replace(fitted, fit=result)
 
 
+def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) -> Fitted:
+    """The network with the decoders of ``[decoding.HEAD]``, fitted on the train split, their numbers chosen
+    on the outputs ``found`` of the validation split.
+    """
+    settings, names, decoders = fitted.settings, fitted.known.names, dict[str, Any]()
+    undecoded = _by_head(replace(fitted, known=replace(fitted.known, decoders={})), found)
+    for name, decoding in settings.decoding.items():
+        if decoding.method == "greedy" or name not in fitted.model.output:
+            continue
+        head, nothing = settings.heads[name], np.zeros(0)
+        train = [
+            Answer(one.clip_id, one.row, one.targets[name], nothing, len(one.frames))
+            for one in prepared.examples["train"]
+            if one.targets[name] is not None
+        ]
+        validation = [one for one in undecoded[name] if one.target is not None]
+        fit_decoder = kind(head.kind).fit_decoder  # type: ignore[attr-defined]
+        decoders[name] = fit_decoder(name, head, decoding, train, validation, names[name], settings)
+    return replace(fitted, known=replace(fitted.known, decoders=decoders))
+
+
 # ---------------------------------------------------------------- use
 
 
@@ -233,7 +254,14 @@ def _by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]
     """Outputs of each head, clip by clip."""
     return {
         name: [
-            Answer(one.clip_id, one.row, one.targets[name], answers[name], len(one.frames))
+            Answer(
+                one.clip_id,
+                one.row,
+                one.targets[name],
+                answers[name],
+                len(one.frames),
+                fitted.known.decoders.get(name),
+            )
             for one, answers in found
         ]
         for name in fitted.model.output
@@ -322,7 +350,14 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         for name, output in answers.items():
             head, answer = (
                 settings.heads[name],
-                Answer(one.clip_id, one.row, one.targets[name], output, len(one.frames)),
+                Answer(
+                    one.clip_id,
+                    one.row,
+                    one.targets[name],
+                    output,
+                    len(one.frames),
+                    fitted.known.decoders.get(name),
+                ),
             )
             if panel := kind(head.kind).panel(head, answer, names[name], settings):
                 panels[panel[0]][name] = panel[1]
@@ -358,6 +393,11 @@ def save(fitted: Fitted, folder: Path) -> None:
     }
     model, known = keras.Model(fitted.model.inputs, kept, name="multitask"), fitted.known
     use = {"names": known.names, "symbols": known.symbols, "scaler": scaling.to_json(known.scaler)}
+    use["decoders"] = {
+        name: kind(fitted.settings.heads[name].kind).decoder_to_json(decoder)  # type: ignore[attr-defined]
+        for name, decoder in known.decoders.items()
+        if name in kept
+    }
     contract.save(folder, model, use, fitted.settings, contract.of_features(fitted.settings))
 
 
@@ -365,7 +405,12 @@ def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, model = contract.load(folder, Settings, contract.of_features)
     names = {name: tuple(classes) for name, classes in use["names"].items()}
-    return _fitted(model, settings, Known(names, tuple(use["symbols"]), scaling.from_json(use["scaler"])))
+    decoders = {
+        name: kind(settings.heads[name].kind).decoder_from_json(saved)  # type: ignore[attr-defined]
+        for name, saved in use.get("decoders", {}).items()
+    }
+    known = Known(names, tuple(use["symbols"]), scaling.from_json(use["scaler"]), decoders)
+    return _fitted(model, settings, known)
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:
