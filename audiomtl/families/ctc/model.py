@@ -26,12 +26,12 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.ctc import alignment
-from audiomtl.families.ctc import loss as ctc
 from audiomtl.families.ctc.examples import Clip, audit, check_unseen, collate, examples_of, transcribed
 from audiomtl.families.ctc.network import recurrent_network, reduced
 from audiomtl.families.ctc.settings import Settings
 from audiomtl.metrics import alignment as timing
 from audiomtl.metrics import sequences
+from audiomtl.nn import ctc
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 
 PAUSE = "_"
