@@ -22,13 +22,13 @@ from audiomtl.data.answers import Phones, Recording, Response, Span
 from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted
 from audiomtl.families.ctc import alignment, long
-from audiomtl.families.ctc import loss as ctc
 from audiomtl.families.ctc.alignment import EXTENSION_SECONDS
 from audiomtl.families.ctc.examples import Clip, examples_of
 from audiomtl.families.ctc.long import is_long, of_array
 from audiomtl.families.ctc.model import PAUSE, outputs, pause_of
 from audiomtl.families.ctc.network import reduced
 from audiomtl.families.ctc.settings import Settings
+from audiomtl.nn import ctc
 
 
 def sample_rate(settings: Settings) -> int:
