@@ -4,7 +4,8 @@ Conventions: log probabilities (steps, 1 + words), column 0 the blank. A transcr
 
     log P(transcript | sound) + language_weight log P(transcript) + insertion_bonus x its length
 
-where P of the sound sums over every alignment that the beam kept. With a beam that is wide enough it is exact.
+where P of the sound sums over every alignment that the beam kept. With a beam that is wide enough it is
+exact.
 
 Source: Graves (2012), "Supervised sequence labelling with recurrent neural networks", section 7.5; Hannun et
 al. (2014), "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs".
