@@ -5,7 +5,7 @@ Conventions: class 0 is the blank, classes 1.. are the phones of `Prepared.vocab
 ``_`` is one of them). Scores leave pauses out. Epochs are judged by runs of the best class of each step; the
 trained network is read as ``[decoding]`` says (`reading`).
 
-Contents: the functions of `contract.Family`; `with_decoder`.
+Contents: the functions of `contract.Family`; `with_decoder`, `decoded_scores`.
 """
 
 from collections.abc import Sequence
@@ -203,10 +203,20 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     return _scores(fitted, found) | boundary_scores(fitted, found)
 
 
-def _scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    right, frames, blanks, decoder = 0, 0, 0, fitted.known.decoder
+def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+    """Those of the scores that ``[decoding]`` changes: phone_error_rate, confidence_error."""
     truth = [list(one.phones) for one, _ in found]
     predicted = [one.phones(fitted.known.vocabulary) for one in _read(fitted, found)]
+    rate = sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE))
+    scores = {"phone_error_rate": rate}
+    if fitted.known.decoder is not None:
+        said = reading.confidences(fitted.known.decoder, truth, [logits for _, logits in found])
+        scores["confidence_error"] = calibration.error(*said)
+    return scores
+
+
+def _scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+    right, frames, blanks = 0, 0, 0
     for one, logits in found:
         frames += len(logits)
         blanks += int((logits.argmax(-1) == 0).sum())
@@ -215,14 +225,9 @@ def _scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
             # question
             right += int((logits[:, 1:].argmax(-1) + 1 == one.frame_labels).sum())
     scores = {"loss": float(np.mean(_losses(fitted, found))), "blank_share": blanks / frames}
-    scores["phone_error_rate"] = sequences.error_rate(
-        sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE)
-    )
+    scores |= decoded_scores(fitted, found)
     if all(len(one.frame_labels) for one, _ in found):
         scores["frame_accuracy"] = right / frames
-    if decoder is not None:
-        said = reading.confidences(decoder, truth, [logits for _, logits in found])
-        scores["confidence_error"] = calibration.error(*said)
     return scores
 
 
