@@ -11,7 +11,7 @@ Contents: the functions of `contract.Family`.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -25,8 +25,9 @@ from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.ctc import alignment, learning
+from audiomtl.families.ctc import forced, learning
 from audiomtl.families.ctc.examples import (
+    PAUSE,
     Clip,
     audit,
     check_unseen,
@@ -36,13 +37,12 @@ from audiomtl.families.ctc.examples import (
     with_variants,
 )
 from audiomtl.families.ctc.network import recurrent_network, reduced
+from audiomtl.families.ctc.said import Said
 from audiomtl.families.ctc.settings import Settings
-from audiomtl.metrics import alignment as timing
 from audiomtl.metrics import sequences
 from audiomtl.nn import ctc
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 
-PAUSE = "_"
 EVALUATION_BATCH = 32
 Mode = Literal["ctc", "frames"]
 
@@ -54,6 +54,7 @@ class Known:
     vocabulary: tuple[str, ...]  # phone of class 1, 2, ...
     scaler: Scaler
     mode: Mode  # how the softmax is read
+    said: Said | None = None  # of alignments; fitted on the validation split after training
 
 
 # ---------------------------------------------------------------- data
@@ -136,7 +137,11 @@ def train(
         checkpoint=checkpoint,
         monitor_from=switch if network.objective == "frames_then_ctc" else 0,
     )
-    return replace(fitted, fit=result)
+    fitted = replace(fitted, fit=result)
+    if result.history:  # else nothing was learned
+        said = forced.calibrated(fitted, outputs(fitted, prepared.examples["validation"][: forced.CLIPS]))
+        fitted = replace(fitted, known=replace(known, said=said))
+    return fitted
 
 
 # ---------------------------------------------------------------- use
@@ -176,10 +181,9 @@ def _best(fitted: Fitted, logits: np.ndarray) -> np.ndarray:  # (network frames,
 
 def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     """Scores over a whole side: loss (mean per clip), phone_error_rate, blank_share; frame_accuracy where all
-    times are known, and where some are boundary_mean_ms, boundary_median_ms and boundary_within_20_ms: how
-    far phones lie from their onsets when the true ones are aligned.
+    times are known, and where some are those of `forced.boundary_scores`.
     """
-    return _scores(fitted, found) | boundary_scores(fitted, found)
+    return _scores(fitted, found) | forced.boundary_scores(fitted, found)
 
 
 def _scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
@@ -201,42 +205,6 @@ def _scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     if all(len(one.frame_labels) for one, _ in found):
         scores["frame_accuracy"] = right / frames
     return scores
-
-
-def boundary_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """Scores of the onsets of aligned phones, over the clips whose times are known; none without such.
-
-    Pauses and phones that the model does not know are left out.
-    """
-    settings, known = fitted.settings, fitted.known
-    classes = {phone: number for number, phone in enumerate(known.vocabulary, start=1) if phone != PAUSE}
-    logits, phones, truth = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
-    for one, output in found:
-        kept = [place for place in range(len(one.starts)) if one.phones[place] in classes]
-        own = np.array([classes[one.phones[place]] for place in kept], int)
-        if kept and ctc.feasible(len(output), own):
-            logits.append(output)
-            phones.append(own)
-            truth.append(one.starts[kept])
-    if not truth:
-        return {}
-    step = settings.features.seconds(settings.network.time_reduction)
-    aligned: list[alignment.Aligned] = []
-    for first in range(0, len(logits), EVALUATION_BATCH):
-        some = slice(first, first + EVALUATION_BATCH)
-        aligned += alignment.align(
-            logits[some],
-            phones[some],
-            mode=known.mode,
-            pause=pause_of(known.vocabulary),
-            extension=alignment.EXTENSION_SECONDS / step,
-        )
-    return timing.boundaries(truth, [np.maximum(one.starts * step, 0.0) for one in aligned])
-
-
-def pause_of(vocabulary: Sequence[str]) -> int | None:
-    """Class of the pause, where there is one."""
-    return vocabulary.index(PAUSE) + 1 if PAUSE in vocabulary else None
 
 
 def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
@@ -290,16 +258,22 @@ def produces(settings: Settings) -> tuple[str, ...]:
 def save(fitted: Fitted, folder: Path) -> None:
     """Write the network, vocabulary, scaler and mode."""
     known = fitted.known
-    use = {"vocabulary": known.vocabulary, "scaler": scaling.to_json(known.scaler), "mode": known.mode}
+    use: dict[str, Any] = {
+        "vocabulary": known.vocabulary,
+        "scaler": scaling.to_json(known.scaler),
+        "mode": known.mode,
+    }
+    if known.said:
+        use["said"] = known.said.to_json()
     contract.save(folder, fitted.model, use, fitted.settings, contract.of_features(fitted.settings))
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, model = contract.load(folder, Settings, contract.of_features)
-    return _fitted(
-        model, settings, Known(tuple(use["vocabulary"]), scaling.from_json(use["scaler"]), use["mode"])
-    )
+    said = Said.from_json(use["said"]) if "said" in use else None  # models of earlier versions have none
+    scaler = scaling.from_json(use["scaler"])
+    return _fitted(model, settings, Known(tuple(use["vocabulary"]), scaler, use["mode"], said))
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:

@@ -105,7 +105,8 @@ class Curriculum(Table):
 # boundaries are those of an alignment, where times are known
 EVERY_SCORE = (
     *("phone_error_rate", "frame_accuracy", "loss", "blank_share"),
-    *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+    *("boundary_mean_ms", "boundary_median_ms"),
+    *("boundary_within_10_ms", "boundary_within_20_ms", "boundary_within_50_ms"),
 )
 
 
