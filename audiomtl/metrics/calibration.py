@@ -1,107 +1,97 @@
-"""From scores to probabilities, and how far such probabilities are to be trusted.
+"""Confidences that mean what they say: of all answers with confidence 0.8, 80 % should be right.
 
-Conventions: scores (items,) are higher where the answer is more likely right; ``right`` (items,) is bool.
+Conventions: ``confidence`` (answers,) in [0, 1] and ``right`` (answers,) bool belong together by position.
+The error is the expected calibration error: the mean distance between confidence and share of right answers
+in `BINS` bins of equal width, weighted by the answers in them.
 
-Contents: `Logistic`, `fitted`; `reliability`, `calibration_error`, `equal_error`.
+Source: Platt (1999), "Probabilistic outputs for support vector machines", here on log odds; Guo et al.
+(2017), "On calibration of modern neural networks".
+
+Contents: `fit`, `calibrated`, `reliability`, `error`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-STEPS = 100  # of Newton's method, which needs about ten
-LARGEST = 30.0  # absolute value of a logit: the probabilities of further ones are the same in float32
+BINS = 10
+EDGE = 1e-6  # confidences are kept so far from 0 and 1
+STEPS = 50  # of Newton's method at most
+RIDGE = 1e-3  # keeps the slope finite where all answers are right, or all wrong
 
 
 @dataclass(frozen=True)
-class Logistic:
-    """Probability 1 / (1 + exp(-(slope * score + offset)))."""
+class Calibration:
+    """log odds -> slope x log odds + intercept."""
 
-    slope: float
-    offset: float
-
-    def __call__(self, scores: np.ndarray | float) -> np.ndarray:
-        logits = np.clip(self.slope * np.asarray(scores, float) + self.offset, -LARGEST, LARGEST)
-        return 1 / (1 + np.exp(-logits))
+    slope: float = 1.0
+    intercept: float = 0.0
 
 
-def fitted(scores: np.ndarray, right: np.ndarray) -> Logistic:
-    """Platt scaling: logistic regression on one score, in which right and wrong weigh the same.
+@dataclass(frozen=True)
+class Bin:
+    """Answers of similar confidence."""
 
-    The targets are those of Platt (1999), (n + 1) / (n + 2) and 1 / (n + 2), so that scores that tell all
-    items apart give a finite slope. The slope is never below 0: a score that is higher where the answer is
-    wrong says nothing.
+    low: float
+    high: float
+    count: int
+    confidence: float  # mean
+    right: float  # share
 
-    Raises
-    ------
-    ValueError : no right or no wrong item; a score that is not finite.
+
+def fit(confidence: np.ndarray, right: np.ndarray) -> Calibration:
+    """The most likely slope and intercept, by logistic regression; those that change nothing without answers.
+
+    The slope is at least 0: a lower confidence never becomes the higher one.
     """
-    x, y = np.asarray(scores, float), np.asarray(right, bool)
-    if not np.isfinite(x).all():
-        raise ValueError("scores must be finite")
-    good, bad = int(y.sum()), int((~y).sum())
-    if not good or not bad:
-        raise ValueError(f"right and wrong items are needed, but there are {good} and {bad}")
-    target = np.where(y, (good + 1) / (good + 2), 1 / (bad + 2))
-    weight = np.where(y, 0.5 / good, 0.5 / bad)
-    centre, spread = float(x.mean()), float(x.std()) or 1.0
-    z = np.stack([(x - centre) / spread, np.ones_like(x)], axis=1)  # (items, 2)
-    found = np.zeros(2)
+    if not len(confidence):
+        return Calibration()
+    x = np.stack([_log_odds(confidence), np.ones(len(confidence))], axis=1)
+    y, weights, start = np.asarray(right, float), np.array([1.0, 0.0]), np.array([1.0, 0.0])
     for _ in range(STEPS):
-        p = 1 / (1 + np.exp(-np.clip(z @ found, -LARGEST, LARGEST)))
-        gradient = z.T @ (weight * (p - target))
-        hessian = (z * (weight * p * (1 - p))[:, None]).T @ z + 1e-9 * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        found -= step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
-        if np.abs(step).max() < 1e-10:
+        p = 1 / (1 + np.exp(-x @ weights))
+        gradient = x.T @ (p - y) + RIDGE * (weights - start)
+        curvature = (x * (p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        weights = weights - np.clip(step, -1.0, 1.0)
+        if np.abs(step).max() < 1e-9:
             break
-    if found[0] <= 0:
-        return Logistic(0.0, 0.0)
-    slope = float(found[0] / spread)
-    return Logistic(slope, float(found[1] - slope * centre))
+    if weights[0] < 0:
+        share = (y.sum() + 1) / (len(y) + 2)
+        return Calibration(0.0, float(np.log(share / (1 - share))))
+    return Calibration(float(weights[0]), float(weights[1]))
 
 
-def reliability(
-    probabilities: np.ndarray, right: np.ndarray, bins: int = 10
-) -> list[tuple[float, float, int, float, float]]:
-    """Rows of a reliability diagram: lower and upper edge of each bin of equal width that has items, their
-    number, mean probability and share that is right.
-    """
-    p, y = np.asarray(probabilities, float), np.asarray(right, bool)
-    place = np.clip((p * bins).astype(int), 0, bins - 1)
-    rows = []
-    for number in range(bins):
-        own = place == number
-        if own.any():
-            edges = (number / bins, (number + 1) / bins)
-            rows.append((*edges, int(own.sum()), float(p[own].mean()), float(y[own].mean())))
-    return rows
+def calibrated(confidence: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """Confidences in [0, 1]."""
+    odds = calibration.slope * _log_odds(confidence) + calibration.intercept
+    return 1 / (1 + np.exp(-odds))
 
 
-def calibration_error(probabilities: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error: mean over items of the difference between mean probability and share right
-    of their bin (Naeini, Cooper and Hauskrecht, 2015); 0 without items.
-    """
-    rows = reliability(probabilities, right, bins)
-    count = sum(row[2] for row in rows)
-    return sum(row[2] * abs(row[3] - row[4]) for row in rows) / count if count else 0.0
+def reliability(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:
+    """The bins that have answers, the lowest confidence first."""
+    confidence, right = np.asarray(confidence, float), np.asarray(right, float)
+    number = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        Bin(
+            one / BINS,
+            (one + 1) / BINS,
+            int((number == one).sum()),
+            float(confidence[number == one].mean()),
+            float(right[number == one].mean()),
+        )
+        for one in np.unique(number).tolist()
+    ]
 
 
-def equal_error(right: np.ndarray, wrong: np.ndarray) -> tuple[float, float]:
-    """Equal error rate of scores of right and of wrong items, and the threshold at which it is reached.
+def error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error; 0 is perfect. NaN without answers."""
+    if not len(confidence):
+        return float("nan")
+    bins = reliability(confidence, right)
+    return sum(one.count * abs(one.confidence - one.right) for one in bins) / len(confidence)
 
-    An item is accepted whose score is the threshold or higher. The rate is the mean of both error rates where
-    they are closest.
 
-    Raises
-    ------
-    ValueError : no right or no wrong item.
-    """
-    good, bad = np.sort(np.asarray(right, float)), np.sort(np.asarray(wrong, float))
-    if not len(good) or not len(bad):
-        raise ValueError(f"right and wrong items are needed, but there are {len(good)} and {len(bad)}")
-    thresholds = np.unique(np.concatenate([good, bad]))
-    rejected = np.searchsorted(good, thresholds, side="left") / len(good)
-    accepted = 1 - np.searchsorted(bad, thresholds, side="left") / len(bad)
-    best = int(np.argmin(np.abs(rejected - accepted)))
-    return float((rejected[best] + accepted[best]) / 2), float(thresholds[best])
+def _log_odds(confidence: np.ndarray) -> np.ndarray:
+    kept = np.clip(np.asarray(confidence, float), EDGE, 1 - EDGE)
+    return np.log(kept / (1 - kept))

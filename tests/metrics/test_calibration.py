@@ -1,4 +1,4 @@
-"""Probabilities from scores: numbers worked by hand, and against scikit-learn."""
+"""Calibration: overconfident answers become as sure as they are right; order is kept."""
 
 import numpy as np
 import pytest
@@ -6,74 +6,36 @@ import pytest
 from audiomtl.metrics import calibration
 
 
-def made(count: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    right = np.arange(count) % 2 == 0
-    return random.normal(np.where(right, 1.0, -0.5), 1.0), right
+def overconfident(count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Answers whose log odds are three times too large."""
+    random = np.random.default_rng(0)
+    odds = random.normal(0.3, 1.0, count)
+    right = random.random(count) < 1 / (1 + np.exp(-odds))
+    return 1 / (1 + np.exp(-3 * odds)), right
 
 
-def test_the_fit_is_a_logistic_regression() -> None:
-    from sklearn.linear_model import LogisticRegression
-
-    scores, right = made()
-    found = calibration.fitted(scores, right)
-    expected = LogisticRegression(C=1e9).fit(scores[:, None], right)
-    # the targets are 0.995, not 1
-    assert found.slope == pytest.approx(expected.coef_[0, 0], rel=0.05)
-    assert found.offset == pytest.approx(expected.intercept_[0], abs=0.05)
-    assert calibration.calibration_error(found(scores), right) < 0.06
-
-
-def test_right_and_wrong_weigh_the_same_however_many_there_are() -> None:
-    scores, right = made()
-    found = calibration.fitted(scores, right)
-    more = np.concatenate([scores, *[scores[~right]] * 9]), np.concatenate([right, *[right[~right]] * 9])
-    again = calibration.fitted(*more)
-    assert (again.slope, again.offset) == pytest.approx((found.slope, found.offset), rel=0.05, abs=0.05)
+def test_confidences_become_shares_of_right_answers() -> None:
+    confidence, right = overconfident()
+    fitted = calibration.fit(confidence, right)
+    assert fitted.slope == pytest.approx(1 / 3, abs=0.05) and fitted.intercept == pytest.approx(0, abs=0.1)
+    after = calibration.calibrated(confidence, fitted)
+    assert calibration.error(confidence, right) > 0.1 > 0.04 > calibration.error(after, right)
+    assert (np.argsort(after, kind="stable") == np.argsort(confidence, kind="stable")).all()
+    for one in calibration.reliability(after, right):
+        assert one.low <= one.confidence <= one.high and (
+            one.count < 50 or abs(one.confidence - one.right) < 0.1
+        )
 
 
-def test_scores_that_tell_all_apart_or_nothing_have_finite_answers() -> None:
-    apart = calibration.fitted(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([False, False, True, True]))
-    assert 0 < apart.slope < 10 and apart(np.array([-2.0, 2.0])) == pytest.approx([0.2, 0.8], abs=0.12)
-    for scores in (np.zeros(4), np.array([2.0, 1.0, -1.0, -2.0])):
-        nothing = calibration.fitted(scores, np.array([False, False, True, True]))
-        assert nothing(np.array([-5.0, 5.0])) == pytest.approx([0.5, 0.5])
+@pytest.mark.parametrize("right", [[True] * 5, [False] * 5, [True, False, False, True, False]])
+def test_few_answers_give_finite_confidences(right: list[bool]) -> None:
+    confidence = np.array([0.0, 0.5, 0.9, 1.0, 0.99])
+    after = calibration.calibrated(confidence, calibration.fit(confidence, np.array(right)))
+    assert np.isfinite(after).all() and (np.diff(after[[0, 1, 2, 4, 3]]) >= 0).all()
 
 
-def test_reliability_by_hand() -> None:
-    probabilities, right = np.array([0.05, 0.15, 0.12, 1.0]), np.array([False, True, False, True])
-    rows = calibration.reliability(probabilities, right)
-    assert rows[0] == pytest.approx((0.0, 0.1, 1, 0.05, 0.0))
-    assert rows[1] == pytest.approx((0.1, 0.2, 2, 0.135, 0.5))
-    assert rows[2] == pytest.approx((0.9, 1.0, 1, 1.0, 1.0))
-    assert calibration.calibration_error(probabilities, right) == pytest.approx((0.05 + 2 * 0.365) / 4)
-    assert calibration.calibration_error(np.zeros(0), np.zeros(0, bool)) == 0
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong", "rate", "threshold"),
-    [
-        ([2.0, 3.0], [0.0, 1.0], 0.0, 2.0),
-        ([0.0, 2.0, 3.0, 4.0], [-1.0, 1.0, 1.5, 2.5], 0.25, 2.0),
-        ([1.0], [1.0], 0.5, 1.0),
-    ],
-)
-def test_equal_error_by_hand(right, wrong, rate, threshold) -> None:
-    found = calibration.equal_error(np.array(right), np.array(wrong))
-    assert found == pytest.approx((rate, threshold))
-
-
-@pytest.mark.parametrize(
-    ("scores", "right", "message"),
-    [
-        ([1.0, 2.0], [True, True], "there are 2 and 0"),
-        ([], [], "there are 0 and 0"),
-        ([1.0, float("nan")], [True, False], "finite"),
-    ],
-)
-def test_what_cannot_be_fitted_is_refused(scores, right, message) -> None:
-    with pytest.raises(ValueError, match=message):
-        calibration.fitted(np.array(scores), np.array(right, bool))
-    if len(scores) != 2 or message != "finite":
-        with pytest.raises(ValueError, match="are needed"):
-            calibration.equal_error(np.array(scores), np.zeros(0))
+def test_without_answers_nothing_changes() -> None:
+    nothing = np.zeros(0)
+    fitted = calibration.fit(nothing, nothing)
+    assert calibration.calibrated(np.array([0.3]), fitted).tolist() == pytest.approx([0.3])
+    assert np.isnan(calibration.error(nothing, nothing)) and calibration.reliability(nothing, nothing) == []

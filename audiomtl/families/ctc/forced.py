@@ -87,7 +87,7 @@ def calibrated(fitted: Fitted, found: Sequence[Output]) -> said.Said | None:
     """Probabilities of phones, words and texts, from clips that the network was not trained on; None where
     their texts are too few or all the same.
     """
-    texts: list[Any] = texts_of(fitted, found)
+    texts: list[Any] = texts_of(fitted, found)[:CLIPS]
     if not texts:
         return None
     made = said.trials([one[0] for one in texts], [one[1] for one in texts], aligner(fitted))

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from audiomtl.families.ctc.alignment import Aligned
-from audiomtl.metrics import calibration
-from audiomtl.metrics.calibration import Logistic
+from audiomtl.metrics import calibration, verification
+from audiomtl.metrics.verification import Logistic
 from audiomtl.nn import ctc
 
 Align = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Sequence[Aligned]]
@@ -145,9 +145,9 @@ def fitted(made: Trials) -> Said | None:
     """The probabilities that fit the trials; None where they have no wrong word or text."""
     if not all(len(right) and 0 < right.sum() < len(right) for _, right in _kinds(made)):
         return None
-    phone = calibration.fitted(*made.phones)
+    phone = verification.fitted(*made.phones)
     word, text = (
-        calibration.fitted(np.array([_together(phone, one) for one in items]), right)
+        verification.fitted(np.array([_together(phone, one) for one in items]), right)
         for items, right in (made.words, made.texts)
     )
     said = Said(phone, word, text, 0.0, 0.0)
@@ -179,9 +179,9 @@ def measured(said: Said, made: Trials) -> dict[str, float]:
     scores = {}
     for (name, judge), (items, right) in zip(judges.items(), _kinds(made), strict=True):
         probabilities = np.array([judge(one) for one in items])
-        scores[f"{name}_calibration_error"] = calibration.calibration_error(probabilities, right)
+        scores[f"{name}_calibration_error"] = calibration.error(probabilities, right)
         scores[f"{name}_rejected"], scores[f"{name}_accepted"] = _errors(items, right, judge)
-        scores[f"{name}_equal_error"], _ = calibration.equal_error(
+        scores[f"{name}_equal_error"], _ = verification.equal_error(
             probabilities[right], probabilities[~right]
         )
     return scores
