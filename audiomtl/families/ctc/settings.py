@@ -106,7 +106,8 @@ class Curriculum(Table):
 # boundaries are those of an alignment, where times are known
 EVERY_SCORE = (
     *("phone_error_rate", "frame_accuracy", "loss", "blank_share", "confidence_error"),
-    *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+    *("boundary_mean_ms", "boundary_median_ms"),
+    *("boundary_within_10_ms", "boundary_within_20_ms", "boundary_within_50_ms"),
 )
 
 
