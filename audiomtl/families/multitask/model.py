@@ -261,6 +261,7 @@ def _by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]
                 answers[name],
                 len(one.frames),
                 fitted.known.decoders.get(name),
+                answers,
             )
             for one, answers in found
         ]
@@ -357,6 +358,7 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
                     output,
                     len(one.frames),
                     fitted.known.decoders.get(name),
+                    answers,
                 ),
             )
             if panel := kind(head.kind).panel(head, answer, names[name], settings):
