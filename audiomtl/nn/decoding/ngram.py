@@ -9,8 +9,8 @@ Source: Witten and Bell (1991), interpolated: P(w | h) = (c(h w) + T(h) P(w | h'
 T(h) counts the different words after h and h' is h without its furthest word; below the unigrams all are
 equally probable. Written as a back-off model, as ARPA files are, it gives the same numbers.
 
-Contents: `NGram`, `train`, `log_probability`, `after`, `text_score`, `perplexity`, `transitions`; `Automaton`,
-`automaton`; `to_arpa`, `from_arpa`; `to_json`, `from_json`.
+Contents: `NGram`, `train`, `log_probability`, `after`, `text_score`, `perplexity`, `transitions`;
+`Automaton`, `automaton`; `to_arpa`, `from_arpa`; `to_json`, `from_json`.
 """
 
 from collections import Counter
