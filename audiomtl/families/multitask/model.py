@@ -321,7 +321,7 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         for name, output in answers.items():
             head, answer = (
                 settings.heads[name],
-                answer_of(fitted, name, one, output),
+                answer_of(fitted, name, one, answers),
             )
             if panel := kind(head.kind).panel(head, answer, names[name], settings):
                 panels[panel[0]][name] = panel[1]

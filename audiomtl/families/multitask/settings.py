@@ -299,7 +299,23 @@ class Settings(ClipExperiment):
                     f'decoding.{name}.method = "{decoding.method}": heads.{name} of kind'
                     f" {self.heads[name].kind} is read by {' or '.join(methods)}"
                 )
+            self._check_beside(name, decoding)
         return self
+
+    def _check_beside(self, name: str, decoding: Decoding) -> None:
+        """The head that is read together with another one is there, trained and kept."""
+        beside = decoding.beside if decoding.method in ("hmm", "segments") else ""
+        if not beside:
+            return
+        place, wanted = f'decoding.{name}.beside = "{beside}"', self.heads[name].about.beside_kind
+        other = self.heads.get(beside)
+        if other is None or other.kind != wanted:
+            raise ValueError(f"{place}: no head of kind {wanted} has this name{nearest(beside, self.heads)}")
+        if not other.weight or other.train_only:
+            raise ValueError(
+                f"{place}: heads.{beside} has weight 0 or is train_only, so its output cannot be read; set"
+                f' decoding.{name}.beside = ""'
+            )
 
     @model_validator(mode="after")
     def _scores_are_those_of_the_heads(self) -> Self:
