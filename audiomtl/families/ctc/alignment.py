@@ -17,8 +17,8 @@ from typing import Literal
 
 import numpy as np
 
-from audiomtl.families.ctc import loss as ctc
 from audiomtl.metrics import viterbi
+from audiomtl.nn import ctc
 
 Mode = Literal["ctc", "frames"]
 # longest time that a phone lasts before its first or after its last step on the path, in steps; the rest of

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 from keras import ops
 
-
 MOMENTUM = 0.9  # of running means: an epoch of a few dozen steps must be able to move them
 
 

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from audiomtl.settings.augmentation import Sequences, check_bands
 from audiomtl.settings.clips import ClipExperiment
+from audiomtl.settings.decoding import Decoding
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import (
     ABOVE_0,
@@ -111,7 +112,7 @@ class Curriculum(Table):
 
 # boundaries are those of an alignment, where times are known
 EVERY_SCORE = (
-    *("phone_error_rate", "frame_accuracy", "loss", "blank_share"),
+    *("phone_error_rate", "frame_accuracy", "loss", "blank_share", "confidence_error"),
     *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
 )
 
@@ -137,6 +138,9 @@ class Settings(ClipExperiment):
     network: Network = Field(description="The network.")
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")
+    decoding: Decoding | None = Field(
+        None, description="How the trained network is read; left out for each step by itself (greedy)."
+    )
 
     @model_validator(mode="after")
     def _scores_exist(self) -> Self:
@@ -151,6 +155,17 @@ class Settings(ClipExperiment):
     @model_validator(mode="after")
     def _augmentation_fits(self) -> Self:
         check_bands(self.augmentation, self.features)
+        return self
+
+    @model_validator(mode="after")
+    def _decoder_suits_the_objective(self) -> Self:
+        method = self.decoding.method if self.decoding else "greedy"
+        fitting = ("greedy", "viterbi" if self.network.objective == "frames" else "beam")
+        if method not in fitting:
+            raise ValueError(
+                f'decoding.method = "{method}": network.objective = "{self.network.objective}" is read by'
+                f" {' or '.join(fitting)}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -202,6 +202,8 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
         if fitted.fit.stopped:
             continue
         found = model.outputs(fitted, prepared.examples[side])
+        if side == "validation" and hasattr(model, "with_decoder"):
+            fitted = model.with_decoder(fitted, prepared, found)
         if side == "validation":
             curves = job.folder / "learning_curves.png"
             pictures.tried(
