@@ -20,7 +20,7 @@ from audiomtl.metrics import calibration, verification
 from audiomtl.metrics.verification import Logistic
 from audiomtl.nn import ctc
 
-Align = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Sequence[Aligned]]
+Align = Callable[..., Sequence[Aligned]]
 WORD = (2, 6)  # phones of a word that is put in the place of another
 DRAWS = 20  # of such a word, until it differs
 

@@ -165,9 +165,9 @@ def fit_decoder(
     names: Sequence[str],
     settings: Any,
 ) -> Any:
-    """Median filter and weight of the clip's class by psds, which no threshold changes; then the other numbers
-    by event_f1, with one threshold for all classes; then for each class the threshold that is best for its
-    own events. All on the validation split; what no clip can decide is the first candidate.
+    """Median filter and weight of the clip's class by psds, which no threshold changes; then the other
+    numbers by event_f1, with one threshold for all classes; then for each class the threshold that is best
+    for its own events. All on the validation split; what no clip can decide is the first candidate.
     """
     from audiomtl.nn.decoding.decoders import SegmentDecoder, best
     from audiomtl.settings.decoding import candidates, with_numbers
