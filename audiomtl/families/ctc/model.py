@@ -106,6 +106,7 @@ def train(
         convolution_filters=network.convolution_filters,
         convolution_frames=network.convolution_frames,
         time_reduction=network.time_reduction,
+        batch_normalization=network.batch_normalization,
     )
     # frames_then_ctc: at least one epoch of each
     between = min(training.epochs - 1, max(1, round((network.frames_share or 0.0) * training.epochs)))

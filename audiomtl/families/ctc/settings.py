@@ -49,6 +49,13 @@ class Network(Table):
     time_reduction: Count = Field(
         description="Stride of the convolution, in frames; 1 without a convolution."
     )
+    batch_normalization: bool = Field(
+        False,
+        description=(
+            "Whether each band of the input is normalized over the frames of a batch, in the place of"
+            " features.scaling or beside it. Default false."
+        ),
+    )
     frames_weight: NotNegative = Field(
         0.0,
         description=(
