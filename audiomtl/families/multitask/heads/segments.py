@@ -165,15 +165,15 @@ def fit_decoder(
     names: Sequence[str],
     settings: Any,
 ) -> Any:
-    """Median filter and weight of the clip's class by psds, which no threshold changes; then the other numbers
-    by event_f1, with one threshold for all classes; then for each class the threshold that is best for its
-    own events. All on the validation split; what no clip can decide is the first candidate.
+    """Median filter and weight of the clip's class by psds, which no threshold changes; then the other
+    numbers by event_f1, with one threshold for all classes; then for each class the threshold that is best
+    for its own events. All on the validation split; what no clip can decide is the first candidate.
     """
     from audiomtl.nn.decoding.decoders import SegmentDecoder, best
     from audiomtl.settings.decoding import candidates, with_numbers
 
     grid, truth = decoding.class_thresholds, _true_events(head, validation, settings)
-    numbers = candidates(with_numbers(decoding, {"class_thresholds": grid[0]}))
+    numbers = candidates(with_numbers(decoding, {"class_thresholds": grid[:1]}))
 
     def smoothing(one: Mapping[str, Any]) -> tuple[Any, Any]:
         return one["median_steps"], one["clip_weight"]
