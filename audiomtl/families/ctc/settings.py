@@ -49,6 +49,13 @@ class Network(Table):
     time_reduction: Count = Field(
         description="Stride of the convolution, in frames; 1 without a convolution."
     )
+    batch_normalization: bool = Field(
+        False,
+        description=(
+            "Whether each band of the input is normalized over the frames of a batch, in the place of"
+            " features.scaling or beside it. Default false."
+        ),
+    )
     frames_weight: NotNegative = Field(
         0.0,
         description=(
@@ -106,7 +113,8 @@ class Curriculum(Table):
 # boundaries are those of an alignment, where times are known
 EVERY_SCORE = (
     *("phone_error_rate", "frame_accuracy", "loss", "blank_share", "confidence_error"),
-    *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+    *("boundary_mean_ms", "boundary_median_ms"),
+    *("boundary_within_10_ms", "boundary_within_20_ms", "boundary_within_50_ms"),
 )
 
 
