@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, protocols, scaling, splits, windows
+from audiomtl.data import catalog, normalization, protocols, scaling, splits, windows
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
@@ -30,8 +30,13 @@ class Example:
     passages: tuple[tuple[float, float], ...] | None
 
 
-def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
-    """Every clip of the table as a bag; labels come later."""
+def _examples(table: pd.DataFrame, settings: Settings, *, trained: bool = False) -> list[Example]:
+    """Every clip of the table as a bag; labels come later.
+
+    Parameters
+    ----------
+    trained : whether the clips are new ones of a trained model, which may lack features.normalize_by.
+    """
     stored = next((name for name in ("embedding_path", "array_path") if name in table.columns), "")
     if (settings.network.window == "embedding") != (stored == "embedding_path"):
         raise UserError(
@@ -56,6 +61,8 @@ def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
         frames = FeatureStore(catalog.cache_folder() / "features").features(
             list(table["path"]), settings.features
         )
+    by = settings.features.normalize_by
+    frames = normalization.by_column(table, frames, by, needed=not trained)
     if stored == "embedding_path":
         firsts = [np.arange(len(one)) for one in frames]
     else:

@@ -7,7 +7,7 @@ from pydantic import Field
 from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.pooling import Pooling
 from audiomtl.settings.protocol import Protocol
-from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.shared import GroupFeatures, Optimizer, Training
 from audiomtl.settings.table import Count, Share, Table, used_when
 from audiomtl.settings.windows import Windows
 
@@ -54,7 +54,7 @@ class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     protocol: WindowProtocol = Field(description="How clips are divided into train, validation and test.")
-    features: Features = Field(description="Features of the sound.")
+    features: GroupFeatures = Field(description="Features of the sound.")
     windows: Windows = Field(description="How a clip is cut into windows.")
     network: Network = Field(description="The network of a window.")
     pooling: Pooling = Field(description="From windows to their clip.")
