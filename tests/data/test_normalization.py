@@ -32,7 +32,8 @@ def test_what_does_not_vary_becomes_0() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "text"), [("speeker", 'no such column; did you mean speaker'), ("number", "1 clips have no value")]
+    ("column", "text"),
+    [("speeker", "no such column; did you mean speaker"), ("number", "1 clips have no value")],
 )
 def test_a_table_that_lacks_groups_is_refused(column: str, text: str) -> None:
     with pytest.raises(UserError, match=text):
