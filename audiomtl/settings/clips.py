@@ -85,6 +85,16 @@ class ClipExperiment(Experiment):
             )
         return self
 
+    @model_validator(mode="after")
+    def _nothing_is_chosen_on_what_is_trained_on(self) -> Self:
+        training = getattr(self, "training", None)
+        if self.protocol.train_on != "train" and training is not None and training.keep != "last":
+            raise ValueError(
+                f'protocol.train_on = "{self.protocol.train_on}" trains on the validation split, which then'
+                f' cannot choose an epoch: set training.keep = "last", but got "{training.keep}"'
+            )
+        return self
+
 
 class LabelledExperiment(ClipExperiment):
     """An experiment that learns the class of each clip."""

@@ -209,6 +209,23 @@ class Training(Table):
         )
     )
 
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description=(
+            "Epoch whose weights are kept: the best one by the monitored score, or the last one. Default"
+            ' "best".'
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _last_is_reached(self) -> Self:
+        if self.keep == "last" and self.patience:
+            raise ValueError(
+                f'patience must be 0 with keep = "last", or the last epoch is not reached, but got'
+                f" {self.patience}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _monitor_is_validation(self) -> Self:
         if not self.monitor.startswith("validation/"):
@@ -240,6 +257,25 @@ class Limits(Table):
     )
 
 
+class Refit(Table):
+    """What ``audiomtl best NAME --refit`` trains on."""
+
+    train_on: Literal["train_and_validation", "all"] = Field(
+        "train_and_validation",
+        description=(
+            "Splits that the refit is trained on; a model that is trained on all has no test score. Default"
+            ' "train_and_validation".'
+        ),
+    )
+    epochs: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description=(
+            "Epochs of the refit; 0 takes those of the settings where they keep the last epoch, else the"
+            " median of the recorded best epochs. Default 0."
+        ),
+    )
+
+
 class Experiment(Table):
     """Keys at the top of every experiment file."""
 
@@ -254,6 +290,9 @@ class Experiment(Table):
     )
     study_seed: int = Field(description="Seed of the trainings that choose settings; must not be in seeds.")
     limits: Limits = Field(description="Limits of one training.")
+    refit: Refit | None = Field(
+        None, description="What best --refit trains on; left out for train and validation."
+    )
 
     @model_validator(mode="after")
     def _choose_and_report_apart(self) -> Self:

@@ -11,7 +11,7 @@ Contents: the functions of `contract.Family`.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -21,13 +21,21 @@ import tensorflow as tf
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.features import frame_times
-from audiomtl.data.pipeline import batch_order, pad
+from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.ctc import alignment
+from audiomtl.families.ctc import alignment, learning
 from audiomtl.families.ctc import loss as ctc
-from audiomtl.families.ctc.examples import Clip, audit, check_unseen, collate, examples_of, transcribed
+from audiomtl.families.ctc.examples import (
+    Clip,
+    audit,
+    check_unseen,
+    collate,
+    examples_of,
+    transcribed,
+    with_variants,
+)
 from audiomtl.families.ctc.network import recurrent_network, reduced
 from audiomtl.families.ctc.settings import Settings
 from audiomtl.metrics import alignment as timing
@@ -73,6 +81,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         for side in ("train", "validation", "test")
     }
     scaler = scaling.fit((example.frames for example in examples["train"]), settings.features.scaling)
+    examples["train"] = with_variants(examples["train"], sides.train, vocabulary, settings)
     final: Mode = "frames" if settings.network.objective == "frames" else "ctc"
     return Prepared(sides, examples, Known(vocabulary, scaler, final), facts)
 
@@ -96,8 +105,6 @@ def train(
         convolution_frames=network.convolution_frames,
         time_reduction=network.time_reduction,
     )
-    examples = prepared.examples["train"]
-    lengths = [len(one.frames) for one in examples]
     # frames_then_ctc: at least one epoch of each
     between = min(training.epochs - 1, max(1, round((network.frames_share or 0.0) * training.epochs)))
     switch = {"ctc": 0, "frames": training.epochs, "frames_then_ctc": between}[network.objective]
@@ -105,24 +112,8 @@ def train(
     def mode(epoch: int) -> Mode:
         return "frames" if epoch < switch else "ctc"
 
-    def network_frames(n_frames: Any) -> Any:
-        return reduced(n_frames, network.time_reduction)
-
-    def batches(epoch: int) -> Any:
-        for indices in batch_order(lengths, training.batch_size, seed=seed, epoch=epoch):
-            yield collate([examples[index] for index in indices], known.scaler, network.time_reduction)
-
-    def ctc_objective(model: keras.Model, batch: Any) -> tf.Tensor:
-        logits = model([batch["frames"], batch["lengths"]], training=True)
-        return tf.reduce_mean(
-            ctc.ctc_loss(logits, network_frames(batch["lengths"]), batch["labels"], batch["label_lengths"])
-        )
-
-    def frames_objective(model: keras.Model, batch: Any) -> tf.Tensor:
-        logits = model([batch["frames"], batch["lengths"]], training=True)
-        return tf.reduce_mean(
-            ctc.frames_loss(logits, network_frames(batch["lengths"]), batch["frame_labels"])
-        )
+    learned, objectives = learning.objectives(model, settings, known.vocabulary)
+    batches = learning.batches(prepared.examples["train"], known.scaler, settings, seed)
 
     fitted = _fitted(model, settings, known)
     timed = any("boundary_" in name for name in (training.monitor, *(settings.scores or {})))
@@ -135,11 +126,11 @@ def train(
         return {f"validation/{name}": value for name, value in scores.items()}
 
     result = fit(
-        model,
+        learned,
         optimizer=settings.optimizer,
         training=training,
         batches=batches,
-        loss=lambda epoch: frames_objective if mode(epoch) == "frames" else ctc_objective,
+        loss=lambda epoch: objectives[mode(epoch)],
         score=score,
         on_epoch=on_epoch,
         checkpoint=checkpoint,

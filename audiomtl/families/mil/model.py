@@ -28,7 +28,16 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.data.tags import classes_of, target
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.mil.examples import Example, _bands, _collate, _drawn, _examples, _leaky, _length
+from audiomtl.families.mil.examples import (
+    Example,
+    _bands,
+    _collate,
+    _examples,
+    _leaky,
+    _length,
+    training_batch,
+    with_variants,
+)
 from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import Settings
 from audiomtl.metrics import labels
@@ -74,6 +83,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     facts |= {f"{side}/windows": float(sum(len(one.first) for one in some)) for side, some in chosen.items()}
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
     scaler = scaling.fit((one.frames for one in chosen["train"]), settings.features.scaling)
+    chosen["train"] = with_variants(chosen["train"], sides.train, settings)
     return Prepared(sides, chosen, Known(classes, scaler), facts)
 
 
@@ -140,18 +150,15 @@ def train(
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            some = [examples[index] for index in indices]
-            chosen = [
-                _drawn(
-                    len(examples[index].first),
-                    settings.windows.bag_windows,
-                    seed=seed,
-                    epoch=epoch,
-                    clip=int(index),
-                )
-                for index in indices
-            ]
-            yield _collate(some, chosen, known.scaler, length)
+            yield training_batch(
+                examples,
+                indices.tolist(),
+                known.scaler,
+                settings,
+                classes=len(known.classes),
+                seed=seed,
+                epoch=epoch,
+            )
 
     losses = (tag_loss, window_tag_loss) if _several(settings) else (clip_loss, window_loss)
     of_outputs = losses[("clip", "window").index(settings.network.loss)]

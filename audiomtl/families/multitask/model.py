@@ -25,6 +25,7 @@ from audiomtl.data.pipeline import batch_order
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
+from audiomtl.families.multitask import augment
 from audiomtl.families.multitask.balancing import Balancing
 from audiomtl.families.multitask.examples import (
     Example,
@@ -120,9 +121,11 @@ def prepare(settings: Settings, seed: int) -> Prepared:
                 " head"
             )
     scaler = scaling.fit((one.frames for one in examples["train"]), settings.features.scaling)
-    return Prepared(
-        sides, with_scaled_targets(examples, scaler, settings), Known(names, symbols, scaler), facts
+    examples = with_scaled_targets(examples, scaler, settings)
+    examples["train"] = augment.with_variants(
+        examples["train"], sides.train, names, symbols, scaler, settings, seed
     )
+    return Prepared(sides, examples, Known(names, symbols, scaler), facts)
 
 
 # ---------------------------------------------------------------- training
@@ -151,7 +154,8 @@ def train(
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield collate([examples[index] for index in indices], known.names, known.scaler, settings)
+            some = [examples[index] for index in indices]
+            yield augment.training_batch(some, known.names, known.scaler, settings, seed=seed, epoch=epoch)
 
     def objective(bundle: Bundle, batch: Any) -> tf.Tensor:
         with tf.GradientTape(persistent=True) as tape:

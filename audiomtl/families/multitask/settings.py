@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.families.multitask import heads
+from audiomtl.settings.augmentation import Clips, check_bands, check_heads
 from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
@@ -193,6 +194,7 @@ class Settings(ClipExperiment):
         None, description="How transcripts become phones; left out for a clip table with phones."
     )
     features: Features = Field(description="Features of the sound.")
+    augmentation: Clips = Field(None, description="Random changes of train clips; left out for none.")
     inputs: Inputs = Field(description="What the network reads.")
     encoder: Encoder = Field(description="From features to steps.")
     heads: dict[str, Head] = Field(description="Tasks, by name.")
@@ -209,6 +211,14 @@ class Settings(ClipExperiment):
     @property
     def step_seconds(self) -> float:
         return self.features.seconds(self.stride)
+
+    @model_validator(mode="after")
+    def _augmentation_fits(self) -> Self:
+        check_bands(self.augmentation, self.features)
+        beside = [name for name in ("text", "score") if getattr(self.inputs, name)]
+        kinds = {name: head.kind for name, head in self.heads.items()}
+        check_heads(self.augmentation, kinds, tuple(beside))
+        return self
 
     @model_validator(mode="after")
     def _heads_make_sense(self) -> Self:
