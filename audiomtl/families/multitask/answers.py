@@ -30,6 +30,7 @@ from audiomtl.data.tags import THRESHOLD
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted
+from audiomtl.families.multitask import heads
 from audiomtl.families.multitask.examples import (
     Example,
     example,
@@ -103,16 +104,20 @@ def _response(
     settings = fitted.settings
     seconds, frames = len(one.y) / sample_rate(settings), len(example.frames)
     answers: dict[str, Answer] = {
-        name: _answer(head, found[name], fitted.known.names[name], frames, seconds, settings)
+        name: _answer(
+            head,
+            heads.Answer(one.name, {}, None, found[name], frames, fitted.known.decoders.get(name)),
+            fitted.known.names[name],
+            seconds,
+            settings,
+        )
         for name, head in chosen.items()
     }
     return Response(one.name, seconds, answers, contract.padded(seconds, settings.step_seconds))
 
 
-def _answer(
-    head: Head, output: np.ndarray, names: Sequence[str], n_frames: int, until: float, settings: Settings
-) -> Answer:
-    what = head.about.produces
+def _answer(head: Head, one: heads.Answer, names: Sequence[str], until: float, settings: Settings) -> Answer:
+    what, output, n_frames = head.about.produces, one.output, one.n_frames
     if what == "classes":
         read = getattr(kind(head.kind), "probabilities", None)  # tags are logits
         return Classes(tuple(names), read(output) if read else output, read is None, THRESHOLD)
@@ -120,9 +125,9 @@ def _answer(
         return Value(float(output[0]))
     if what == "segments":
         return _segments(head, output, names, n_frames, until, settings)
-    found = kind(head.kind).spans(head, output, {}, names, n_frames, settings)
+    found = kind(head.kind).spans(head, one, names, settings)
     within = [(max(start, 0.0), min(end, until), label) for start, end, label in found]
-    within = [one for one in within if one[1] - one[0] >= SHORTEST_SECONDS]
+    within = [span for span in within if span[1] - span[0] >= SHORTEST_SECONDS]
     if what == "notes":
         return Notes(tuple((start, end, int(pitch)) for start, end, pitch in within))
     spans = [

@@ -9,6 +9,7 @@ from pydantic import Field, Strict, model_validator
 
 from audiomtl.families.multitask import heads
 from audiomtl.settings.clips import ClipExperiment
+from audiomtl.settings.decoding import Decoding
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
@@ -198,6 +199,9 @@ class Settings(ClipExperiment):
     heads: dict[str, Head] = Field(description="Tasks, by name.")
     coupling: dict[str, Coupling] = Field(description="Losses between two heads, by name.")
     balancing: Balancing = Field(description="How the losses are combined.")
+    decoding: dict[str, Decoding] = Field(
+        default_factory=dict, description="How the outputs of heads are read, by the name of the head."
+    )
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")
 
@@ -279,6 +283,22 @@ class Settings(ClipExperiment):
                 wanted = getattr(pair, kind)
                 if wanted not in self.heads or self.heads[wanted].kind != kind:
                     raise ValueError(f'coupling.{name}.{kind} = "{wanted}": no head with this name and kind')
+        return self
+
+    @model_validator(mode="after")
+    def _decoders_suit_the_heads(self) -> Self:
+        for name, decoding in self.decoding.items():
+            if name not in self.heads:
+                raise ValueError(
+                    f"decoding.{name}: no head has this name{nearest(name, self.heads)}; heads:"
+                    f" {', '.join(self.heads)}"
+                )
+            methods = ("greedy", *self.heads[name].about.decoders)
+            if decoding.method not in methods:
+                raise ValueError(
+                    f'decoding.{name}.method = "{decoding.method}": heads.{name} of kind'
+                    f" {self.heads[name].kind} is read by {' or '.join(methods)}"
+                )
         return self
 
     @model_validator(mode="after")

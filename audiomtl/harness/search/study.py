@@ -20,7 +20,7 @@ from audiomtl.config import StudyFile
 from audiomtl.errors import SurroundingsError
 from audiomtl.harness.leases import LeaseLost
 from audiomtl.harness.record.store import Run, server_log
-from audiomtl.harness.search import extension, records, retries, selection
+from audiomtl.harness.search import decode_only, extension, records, retries, selection
 from audiomtl.harness.search.judged import JudgedTrials
 from audiomtl.harness.search.proposals import enqueue_grid, pareto_front
 from audiomtl.harness.search.single import SingleTrials
@@ -56,6 +56,9 @@ def run_study(
     SurroundingsError : the machine ended a training again and again; no trial is used up.
     KeyboardInterrupt : stopped by hand; everything finished is kept, and the next call continues.
     """
+    if file.study.decode_only:
+        decode_only.run(file, slots=slots, threads=threads, storage=storage)
+        return
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
     _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
     selection.conclude(file, slots=slots, threads=threads, storage=storage)

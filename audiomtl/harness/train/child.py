@@ -200,6 +200,8 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
         if fitted.fit.stopped:
             continue
         found = model.outputs(fitted, prepared.examples[side])
+        if side == "validation" and hasattr(model, "with_decoder"):
+            fitted = model.with_decoder(fitted, prepared, found)
         scores |= {f"{side}/{name}": value for name, value in model.evaluate(fitted, found).items()}
         predicted = model.predict(fitted, found)  # one table, or several by name: of clips, of windows
         for name, table in predicted.items() if isinstance(predicted, dict) else [("predictions", predicted)]:

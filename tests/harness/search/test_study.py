@@ -131,17 +131,12 @@ def dying(*arguments, **options):
     ("module", "owner", "method", "call", "after"),
     [
         ("optuna", "Study", "tell", 3, False),  # MLflow knows the end of the trial, Optuna does not
-        ("optuna", "Study", "tell", 3, True),
+        pytest.param("optuna", "Study", "tell", 3, True, marks=pytest.mark.faults),
         ("audiomtl.harness.record.store", "Tracking", "end", 2, False),  # the child has ended, nobody knows
-        ("audiomtl.harness.record.store", "Tracking", "start", 3, True),  # a run without params
-        (
-            "mlflow",
-            "MlflowClient",
-            "log_artifacts",
-            2,
-            False,
-        ),  # the scores of a run are there, its files are not
-        ("mlflow", "MlflowClient", "set_terminated", 2, False),  # only its status is not
+        # a run without params; one whose scores are there, but not its files; only its status is not
+        pytest.param("audiomtl.harness.record.store", "Tracking", "start", 3, True, marks=pytest.mark.faults),
+        pytest.param("mlflow", "MlflowClient", "log_artifacts", 2, False, marks=pytest.mark.faults),
+        pytest.param("mlflow", "MlflowClient", "set_terminated", 2, False, marks=pytest.mark.faults),
         ("optuna.trial", "Trial", "set_user_attr", 2, True),  # the verdict of a rung is written, not acted on
     ],
 )
@@ -169,6 +164,7 @@ def test_a_kill_between_two_stores_changes_nothing(
     assert killed == whole_study
 
 
+@pytest.mark.faults
 def test_ctrl_c_while_the_server_still_imports_tensorflow(project) -> None:
     process = project.start("study", "tiny", "--slots", "2", cold=True)
     while not _imports(process.pid):
@@ -222,7 +218,7 @@ def test_ctrl_c_stops_what_stands_still_and_the_same_trial_goes_on(project) -> N
     assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
 
 
-@pytest.mark.parametrize("slots", ["1", "2"])
+@pytest.mark.parametrize("slots", ["1", pytest.param("2", marks=pytest.mark.faults)])
 def test_settings_trained_before_are_answered(project, slots: str) -> None:
     project.edit("studies", "optimizer.learning_rate = { low = 1e-3, high = 1e-1, log = true }\n", "")
     project.run("study", "tiny", "--slots", slots)

@@ -120,21 +120,19 @@ def output(
     )
 
 
-def spans(
-    head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
-) -> Spans:
+def spans(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> Spans:
     """Notes of the posteriors (steps, `KEYS` + 1): runs of the likeliest key that last.
 
     Shorter ones are glides and slips.
     """
-    found = runs(output.argmax(axis=1), step_times(n_frames, settings))
+    found = runs(answer.output.argmax(axis=1), step_times(answer.n_frames, settings))
     lasting = [one for one in found if one[2] != REST and one[1] - one[0] >= SHORTEST_SECONDS - 1e-9]
     return [(max(start, 0.0), end, key + LOWEST) for start, end, key in lasting]
 
 
 def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
     """onset_f1; of a clip without notes, true or found, nothing. pitch_right and sung: steps."""
-    found = spans(head, answer.output, answer.row, names, answer.n_frames, settings)
+    found = spans(head, answer, names, settings)
     sung = answer.target != REST
     right = sung & (answer.target == answer.output.argmax(axis=1))
     counted = {f"{name}_pitch_right": float(right.sum()), f"{name}_sung": float(sung.sum())}
@@ -151,7 +149,7 @@ def metrics_of_clip(name: str, written: Sequence[Note], found: Sequence[Note]) -
 def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
-    found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
+    found = [spans(head, one, names, settings) for one in answers]
     written = [_written(one, head.reads(""), settings) for one in answers]
     total = metrics.transcription(written, found) if any(map(len, written)) or any(map(len, found)) else {}
     truth_keys = np.concatenate([one.target for one in answers])
@@ -176,5 +174,5 @@ def panel(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> tup
     truth = _written(answer, head.reads(""), settings) if answer.target is not None else []
     return "notes", (
         truth,
-        kind(head.kind).spans(head, answer.output, answer.row, names, answer.n_frames, settings),
+        kind(head.kind).spans(head, answer, names, settings),
     )

@@ -95,11 +95,9 @@ def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
     return losses.over_steps(*losses.binary_cross_entropy(outputs, target, often), weight, steps)
 
 
-def spans(
-    head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
-) -> Spans:
+def spans(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> Spans:
     """Notes of onsets and held keys; one begins where its key's onset is highest."""
-    return list(held_notes(output, step_times(n_frames, settings), head.threshold))
+    return list(held_notes(answer.output, step_times(answer.n_frames, settings), head.threshold))
 
 
 def held_notes(posteriors: np.ndarray, times: np.ndarray, threshold: float) -> list[tuple[float, float, int]]:
@@ -114,14 +112,14 @@ def held_notes(posteriors: np.ndarray, times: np.ndarray, threshold: float) -> l
 
 def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
     """onset_f1; of a clip without notes, true or found, nothing."""
-    found = spans(head, answer.output, answer.row, names, answer.n_frames, settings)
+    found = spans(head, answer, names, settings)
     return metrics_of_clip(name, as_notes(answer.row[head.reads("")]), found)
 
 
 def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
-    found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
+    found = [spans(head, one, names, settings) for one in answers]
     written = [as_notes(one.row[head.reads("")]) for one in answers]
     total = metrics.transcription(written, found) if any(map(len, written)) or any(map(len, found)) else {}
     true = np.concatenate([one.target[:, KEYS:] for one in answers]) > 0

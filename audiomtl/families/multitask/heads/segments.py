@@ -110,15 +110,13 @@ def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
     return losses.over_steps(*losses.binary_cross_entropy(outputs, target), weight, steps)
 
 
-def spans(
-    head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
-) -> Spans:
+def spans(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> Spans:
     """Passages of each class whose scores reach the threshold."""
-    times, found = step_times(n_frames, settings), []
+    times, found = step_times(answer.n_frames, settings), []
     for number, name in enumerate(names):
         found += [
             (max(start, 0.0), end, name)
-            for start, end, on in runs((output[:, number] >= head.threshold).astype(int), times)
+            for start, end, on in runs((answer.output[:, number] >= head.threshold).astype(int), times)
             if on
         ]
     return sorted(found)
@@ -139,11 +137,7 @@ def scores(
     ]
     if not every_score or not truth:
         return found
-    predicted = [
-        (one.clip_id, *span)
-        for one in answers
-        for span in spans(head, one.output, one.row, names, one.n_frames, settings)
-    ]
+    predicted = [(one.clip_id, *span) for one in answers for span in spans(head, one, names, settings)]
     based = events.event_based(truth, predicted) | events.segment_based(truth, predicted)
     tables = {}
     for one in answers:
