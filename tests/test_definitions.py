@@ -322,8 +322,9 @@ def test_nothing_is_looked_up_by_name_behind_the_keys_back() -> None:
     assert places == {
         "__init__.py",  # names for notebooks, which no training uses
         *("settings/family.py", "settings/datasets.py"),  # families and data sets
-        # these and the next three by `settings.named.modules`
+        # these and the next four by `settings.named.modules`
         *(
+            "data/augmentation/__init__.py",
             "data/scaling/__init__.py",
             "nn/pooling/__init__.py",
         ),

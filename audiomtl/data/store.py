@@ -1,18 +1,21 @@
 """Features on disk, computed once per (bytes of the sound, feature settings), read as memory maps.
 
 Conventions: the features of many recordings are packed into one file, see `audiomtl.data.shards`. There is a
-collection for each set of feature settings, without ``scaling`` (which is applied to stored frames), and each
-version of the code that computes features (see `definitions.key`); in it an entry's key is the SHA-256 of the
-sound's bytes. A sound that was moved, renamed or copied finds its entry again; a changed one does not, nor
-does one under changed code.
+collection for each set of feature settings, without ``scaling`` and ``normalize_by`` (which are applied to
+stored frames), and each version of the code that computes features (see `definitions.key`); in it an entry's
+key is the SHA-256 of the sound's bytes. A sound that was moved, renamed or copied finds its entry again; a
+changed one does not, nor does one under changed code.
 
-Contents: `FeatureStore`.
+A changed sound (`Changed`: another speed, a room) has a collection of its own for each change.
+
+Contents: `FeatureStore`, `Changed`.
 """
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,6 +31,23 @@ COMPUTED_BY = (
     "audiomtl.data.audio.load",
     "audiomtl.data.features.extract",
 )
+
+LATER = ("scaling", "normalize_by")  # applied to stored frames
+
+
+class Changed(Protocol):
+    """How a sound is changed before its features are computed."""
+
+    @property
+    def identity(self) -> Any:
+        """What JSON can say: names the collection together with the features' settings."""
+
+    @property
+    def code(self) -> Sequence[str]:
+        """Definitions that compute it."""
+
+    def load(self, path: str, sample_rate: int) -> np.ndarray:
+        """The changed sound of a file, (n_samples,)."""
 
 
 class FeatureStore:
@@ -49,7 +69,12 @@ class FeatureStore:
         self._collections: dict[str, Shards] = {}
 
     def features(
-        self, paths: Sequence[str], settings: Features, *, workers: int | None = None
+        self,
+        paths: Sequence[str],
+        settings: Features,
+        *,
+        workers: int | None = None,
+        changed: Changed | None = None,
     ) -> list[np.ndarray]:
         """Features of sound files, computed where the store lacks them.
 
@@ -62,6 +87,8 @@ class FeatureStore:
         workers
             Threads (the work is done outside Python's lock); None takes one per core that this process may
             use.
+        changed
+            How the sounds are changed first; None reads them as they are.
 
         Returns
         -------
@@ -76,29 +103,39 @@ class FeatureStore:
         """
         digests = files.digests(paths)
         sounds = dict(zip(digests, paths, strict=True))  # of files with one key, one is enough
-        collection = self._collection(settings)
+        collection = self._collection(settings, changed)
         entries = collection.find(sounds)
         if len(entries) < len(sounds):
             with collection.writing():
                 # of another process, meanwhile
                 entries |= collection.find(key for key in sounds if key not in entries)
                 lacking = {key: path for key, path in sounds.items() if key not in entries}
-                collection.add(self._extracted(lacking, settings, workers or cores(), collection))
+                collection.add(self._extracted(lacking, settings, workers or cores(), collection, changed))
                 entries |= collection.find(lacking)
         return [entries[key] for key in digests]
 
-    def _collection(self, settings: Features) -> Shards:
-        values = {name: value for name, value in used_values(settings).items() if name != "scaling"}
-        collection = Shards(self.folder, [definitions.key(COMPUTED_BY), values], settings.n_bands)
+    def _collection(self, settings: Features, changed: Changed | None) -> Shards:
+        values = {name: value for name, value in used_values(settings).items() if name not in LATER}
+        identity = [definitions.key(COMPUTED_BY), values]
+        if changed is not None:
+            identity = [definitions.key([*COMPUTED_BY, *changed.code]), values, changed.identity]
+        collection = Shards(self.folder, identity, settings.n_bands)
         return self._collections.setdefault(collection.folder.name, collection)
 
     def _extracted(
-        self, sounds: Mapping[str, str], settings: Features, workers: int, collection: Shards
+        self,
+        sounds: Mapping[str, str],
+        settings: Features,
+        workers: int,
+        collection: Shards,
+        changed: Changed | None,
     ) -> Iterator[tuple[str, np.ndarray]]:
         """(key, frames) of sound files, in their order; at most two per worker are held."""
 
         def extract(path: str) -> np.ndarray:
-            return features.extract(audio.load(path, sample_rate=settings.sample_rate), settings)
+            rate = settings.sample_rate
+            y = changed.load(path, rate) if changed else audio.load(path, sample_rate=rate)
+            return features.extract(y, settings)
 
         waiting: deque[tuple[str, Future[np.ndarray]]] = deque()
         with ThreadPoolExecutor(workers) as pool:

@@ -70,7 +70,14 @@ class Fitted:
 
 
 class Family(Protocol):
-    """The functions of a family's module ``model``."""
+    """The functions of a family's module ``model``.
+
+    A family with a table ``[decoding]`` also has ``with_decoder(fitted, prepared, found) -> Fitted``: the
+    model with its decoder, fitted on the train split, its numbers chosen on ``found``, the outputs of the
+    validation split. It is called once, after the training; `evaluate`, `predict` and `Use.respond` then read
+    outputs with it, and `save` and `load` keep it. It may have ``decoded_scores(fitted, found)``, those of
+    the scores that a decoder changes, for studies of decoding.
+    """
 
     def prepare(self, settings: Any, seed: int) -> Prepared:
         """Split the clips first, then read them; everything that is fitted is fitted on the train split.
@@ -129,8 +136,9 @@ class Use(Protocol):
     trained on. A family without this module can be trained, but not used.
 
     Families that can may also have ``respond_file(fitted, path, name) -> Response`` (in memory that does not
-    grow with the file), ``stream(fitted, path) -> Stream``, ``align``, ``embed(fitted, recordings)`` and
-    ``check_model(fitted, place)``, which refuses a model whose parts do not fit each other.
+    grow with the file), ``stream(fitted, path) -> Stream``, ``align``, ``embed(fitted, recordings)``,
+    ``adapted(fitted, recordings) -> Fitted``, the model with what it takes from all recordings that are
+    answered together, and ``check_model(fitted, place)``, which refuses a model whose parts do not fit.
     """
 
     def sample_rate(self, settings: Any) -> int:

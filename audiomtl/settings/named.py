@@ -3,7 +3,7 @@ package, found by its file name.
 
 So a variant is added by adding a file. The package is listed, never imported: checking settings stays light.
 
-Contents: `FileIn`, `names`, `modules`.
+Contents: `FileIn`, `TablesIn`, `names`, `modules`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,6 +48,15 @@ class FileIn:
         return {"type": "string", "enum": self.choices}
 
 
+@dataclass(frozen=True)
+class TablesIn:
+    """``Annotated[Augmentation | None, TablesIn("audiomtl.data.augmentation")]``: a table whose inner tables
+    are named after modules in a package.
+    """
+
+    package: str
+
+
 def modules(schema: Any, raw: Mapping[str, Any]) -> list[str]:
     """Dotted names of the modules that a table of settings names, sorted: what a training looks up and no
     import statement shows.
@@ -65,6 +74,9 @@ def _modules(annotation: Any, value: Any) -> Iterator[str]:
             inner = value.get(name)
             files = [mark for mark in field.metadata if isinstance(mark, FileIn)]
             yield from (f"{mark.package}.{inner}" for mark in files if inner in mark.choices)
+            tables = [mark for mark in field.metadata if isinstance(mark, TablesIn)]
+            named = [key for key in inner or () if isinstance(inner[key], Mapping)] if tables else []
+            yield from (f"{mark.package}.{key}" for mark in tables for key in named)
             yield from _modules(field.annotation, inner)
     elif get_origin(annotation) is dict:
         for inner in value.values() if isinstance(value, Mapping) else ():

@@ -2,27 +2,29 @@
 
 Conventions: class 0 is the blank, classes 1.. are the phones of a vocabulary.
 
-Contents: `Clip`, `transcribed`, `check_unseen`, `examples_of`, `audit`, `collate`.
+Contents: `Clip`, `transcribed`, `check_unseen`, `examples_of`, `with_variants`, `audit`, `collate`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, scaling, splits, text
+from audiomtl.data import augmentation, catalog, scaling, splits, text
+from audiomtl.data.augmentation import Variant
 from audiomtl.data.features import frame_times
 from audiomtl.data.pipeline import Example, pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.splits import Splits
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
-from audiomtl.families.ctc import loss as ctc
 from audiomtl.families.ctc.network import frame_centres, reduced
 from audiomtl.families.ctc.settings import Settings
+from audiomtl.nn import ctc
 
+PAUSE = "_"
 NAMED = 5  # clips that a message names
 
 
@@ -32,6 +34,7 @@ class Clip(Example):
 
     phones: tuple[str, ...]
     starts: np.ndarray
+    variants: Mapping[Variant, "Clip"] = field(default_factory=dict)  # of train: the sound changed
 
 
 def transcribed(table: pd.DataFrame, settings: Settings, facts: dict[str, float]) -> pd.DataFrame:
@@ -84,17 +87,37 @@ def check_unseen(
             )
 
 
-def examples_of(rows: pd.DataFrame, vocabulary: Sequence[str], settings: Settings) -> list[Clip]:
+def examples_of(
+    rows: pd.DataFrame, vocabulary: Sequence[str], settings: Settings, variant: Variant | None = None
+) -> list[Clip]:
     """The clips of a table with ``phones`` and ``starts`` (`text.checked`), ready for the network."""
     store = FeatureStore(catalog.cache_folder() / "features")
-    frames = store.features(list(rows["path"]), settings.features)
+    frames = store.features(list(rows["path"]), settings.features, changed=variant)
+    factor = variant.factor if variant else 1.0
     return [
-        _example(row, matrix, vocabulary, settings)
+        _example(row, np.asarray(row.starts, float) / factor, matrix, vocabulary, settings)
         for row, matrix in zip(rows.itertuples(), frames, strict=True)
     ]
 
 
-def _example(row: Any, frames: np.ndarray, vocabulary: Sequence[str], settings: Settings) -> Clip:
+def with_variants(
+    train: Sequence[Clip], rows: pd.DataFrame, vocabulary: Sequence[str], settings: Settings
+) -> list[Clip]:
+    """The train clips with their sounds at other speeds and in other rooms, as far as the network can learn
+    them: a clip that is played faster may have too few frames.
+    """
+    found: dict[str, dict[Variant, Clip]] = {one.clip_id: {} for one in train}
+    reduction = settings.network.time_reduction
+    for variant in augmentation.variants(settings.augmentation):
+        for one in examples_of(rows, vocabulary, settings, variant):
+            if one.clip_id in found and ctc.feasible(reduced(len(one.frames), reduction), one.labels):
+                found[one.clip_id][variant] = one
+    return [replace(one, variants=found[one.clip_id]) for one in train]
+
+
+def _example(
+    row: Any, starts: np.ndarray, frames: np.ndarray, vocabulary: Sequence[str], settings: Settings
+) -> Clip:
     classes = {phone: index + 1 for index, phone in enumerate(vocabulary)}
     # phones that train does not have are no labels; no frame is ever right about them
     every = np.array([classes.get(phone, ctc.BLANK) for phone in row.phones], np.int32)
@@ -102,10 +125,8 @@ def _example(row: Any, frames: np.ndarray, vocabulary: Sequence[str], settings: 
         frame_centres(len(frames), settings.network.time_reduction)
     ]
     frame_labels = np.zeros(0, np.int32)
-    if len(row.starts):
-        frame_labels = every[
-            np.clip(np.searchsorted(row.starts, centres, side="right") - 1, 0, len(every) - 1)
-        ]
+    if len(starts):
+        frame_labels = every[np.clip(np.searchsorted(starts, centres, side="right") - 1, 0, len(every) - 1)]
     return Clip(
         row.clip_id,
         row.path,
@@ -113,7 +134,7 @@ def _example(row: Any, frames: np.ndarray, vocabulary: Sequence[str], settings: 
         every[every != ctc.BLANK],
         frame_labels,
         tuple(row.phones),
-        np.asarray(row.starts, float),
+        starts,
     )
 
 

@@ -4,9 +4,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from audiomtl.settings.augmentation import Sequences, check_bands
 from audiomtl.settings.clips import ClipExperiment
+from audiomtl.settings.decoding import Decoding
 from audiomtl.settings.shared import Features, Optimizer, Training
-from audiomtl.settings.table import ABOVE_0, Count, Integers, Share, Table, used_when
+from audiomtl.settings.table import (
+    ABOVE_0,
+    Count,
+    Integers,
+    NotNegative,
+    Positive,
+    Share,
+    Table,
+    used_when,
+)
 from audiomtl.settings.text import Text
 from audiomtl.settings.validation import nearest
 
@@ -38,6 +49,20 @@ class Network(Table):
     time_reduction: Count = Field(
         description="Stride of the convolution, in frames; 1 without a convolution."
     )
+    batch_normalization: bool = Field(
+        False,
+        description=(
+            "Whether each band of the input is normalized over the frames of a batch, in the place of"
+            " features.scaling or beside it. Default false."
+        ),
+    )
+    frames_weight: NotNegative = Field(
+        0.0,
+        description=(
+            "Weight of a frame-wise loss beside CTC, from an output of its own that only training has, on the"
+            " clips with phone times. Default 0: none."
+        ),
+    )
     infeasible: Literal["error", "drop"] = Field(
         description=(
             "What to do about clips with more phones than network frames: stop, or drop them and count them."
@@ -67,10 +92,30 @@ class Network(Table):
         return self
 
 
+class Curriculum(Table):
+    """Which clips the first epochs train on."""
+
+    kind: Literal["none", "short_first", "fragments"] = Field(
+        description=(
+            "What the first epochs train on: clips in a random order (none), from the shortest to the longest"
+            " (short_first), or pieces of clips, cut at phone times (fragments)."
+        )
+    )
+    epochs: Count = used_when(
+        {"kind": ("short_first", "fragments")}, description="Number of the first epochs that it changes."
+    )
+    fragment_seconds: Positive = used_when(
+        {"kind": "fragments"},
+        description="Shortest piece, in seconds; it ends at the next onset of a phone.",
+    )
+
+
 # boundaries are those of an alignment, where times are known
 EVERY_SCORE = (
     *("phone_error_rate", "frame_accuracy", "loss", "blank_share"),
-    *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+    *("greedy_error_rate", "confidence_error"),
+    *("boundary_mean_ms", "boundary_median_ms"),
+    *("boundary_within_10_ms", "boundary_within_20_ms", "boundary_within_50_ms"),
 )
 
 
@@ -88,9 +133,16 @@ class Settings(ClipExperiment):
         ),
     )
     features: Features = Field(description="Features of the sound.")
+    augmentation: Sequences = Field(None, description="Random changes of train clips; left out for none.")
+    curriculum: Curriculum | None = Field(
+        None, description="Which clips the first epochs train on; left out for all, in a random order."
+    )
     network: Network = Field(description="The network.")
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")
+    decoding: Decoding | None = Field(
+        None, description="How the trained network is read; left out for each step by itself (greedy)."
+    )
 
     @model_validator(mode="after")
     def _scores_exist(self) -> Self:
@@ -100,6 +152,22 @@ class Settings(ClipExperiment):
                     f'scores: "{score}" is not a score of this family{nearest(score, EVERY_SCORE)};'
                     f" available: {', '.join(EVERY_SCORE)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_fits(self) -> Self:
+        check_bands(self.augmentation, self.features)
+        return self
+
+    @model_validator(mode="after")
+    def _decoder_suits_the_objective(self) -> Self:
+        method = self.decoding.method if self.decoding else "greedy"
+        fitting = ("greedy", "beam", *(["viterbi"] if self.network.objective == "frames" else []))
+        if method not in fitting:
+            raise ValueError(
+                f'decoding.method = "{method}": network.objective = "{self.network.objective}" is read by'
+                f" {' or '.join(fitting)}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -119,7 +187,7 @@ SCORES = {
 # columns of `predictions` whose sums make up a score (`harness.clip_counts`)
 PER_CLIP = {"phone_error_rate": ("edits", "phones")}
 # printed beside them where there are some, never recorded
-BESIDE = ("boundary_median_ms", "boundary_within_20_ms")
+BESIDE = ("greedy_error_rate", "confidence_error", "boundary_median_ms", "boundary_within_20_ms")
 # lines of the report, where it shows these scores
 NOTES = {
     "copied_transcript_error_rate": (

@@ -6,7 +6,7 @@ Frames behind a clip's end are masked after every layer and have no influence. A
 (``labelled_share``, or None in the column): it adds nothing to that task's loss or gradient. Raw losses and
 weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from the total.
 
-Contents: the functions of `contract.Family`; `Bundle`.
+Contents: the functions of `contract.Family`; `with_decoder`, `decoded_scores`; `Bundle`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,16 @@ from audiomtl.data.pipeline import batch_order
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
+from audiomtl.families.multitask import augment
 from audiomtl.families.multitask.balancing import Balancing
+from audiomtl.families.multitask.decoders import (
+    answer_of,
+    by_head,
+    decoded_scores,
+    from_json,
+    to_json,
+    with_decoder,
+)
 from audiomtl.families.multitask.examples import (
     Example,
     classes_of,
@@ -46,6 +55,8 @@ from audiomtl.families.multitask.viterbi import positions
 from audiomtl.names import safe_name
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.losses import logits_of
+
+__all__ = ["decoded_scores", "with_decoder"]  # of `decoders`, found here as well
 
 EVALUATION_BATCH = 32  # clips
 DRAWN = 3  # clips, the first by clip_id
@@ -121,9 +132,11 @@ def prepare(settings: Settings, seed: int) -> Prepared:
                 " head"
             )
     scaler = scaling.fit((one.frames for one in examples["train"]), settings.features.scaling)
-    return Prepared(
-        sides, with_scaled_targets(examples, scaler, settings), Known(names, symbols, scaler), facts
+    examples = with_scaled_targets(examples, scaler, settings)
+    examples["train"] = augment.with_variants(
+        examples["train"], sides.train, names, symbols, scaler, settings, seed
     )
+    return Prepared(sides, examples, Known(names, symbols, scaler), facts)
 
 
 # ---------------------------------------------------------------- training
@@ -152,7 +165,8 @@ def train(
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield collate([examples[index] for index in indices], known.names, known.scaler, settings)
+            some = [examples[index] for index in indices]
+            yield augment.training_batch(some, known.names, known.scaler, settings, seed=seed, epoch=epoch)
 
     def objective(bundle: Bundle, batch: Any) -> tf.Tensor:
         with tf.GradientTape(persistent=True) as tape:
@@ -233,25 +247,6 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
     return contract.walk(examples, lambda one: len(one.frames), answers, clips=EVALUATION_BATCH)
 
 
-def _by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
-    """Outputs of each head, clip by clip."""
-    return {
-        name: [
-            Answer(
-                one.clip_id,
-                one.row,
-                one.targets[name],
-                answers[name],
-                len(one.frames),
-                answers.get(name + LOGITS),
-            )
-            for one, answers in found
-        ]
-        for name in fitted.settings.heads
-        if name in fitted.model.output
-    }
-
-
 def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = True) -> dict[str, float]:
     """Scores over a whole side, each over the clips that have its label: HEAD_loss, loss (their sum), and
     those of its kind.
@@ -259,7 +254,7 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
     ``every_score`` = False leaves out those that take long.
     """
     settings, losses, others = fitted.settings, dict[str, float](), dict[str, float]()
-    answers = _by_head(fitted, found)
+    answers = by_head(fitted, found)
     for name, head in settings.heads.items():
         known = [one for one in answers.get(name, ()) if one.target is not None]
         if known:
@@ -292,7 +287,7 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     """
     clips: dict[str, dict[str, Any]] = {one.clip_id: {"clip_id": one.clip_id} for one, _ in found}
     rows: dict[str, list[dict[str, Any]]] = {"steps": [], "events": []}
-    for name, answers in _by_head(fitted, found).items():
+    for name, answers in by_head(fitted, found).items():
         head = fitted.settings.heads[name]
         for one in answers:
             counts = getattr(kind(head.kind), "per_clip", None)
@@ -327,16 +322,13 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     ``loss_weights.png``, and ``learning_curves.png`` with the experiment's own scores before others: this
     family has more than are shown.
     """
-    settings, names, by_head = fitted.settings, fitted.known.names, _by_head(fitted, found)
-    for name, answers in by_head.items():
+    settings, names, by_name = fitted.settings, fitted.known.names, by_head(fitted, found)
+    for name, answers in by_name.items():
         kind(settings.heads[name].kind).picture(name, answers, names[name], folder)
     for one, answers in sorted(found, key=lambda pair: pair[0].clip_id)[:DRAWN]:
         panels: dict[str, dict[str, Any]] = {"texts": {}, "notes": {}, "activities": {}}
-        for name in by_head:
-            head, answer = (
-                settings.heads[name],
-                Answer(one.clip_id, one.row, one.targets[name], answers[name], len(one.frames)),
-            )
+        for name in by_name:
+            head, answer = settings.heads[name], answer_of(fitted, name, one, answers)
             if panel := kind(head.kind).panel(head, answer, names[name], settings):
                 panels[panel[0]][name] = panel[1]
         draw.heard(
@@ -371,6 +363,7 @@ def save(fitted: Fitted, folder: Path) -> None:
     }
     model, known = keras.Model(fitted.model.inputs, kept, name="multitask"), fitted.known
     use = {"names": known.names, "symbols": known.symbols, "scaler": scaling.to_json(known.scaler)}
+    use["decoders"] = to_json(fitted, kept)
     contract.save(folder, model, use, fitted.settings, contract.of_features(fitted.settings))
 
 
@@ -378,7 +371,8 @@ def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, model = contract.load(folder, Settings, contract.of_features)
     names = {name: tuple(classes) for name, classes in use["names"].items()}
-    return _fitted(model, settings, Known(names, tuple(use["symbols"]), scaling.from_json(use["scaler"])))
+    known = Known(names, tuple(use["symbols"]), scaling.from_json(use["scaler"]), from_json(use, settings))
+    return _fitted(model, settings, known)
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:

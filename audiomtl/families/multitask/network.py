@@ -3,12 +3,13 @@
 Conventions as in `model`. Contents: `Known`, `network`, `reads_of`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 from keras import layers
 
+from audiomtl.data.features import constant_q_centres
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask.encoder import encoder, text_encoder
@@ -20,11 +21,12 @@ TEXT_SIZE = 64  # of a symbol's vector
 
 @dataclass(frozen=True)
 class Known:
-    """State fitted on the train split."""
+    """State fitted on the train split; numbers of decoders are chosen on validation."""
 
     names: dict[str, tuple[str, ...]]  # of each head's classes
     symbols: tuple[str, ...]  # of texts
     scaler: Scaler
+    decoders: dict[str, Any] = field(default_factory=dict)  # of the heads that `with_decoder` fitted one for
 
 
 def network(settings: Settings, known: Known, seed: int) -> keras.Model:
@@ -84,6 +86,8 @@ def _hertz(settings: Settings) -> list[float]:  # (bands,)
         return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[
             1:-1
         ].tolist()
+    if chosen.kind == "constant_q":
+        return constant_q_centres(chosen.bands, chosen.low_hz, chosen.high_hz).tolist()
     return [band * chosen.sample_rate / chosen.n_fft for band in range(chosen.n_bands)]
 
 
