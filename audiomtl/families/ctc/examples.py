@@ -24,6 +24,7 @@ from audiomtl.families.ctc.network import frame_centres, reduced
 from audiomtl.families.ctc.settings import Settings
 from audiomtl.nn import ctc
 
+PAUSE = "_"
 NAMED = 5  # clips that a message names
 
 

@@ -11,6 +11,7 @@ Contents: the functions of `contract.Family`; `with_decoder`, `decoded_scores`.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,9 +25,10 @@ from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.ctc import alignment, reading
+from audiomtl.families.ctc import forced, reading
 from audiomtl.families.ctc import training as learning
 from audiomtl.families.ctc.examples import (
+    PAUSE,
     Clip,
     audit,
     check_unseen,
@@ -36,9 +38,9 @@ from audiomtl.families.ctc.examples import (
     with_variants,
 )
 from audiomtl.families.ctc.network import recurrent_network, reduced
-from audiomtl.families.ctc.reading import PAUSE, Decoder, Mode, Transcript
+from audiomtl.families.ctc.reading import Decoder, Mode, Transcript
+from audiomtl.families.ctc.said import Said
 from audiomtl.families.ctc.settings import Settings
-from audiomtl.metrics import alignment as timing
 from audiomtl.metrics import calibration, sequences
 from audiomtl.nn import ctc
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
@@ -54,6 +56,7 @@ class Known:
     scaler: Scaler
     mode: Mode  # how the softmax is read
     decoder: Decoder | None = None  # of `with_decoder`; None reads each step by itself
+    said: Said | None = None  # of alignments; of `with_decoder`
 
 
 # ---------------------------------------------------------------- data
@@ -142,8 +145,11 @@ def train(
 
 def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) -> Fitted:
     """The network with the decoder of ``[decoding]``: its n-gram from the train split, its numbers and
-    confidences from the outputs ``found`` of the validation split, whose reliability is printed.
+    confidences from the outputs ``found`` of the validation split, whose reliability is printed; and with the
+    probabilities of its alignments, from the same outputs.
     """
+    said = fitted.known.said or forced.calibrated(fitted, found)  # the same however phones are read
+    fitted = replace(fitted, known=replace(fitted.known, said=said))
     decoding, known = fitted.settings.decoding, fitted.known
     if decoding is None or decoding.method == "greedy":
         return fitted
@@ -198,22 +204,27 @@ def _read(fitted: Fitted, found: Sequence[Output]) -> list[Transcript]:
 
 def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     """Scores over a whole side: loss (mean per clip), phone_error_rate, blank_share; frame_accuracy where all
-    times are known, and where some are boundary_mean_ms, boundary_median_ms and boundary_within_20_ms: how
-    far phones lie from their onsets when the true ones are aligned. With a decoder confidence_error: how far
-    confidences are from the share of phones that are right (`metrics.calibration`).
+    times are known, and where some are those of `forced.boundary_scores`. With a decoder confidence_error:
+    how far confidences are from the share of phones that are right (`metrics.calibration`).
     """
-    return _scores(fitted, found) | boundary_scores(fitted, found)
+    return _scores(fitted, found) | forced.boundary_scores(fitted, found)
 
 
 def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """Those of the scores that ``[decoding]`` changes: phone_error_rate, confidence_error."""
+    """Those of the scores that ``[decoding]`` changes: phone_error_rate; with a decoder also what it is
+    without, greedy_error_rate, and confidence_error.
+    """
+    known, logits = fitted.known, [one for _, one in found]
     truth = [list(one.phones) for one, _ in found]
-    predicted = [one.phones(fitted.known.vocabulary) for one in _read(fitted, found)]
-    rate = sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE))
-    scores = {"phone_error_rate": rate}
-    if fitted.known.decoder is not None:
-        said = reading.confidences(fitted.known.decoder, truth, [logits for _, logits in found])
-        scores["confidence_error"] = calibration.error(*said)
+
+    def rate(decoder: Decoder | None) -> float:
+        said = [one.phones(known.vocabulary) for one in reading.read(logits, known.mode, decoder)]
+        return sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(said, PAUSE))
+
+    scores = {"phone_error_rate": rate(known.decoder)}
+    if known.decoder is not None:
+        scores["greedy_error_rate"] = rate(None)
+        scores["confidence_error"] = calibration.error(*reading.confidences(known.decoder, truth, logits))
     return scores
 
 
@@ -231,42 +242,6 @@ def _scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     if all(len(one.frame_labels) for one, _ in found):
         scores["frame_accuracy"] = right / frames
     return scores
-
-
-def boundary_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """Scores of the onsets of aligned phones, over the clips whose times are known; none without such.
-
-    Pauses and phones that the model does not know are left out.
-    """
-    settings, known = fitted.settings, fitted.known
-    classes = {phone: number for number, phone in enumerate(known.vocabulary, start=1) if phone != PAUSE}
-    logits, phones, truth = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
-    for one, output in found:
-        kept = [place for place in range(len(one.starts)) if one.phones[place] in classes]
-        own = np.array([classes[one.phones[place]] for place in kept], int)
-        if kept and ctc.feasible(len(output), own):
-            logits.append(output)
-            phones.append(own)
-            truth.append(one.starts[kept])
-    if not truth:
-        return {}
-    step = settings.features.seconds(settings.network.time_reduction)
-    aligned: list[alignment.Aligned] = []
-    for first in range(0, len(logits), EVALUATION_BATCH):
-        some = slice(first, first + EVALUATION_BATCH)
-        aligned += alignment.align(
-            logits[some],
-            phones[some],
-            mode=known.mode,
-            pause=pause_of(known.vocabulary),
-            extension=alignment.EXTENSION_SECONDS / step,
-        )
-    return timing.boundaries(truth, [np.maximum(one.starts * step, 0.0) for one in aligned])
-
-
-def pause_of(vocabulary: Sequence[str]) -> int | None:
-    """Class of the pause, where there is one."""
-    return vocabulary.index(PAUSE) + 1 if PAUSE in vocabulary else None
 
 
 def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
@@ -325,16 +300,24 @@ def produces(settings: Settings) -> tuple[str, ...]:
 def save(fitted: Fitted, folder: Path) -> None:
     """Write the network, vocabulary, scaler, mode and decoder."""
     known = fitted.known
-    use = {"vocabulary": known.vocabulary, "scaler": scaling.to_json(known.scaler), "mode": known.mode}
+    use: dict[str, Any] = {
+        "vocabulary": known.vocabulary,
+        "scaler": scaling.to_json(known.scaler),
+        "mode": known.mode,
+    }
     if known.decoder is not None:
         use["decoder"] = reading.to_json(known.decoder)
+    if known.said:
+        use["said"] = known.said.to_json()
     contract.save(folder, fitted.model, use, fitted.settings, contract.of_features(fitted.settings))
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, model = contract.load(folder, Settings, contract.of_features)
-    known = Known(tuple(use["vocabulary"]), scaling.from_json(use["scaler"]), use["mode"])
+    said = Said.from_json(use["said"]) if "said" in use else None  # models of earlier versions have none
+    scaler = scaling.from_json(use["scaler"])
+    known = Known(tuple(use["vocabulary"]), scaler, use["mode"], said=said)
     if saved := use.get("decoder"):
         known = replace(known, decoder=reading.from_json(saved, known.vocabulary, known.mode))
     return _fitted(model, settings, known)

@@ -10,6 +10,7 @@ Contents: the functions of `contract.Use` (`sample_rate`, `columns`, `gives`, `r
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from audiomtl.data.alignments import Alignment, aligned, check_length, check_sym
 from audiomtl.data.answers import Phones, Recording, Response, Span
 from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted
-from audiomtl.families.ctc import alignment, long, reading
+from audiomtl.families.ctc import alignment, forced, long, reading
 from audiomtl.families.ctc.alignment import EXTENSION_SECONDS
-from audiomtl.families.ctc.examples import Clip, examples_of
+from audiomtl.families.ctc.examples import PAUSE, Clip, examples_of
 from audiomtl.families.ctc.long import is_long, of_array
-from audiomtl.families.ctc.model import PAUSE, outputs, pause_of
+from audiomtl.families.ctc.model import outputs
 from audiomtl.families.ctc.network import reduced
 from audiomtl.families.ctc.reading import Transcript
 from audiomtl.families.ctc.settings import Settings
@@ -231,13 +232,17 @@ def align(
         [logits] = _outputs(fitted, [Recording("", y)])
     begins = np.cumsum([0, *map(len, spoken)])  # a pause may stand between words, or between given phones
     breaks = np.isin(np.arange(len(classes) + 1), begins)
-    extension, mode = EXTENSION_SECONDS / step, fitted.known.mode
-    [found] = alignment.align(
-        [logits], [classes], mode=mode, pause=pause_of(vocabulary), breaks=[breaks], extension=extension
-    )
+    [found] = forced.aligner(fitted)([logits], [classes], [breaks])
+    sure = fitted.known.said  # None: of a model of an earlier version
+    each = sure.phones(found.evidence) if sure else found.confidence
     times = zip((found.starts * step).tolist(), (found.ends * step).tolist(), strict=True)
     spans = [
         Span(start, end, phone, score)
-        for (start, end), phone, score in zip(times, symbols, found.confidence.tolist(), strict=True)
+        for (start, end), phone, score in zip(times, symbols, each.tolist(), strict=True)
     ]
-    return aligned(spans, said, spoken, seconds, phones)
+    if not sure:
+        return aligned(spans, said, spoken, seconds, phones)
+    words = [sure.of_word(found.evidence[first:end]) for first, end in pairwise(begins.tolist())]
+    return aligned(
+        spans, said, spoken, seconds, phones, words=words, said_at_all=sure.of_text(found.evidence)
+    )

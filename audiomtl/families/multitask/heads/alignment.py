@@ -38,7 +38,8 @@ __all__ = [
 ABOUT = About(
     scores=(
         *("median_ms", "mean_ms", "within_50_ms", "within_100_ms", "within_300_ms", "perceptual"),
-        *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+        *("boundary_mean_ms", "boundary_median_ms"),
+        *("boundary_within_10_ms", "boundary_within_20_ms", "boundary_within_50_ms"),
     ),
     minimized=("median_ms", "mean_ms", "boundary_mean_ms", "boundary_median_ms"),
     column="phones",
