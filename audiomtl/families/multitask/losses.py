@@ -15,8 +15,12 @@ from audiomtl.nn.softmax import SMALLEST
 
 
 def cross_entropy(logits: Any, target: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of logits (..., classes) and numbers of classes (...), -1 without one: each loss, and what counts."""
-    return losses.cross_entropy(logits, target), tf.cast(target >= 0, tf.float32)
+    """Of logits (..., classes) and numbers of classes (...), -1 without one, or shares of classes (...,
+    classes): each loss, and what counts.
+    """
+    each = losses.cross_entropy(logits, target)
+    shares = len(target.shape) == len(logits.shape)
+    return each, tf.ones_like(each) if shares else tf.cast(target >= 0, tf.float32)
 
 
 def binary_cross_entropy(logits: Any, target: Any, often: Any = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
