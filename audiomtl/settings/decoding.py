@@ -8,9 +8,9 @@ Contents: `Decoding`, `candidates`, `with_numbers`.
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.table import Count, NotNegative, Table, used_values, used_when
 
@@ -112,6 +112,18 @@ class Decoding(Table):
         {"method": "beam"},
         description="What every phone of a transcript adds to its score, in natural logarithms.",
     )
+
+    @model_validator(mode="after")
+    def _numbers_can_be_used(self) -> Self:
+        if self.method == "hmm" and not min(_several(self.switch_penalty)) > 0:
+            raise ValueError(f"switch_penalty = {self.switch_penalty}: must be above 0 for method hmm")
+        if self.method == "segments" and any(steps % 2 == 0 for steps in _several(self.median_steps)):
+            raise ValueError(f"median_steps = {self.median_steps}: a median needs an odd number of steps")
+        return self
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def candidates(decoding: Decoding) -> list[dict[str, Any]]:

@@ -81,12 +81,10 @@ def active(
 
 def spans(activity: np.ndarray) -> list[tuple[int, int, int]]:
     """Runs of each column of (steps, classes): first step, step after the last, class; sorted."""
-    edges = np.diff(np.pad(activity.astype(np.int8), ((1, 1), (0, 0))), axis=0)
-    found = []
-    for number in range(activity.shape[1]):
-        starts, ends = (np.flatnonzero(edges[:, number] == sign) for sign in (1, -1))
-        found += [(int(start), int(end), number) for start, end in zip(starts, ends, strict=True)]
-    return sorted(found)
+    edges = np.diff(np.pad(activity.T.astype(np.int8), ((0, 0), (1, 1))), axis=1)  # (classes, steps + 1)
+    numbers, starts = np.nonzero(edges == 1)
+    ends = np.nonzero(edges == -1)[1]
+    return sorted(zip(starts.tolist(), ends.tolist(), numbers.tolist(), strict=True))
 
 
 def _numbers(scores: np.ndarray) -> np.ndarray:

@@ -173,7 +173,7 @@ def fit_decoder(
     from audiomtl.settings.decoding import candidates, with_numbers
 
     grid, truth = decoding.class_thresholds, _true_events(head, validation, settings)
-    numbers = candidates(with_numbers(decoding, {"class_thresholds": grid[0]}))
+    numbers = candidates(with_numbers(decoding, {"class_thresholds": grid[:1]}))
 
     def smoothing(one: Mapping[str, Any]) -> tuple[Any, Any]:
         return one["median_steps"], one["clip_weight"]
