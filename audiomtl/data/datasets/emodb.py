@@ -39,6 +39,7 @@ class Settings(DataSet):
 
 
 PAUSE = "_"
+PAUSES = (PAUSE,)  # that no phone error rate counts
 EMOTIONS = {
     "W": "anger",
     "L": "boredom",

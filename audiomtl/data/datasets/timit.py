@@ -41,6 +41,7 @@ class Settings(DataSet):
 
 
 SILENCE = "sil"
+PAUSES = (SILENCE,)  # that no phone error rate counts
 GLOTTAL_STOP = "q"
 # fmt: off
 FOLDED = {

@@ -21,13 +21,13 @@ import tensorflow as tf
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.features import frame_times
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.ctc import forced, learning, reading
 from audiomtl.families.ctc.examples import (
-    PAUSE,
     Clip,
     audit,
     check_unseen,
@@ -153,8 +153,11 @@ def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) ->
         return fitted
     train = [(one.labels, one.frame_labels) for one in prepared.examples["train"]]
     validation = [(one.phones, logits) for one, logits in found]
-    decoder = reading.fit(decoding, known.vocabulary, known.mode, train, validation)
-    scores, right = reading.confidences(decoder, *zip(*validation, strict=True))
+    pauses = pauses_of(fitted.settings.data)
+    decoder = reading.fit(decoding, known.vocabulary, known.mode, train, validation, pauses)
+    scores, right = reading.confidences(
+        decoder, [phones for phones, _ in validation], [logits for _, logits in validation], pauses
+    )
     numbers = ", ".join(f"{name} {value}" for name, value in decoder.numbers.items())
     print(f"decoding: {numbers}", flush=True)
     for one in calibration.reliability(scores, right):
@@ -212,10 +215,13 @@ def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     """Those of the scores that ``[decoding]`` changes: phone_error_rate, confidence_error."""
     truth = [list(one.phones) for one, _ in found]
     predicted = [one.phones(fitted.known.vocabulary) for one in _read(fitted, found)]
-    rate = sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE))
+    pauses = pauses_of(fitted.settings.data)
+    rate = sequences.error_rate(sequences.without(truth, pauses), sequences.without(predicted, pauses))
     scores = {"phone_error_rate": rate}
+    if pauses & set(fitted.known.vocabulary):
+        scores["phone_error_rate_with_pauses"] = sequences.error_rate(truth, predicted)
     if fitted.known.decoder is not None:
-        said = reading.confidences(fitted.known.decoder, truth, [logits for _, logits in found])
+        said = reading.confidences(fitted.known.decoder, truth, [logits for _, logits in found], pauses)
         scores["confidence_error"] = calibration.error(*said)
     return scores
 
@@ -244,12 +250,12 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     ``edits`` and ``phones`` (the reference length) leave pauses out, as the phone error rate does.
     """
     reduction, vocabulary, rows = fitted.settings.network.time_reduction, fitted.known.vocabulary, []
-    read = _read(fitted, found)
+    read, pauses = _read(fitted, found), pauses_of(fitted.settings.data)
     for (one, _), transcript in zip(found, read, strict=True):
         times = frame_times(len(one.frames), fitted.settings.features)[transcript.begins * reduction]
         truth, predicted = list(one.phones), transcript.phones(vocabulary)
         counts = sequences.edit_counts(
-            sequences.without([truth], PAUSE), sequences.without([predicted], PAUSE)
+            sequences.without([truth], pauses), sequences.without([predicted], pauses)
         )
         edits = counts["substitutions"] + counts["deletions"] + counts["insertions"]
         rows.append((one.clip_id, truth, predicted, times.tolist(), edits, counts["reference_length"]))
@@ -266,10 +272,10 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``posteriors.png`` (the clip of median length) and ``confusion.png`` into ``folder``."""
-    table = predict(fitted, found)
+    table, pauses = predict(fitted, found), pauses_of(fitted.settings.data)
     truth, predicted = (
-        sequences.without(list(table["truth"]), PAUSE),
-        sequences.without(list(table["predicted"]), PAUSE),
+        sequences.without(list(table["truth"]), pauses),
+        sequences.without(list(table["predicted"]), pauses),
     )
     draw.confusion(sequences.alignment_confusion(truth, predicted), folder / "confusion.png")
     one, logits = sorted(found, key=lambda pair: (len(pair[0].frames), pair[0].clip_id))[len(found) // 2]

@@ -314,8 +314,7 @@ class Settings(ClipExperiment):
 
     def _check_beside(self, name: str, decoding: Decoding) -> None:
         """The head that is read together with another one is there, trained and kept."""
-        beside = decoding.beside if decoding.method in ("hmm", "segments") else ""
-        if not beside:
+        if not (beside := decoding.beside if decoding.method in ("hmm", "segments") else ""):
             return
         place, wanted = f'decoding.{name}.beside = "{beside}"', self.heads[name].about.beside_kind
         other = self.heads.get(beside)
