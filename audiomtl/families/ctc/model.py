@@ -8,7 +8,7 @@ trained network is read as ``[decoding]`` says (`reading`).
 Contents: the functions of `contract.Family`; `with_decoder`, `decoded_scores`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,8 @@ def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) ->
     confidences from the outputs ``found`` of the validation split, whose reliability is printed; and with the
     probabilities of its alignments, from the same outputs.
     """
-    fitted = replace(fitted, known=replace(fitted.known, said=forced.calibrated(fitted, found)))
+    said = fitted.known.said or forced.calibrated(fitted, found)  # the same however phones are read
+    fitted = replace(fitted, known=replace(fitted.known, said=said))
     decoding, known = fitted.settings.decoding, fitted.known
     if decoding is None or decoding.method == "greedy":
         return fitted
@@ -212,17 +213,25 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
 
 
 def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """Those of the scores that ``[decoding]`` changes: phone_error_rate, confidence_error."""
+    """Those of the scores that ``[decoding]`` changes: phone_error_rate; with a decoder also what it is
+    without, greedy_error_rate, and confidence_error.
+    """
+    known, logits = fitted.known, [one for _, one in found]
     truth = [list(one.phones) for one, _ in found]
-    predicted = [one.phones(fitted.known.vocabulary) for one in _read(fitted, found)]
     pauses = pauses_of(fitted.settings.data)
-    rate = sequences.error_rate(sequences.without(truth, pauses), sequences.without(predicted, pauses))
-    scores = {"phone_error_rate": rate}
-    if pauses & set(fitted.known.vocabulary):
-        scores["phone_error_rate_with_pauses"] = sequences.error_rate(truth, predicted)
-    if fitted.known.decoder is not None:
-        said = reading.confidences(fitted.known.decoder, truth, [logits for _, logits in found], pauses)
-        scores["confidence_error"] = calibration.error(*said)
+
+    def rate(decoder: Decoder | None, left_out: Collection[str]) -> float:
+        said = [one.phones(known.vocabulary) for one in reading.read(logits, known.mode, decoder)]
+        return sequences.error_rate(sequences.without(truth, left_out), sequences.without(said, left_out))
+
+    scores = {"phone_error_rate": rate(known.decoder, pauses)}
+    if pauses & set(known.vocabulary):
+        scores["phone_error_rate_with_pauses"] = rate(known.decoder, ())
+    if known.decoder is not None:
+        scores["greedy_error_rate"] = rate(None, pauses)
+        scores["confidence_error"] = calibration.error(
+            *reading.confidences(known.decoder, truth, logits, pauses)
+        )
     return scores
 
 

@@ -237,11 +237,11 @@ class Settings(ClipExperiment):
                 "inputs: the encoder reads audio or score, but audio is false and score is empty"
             )
         if self.encoder.kind == "harmonic" and (
-            self.features.kind == "mfcc" or not self.inputs.audio or self.inputs.score
+            self.features.kind == "mfcc" or self.features.also or not self.inputs.audio or self.inputs.score
         ):
             raise ValueError(
-                'encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel or log_stft,'
-                " no inputs.score"
+                'encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel, log_stft or'
+                " constant_q, no features.also, no inputs.score"
             )
         aligning = [name for name, head in self.heads.items() if head.about.reads_text]
         if bool(aligning) != bool(self.inputs.text):

@@ -1,11 +1,11 @@
 """phones: which phone of the train side is heard in each step.
 
 Scores: frame_accuracy, of steps in which a phone lies; error_rate: runs of the likeliest phone, or of the
-best path (``decoding.HEAD``), against the phones, no pauses (`pauses_of`), or with them
-(error_rate_with_pauses).
+best path (``decoding.HEAD``), against the phones, no pauses (`pauses_of`); error_rate_with_pauses: with them;
+greedy_error_rate: without the best path.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,9 @@ __all__ = [
 ]
 
 ABOUT = About(
-    scores=("frame_accuracy", "error_rate", "error_rate_with_pauses"),
-    minimized=("error_rate", "error_rate_with_pauses"),
+    scores=("frame_accuracy", "error_rate", "error_rate_with_pauses", "greedy_error_rate"),
+    minimized=("error_rate", "error_rate_with_pauses", "greedy_error_rate"),
+    slow=("greedy_error_rate",),
     column="phones",
     beside=("starts", "ends"),
     produces="phones",
@@ -147,21 +148,24 @@ def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
     paths = _paths(answers)  # at once, which is faster; `spans` then finds them
-    found = [spans(head, one, names, settings) for one in answers]
     within = [
         spoken(one.row["starts"], one.row["ends"], step_times(one.n_frames, settings)) >= 0 for one in answers
     ]
     right = np.concatenate(
         [(one.target == path)[own] for one, path, own in zip(answers, paths, within, strict=True)]
     )
-    pauses = pauses_of(settings.data)
-    texts = [[phone for _, _, phone in phones] for phones in found]
     sung = [list(one.row[head.reads("")]) for one in answers]
-    return {
-        "frame_accuracy": float(right.mean()),
-        "error_rate": error_rate(without(sung, pauses), without(texts, pauses)),
-        "error_rate_with_pauses": error_rate(sung, texts),
-    }
+
+    def rate(some: Sequence[Answer], left_out: Collection[str]) -> float:
+        found = [[phone for *_, phone in spans(head, one, names, settings)] for one in some]
+        return error_rate(without(sung, left_out), without(found, left_out))
+
+    pauses = pauses_of(settings.data)
+    total = {"frame_accuracy": float(right.mean()), "error_rate": rate(answers, pauses)}
+    total["error_rate_with_pauses"] = rate(answers, ())
+    if every_score and any(one.decoder is not None for one in answers):
+        total["greedy_error_rate"] = rate([replace(one, decoder=None) for one in answers], pauses)
+    return total
 
 
 def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
