@@ -15,7 +15,7 @@ UV ?= uv
 RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes --no-emit-index-url --no-header
 IN_LOCK = --extra corpora --extra dev --extra postgres --extra slurm
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test faults mutants check data best verify ablations reproduce report ui bench services lock docs clean
+.PHONY: help quickstart test long faults mutants check data best verify ablations reproduce report ui bench services lock docs clean
 
 help: ## list the targets, the experiments and the studies
 	@awk -F':.*## ' '/^[a-zA-Z%-]+:.*## /{printf "%-18s %s\n",$$1,$$2} FNR==1&&FILENAME~/toml/{f=FILENAME} /^description/{d=$$0;sub(/^[^"]*"/,"",d);sub(/".*/,"",d);printf "%-34s %s\n",f,d}' $(firstword $(MAKEFILE_LIST)) $(sort $(wildcard experiments/*.toml studies/*.toml))
@@ -36,7 +36,10 @@ quickstart: $(READY) ## corpus, sweep, promotion, best run recorded and repeated
 	$(RUN) report quickstart --to runs/quickstart/report
 
 test: $(READY) ## all tests, two side by side (one TensorFlow thread each)
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not services and not faults"
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not services and not faults and not long"
+
+long: $(READY) ## the tests that `make test` leaves out because each takes half a minute or more
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m long
 
 faults: $(READY) ## the fault suite (three processes, which mostly wait): kills, lost servers, several workers; PostgreSQL and SLURM where installed (make services)
 	.venv/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(FAULTS)

@@ -117,6 +117,8 @@ class StudyFile:
     @property
     def judge(self) -> Judge:
         """How many trainings judge a trial: the file's ``[judge]``, or what the protocol asks for."""
+        if self.study.decode_only:
+            return Judge(over="one", n=None, drop=True)
         return judge_of(self.study.judge, self.raw)
 
     def told(self, *less: str) -> dict[str, Any]:
@@ -263,7 +265,7 @@ def load_study(name: str, experiment: str | None = None) -> StudyFile:
 def _check_judge(file: StudyFile) -> None:
     """Check that trials of one training say how they are stopped early, and that folds are there."""
     judge, protocol = file.judge, file.raw.get("protocol", {})
-    if judge.over == "one" and not file.study.prune_on:
+    if judge.over == "one" and not file.study.prune_on and not file.study.decode_only:
         raise UserError(
             f"{file.path}: prune_on is missing: trials of one training need prune_on, prune_direction and"
             ' prune_after_epochs; or judge them by several: [judge] with over = "folds" or "seeds"'

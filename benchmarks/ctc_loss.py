@@ -45,7 +45,7 @@ def measure_tensorflow(size: tuple[int, int, int, int], rounds: int) -> dict[str
     import keras
     import tensorflow as tf
 
-    from audiomtl.families.ctc.loss import ctc_loss
+    from audiomtl.nn.ctc import ctc_loss
 
     batch, frames, _, n_labels = size
     logits, labels = map(tf.constant, inputs(size))

@@ -15,9 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from audiomtl.families.ctc import loss as ctc
 from audiomtl.families.ctc.network import recurrent_network
-from audiomtl.nn import fit
+from audiomtl.nn import ctc, fit
 from audiomtl.settings.shared import Optimizer, Training
 
 ROUNDS, EPOCHS = 3, 4

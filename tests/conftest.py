@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from audiomtl import redaction
+from tests import warm
 from tests.services.fixtures import (  # noqa: F401  (fixtures of every test)
     _one_node,
     _two_nodes,
@@ -23,6 +24,13 @@ hypothesis.settings.register_profile(
     "any_load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any_load")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Commands of the tests are forked from one process; see `tests.warm`."""
+    within = warm.shared()
+    within.__enter__()
+    config.add_cleanup(lambda: within.__exit__(None, None, None))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

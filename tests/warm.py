@@ -2,16 +2,17 @@
 
 Most of a command's CPU time goes into imports: its own (MLflow, Optuna) and those of the server that its
 trainings are forked from (TensorFlow). Until the fifth epoch of its first trial a study of the tiny family
-took 10.4 s of CPU, and 3.1 to 3.5 s when it was forked here. One process per pytest process imports the
-package and all that it needs, and forks commands. Everything else is as when a shell starts them: arguments,
+took 10.4 s of CPU, and 3.1 to 3.5 s when it was forked here. One process, which those of pytest-xdist share,
+imports the package and all that it needs, and forks commands. Everything else is as when a shell starts them: arguments,
 environment, current directory, a session and process group of their own, one stream for stdout and stderr,
 exit codes, kills. Beside each command waits a second fork, in the same process group, which becomes the
 server of its trainings when the command starts one.
 
-Contents: `start`, `Command`; ``python -m tests.warm SOCKET`` is the process.
+Contents: `shared`, `start`, `Command`; ``python -m tests.warm SOCKET`` is the process.
 """
 
-import atexit
+import contextlib
+import fcntl
 import functools
 import gc
 import importlib
@@ -27,7 +28,7 @@ import sys
 import tempfile
 import threading
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import util
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ CODE = os.pathsep.join([str(ROOT / "tests" / "lab"), str(ROOT)])
 SCRIPT = Path(sys.executable).with_name("audiomtl")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": CODE}  # before a test changes its own
 STATUS = struct.Struct("i")  # twice through a pipe: the command's process id, then its exit code
+SHARED = "AUDIOMTL_TESTS_WARM"  # environment variable: the folder of the process that all share
 HIGH = 300  # above the file descriptors in use
 
 
@@ -103,34 +105,51 @@ def can_start(environment: Mapping[str, str]) -> bool:
     return sys.platform == "linux" and asked == given
 
 
+@contextlib.contextmanager
+def shared() -> Iterator[None]:
+    """Within, this process and its children have one server; the first command starts it, and it ends with
+    this process, whatever ends it.
+    """
+    if SHARED in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="audiomtl_warm_") as folder:
+        os.mkfifo(f"{folder}/alive")
+        held = os.open(f"{folder}/alive", os.O_RDWR)
+        os.environ[SHARED] = ENVIRONMENT[SHARED] = folder
+        try:
+            yield
+        finally:
+            del os.environ[SHARED], ENVIRONMENT[SHARED]
+            os.close(held)
+
+
 @functools.cache
 def _server() -> str:
-    """The socket of the process, which is started by the first command and ends with this one."""
-    folder = tempfile.TemporaryDirectory(prefix="audiomtl_warm_")
-    path = f"{folder.name}/socket"
-    log = Path(folder.name) / "log"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm", path],
-            cwd=ROOT,
-            env=ENVIRONMENT,
-            stdin=subprocess.PIPE,  # closed when this process ends, whatever ends it
-            stdout=subprocess.PIPE,
-            stderr=file,
-            start_new_session=True,
-        )
-    assert process.stdin and process.stdout
-    assert process.stdout.read(1), log.read_text()
-    process.stdout.close()
-
-    def end() -> None:
-        assert process.stdin
-        process.stdin.close()
-        process.wait()
-        folder.cleanup()
-
-    atexit.register(end)
-    return path
+    """Its socket."""
+    folder = Path(os.environ[SHARED])
+    path, log = folder / "socket", folder / "log"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return str(path)
+        alive = os.open(folder / "alive", os.O_RDONLY | os.O_NONBLOCK)
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.warm", str(path)],
+                cwd=ROOT,
+                env=ENVIRONMENT,
+                stdin=alive,  # at its end when `shared` ends
+                stdout=subprocess.PIPE,
+                stderr=file,
+                start_new_session=True,
+            )
+        os.close(alive)
+        assert process.stdout
+        assert process.stdout.read(1), log.read_text()
+        process.stdout.close()
+        process.returncode = 0  # it outlives this process: nobody waits for it
+    return str(path)
 
 
 # ---------------------------------------------------------------- in the process that has imported
@@ -246,8 +265,6 @@ def _become_server(asked: socket.socket) -> Callable[[], None]:
 
 def _moved(descriptor: int) -> int:
     """Its copy, out of the way of the numbers that are wanted."""
-    import fcntl
-
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD, HIGH)
     os.close(descriptor)
     return copy

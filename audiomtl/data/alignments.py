@@ -1,8 +1,8 @@
 """A text aligned with a recording, whatever the family that aligned it.
 
 Conventions: times are seconds from the recording's start. A text is words, which become phones, or phones in
-the model's own symbols. The score of a phone is the model's mean probability of it while it lasts, that of a
-word the mean over its phones.
+the model's own symbols. The score of a phone is the probability that it was said; of a model that cannot tell
+that, its mean probability while it lasts. The score of a word likewise, or the mean over its phones.
 
 Contents: `Alignment`, `aligned`; `pronounced`, `check_symbols`, `check_length`.
 """
@@ -33,29 +33,38 @@ class Alignment:
     words: tuple[Span, ...]  # () where the text was phones
     firsts: tuple[int, ...]  # number of each word's first phone
     seconds: float  # of the recording
+    said: float = float("nan")  # probability that this text was said; NaN: the model cannot tell
 
 
 def aligned(
-    spans: Sequence[Span], said: Sequence[str], spoken: Sequence[Sequence[str]], seconds: float, phones: bool
+    spans: Sequence[Span],
+    said: Sequence[str],
+    spoken: Sequence[Sequence[str]],
+    seconds: float,
+    phones: bool,
+    *,
+    words: Sequence[float] = (),
+    said_at_all: float = float("nan"),
 ) -> Alignment:
     """An alignment from the spans of its phones, which are cut at the ends of the recording.
 
     Parameters
     ----------
     said : the words, or with ``phones`` the phones. spoken : the phones of each of them.
+    words : score of each word; () for the mean over its phones. said_at_all : of the whole text.
     """
     timed = tuple(
         Span(max(one.start_seconds, 0.0), min(one.end_seconds, seconds), one.label, one.score)
         for one in spans
     )
     if phones:
-        return Alignment(timed, (), (), seconds)
+        return Alignment(timed, (), (), seconds, said_at_all)
     firsts = np.cumsum([0, *map(len, spoken)]).tolist()
-    words = []
-    for first, end, word in zip(firsts[:-1], firsts[1:], said, strict=True):
-        score = float(np.mean([one.score for one in timed[first:end]]))
-        words.append(Span(timed[first].start_seconds, timed[end - 1].end_seconds, word, score))
-    return Alignment(timed, tuple(words), tuple(firsts[:-1]), seconds)
+    found = []
+    for number, (first, end, word) in enumerate(zip(firsts[:-1], firsts[1:], said, strict=True)):
+        score = words[number] if words else float(np.mean([one.score for one in timed[first:end]]))
+        found.append(Span(timed[first].start_seconds, timed[end - 1].end_seconds, word, score))
+    return Alignment(timed, tuple(found), tuple(firsts[:-1]), seconds, said_at_all)
 
 
 def pronounced(

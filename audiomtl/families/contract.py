@@ -70,7 +70,14 @@ class Fitted:
 
 
 class Family(Protocol):
-    """The functions of a family's module ``model``."""
+    """The functions of a family's module ``model``.
+
+    A family with a table ``[decoding]`` also has ``with_decoder(fitted, prepared, found) -> Fitted``: the
+    model with its decoder, fitted on the train split, its numbers chosen on ``found``, the outputs of the
+    validation split. It is called once, after the training; `evaluate`, `predict` and `Use.respond` then read
+    outputs with it, and `save` and `load` keep it. It may have ``decoded_scores(fitted, found)``, those of
+    the scores that a decoder changes, for studies of decoding.
+    """
 
     def prepare(self, settings: Any, seed: int) -> Prepared:
         """Split the clips first, then read them; everything that is fitted is fitted on the train split.

@@ -34,6 +34,8 @@ from audiomtl.harness.train.workers import WAIT, Outcome, deferred_signals, trai
 from audiomtl.settings.toml import as_toml
 
 TESTED = ("best", "nested", "refit")  # kinds that are scored on test
+DECODED = "decoded"  # kind of the run whose outputs a study of decoding reads
+KEPT = ("best", "refit", DECODED)  # kinds that keep their models
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,7 @@ class _Runs:
             self.tracking.log_settings(run_id, one.raw, one.seed, one.data)
         folder = staging(run_id, lease.token)
         (folder / "settings.toml").write_text(as_toml(one.raw, one.seed), encoding="utf-8")
-        kept = one.kind in ("best", "refit")  # they alone keep their models
+        kept = one.kind in KEPT
         on_folds = one.kind == "ablation" and on_test(self.file.settings)
         return Job(
             one.name,

@@ -15,7 +15,7 @@ import numpy as np
 Times = Sequence[float] | np.ndarray
 
 WINDOWS = (0.05, 0.1, 0.3)  # seconds; 0.3 is MIREX's
-BOUNDARY_SECONDS = 0.02  # the usual tolerance of phone boundaries
+BOUNDARY_WINDOWS = (0.01, 0.02, 0.05)  # seconds; 0.02 is the usual tolerance of phone boundaries
 
 
 def onsets(
@@ -72,8 +72,8 @@ def boundaries(truth: Sequence[Times], predicted: Sequence[Times]) -> dict[str, 
 
     Returns
     -------
-    dict with ``boundary_mean_ms``, ``boundary_median_ms`` (absolute deviation) and ``boundary_within_20_ms``
-    (share).
+    dict with ``boundary_mean_ms``, ``boundary_median_ms`` (absolute deviation), ``boundary_within_10_ms``,
+    ``boundary_within_20_ms`` and ``boundary_within_50_ms`` (shares, limits included).
 
     Raises
     ------
@@ -84,7 +84,9 @@ def boundaries(truth: Sequence[Times], predicted: Sequence[Times]) -> dict[str, 
     return {
         "boundary_mean_ms": 1000 * float(np.mean(deviations)),
         "boundary_median_ms": 1000 * float(np.median(deviations)),
-        "boundary_within_20_ms": float(np.mean(deviations <= BOUNDARY_SECONDS + 1e-9)),
+    } | {
+        f"boundary_within_{round(1000 * window)}_ms": float(np.mean(deviations <= window + 1e-9))
+        for window in BOUNDARY_WINDOWS
     }
 
 

@@ -75,7 +75,7 @@ def _modules(annotation: Any, value: Any) -> Iterator[str]:
             files = [mark for mark in field.metadata if isinstance(mark, FileIn)]
             yield from (f"{mark.package}.{inner}" for mark in files if inner in mark.choices)
             tables = [mark for mark in field.metadata if isinstance(mark, TablesIn)]
-            named = [key for key in inner if isinstance(inner[key], Mapping)] if tables else []
+            named = [key for key in inner or () if isinstance(inner[key], Mapping)] if tables else []
             yield from (f"{mark.package}.{key}" for mark in tables for key in named)
             yield from _modules(field.annotation, inner)
     elif get_origin(annotation) is dict:

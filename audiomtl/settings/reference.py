@@ -83,7 +83,7 @@ def beside() -> list[Row]:
 def as_table(name: str, width: int) -> str:
     """The settings of a family or data set as a table of at most ``width`` characters."""
     found = [HEADS, *rows(name)]
-    path = min(max(len(row[0]) for row in found), 34)
+    path = min(max(len(row[0]) for row in found), 42)
     if width < NARROW:
         texts = [
             (row[0], row[3] if row is HEADS else " ".join(filter(None, [row[3], _bracketed(row)])))
@@ -156,8 +156,9 @@ def _type(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return f"list: {size}{_type(args[0]) if args else 'any'}"
     if origin is dict:
         return f"table: {_type(get_args(inner)[1])}"
-    if get_args(inner):  # int | float
-        return "number"
+    if members := get_args(inner):
+        several = " or ".join(dict.fromkeys(_type(one) for one in members))
+        return "number" if {*members} <= {int, float} else several
     return f"{WORDS.get(inner, 'any')}{_range(metadata)}"
 
 

@@ -173,6 +173,13 @@ class Study(Table):
         ),
     )
     judge: Judge | None = Field(None, description="How many trainings judge a trial.")
+    decode_only: bool = Field(
+        False,
+        description=(
+            "Whether trials read the outputs of one trained model in different ways instead of training: only"
+            " settings of decoding are swept then. Default false."
+        ),
+    )
     search: Annotated[dict[str, Dimension], Field(min_length=1)] = Field(
         description="Setting paths and their ranges or choices."
     )
@@ -214,6 +221,21 @@ class Study(Table):
         return self
 
     @model_validator(mode="after")
+    def _reading_alone(self) -> Self:
+        """A study that trains once sweeps nothing that changes a training, and stops none early."""
+        if not self.decode_only:
+            return self
+        if others := [path for path in self.search if not path.startswith("decoding.")]:
+            raise ValueError(
+                f"decode_only = true sweeps settings of decoding alone, but search has {others[0]}: remove"
+                " it, or decode_only"
+            )
+        for name in ("prune_on", "judge"):
+            if name in self.model_fields_set:
+                raise ValueError(f"decode_only = true trains one model: remove {name}")
+        return self
+
+    @model_validator(mode="after")
     def _judged_on_validation(self) -> Self:
         for (name, score), _ in self.judges():
             if not score.startswith("validation/"):
@@ -252,6 +274,7 @@ class Study(Table):
         """
         unused = {"metric", "direction"} if self.metrics is not None else {"metrics", "directions"}
         unused |= {"judge"} | (set() if self.prune_on else set(PRUNING))
+        unused |= set() if self.decode_only else {"decode_only"}
         return self.model_dump(exclude={*less, *unused})
 
 

@@ -168,6 +168,7 @@ def test_one_worker_runs_a_study_and_says_where_its_log_is(project: Project) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_two_workers_divide_one_study(project: Project) -> None:
     project.edit("studies", "trials = 5", "trials = 8")
     said = project.run("study", "tiny", "--executor", "local", "--workers", "2", "--slots", "1")
@@ -185,6 +186,7 @@ def test_two_workers_divide_one_study(project: Project) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_ctrl_c_stops_a_study_of_workers_and_the_same_command_resumes(project: Project) -> None:
     launcher = project.start_held(
         "2:1", "study", "tiny", "--executor", "local", "--workers", "1", "--slots", "1"

@@ -104,6 +104,7 @@ def pages(tmp_path) -> Iterator[Pages]:
     server.stop()
 
 
+@pytest.mark.faults
 def test_a_password_stands_nowhere_and_a_server_that_dies_pauses_the_study(
     project, pages, monkeypatch, whole_study
 ) -> None:

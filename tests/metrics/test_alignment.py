@@ -39,7 +39,13 @@ def test_correct_segments_share_of_time():
 def test_boundaries_by_hand():
     scores = alignment.boundaries([[0.1, 0.2], [0.3]], [[0.11, 0.18], [0.36]])  # 10, 20, 60 ms
     assert scores == pytest.approx(
-        {"boundary_mean_ms": 30, "boundary_median_ms": 20, "boundary_within_20_ms": 2 / 3}
+        {
+            "boundary_mean_ms": 30,
+            "boundary_median_ms": 20,
+            "boundary_within_10_ms": 1 / 3,
+            "boundary_within_20_ms": 2 / 3,
+            "boundary_within_50_ms": 2 / 3,
+        }
     )
 
 

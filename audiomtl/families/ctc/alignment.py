@@ -17,13 +17,14 @@ from typing import Literal
 
 import numpy as np
 
-from audiomtl.families.ctc import loss as ctc
 from audiomtl.metrics import viterbi
+from audiomtl.nn import ctc
 
 Mode = Literal["ctc", "frames"]
 # longest time that a phone lasts before its first or after its last step on the path, in steps; the rest of
 # a longer gap is silence
 EXTENSION_SECONDS = 0.15
+LEAST = 10.0  # nats: one step that does not fit at all counts no more
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Aligned:
     starts: np.ndarray  # (phones,) steps, rising
     ends: np.ndarray  # (phones,) steps
     confidence: np.ndarray  # (phones,) mean probability of the phone in its steps on the path
+    # (phones,) logarithm of how likely the path is beside the likeliest classes: of frames the mean over the
+    # phone's steps, of CTC the sum over its steps and half of the steps to its neighbours; from -`LEAST` to 0
+    evidence: np.ndarray
 
 
 def align(
@@ -43,6 +47,7 @@ def align(
     pause: int | None = None,
     breaks: Sequence[np.ndarray] | None = None,
     extension: float = np.inf,
+    minimum: int = 1,
 ) -> list[Aligned]:
     """Align the phones of several recordings with their outputs; no result depends on the others.
 
@@ -55,14 +60,20 @@ def align(
     breaks : of each recording (phones + 1,) bool: before which phones, and after the last, a pause may stand;
         None allows it everywhere.
     extension : the longest time that a phone reaches beyond its own steps on the path, in steps.
+    minimum : of a network trained on frames, least number of steps of a phone; fewer where the recording has
+        too few for all phones.
 
     Raises
     ------
     ValueError : more phones than steps.
     """
     some = breaks or [np.ones(len(own) + 1, bool) for own in phones]
+    least = [
+        max(1, min(minimum, len(one) // max(len(own), 1))) for one, own in zip(logits, phones, strict=True)
+    ]
     laid = [
-        states_of(own, mode=mode, pause=pause, breaks=where) for own, where in zip(phones, some, strict=True)
+        states_of(own, mode=mode, pause=pause, breaks=where, minimum=steps if mode == "frames" else 1)
+        for own, where, steps in zip(phones, some, least, strict=True)
     ]
     logs = [log_probabilities(one, mode) for one in logits]
     # a network trained on frames says how likely a phone is in a step; divided by how often it says it, that
@@ -76,9 +87,12 @@ def align(
 
 
 def states_of(
-    phones: np.ndarray, *, mode: Mode, pause: int | None, breaks: np.ndarray
+    phones: np.ndarray, *, mode: Mode, pause: int | None, breaks: np.ndarray, minimum: int = 1
 ) -> tuple[viterbi.Text, np.ndarray]:
-    """The states of a text, and the number of the phone that each one is, -1 for blanks and pauses."""
+    """The states of a text, and the number of the phone that each one is, -1 for blanks and pauses.
+
+    A phone that lasts ``minimum`` steps or more has so many states, of which only the last one lasts.
+    """
     blanks = [ctc.BLANK] if mode == "ctc" else []
     classes, number = list(blanks), [-1] * len(blanks)
     for place, phone in enumerate([*phones.tolist(), None]):
@@ -86,8 +100,8 @@ def states_of(
             classes += [pause, *blanks]
             number += [-1] * (1 + len(blanks))
         if phone is not None:
-            classes += [phone, *blanks]
-            number += [place] + [-1] * len(blanks)
+            classes += [phone] * minimum + blanks
+            number += [place] * minimum + [-1] * len(blanks)
     symbols, of_phone = np.array(classes, int), np.array(number, int)
     states = len(symbols)
     blank, spoken = symbols == ctc.BLANK, of_phone >= 0
@@ -95,7 +109,7 @@ def states_of(
         blank = np.zeros(states, bool)
     optional = ~spoken  # blanks and pauses may be left out, phones never
     reach = np.zeros((5, states), bool)
-    reach[0] = True
+    reach[0] = np.append((of_phone[1:] != of_phone[:-1]) | ~spoken[:-1], True)
     for offset in range(1, min(5, states)):
         allowed = np.ones(states - offset, bool)
         for between in range(1, offset):
@@ -137,7 +151,9 @@ def _aligned(
     extension: float,
 ) -> Aligned:
     symbol = np.flatnonzero(classes[path] != ctc.BLANK) if mode == "ctc" else np.arange(len(path))
-    begins = np.flatnonzero(np.diff(path[symbol], prepend=-1))  # of runs of one state
+    # runs of one phone, blank or pause, whatever number of states it has
+    unit = np.cumsum(np.append(0, (of_phone[1:] != of_phone[:-1]) | (of_phone[1:] < 0)))[path]
+    begins = np.flatnonzero(np.diff(unit[symbol], prepend=-1))
     first = symbol[begins]
     last = symbol[np.append(begins[1:], len(symbol)) - 1] if len(symbol) else first
     states = path[first]
@@ -155,6 +171,13 @@ def _aligned(
         starts[run + 1] = max(boundary, first[run + 1] - 0.5 - extension)
     kept = of_phone[states] >= 0
     assert list(of_phone[states[kept]]) == list(range(count))
-    steps = zip(first[kept], last[kept], classes[states[kept]], strict=True)
+    steps = list(zip(first[kept], last[kept], classes[states[kept]], strict=True))
     confidence = [np.exp(logs[begin : end + 1, label]).mean() for begin, end, label in steps]
-    return Aligned(starts[kept], ends[kept], np.array(confidence))
+    beside = np.maximum(logs[np.arange(len(path)), classes[path]] - logs.max(axis=1), -LEAST)  # (steps,)
+    evidence = np.array([beside[begin : end + 1].mean() for begin, end, _ in steps])
+    if (
+        mode == "ctc" and count
+    ):  # a phone that is heard beside the text lies in steps that the path calls blank
+        edges = np.append(0, (last[kept][:-1] + first[kept][1:] + 1) // 2)[:count]
+        evidence = np.maximum(np.add.reduceat(beside, edges), -LEAST)
+    return Aligned(starts[kept], ends[kept], np.array(confidence), evidence)

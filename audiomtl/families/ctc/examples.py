@@ -20,10 +20,11 @@ from audiomtl.data.scaling import Scaler
 from audiomtl.data.splits import Splits
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
-from audiomtl.families.ctc import loss as ctc
 from audiomtl.families.ctc.network import frame_centres, reduced
 from audiomtl.families.ctc.settings import Settings
+from audiomtl.nn import ctc
 
+PAUSE = "_"
 NAMED = 5  # clips that a message names
 
 

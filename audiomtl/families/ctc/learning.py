@@ -17,10 +17,10 @@ import tensorflow as tf
 from audiomtl.data import augmentation
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
-from audiomtl.families.ctc import loss as ctc
 from audiomtl.families.ctc.examples import Clip, collate
 from audiomtl.families.ctc.network import reduced
 from audiomtl.families.ctc.settings import Settings
+from audiomtl.nn import ctc
 
 Objective = Callable[[keras.Model, Any], tf.Tensor]
 

@@ -2,16 +2,16 @@
 first and then with CTC.
 
 Conventions: class 0 is the blank, classes 1.. are the phones of `Prepared.vocabulary` (sorted; the pause
-``_`` is one of them). Scores leave pauses out. A network trained on frames is decoded by runs of its best
-phone, one trained with CTC by greedy collapse.
+``_`` is one of them). Scores leave pauses out. Epochs are judged by runs of the best class of each step; the
+trained network is read as ``[decoding]`` says (`reading`).
 
-Contents: the functions of `contract.Family`.
+Contents: the functions of `contract.Family`; `with_decoder`, `decoded_scores`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,9 +25,9 @@ from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.ctc import alignment, learning
-from audiomtl.families.ctc import loss as ctc
+from audiomtl.families.ctc import forced, learning, reading
 from audiomtl.families.ctc.examples import (
+    PAUSE,
     Clip,
     audit,
     check_unseen,
@@ -37,14 +37,14 @@ from audiomtl.families.ctc.examples import (
     with_variants,
 )
 from audiomtl.families.ctc.network import recurrent_network, reduced
+from audiomtl.families.ctc.reading import Decoder, Mode, Transcript
+from audiomtl.families.ctc.said import Said
 from audiomtl.families.ctc.settings import Settings
-from audiomtl.metrics import alignment as timing
-from audiomtl.metrics import sequences
+from audiomtl.metrics import calibration, sequences
+from audiomtl.nn import ctc
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 
-PAUSE = "_"
 EVALUATION_BATCH = 32
-Mode = Literal["ctc", "frames"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Known:
     vocabulary: tuple[str, ...]  # phone of class 1, 2, ...
     scaler: Scaler
     mode: Mode  # how the softmax is read
+    decoder: Decoder | None = None  # of `with_decoder`; None reads each step by itself
+    said: Said | None = None  # of alignments; of `with_decoder`
 
 
 # ---------------------------------------------------------------- data
@@ -104,6 +106,7 @@ def train(
         convolution_filters=network.convolution_filters,
         convolution_frames=network.convolution_frames,
         time_reduction=network.time_reduction,
+        batch_normalization=network.batch_normalization,
     )
     # frames_then_ctc: at least one epoch of each
     between = min(training.epochs - 1, max(1, round((network.frames_share or 0.0) * training.epochs)))
@@ -139,6 +142,31 @@ def train(
     return replace(fitted, fit=result)
 
 
+def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) -> Fitted:
+    """The network with the decoder of ``[decoding]``: its n-gram from the train split, its numbers and
+    confidences from the outputs ``found`` of the validation split, whose reliability is printed; and with the
+    probabilities of its alignments, from the same outputs.
+    """
+    said = fitted.known.said or forced.calibrated(fitted, found)  # the same however phones are read
+    fitted = replace(fitted, known=replace(fitted.known, said=said))
+    decoding, known = fitted.settings.decoding, fitted.known
+    if decoding is None or decoding.method == "greedy":
+        return fitted
+    train = [(one.labels, one.frame_labels) for one in prepared.examples["train"]]
+    validation = [(one.phones, logits) for one, logits in found]
+    decoder = reading.fit(decoding, known.vocabulary, known.mode, train, validation)
+    scores, right = reading.confidences(decoder, *zip(*validation, strict=True))
+    numbers = ", ".join(f"{name} {value}" for name, value in decoder.numbers.items())
+    print(f"decoding: {numbers}", flush=True)
+    for one in calibration.reliability(scores, right):
+        print(
+            f"confidence {one.low:.1f} to {one.high:.1f}: {one.count} phones of validation, mean"
+            f" {one.confidence:.3f}, right {one.right:.3f}",
+            flush=True,
+        )
+    return replace(fitted, known=replace(known, decoder=decoder))
+
+
 # ---------------------------------------------------------------- use
 
 
@@ -169,25 +197,39 @@ def _losses(fitted: Fitted, found: Sequence[Output]) -> list[float]:
     return losses
 
 
-def _best(fitted: Fitted, logits: np.ndarray) -> np.ndarray:  # (network frames,)
-    """Class of each network frame; one trained on frames knows no blank."""
-    return logits.argmax(-1) if fitted.known.mode == "ctc" else logits[:, 1:].argmax(-1) + 1
+def _read(fitted: Fitted, found: Sequence[Output]) -> list[Transcript]:
+    return reading.read([logits for _, logits in found], fitted.known.mode, fitted.known.decoder)
 
 
 def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     """Scores over a whole side: loss (mean per clip), phone_error_rate, blank_share; frame_accuracy where all
-    times are known, and where some are boundary_mean_ms, boundary_median_ms and boundary_within_20_ms: how
-    far phones lie from their onsets when the true ones are aligned.
+    times are known, and where some are those of `forced.boundary_scores`. With a decoder confidence_error:
+    how far confidences are from the share of phones that are right (`metrics.calibration`).
     """
-    return _scores(fitted, found) | boundary_scores(fitted, found)
+    return _scores(fitted, found) | forced.boundary_scores(fitted, found)
+
+
+def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+    """Those of the scores that ``[decoding]`` changes: phone_error_rate; with a decoder also what it is
+    without, greedy_error_rate, and confidence_error.
+    """
+    known, logits = fitted.known, [one for _, one in found]
+    truth = [list(one.phones) for one, _ in found]
+
+    def rate(decoder: Decoder | None) -> float:
+        said = [one.phones(known.vocabulary) for one in reading.read(logits, known.mode, decoder)]
+        return sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(said, PAUSE))
+
+    scores = {"phone_error_rate": rate(known.decoder)}
+    if known.decoder is not None:
+        scores["greedy_error_rate"] = rate(None)
+        scores["confidence_error"] = calibration.error(*reading.confidences(known.decoder, truth, logits))
+    return scores
 
 
 def _scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    phone = dict(enumerate(fitted.known.vocabulary, start=1))
-    truth, predicted, right, frames, blanks = [], [], 0, 0, 0
+    right, frames, blanks = 0, 0, 0
     for one, logits in found:
-        truth.append(list(one.phones))
-        predicted.append([phone[label] for label in ctc.collapse(_best(fitted, logits), drop=(ctc.BLANK,))])
         frames += len(logits)
         blanks += int((logits.argmax(-1) == 0).sum())
         if len(one.frame_labels):
@@ -195,71 +237,38 @@ def _scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
             # question
             right += int((logits[:, 1:].argmax(-1) + 1 == one.frame_labels).sum())
     scores = {"loss": float(np.mean(_losses(fitted, found))), "blank_share": blanks / frames}
-    scores["phone_error_rate"] = sequences.error_rate(
-        sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE)
-    )
+    scores |= decoded_scores(fitted, found)
     if all(len(one.frame_labels) for one, _ in found):
         scores["frame_accuracy"] = right / frames
     return scores
 
 
-def boundary_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """Scores of the onsets of aligned phones, over the clips whose times are known; none without such.
-
-    Pauses and phones that the model does not know are left out.
-    """
-    settings, known = fitted.settings, fitted.known
-    classes = {phone: number for number, phone in enumerate(known.vocabulary, start=1) if phone != PAUSE}
-    logits, phones, truth = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
-    for one, output in found:
-        kept = [place for place in range(len(one.starts)) if one.phones[place] in classes]
-        own = np.array([classes[one.phones[place]] for place in kept], int)
-        if kept and ctc.feasible(len(output), own):
-            logits.append(output)
-            phones.append(own)
-            truth.append(one.starts[kept])
-    if not truth:
-        return {}
-    step = settings.features.seconds(settings.network.time_reduction)
-    aligned: list[alignment.Aligned] = []
-    for first in range(0, len(logits), EVALUATION_BATCH):
-        some = slice(first, first + EVALUATION_BATCH)
-        aligned += alignment.align(
-            logits[some],
-            phones[some],
-            mode=known.mode,
-            pause=pause_of(known.vocabulary),
-            extension=alignment.EXTENSION_SECONDS / step,
-        )
-    return timing.boundaries(truth, [np.maximum(one.starts * step, 0.0) for one in aligned])
-
-
-def pause_of(vocabulary: Sequence[str]) -> int | None:
-    """Class of the pause, where there is one."""
-    return vocabulary.index(PAUSE) + 1 if PAUSE in vocabulary else None
-
-
 def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     """One row per clip: clip_id, truth and predicted phones (with pauses), start of each predicted phone in
-    seconds, edits, phones.
+    seconds, edits, phones; with a decoder predicted_scores, the confidence of each predicted phone, and
+    alternatives, transcripts that are less likely.
 
     ``edits`` and ``phones`` (the reference length) leave pauses out, as the phone error rate does.
     """
     reduction, vocabulary, rows = fitted.settings.network.time_reduction, fitted.known.vocabulary, []
-    for one, logits in found:
-        best = _best(fitted, logits)
-        first = np.flatnonzero(np.diff(best, prepend=-1))
-        first = first[best[first] > 0]
-        times = frame_times(len(one.frames), fitted.settings.features)[first * reduction]
-        truth = list(one.phones)
-        predicted = [vocabulary[label - 1] for label in best[first]]
+    read = _read(fitted, found)
+    for (one, _), transcript in zip(found, read, strict=True):
+        times = frame_times(len(one.frames), fitted.settings.features)[transcript.begins * reduction]
+        truth, predicted = list(one.phones), transcript.phones(vocabulary)
         counts = sequences.edit_counts(
             sequences.without([truth], PAUSE), sequences.without([predicted], PAUSE)
         )
         edits = counts["substitutions"] + counts["deletions"] + counts["insertions"]
         rows.append((one.clip_id, truth, predicted, times.tolist(), edits, counts["reference_length"]))
     columns = ["clip_id", "truth", "predicted", "predicted_starts", "edits", "phones"]
-    return pd.DataFrame(rows, columns=columns).sort_values("clip_id", ignore_index=True)
+    table = pd.DataFrame(rows, columns=columns)
+    if fitted.known.decoder is not None:
+        table["predicted_scores"] = [one.scores.tolist() for one in read]
+        table["alternatives"] = [
+            [" ".join(vocabulary[symbol - 1] for symbol in other) for other in one.alternatives]
+            for one in read
+        ]
+    return table.sort_values("clip_id", ignore_index=True)
 
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
@@ -288,18 +297,29 @@ def produces(settings: Settings) -> tuple[str, ...]:
 
 
 def save(fitted: Fitted, folder: Path) -> None:
-    """Write the network, vocabulary, scaler and mode."""
+    """Write the network, vocabulary, scaler, mode and decoder."""
     known = fitted.known
-    use = {"vocabulary": known.vocabulary, "scaler": scaling.to_json(known.scaler), "mode": known.mode}
+    use: dict[str, Any] = {
+        "vocabulary": known.vocabulary,
+        "scaler": scaling.to_json(known.scaler),
+        "mode": known.mode,
+    }
+    if known.decoder is not None:
+        use["decoder"] = reading.to_json(known.decoder)
+    if known.said:
+        use["said"] = known.said.to_json()
     contract.save(folder, fitted.model, use, fitted.settings, contract.of_features(fitted.settings))
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, model = contract.load(folder, Settings, contract.of_features)
-    return _fitted(
-        model, settings, Known(tuple(use["vocabulary"]), scaling.from_json(use["scaler"]), use["mode"])
-    )
+    said = Said.from_json(use["said"]) if "said" in use else None  # models of earlier versions have none
+    scaler = scaling.from_json(use["scaler"])
+    known = Known(tuple(use["vocabulary"]), scaler, use["mode"], said=said)
+    if saved := use.get("decoder"):
+        known = replace(known, decoder=reading.from_json(saved, known.vocabulary, known.mode))
+    return _fitted(model, settings, known)
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from audiomtl.settings.augmentation import Sequences, check_bands
 from audiomtl.settings.clips import ClipExperiment
+from audiomtl.settings.decoding import Decoding
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import (
     ABOVE_0,
@@ -47,6 +48,13 @@ class Network(Table):
     )
     time_reduction: Count = Field(
         description="Stride of the convolution, in frames; 1 without a convolution."
+    )
+    batch_normalization: bool = Field(
+        False,
+        description=(
+            "Whether each band of the input is normalized over the frames of a batch, in the place of"
+            " features.scaling or beside it. Default false."
+        ),
     )
     frames_weight: NotNegative = Field(
         0.0,
@@ -105,7 +113,9 @@ class Curriculum(Table):
 # boundaries are those of an alignment, where times are known
 EVERY_SCORE = (
     *("phone_error_rate", "frame_accuracy", "loss", "blank_share"),
-    *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+    *("greedy_error_rate", "confidence_error"),
+    *("boundary_mean_ms", "boundary_median_ms"),
+    *("boundary_within_10_ms", "boundary_within_20_ms", "boundary_within_50_ms"),
 )
 
 
@@ -130,6 +140,9 @@ class Settings(ClipExperiment):
     network: Network = Field(description="The network.")
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")
+    decoding: Decoding | None = Field(
+        None, description="How the trained network is read; left out for each step by itself (greedy)."
+    )
 
     @model_validator(mode="after")
     def _scores_exist(self) -> Self:
@@ -144,6 +157,17 @@ class Settings(ClipExperiment):
     @model_validator(mode="after")
     def _augmentation_fits(self) -> Self:
         check_bands(self.augmentation, self.features)
+        return self
+
+    @model_validator(mode="after")
+    def _decoder_suits_the_objective(self) -> Self:
+        method = self.decoding.method if self.decoding else "greedy"
+        fitting = ("greedy", "beam", *(["viterbi"] if self.network.objective == "frames" else []))
+        if method not in fitting:
+            raise ValueError(
+                f'decoding.method = "{method}": network.objective = "{self.network.objective}" is read by'
+                f" {' or '.join(fitting)}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -163,7 +187,7 @@ SCORES = {
 # columns of `predictions` whose sums make up a score (`harness.clip_counts`)
 PER_CLIP = {"phone_error_rate": ("edits", "phones")}
 # printed beside them where there are some, never recorded
-BESIDE = ("boundary_median_ms", "boundary_within_20_ms")
+BESIDE = ("greedy_error_rate", "confidence_error", "boundary_median_ms", "boundary_within_20_ms")
 # lines of the report, where it shows these scores
 NOTES = {
     "copied_transcript_error_rate": (

@@ -2,13 +2,14 @@
 
 Conventions: times are seconds from the recording's start. A phone begins with the first step in which it is
 the likeliest, as in the table of predictions, and lasts until the next symbol begins, but at most
-`EXTENSION_SECONDS` behind its own last step. Its score is the mean probability in its own steps.
+`EXTENSION_SECONDS` behind its own last step. Its score is the mean probability in its own steps, calibrated
+where the model has a decoder (`reading`).
 
 Contents: the functions of `contract.Use` (`sample_rate`, `columns`, `gives`, `respond`, `examples`);
 `respond_file`; `align`, `check`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,15 @@ from audiomtl.data.alignments import Alignment, aligned, check_length, check_sym
 from audiomtl.data.answers import Phones, Recording, Response, Span
 from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted
-from audiomtl.families.ctc import alignment, long
-from audiomtl.families.ctc import loss as ctc
+from audiomtl.families.ctc import alignment, forced, long, reading
 from audiomtl.families.ctc.alignment import EXTENSION_SECONDS
-from audiomtl.families.ctc.examples import Clip, examples_of
+from audiomtl.families.ctc.examples import PAUSE, Clip, examples_of
 from audiomtl.families.ctc.long import is_long, of_array
-from audiomtl.families.ctc.model import PAUSE, outputs, pause_of
+from audiomtl.families.ctc.model import outputs
 from audiomtl.families.ctc.network import reduced
+from audiomtl.families.ctc.reading import Transcript
 from audiomtl.families.ctc.settings import Settings
+from audiomtl.nn import ctc
 
 
 def sample_rate(settings: Settings) -> int:
@@ -57,16 +59,15 @@ def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
     logits = dict(zip(map(id, short), _outputs(fitted, short), strict=True))
     responses = []
     for one in recordings:
-        if id(one) in logits:
-            pieces = [_best(fitted, logits[id(one)])]
-        else:
-            pieces = [_best(fitted, piece) for piece in long.pieces(fitted, of_array(one.y))]
-        responses.append(_response(fitted, one.name, len(one.y), pieces))
+        pieces = [logits[id(one)]] if id(one) in logits else long.pieces(fitted, of_array(one.y))
+        transcript, count = _transcript(fitted, pieces, one.name)
+        responses.append(_response(fitted, one.name, len(one.y), transcript, count))
     return responses
 
 
 def respond_file(fitted: Fitted, path: Path, name: str = "") -> Response:
-    """The phones of a file of any length, in memory that does not grow with it.
+    """The phones of a file of any length, in memory that does not grow with it; a decoder needs the outputs
+    of all of it, 30 MB for an hour.
 
     Raises
     ------
@@ -86,8 +87,8 @@ def respond_file(fitted: Fitted, path: Path, name: str = "") -> Response:
             samples += len(block)
             yield block
 
-    pieces = [_best(fitted, piece) for piece in long.pieces(fitted, blocks)]
-    return _response(fitted, name or str(path), samples, pieces)
+    transcript, count = _transcript(fitted, long.pieces(fitted, blocks), name or str(path))
+    return _response(fitted, name or str(path), samples, transcript, count)
 
 
 def _outputs(fitted: Fitted, recordings: Sequence[Recording]) -> list[np.ndarray]:
@@ -105,38 +106,47 @@ def _clip(name: str, y: np.ndarray, fitted: Fitted) -> Clip:
     return Clip(name, "", frames, nothing, nothing, (), np.zeros(0))
 
 
-def _best(fitted: Fitted, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _transcript(fitted: Fitted, pieces: Iterable[np.ndarray], name: str) -> tuple[Transcript, int]:
+    """The transcript of outputs that come piece by piece, and how many pieces there were."""
+    mode, decoder = fitted.known.mode, fitted.known.decoder
+    if decoder is not None:
+        parts = list(pieces)
+        try:
+            [found] = reading.read([np.concatenate(parts)], mode, decoder)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
+        return found, len(parts)
+    read = [_likeliest(piece, mode) for piece in pieces]
+    best, probability = (np.concatenate(parts) for parts in zip(*read, strict=True))
+    return reading.greedy(best, probability), len(read)
+
+
+def _likeliest(logits: np.ndarray, mode: reading.Mode) -> tuple[np.ndarray, np.ndarray]:
     """The likeliest class of each step, and its probability: (steps,) each."""
-    logs = alignment.log_probabilities(logits, fitted.known.mode)
     # of the outputs themselves, as in the table of predictions: logarithms may round two to one
-    first = 0 if fitted.known.mode == "ctc" else 1
-    best = logits[:, first:].argmax(axis=1) + first
-    return best, np.exp(logs[np.arange(len(best)), best])
+    best = reading.likeliest(logits, mode)
+    return best, np.exp(alignment.log_probabilities(logits, mode)[np.arange(len(best)), best])
 
 
-def _response(
-    fitted: Fitted, name: str, n_samples: int, pieces: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> Response:
-    best, sure = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+def _response(fitted: Fitted, name: str, n_samples: int, transcript: Transcript, pieces: int) -> Response:
     seconds = n_samples / fitted.settings.features.sample_rate
-    chunked = (f"read in {len(pieces)} chunks of {long.CHUNK_SECONDS:g} s",) if len(pieces) > 1 else ()
-    return Response(name, seconds, {"phones": Phones(_spans(fitted, best, sure, seconds))}, chunked)
+    chunked = (f"read in {pieces} chunks of {long.CHUNK_SECONDS:g} s",) if pieces > 1 else ()
+    return Response(name, seconds, {"phones": Phones(_spans(fitted, transcript, seconds))}, chunked)
 
 
-def _spans(fitted: Fitted, best: np.ndarray, sure: np.ndarray, seconds: float) -> tuple[Span, ...]:
+def _spans(fitted: Fitted, transcript: Transcript, seconds: float) -> tuple[Span, ...]:
     settings, reduction = fitted.settings.features, fitted.settings.network.time_reduction
-    first = np.flatnonzero(np.diff(best, prepend=-1))  # of each run of one class
-    runs = [run for run in pairwise([*first.tolist(), len(best)]) if best[run[0]] != ctc.BLANK]
     # a step on the very end of the recording has no time left: it gets half of the step before
     latest = max(seconds - settings.seconds(reduction) / 2, 0.0)
-    starts = [min(settings.seconds(begin * reduction), latest) for begin, _ in runs]
+    starts = [min(settings.seconds(begin * reduction), latest) for begin in transcript.begins.tolist()]
     spans = []
-    for number, ((begin, end), start) in enumerate(zip(runs, starts, strict=True)):
+    for number, (label, start) in enumerate(
+        zip(transcript.phones(fitted.known.vocabulary), starts, strict=True)
+    ):
         following = starts[number + 1] if number + 1 < len(starts) else np.inf
-        label = fitted.known.vocabulary[best[begin] - 1]
         if label != PAUSE:
-            own_end = settings.seconds(end * reduction) + EXTENSION_SECONDS
-            score = float(sure[begin:end].mean())
+            own_end = settings.seconds(int(transcript.ends[number]) * reduction) + EXTENSION_SECONDS
+            score = float(transcript.scores[number])
             spans.append(Span(start, float(min(following, own_end, seconds)), label, score))
     return tuple(spans)
 
@@ -222,13 +232,17 @@ def align(
         [logits] = _outputs(fitted, [Recording("", y)])
     begins = np.cumsum([0, *map(len, spoken)])  # a pause may stand between words, or between given phones
     breaks = np.isin(np.arange(len(classes) + 1), begins)
-    extension, mode = EXTENSION_SECONDS / step, fitted.known.mode
-    [found] = alignment.align(
-        [logits], [classes], mode=mode, pause=pause_of(vocabulary), breaks=[breaks], extension=extension
-    )
+    [found] = forced.aligner(fitted)([logits], [classes], [breaks])
+    sure = fitted.known.said  # None: of a model of an earlier version
+    each = sure.phones(found.evidence) if sure else found.confidence
     times = zip((found.starts * step).tolist(), (found.ends * step).tolist(), strict=True)
     spans = [
         Span(start, end, phone, score)
-        for (start, end), phone, score in zip(times, symbols, found.confidence.tolist(), strict=True)
+        for (start, end), phone, score in zip(times, symbols, each.tolist(), strict=True)
     ]
-    return aligned(spans, said, spoken, seconds, phones)
+    if not sure:
+        return aligned(spans, said, spoken, seconds, phones)
+    words = [sure.of_word(found.evidence[first:end]) for first, end in pairwise(begins.tolist())]
+    return aligned(
+        spans, said, spoken, seconds, phones, words=words, said_at_all=sure.of_text(found.evidence)
+    )

@@ -30,6 +30,7 @@ from audiomtl.data.tags import THRESHOLD
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted
+from audiomtl.families.multitask import heads
 from audiomtl.families.multitask.examples import (
     Example,
     example,
@@ -103,26 +104,30 @@ def _response(
     settings = fitted.settings
     seconds, frames = len(one.y) / sample_rate(settings), len(example.frames)
     answers: dict[str, Answer] = {
-        name: _answer(head, found[name], fitted.known.names[name], frames, seconds, settings)
+        name: _answer(
+            head,
+            heads.Answer(one.name, {}, None, found[name], frames, fitted.known.decoders.get(name), found),
+            fitted.known.names[name],
+            seconds,
+            settings,
+        )
         for name, head in chosen.items()
     }
     return Response(one.name, seconds, answers, contract.padded(seconds, settings.step_seconds))
 
 
-def _answer(
-    head: Head, output: np.ndarray, names: Sequence[str], n_frames: int, until: float, settings: Settings
-) -> Answer:
-    what = head.about.produces
+def _answer(head: Head, one: heads.Answer, names: Sequence[str], until: float, settings: Settings) -> Answer:
+    what, output, n_frames = head.about.produces, one.output, one.n_frames
     if what == "classes":
         read = getattr(kind(head.kind), "probabilities", None)  # tags are logits
         return Classes(tuple(names), read(output) if read else output, read is None, THRESHOLD)
     if what == "values":
         return Value(float(output[0]))
     if what == "segments":
-        return _segments(head, output, names, n_frames, until, settings)
-    found = kind(head.kind).spans(head, output, {}, names, n_frames, settings)
+        return _segments(head, one, names, until, settings)
+    found = kind(head.kind).spans(head, one, names, settings)
     within = [(max(start, 0.0), min(end, until), label) for start, end, label in found]
-    within = [one for one in within if one[1] - one[0] >= SHORTEST_SECONDS]
+    within = [span for span in within if span[1] - span[0] >= SHORTEST_SECONDS]
     if what == "notes":
         return Notes(tuple((start, end, int(pitch)) for start, end, pitch in within))
     spans = [
@@ -134,10 +139,13 @@ def _answer(
 
 
 def _segments(
-    head: Head, output: np.ndarray, names: Sequence[str], n_frames: int, until: float, settings: Settings
+    head: Head, one: heads.Answer, names: Sequence[str], until: float, settings: Settings
 ) -> Segments:
-    starts = np.maximum(step_times(n_frames, settings) - settings.step_seconds / 2, 0.0)
-    return segments(names, starts, settings.step_seconds, output, until=until, threshold=head.threshold)
+    read = kind(head.kind)
+    starts = np.maximum(step_times(one.n_frames, settings) - settings.step_seconds / 2, 0.0)
+    scores: np.ndarray = read.read(one)  # type: ignore[attr-defined]
+    active: np.ndarray = read.activity_of(head, one)  # type: ignore[attr-defined]
+    return segments(names, starts, settings.step_seconds, scores, until=until, active=active)
 
 
 def _mean(

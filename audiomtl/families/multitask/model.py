@@ -6,7 +6,7 @@ Frames behind a clip's end are masked after every layer and have no influence. A
 (``labelled_share``, or None in the column): it adds nothing to that task's loss or gradient. Raw losses and
 weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from the total.
 
-Contents: the functions of `contract.Family`; `Bundle`.
+Contents: the functions of `contract.Family`; `with_decoder`, `decoded_scores`; `Bundle`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,6 +27,14 @@ from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.multitask import augment
 from audiomtl.families.multitask.balancing import Balancing
+from audiomtl.families.multitask.decoders import (
+    answer_of,
+    by_head,
+    decoded_scores,
+    from_json,
+    to_json,
+    with_decoder,
+)
 from audiomtl.families.multitask.examples import (
     Example,
     classes_of,
@@ -46,6 +54,8 @@ from audiomtl.families.multitask.settings import Settings
 from audiomtl.families.multitask.viterbi import positions
 from audiomtl.names import safe_name
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
+
+__all__ = ["decoded_scores", "with_decoder"]  # of `decoders`, found here as well
 
 EVALUATION_BATCH = 32  # clips
 DRAWN = 3  # clips, the first by clip_id
@@ -233,17 +243,6 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
     return contract.walk(examples, lambda one: len(one.frames), answers, clips=EVALUATION_BATCH)
 
 
-def _by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
-    """Outputs of each head, clip by clip."""
-    return {
-        name: [
-            Answer(one.clip_id, one.row, one.targets[name], answers[name], len(one.frames))
-            for one, answers in found
-        ]
-        for name in fitted.model.output
-    }
-
-
 def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = True) -> dict[str, float]:
     """Scores over a whole side, each over the clips that have its label: HEAD_loss, loss (their sum), and
     those of its kind.
@@ -251,7 +250,7 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
     ``every_score`` = False leaves out those that take long.
     """
     settings, losses, others = fitted.settings, dict[str, float](), dict[str, float]()
-    answers = _by_head(fitted, found)
+    answers = by_head(fitted, found)
     for name, head in settings.heads.items():
         known = [one for one in answers.get(name, ()) if one.target is not None]
         if known:
@@ -283,7 +282,7 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     """
     clips: dict[str, dict[str, Any]] = {one.clip_id: {"clip_id": one.clip_id} for one, _ in found}
     rows: dict[str, list[dict[str, Any]]] = {"steps": [], "events": []}
-    for name, answers in _by_head(fitted, found).items():
+    for name, answers in by_head(fitted, found).items():
         head = fitted.settings.heads[name]
         for one in answers:
             counts = getattr(kind(head.kind), "per_clip", None)
@@ -318,16 +317,13 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     ``loss_weights.png``, and ``learning_curves.png`` with the experiment's own scores before others: this
     family has more than are shown.
     """
-    settings, names, by_head = fitted.settings, fitted.known.names, _by_head(fitted, found)
-    for name, answers in by_head.items():
+    settings, names, by_name = fitted.settings, fitted.known.names, by_head(fitted, found)
+    for name, answers in by_name.items():
         kind(settings.heads[name].kind).picture(name, answers, names[name], folder)
     for one, answers in sorted(found, key=lambda pair: pair[0].clip_id)[:DRAWN]:
         panels: dict[str, dict[str, Any]] = {"texts": {}, "notes": {}, "activities": {}}
-        for name, output in answers.items():
-            head, answer = (
-                settings.heads[name],
-                Answer(one.clip_id, one.row, one.targets[name], output, len(one.frames)),
-            )
+        for name in answers:
+            head, answer = settings.heads[name], answer_of(fitted, name, one, answers)
             if panel := kind(head.kind).panel(head, answer, names[name], settings):
                 panels[panel[0]][name] = panel[1]
         draw.heard(
@@ -362,6 +358,7 @@ def save(fitted: Fitted, folder: Path) -> None:
     }
     model, known = keras.Model(fitted.model.inputs, kept, name="multitask"), fitted.known
     use = {"names": known.names, "symbols": known.symbols, "scaler": scaling.to_json(known.scaler)}
+    use["decoders"] = to_json(fitted, kept)
     contract.save(folder, model, use, fitted.settings, contract.of_features(fitted.settings))
 
 
@@ -369,7 +366,8 @@ def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, model = contract.load(folder, Settings, contract.of_features)
     names = {name: tuple(classes) for name, classes in use["names"].items()}
-    return _fitted(model, settings, Known(names, tuple(use["symbols"]), scaling.from_json(use["scaler"])))
+    known = Known(names, tuple(use["symbols"]), scaling.from_json(use["scaler"]), from_json(use, settings))
+    return _fitted(model, settings, known)
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:

@@ -3,7 +3,7 @@
 Conventions as in `model`. Contents: `Known`, `network`, `reads_of`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -21,11 +21,12 @@ TEXT_SIZE = 64  # of a symbol's vector
 
 @dataclass(frozen=True)
 class Known:
-    """State fitted on the train split."""
+    """State fitted on the train split; numbers of decoders are chosen on validation."""
 
     names: dict[str, tuple[str, ...]]  # of each head's classes
     symbols: tuple[str, ...]  # of texts
     scaler: Scaler
+    decoders: dict[str, Any] = field(default_factory=dict)  # of the heads that `with_decoder` fitted one for
 
 
 def network(settings: Settings, known: Known, seed: int) -> keras.Model:

@@ -10,6 +10,7 @@ from pydantic import Field, Strict, model_validator
 from audiomtl.families.multitask import heads
 from audiomtl.settings.augmentation import Clips, check_bands, check_heads
 from audiomtl.settings.clips import ClipExperiment
+from audiomtl.settings.decoding import Decoding
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
@@ -200,6 +201,9 @@ class Settings(ClipExperiment):
     heads: dict[str, Head] = Field(description="Tasks, by name.")
     coupling: dict[str, Coupling] = Field(description="Losses between two heads, by name.")
     balancing: Balancing = Field(description="How the losses are combined.")
+    decoding: dict[str, Decoding] = Field(
+        default_factory=dict, description="How the outputs of heads are read, by the name of the head."
+    )
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")
 
@@ -290,6 +294,38 @@ class Settings(ClipExperiment):
                 if wanted not in self.heads or self.heads[wanted].kind != kind:
                     raise ValueError(f'coupling.{name}.{kind} = "{wanted}": no head with this name and kind')
         return self
+
+    @model_validator(mode="after")
+    def _decoders_suit_the_heads(self) -> Self:
+        for name, decoding in self.decoding.items():
+            if name not in self.heads:
+                raise ValueError(
+                    f"decoding.{name}: no head has this name{nearest(name, self.heads)}; heads:"
+                    f" {', '.join(self.heads)}"
+                )
+            methods = ("greedy", *self.heads[name].about.decoders)
+            if decoding.method not in methods:
+                raise ValueError(
+                    f'decoding.{name}.method = "{decoding.method}": heads.{name} of kind'
+                    f" {self.heads[name].kind} is read by {' or '.join(methods)}"
+                )
+            self._check_beside(name, decoding)
+        return self
+
+    def _check_beside(self, name: str, decoding: Decoding) -> None:
+        """The head that is read together with another one is there, trained and kept."""
+        beside = decoding.beside if decoding.method in ("hmm", "segments") else ""
+        if not beside:
+            return
+        place, wanted = f'decoding.{name}.beside = "{beside}"', self.heads[name].about.beside_kind
+        other = self.heads.get(beside)
+        if other is None or other.kind != wanted:
+            raise ValueError(f"{place}: no head of kind {wanted} has this name{nearest(beside, self.heads)}")
+        if not other.weight or other.train_only:
+            raise ValueError(
+                f"{place}: heads.{beside} has weight 0 or is train_only, so its output cannot be read; set"
+                f' decoding.{name}.beside = ""'
+            )
 
     @model_validator(mode="after")
     def _scores_are_those_of_the_heads(self) -> Self:

@@ -60,7 +60,9 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool, lang
     check_length(len(text), steps, seconds, step, "phones")
     name = _heads(settings, "align", "")[0]
     head, output = settings.heads[name], _answers(fitted, frames, text)[name]
-    found = kind(head.kind).spans(head, output, {settings.inputs.text: text}, (), len(frames), settings)
+    found = kind(head.kind).spans(
+        head, heads.Answer("", {settings.inputs.text: text}, None, output, len(frames)), (), settings
+    )
     sure = viterbi.confidence(output, viterbi.path(output)).tolist()
     spans = [Span(*one, score) for one, score in zip(found, sure, strict=True)]
     return aligned(spans, said, spoken, seconds, phones)

@@ -19,7 +19,14 @@ from audiomtl.settings import named
 from audiomtl.settings.datasets import modules
 from audiomtl.settings.family import package_of
 
-FAMILY = ("prepare", "train", "outputs", "evaluate", "predict")  # what a training calls of a family
+FAMILY = (
+    "prepare",
+    "train",
+    "outputs",
+    "with_decoder",
+    "evaluate",
+    "predict",
+)  # what a training calls of a family
 CODE = (":(glob)**/*.py", ":(glob)requirements*.lock", ":(glob)**/pyproject.toml")  # files, for `commit`
 DATASET = ("Settings", "clips", "copy_baseline", "label_report")  # what it calls of a data set
 

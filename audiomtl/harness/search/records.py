@@ -55,7 +55,12 @@ def open_study(tracking: Tracking, file: StudyFile, say: Callable[[str], None]) 
         "study_key": file.identity,
         "lease": f"{file.identity}/worker/",  # of any worker
     }
-    text = f"{file.study.description}\n\nA study of {experiment}: its trials are the nested runs."
+    trials = (
+        "trials.csv has its trials, which read the outputs of one trained model"
+        if file.study.decode_only
+        else "its trials are the nested runs"
+    )
+    text = f"{file.study.description}\n\nA study of {experiment}: {trials}."
     run_id = tracking.start(experiment, f"study {file.name}", tags=tags, description=text)
     tracking.log_params(
         run_id,
@@ -80,7 +85,7 @@ def close_study(
         table.assign(**texts).to_csv(folder / "trials.csv", index=False)
         tracking.client.log_artifacts(run_id, str(folder))
     tracking.close(run_id, status, reason)
-    if status == "FINISHED":
+    if status == "FINISHED" and not file.study.decode_only:  # whose trials have no runs
         _tell_lost(tracking, file, trials)
 
 

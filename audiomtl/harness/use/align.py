@@ -25,6 +25,7 @@ from audiomtl.harness.use.texts import Task
 from audiomtl.settings.validation import nearest
 
 PAUSE = "_"
+LEAST_SAID = 0.5  # probability below which a text is reported as not said
 
 
 def align(
@@ -151,6 +152,7 @@ def _line(one: Task, found: Any, place: Path) -> str:
     return (
         f"{place}: {len(found.phones)} phones, confidence {sure:.2f}, least of {worst.label}"
         f" ({worst.score:.2f} at {worst.start_seconds:.2f} s)"
+        + (f"; this text was probably not said ({found.said:.2f})" if found.said < LEAST_SAID else "")
     )
 
 
@@ -180,6 +182,8 @@ def table(found: Any) -> str:
         word = begun[number].label if number in begun else ""
         times = f"{one.start_seconds:8.3f} {one.end_seconds:8.3f}"
         lines.append(f"{times}  {one.label:<5}  {one.score:10.2f}  {word}".rstrip())
+    if found.said < LEAST_SAID:  # never of NaN: of a model that cannot tell
+        lines.append(f"this text was probably not said (probability {found.said:.2f})")
     return "\n".join(lines)
 
 

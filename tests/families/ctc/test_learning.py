@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from audiomtl.families.ctc import loss as ctc
 from audiomtl.metrics import sequences
+from audiomtl.nn import ctc
 
 PHONES, BANDS, FRAMES = 12, 40, 120
 BATCH = 16

@@ -9,7 +9,7 @@ import pytest
 from audiomtl.data import features, scaling
 from audiomtl.data.stream import frame_parts
 from audiomtl.families.ctc import long
-from audiomtl.families.ctc.loss import collapse
+from audiomtl.nn.ctc import collapse
 from audiomtl.settings.shared import Features
 
 RATE = 8000

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from audiomtl.data.scores import KEYS
+from audiomtl.families.multitask.heads import Answer
 from audiomtl.families.multitask.heads import kind as head_kind
 from audiomtl.families.multitask.heads.melody import REST
 from audiomtl.families.multitask.heads.notes import ONSET_WEIGHT, RARE, held_notes
@@ -191,7 +192,7 @@ def melody_notes(shares: np.ndarray, times: np.ndarray):
     """With steps that stand for these times."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("audiomtl.families.multitask.heads.melody.step_times", lambda *_: times)
-        return head_kind("melody").spans(None, shares, {}, (), len(times), None)
+        return head_kind("melody").spans(None, Answer("", {}, None, shares, len(times)), (), None)
 
 
 def shares(*keys: int) -> np.ndarray:

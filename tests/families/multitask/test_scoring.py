@@ -188,7 +188,7 @@ def test_numbers_by_hand() -> None:
 
 
 def test_what_is_heard_is_in_order() -> None:
-    heard = {name: kind(SOME.heads[name].kind).spans(SOME.heads[name], perfect(name, ROW), ROW, NAMES.get(name, ()), N, SOME)
+    heard = {name: kind(SOME.heads[name].kind).spans(SOME.heads[name], Answer("", ROW, None, perfect(name, ROW), N), NAMES.get(name, ()), SOME)
              for name in ("text", "phones", "melody", "voice", "activity")}  # fmt: skip
     assert heard["text"] == [
         (pytest.approx(0.19), pytest.approx(0.59), "a"),
@@ -198,7 +198,10 @@ def test_what_is_heard_is_in_order() -> None:
     assert [pitch for *_, pitch in heard["melody"]] == [pitch for *_, pitch in heard["voice"]] == [60, 64]
     assert [name for *_, name in heard["activity"]] == ["dog"]
     assert (
-        kind("alignment").spans(SOME.heads["text"], np.ones((N, 1)), {**ROW, "phones": ()}, (), N, SOME) == []
+        kind("alignment").spans(
+            SOME.heads["text"], Answer("", {**ROW, "phones": ()}, None, np.ones((N, 1)), N), (), SOME
+        )
+        == []
     )
 
 

@@ -19,7 +19,7 @@ def faulty(project: Any, fault: str, trials: int = 2) -> None:
     project.edit("studies", "trials = 5", f"trials = {trials}")
 
 
-@pytest.mark.parametrize("fault", ["kill once", "disk once"])
+@pytest.mark.parametrize("fault", ["kill once", pytest.param("disk once", marks=pytest.mark.faults)])
 def test_a_training_that_the_machine_ended_starts_again_and_is_no_failure(project: Any, fault: str) -> None:
     faulty(project, fault)
     said = project.run("study", "tiny", "--slots", "1")
@@ -143,6 +143,7 @@ def test_data_that_change_while_a_study_runs_stop_it_before_the_next_trial(proje
     assert [trial.state.name for trial in project.trials()] == ["COMPLETE", "RUNNING"]
 
 
+@pytest.mark.faults
 def test_take_over_does_not_wait_for_a_lease_to_expire(project: Any) -> None:
     project.edit("studies", "trials = 5", "trials = 2")
     first = project.start_held("1:0", "study", "tiny", "--slots", "1")

@@ -71,6 +71,9 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
             "mlflow.note.content",
         } <= run.data.tags.keys()
         assert run.inputs.dataset_inputs[0].dataset.name == "tinylab.tones"
+        curve = dict(project.tracking().history(run.info.run_id, "validation/error_rate"))
+        best = run.data.metrics["best/validation/error_rate"]  # of a pruned trial so far
+        assert best == pytest.approx(curve[int(run.data.metrics["best_epoch"])])
 
 
 def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(project) -> None:
@@ -131,17 +134,12 @@ def dying(*arguments, **options):
     ("module", "owner", "method", "call", "after"),
     [
         ("optuna", "Study", "tell", 3, False),  # MLflow knows the end of the trial, Optuna does not
-        ("optuna", "Study", "tell", 3, True),
+        pytest.param("optuna", "Study", "tell", 3, True, marks=pytest.mark.faults),
         ("audiomtl.harness.record.store", "Tracking", "end", 2, False),  # the child has ended, nobody knows
-        ("audiomtl.harness.record.store", "Tracking", "start", 3, True),  # a run without params
-        (
-            "mlflow",
-            "MlflowClient",
-            "log_artifacts",
-            2,
-            False,
-        ),  # the scores of a run are there, its files are not
-        ("mlflow", "MlflowClient", "set_terminated", 2, False),  # only its status is not
+        # a run without params; one whose scores are there, but not its files; only its status is not
+        pytest.param("audiomtl.harness.record.store", "Tracking", "start", 3, True, marks=pytest.mark.faults),
+        pytest.param("mlflow", "MlflowClient", "log_artifacts", 2, False, marks=pytest.mark.faults),
+        pytest.param("mlflow", "MlflowClient", "set_terminated", 2, False, marks=pytest.mark.faults),
         ("optuna.trial", "Trial", "set_user_attr", 2, True),  # the verdict of a rung is written, not acted on
     ],
 )
@@ -169,6 +167,7 @@ def test_a_kill_between_two_stores_changes_nothing(
     assert killed == whole_study
 
 
+@pytest.mark.faults
 def test_ctrl_c_while_the_server_still_imports_tensorflow(project) -> None:
     process = project.start("study", "tiny", "--slots", "2", cold=True)
     while not _imports(process.pid):
@@ -222,7 +221,7 @@ def test_ctrl_c_stops_what_stands_still_and_the_same_trial_goes_on(project) -> N
     assert not project.tracking().runs("tiny", "attributes.status = 'RUNNING'")
 
 
-@pytest.mark.parametrize("slots", ["1", "2"])
+@pytest.mark.parametrize("slots", ["1", pytest.param("2", marks=pytest.mark.faults)])
 def test_settings_trained_before_are_answered(project, slots: str) -> None:
     project.edit("studies", "optimizer.learning_rate = { low = 1e-3, high = 1e-1, log = true }\n", "")
     project.run("study", "tiny", "--slots", slots)

@@ -101,6 +101,7 @@ def _members(project) -> dict[tuple[str, str], tuple]:
     return found
 
 
+@pytest.mark.faults
 def test_trials_of_several_trainings_survive_kills_and_are_shared_by_workers(project, tmp_path) -> None:
     """SIGKILL inside the first and inside the second training of trial 0; then two workers from the start."""
     project.edit("studies", "trials = 5", "trials = 2")

@@ -150,6 +150,7 @@ def test_the_best_run_has_its_pictures(trained) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_label_curve_has_tasks_alone_beside_it(trained) -> None:
     said = trained.run("ablations", "sing", "--curve", "--fractions", "0.5", "1.0", "--slots", "1")
     table = pd.read_csv(trained.runs / "report" / "curve_sing.csv")

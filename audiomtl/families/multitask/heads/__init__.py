@@ -15,7 +15,7 @@ Contents: `About`, `Answer`, `Kind`, `kind`, `kinds`; what a kind takes that has
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,6 +49,8 @@ class About:
     per_clip: bool = False  # one output for the clip, not one for each step
     reads_text: bool = False  # its outputs are positions of the text of inputs.text
     reads_recording: bool = False  # its column has paths of recordings, whose frames it learns
+    decoders: tuple[str, ...] = ()  # decoding.HEAD.method besides greedy
+    beside_kind: str = ""  # kind of the head that decoding.HEAD.beside may name
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,8 @@ class Answer:
     target: Any  # array, or None where the clip lacks the label
     output: np.ndarray  # on the clip's own steps
     n_frames: int
+    decoder: Any = None  # what the kind's `fit_decoder` gave; None reads each step by itself
+    outputs: Mapping[str, np.ndarray] = field(default_factory=dict)  # of all heads, of this clip
 
 
 class Kind(Protocol):
@@ -67,6 +71,11 @@ class Kind(Protocol):
 
     A kind may also have ``per_clip(name, head, answer, names, settings) -> {HEAD_COUNT: number}``: counts of
     one clip whose sums make up a score, for ``PER_CLIP`` of the family.
+
+    A kind with ``ABOUT.decoders`` also has ``fit_decoder(name, head, decoding, train, validation, names,
+    settings)``, which returns what ``Answer.decoder`` then is: ``train`` and ``validation`` are the answers
+    of the clips that have the label, those of train without outputs. ``decoder_to_json(decoder)`` gives it as
+    plain values, ``decoder_from_json(saved)`` reads them.
     """
 
     ABOUT: About
@@ -122,16 +131,10 @@ class Kind(Protocol):
     def loss(self, outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
         """The loss, a scalar; ``steps`` (clips,) says how many are a clip's own."""
 
-    def spans(
-        self,
-        head: "Head",
-        output: np.ndarray,
-        row: Mapping[str, Any],
-        names: Sequence[str],
-        n_frames: int,
-        settings: "Settings",
-    ) -> Spans:
-        """Predicted spans of one clip, in order: phones, notes, or passages of a class."""
+    def spans(self, head: "Head", answer: Answer, names: Sequence[str], settings: "Settings") -> Spans:
+        """Predicted spans of one clip, in order: phones, notes, or passages of a class. Of the clip's row
+        only the text to align may be read.
+        """
 
     def scores(
         self,

@@ -38,7 +38,8 @@ __all__ = [
 ABOUT = About(
     scores=(
         *("median_ms", "mean_ms", "within_50_ms", "within_100_ms", "within_300_ms", "perceptual"),
-        *("boundary_mean_ms", "boundary_median_ms", "boundary_within_20_ms"),
+        *("boundary_mean_ms", "boundary_median_ms"),
+        *("boundary_within_10_ms", "boundary_within_20_ms", "boundary_within_50_ms"),
     ),
     minimized=("median_ms", "mean_ms", "boundary_mean_ms", "boundary_median_ms"),
     column="phones",
@@ -103,25 +104,23 @@ def output(
     )
 
 
-def spans(
-    head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
-) -> Spans:
+def spans(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> Spans:
     """The given phones with their times; none for a clip without text, such as a piano alone.
 
     Raises
     ------
     ValueError : a text that is longer than the sound.
     """
-    text = row[settings.inputs.text]
+    text = answer.row[settings.inputs.text]
     phones = [phone for phone in (text if text is not None else ()) if phone != PAUSE]
-    starts, ends = viterbi.onsets(viterbi.path(output), step_times(n_frames, settings))
+    starts, ends = viterbi.onsets(viterbi.path(answer.output), step_times(answer.n_frames, settings))
     return list(zip(starts.tolist(), ends.tolist(), phones, strict=True))
 
 
 def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
-    found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
+    found = [spans(head, one, names, settings) for one in answers]
     truth_starts, truth_ends = zip(*(_spoken(one.row, head.reads("")) for one in answers), strict=True)
     starts, ends = ([[one[side] for one in phones] for phones in found] for side in (0, 1))
     both = [[*one, *other] for one, other in zip(truth_starts, truth_ends, strict=True)]

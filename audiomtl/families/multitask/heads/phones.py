@@ -1,10 +1,11 @@
 """phones: which phone of the train side is heard in each step.
 
-Scores: frame_accuracy, of steps in which a phone lies; error_rate: runs of the likeliest phone against the
-phones, no pauses.
+Scores: frame_accuracy, of steps in which a phone lies; error_rate: runs of the likeliest phone, or of the
+best path (``decoding.HEAD``), against the phones, no pauses; greedy_error_rate: without that.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ __all__ = [
     "ABOUT",
     "batch",
     "classes",
+    "decoder_from_json",
+    "decoder_to_json",
+    "fit_decoder",
     "loss",
     "output",
     "panel",
@@ -36,11 +40,13 @@ __all__ = [
 ]
 
 ABOUT = About(
-    scores=("frame_accuracy", "error_rate"),
-    minimized=("error_rate",),
+    scores=("frame_accuracy", "error_rate", "greedy_error_rate"),
+    minimized=("error_rate", "greedy_error_rate"),
+    slow=("greedy_error_rate",),
     column="phones",
     beside=("starts", "ends"),
     produces="phones",
+    decoders=("viterbi",),
 )
 
 
@@ -90,41 +96,87 @@ def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
     return losses.over_steps(*losses.cross_entropy(outputs, target), weight, steps)
 
 
-def spans(
-    head: Any, output: np.ndarray, row: Mapping[str, Any], names: Sequence[str], n_frames: int, settings: Any
-) -> Spans:
-    """Runs of the likeliest phone."""
-    times = step_times(n_frames, settings)
-    return [(start, end, names[number]) for start, end, number in runs(output.argmax(axis=1), times)]
+def spans(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> Spans:
+    """Runs of the likeliest phone, or of the best path."""
+    [path] = _paths([answer])
+    times = step_times(answer.n_frames, settings)
+    return [(start, end, names[number]) for start, end, number in runs(path, times)]
+
+
+def _paths(answers: Sequence[Answer]) -> list[np.ndarray]:
+    """The phone of each step."""
+    if answers and answers[0].decoder is not None:
+        return answers[0].decoder.paths([one.output for one in answers])
+    return [one.output.argmax(axis=1) for one in answers]
+
+
+def fit_decoder(
+    name: str,
+    head: Any,
+    decoding: Any,
+    train: Sequence[Answer],
+    validation: Sequence[Answer],
+    names: Sequence[str],
+    settings: Any,
+) -> Any:
+    """A bigram of the phones of the train split, and numbers by the error rate on the validation split."""
+    from audiomtl.nn.decoding import frames
+
+    def judge(decoder: frames.FrameDecoder) -> float:
+        some = [replace(one, decoder=decoder) for one in validation]
+        return scores(head, some, names, settings, every_score=False)["error_rate"]
+
+    texts = [list(one.row[head.reads("")]) for one in train]
+    shares = frames.share_of_steps([one.target for one in train], len(names))
+    return frames.fit(decoding, names, texts, shares, judge)
+
+
+def decoder_to_json(decoder: Any) -> dict[str, Any]:
+    from audiomtl.nn.decoding import frames
+
+    return frames.to_json(decoder)
+
+
+def decoder_from_json(saved: Mapping[str, Any]) -> Any:
+    from audiomtl.nn.decoding import frames
+
+    return frames.from_json(saved)
 
 
 def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
-    found = [spans(head, one.output, one.row, names, one.n_frames, settings) for one in answers]
+    paths = _paths(answers)  # at once, which is faster; `spans` then finds them
     within = [
         spoken(one.row["starts"], one.row["ends"], step_times(one.n_frames, settings)) >= 0 for one in answers
     ]
     right = np.concatenate(
-        [(one.target == one.output.argmax(axis=1))[own] for one, own in zip(answers, within, strict=True)]
+        [(one.target == path)[own] for one, path, own in zip(answers, paths, within, strict=True)]
     )
-    texts = [[phone for _, _, phone in phones if phone != PAUSE] for phones in found]
     sung = [[phone for phone in one.row[head.reads("")] if phone != PAUSE] for one in answers]
-    return {"frame_accuracy": float(right.mean()), "error_rate": error_rate(sung, texts)}
+
+    def rate(some: Sequence[Answer]) -> float:
+        found = [spans(head, one, names, settings) for one in some]
+        return error_rate(sung, [[phone for *_, phone in own if phone != PAUSE] for own in found])
+
+    total = {"frame_accuracy": float(right.mean()), "error_rate": rate(answers)}
+    if every_score and any(one.decoder is not None for one in answers):
+        total["greedy_error_rate"] = rate([replace(one, decoder=None) for one in answers])
+    return total
 
 
 def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
     """edits and phones (the reference length, without pauses); frames_right and frames, in which a phone
     lies.
     """
-    found = spans(head, answer.output, answer.row, names, answer.n_frames, settings)
+    found = spans(head, answer, names, settings)
     counts = edit_counts(
         [[phone for phone in answer.row[head.reads("")] if phone != PAUSE]],
         [[phone for _, _, phone in found if phone != PAUSE]],
     )
     length = counts.pop("reference_length")
     own = spoken(answer.row["starts"], answer.row["ends"], step_times(answer.n_frames, settings)) >= 0
-    right = (answer.target == answer.output.argmax(axis=1))[own]
+    right = (answer.target == _paths([answer])[0])[own]
     counted = {
         "edits": sum(counts.values()),
         "phones": length,
@@ -138,7 +190,7 @@ def rows(
     name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any
 ) -> dict[str, list[dict[str, Any]]]:
     """``events``: a row per phone."""
-    found = kind(head.kind).spans(head, answer.output, answer.row, names, answer.n_frames, settings)
+    found = kind(head.kind).spans(head, answer, names, settings)
     place = {"clip_id": answer.clip_id, "head": name}
     return {
         "events": [
@@ -150,7 +202,7 @@ def rows(
 
 def panel(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> tuple[str, tuple[Any, ...]]:
     """Phones, true and found, without pauses."""
-    found = kind(head.kind).spans(head, answer.output, answer.row, names, answer.n_frames, settings)
+    found = kind(head.kind).spans(head, answer, names, settings)
     row, known = answer.row, answer.target is not None
     truth = zip(row["starts"], row["ends"], row[head.reads("")], strict=True) if known else ()
     return "texts", tuple([span for span in some if span[2] != PAUSE] for some in (truth, found))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from audiomtl.families.ctc import loss as ctc
+from audiomtl.nn import ctc
 from tests import warm
 
 
@@ -278,7 +278,7 @@ import sys, hashlib
 import numpy as np, tensorflow as tf
 tf.config.experimental.enable_op_determinism()
 tf.keras.utils.set_random_seed(1)
-from audiomtl.families.ctc import loss as ctc
+from audiomtl.nn import ctc
 rng = np.random.default_rng(0)
 digest = hashlib.sha256()
 for scale in (1, 60):

@@ -1,0 +1,77 @@
+"""Decoders of heads: fitted after the training, kept with the model, and given to every answer that is read.
+
+Contents: `with_decoder`, `decoded_scores`; `by_head`, `answer_of`; `to_json`, `from_json`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from audiomtl.families.contract import Fitted, Output, Prepared
+from audiomtl.families.multitask.examples import Example
+from audiomtl.families.multitask.heads import Answer, kind
+
+
+def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) -> Fitted:
+    """The network with the decoders of ``[decoding.HEAD]``, fitted on the train split, their numbers chosen
+    on the outputs ``found`` of the validation split.
+    """
+    settings, names, decoders = fitted.settings, fitted.known.names, dict[str, Any]()
+    undecoded = by_head(replace(fitted, known=replace(fitted.known, decoders={})), found)
+    for name, decoding in settings.decoding.items():
+        if decoding.method == "greedy" or name not in fitted.model.output:
+            continue
+        head, nothing = settings.heads[name], np.zeros(0)
+        train = [
+            Answer(one.clip_id, one.row, one.targets[name], nothing, len(one.frames))
+            for one in prepared.examples["train"]
+            if one.targets[name] is not None
+        ]
+        validation = [one for one in undecoded[name] if one.target is not None]
+        fit_decoder = kind(head.kind).fit_decoder  # type: ignore[attr-defined]
+        decoders[name] = fit_decoder(name, head, decoding, train, validation, names[name], settings)
+    return replace(fitted, known=replace(fitted.known, decoders=decoders))
+
+
+def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+    """Scores of the heads that ``[decoding.HEAD]`` reads, without losses."""
+    settings, others, answers = fitted.settings, dict[str, float](), by_head(fitted, found)
+    for name in settings.decoding:
+        head, known = settings.heads[name], [one for one in answers.get(name, ()) if one.target is not None]
+        if known:
+            scores = kind(head.kind).scores(head, known, fitted.known.names[name], settings, every_score=True)
+            others |= {f"{name}_{score}": value for score, value in scores.items()}
+    return others
+
+
+def by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
+    """Outputs of each head, clip by clip."""
+    return {
+        name: [answer_of(fitted, name, one, answers) for one, answers in found]
+        for name in fitted.model.output
+    }
+
+
+def answer_of(fitted: Fitted, name: str, one: Example, answers: Mapping[str, np.ndarray]) -> Answer:
+    """What a head says of one clip, of which ``answers`` has what every head says."""
+    decoder, frames = fitted.known.decoders.get(name), len(one.frames)
+    return Answer(one.clip_id, one.row, one.targets[name], answers[name], frames, decoder, answers)
+
+
+def to_json(fitted: Fitted, kept: Collection[str]) -> dict[str, Any]:
+    """The decoders of some heads as plain values."""
+    return {
+        name: kind(fitted.settings.heads[name].kind).decoder_to_json(decoder)  # type: ignore[attr-defined]
+        for name, decoder in fitted.known.decoders.items()
+        if name in kept
+    }
+
+
+def from_json(use: Mapping[str, Any], settings: Any) -> dict[str, Any]:
+    """The decoders that a saved model has."""
+    return {
+        name: kind(settings.heads[name].kind).decoder_from_json(saved)  # type: ignore[attr-defined]
+        for name, saved in use.get("decoders", {}).items()
+    }
