@@ -131,5 +131,5 @@ def test_tags_have_sigmoids_and_bags_of_other_sizes_change_no_answer(name) -> No
 def test_without_hidden_layers_it_is_linear_in_standardised_statistics():
     model = mil_network(network("statistics", hidden_layers=0), pooling(), bands=5, frames=8, classes=3)
     weights = {variable.path.rsplit("/", 1)[-1]: variable.shape for variable in model.trainable_variables}
-    assert weights["kernel"] == (4 * 5, 3) and weights["gamma"] == (4,)
+    assert weights["kernel"] == (4 * 5, 3) and weights["gamma"] == (20,)
     assert len(model.trainable_variables) == 4

@@ -21,9 +21,10 @@ from tests.surroundings.families import raw_settings
 def fitted(clips, kind: str, **changes):
     """A model that has learned nothing."""
     settings = config.settings_of(raw_settings("mil", clips, **changes), "test")
-    sizes = {"bands": 16, "frames": _length(settings), "classes": 3}
+    bands = settings.features.n_bands
+    sizes = {"bands": bands, "frames": _length(settings), "classes": 3}
     random = np.random.default_rng(0)
-    scaler = scaling.fit([random.normal(-50, 20, (90, 16)).astype(np.float32)], kind)
+    scaler = scaling.fit([random.normal(-50, 20, (90, bands)).astype(np.float32)], kind)
     network = mil_network(settings.network, settings.pooling, **sizes)
     return mil._fitted(network, settings, mil.Known(("a", "b", "c"), scaler))
 
