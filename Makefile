@@ -41,8 +41,8 @@ test: $(READY) ## all tests, two side by side (one TensorFlow thread each)
 long: $(READY) ## the tests that `make test` leaves out because each takes half a minute or more
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m long
 
-faults: $(READY) ## the fault suite: kills, lost servers, several workers; PostgreSQL and SLURM where installed (make services)
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(FAULTS)
+faults: $(READY) ## the fault suite (three processes, which mostly wait): kills, lost servers, several workers; PostgreSQL and SLURM where installed (make services)
+	.venv/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(FAULTS)
 
 mutants: $(READY) ## faults made by rule in losses, masks, scalers, splits, keys and intervals: which ones do the tests miss?
 	.venv/bin/python -m tests.mutants

@@ -109,8 +109,10 @@ class StudyFile:
 
     @property
     def raw(self) -> dict[str, Any]:
-        """Raw settings that the study starts from: trial 0."""
-        return self.experiment.arm(self.study.ablation)
+        """Raw settings that the study starts from: trial 0. No trial is trained on what judges it."""
+        raw = self.experiment.arm(self.study.ablation)
+        refitted = raw.get("protocol", {}).get("train_on", "train") != "train"
+        return override(raw, {"protocol.train_on": "train"}) if refitted else raw
 
     @property
     def judge(self) -> Judge:

@@ -185,6 +185,16 @@ def best(
             ),
         ),
     ] = False,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit",
+            help=(
+                "Train the same settings on the validation split as well, for a fixed number of epochs, and"
+                " print the test scores; [refit] of the file can ask for all clips."
+            ),
+        ),
+    ] = False,
     again: Again = False,
     slots: Slots = DEFAULT_SLOTS,
     threads: Threads = 1,
@@ -216,7 +226,15 @@ def best(
 
         record_floors(file)
         return
+    if refit and (record or exact):
+        raise typer.BadParameter("--refit records nothing in [expected]: leave out --record and --exact")
     run_in_workers(context)
+    if refit:
+        from audiomtl.harness import refit as refitting
+
+        if not refitting.refit(file, again=again, slots=slots, threads=threads):
+            raise typer.Exit(1)
+        return
     from audiomtl.harness import best as training
 
     if not training.best(file, record_it=record, again=again, exact=exact, slots=slots, threads=threads):

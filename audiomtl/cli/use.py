@@ -45,6 +45,9 @@ def export(
     licence: Annotated[
         str, typer.Option("--licence", metavar="TEXT", help="Licence of the model, for OUT/README.md.")
     ] = "",
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Export the model of `audiomtl best NAME --refit`.")
+    ] = False,
 ) -> None:
     """Export the best run of an experiment for serving.
 
@@ -58,7 +61,12 @@ def export(
 
     with open(2, "w", closefd=False) as log, contextlib.redirect_stderr(log):  # converters and MLflow talk
         written = exporting.export(
-            config.load_experiment(name), Path(to), seed=seed, registered=register, licence=licence
+            config.load_experiment(name),
+            Path(to),
+            seed=seed,
+            registered=register,
+            licence=licence,
+            refit=refit,
         )
     print("\n".join(exporting.told(written, to)))
 

@@ -33,7 +33,8 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
     is left is divided into train and validation anew for every seed. ``folds`` that the project makes are the
     same for every seed; seed s tests on fold s mod k and validates on the next, so that k seeds test every
     clip once. ``protocol.split_seed`` takes the place of ``seed``; ``protocol.inner_fold`` lets another fold
-    (or draw) validate, with the same test side: see `inner`.
+    (or draw) validate, with the same test side: see `inner`. ``protocol.train_on`` adds validation, or all
+    clips, to the train side at the end, after every check.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def divide(table: pd.DataFrame, data: DataSet, protocol: Protocol, seed: int) ->
         _check_classes(divided, data.label)
     if data.label and data.labels == "several":
         stratified.check_tags(divided, data.label)
-    return divided
+    return splits.trained_on(divided, ordered, data.groups, protocol)
 
 
 def seed_of(protocol: Protocol, seed: int) -> int:

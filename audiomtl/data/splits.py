@@ -4,13 +4,14 @@ Conventions: a clip table is a DataFrame with one row per recording (``clip_id``
 as ``phones``); the sides are called train, validation and test. Nothing is drawn at random: a split is a
 function of the group values and the seed.
 
-Contents: `Splits`, `by_groups`, `check_inner`, `check_disjoint`, `check_phones`, `describe`.
+Contents: `Splits`, `by_groups`, `check_inner`, `check_disjoint`, `check_phones`, `trained_on`, `describe`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from audiomtl.errors import UserError
@@ -173,6 +174,27 @@ def check_phones(splits: Splits) -> None:
             f"split: phones absent from train: {'; '.join(faults)}; merge them with others, or assign more"
             " values to train"
         )
+
+
+def trained_on(divided: Splits, table: pd.DataFrame, groups: Sequence[str], protocol: Protocol) -> Splits:
+    """The division with the train side that ``protocol.train_on`` asks for.
+
+    Validation and test keep their clips. Where blocks drop clips, those come back that share no group with
+    test.
+    """
+    if protocol.train_on == "train":
+        return divided
+    if protocol.train_on == "all":
+        return replace(divided, train=table.reset_index(drop=True), dropped=0)
+    kept = table["clip_id"].isin([*divided.train["clip_id"], *divided.validation["clip_id"]])
+    if protocol.kind == "blocks":
+        of_test = [table[group].isin(set(divided.test[group])) for group in groups]
+        kept |= ~np.any(of_test, axis=0)
+    return replace(
+        divided,
+        train=table[kept].reset_index(drop=True),
+        dropped=len(table) - int(kept.sum()) - len(divided.test),
+    )
 
 
 def describe(splits: Splits, groups: Sequence[str]) -> dict[str, float | int]:

@@ -1,6 +1,6 @@
 """Ablations of an experiment, compared with its best runs.
 
-Contents: `ablations`, `core`, `is_best`.
+Contents: `ablations`, `core`, `is_best`, `check_validation`.
 """
 
 from dataclasses import replace
@@ -9,8 +9,10 @@ from rich.table import Table
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
+from audiomtl.errors import UserError
 from audiomtl.harness import effects
-from audiomtl.harness.experiment import main_score, train_runs
+from audiomtl.harness.experiment import main_score, on_test, train_runs
+from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import tables
 from audiomtl.harness.train.progress import console
@@ -26,6 +28,8 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
     if not file.ablations:
         console().print(f"{file.path}: no [ablation.*] tables; nothing to do")
         return True
+    if not on_test(file.settings):
+        check_validation(file)
     arms = [arm for arm in sorted(file.ablations) if not is_best(file, arm)]
     runs = train_runs(file, ["", *arms], again=again, slots=slots, threads=threads)
     of_arm = {
@@ -62,6 +66,7 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
             question = one.question or tables.EXPLORATORY
             table.add_row(arm, f"{one.value:+.4f}{star}", limits, score, question, changes)
     console().print(table)
+    views.save_experiment(tracking, file)
     for line in tables.arms_told(found):
         console().print(line, highlight=False, soft_wrap=True)
     return complete
@@ -77,3 +82,18 @@ def core(file: ExperimentFile) -> ExperimentFile:
 def is_best(file: ExperimentFile, arm: str) -> bool:
     """Whether an ablation changes nothing, because the best run has its settings."""
     return config.scored_settings(file.arm(arm)) == config.scored_settings(file.raw)
+
+
+def check_validation(file: ExperimentFile) -> None:
+    """Refuse to compare trainings on validation clips that they are trained on.
+
+    Raises
+    ------
+    UserError : see above.
+    """
+    protocol = getattr(file.settings, "protocol", None)
+    if protocol is not None and "validation" not in protocol.scored:
+        raise UserError(
+            f'{file.path}: protocol.train_on = "{protocol.train_on}": trainings are compared on validation'
+            ' here, which must not be trained on: set protocol.train_on = "train"'
+        )

@@ -33,9 +33,9 @@ from audiomtl.harness.train.progress import Progress
 from audiomtl.harness.train.workers import WAIT, Outcome, deferred_signals, train_all
 from audiomtl.settings.toml import as_toml
 
-TESTED = ("best", "nested")  # kinds that are scored on test
+TESTED = ("best", "nested", "refit")  # kinds that are scored on test
 DECODED = "decoded"  # kind of the run whose outputs a study of decoding reads
-KEPT = ("best", DECODED)  # kinds that keep their models
+KEPT = ("best", "refit", DECODED)  # kinds that keep their models
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class _Runs:
             self.tracking.log_settings(run_id, one.raw, one.seed, one.data)
         folder = staging(run_id, lease.token)
         (folder / "settings.toml").write_text(as_toml(one.raw, one.seed), encoding="utf-8")
-        best = one.kind in KEPT
+        kept = one.kind in KEPT
         on_folds = one.kind == "ablation" and on_test(self.file.settings)
         return Job(
             one.name,
@@ -258,7 +258,7 @@ class _Runs:
             folder,
             checkpoint_folder(run_id, lease.token),
             test=one.kind in TESTED or on_folds,
-            keep_model=best,
+            keep_model=kept,
         )
 
     def _interrupted(self, one: Planned) -> str:
@@ -310,11 +310,10 @@ class _Runs:
             tags["test_looks"] = str(self.tracking.count_test_look(self.file.name))
         if outcome.status == "complete" and outcome.result:
             main = main_score(self.file)
-            side = "test" if job.test else "validation"
-            text = (
-                f"{side}/{main} {outcome.result.scores[f'{side}/{main}']:.4f} at epoch"
-                f" {outcome.result.best_epoch + 1}"
-            )
+            key = f"{'test' if job.test else 'validation'}/{main}"
+            value = outcome.result.scores.get(key)
+            scored = f"{key} {value:.4f}" if value is not None else "trained on every split"
+            text = f"{scored} at epoch {outcome.result.best_epoch + 1}"
             self.tracking.end(
                 run_id, job.folder, outcome, tags=tags, description=f"{self._describe(one)}\n\n{text}."
             )

@@ -168,6 +168,8 @@ def fit(
     TrainingFailed : the loss or the monitored score is not finite.
     """
     began = time.monotonic()
+    if training.keep == "last":
+        monitor_from = training.epochs - 1
     steps = _Steps(model, make_optimizer(optimizer))
     result = Fit(
         best_epoch=-1, best_score=math.inf if training.monitor_direction == "minimize" else -math.inf

@@ -4,9 +4,10 @@ Each augmentation is an optional table ``[augmentation.NAME]``; what is left out
 and test clips, and recordings that a trained model reads, are never changed.
 
 Contents: `SequenceAugmentation` (labels in time), `ClipAugmentation` (labels of whole clips), `check_bands`,
-and the table of each augmentation.
+`check_stored`, `check_heads`, and the table of each augmentation.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, Strict, model_validator
@@ -15,6 +16,15 @@ from audiomtl.settings.named import TablesIn
 from audiomtl.settings.shared import Features
 from audiomtl.settings.table import Count, Positive, Share, Table
 
+# augmentation -> kinds of heads of a multi-task network whose labels it would make wrong
+WRONG_FOR = {
+    "speed": ("melody", "notes", "mel"),  # times move with it, but not pitches and recordings
+    "vtlp": ("melody", "notes", "mel"),
+    "room": ("mel",),
+    "gain": ("mel",),
+    "time_roll": ("phones", "alignment", "segments", "melody", "notes", "mel"),
+    "mixup": ("phones", "alignment", "segments", "melody", "notes", "mel", "value"),
+}
 Probability = Annotated[float, Field(ge=0, le=1)]
 Warp = Annotated[float, Field(gt=0, lt=0.5)]
 
@@ -146,9 +156,60 @@ def check_bands(augmentation: SequenceAugmentation | None, features: Features) -
     ------
     ValueError : naming setting, value and remedy.
     """
+    further = getattr(features, "normalize_by", "") or ", ".join(features.also)
+    for name in ("vtlp", "noise", "gain"):
+        if further and augmentation is not None and getattr(augmentation, name) is not None:
+            raise ValueError(
+                f"augmentation.{name} changes bands in dB, but features.also or features.normalize_by"
+                f" ({further}) gives others; leave one of the two out"
+            )
     for name in ("vtlp", "noise"):
         if features.kind == "mfcc" and augmentation is not None and getattr(augmentation, name) is not None:
             raise ValueError(
                 f'augmentation.{name} changes frequency bands, which features.kind = "mfcc" does not have;'
                 f' use "log_mel" or "log_stft", or leave augmentation.{name} out'
+            )
+
+
+def check_stored(augmentation: SequenceAugmentation | None, reason: str) -> None:
+    """Refuse augmentations of sounds and frames where stored embeddings are read.
+
+    Raises
+    ------
+    ValueError : naming setting and remedy.
+    """
+    for name in type(augmentation).model_fields if augmentation is not None else ():
+        if name not in ("mixup", "label_smoothing") and getattr(augmentation, name) is not None:
+            raise ValueError(
+                f"augmentation.{name} changes sounds or their features, but with {reason} stored embeddings"
+                " are read: only mixup and label_smoothing can be used"
+            )
+
+
+def check_heads(
+    augmentation: SequenceAugmentation | None, kinds: Mapping[str, str], inputs: tuple[str, ...]
+) -> None:
+    """Refuse augmentations that would make labels of a multi-task network wrong, or inputs beside the sound.
+
+    Parameters
+    ----------
+    kinds : kind of each head, by name. inputs : names of the inputs beside the sound: "text", "score".
+
+    Raises
+    ------
+    ValueError : naming setting, head or input, and remedy.
+    """
+    for name, wrong in WRONG_FOR.items():
+        if augmentation is None or getattr(augmentation, name, None) is None:
+            continue
+        for head, kind in sorted(kinds.items()):
+            if kind in wrong:
+                raise ValueError(
+                    f"augmentation.{name}: the labels of heads.{head} (kind {kind}) would be wrong; leave the"
+                    " augmentation or the head out"
+                )
+        moved = {"speed": ("score",), "time_roll": ("text", "score"), "mixup": ("text", "score")}
+        if beside := [one for one in inputs if one in moved.get(name, ())]:
+            raise ValueError(
+                f"augmentation.{name}: changes the sound, but not inputs.{beside[0]} beside it; leave it out"
             )

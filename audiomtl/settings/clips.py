@@ -95,6 +95,26 @@ class ClipExperiment(Experiment):
             )
         return self
 
+    @model_validator(mode="after")
+    def _nothing_is_chosen_on_what_is_trained_on(self) -> Self:
+        training = getattr(self, "training", None)
+        if self.protocol.train_on != "train" and training is not None and training.keep != "last":
+            raise ValueError(
+                f'protocol.train_on = "{self.protocol.train_on}" trains on the validation split, which then'
+                f' cannot choose an epoch: set training.keep = "last", but got "{training.keep}"'
+            )
+        decoding = getattr(self, "decoding", None)
+        tables = decoding if isinstance(decoding, Mapping) else {"": decoding}
+        for head, table in tables.items() if self.protocol.train_on != "train" else ():
+            for name, value in table or ():
+                if isinstance(value, tuple):
+                    place = ".".join(filter(None, ("decoding", head, name)))
+                    raise ValueError(
+                        f'protocol.train_on = "{self.protocol.train_on}" trains on validation clips, which'
+                        f" then cannot choose {place}: give one number, but got {list(value)}"
+                    )
+        return self
+
 
 class LabelledExperiment(ClipExperiment):
     """An experiment that learns the class of each clip."""

@@ -27,6 +27,7 @@ NOT_SCORED = (
     "study_seed",
     "limits",
     "scores",
+    "refit",
 )
 NOT_TRAINED = (*NOT_SCORED, "decoding")  # and those that change only how a trained network's answers are read
 

@@ -83,6 +83,19 @@ class Protocol(Table):
         ),
     )
 
+    train_on: Literal["train", "train_and_validation", "all"] = Field(
+        "train",
+        description=(
+            "Splits that are trained on. Scores of a split that is trained on are not reported, and studies"
+            ' train on "train". Default "train".'
+        ),
+    )
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """Splits whose scores mean something: those that are not trained on."""
+        return {"train": ("validation", "test"), "train_and_validation": ("test",), "all": ()}[self.train_on]
+
     @model_validator(mode="after")
     def _something_to_train_on(self) -> Self:
         shares = (self.test_share, self.validation_share)
@@ -95,6 +108,8 @@ class Protocol(Table):
 
     @model_validator(mode="after")
     def _windows_have_no_folds(self) -> Self:
+        if self.leaky and self.train_on != "train":
+            raise ValueError(f'train_on must be "train" with leaky = true, but got "{self.train_on}"')
         if self.leaky and self.inner_fold:
             raise ValueError(f"inner_fold must be 0 with leaky = true, but got {self.inner_fold}")
         return self

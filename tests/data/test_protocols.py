@@ -459,3 +459,33 @@ def test_clips_without_a_label_are_divided_as_well(kind):
             match=r"protocol.stratified = true: it balances the classes of data.label, which is missing",
         ):
             protocols.divide(random_table(3), data, protocol(kind), 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "groups"),
+    [
+        ("split", {}, ("artist",)),
+        ("folds", {}, ("artist",)),
+        ("blocks", {"test_values": [5, 10], "validation_values": [5, 10]}, ("artist", "album")),
+    ],
+)
+def test_what_is_trained_on_beside_train(kind, changes, groups):
+    """Validation joins train, test stays whole and unseen; of blocks, clips that only validation kept out
+    come back.
+    """
+    table, data = random_table(3), labelled(groups, label="")
+    plain, more, every = (
+        protocols.divide(table, data, protocol(kind, stratified=False, train_on=on, **changes), 1)
+        for on in ("train", "train_and_validation", "all")
+    )
+    for side in ("validation", "test"):
+        assert getattr(plain, side).equals(getattr(more, side)) and getattr(plain, side).equals(
+            getattr(every, side)
+        )
+    of_both = {*plain.train["clip_id"], *plain.validation["clip_id"]}
+    assert of_both <= {*more.train["clip_id"]} and len(every.train) == len(table) and every.dropped == 0
+    assert (of_both == {*more.train["clip_id"]}) == (kind != "blocks")
+    assert len(more.train) + len(more.test) + more.dropped == len(table)
+    for group in groups:
+        assert not set(more.train[group]) & set(more.test[group])
+    assert protocol(kind, train_on="all").scored == () and protocol(kind).scored == ("validation", "test")

@@ -34,8 +34,8 @@ class Aligned:
     starts: np.ndarray  # (phones,) steps, rising
     ends: np.ndarray  # (phones,) steps
     confidence: np.ndarray  # (phones,) mean probability of the phone in its steps on the path
-    # (phones,) of its steps on the path: mean logarithm of how likely the phone is beside the likeliest one,
-    # the blank left aside; at most 0, at least -`LEAST`
+    # (phones,) logarithm of how likely the path is beside the likeliest classes: of frames the mean over the
+    # phone's steps, of CTC the sum over its steps and half of the steps to its neighbours; from -`LEAST` to 0
     evidence: np.ndarray
 
 
@@ -173,6 +173,11 @@ def _aligned(
     assert list(of_phone[states[kept]]) == list(range(count))
     steps = list(zip(first[kept], last[kept], classes[states[kept]], strict=True))
     confidence = [np.exp(logs[begin : end + 1, label]).mean() for begin, end, label in steps]
-    beside = np.maximum(spoken - spoken.max(axis=1, keepdims=True), -LEAST)
-    evidence = [beside[begin : end + 1, label].mean() for begin, end, label in steps]
-    return Aligned(starts[kept], ends[kept], np.array(confidence), np.array(evidence))
+    beside = np.maximum(logs[np.arange(len(path)), classes[path]] - logs.max(axis=1), -LEAST)  # (steps,)
+    evidence = np.array([beside[begin : end + 1].mean() for begin, end, _ in steps])
+    if (
+        mode == "ctc" and count
+    ):  # a phone that is heard beside the text lies in steps that the path calls blank
+        edges = np.append(0, (last[kept][:-1] + first[kept][1:] + 1) // 2)[:count]
+        evidence = np.maximum(np.add.reduceat(beside, edges), -LEAST)
+    return Aligned(starts[kept], ends[kept], np.array(confidence), evidence)

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
+MOMENTUM = 0.9  # of running means: an epoch of a few dozen steps must be able to move them
+
 
 def reduced(lengths: Any, reduction: int) -> Any:
     """Frames left of ``lengths`` frames after the time reduction: ceil(lengths / reduction)."""
@@ -41,6 +43,17 @@ class LengthMask(keras.layers.Layer):
         return {**super().get_config(), "reduction": self.reduction}
 
 
+@keras.saving.register_keras_serializable(package="audiomtl")
+class Silent(keras.layers.Layer):
+    """(x (batch, frames, bands), mask (batch, frames)) -> x, 0 where the mask is False."""
+
+    def call(self, x: Any, mask: Any) -> Any:
+        return x * ops.cast(mask, x.dtype)[:, :, None]
+
+    def compute_output_spec(self, x: Any, mask: Any) -> Any:
+        return keras.KerasTensor(x.shape, dtype=x.dtype)
+
+
 def recurrent_network(
     n_bands: int,
     n_classes: int,
@@ -52,6 +65,7 @@ def recurrent_network(
     convolution_filters: int = 0,
     convolution_frames: int = 1,
     time_reduction: int = 1,
+    batch_normalization: bool = False,
 ) -> keras.Model:
     """A model of ``[frames, lengths]`` that returns logits; the softmax belongs to the loss.
 
@@ -61,6 +75,10 @@ def recurrent_network(
     frames = keras.Input((None, n_bands), name="frames")
     lengths = keras.Input((), dtype="int32", name="lengths")
     x = frames
+    if batch_normalization:  # of each band, over the frames of all clips, without what is padded
+        heard = LengthMask(1, name="heard")(frames, lengths)
+        x = keras.layers.BatchNormalization(momentum=MOMENTUM, name="batch_normalization")(x, mask=heard)
+        x = Silent(name="padding")(x, heard)
     if convolution_filters:
         # "same" padding would depend on the padded length when the stride is above 1: pad by hand
         x = keras.layers.ZeroPadding1D(

@@ -20,9 +20,10 @@ from audiomtl.metrics import calibration, verification
 from audiomtl.metrics.verification import Logistic
 from audiomtl.nn import ctc
 
-Align = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Sequence[Aligned]]
+Align = Callable[..., Sequence[Aligned]]  # of outputs and texts, see `alignment.align`
 WORD = (2, 6)  # phones of a word that is put in the place of another
 DRAWS = 20  # of such a word, until it differs
+WORDS = 3  # of a clip that are replaced, one at a time
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _together(phone: Logistic, evidence: np.ndarray) -> float:
 def trials(
     logits: Sequence[np.ndarray], phones: Sequence[np.ndarray], align: Align, *, seed: int = 0
 ) -> Trials:
-    """Align every text, the same with one word replaced, and the text of another clip.
+    """Align every text, the same with one word replaced (`WORDS` times), and the text of another clip.
 
     Parameters
     ----------
@@ -84,11 +85,12 @@ def trials(
         if not len(own):
             continue
         every = np.ones(len(own), bool)
-        if (changed := _with_another_word(own, phones, random)) is not None:
-            text, place = changed
-            if ctc.feasible(len(output), text):
-                cases.append((number, "said", own, every, place))
-                cases.append((number, "word", text, text == own, place))
+        for _ in range(WORDS):
+            if (changed := _with_another_word(own, phones, random)) is not None:
+                text, place = changed
+                if ctc.feasible(len(output), text):
+                    cases.append((number, "said", own, every, place))
+                    cases.append((number, "word", text, text == own, place))
         other = _other_text(own, phones, len(output), random)
         if other is not None:
             cases.append((number, "text", own, every, whole))

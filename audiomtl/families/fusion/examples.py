@@ -1,17 +1,18 @@
 """Clips with several inputs: examples and batches.
 
-Conventions as in `model`. Contents: `UNKNOWN`, `Example`, `Known`, and for `model` alone `_raw`, `_as_array`,
-`_collate`.
+Conventions as in `model`. Contents: `UNKNOWN`, `Example`, `Known`, `with_variants`, `training_batch`, and for
+`model` alone `_raw`, `_as_array`, `_collate`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, scaling
+from audiomtl.data import augmentation, catalog, scaling
+from audiomtl.data.augmentation import Variant
 from audiomtl.data.features import frame_of
 from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
@@ -30,6 +31,8 @@ class Example:
     clip_id: str
     label: int
     values: dict[str, np.ndarray | None]
+    # of train: frames of its sounds, changed, by modality
+    variants: Mapping[Variant, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +47,15 @@ class Known:
     shapes: dict[str, tuple[int, ...]]
 
 
-def _raw(table: pd.DataFrame, name: str, settings: Settings) -> dict[str, Any]:
+def _raw(
+    table: pd.DataFrame, name: str, settings: Settings, variant: Variant | None = None
+) -> dict[str, Any]:
     """clip id -> frames (audio), tokens, notes, picture or numbers; None where it lacks them."""
     values = modalities.values_of(table, name, settings.modalities[name])
     if settings.modalities[name].kind == "audio":
         paths = sorted({value for value in values if value is not None})
-        frames = FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features)
+        store = FeatureStore(catalog.cache_folder() / "features")
+        frames = store.features(paths, settings.features, changed=variant)
         of = dict(zip(paths, frames, strict=True))
         values = [None if value is None else of[value] for value in values]
     return dict(zip(table["clip_id"], values, strict=True))
@@ -110,3 +116,70 @@ def _collate(
         "labels": np.array([one.label for one in examples], np.int32),
         "clip_ids": [one.clip_id for one in examples],
     }
+
+
+# ---------------------------------------------------------------- augmentation
+
+
+def with_variants(train: Sequence[Example], rows: pd.DataFrame, settings: Settings) -> list[Example]:
+    """The train clips with their sounds at other speeds and in other rooms."""
+    sounds = [name for name, modality in settings.used.items() if modality.kind == "audio"]
+    found: dict[str, dict[Variant, dict[str, np.ndarray]]] = {one.clip_id: {} for one in train}
+    for variant in augmentation.variants(settings.augmentation):
+        for name in sounds:
+            for clip, frames in _raw(rows, name, settings, variant).items():
+                if frames is not None:
+                    found[clip].setdefault(variant, {})[name] = frames
+    return [replace(one, variants=found[one.clip_id]) for one in train]
+
+
+def training_batch(
+    examples: Sequence[Example], settings: Settings, known: Known, *, seed: int, epoch: int
+) -> dict[str, Any]:
+    """A batch of train clips, changed as the augmentation says; a pure function of its arguments.
+
+    Only sounds are changed. ``mixup`` mixes sounds, pictures and numbers, of clips that have the same
+    modalities; texts and scores stay those of the clip with the larger share. With it or ``label_smoothing``
+    the labels are probabilities (clips, classes).
+    """
+    chosen = settings.augmentation
+    where = {"seed": seed, "epoch": epoch}
+    some = []
+    for one in examples:
+        variant = augmentation.drawn(chosen, clip=one.clip_id, **where)
+        values = one.values | dict(one.variants.get(variant, {})) if variant else dict(one.values)
+        for name, modality in settings.used.items():
+            frames = values[name]
+            if modality.kind == "audio" and frames is not None:
+                values[name] = augmentation.augmented(
+                    frames, chosen, settings.features, clip=one.clip_id, **where
+                )
+        some.append(replace(one, values=values))
+    pairs = augmentation.mix(chosen, [one.clip_id for one in some], **where)
+    if pairs is not None:
+        has = [frozenset(name for name, value in one.values.items() if value is not None) for one in some]
+        alike = [has[number] == has[other] for number, other in enumerate(pairs[1])]
+        pairs = np.where(alike, pairs[0], np.float32(1)), pairs[1]
+        some = [
+            replace(one, values=_mixed(one, some[other], float(share), settings))
+            for one, share, other in zip(some, *pairs, strict=True)
+        ]
+    batch = _collate(some, settings, known)
+    smoothing = chosen.label_smoothing if chosen else 0.0
+    if pairs is not None or smoothing:
+        targets = np.eye(len(known.classes), dtype=np.float32)[batch["labels"]]
+        batch["labels"] = augmentation.soft(targets, pairs, smoothing, len(known.classes))
+    return batch
+
+
+def _mixed(one: Example, other: Example, share: float, settings: Settings) -> dict[str, np.ndarray | None]:
+    values = dict(one.values)
+    for name, modality in settings.used.items():
+        mine, its = one.values[name], other.values[name]
+        if share == 1 or mine is None or its is None or modality.kind in ("text", "score"):
+            continue
+        if modality.kind == "audio":
+            values[name] = augmentation.blended(mine, its, share)
+        else:
+            values[name] = np.float32(share) * mine + np.float32(1 - share) * its
+    return values

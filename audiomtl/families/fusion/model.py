@@ -30,7 +30,16 @@ from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.fusion import inputs as modalities
 from audiomtl.families.fusion import joins
 from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
-from audiomtl.families.fusion.examples import UNKNOWN, Example, Known, _as_array, _collate, _raw
+from audiomtl.families.fusion.examples import (
+    UNKNOWN,
+    Example,
+    Known,
+    _as_array,
+    _collate,
+    _raw,
+    training_batch,
+    with_variants,
+)
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
@@ -86,6 +95,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         ]
         for side, rows in sides.sides().items()
     }
+    examples["train"] = with_variants(examples["train"], sides.train, settings)
     return Prepared(sides, examples, known, facts)
 
 
@@ -208,7 +218,8 @@ def train(
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], settings, prepared.known)
+            some = [examples[index] for index in indices]
+            yield training_batch(some, settings, prepared.known, seed=seed, epoch=epoch)
 
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
         posteriors = model({name: value for name, value in batch.items() if name != "labels"}, training=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from audiomtl.settings.augmentation import Clips, check_bands
 from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
@@ -142,6 +143,7 @@ class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     features: Features = Field(description="Features of the sound.")
+    augmentation: Clips = Field(None, description="Random changes of train clips; left out for none.")
     modalities: dict[str, Modality] = Field(description="Inputs of a clip and their encoders, by name.")
     join: Join = Field(description="How the inputs are joined.")
     modality_dropout: Share = Field(
@@ -162,6 +164,18 @@ class Settings(WeightedExperiment):
         }
 
     @model_validator(mode="after")
+    def _augmentation_fits(self) -> Self:
+        check_bands(self.augmentation, self.features)
+        timed = sorted(name for name, modality in self.used.items() if modality.kind == "score")
+        for augmentation in ("speed", "time_roll"):
+            if timed and getattr(self.augmentation, augmentation, None) is not None:
+                raise ValueError(
+                    f"augmentation.{augmentation}: moves the sound, but not modalities.{timed[0]} (kind"
+                    " score) beside it; leave it out"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _modalities_make_sense(self) -> Self:
         for name, modality in self.modalities.items():
             if not NAME.fullmatch(name):
@@ -170,12 +184,13 @@ class Settings(WeightedExperiment):
                     " because it is part of score names"
                 )
             if modality.encoder == "keys" and (
-                modality.kind == "text" or (modality.kind == "audio" and self.features.kind != "log_mel")
+                modality.kind == "text"
+                or (modality.kind == "audio" and (self.features.kind != "log_mel" or self.features.also))
             ):
                 remedy = (
                     'encoder = "lstm" or "embedding"'
                     if modality.kind == "text"
-                    else 'features.kind = "log_mel"'
+                    else 'features.kind = "log_mel" and no features.also'
                 )
                 raise ValueError(
                     f'modalities.{name}.encoder = "keys": a modality of kind {modality.kind} has no keys'

@@ -1,17 +1,18 @@
 """Clips as bags of windows: examples and batches.
 
-Conventions as in `model`. Contents: `Example`, and for `model` alone `_examples`, `_bands`, `_leaky`,
-`_length`, `_collate`, `_drawn`.
+Conventions as in `model`. Contents: `Example`, `with_variants`, `training_batch`, and for `model` alone
+`_examples`, `_bands`, `_leaky`, `_length`, `_collate`, `_drawn`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, protocols, scaling, splits, windows
+from audiomtl.data import augmentation, catalog, normalization, protocols, scaling, splits, windows
+from audiomtl.data.augmentation import Variant
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
@@ -28,10 +29,33 @@ class Example:
     label: Any  # number of the class; of tags (classes,), 0 and 1
     # seconds in which the evidence for the label is; None: not known
     passages: tuple[tuple[float, float], ...] | None
+    # of train: (frames, first) of the sound changed
+    variants: Mapping[Variant, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
-def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
-    """Every clip of the table as a bag; labels come later."""
+def with_variants(train: Sequence[Example], table: pd.DataFrame, settings: Settings) -> list[Example]:
+    """The train clips with their sounds at other speeds and in other rooms."""
+    paths = dict(zip(table["clip_id"], table["path"], strict=True))
+    store = FeatureStore(catalog.cache_folder() / "features")
+    found: dict[str, dict[Variant, tuple[np.ndarray, np.ndarray]]] = {one.clip_id: {} for one in train}
+    for variant in augmentation.variants(settings.augmentation):
+        changed = store.features([paths[one.clip_id] for one in train], settings.features, changed=variant)
+        rows = table.set_index("clip_id", drop=False).loc[[one.clip_id for one in train]]
+        changed = normalization.by_column(rows, changed, settings.features.normalize_by)
+        for one, frames in zip(train, changed, strict=True):
+            first = windows.starts(len(frames), settings.windows, settings.features)
+            if len(first):  # a clip that is played faster may be too short for a window
+                found[one.clip_id][variant] = (frames, first)
+    return [replace(one, variants=found[one.clip_id]) for one in train]
+
+
+def _examples(table: pd.DataFrame, settings: Settings, *, trained: bool = False) -> list[Example]:
+    """Every clip of the table as a bag; labels come later.
+
+    Parameters
+    ----------
+    trained : whether the clips are new ones of a trained model, which may lack features.normalize_by.
+    """
     stored = next((name for name in ("embedding_path", "array_path") if name in table.columns), "")
     if (settings.network.window == "embedding") != (stored == "embedding_path"):
         raise UserError(
@@ -56,6 +80,8 @@ def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
         frames = FeatureStore(catalog.cache_folder() / "features").features(
             list(table["path"]), settings.features
         )
+    by = settings.features.normalize_by
+    frames = normalization.by_column(table, frames, by, needed=not trained)
     if stored == "embedding_path":
         firsts = [np.arange(len(one)) for one in frames]
     else:
@@ -130,6 +156,51 @@ def _collate(
         "labels": np.array([one.label for one in examples], np.int32),
         "clip_ids": [one.clip_id for one in examples],
     }
+
+
+def training_batch(
+    examples: Sequence[Example],
+    indices: Sequence[int],
+    scaler: Scaler,
+    settings: Settings,
+    *,
+    classes: int,
+    seed: int,
+    epoch: int,
+) -> dict[str, Any]:
+    """A batch of train clips, changed as the augmentation says; a pure function of its arguments.
+
+    With ``mixup`` or ``label_smoothing`` its labels are probabilities (bags, classes).
+    """
+    chosen, some = settings.augmentation, list[Example]()
+    for one in (examples[index] for index in indices):
+        variant = augmentation.drawn(chosen, seed=seed, epoch=epoch, clip=one.clip_id)
+        frames, first = (
+            one.variants.get(variant, (one.frames, one.first)) if variant else (one.frames, one.first)
+        )
+        where = {"seed": seed, "epoch": epoch}
+        frames = augmentation.augmented(frames, chosen, settings.features, clip=one.clip_id, **where)
+        some.append(replace(one, frames=frames, first=first))
+    pairs = augmentation.mix(chosen, [one.clip_id for one in some], seed=seed, epoch=epoch)
+    if pairs is not None:
+        frames_of = [one.frames for one in some]
+        some = [
+            replace(one, frames=augmentation.blended(one.frames, frames_of[other], float(share)))
+            for one, share, other in zip(some, *pairs, strict=True)
+        ]
+    numbers = [
+        _drawn(len(one.first), settings.windows.bag_windows, seed=seed, epoch=epoch, clip=int(index))
+        for one, index in zip(some, indices, strict=True)
+    ]
+    batch = _collate(some, numbers, scaler, _length(settings))
+    smoothing = chosen.label_smoothing if chosen else 0.0
+    if pairs is not None or smoothing:
+        tags = batch["labels"].ndim > 1
+        targets = (
+            batch["labels"].astype(np.float32) if tags else np.eye(classes, dtype=np.float32)[batch["labels"]]
+        )
+        batch["labels"] = augmentation.soft(targets, pairs, smoothing, 2 if tags else classes)
+    return batch
 
 
 def _drawn(n_windows: int, bag_windows: int, *, seed: int, epoch: int, clip: int) -> np.ndarray:

@@ -9,8 +9,8 @@ seconds on the frame grid.
 Contents: the functions of `contract.Family`.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,22 @@ import tensorflow as tf
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.class_weights import class_weights
+from audiomtl.data.normalization import Normal
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.tags import classes_of, target
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.mil.examples import Example, _bands, _collate, _drawn, _examples, _leaky, _length
+from audiomtl.families.mil.examples import (
+    Example,
+    _bands,
+    _collate,
+    _examples,
+    _leaky,
+    _length,
+    training_batch,
+    with_variants,
+)
 from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import Settings
 from audiomtl.metrics import labels
@@ -45,6 +55,7 @@ class Known:
 
     classes: tuple[str, ...]
     scaler: Scaler
+    normals: Mapping[str, Normal] = field(default_factory=dict)  # of new recordings, see `use.adapted`
 
 
 # ---------------------------------------------------------------- data
@@ -72,6 +83,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     facts |= {f"{side}/windows": float(sum(len(one.first) for one in some)) for side, some in chosen.items()}
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
     scaler = scaling.fit((one.frames for one in chosen["train"]), settings.features.scaling)
+    chosen["train"] = with_variants(chosen["train"], sides.train, settings)
     return Prepared(sides, chosen, Known(classes, scaler), facts)
 
 
@@ -138,18 +150,15 @@ def train(
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            some = [examples[index] for index in indices]
-            chosen = [
-                _drawn(
-                    len(examples[index].first),
-                    settings.windows.bag_windows,
-                    seed=seed,
-                    epoch=epoch,
-                    clip=int(index),
-                )
-                for index in indices
-            ]
-            yield _collate(some, chosen, known.scaler, length)
+            yield training_batch(
+                examples,
+                indices.tolist(),
+                known.scaler,
+                settings,
+                classes=len(known.classes),
+                seed=seed,
+                epoch=epoch,
+            )
 
     losses = (tag_loss, window_tag_loss) if _several(settings) else (clip_loss, window_loss)
     of_outputs = losses[("clip", "window").index(settings.network.loss)]

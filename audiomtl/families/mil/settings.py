@@ -1,13 +1,14 @@
 """Settings of multiple-instance learning (``models/mil.py``): a clip's label from its windows."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from audiomtl.settings.augmentation import Clips, check_bands, check_stored
 from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.pooling import Pooling
 from audiomtl.settings.protocol import Protocol
-from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.shared import GroupFeatures, Optimizer, Training
 from audiomtl.settings.table import Count, Share, Table, used_when
 from audiomtl.settings.windows import Windows
 
@@ -54,12 +55,22 @@ class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     protocol: WindowProtocol = Field(description="How clips are divided into train, validation and test.")
-    features: Features = Field(description="Features of the sound.")
+    features: GroupFeatures = Field(description="Features of the sound.")
+    augmentation: Clips = Field(None, description="Random changes of train clips; left out for none.")
     windows: Windows = Field(description="How a clip is cut into windows.")
     network: Network = Field(description="The network of a window.")
     pooling: Pooling = Field(description="From windows to their clip.")
     optimizer: Optimizer = Field(description="How it is optimized.")
     training: Training = Field(description="How long it is trained.")
+
+    @model_validator(mode="after")
+    def _augmentation_fits(self) -> Self:
+        check_bands(self.augmentation, self.features)
+        if self.network.window == "embedding":
+            check_stored(self.augmentation, 'network.window = "embedding"')
+        if self.protocol.leaky and self.augmentation is not None:
+            raise ValueError("protocol.leaky = true: augmentation is not applied there; leave the table out")
+        return self
 
 
 # settings that change what the loss means: no study that sweeps one is judged by a loss

@@ -6,13 +6,14 @@ Conventions as in `heads` and `steps`. Contents: `Example`, `with_arrays`, `fram
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from audiomtl.data import catalog, cells, scaling
+from audiomtl.data.augmentation import Variant
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.datasets import manifest
 from audiomtl.data.pipeline import pad
@@ -38,6 +39,7 @@ class Example:
     text: np.ndarray | None  # (n_positions,) tokens, where there is an alignment
     roll: np.ndarray | None  # (n_steps, 88), where a score is given
     row: Mapping[str, Any]  # of the clip table
+    variants: Mapping[Variant, "Example"] = field(default_factory=dict)  # of train: the sound changed
 
 
 def with_arrays(table: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +83,9 @@ def _heard(
     return array
 
 
-def frames_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
+def frames_of(
+    table: pd.DataFrame, settings: Settings, variant: Variant | None = None
+) -> dict[str, np.ndarray]:
     """Features of every recording that is an input or a target, by path."""
     if manifest.ROW in table.columns:
         return {}
@@ -90,7 +94,9 @@ def frames_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
     return dict(
         zip(
             paths,
-            FeatureStore(catalog.cache_folder() / "features").features(paths, settings.features),
+            FeatureStore(catalog.cache_folder() / "features").features(
+                paths, settings.features, changed=variant
+            ),
             strict=True,
         )
     )

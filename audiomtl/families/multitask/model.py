@@ -25,6 +25,7 @@ from audiomtl.data.pipeline import batch_order
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
+from audiomtl.families.multitask import augment
 from audiomtl.families.multitask.balancing import Balancing
 from audiomtl.families.multitask.decoders import (
     answer_of,
@@ -130,9 +131,11 @@ def prepare(settings: Settings, seed: int) -> Prepared:
                 " head"
             )
     scaler = scaling.fit((one.frames for one in examples["train"]), settings.features.scaling)
-    return Prepared(
-        sides, with_scaled_targets(examples, scaler, settings), Known(names, symbols, scaler), facts
+    examples = with_scaled_targets(examples, scaler, settings)
+    examples["train"] = augment.with_variants(
+        examples["train"], sides.train, names, symbols, scaler, settings, seed
     )
+    return Prepared(sides, examples, Known(names, symbols, scaler), facts)
 
 
 # ---------------------------------------------------------------- training
@@ -161,7 +164,8 @@ def train(
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield collate([examples[index] for index in indices], known.names, known.scaler, settings)
+            some = [examples[index] for index in indices]
+            yield augment.training_batch(some, known.names, known.scaler, settings, seed=seed, epoch=epoch)
 
     def objective(bundle: Bundle, batch: Any) -> tf.Tensor:
         with tf.GradientTape(persistent=True) as tape:
@@ -318,11 +322,8 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         kind(settings.heads[name].kind).picture(name, answers, names[name], folder)
     for one, answers in sorted(found, key=lambda pair: pair[0].clip_id)[:DRAWN]:
         panels: dict[str, dict[str, Any]] = {"texts": {}, "notes": {}, "activities": {}}
-        for name, output in answers.items():
-            head, answer = (
-                settings.heads[name],
-                answer_of(fitted, name, one, output),
-            )
+        for name in answers:
+            head, answer = settings.heads[name], answer_of(fitted, name, one, answers)
             if panel := kind(head.kind).panel(head, answer, names[name], settings):
                 panels[panel[0]][name] = panel[1]
         draw.heard(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 
 from audiomtl.families.multitask import heads
+from audiomtl.settings.augmentation import Clips, check_bands, check_heads
 from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.decoding import Decoding
 from audiomtl.settings.named import FileIn
@@ -194,6 +195,7 @@ class Settings(ClipExperiment):
         None, description="How transcripts become phones; left out for a clip table with phones."
     )
     features: Features = Field(description="Features of the sound.")
+    augmentation: Clips = Field(None, description="Random changes of train clips; left out for none.")
     inputs: Inputs = Field(description="What the network reads.")
     encoder: Encoder = Field(description="From features to steps.")
     heads: dict[str, Head] = Field(description="Tasks, by name.")
@@ -215,6 +217,14 @@ class Settings(ClipExperiment):
         return self.features.seconds(self.stride)
 
     @model_validator(mode="after")
+    def _augmentation_fits(self) -> Self:
+        check_bands(self.augmentation, self.features)
+        beside = [name for name in ("text", "score") if getattr(self.inputs, name)]
+        kinds = {name: head.kind for name, head in self.heads.items()}
+        check_heads(self.augmentation, kinds, tuple(beside))
+        return self
+
+    @model_validator(mode="after")
     def _heads_make_sense(self) -> Self:
         if not any(head.weight for head in self.heads.values()):
             raise ValueError("heads: at least one head must have a weight above 0, or nothing is trained")
@@ -227,11 +237,11 @@ class Settings(ClipExperiment):
                 "inputs: the encoder reads audio or score, but audio is false and score is empty"
             )
         if self.encoder.kind == "harmonic" and (
-            self.features.kind == "mfcc" or not self.inputs.audio or self.inputs.score
+            self.features.kind == "mfcc" or self.features.also or not self.inputs.audio or self.inputs.score
         ):
             raise ValueError(
-                'encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel or log_stft,'
-                " no inputs.score"
+                'encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel, log_stft or'
+                " constant_q, no features.also, no inputs.score"
             )
         aligning = [name for name, head in self.heads.items() if head.about.reads_text]
         if bool(aligning) != bool(self.inputs.text):
@@ -299,7 +309,23 @@ class Settings(ClipExperiment):
                     f'decoding.{name}.method = "{decoding.method}": heads.{name} of kind'
                     f" {self.heads[name].kind} is read by {' or '.join(methods)}"
                 )
+            self._check_beside(name, decoding)
         return self
+
+    def _check_beside(self, name: str, decoding: Decoding) -> None:
+        """The head that is read together with another one is there, trained and kept."""
+        beside = decoding.beside if decoding.method in ("hmm", "segments") else ""
+        if not beside:
+            return
+        place, wanted = f'decoding.{name}.beside = "{beside}"', self.heads[name].about.beside_kind
+        other = self.heads.get(beside)
+        if other is None or other.kind != wanted:
+            raise ValueError(f"{place}: no head of kind {wanted} has this name{nearest(beside, self.heads)}")
+        if not other.weight or other.train_only:
+            raise ValueError(
+                f"{place}: heads.{beside} has weight 0 or is train_only, so its output cannot be read; set"
+                f' decoding.{name}.beside = ""'
+            )
 
     @model_validator(mode="after")
     def _scores_are_those_of_the_heads(self) -> Self:

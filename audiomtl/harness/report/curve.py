@@ -18,6 +18,7 @@ from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog
 from audiomtl.errors import UserError
 from audiomtl.harness import replicates
+from audiomtl.harness.ablations import check_validation
 from audiomtl.harness.experiment import main_score, train_runs
 from audiomtl.harness.record.store import runs_folder
 from audiomtl.harness.train.progress import console
@@ -55,6 +56,7 @@ def curve(
         raise UserError(
             f'{file.path}: model = "{file.raw["model"]}" has no setting train_share, which a curve needs'
         )
+    check_validation(file)
     if wrong := [value for value in fractions if not 0 < value <= 1]:
         raise UserError(f"--fractions {wrong[0]:g}: must be above 0 and at most 1")
     if unknown := [arm for arm in arms if arm not in file.ablations]:

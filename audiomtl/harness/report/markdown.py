@@ -36,7 +36,7 @@ from audiomtl.harness.record.runs import (
     studies,
 )
 from audiomtl.harness.record.store import Run, Tracking, runs_folder
-from audiomtl.harness.report import figures, floors, group_intervals, tables
+from audiomtl.harness.report import figures, floors, group_intervals, heat_map, tables
 from audiomtl.harness.report import results as committed
 from audiomtl.harness.search import pareto
 from audiomtl.names import safe_name
@@ -265,7 +265,7 @@ def _sweep_part(swept: Swept, folder: Path) -> list[str]:
         parts.append(f"No importances: {why}.")
     name = f"study_{safe_name(swept.name)}_history.png"
     figures.draw_history(swept, folder / name)
-    parts.append(f"![History of study {swept.name}]({name})")
+    parts += [f"![History of study {swept.name}]({name})", *heat_map.part(swept, folder)]
     if found:
         name = f"study_{safe_name(swept.name)}_importances.png"
         figures.draw_importances(found, folder / name)

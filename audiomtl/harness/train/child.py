@@ -196,19 +196,16 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
 
     fitted = model.train(settings, prepared, job.seed, on_epoch, Checkpoint(job.checkpoint))
     scores: dict[str, float] = {}
+    if fitted.fit.stopped:
+        scores = _best_so_far(fitted.fit)
+    protocol = getattr(settings, "protocol", None)
+    scored = protocol.scored if protocol is not None else ("validation", "test")
     for side in ("validation", "test") if job.test else ("validation",):
         if fitted.fit.stopped:
             continue
         found = model.outputs(fitted, prepared.examples[side])
         if side == "validation" and hasattr(model, "with_decoder"):
             fitted = model.with_decoder(fitted, prepared, found)
-        scores |= {f"{side}/{name}": value for name, value in model.evaluate(fitted, found).items()}
-        predicted = model.predict(fitted, found)  # one table, or several by name: of clips, of windows
-        for name, table in predicted.items() if isinstance(predicted, dict) else [("predictions", predicted)]:
-            known = _plain_columns(getattr(prepared.splits, side), besides=table.columns)
-            table.merge(known, on="clip_id", how="left", validate="many_to_one").to_parquet(
-                job.folder / f"{safe_name(name)}_{side}.parquet"
-            )
         if side == "validation":
             curves = job.folder / "learning_curves.png"
             pictures.tried(
@@ -216,6 +213,15 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
             )
             if hasattr(model, "pictures"):
                 pictures.tried(model.pictures, fitted, found, job.folder)
+        if side not in scored:
+            continue
+        scores |= {f"{side}/{name}": value for name, value in model.evaluate(fitted, found).items()}
+        predicted = model.predict(fitted, found)  # one table, or several by name: of clips, of windows
+        for name, table in predicted.items() if isinstance(predicted, dict) else [("predictions", predicted)]:
+            known = _plain_columns(getattr(prepared.splits, side), besides=table.columns)
+            table.merge(known, on="clip_id", how="left", validate="many_to_one").to_parquet(
+                job.folder / f"{safe_name(name)}_{side}.parquet"
+            )
     if job.keep_model and not fitted.fit.stopped:
         model.save(fitted, job.folder / "model")
     (job.folder / "history.json").write_text(json.dumps(fitted.fit.history, indent=0))
@@ -231,6 +237,14 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
         weights=_digest(getattr(fitted, "model", None)),
         facts=prepared.facts,
     )
+
+
+def _best_so_far(fit: Any) -> dict[str, float]:
+    """Scores on validation of the best epoch of a training that was stopped; {} before it has one."""
+    if fit.best_epoch < 0:
+        return {}
+    best = fit.history[fit.best_epoch]
+    return {name: value for name, value in best.items() if name.startswith("validation/")}
 
 
 def _digest(model: Any) -> str:

@@ -21,6 +21,7 @@ from audiomtl.data.answers import Recording
 from audiomtl.errors import UserError
 from audiomtl.harness.record import provenance, registry
 from audiomtl.harness.record.store import Tracking
+from audiomtl.harness.refit import TOLD
 from audiomtl.harness.use import card
 from audiomtl.harness.use.models import Loaded, opened
 from audiomtl.harness.use.trained import Model
@@ -49,7 +50,13 @@ class Written:
 
 
 def export(
-    file: ExperimentFile, folder: Path, *, seed: int | None = None, registered: bool = True, licence: str = ""
+    file: ExperimentFile,
+    folder: Path,
+    *,
+    seed: int | None = None,
+    registered: bool = True,
+    licence: str = "",
+    refit: bool = False,
 ) -> Written:
     """Write the best run of an experiment into ``folder`` and register it in MLflow.
 
@@ -60,7 +67,7 @@ def export(
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: is not empty; name a new or empty folder")
-    loaded = opened(str(file.path), seed)
+    loaded = opened(str(file.path), seed, refit=refit)
     folder.mkdir(parents=True, exist_ok=True)
     loaded.model.save(loaded.fitted, folder / "model")
     written = _files(loaded, folder)
@@ -181,7 +188,9 @@ def told(written: Written, folder: str) -> list[str]:
     """Lines of the command."""
     run: Any = written.loaded.run
     name = written.loaded.name
-    lines = [f"{folder}: {name}, seed {run.data.tags['seed']}: {', '.join(written.files)}, README.md"]
+    protocol = getattr(written.loaded.settings, "protocol", None)
+    on = f", trained on {TOLD[protocol.train_on]}" if protocol and protocol.train_on != "train" else ""
+    lines = [f"{folder}: {name}, seed {run.data.tags['seed']}{on}: {', '.join(written.files)}, README.md"]
     lines += [f"{folder}: {line}" for line in (*written.checks, *written.left_out)]
     if written.version:
         lines.append(f"MLflow: models:/{name}@champion is version {written.version}")

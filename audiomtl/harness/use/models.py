@@ -17,8 +17,9 @@ from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
 from audiomtl.harness import experiment
+from audiomtl.harness import refit as refitting
 from audiomtl.harness.record import registry, runs
-from audiomtl.harness.record.store import Run
+from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.settings.validation import nearest
 
 
@@ -54,7 +55,7 @@ class Loaded:
         return f"{self.name}, seed {self.run.data.tags['seed']}" if self.run else self.name
 
 
-def opened(source: str, seed: int | None = None) -> Loaded:
+def opened(source: str, seed: int | None = None, *, refit: bool = False) -> Loaded:
     """The trained model that a name stands for.
 
     Parameters
@@ -62,6 +63,7 @@ def opened(source: str, seed: int | None = None) -> Loaded:
     source : an experiment (its best run); if there is none of this name, the folder of a saved model;
         ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` of MLflow's registry.
     seed : of the experiment's best runs; None takes the best one.
+    refit : take the experiment's refit in the place of its best runs.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def opened(source: str, seed: int | None = None) -> Loaded:
         return _of_folder(Path(source), source)
     file = config.load_experiment(source)
     use = part(file, "use", "respond")
-    fitted, run = recorded_model(file, seed)
+    fitted, run = recorded_model(file, seed, refit=refit)
     return _checked(Loaded(file.name, str(file.path), fitted, use, _family(file.raw["model"]), file, run))
 
 
@@ -123,7 +125,7 @@ def usable(model: str, place: str) -> ModuleType:
     return use
 
 
-def recorded_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, Run]:
+def recorded_model(file: ExperimentFile, seed: int | None = None, *, refit: bool = False) -> tuple[Any, Run]:
     """The trained model, of any family, of the best run with the best score on validation, or of one seed.
 
     Raises
@@ -131,6 +133,8 @@ def recorded_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, 
     UserError : there is no best run, or none of that seed.
     """
     tracking = runs.existing()
+    if refit and tracking:
+        return _model_of(file, refitting.chosen(file, seed), tracking)
     chosen = runs.choose(file, tracking.runs(file.name)) if tracking else None
     if not chosen or not tracking:
         raise UserError(f"{file.path}: no recorded best run; run `audiomtl best {file.name}` first")
@@ -141,7 +145,12 @@ def recorded_model(file: ExperimentFile, seed: int | None = None) -> tuple[Any, 
             f"--seed {seed}: no such best run of {file.name}; available seeds: {sorted(chosen.runs)}"
         )
     sign = -1 if direction == "maximize" else 1
-    run = chosen.runs[min(scores, key=lambda one: (sign * scores[one], one)) if seed is None else seed]
+    if seed is None:  # runs that are trained on validation have no score there: the first seed
+        seed = min(scores or chosen.runs, key=lambda one: (sign * scores.get(one, 0.0), one))
+    return _model_of(file, chosen.runs[seed], tracking)
+
+
+def _model_of(file: ExperimentFile, run: Run, tracking: Tracking) -> tuple[Any, Run]:
     with tempfile.TemporaryDirectory() as folder:
         place = tracking.client.download_artifacts(run.info.run_id, "model", folder)
         return config.family("model", file.raw["model"]).load(Path(place)), run

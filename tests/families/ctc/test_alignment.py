@@ -52,6 +52,40 @@ def test_the_path_is_the_best_of_all_labellings(mode, pause, phones) -> None:
         assert found == pytest.approx(max(totals))
 
 
+@pytest.mark.parametrize("pause", [None, PAUSE])
+def test_phones_last_a_least_number_of_steps(pause) -> None:
+    phones = [1, 2, 1]
+    for seed in range(4):
+        logits = 3 * np.random.default_rng(seed).standard_normal((7, 4))
+        scores = alignment.log_probabilities(logits, "frames")
+        every = np.ones(4, bool)
+        text, of_phone = alignment.states_of(
+            np.array(phones), mode="frames", pause=pause, breaks=every, minimum=2
+        )
+        [path] = viterbi.best_paths([scores], [text])
+        totals = [
+            scores[np.arange(7), classes].sum()
+            for classes in product(range(1, 4), repeat=7)
+            if _allowed(_labelling(classes, "frames"), phones, pause is not None, every.tolist())
+            and all(len(list(run)) >= 2 for phone, run in groupby(classes) if phone != PAUSE)
+        ]
+        assert scores[np.arange(7), text.classes[path]].sum() == pytest.approx(max(totals))
+        assert sorted(set(of_phone[path]) - {-1}) == [0, 1, 2]
+        [found] = align([logits], [np.array(phones)], mode="frames", pause=pause, minimum=2)
+        assert len(found.starts) == 3 and (found.ends - found.starts >= 2).all()
+    [short] = align([logits[:4]], [np.array(phones)], mode="frames", minimum=2)  # too short for two each
+    assert (short.ends - short.starts).tolist() in ([1, 1, 2], [1, 2, 1], [2, 1, 1])
+
+
+def test_evidence_is_the_logarithm_beside_the_likeliest_phone() -> None:
+    logits = _peaks(6, {1: 1, 4: 2})
+    right, wrong = align([logits] * 2, [np.array([1, 2]), np.array([2, 1])], mode="ctc")
+    assert right.evidence == pytest.approx([0.0, 0.0])
+    assert (wrong.evidence < -2).any() and (wrong.evidence <= 0).all()
+    sure = align([100 * logits], [np.array([2, 1])], mode="ctc")[0]
+    assert sure.evidence.min() == -alignment.LEAST
+
+
 def _peaks(steps: int, said: dict[int, int], between: float = 0.9) -> np.ndarray:
     """Logits of 4 classes: blanks, and phones at some steps."""
     probabilities = np.full((steps, 4), (1 - between) / 3)

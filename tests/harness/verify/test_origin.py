@@ -1,6 +1,8 @@
 """What recorded numbers depend on, and which commit recorded them."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,6 +70,15 @@ def test_the_commit_that_recorded_is_found(repository) -> None:
     assert origin.commit_of(file, {"code": "0123456789ab"}) == recorded
     assert origin.commit_of(file, {"code": "absent"}) == ""
     assert origin.commit_of(file, {"code": "0123456789ab", "commit": "named"}) == "named"
+
+
+def test_the_code_of_an_old_commit_may_not_tell_its_key(tmp_path: Path) -> None:
+    """Its modules had other names; it is trained all the same."""
+    (tmp_path / "audiomtl" / "harness").mkdir(parents=True)
+    for name in ("", "harness"):
+        (tmp_path / "audiomtl" / name / "__init__.py").touch()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert checkout._key(sys.executable, "one", tmp_path, environment) == ""
 
 
 def test_a_commit_is_checked_out_beside_and_removed_again(repository) -> None:
