@@ -30,16 +30,8 @@ from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.fusion import inputs as modalities
 from audiomtl.families.fusion import joins
 from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
-from audiomtl.families.fusion.examples import (
-    UNKNOWN,
-    Example,
-    Known,
-    _as_array,
-    _collate,
-    _raw,
-    training_batch,
-    with_variants,
-)
+from audiomtl.families.fusion.evidence import check_agrees, evidence_of
+from audiomtl.families.fusion.examples import UNKNOWN, Example, Known, _as_array, _collate, _raw
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
@@ -65,6 +57,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     for name, modality in settings.used.items():
         modalities.check_column(table, name, modality, settings.data.label)
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
+    check_agrees(settings, classes)
     raw = {name: _raw(table, name, settings) for name in settings.used}
     for clip in table["clip_id"]:
         if all(values[clip] is None for values in raw.values()):
@@ -95,7 +88,6 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         ]
         for side, rows in sides.sides().items()
     }
-    examples["train"] = with_variants(examples["train"], sides.train, settings)
     return Prepared(sides, examples, known, facts)
 
 
@@ -218,15 +210,21 @@ def train(
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            some = [examples[index] for index in indices]
-            yield training_batch(some, settings, prepared.known, seed=seed, epoch=epoch)
+            yield _collate([examples[index] for index in indices], settings, prepared.known)
+
+    evidence = evidence_of(model, settings, prepared.known)
 
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
-        posteriors = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
+        given = {name: value for name, value in batch.items() if name != "labels"}
+        more: Any = 0.0
+        if evidence is None:
+            posteriors = model(given, training=True)
+        else:
+            posteriors, more = evidence(given, batch["labels"])
         likely = tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST)  # (clips,)
         if of_class is not None:
             likely *= tf.gather(of_class, batch["labels"])
-        return -tf.reduce_mean(likely)
+        return -tf.reduce_mean(likely) + more
 
     fitted = _fitted(model, settings, prepared.known)
 
