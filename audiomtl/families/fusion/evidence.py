@@ -14,7 +14,7 @@ from audiomtl.families.fusion.examples import Known
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.settings.validation import nearest
 
-Evidence = Callable[[Any, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Evidence = Callable[[Any, tf.Tensor], tuple[Any, tf.Tensor]]
 
 
 def check_agrees(settings: Settings, classes: Sequence[str]) -> None:
@@ -33,8 +33,9 @@ def check_agrees(settings: Settings, classes: Sequence[str]) -> None:
 
 
 def evidence_of(model: keras.Model, settings: Settings, known: Known) -> Evidence | None:
-    """Of join likelihood, a function from inputs and labels to posteriors and the recognisers' loss: the mean
-    cost of each modality in the clips whose class says that it agrees with the sound. None for other joins.
+    """Of join likelihood, a function from inputs and labels (clips,), or probabilities of classes (clips,
+    classes), to what the model gives and the recognisers' loss: the mean cost of each modality in the clips
+    whose class says that it agrees with the sound. None for other joins.
     """
     weight = settings.join.evidence_weight
     if settings.join.kind != "likelihood" or not weight or settings.join.by in settings.join.leave_out:
@@ -46,12 +47,13 @@ def evidence_of(model: keras.Model, settings: Settings, known: Known) -> Evidenc
     }
     both = keras.Model(model.inputs, [model.output, model.get_layer("join").output])
 
-    def found(given: Any, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        posteriors, vector = both(given, training=True)
+    def found(given: Any, labels: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        answers, vector = both(given, training=True)
         total: Any = 0.0
         for name, column in columns.items():
-            own = tf.gather(agrees[name], labels)
+            known = agrees[name]
+            own = tf.linalg.matvec(labels, known) if len(labels.shape) == 2 else tf.gather(known, labels)
             total += tf.reduce_sum(own * vector[:, column]) / tf.maximum(tf.reduce_sum(own), 1.0)
-        return posteriors, weight * total
+        return answers, weight * total
 
     return found

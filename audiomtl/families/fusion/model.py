@@ -31,7 +31,16 @@ from audiomtl.families.fusion import inputs as modalities
 from audiomtl.families.fusion import joins
 from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
 from audiomtl.families.fusion.evidence import check_agrees, evidence_of
-from audiomtl.families.fusion.examples import UNKNOWN, Example, Known, _as_array, _collate, _raw
+from audiomtl.families.fusion.examples import (
+    UNKNOWN,
+    Example,
+    Known,
+    _as_array,
+    _collate,
+    _raw,
+    training_batch,
+    with_variants,
+)
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
@@ -88,6 +97,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         ]
         for side, rows in sides.sides().items()
     }
+    examples["train"] = with_variants(examples["train"], sides.train, settings)
     return Prepared(sides, examples, known, facts)
 
 
@@ -210,17 +220,16 @@ def train(
 
     def batches(epoch: int) -> Iterator[dict[str, Any]]:
         for indices in batch_order(sizes, settings.training.batch_size, seed=seed, epoch=epoch):
-            yield _collate([examples[index] for index in indices], settings, prepared.known)
+            some = [examples[index] for index in indices]
+            yield training_batch(some, settings, prepared.known, seed=seed, epoch=epoch)
 
     evidence = evidence_of(model, settings, prepared.known)
 
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
         given = {name: value for name, value in batch.items() if name != "labels"}
-        more: Any = 0.0
-        if evidence is None:
-            posteriors = model(given, training=True)
-        else:
-            posteriors, more = evidence(given, batch["labels"])
+        posteriors, more = (
+            evidence(given, batch["labels"]) if evidence else (model(given, training=True), 0.0)
+        )
         likely = tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST)  # (clips,)
         if of_class is not None:
             likely *= tf.gather(of_class, batch["labels"])
