@@ -30,6 +30,7 @@ from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.fusion import inputs as modalities
 from audiomtl.families.fusion import joins
 from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
+from audiomtl.families.fusion.evidence import check_agrees, evidence_of
 from audiomtl.families.fusion.examples import (
     UNKNOWN,
     Example,
@@ -65,6 +66,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     for name, modality in settings.used.items():
         modalities.check_column(table, name, modality, settings.data.label)
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
+    check_agrees(settings, classes)
     raw = {name: _raw(table, name, settings) for name in settings.used}
     for clip in table["clip_id"]:
         if all(values[clip] is None for values in raw.values()):
@@ -220,9 +222,12 @@ def train(
             some = [examples[index] for index in indices]
             yield training_batch(some, settings, prepared.known, seed=seed, epoch=epoch)
 
+    evidence = evidence_of(model, settings, prepared.known)
+
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
-        answers = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
-        return tf.reduce_mean(losses.cross_entropy(answers["clip_logits"], batch["labels"], of_class))
+        given = {name: value for name, value in batch.items() if name != "labels"}
+        answers, more = evidence(given, batch["labels"]) if evidence else (model(given, training=True), 0.0)
+        return tf.reduce_mean(losses.cross_entropy(answers["clip_logits"], batch["labels"], of_class)) + more
 
     fitted = _fitted(model, settings, prepared.known)
 
