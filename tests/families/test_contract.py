@@ -124,12 +124,13 @@ def case_of(clips) -> Callable[[str], Case]:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("AUDIOMTL_CACHE", str(folder / "cache"))
                 prepared = model.prepare(settings, 1)
-            made[name] = Case(
-                model,
-                settings,
-                prepared,
-                model.train(settings, prepared, 1, lambda epoch, scores: True, None),
-            )
+            # steps as they are written: tracing takes longer than these trainings. A recurrent layer is slower so.
+            tf.config.run_functions_eagerly(family != "ctc")
+            try:
+                fitted = model.train(settings, prepared, 1, lambda epoch, scores: True, None)
+            finally:
+                tf.config.run_functions_eagerly(False)
+            made[name] = Case(model, settings, prepared, fitted)
         return made[name]
 
     return of
