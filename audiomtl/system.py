@@ -1,12 +1,13 @@
 """What the operating system gives: cores, locks between processes, files that are replaced in one step,
-whether a process is gone, and which errors are the machine's.
+who the user is, whether a process is gone, and which errors are the machine's.
 
-Contents: `cores`, `locked`, `replacing`, `process_identity`, `is_gone`, `os_fault`, `short_sockets`.
+Contents: `cores`, `locked`, `replacing`, `process_identity`, `user`, `is_gone`, `os_fault`, `short_sockets`.
 """
 
 import contextlib
 import errno
 import fcntl
+import getpass
 import os
 import socket
 import tempfile
@@ -112,6 +113,14 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
 def process_identity() -> str:
     """This process, as others may tell whether it is gone: ``host:pid:start:boot:namespace``."""
     return ":".join([socket.gethostname(), str(os.getpid()), _started(os.getpid()), *_machine()])
+
+
+def user() -> str:
+    """Name of the user, or their number where the system knows no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def is_gone(identity: str) -> bool:

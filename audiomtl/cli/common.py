@@ -51,7 +51,7 @@ def fit_to_train(file: Any, arms: Sequence[str] = ("",), study: Any = None) -> N
     UserError : trainings that cannot succeed, such as splits that lack a class; too few validation clips.
     """
     from audiomtl import config
-    from audiomtl.data import inner, preflight, small_validation
+    from audiomtl.data import inner, preflight, small_validation, subset
 
     tables: dict[str, Any] = {}
     splits: dict[str, dict[str, Any]] = {}
@@ -61,6 +61,8 @@ def fit_to_train(file: Any, arms: Sequence[str] = ("",), study: Any = None) -> N
         key = config.digest(raw["data"])
         if key not in tables:
             tables[key] = with_data(settings)
+            if not arm and (other := subset.other_clips(file.expected, tables[key], settings)):
+                print(f"{file.name}: {other}", flush=True)
         place = f"{file.path}{f': ablation.{arm}' if arm else ''}"
         seen = preflight.refuse(settings, tables[key], place, splits.setdefault(key, {}))
         chosen = {

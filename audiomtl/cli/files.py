@@ -130,7 +130,7 @@ def data(
                 print(f"{name}: {place}")
         return
     from audiomtl import config
-    from audiomtl.data import overview, preflight
+    from audiomtl.data import overview, preflight, subset
     from audiomtl.errors import MissingData
 
     faults = Faults()
@@ -143,6 +143,8 @@ def data(
                 print(f"{name}: missing: {error}")
                 continue
             seen = preflight.look(file.settings, table)
+            if other := subset.other_clips(file.expected, table, file.settings):
+                print(f"{name}: {other}")
             print(overview.text(name, file.settings, seen), flush=True)
             faults.count += bool(seen.faults)
     faults.end()

@@ -132,15 +132,20 @@ def segments(
     *,
     until: float,
     threshold: float = 0.5,
+    active: np.ndarray | None = None,
 ) -> Segments:
-    """Scores of windows, and the spans in which a class reaches the threshold.
+    """Scores of windows, and the spans in which a class reaches the threshold, or is ``active``.
 
     Parameters
     ----------
     starts : (n,) seconds. seconds : length of a window. scores : (n, classes). until : end of the recording
-        in seconds; no span ends later, and one that would begin there is left out.
+        in seconds; no span ends later, and one that would begin there is left out. active : (n, classes)
+        bool, in the place of the threshold.
     """
-    found = joined(zip(starts.tolist(), scores, strict=True), names, seconds, threshold)
+    if active is None:
+        active = scores >= threshold
+    shown = np.where(active, scores, -1.0)
+    found = joined(zip(starts.tolist(), shown, strict=True), names, seconds, 0.0)
     cut = [replace(span, end_seconds=min(span.end_seconds, until)) for span in found]
     kept = [span for span in cut if span.end_seconds > span.start_seconds]
     ordered = tuple(sorted(kept, key=lambda span: (span.start_seconds, span.label)))

@@ -2,8 +2,8 @@
 its file's name.
 
 Folders: ``AUDIOMTL_DATA`` (default ``data/``) holds published data, ``AUDIOMTL_CACHE`` (default ``cache/``)
-what the project makes. Contents: `clips`, `module`, `seconds`, `fingerprint`, `signature`, `cache_folder`,
-`data_folder`, `index_place`.
+what the project makes. Contents: `clips`, `module`, `published`, `seconds`, `fingerprint`, `signature`,
+`cache_folder`, `data_folder`, `index_place`.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import files, odd
+from audiomtl.data import files, odd, subset
 from audiomtl.data.index import INDEX, cache_folder, index_place
 from audiomtl.errors import UserError
 from audiomtl.settings.clips import DataSet
@@ -55,16 +55,22 @@ def clips(data: DataSet) -> pd.DataFrame:
     Raises
     ------
     UserError : with ``on_odd = "error"``, recordings are odd.
-    MissingData : a published data set is not on this machine.
+    MissingData : a published data set, or a part of it that ``data.subset`` names, is not on this machine.
     """
     found = module(data)
-    generated = ".corpora." in found.__name__ or getattr(found, "GENERATED", False)
-    folder = cache_folder() / "corpora" if generated else data_folder()
+    folder = data_folder() if published(data) else cache_folder() / "corpora"
     name = index_name(data.dataset, folder)
     files.use(index_place(name))  # a data set may ask it while it makes the table
     table = found.clips(data, folder)
     table.attrs.setdefault(INDEX, name)
+    table = subset.applied(table, data, folder)
     return odd.applied(table, data.on_odd)
+
+
+def published(data: DataSet) -> bool:
+    """Whether the clips are recordings that somebody has all of, or a part of, and no generated corpus."""
+    found = module(data)
+    return ".corpora." not in found.__name__ and not getattr(found, "GENERATED", False)
 
 
 def seconds(table: pd.DataFrame) -> pd.Series:

@@ -1,16 +1,17 @@
-"""From a waveform to frames: log-STFT, log-mel spectrum, MFCC.
+"""From a waveform to frames: log-STFT, log-mel spectrum, constant-Q bands, MFCC, and further columns.
 
 Conventions: a waveform is (n_samples,) float32 in [-1, 1]; features are (n_frames, n_bands) float32, in dB re
 a power of 1.0 (MFCC: their orthonormal cosine transform). Frame t is centred at sample ``t * hop_samples``,
 with zeros around the waveform, so there are ``1 + n_samples // hop_samples`` frames. All is frame-local:
 reference and floor are fixed, nothing depends on the rest of the clip, so a window of stored frames is what
-the window's sound would have given (but for the frames that see its edges).
+the window's sound would have given (but for the frames that see its edges). Of the further columns, deltas
+see two frames to either side, and pitch its voiced neighbours: see `descriptors`.
 
 The numbers are librosa's (``center=True, pad_mode="constant"``, periodic Hann window, Slaney mel bands of
 unit area, orthonormal DCT-II), within 1e-4 of the largest absolute value, without its import (0.5 s) and its
 passes in between.
 
-Contents: `extract`, `n_frames`, `frame_times`, `frame_of`, `mel_matrix`.
+Contents: `extract`, `n_frames`, `frame_times`, `frame_of`, `mel_matrix`, `constant_q_matrix`, `band_matrix`.
 """
 
 from functools import lru_cache
@@ -18,6 +19,7 @@ from functools import lru_cache
 import numpy as np
 import scipy.fft
 
+from audiomtl.data import descriptors
 from audiomtl.errors import UserError
 from audiomtl.settings.shared import Features
 
@@ -73,7 +75,7 @@ def extract(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_frames, n_ba
     -------
     np.ndarray, (n_frames, settings.n_bands), float32
         ``10 log10(max(power, floor))`` with ``floor = 10 ** (floor_db / 10)``, or its first cepstral
-        coefficients.
+        coefficients; behind them the columns of ``settings.also``.
 
     Raises
     ------
@@ -86,11 +88,20 @@ def extract(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_frames, n_ba
         raise ValueError(
             f"the waveform must be a float array of shape (n_samples,), but got {y.dtype} of shape {y.shape}"
         )
+    bands = _bands(y, settings)
+    if not settings.also:
+        return bands
+    spectrum = settings.model_copy(update={"kind": "log_stft", "also": ()})
+    further = descriptors.columns(y, bands, lambda: _bands(y, spectrum), settings)
+    return np.concatenate([bands, further], axis=1)
+
+
+def _bands(y: np.ndarray, settings: Features) -> np.ndarray:  # (n_frames, settings.bands_of_kind)
     frames = _frames(y, settings)  # (frames, window)
     floor = np.float32(10.0 ** (settings.floor_db / 10))
     # (bands, coefficients)
     cosines = _cosines(settings.bands, settings.coefficients) if settings.kind == "mfcc" else None
-    features = np.empty((len(frames), settings.n_bands), dtype=np.float32)
+    features = np.empty((len(frames), settings.bands_of_kind), dtype=np.float32)
     block = max(1, BLOCK_SAMPLES // settings.n_fft)
     # one for all blocks: fresh memory for each would cost a tenth of the time
     space = _work_space(block, settings.n_fft, np.float32)
@@ -127,6 +138,34 @@ def mel_matrix(sample_rate: int, n_fft: int, bands: int, low_hz: float, high_hz:
     return (triangles * (2 / (corners[2:] - corners[:-2]))[:, None]).astype(np.float32)
 
 
+def constant_q_matrix(  # returns (bands, bins)
+    sample_rate: int, n_fft: int, bands: int, low_hz: float, high_hz: float
+) -> np.ndarray:
+    """Triangular bands whose centres are equally far apart in semitones, each of unit sum, float32.
+
+    A pseudo constant-Q transform (Brown, 1991, from one Fourier transform): a triangle reaches to its
+    neighbours' centres, and to one bin at least, so that low bands, which are narrower than a bin, are
+    interpolated and not empty.
+    """
+    centres = constant_q_centres(bands, low_hz, high_hz)
+    bins = np.arange(n_fft // 2 + 1) * sample_rate / n_fft  # (bins,) Hz
+    step = centres[0] / low_hz
+    width = np.maximum(centres * (step - 1), sample_rate / n_fft)  # (bands,)
+    weights = np.maximum(0, 1 - np.abs(bins - centres[:, None]) / width[:, None])
+    return (weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32)
+
+
+def constant_q_centres(bands: int, low_hz: float, high_hz: float) -> np.ndarray:  # (bands,) Hz
+    """Centres of constant-Q bands: equal steps in log frequency between both edges."""
+    return np.geomspace(low_hz, high_hz, bands + 2)[1:-1]
+
+
+def band_matrix(settings: Features) -> np.ndarray:  # (bands, bins)
+    """From power in the bins to power in the bands of ``settings.kind``."""
+    made = constant_q_matrix if settings.kind == "constant_q" else mel_matrix
+    return made(settings.sample_rate, settings.n_fft, settings.bands, settings.low_hz, settings.high_hz)
+
+
 def _frames(y: np.ndarray, settings: Features) -> np.ndarray:  # (frames, window)
     """A view of the zero-padded waveform: the samples under the window of each frame."""
     count = n_frames(len(y), settings)
@@ -148,7 +187,7 @@ def _work_space(frames: int, n_fft: int, precision: type[np.floating]) -> tuple[
 
 # returns (frames, bands)
 def _band_power(frames: np.ndarray, settings: Features, space: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Power in the bins (log_stft) or in the mel bands, float32; good until the work space is used again."""
+    """Power in the bins (log_stft) or in the bands, float32; good until the work space is used again."""
     windowed, squares = space[0][: len(frames)], space[1]
     window = _hann(settings.window_samples).astype(windowed.dtype, copy=False)
     # the window stands at the left of the FFT, not in its middle: that turns phases, which the power does not
@@ -173,12 +212,10 @@ def _hann(length: int) -> np.ndarray:  # (length,)
 
 @lru_cache(maxsize=64)
 def _mel_groups(settings: Features) -> list[tuple[slice, slice, np.ndarray]]:
-    """The mel matrix in groups of neighbouring bands, each with the bins it hears: a quarter of the
+    """The matrix of bands in groups of neighbouring bands, each with the bins it hears: a quarter of the
     products of the whole matrix.
     """
-    matrix = mel_matrix(
-        settings.sample_rate, settings.n_fft, settings.bands, settings.low_hz, settings.high_hz
-    )
+    matrix = band_matrix(settings)
     empty = int((matrix.max(axis=1) == 0).sum())
     if empty:
         raise UserError(

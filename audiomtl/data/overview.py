@@ -56,7 +56,8 @@ def text(name: str, settings: Any, seen: Look) -> str:
     lines += [line for fault in seen.faults for line in _line("FAULT", fault)]
     report = getattr(catalog.module(settings.data), "label_report", None)
     if report and not label:
-        lines += _renamed(report(catalog.data_folder()))
+        own = {"data": settings.data} if settings.data.subset else {}
+        lines += _renamed(report(catalog.data_folder(), **own))
     return "\n".join(lines)
 
 

@@ -1,10 +1,10 @@
 """Features on disk, computed once per (bytes of the sound, feature settings), read as memory maps.
 
 Conventions: the features of many recordings are packed into one file, see `audiomtl.data.shards`. There is a
-collection for each set of feature settings, without ``scaling`` (which is applied to stored frames), and each
-version of the code that computes features (see `definitions.key`); in it an entry's key is the SHA-256 of the
-sound's bytes. A sound that was moved, renamed or copied finds its entry again; a changed one does not, nor
-does one under changed code.
+collection for each set of feature settings, without ``scaling`` and ``normalize_by`` (which are applied to
+stored frames), and each version of the code that computes features (see `definitions.key`); in it an entry's
+key is the SHA-256 of the sound's bytes. A sound that was moved, renamed or copied finds its entry again; a
+changed one does not, nor does one under changed code.
 
 A changed sound (`Changed`: another speed, a room) has a collection of its own for each change.
 
@@ -31,6 +31,8 @@ COMPUTED_BY = (
     "audiomtl.data.audio.load",
     "audiomtl.data.features.extract",
 )
+
+LATER = ("scaling", "normalize_by")  # applied to stored frames
 
 
 class Changed(Protocol):
@@ -113,7 +115,7 @@ class FeatureStore:
         return [entries[key] for key in digests]
 
     def _collection(self, settings: Features, changed: Changed | None) -> Shards:
-        values = {name: value for name, value in used_values(settings).items() if name != "scaling"}
+        values = {name: value for name, value in used_values(settings).items() if name not in LATER}
         identity = [definitions.key(COMPUTED_BY), values]
         if changed is not None:
             identity = [definitions.key([*COMPUTED_BY, *changed.code]), values, changed.identity]

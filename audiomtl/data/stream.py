@@ -11,6 +11,7 @@ import numpy as np
 import soxr
 
 from audiomtl.data import audio, features
+from audiomtl.errors import UserError
 from audiomtl.settings.shared import Features
 
 
@@ -52,7 +53,16 @@ def blocks(path: str | Path, *, sample_rate: int, samples: int) -> Iterator[np.n
 def frame_parts(blocks: Iterator[np.ndarray], settings: Features, count: int) -> Iterator[np.ndarray]:
     """Features of a waveform that comes in blocks, ``count`` frames at a time: what `features.extract` gives
     of the whole, to the last bits of a float32.
+
+    Raises
+    ------
+    UserError : columns of ``settings.also``, which see beyond a part, or features normalised by a group.
     """
+    if settings.also or bool(getattr(settings, "normalize_by", "")):
+        raise UserError(
+            "features.also and features.normalize_by need the whole recording: this model cannot read it in"
+            " parts; cut it into shorter files, and leave out --stream"
+        )
     hop, window = settings.hop_samples, settings.window_samples
     before = (
         settings.n_fft // 2 - (settings.n_fft - window) // 2

@@ -136,8 +136,9 @@ class Use(Protocol):
     trained on. A family without this module can be trained, but not used.
 
     Families that can may also have ``respond_file(fitted, path, name) -> Response`` (in memory that does not
-    grow with the file), ``stream(fitted, path) -> Stream``, ``align``, ``embed(fitted, recordings)`` and
-    ``check_model(fitted, place)``, which refuses a model whose parts do not fit each other.
+    grow with the file), ``stream(fitted, path) -> Stream``, ``align``, ``embed(fitted, recordings)``,
+    ``adapted(fitted, recordings) -> Fitted``, the model with what it takes from all recordings that are
+    answered together, and ``check_model(fitted, place)``, which refuses a model whose parts do not fit.
     """
 
     def sample_rate(self, settings: Any) -> int:

@@ -21,6 +21,7 @@ from audiomtl.harness.experiment import (
     train_runs,
 )
 from audiomtl.harness.floors import Floor
+from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import again as repeated
@@ -54,8 +55,10 @@ def best(
     got, beside = scores_of(file, trained), rates_beside(trained) | scores_beside(file, trained)
     own = floors.log(file, by_seed)
     score_tables.show(file, by_seed, {**got, **beside}, own)
-    for line in seen.lines(file, by_seed, Tracking()):
+    tracking = Tracking()
+    for line in seen.lines(file, by_seed, tracking):
         console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
+    views.save_experiment(tracking, file)
     if record_it and not exact:
         return _record(file, got, trained, threads, own)
     if not file.expected:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from audiomtl.data.features import _cosines, _hann, mel_matrix
+from audiomtl.data.features import _cosines, _hann, band_matrix
 from audiomtl.data.scaling import CONSTANT, Scaler
 from audiomtl.errors import UserError
 from audiomtl.settings.shared import Features
@@ -30,7 +30,21 @@ def frames_of(waveform: tf.Tensor, settings: Features, *, by_convolution: bool =
     Parameters
     ----------
     by_convolution : with operations that TFLite has, in float32.
+
+    Raises
+    ------
+    UserError : columns of ``settings.also``, or features normalised by a group.
     """
+    if settings.also:
+        raise UserError(
+            f"features.also = {list(settings.also)}: these columns have no graph operation, so the model"
+            " cannot be exported; use `audiomtl predict`, or train without them"
+        )
+    if group := getattr(settings, "normalize_by", ""):
+        raise UserError(
+            f'features.normalize_by = "{group}": it needs all recordings of a {group}, but an exported model'
+            " reads one; use `audiomtl predict` with a table"
+        )
     window, hop, n_fft = settings.window_samples, settings.hop_samples, settings.n_fft
     before = n_fft // 2 - (n_fft - window) // 2
     n = tf.shape(waveform)[0]
@@ -46,8 +60,7 @@ def frames_of(waveform: tf.Tensor, settings: Features, *, by_convolution: bool =
         spectrum = tf.signal.rfft(windowed, fft_length=[n_fft])
         power = tf.math.real(spectrum) ** 2 + tf.math.imag(spectrum) ** 2  # (n_frames, bins)
     if settings.kind != "log_stft":
-        matrix = mel_matrix(settings.sample_rate, n_fft, settings.bands, settings.low_hz, settings.high_hz)
-        power = tf.matmul(power, tf.constant(matrix.T, precision))
+        power = tf.matmul(power, tf.constant(band_matrix(settings).T, precision))
     floor = tf.constant(10.0 ** (settings.floor_db / 10), precision)
     decibels = tf.math.log(tf.maximum(power, floor)) * tf.constant(10 / math.log(10), precision)
     if settings.kind == "mfcc":
@@ -111,6 +124,13 @@ def _of_clip(frames: tf.Tensor, scaler: Scaler) -> tf.Tensor:
     return tf.where(varies, (frames - mean) / tf.where(varies, deviation, 1.0), 0.0)
 
 
+def _of_clip_bands(frames: tf.Tensor, scaler: Scaler) -> tf.Tensor:
+    mean = tf.reduce_mean(frames, axis=0)
+    deviation = tf.sqrt(tf.reduce_mean((frames - mean) ** 2, axis=0))
+    varies = deviation > CONSTANT * tf.abs(mean)
+    return tf.where(varies, (frames - mean) / tf.where(varies, deviation, 1.0), 0.0)
+
+
 SCALED: dict[str, Callable[[tf.Tensor, Scaler], tf.Tensor]] = {
     "none": lambda frames, scaler: frames,
     "minmax": _minmax,
@@ -118,6 +138,7 @@ SCALED: dict[str, Callable[[tf.Tensor, Scaler], tf.Tensor]] = {
     "standard_train": _of_train,
     "per_band_train": _of_train,
     "standard_clip": _of_clip,
+    "per_band_clip": _of_clip_bands,
 }
 
 

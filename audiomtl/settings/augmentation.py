@@ -156,6 +156,13 @@ def check_bands(augmentation: SequenceAugmentation | None, features: Features) -
     ------
     ValueError : naming setting, value and remedy.
     """
+    further = getattr(features, "normalize_by", "") or ", ".join(features.also)
+    for name in ("vtlp", "noise", "gain"):
+        if further and augmentation is not None and getattr(augmentation, name) is not None:
+            raise ValueError(
+                f"augmentation.{name} changes bands in dB, but features.also or features.normalize_by"
+                f" ({further}) gives others; leave one of the two out"
+            )
     for name in ("vtlp", "noise"):
         if features.kind == "mfcc" and augmentation is not None and getattr(augmentation, name) is not None:
             raise ValueError(

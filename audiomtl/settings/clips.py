@@ -4,18 +4,21 @@ A data set or corpus is one module, in which a class ``Settings`` derives from `
 settings name `DataSet` only; `family.settings_class` puts the class of the data set that the file names in
 its place.
 
-Contents: `DataSet`, `several`, `ClipExperiment`, `LabelledExperiment`, `WeightedExperiment`.
+Contents: `DataSet`, `Subset`, `several`, `ClipExperiment`, `LabelledExperiment`, `WeightedExperiment`.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
 from audiomtl.settings.protocol import Protocol
 from audiomtl.settings.shared import Experiment
-from audiomtl.settings.table import Strings, Table
+from audiomtl.settings.table import Count, Strings, Table
+
+Values = Annotated[tuple[bool | int | str, ...], Strict(False), Field(min_length=1)]
+Subset = Mapping[str, Values | int]
 
 
 class DataSet(Table):
@@ -45,6 +48,13 @@ class DataSet(Table):
             "Columns of the clip table whose values never appear in more than one split, such as speaker or"
             " song."
         )
+    )
+    subset: dict[str, Values | Count] = Field(
+        {},
+        description=(
+            "Clips that are used: for a column of the clip table the values that are read, each of which must"
+            " occur, or how many different values must remain. Default {}: all."
+        ),
     )
     on_odd: Literal["ignore", "warn", "skip", "error"] = Field(
         "ignore",

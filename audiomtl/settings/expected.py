@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, Strict, model_validator
 
+from audiomtl.settings.clips import Values
 from audiomtl.settings.table import Count, Integers, NotNegative, Table
 
 Floats = Annotated[tuple[float, ...], Strict(False), Field(min_length=1)]
@@ -42,6 +43,13 @@ class Origin(Table):
     settings_code: str | None = Field(None, description="Key of the code that reads the settings.")
     data: dict[str, str] | None = Field(
         None, description="Key of the clip table without its files, and of the files of each of its columns."
+    )
+    clips: dict[str, Values | Count] | None = Field(
+        None,
+        description=(
+            "The clips of a published data set that the scores were recorded on, as in data.subset: number of"
+            " clips; values, or number of values, of label, groups and folds."
+        ),
     )
     fingerprint: Floats | None = Field(
         None, description="Losses of the first ten training steps of the first of seeds."

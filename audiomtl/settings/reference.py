@@ -156,8 +156,9 @@ def _type(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return f"list: {size}{_type(args[0]) if args else 'any'}"
     if origin is dict:
         return f"table: {_type(get_args(inner)[1])}"
-    if get_args(inner):  # int | float
-        return "number"
+    if members := get_args(inner):
+        several = " or ".join(dict.fromkeys(_type(one) for one in members))
+        return "number" if {*members} <= {int, float} else several
     return f"{WORDS.get(inner, 'any')}{_range(metadata)}"
 
 

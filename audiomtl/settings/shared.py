@@ -1,6 +1,6 @@
 """Settings that families share: the features, the optimizer, the training and its limits.
 
-Contents: `Features`, `Optimizer`, `Training`, `Limits`, `Experiment`.
+Contents: `Features`, `GroupFeatures`, `Optimizer`, `Training`, `Limits`, `Experiment`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -11,6 +11,7 @@ from audiomtl.settings.named import FileIn
 from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
 
 Scaling = Annotated[str, FileIn("audiomtl.data.scaling")]
+Column = Literal["deltas", "pitch", "voicing", "level", "centroid", "flatness", "zero_crossings"]
 
 
 class Features(Table):
@@ -18,10 +19,10 @@ class Features(Table):
     later.
     """
 
-    kind: Literal["log_stft", "log_mel", "mfcc"] = Field(
+    kind: Literal["log_stft", "log_mel", "constant_q", "mfcc"] = Field(
         description=(
-            "Representation of the sound: log power spectrum (log_stft), log mel bands (log_mel), or cepstral"
-            " coefficients (mfcc)."
+            "Representation of the sound: log power spectrum (log_stft), log mel bands (log_mel), log bands"
+            " of equal width in semitones (constant_q), or cepstral coefficients (mfcc)."
         )
     )
     sample_rate: Count = Field(description="Sample rate in Hz; recordings of other rates are resampled.")
@@ -34,26 +35,43 @@ class Features(Table):
     n_fft: Count = Field(
         description="Length of the Fourier transform, in samples; log_stft has n_fft / 2 + 1 bands."
     )
-    bands: Count = used_when({"kind": ("log_mel", "mfcc")}, description="Number of mel bands.")
+    bands: Count = used_when(
+        {"kind": ("log_mel", "constant_q", "mfcc")}, description="Number of mel, or constant-Q, bands."
+    )
     coefficients: Count = used_when(
         {"kind": "mfcc"}, description="Number of cepstral coefficients to keep, at most bands."
     )
     low_hz: NotNegative = used_when(
-        {"kind": ("log_mel", "mfcc")}, description="Lower edge of the lowest mel band, in Hz."
+        {"kind": ("log_mel", "constant_q", "mfcc")},
+        description="Lower edge of the lowest band, in Hz; above 0 for constant_q.",
     )
     high_hz: Positive = used_when(
-        {"kind": ("log_mel", "mfcc")},
-        description="Upper edge of the highest mel band, in Hz; at most half the sample rate.",
+        {"kind": ("log_mel", "constant_q", "mfcc")},
+        description="Upper edge of the highest band, in Hz; at most half the sample rate.",
     )
     floor_db: float = Field(
         description="Smallest power, in dB relative to 1.0; smaller values are raised to it."
     )
     scaling: Scaling = Field(
         description=(
-            "How features are scaled: not at all, per clip (minmax to [-1, 1], minmax_01, standard_clip), or"
-            " with statistics of the train split."
+            "How features are scaled: not at all, per clip (minmax to [-1, 1], minmax_01, standard_clip,"
+            " per_band_clip), or with statistics of the train split."
         )
     )
+
+    also: Annotated[tuple[Column, ...], Strict(False)] = Field(
+        default=(),
+        description=(
+            "Further columns of each frame: slopes of the bands (deltas), pitch, voicing, level, centroid,"
+            " flatness, zero_crossings. Default []."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        if len(set(self.also)) != len(self.also):
+            raise ValueError(f"also must name each column once, but got {list(self.also)}")
+        return self
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
@@ -69,6 +87,8 @@ class Features(Table):
                 f"low_hz < high_hz <= sample_rate / 2 must hold, but got low_hz={self.low_hz},"
                 f" high_hz={self.high_hz}"
             )
+        if self.kind == "constant_q" and not self.low_hz:
+            raise ValueError("low_hz must be above 0 with kind = constant_q, but got 0: octaves have no end")
         if self.kind == "mfcc" and self.coefficients > self.bands:
             raise ValueError(
                 f"coefficients <= bands must hold, but got coefficients={self.coefficients},"
@@ -102,9 +122,29 @@ class Features(Table):
         return seconds * self.sample_rate / self.hop_samples
 
     @property
+    def bands_of_kind(self) -> int:
+        """Columns of the feature matrix without those that ``also`` adds behind them."""
+        if self.kind == "log_stft":
+            return self.n_fft // 2 + 1
+        return self.coefficients if self.kind == "mfcc" else self.bands
+
+    @property
     def n_bands(self) -> int:
         """Columns of the feature matrix."""
-        return {"log_stft": self.n_fft // 2 + 1, "log_mel": self.bands, "mfcc": self.coefficients}[self.kind]
+        own = self.bands_of_kind
+        return own + sum(own if name == "deltas" else 1 for name in self.also)
+
+
+class GroupFeatures(Features):
+    """Features of families that can normalise them over all clips of a speaker, or of another group."""
+
+    normalize_by: str = Field(
+        "",
+        description=(
+            "Column of the clip table, such as speaker: each feature is standardized over all clips that"
+            ' share its value; no labels are used. "" does not. Default "".'
+        ),
+    )
 
 
 class Optimizer(Table):

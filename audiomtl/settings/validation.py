@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from audiomtl.settings.fields import plain
 
+OF_A_LIST = ("too_short", "float_type", "int_type")  # rules that those of a list's items say better
 SHOWN = 80  # characters of a value in a message
 RULES = {  # pydantic's name of a rule -> the rule in plain words
     "bool_type": "must be true or false",
@@ -50,11 +51,13 @@ def first_error(error: ValidationError, schema: Any) -> str:
         parts, table = _trace(one["loc"], schema)
         if one["type"] == "needed":
             parts = [*parts, one["ctx"]["path"]]
+        if one["type"] == "tuple_type" and _join(parts) in faults:
+            continue  # one value or a list of them: what is wrong with the one value says more
         faults[_join(parts)] = (dict(one), table)
     inner = [
         path
         for path in faults
-        if faults[path][0]["type"] != "too_short" or not any(p.startswith(f"{path}[") for p in faults)
+        if faults[path][0]["type"] not in OF_A_LIST or not any(p.startswith(f"{path}[") for p in faults)
     ]
     unknown = [path for path in inner if faults[path][0]["type"] == "extra_forbidden"]
     path = (unknown or inner)[0]

@@ -119,7 +119,7 @@ def test_a_saved_scaler_scales_to_the_same_bits(clips: list[np.ndarray], kind: S
     assert np.array_equal(scaling.apply(clips[1], again), scaling.apply(clips[1], scaler))
 
 
-@pytest.mark.parametrize("kind", ["none", "minmax", "minmax_01", "standard_clip"])
+@pytest.mark.parametrize("kind", ["none", "minmax", "minmax_01", "standard_clip", "per_band_clip"])
 def test_clip_wise_kinds_read_no_clip(kind: Scaling) -> None:
     def unread():
         raise AssertionError("read")
@@ -188,3 +188,10 @@ def test_a_clip_in_parts_is_scaled_as_the_whole(clips: list[np.ndarray], kind: S
     together = np.concatenate([scaling.apply_part(part, scaler, statistics) for part in parts])
     assert together.dtype == np.float32
     np.testing.assert_allclose(together, scaling.apply(clip, scaler), rtol=1e-5, atol=1e-5)
+
+
+def test_per_band_clip_takes_each_band_of_a_clip_to_mean_0_deviation_1(clips: list[np.ndarray]) -> None:
+    scaler = scaling.fit(clips, "per_band_clip")
+    for clip in clips:
+        scaled = scaling.apply(clip, scaler).astype(np.float64)
+        assert np.abs(scaled.mean(axis=0)).max() < 1e-5 and np.abs(scaled.std(axis=0) - 1).max() < 1e-5

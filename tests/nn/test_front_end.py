@@ -16,7 +16,7 @@ BASE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["log_stft", "log_mel", "mfcc"])
+@pytest.mark.parametrize("kind", ["log_stft", "log_mel", "constant_q", "mfcc"])
 @pytest.mark.parametrize("samples", [1, 159, 160, 161, 16000])
 def test_features_are_those_of_the_training(kind, samples) -> None:
     settings = Features(**BASE | {"kind": kind, "n_fft": 600})

@@ -4,19 +4,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from audiomtl.data.features import mel_matrix
+from audiomtl.data.features import band_matrix
 from audiomtl.settings.shared import Features
 
 
 @lru_cache(maxsize=16)
 def centres(features: Features) -> np.ndarray:  # (n_bands,) Hz
-    """Centre of gravity of every band of log_stft or log_mel."""
+    """Centre of gravity of every band of log_stft, log_mel or constant_q."""
     hertz = np.arange(features.n_fft // 2 + 1) * features.sample_rate / features.n_fft
     if features.kind == "log_stft":
         return hertz
-    matrix = mel_matrix(
-        features.sample_rate, features.n_fft, features.bands, features.low_hz, features.high_hz
-    )
+    matrix = band_matrix(features)
     return (matrix @ hertz) / matrix.sum(axis=1)
 
 

@@ -29,6 +29,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from audiomtl.data import audio
+from audiomtl.data.subset import keeps
 from audiomtl.errors import MissingData, UserError
 from audiomtl.metrics.sequences import error_rate, without
 from audiomtl.settings.clips import DataSet
@@ -38,6 +39,7 @@ class Settings(DataSet):
     """``[data]`` of the data set, which has no settings of its own."""
 
 
+COLUMNS = ["clip_id", "path", "speaker", "sentence", "emotion", "text", "seconds", "phones", "starts", "ends"]
 PAUSE = "_"
 EMOTIONS = {
     "W": "anger",
@@ -141,15 +143,16 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         Naming every label file that is missing or unreadable, with its reason, and every unknown label with
         file and line.
     """
-    return pd.DataFrame([row for row, _ in _rows(folder) if row["phones"]]).reset_index(drop=True)
+    table = pd.DataFrame([row for row, _ in _rows(folder, data) if row["phones"]], columns=COLUMNS)
+    return table.reset_index(drop=True)
 
 
-def label_report(folder: Path) -> pd.DataFrame:
+def label_report(folder: Path, data: Settings | None = None) -> pd.DataFrame:
     """What the mapping changed, counted over all clips.
 
     Parameters
     ----------
-    folder : Path
+    folder, data
         As for `clips`.
 
     Returns
@@ -160,7 +163,7 @@ def label_report(folder: Path) -> pd.DataFrame:
         they are, are not listed.
     """
     counts: Counter[tuple[str, str, str]] = Counter()
-    for row, changes in _rows(folder):
+    for row, changes in _rows(folder, data):
         counts.update(changes if row["phones"] else {(str(row["clip_id"]), "", "clip left out"): 1})
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return pd.DataFrame(
@@ -212,16 +215,20 @@ def copy_baseline(sources: pd.DataFrame, answered: pd.DataFrame) -> float:
     return edits / phones
 
 
-def _rows(folder: Path) -> Iterator[tuple[dict[str, object], Counter[tuple[str, str, str]]]]:
+def _rows(
+    folder: Path, data: Settings | None
+) -> Iterator[tuple[dict[str, object], Counter[tuple[str, str, str]]]]:
     """Rows of the table in order, unlabelled clips with empty phones.
 
-    Refuses the whole data set when one file is wrong.
+    Refuses the whole data set when one of the files that ``data.subset`` keeps is wrong.
     """
     root = _root(folder)
     rows, faults = [], []
     for wav in sorted((root / "wav").glob("*.wav")):
         try:
-            rows.append(_row(root, wav))
+            known = _named(wav)
+            if data is None or keeps(data.subset, known):
+                rows.append(_row(root, wav, known))
         except UserError as fault:
             faults.append(str(fault))
     if faults:
@@ -241,24 +248,31 @@ def _root(folder: Path) -> Path:
     )
 
 
-def _row(root: Path, wav: Path) -> tuple[dict[str, object], Counter[tuple[str, str, str]]]:
+def _named(wav: Path) -> dict[str, object]:
+    """What the name of a recording says."""
     name = re.fullmatch(r"(\d\d)([a-z]\d\d)([WLEAFTN])[a-z]?", wav.stem)
     if name is None:
         raise UserError(f"wav/{wav.name}: the name must be speaker, sentence, emotion, take, such as 03a01Fa")
-    candidates = [root / "lablaut" / f"{wav.stem}{ending}.lablaut" for ending in ("xx", "")]
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
-        raise UserError(f"lablaut/{candidates[0].name}: no such file")
-    seconds = audio.info(wav).seconds
-    utterance = _utterance(found)
-    row: dict[str, object] = {
+    return {
         "clip_id": wav.stem,
         "path": str(wav),
         "speaker": name[1],
         "sentence": name[2],
         "emotion": EMOTIONS[name[3]],
     }
-    row |= {"text": SENTENCES.get(name[2], ""), "seconds": seconds} | _timed(utterance, seconds, found.name)
+
+
+def _row(
+    root: Path, wav: Path, known: dict[str, object]
+) -> tuple[dict[str, object], Counter[tuple[str, str, str]]]:
+    candidates = [root / "lablaut" / f"{wav.stem}{ending}.lablaut" for ending in ("xx", "")]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise UserError(f"lablaut/{candidates[0].name}: no such file")
+    seconds = audio.info(wav).seconds
+    utterance = _utterance(found)
+    text = SENTENCES.get(str(known["sentence"]), "")
+    row = known | {"text": text, "seconds": seconds} | _timed(utterance, seconds, found.name)
     return row, utterance.changes
 
 

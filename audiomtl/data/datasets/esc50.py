@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from audiomtl.data import files, identity
+from audiomtl.data.subset import keeps
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 from audiomtl.settings.table import Strings
@@ -80,10 +81,13 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
             raise UserError(f'data.classes: "{name}" is not a class of ESC-50{nearest(name, known)}')
     if data.classes:
         table = table[table["category"].isin(data.classes)]
+    listed = table[LISTED].astype(str).to_numpy().tolist()
+    rows = [dict(zip(LISTED, cells, strict=True)) for cells in listed]
+    table = table.iloc[[number for number, row in enumerate(rows) if keeps(data.subset, row)]]
     table = table.assign(clip_id=[Path(name).stem for name in table["filename"]])
     table["path"] = [_recording(root / "audio" / clip) for clip in table["clip_id"]]
     there = table[table["path"] != ""].sort_values("clip_id", ignore_index=True)
-    if there.empty:
+    if there.empty and len(table):
         raise MissingData(
             f"ESC-50: {root / 'audio'} has none of the {len(table)} recordings that meta/esc50.csv lists"
         )

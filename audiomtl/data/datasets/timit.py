@@ -16,7 +16,7 @@ one lasts to the end of the sound. Other equal phones in a row stay two.
 `sa1` and `sa2` are read by every speaker: with ``groups = ["speaker", "sentence"]`` they tie all speakers
 together, so a split that keeps them is refused; ``sa_sentences = "drop"``, as is usual, leaves them out.
 
-Contents: `clips`, `FOLDED`, `PHONES`, `SILENCE`.
+Contents: `clips`, `FOLDED`, `PHONES`, `SILENCE`, `CORE_TEST`, `DEVELOPMENT`.
 """
 
 import re
@@ -28,6 +28,7 @@ import pandas as pd
 from pydantic import Field
 
 from audiomtl.data import audio
+from audiomtl.data.subset import keeps
 from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.clips import DataSet
 
@@ -40,6 +41,29 @@ class Settings(DataSet):
     )
 
 
+# fmt: off
+COLUMNS = [
+    "clip_id", "path", "speaker", "sex", "dialect", "part", "side", "sentence", "text", "seconds",
+    "phones", "starts", "ends", "words", "word_starts", "word_ends",
+]
+# fmt: on
+# the 24 speakers of the core test set (testset.doc of the corpus), and 50 others of its test part on which
+# phone recognisers are tuned since Halberstadt, "Heterogeneous acoustic measurements and multiple
+# classifiers for speech recognition", 1998
+# fmt: off
+CORE_TEST = (
+    "mdab0", "mwbt0", "felc0", "mtas1", "mwew0", "fpas0", "mjmp0", "mlnt0", "fpkt0", "mlll0", "mtls0",
+    "fjlm0", "mbpm0", "mklt0", "fnlp0", "mcmj0", "mjdh0", "fmgd0", "mgrt0", "mnjm0", "fdhc0", "mjln0",
+    "mpam0", "fmld0",
+)
+DEVELOPMENT = (
+    "faks0", "fdac1", "fjem0", "mgwt0", "mjar0", "mmdb1", "mmdm2", "mpdf0", "fcmh0", "fkms0", "mbdg0",
+    "mbwm0", "mcsh0", "fadg0", "fdms0", "fedw0", "mgjf0", "mglb0", "mrtk0", "mtaa0", "mtdt0", "mthc0",
+    "mwjg0", "fnmr0", "frew0", "fsem0", "mbns0", "mmjr0", "mdls0", "mdlf0", "mdvc0", "mers0", "fmah0",
+    "fdrw0", "mrcs0", "mrjm4", "fcal1", "mmwh0", "fjsj0", "majc0", "mjsw0", "mreb0", "fgjd0", "fjmg0",
+    "mroa0", "mteb0", "mjfc0", "mrjr0", "fmml0", "mrws1",
+)
+# fmt: on
 SILENCE = "sil"
 GLOTTAL_STOP = "q"
 # fmt: off
@@ -68,8 +92,10 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame sorted by ``clip_id`` ("dr1-fvmh0-sx206"): path, speaker ("fvmh0"), sex ("f", "m"), dialect
-    ("dr1"), part ("train", "test",
-        or "sample"), sentence ("sx206"), text, seconds, phones, starts, ends, words, word_starts, word_ends
+    ("dr1"), part ("train", "test", or "sample"), side (of the full corpus, for ``protocol.column``: "train";
+        of its part "test" the core test set is "test", the 50 speakers on which recognisers are tuned are
+        "validation", and the others "rest", as the sample is), sentence ("sx206"), text, seconds, phones,
+        starts, ends, words, word_starts, word_ends
         (lists, seconds). ``attrs["left_out"]`` counts the `sa` sentences that were dropped.
 
     Raises
@@ -86,8 +112,11 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
             " published at https://catalog.ldc.upenn.edu/LDC93S1, or the sample (dr1-fvmh0/sa1.wav ...),"
             " NLTK's package timit"
         )
+    found = [wav for wav in found if keeps(data.subset, _named(wav))]
     kept = [one for one in found if data.sa_sentences == "keep" or not one.stem.lower().startswith("sa")]
-    table = pd.DataFrame([_row(wav) for wav in kept]).sort_values("clip_id", ignore_index=True)
+    table = pd.DataFrame([_row(wav) for wav in kept], columns=COLUMNS).sort_values(
+        "clip_id", ignore_index=True
+    )
     table.attrs["left_out"] = {"sa_sentences": len(found) - len(kept)} if len(found) > len(kept) else {}
     return table
 
@@ -132,25 +161,33 @@ def _refuse_variants(paths: Iterable[Path]) -> None:
             )
 
 
-def _row(wav: Path) -> dict[str, object]:
+def _named(wav: Path) -> dict[str, object]:
+    """What a recording's name and folder say."""
     whole = not SAMPLE.fullmatch(wav.parent.name.casefold())
     dialect, speaker = (wav.parent.parent.name, wav.parent.name) if whole else wav.parent.name.split("-", 1)
     part = wav.parent.parent.parent.name.lower() if whole else "sample"
-    heard = audio.info(wav)
-    phones, starts, ends = _phones(_labels(wav, "PHN"), heard, wav)
-    words = _labels(wav, "WRD")
-    row: dict[str, object] = {
+    return {
         "clip_id": f"{dialect}-{speaker}-{wav.stem}".lower(),
         "path": str(wav.absolute()),
-    }
-    row |= {
         "speaker": speaker.lower(),
         "sex": speaker[0].lower(),
         "dialect": dialect.lower(),
         "part": part,
+        "side": "train" if part == "train" else _side(speaker.lower()) if part == "test" else "rest",
         "sentence": wav.stem.lower(),
     }
-    row |= {
+
+
+def _side(speaker: str) -> str:
+    """Of a speaker in the test part."""
+    return "test" if speaker in CORE_TEST else "validation" if speaker in DEVELOPMENT else "rest"
+
+
+def _row(wav: Path) -> dict[str, object]:
+    heard = audio.info(wav)
+    phones, starts, ends = _phones(_labels(wav, "PHN"), heard, wav)
+    words = _labels(wav, "WRD")
+    row = _named(wav) | {
         "text": " ".join(" ".join(label for *_, label in _labels(wav, "TXT")).split()),
         "seconds": heard.seconds,
     }

@@ -131,11 +131,20 @@ class Statistics:
     high: Any = -np.inf
     mean: float = 0.0
     squares: float = 0.0  # sum of squared deviations from the mean
+    frames: int = 0
+    band_mean: Any = 0.0  # (bands,), as soon as there are frames
+    band_squares: Any = 0.0  # (bands,)
 
     def add(self, frames: np.ndarray) -> None:
         """Take in the next part (frames, bands)."""
         if not frames.size:
             return
+        means = frames.mean(axis=0, dtype=np.float64)  # (bands,)
+        every = self.frames + len(frames)
+        self.band_squares = self.band_squares + np.square(frames - means).sum(axis=0)
+        self.band_squares += (means - self.band_mean) ** 2 * (self.frames * len(frames) / every)
+        self.band_mean = self.band_mean + (means - self.band_mean) * (len(frames) / every)
+        self.frames = every
         mean = float(frames.mean(dtype=np.float64))
         total = self.count + frames.size
         self.squares += float(np.square(frames.astype(np.float64) - mean).sum())

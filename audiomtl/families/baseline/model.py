@@ -5,12 +5,12 @@ Conventions: a clip is one row of numbers: of every feature (and of the zero-cro
 deviation ... over the clip's frames. Rows are standardised by train's means and deviations. Classes are the
 sorted labels of the train side; with several labels per clip each has a classifier of its own.
 
-Contents: the functions of `contract.Family`; `rows_of`, `row_of`.
+Contents: the functions of `contract.Family`; `rows_of`, `sounding`, `row_of`.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from audiomtl import pictures as draw
-from audiomtl.data import audio, catalog, protocols, splits
+from audiomtl.data import audio, catalog, normalization, protocols, splits
+from audiomtl.data.normalization import Normal
 from audiomtl.data.store import FeatureStore
 from audiomtl.data.tags import classes_of, target
 from audiomtl.families import contract
@@ -42,6 +43,7 @@ OF: dict[str, Callable[..., Any]] = {
     "minimum": np.min,
     "maximum": np.max,
     "median": np.median,
+    **{f"percentile_{share}": partial(np.percentile, q=share) for share in (5, 25, 75, 95)},
 }
 
 
@@ -65,6 +67,7 @@ class Known:
     rows: np.ndarray  # (clips, n_numbers)
     truth: np.ndarray  # (clips,), of tags (clips, classes)
     seed: int
+    normals: Mapping[str, Normal] = field(default_factory=dict)  # of new recordings, see `use.adapted`
 
 
 def prepare(settings: Settings, seed: int) -> Prepared:
@@ -94,30 +97,63 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     return Prepared(sides, examples, Known(classes, rows_of_train, truth, seed), facts)
 
 
-def rows_of(table: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
-    """The numbers of each clip, by clip id."""
+def rows_of(table: pd.DataFrame, settings: Settings, *, trained: bool = False) -> dict[str, np.ndarray]:
+    """The numbers of each clip, by clip id.
+
+    Parameters
+    ----------
+    trained : whether the clips are new ones of a trained model, which may lack features.normalize_by.
+    """
     frames = FeatureStore(catalog.cache_folder() / "features").features(
         list(table["path"]), settings.features
     )
+    normal = normalization.by_column(table, frames, settings.features.normalize_by, needed=not trained)
     rate = settings.features.sample_rate
     return {
-        clip: row_of(one, settings, partial(audio.load, path, sample_rate=rate))
-        for clip, one, path in zip(table["clip_id"], frames, table["path"], strict=True)
+        clip: row_of(one, own, settings, partial(audio.load, path, sample_rate=rate))
+        for clip, one, own, path in zip(table["clip_id"], frames, normal, table["path"], strict=True)
     }
 
 
-def row_of(frames: np.ndarray, settings: Settings, waveform: Callable[[], np.ndarray]) -> np.ndarray:
+def sounding(frames: np.ndarray, settings: Settings) -> tuple[int, int]:
+    """First frame, and the one behind the last, within ``statistics.trim_db`` of the clip's loudest; 0 and
+    all frames without trimming.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_bands), not normalised. A frame's loudness is its greatest band; of cepstra the
+        first, which is their sum, over the root of the number of bands.
+    """
+    chosen, least = settings.features, settings.statistics.trim_db
+    if not least:
+        return 0, len(frames)
+    if chosen.kind == "mfcc":
+        loudness = np.asarray(frames[:, 0]) / np.sqrt(chosen.bands)
+    else:
+        loudness = np.asarray(frames[:, : chosen.bands_of_kind]).max(axis=1)
+    heard = np.flatnonzero(loudness >= loudness.max() - least)
+    return int(heard[0]), int(heard[-1]) + 1
+
+
+def row_of(
+    frames: np.ndarray, normal: np.ndarray, settings: Settings, waveform: Callable[[], np.ndarray]
+) -> np.ndarray:
     """The numbers of one clip: (n_frames, n_bands) -> (n_numbers,).
 
     Parameters
     ----------
+    frames : as they are extracted; normal : the same, normalised by the clip's group where that is asked for.
     waveform : gives the samples (n_samples,), which are needed for zero crossings only.
     """
-    parts = [np.asarray(frames, np.float64)]
+    first, last = sounding(frames, settings)
+    parts = [np.asarray(normal[first:last], np.float64)]
     if settings.statistics.deltas:
-        parts.append(np.diff(parts[0], axis=0) if len(frames) > 1 else np.zeros((1, frames.shape[1])))
+        parts.append(np.diff(parts[0], axis=0) if last - first > 1 else np.zeros_like(parts[0]))
     if settings.statistics.zero_crossings:
-        parts.append(_zero_crossings(waveform(), settings))
+        y, hop = waveform(), settings.features.hop_samples
+        parts.append(
+            _zero_crossings(y[first * hop : last * hop] if settings.statistics.trim_db else y, settings)
+        )
     return np.concatenate([OF[name](part, axis=0) for part in parts for name in settings.statistics.of])
 
 

@@ -6,15 +6,27 @@ from pydantic import Field, Strict, model_validator
 
 from audiomtl.settings.classifier import Classifier
 from audiomtl.settings.clips import WeightedExperiment
-from audiomtl.settings.shared import Features
-from audiomtl.settings.table import Table
+from audiomtl.settings.shared import GroupFeatures
+from audiomtl.settings.table import NotNegative, Table
+
+Statistic = Literal[
+    "mean",
+    "deviation",
+    "minimum",
+    "maximum",
+    "median",
+    "percentile_5",
+    "percentile_25",
+    "percentile_75",
+    "percentile_95",
+]
 
 
 class Statistics(Table):
     """Representation of a clip as a row of numbers."""
 
     of: Annotated[
-        tuple[Literal["mean", "deviation", "minimum", "maximum", "median"], ...],
+        tuple[Statistic, ...],
         Strict(False),
         Field(min_length=1),
     ] = Field(description="Statistics of each feature over the frames of a clip.")
@@ -24,12 +36,19 @@ class Statistics(Table):
     zero_crossings: bool = Field(
         description="Whether to add mean and standard deviation of the frames' zero-crossing rate."
     )
+    trim_db: NotNegative = Field(
+        0.0,
+        description=(
+            "Frames before the first and behind the last that is within so many dB of the clip's loudest are"
+            " left out; 0 keeps all. Default 0."
+        ),
+    )
 
 
 class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
-    features: Features = Field(description="Features of the sound.")
+    features: GroupFeatures = Field(description="Features of the sound.")
     statistics: Statistics = Field(description="What each clip is described by.")
     classifier: Classifier = Field(description="Classifier on these numbers.")
 

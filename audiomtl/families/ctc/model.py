@@ -147,7 +147,8 @@ def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) ->
     confidences from the outputs ``found`` of the validation split, whose reliability is printed; and with the
     probabilities of its alignments, from the same outputs.
     """
-    fitted = replace(fitted, known=replace(fitted.known, said=forced.calibrated(fitted, found)))
+    said = fitted.known.said or forced.calibrated(fitted, found)  # the same however phones are read
+    fitted = replace(fitted, known=replace(fitted.known, said=said))
     decoding, known = fitted.settings.decoding, fitted.known
     if decoding is None or decoding.method == "greedy":
         return fitted
@@ -209,14 +210,20 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
 
 
 def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
-    """Those of the scores that ``[decoding]`` changes: phone_error_rate, confidence_error."""
+    """Those of the scores that ``[decoding]`` changes: phone_error_rate; with a decoder also what it is
+    without, greedy_error_rate, and confidence_error.
+    """
+    known, logits = fitted.known, [one for _, one in found]
     truth = [list(one.phones) for one, _ in found]
-    predicted = [one.phones(fitted.known.vocabulary) for one in _read(fitted, found)]
-    rate = sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(predicted, PAUSE))
-    scores = {"phone_error_rate": rate}
-    if fitted.known.decoder is not None:
-        said = reading.confidences(fitted.known.decoder, truth, [logits for _, logits in found])
-        scores["confidence_error"] = calibration.error(*said)
+
+    def rate(decoder: Decoder | None) -> float:
+        said = [one.phones(known.vocabulary) for one in reading.read(logits, known.mode, decoder)]
+        return sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(said, PAUSE))
+
+    scores = {"phone_error_rate": rate(known.decoder)}
+    if known.decoder is not None:
+        scores["greedy_error_rate"] = rate(None)
+        scores["confidence_error"] = calibration.error(*reading.confidences(known.decoder, truth, logits))
     return scores
 
 

@@ -1,9 +1,11 @@
 """From the network's outputs to phones: greedily, by Viterbi over frames, or by CTC prefix beam search.
 
 Conventions: class 0 is the blank, classes 1.. are the phones of the vocabulary, pauses among them. Steps are
-network frames. A greedy transcript has the runs of the likeliest class; one of the beam has the times of its
-best alignment. A phone's score is its mean probability in its own steps; a decoder's is calibrated on
-the validation split, so that of all phones with the score 0.8 about 80 % are right.
+network frames. A network that was trained on frames has no alignments to sum over: with method "beam" it is
+read by the best path under the same numbers. A greedy transcript has the runs of the likeliest class; one of
+the beam has the times of its best alignment. A phone's score is its mean probability in its own steps; a
+decoder's is calibrated on the validation split, so that of all phones with the score 0.8 about 80 % are
+right.
 
 Contents: `Transcript`, `greedy`, `likeliest`, `read`; `Decoder`, `fit`, `to_json`, `from_json`;
 `confidences`.
@@ -113,11 +115,15 @@ class Decoder:
                 " optimizer.learning_rate, or with optimizer.clipnorm above 0"
             )
         logs = [alignment.log_probabilities(one, self.mode) if len(one) else one for one in logits]
-        found = self._by_beam(logs) if self.numbers["method"] == "beam" else self._by_frames(logs)
+        found = self._by_beam(logs) if self.mode == "ctc" else self._by_frames(logs)
         return [replace(one, scores=calibration.calibrated(one.scores, self.calibration)) for one in found]
 
     def _by_frames(self, logs: list[np.ndarray]) -> list[Transcript]:
-        decoder = frames.FrameDecoder(self.numbers, self.vocabulary, self.shares, self.language)
+        numbers = dict(self.numbers)
+        if numbers["method"] == "beam":  # the same score, of the best path in the place of all alignments
+            penalty = -numbers["insertion_bonus"]
+            numbers |= {"minimum_steps": 1, "switch_penalty": penalty, "prior_weight": 0.0}
+        decoder = frames.FrameDecoder(numbers, self.vocabulary, self.shares, self.language)
         paths = decoder.paths([np.exp(one[:, 1:]) for one in logs])
         return [
             greedy(path + 1, np.exp(one[np.arange(len(path)), path + 1]))

@@ -112,7 +112,8 @@ class Curriculum(Table):
 
 # boundaries are those of an alignment, where times are known
 EVERY_SCORE = (
-    *("phone_error_rate", "frame_accuracy", "loss", "blank_share", "confidence_error"),
+    *("phone_error_rate", "frame_accuracy", "loss", "blank_share"),
+    *("greedy_error_rate", "confidence_error"),
     *("boundary_mean_ms", "boundary_median_ms"),
     *("boundary_within_10_ms", "boundary_within_20_ms", "boundary_within_50_ms"),
 )
@@ -161,7 +162,7 @@ class Settings(ClipExperiment):
     @model_validator(mode="after")
     def _decoder_suits_the_objective(self) -> Self:
         method = self.decoding.method if self.decoding else "greedy"
-        fitting = ("greedy", "viterbi" if self.network.objective == "frames" else "beam")
+        fitting = ("greedy", "beam", *(["viterbi"] if self.network.objective == "frames" else []))
         if method not in fitting:
             raise ValueError(
                 f'decoding.method = "{method}": network.objective = "{self.network.objective}" is read by'
@@ -186,7 +187,7 @@ SCORES = {
 # columns of `predictions` whose sums make up a score (`harness.clip_counts`)
 PER_CLIP = {"phone_error_rate": ("edits", "phones")}
 # printed beside them where there are some, never recorded
-BESIDE = ("boundary_median_ms", "boundary_within_20_ms")
+BESIDE = ("greedy_error_rate", "confidence_error", "boundary_median_ms", "boundary_within_20_ms")
 # lines of the report, where it shows these scores
 NOTES = {
     "copied_transcript_error_rate": (

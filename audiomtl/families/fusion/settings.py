@@ -184,12 +184,13 @@ class Settings(WeightedExperiment):
                     " because it is part of score names"
                 )
             if modality.encoder == "keys" and (
-                modality.kind == "text" or (modality.kind == "audio" and self.features.kind != "log_mel")
+                modality.kind == "text"
+                or (modality.kind == "audio" and (self.features.kind != "log_mel" or self.features.also))
             ):
                 remedy = (
                     'encoder = "lstm" or "embedding"'
                     if modality.kind == "text"
-                    else 'features.kind = "log_mel"'
+                    else 'features.kind = "log_mel" and no features.also'
                 )
                 raise ValueError(
                     f'modalities.{name}.encoder = "keys": a modality of kind {modality.kind} has no keys'

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import augmentation, catalog, protocols, scaling, splits, windows
+from audiomtl.data import augmentation, catalog, normalization, protocols, scaling, splits, windows
 from audiomtl.data.augmentation import Variant
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
@@ -40,6 +40,8 @@ def with_variants(train: Sequence[Example], table: pd.DataFrame, settings: Setti
     found: dict[str, dict[Variant, tuple[np.ndarray, np.ndarray]]] = {one.clip_id: {} for one in train}
     for variant in augmentation.variants(settings.augmentation):
         changed = store.features([paths[one.clip_id] for one in train], settings.features, changed=variant)
+        rows = table.set_index("clip_id", drop=False).loc[[one.clip_id for one in train]]
+        changed = normalization.by_column(rows, changed, settings.features.normalize_by)
         for one, frames in zip(train, changed, strict=True):
             first = windows.starts(len(frames), settings.windows, settings.features)
             if len(first):  # a clip that is played faster may be too short for a window
@@ -47,8 +49,13 @@ def with_variants(train: Sequence[Example], table: pd.DataFrame, settings: Setti
     return [replace(one, variants=found[one.clip_id]) for one in train]
 
 
-def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
-    """Every clip of the table as a bag; labels come later."""
+def _examples(table: pd.DataFrame, settings: Settings, *, trained: bool = False) -> list[Example]:
+    """Every clip of the table as a bag; labels come later.
+
+    Parameters
+    ----------
+    trained : whether the clips are new ones of a trained model, which may lack features.normalize_by.
+    """
     stored = next((name for name in ("embedding_path", "array_path") if name in table.columns), "")
     if (settings.network.window == "embedding") != (stored == "embedding_path"):
         raise UserError(
@@ -73,6 +80,8 @@ def _examples(table: pd.DataFrame, settings: Settings) -> list[Example]:
         frames = FeatureStore(catalog.cache_folder() / "features").features(
             list(table["path"]), settings.features
         )
+    by = settings.features.normalize_by
+    frames = normalization.by_column(table, frames, by, needed=not trained)
     if stored == "embedding_path":
         firsts = [np.arange(len(one)) for one in frames]
     else:

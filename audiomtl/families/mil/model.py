@@ -9,8 +9,8 @@ seconds on the frame grid.
 Contents: the functions of `contract.Family`.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import tensorflow as tf
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.class_weights import class_weights
+from audiomtl.data.normalization import Normal
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.tags import classes_of, target
@@ -54,6 +55,7 @@ class Known:
 
     classes: tuple[str, ...]
     scaler: Scaler
+    normals: Mapping[str, Normal] = field(default_factory=dict)  # of new recordings, see `use.adapted`
 
 
 # ---------------------------------------------------------------- data

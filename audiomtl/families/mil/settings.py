@@ -8,7 +8,7 @@ from audiomtl.settings.augmentation import Clips, check_bands, check_stored
 from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.pooling import Pooling
 from audiomtl.settings.protocol import Protocol
-from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.shared import GroupFeatures, Optimizer, Training
 from audiomtl.settings.table import Count, Share, Table, used_when
 from audiomtl.settings.windows import Windows
 
@@ -55,7 +55,7 @@ class Settings(WeightedExperiment):
     """A whole experiment file of this family, less ``[expected]`` and ``[ablation]``."""
 
     protocol: WindowProtocol = Field(description="How clips are divided into train, validation and test.")
-    features: Features = Field(description="Features of the sound.")
+    features: GroupFeatures = Field(description="Features of the sound.")
     augmentation: Clips = Field(None, description="Random changes of train clips; left out for none.")
     windows: Windows = Field(description="How a clip is cut into windows.")
     network: Network = Field(description="The network of a window.")

@@ -3,7 +3,7 @@
 Contents: the functions of `contract.Use`; `stream`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from audiomtl.data import scaling, windows
+from audiomtl.data import normalization, scaling, windows
 from audiomtl.data.answers import Answer, Recording, Response, Stream, segments
 from audiomtl.data.stream import blocks, frame_parts
 from audiomtl.data.tags import target
@@ -41,7 +41,7 @@ def gives(settings: Settings) -> dict[str, str]:
 
 def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
     """The class of each recording, and those of its windows."""
-    given = [_example(one, fitted.settings) for one in recordings]
+    given = [_example(one, fitted) for one in recordings]
     found = {id(example): answer for example, answer in outputs(fitted, given)}
     return [
         _response(one, example, found[id(example)], fitted)
@@ -49,12 +49,21 @@ def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
     ]
 
 
-def _example(one: Recording, settings: Settings) -> Example:
+def adapted(fitted: Fitted, recordings: Iterable[Recording]) -> Fitted:
+    """The model with the statistics of recordings that are answered together, for features.normalize_by."""
+    normals = normalization.of_recordings(recordings, fitted.settings.features)
+    return replace(fitted, known=replace(fitted.known, normals=normals))
+
+
+def _example(one: Recording, fitted: Fitted) -> Example:
     """A recording as a bag of windows."""
+    settings = fitted.settings
     if settings.network.window == "embedding":
         vectors = contract.stored(one, "embedding_path")
         return Example(one.name, vectors, np.arange(len(vectors)), -1, None)
     frames = contract.heard(one, settings.features)
+    by = settings.features.normalize_by
+    frames = normalization.of_recording(frames, one.columns, by, fitted.known.normals)
     first = windows.starts(len(frames), settings.windows, settings.features)
     if not len(first):
         raise UserError(
@@ -73,7 +82,9 @@ def _response(one: Recording, example: Example, answer: dict[str, np.ndarray], f
     seconds, step = len(one.y) / sample_rate(settings), settings.features.seconds_per_frame
     length = _length(settings) * step
     answers["segments"] = segments(classes, example.first * step, length, answer["windows"], until=seconds)
-    return Response(one.name, seconds, answers, contract.padded(seconds, settings.windows.seconds))
+    remarks = contract.padded(seconds, settings.windows.seconds)
+    remarks += normalization.remarks(one, settings.features.normalize_by, fitted.known.normals)
+    return Response(one.name, seconds, answers, remarks)
 
 
 # ---------------------------------------------------------------- files of any length
@@ -152,5 +163,5 @@ def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:
     kept = contract.known_classes(table, label, classes)
     return [
         replace(example, label=target(value, classes))
-        for example, value in zip(_examples(kept, fitted.settings), kept[label], strict=True)
+        for example, value in zip(_examples(kept, fitted.settings, trained=True), kept[label], strict=True)
     ]

@@ -106,7 +106,7 @@ def _response(
     answers: dict[str, Answer] = {
         name: _answer(
             head,
-            heads.Answer(one.name, {}, None, found[name], frames, fitted.known.decoders.get(name)),
+            heads.Answer(one.name, {}, None, found[name], frames, fitted.known.decoders.get(name), found),
             fitted.known.names[name],
             seconds,
             settings,
@@ -124,7 +124,7 @@ def _answer(head: Head, one: heads.Answer, names: Sequence[str], until: float, s
     if what == "values":
         return Value(float(output[0]))
     if what == "segments":
-        return _segments(head, output, names, n_frames, until, settings)
+        return _segments(head, one, names, until, settings)
     found = kind(head.kind).spans(head, one, names, settings)
     within = [(max(start, 0.0), min(end, until), label) for start, end, label in found]
     within = [span for span in within if span[1] - span[0] >= SHORTEST_SECONDS]
@@ -147,10 +147,13 @@ def _answer(head: Head, one: heads.Answer, names: Sequence[str], until: float, s
 
 
 def _segments(
-    head: Head, output: np.ndarray, names: Sequence[str], n_frames: int, until: float, settings: Settings
+    head: Head, one: heads.Answer, names: Sequence[str], until: float, settings: Settings
 ) -> Segments:
-    starts = np.maximum(step_times(n_frames, settings) - settings.step_seconds / 2, 0.0)
-    return segments(names, starts, settings.step_seconds, output, until=until, threshold=head.threshold)
+    read = kind(head.kind)
+    starts = np.maximum(step_times(one.n_frames, settings) - settings.step_seconds / 2, 0.0)
+    scores: np.ndarray = read.read(one)  # type: ignore[attr-defined]
+    active: np.ndarray = read.activity_of(head, one)  # type: ignore[attr-defined]
+    return segments(names, starts, settings.step_seconds, scores, until=until, active=active)
 
 
 def _score(

@@ -49,15 +49,15 @@ def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
 def by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
     """Outputs of each head, clip by clip."""
     return {
-        name: [answer_of(fitted, name, one, answers[name]) for one, answers in found]
+        name: [answer_of(fitted, name, one, answers) for one, answers in found]
         for name in fitted.model.output
     }
 
 
-def answer_of(fitted: Fitted, name: str, one: Example, output: np.ndarray) -> Answer:
-    """What a head says of one clip."""
-    decoder = fitted.known.decoders.get(name)
-    return Answer(one.clip_id, one.row, one.targets[name], output, len(one.frames), decoder)
+def answer_of(fitted: Fitted, name: str, one: Example, answers: Mapping[str, np.ndarray]) -> Answer:
+    """What a head says of one clip, of which ``answers`` has what every head says."""
+    decoder, frames = fitted.known.decoders.get(name), len(one.frames)
+    return Answer(one.clip_id, one.row, one.targets[name], answers[name], frames, decoder, answers)
 
 
 def to_json(fitted: Fitted, kept: Collection[str]) -> dict[str, Any]:

@@ -322,11 +322,8 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         kind(settings.heads[name].kind).picture(name, answers, names[name], folder)
     for one, answers in sorted(found, key=lambda pair: pair[0].clip_id)[:DRAWN]:
         panels: dict[str, dict[str, Any]] = {"texts": {}, "notes": {}, "activities": {}}
-        for name, output in answers.items():
-            head, answer = (
-                settings.heads[name],
-                answer_of(fitted, name, one, output),
-            )
+        for name in answers:
+            head, answer = settings.heads[name], answer_of(fitted, name, one, answers)
             if panel := kind(head.kind).panel(head, answer, names[name], settings):
                 panels[panel[0]][name] = panel[1]
         draw.heard(

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from audiomtl.data.features import constant_q_centres
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask.encoder import encoder, text_encoder
@@ -79,6 +80,8 @@ def _hertz(settings: Settings) -> list[float]:  # (bands,)
         return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[
             1:-1
         ].tolist()
+    if chosen.kind == "constant_q":
+        return constant_q_centres(chosen.bands, chosen.low_hz, chosen.high_hz).tolist()
     return [band * chosen.sample_rate / chosen.n_fft for band in range(chosen.n_bands)]
 
 

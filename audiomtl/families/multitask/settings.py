@@ -238,11 +238,11 @@ class Settings(ClipExperiment):
                 "inputs: the encoder reads audio or score, but audio is false and score is empty"
             )
         if self.encoder.kind == "harmonic" and (
-            self.features.kind == "mfcc" or not self.inputs.audio or self.inputs.score
+            self.features.kind == "mfcc" or self.features.also or not self.inputs.audio or self.inputs.score
         ):
             raise ValueError(
-                'encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel or log_stft,'
-                " no inputs.score"
+                'encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel, log_stft or'
+                " constant_q, no features.also, no inputs.score"
             )
         aligning = [name for name, head in self.heads.items() if head.about.reads_text]
         if bool(aligning) != bool(self.inputs.text):
@@ -310,7 +310,23 @@ class Settings(ClipExperiment):
                     f'decoding.{name}.method = "{decoding.method}": heads.{name} of kind'
                     f" {self.heads[name].kind} is read by {' or '.join(methods)}"
                 )
+            self._check_beside(name, decoding)
         return self
+
+    def _check_beside(self, name: str, decoding: Decoding) -> None:
+        """The head that is read together with another one is there, trained and kept."""
+        beside = decoding.beside if decoding.method in ("hmm", "segments") else ""
+        if not beside:
+            return
+        place, wanted = f'decoding.{name}.beside = "{beside}"', self.heads[name].about.beside_kind
+        other = self.heads.get(beside)
+        if other is None or other.kind != wanted:
+            raise ValueError(f"{place}: no head of kind {wanted} has this name{nearest(beside, self.heads)}")
+        if not other.weight or other.train_only:
+            raise ValueError(
+                f"{place}: heads.{beside} has weight 0 or is train_only, so its output cannot be read; set"
+                f' decoding.{name}.beside = ""'
+            )
 
     @model_validator(mode="after")
     def _scores_are_those_of_the_heads(self) -> Self:

@@ -3,7 +3,8 @@
 Conventions: times are seconds; a step is ``settings.stride`` frames and stands for the middle of their
 centres (`step_times`). A note is (onset, offset, MIDI pitch).
 
-Contents: `step_times`, `spoken`, `runs`; `as_notes`, `rolls`, `roll`; `text_tokens`; `stacked`.
+Contents: `step_times`, `middle_frames`, `spoken`, `runs`; `as_notes`, `rolls`, `roll`; `text_tokens`;
+`stacked`.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +28,12 @@ def step_times(n_frames: int, settings: "Settings") -> np.ndarray:  # (n_steps,)
     """The time that each step stands for."""
     hop = settings.features.seconds_per_frame
     return (np.arange(-(-n_frames // settings.stride)) * settings.stride + (settings.stride - 1) / 2) * hop
+
+
+def middle_frames(n_frames: int, settings: "Settings") -> np.ndarray:  # (n_steps,)
+    """The frame at each step's middle, of two the later one; the clip's last for a step that it cuts."""
+    places = np.arange(-(-n_frames // settings.stride)) * settings.stride + settings.stride // 2
+    return np.minimum(places, n_frames - 1)
 
 
 def spoken(starts: Sequence[float], ends: Sequence[float], times: np.ndarray) -> np.ndarray:  # (n_steps,)

@@ -117,6 +117,10 @@ class Tracking:
             "environment": surroundings.computing_variables() or "none of note",
             "owner": system.process_identity(),
             "mlflow.note.content": description,
+            "mlflow.source.name": f"{experiment}.toml",
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.git.commit": head,
+            "mlflow.user": system.user(),
         }
         return self.client.create_run(self.experiment(experiment), tags=every, run_name=name).info.run_id
 

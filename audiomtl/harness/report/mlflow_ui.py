@@ -1,7 +1,6 @@
-"""The MLflow UI for the project's runs on 127.0.0.1. Contents: `serve`, `comparison`."""
+"""The MLflow UI for the project's runs on 127.0.0.1. Contents: `serve`, `last_study`."""
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -10,24 +9,23 @@ import sys
 import threading
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any, TextIO
 
 from audiomtl.errors import SurroundingsError, UserError
 from audiomtl.harness import database
-from audiomtl.harness.record.runs import SCORED, existing, outcome
+from audiomtl.harness.record import views
+from audiomtl.harness.record.runs import Swept, existing, studies
 from audiomtl.harness.record.store import Tracking, runs_folder
 from audiomtl.redaction import redact, without_credentials
 
 PATIENCE_SECONDS = 120  # for MLflow's server to answer
-MOST_COMPARED = 100  # trials in one comparison: MLflow's page draws each
 
 
 def serve(port: int) -> None:
     """Start MLflow's server for the runs on 127.0.0.1, print its address and that of the last study's
-    comparison; press Ctrl-C to stop.
+    trials; press Ctrl-C to stop.
 
     With ``MLFLOW_TRACKING_URI`` on a server, that one's addresses are printed and nothing is started.
 
@@ -137,33 +135,26 @@ def _end(server: subprocess.Popen[str]) -> None:
 
 def _print_addresses(tracking: Tracking, address: str) -> None:
     print(f"all runs: {address}/", flush=True)
-    name, link = comparison(tracking, address)
-    print(f"trials of study {name}: {link}" if link else "no study has any trials yet", flush=True)
-
-
-def comparison(tracking: Tracking, address: str) -> tuple[str, str]:
-    """Name of the study with the most recent trial, and the page that compares its trials.
-
-    Empty texts if there is none.
-    """
-    every = [
-        run
-        for found in tracking.client.search_experiments()
-        for run in tracking.runs(found.name, "tags.kind = 'trial'")
-    ]
-    if not every:
-        return "", ""
-    last = max(every, key=lambda run: run.info.start_time)
-    same = [run for run in every if run.data.tags.get("study_key") == last.data.tags.get("study_key")]
-    same = sorted(
-        sorted(same, key=lambda run: outcome(run) not in SCORED)[:MOST_COMPARED],
-        key=lambda run: int(run.data.tags["trial"]),
+    study = last_study(tracking)
+    if study is None:
+        print("no study has any trials yet", flush=True)
+        return
+    experiment, swept = study
+    state = views.of_study(swept.name, swept.objectives, list(swept.paths), next(iter(swept.objectives)))
+    key = views.kept(tracking, experiment, f"study {swept.name}") or views.save(
+        tracking, experiment, f"study {swept.name}", state
     )
-    quoted = [
-        urllib.parse.quote(json.dumps(ids, separators=(",", ":")), safe="")
-        for ids in ([run.info.run_id for run in same], [last.info.experiment_id])
+    place = views.address(address, tracking.experiment(experiment), key)
+    print(f"trials of study {swept.name}: {place}", flush=True)
+
+
+def last_study(tracking: Tracking) -> tuple[str, Swept] | None:
+    """The study with the most recent trial, and the MLflow experiment that it belongs to."""
+    found = [
+        (max(run.info.start_time for run in study.trials.values()), one.name, study)
+        for one in tracking.client.search_experiments()
+        for study in studies(tracking.runs(one.name))
+        if study.trials
     ]
-    return (
-        last.data.tags.get("study", ""),
-        f"{address}/#/compare-runs?runs={quoted[0]}&experiments={quoted[1]}",
-    )
+    last = max(found, key=lambda item: item[:2], default=None)
+    return last[1:] if last else None

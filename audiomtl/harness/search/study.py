@@ -19,15 +19,17 @@ from optuna.trial import TrialState
 from audiomtl.config import StudyFile
 from audiomtl.errors import SurroundingsError
 from audiomtl.harness.leases import LeaseLost
-from audiomtl.harness.record.store import Run, server_log
+from audiomtl.harness.record import views
+from audiomtl.harness.record.store import Run, Tracking, server_log
 from audiomtl.harness.search import decode_only, extension, records, retries, selection
+from audiomtl.harness.search.importances import importances
 from audiomtl.harness.search.judged import JudgedTrials
 from audiomtl.harness.search.proposals import enqueue_grid, pareto_front
 from audiomtl.harness.search.single import SingleTrials
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.search.worker import Trials, Worker
 from audiomtl.harness.train.forkserver import device, start_forkserver
-from audiomtl.harness.train.progress import Progress
+from audiomtl.harness.train.progress import Progress, console
 from audiomtl.harness.train.workers import deferred_signals, train_all
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -62,6 +64,10 @@ def run_study(
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
     _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
     selection.conclude(file, slots=slots, threads=threads, storage=storage)
+    if records.NESTED not in file.name:
+        tracking = Tracking()
+        key = views.save_study(tracking, file, importances(file, storage))
+        console().print(f"its trials: {views.place(tracking, file.experiment.name, key)}", highlight=False)
 
 
 class _StudyRunner:
@@ -154,6 +160,8 @@ class _StudyRunner:
                 self.worker.progress.say(line)
             enqueue_grid(study, file)
             self.worker.parent = records.open_study(self.tracking, file, self.worker.progress.say)
+            if records.NESTED not in file.name:
+                views.save_study(self.tracking, file)
             return True
         return False
 

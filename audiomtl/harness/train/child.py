@@ -196,6 +196,8 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
 
     fitted = model.train(settings, prepared, job.seed, on_epoch, Checkpoint(job.checkpoint))
     scores: dict[str, float] = {}
+    if fitted.fit.stopped:
+        scores = _best_so_far(fitted.fit)
     protocol = getattr(settings, "protocol", None)
     scored = protocol.scored if protocol is not None else ("validation", "test")
     for side in ("validation", "test") if job.test else ("validation",):
@@ -235,6 +237,14 @@ def _train(job: Job, pipe: Connection, answers: "queue.Queue[bool]", threads: in
         weights=_digest(getattr(fitted, "model", None)),
         facts=prepared.facts,
     )
+
+
+def _best_so_far(fit: Any) -> dict[str, float]:
+    """Scores on validation of the best epoch of a training that was stopped; {} before it has one."""
+    if fit.best_epoch < 0:
+        return {}
+    best = fit.history[fit.best_epoch]
+    return {name: value for name, value in best.items() if name.startswith("validation/")}
 
 
 def _digest(model: Any) -> str:

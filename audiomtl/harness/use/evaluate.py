@@ -103,7 +103,9 @@ def clips_of(loaded: Loaded, data: str) -> pd.DataFrame:
     """The clip table of a table, of a folder (where the model learned from one), or of an experiment."""
     place, own = Path(data), loaded.settings.data
     if place.is_dir() and hasattr(own, "folder"):
-        return catalog.clips(own.model_copy(update={"folder": str(place.absolute()), "on_bad": "skip"}))
+        return catalog.clips(
+            own.model_copy(update={"folder": str(place.absolute()), "on_bad": "skip", "subset": {}})
+        )
     if place.suffix.lower() not in TABLES:
         settings: Any = config.load_experiment(data).settings
         return catalog.clips(settings.data)

@@ -1,8 +1,9 @@
 """The commands ``predict``, ``transcribe`` and ``notes``: answers of a trained model to recordings.
 
-Contents: `Request`, `predict`; `respond`, `answered`.
+Contents: `Request`, `predict`; `together`, `respond`, `answered`.
 """
 
+import contextlib
 import csv
 import math
 import sys
@@ -62,6 +63,7 @@ def predict(name: str, request: Request, *, seed: int | None = None) -> bool:
             f"--to {file}: a file holds one recording, but there are {len(found)}; use --to {form.name}"
             " --folder FOLDER"
         )
+    loaded = together(loaded, found)
     print(f"{loaded.told}: {_listed(loaded.gives)}", file=sys.stderr)
     if request.stream:
         return streams.write(loaded, found, Path(request.stream), request.threshold or 0.5) and not lost
@@ -86,6 +88,19 @@ def predict(name: str, request: Request, *, seed: int | None = None) -> bool:
         form.write(file, kept, request.top)
         print(f"{file}: {len(kept)} recording{'' if len(kept) == 1 else 's'}", file=sys.stderr)
     return complete
+
+
+def together(loaded: Loaded, found: Sequence[Asked | Recording]) -> Loaded:
+    """The model with what it takes from all recordings that it is to answer, where its family does so."""
+    if not hasattr(loaded.use, "adapted"):
+        return loaded
+    return replace(loaded, fitted=loaded.use.adapted(loaded.fitted, _readable(loaded, found)))
+
+
+def _readable(loaded: Loaded, found: Sequence[Asked | Recording]) -> Iterator[Recording]:
+    for one in found:
+        with contextlib.suppress(UserError):  # told when its turn comes
+            yield one if isinstance(one, Recording) else recording(one, loaded.sample_rate)
 
 
 def respond(loaded: Loaded, one: Asked | Recording) -> Response:

@@ -17,7 +17,7 @@ from audiomtl.errors import UserError
 from audiomtl.harness.use import evaluate as evaluating
 from audiomtl.harness.use.inputs import Asked, asked, recording
 from audiomtl.harness.use.models import Loaded, opened
-from audiomtl.harness.use.predict import respond
+from audiomtl.harness.use.predict import respond, together
 
 Sound = str | Path | np.ndarray
 Sounds = Sound | Iterable[Sound] | pd.DataFrame
@@ -77,7 +77,9 @@ class Model:
         ------
         UserError : a recording that cannot be read or answered, by name.
         """
-        return [respond(self.loaded, one) for one in self._asked(recordings, sample_rate)]
+        given = self._asked(recordings, sample_rate)
+        loaded = together(self.loaded, given)
+        return [respond(loaded, one) for one in given]
 
     def predict(self, recordings: Sounds, *, sample_rate: int | None = None) -> pd.DataFrame:
         """One row per recording.

@@ -13,7 +13,7 @@ from typing import Any
 
 from audiomtl import config, surroundings
 from audiomtl.config import ExperimentFile
-from audiomtl.data import availability, fetch, hashes
+from audiomtl.data import availability, catalog, fetch, hashes, subset
 from audiomtl.harness.floors import Floor
 from audiomtl.harness.record import provenance
 from audiomtl.settings.toml import write as write_toml
@@ -42,7 +42,9 @@ def now(raw: Mapping[str, Any], settings: Any) -> dict[str, Any]:
     ------
     MissingData : a data set or pretrained weights are not on this machine.
     """
+    published = catalog.published(settings.data)
     return {
+        **({"clips": subset.recorded(catalog.clips(settings.data), settings)} if published else {}),
         "settings": config.digest(config.scored_settings(raw)),
         "settings_code": provenance.settings_version(raw),
         "code": provenance.code_version(raw),
@@ -82,6 +84,9 @@ def changes(
     seeds : of the experiment. fingerprint : compare with the code and lock of the fingerprint.
     """
     found = changed_data(recorded["data"], current["data"]) if recorded.get("data") else []
+    if recorded.get("clips") and "clips" in current:
+        other = subset.differences(recorded["clips"], current["clips"])
+        found[:0] = [Change("clips", "others", line) for line in other]
     if list(recorded["seeds"]) != list(seeds):
         found.append(Change("seeds", str(list(recorded["seeds"])), str(list(seeds))))
     named = {"settings": "settings", "settings_code": "code of the settings", "code": "code", "lock": "lock"}
@@ -157,6 +162,7 @@ def write(
         **({"folds": [folds[seed] for seed in file.settings.seeds]} if folds else {}),
         "cpu_seconds_per_training": round(cpu_seconds, 1),
         "fingerprint": list(fingerprint),
+        **({"clips": _inline(current["clips"])} if "clips" in current else {}),
         "data": _table(current["data"]),  # a table of its own: last
     }.items():
         origin.add(key, value)
@@ -223,7 +229,7 @@ def _table(values: Mapping[str, str]) -> Any:
     return table
 
 
-def _inline(values: Mapping[str, float]) -> Any:
+def _inline(values: Mapping[str, Any]) -> Any:
     """A mapping on one line, which leaves the table where it stands."""
     import tomlkit
 

@@ -1,37 +1,44 @@
 """MLflow's pages: what they are asked to compare, and that they end."""
 
-import json
 import os
-import re
+import shutil
 import signal
 import socket
 import sys
 import time
-import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from audiomtl.errors import SurroundingsError
+from audiomtl.harness.record import views
 from audiomtl.harness.report import mlflow_ui
+from tests import browser
 from tests.harness.conftest import PATIENCE
 from tests.harness.report.conftest import Store
 from tests.ports import free_port
 
+CHARTS = "&compareRunsMode=CHART"
 
-def test_the_comparison_holds_the_trials_of_the_last_study(store: Store) -> None:
-    assert mlflow_ui.comparison(store.tracking, "http://x") == ("", "")
+
+def test_the_address_is_that_of_the_last_study_and_short(store: Store, capsys) -> None:
+    mlflow_ui._print_addresses(store.tracking, "http://x")
+    assert "no study has any trials yet" in capsys.readouterr().out
     store.trial(0, {}, "complete", study="older", study_key="older")
+    store.parent()
     time.sleep(0.01)  # start times have milliseconds
-    ids = {number: store.trial(number, {}, end) for number, end in ((1, "pruned"), (0, "complete"))}
-    name, address = mlflow_ui.comparison(store.tracking, "http://x")
-    head, _, query = address.partition("?")
-    fields = urllib.parse.parse_qs(query)
+    store.trial(1, {}, "pruned")
+    mlflow_ui._print_addresses(store.tracking, "http://x")
+    said = capsys.readouterr().out.splitlines()
     experiment = store.tracking.client.get_experiment_by_name("tiny")
-    assert (name, head) == ("tiny", "http://x/#/compare-runs")
-    assert json.loads(fields["runs"][0]) == [ids[0], ids[1]]
-    assert json.loads(fields["experiments"][0]) == [experiment.experiment_id]
-    assert re.fullmatch(r"[\w%=&\-.]+", query)
+    assert said[1] == (
+        f"trials of study tiny: http://x/#/experiments/{experiment.experiment_id}/runs"
+        "?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=study_tiny"
+    )
+    assert "mlflow.sharedViewState.study_tiny" in experiment.tags or views.kept(
+        store.tracking, "tiny", "study tiny"
+    )
 
 
 def test_a_port_in_use_is_named(store: Store) -> None:
@@ -47,18 +54,29 @@ def test_a_port_in_use_is_named(store: Store) -> None:
 
 
 @pytest.mark.slow
-def test_the_pages_answer_and_end_at_ctrl_c(store: Store) -> None:
-    run = store.trial(0, {}, "complete")
+def test_the_pages_answer_show_the_view_and_end_at_ctrl_c(store: Store, tmp_path: Path) -> None:
+    store.parent()
+    for number, score in enumerate((0.4, 0.3)):
+        curve = {"validation/error_rate": [0.9, score], "best/validation/error_rate": score}
+        store.trial(number, curve, "complete")
     port = free_port()
     process = store.project.start("ui", "--port", str(port), PYTHONPATH=os.pathsep.join(sys.path))
     assert process.stdout is not None
     try:
         lines = [process.stdout.readline() for _ in range(3)]
         assert (
-            lines[0] == f"all runs: http://127.0.0.1:{port}/\n" and run in lines[1] and "Ctrl-C" in lines[2]
+            lines[0] == f"all runs: http://127.0.0.1:{port}/\n"
+            and "=study_tiny\n" in lines[1]
+            and "Ctrl-C" in lines[2]
         ), lines
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=PATIENCE) as answer:
             assert answer.status == 200
+        if shutil.which("chromium"):  # else the rest of the test is still worth it
+            shown = browser.page(lines[1].split(": ")[1].strip(), tmp_path)
+            assert "tags.study = 'tiny'" in shown and "network.units" in shown
+            assert shown.count("js-plotly-plot") >= 3  # parallel coordinates, curve, scatter
+            table = browser.page(lines[1].split(": ")[1].strip().replace(CHARTS, ""), tmp_path)
+            assert "best/validation/error_rate" in table and "network.units" in table
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=PATIENCE)
     finally:

@@ -71,6 +71,9 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
             "mlflow.note.content",
         } <= run.data.tags.keys()
         assert run.inputs.dataset_inputs[0].dataset.name == "tinylab.tones"
+        curve = dict(project.tracking().history(run.info.run_id, "validation/error_rate"))
+        best = run.data.metrics["best/validation/error_rate"]  # of a pruned trial so far
+        assert best == pytest.approx(curve[int(run.data.metrics["best_epoch"])])
 
 
 def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(project) -> None:

@@ -15,7 +15,7 @@ Contents: `About`, `Answer`, `Kind`, `kind`, `kinds`; what a kind takes that has
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,6 +50,7 @@ class About:
     reads_text: bool = False  # its outputs are positions of the text of inputs.text
     reads_recording: bool = False  # its column has paths of recordings, whose frames it learns
     decoders: tuple[str, ...] = ()  # decoding.HEAD.method besides greedy
+    beside_kind: str = ""  # kind of the head that decoding.HEAD.beside may name
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,7 @@ class Answer:
     output: np.ndarray  # on the clip's own steps
     n_frames: int
     decoder: Any = None  # what the kind's `fit_decoder` gave; None reads each step by itself
+    outputs: Mapping[str, np.ndarray] = field(default_factory=dict)  # of all heads, of this clip
 
 
 class Kind(Protocol):

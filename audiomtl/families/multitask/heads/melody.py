@@ -1,10 +1,11 @@
 """melody: which of 88 keys is sung in each step, or none; one at a time.
 
 Scores: frame_accuracy; onset_f1, offset_f1 ... (`metrics.notes.transcription`), raw_pitch_accuracy ...
-(`metrics.notes.melody`).
+(`metrics.notes.melody`); of the likeliest keys, or of the best path (``decoding.HEAD``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,16 @@ from audiomtl.families.multitask.heads import as_it_is as scaled
 from audiomtl.families.multitask.heads import no_classes as classes
 from audiomtl.families.multitask.heads import no_picture as picture
 from audiomtl.families.multitask.heads.phones import batch, loss, rows
-from audiomtl.families.multitask.steps import as_notes, roll, runs, step_times
+from audiomtl.families.multitask.steps import as_notes, middle_frames, roll, runs, step_times
 from audiomtl.metrics import notes as metrics
 
 __all__ = [
     "ABOUT",
     "batch",
     "classes",
+    "decoder_from_json",
+    "decoder_to_json",
+    "fit_decoder",
     "loss",
     "output",
     "panel",
@@ -48,6 +52,8 @@ ABOUT = About(
     minimized=("voicing_false_alarm",),
     column="notes",
     produces="notes",
+    decoders=("hmm",),
+    beside_kind="notes",
 )
 REST = KEYS  # class of a melody's silence
 SHORTEST_SECONDS = 0.08  # of a decoded note
@@ -65,7 +71,7 @@ def target(
     """Key that is sung in each step, 0 to 87, or `REST`."""
     value, clip = row[head.reads("")], str(row["clip_id"])
     if _by_frame(value):
-        return _keys(name, value, n_frames, clip)[:: settings.stride]
+        return _keys(name, value, n_frames, clip)[middle_frames(n_frames, settings)]
     return keys_of(value, step_times(n_frames, settings), clip)
 
 
@@ -121,20 +127,93 @@ def output(
 
 
 def spans(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> Spans:
-    """Notes of the posteriors (steps, `KEYS` + 1): runs of the likeliest key that last.
+    """Notes of the posteriors (steps, `KEYS` + 1): runs of the likeliest key that last, or of the best path.
 
     Shorter ones are glides and slips.
     """
-    found = runs(answer.output.argmax(axis=1), step_times(answer.n_frames, settings))
+    times = step_times(answer.n_frames, settings)
+    if answer.decoder is not None:
+        return notes_of(read([answer])[0], times)
+    found = runs(answer.output.argmax(axis=1), times)
     lasting = [one for one in found if one[2] != REST and one[1] - one[0] >= SHORTEST_SECONDS - 1e-9]
     return [(max(start, 0.0), end, key + LOWEST) for start, end, key in lasting]
+
+
+def notes_of(reading: Sequence[tuple[int, int, int]], times: np.ndarray) -> Spans:
+    """Notes of runs (first step, step after the last, key or `REST`), on the times of the steps."""
+    half = (times[1] - times[0]) / 2 if len(times) > 1 else times[0]
+    return [
+        (max(float(times[start] - half), 0.0), float(times[end - 1] + half), key + LOWEST)
+        for start, end, key in reading
+        if key != REST
+    ]
+
+
+def read(answers: Sequence[Answer]) -> list[list[tuple[int, int, int]]]:
+    """Runs of a key or `REST`, by the decoder of the answers."""
+    decoder, outputs = answers[0].decoder, [one.output for one in answers]
+    beside = decoder.numbers["beside"]
+    begins = [one.outputs[beside][:, :KEYS] for one in answers] if beside else None
+    found: list[list[tuple[int, int, int]]] = decoder.runs(outputs, outputs, begins)
+    return found
+
+
+def _paths(answers: Sequence[Answer]) -> list[np.ndarray]:
+    """The key, or `REST`, of each step."""
+    if answers and answers[0].decoder is not None:
+        from audiomtl.nn.decoding import melody
+
+        return [melody.path(reading) for reading in read(answers)]
+    return [one.output.argmax(axis=1) for one in answers]
+
+
+def fit_decoder(
+    name: str,
+    head: Any,
+    decoding: Any,
+    train: Sequence[Answer],
+    validation: Sequence[Answer],
+    names: Sequence[str],
+    settings: Any,
+) -> Any:
+    """Numbers by the mean of onset_f1 and offset_f1 on the validation split."""
+    from audiomtl.nn.decoding.decoders import VoiceDecoder
+    from audiomtl.settings.decoding import candidates
+
+    made = [VoiceDecoder(numbers) for numbers in candidates(decoding)]
+    return best_for_notes(
+        made, validation, lambda some: scores(head, some, names, settings, every_score=False)
+    )
+
+
+def best_for_notes(
+    made: Sequence[Any], validation: Sequence[Answer], scored: Callable[[list[Answer]], dict[str, float]]
+) -> Any:
+    """The decoder with the highest mean of onset_f1 and offset_f1; without clips to judge by, the first."""
+    from audiomtl.nn.decoding import decoders
+
+    def judge(decoder: Any) -> float:
+        found = scored([replace(one, decoder=decoder) for one in validation])
+        return found.get("onset_f1", 0.0) + found.get("offset_f1", 0.0)
+
+    return decoders.best(made, judge) if validation else made[0]
+
+
+def decoder_to_json(decoder: Any) -> dict[str, Any]:
+    return {"numbers": dict(decoder.numbers)}
+
+
+def decoder_from_json(saved: Mapping[str, Any]) -> Any:
+    from audiomtl.nn.decoding.decoders import VoiceDecoder
+
+    return VoiceDecoder(dict(saved["numbers"]))
 
 
 def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
     """onset_f1; of a clip without notes, true or found, nothing. pitch_right and sung: steps."""
     found = spans(head, answer, names, settings)
     sung = answer.target != REST
-    right = sung & (answer.target == answer.output.argmax(axis=1))
+    right = sung & (answer.target == _paths([answer])[0])
     counted = {f"{name}_pitch_right": float(right.sum()), f"{name}_sung": float(sung.sum())}
     return counted | metrics_of_clip(name, _written(answer, head.reads(""), settings), found)
 
@@ -149,11 +228,12 @@ def metrics_of_clip(name: str, written: Sequence[Note], found: Sequence[Note]) -
 def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
+    paths = _paths(answers)  # at once, which is faster; `spans` then finds them
     found = [spans(head, one, names, settings) for one in answers]
     written = [_written(one, head.reads(""), settings) for one in answers]
     total = metrics.transcription(written, found) if any(map(len, written)) or any(map(len, found)) else {}
     truth_keys = np.concatenate([one.target for one in answers])
-    said_keys = np.concatenate([one.output.argmax(axis=1) for one in answers])
+    said_keys = np.concatenate(paths)
     total["frame_accuracy"] = float(np.mean(truth_keys == said_keys))
     if (truth_keys != REST).any():
         midi = [np.where(keys == REST, 0, keys + LOWEST) for keys in (truth_keys, said_keys)]

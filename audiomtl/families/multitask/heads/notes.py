@@ -1,6 +1,6 @@
 """notes: which of 88 keys begin in each step, and which are held.
 
-Scores: onset_f1, offset_f1 ... (`metrics.notes.transcription`), frame_f1.
+Scores: onset_f1, offset_f1 ... (`metrics.notes.transcription`); frame_f1 of held keys, each step by itself.
 """
 
 import math
@@ -9,12 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from audiomtl.data.scores import KEYS, notes_from_rolls
+from audiomtl.data.scores import KEYS, LOWEST, notes_from_rolls
 from audiomtl.families.multitask.heads import About, Answer, Spans
 from audiomtl.families.multitask.heads import as_it_is as scaled
 from audiomtl.families.multitask.heads import no_classes as classes
 from audiomtl.families.multitask.heads import no_picture as picture
-from audiomtl.families.multitask.heads.melody import SHORTEST_SECONDS, TIMED, metrics_of_clip, panel
+from audiomtl.families.multitask.heads.melody import (
+    SHORTEST_SECONDS,
+    TIMED,
+    best_for_notes,
+    decoder_to_json,
+    metrics_of_clip,
+    notes_of,
+    panel,
+)
 from audiomtl.families.multitask.heads.phones import rows
 from audiomtl.families.multitask.steps import as_notes, rolls, stacked, step_times
 from audiomtl.metrics import notes as metrics
@@ -23,6 +31,9 @@ __all__ = [
     "ABOUT",
     "batch",
     "classes",
+    "decoder_from_json",
+    "decoder_to_json",
+    "fit_decoder",
     "loss",
     "output",
     "panel",
@@ -35,7 +46,13 @@ __all__ = [
     "target",
 ]
 
-ABOUT = About(scores=(*TIMED, "frame_f1"), column="notes", produces="notes")
+ABOUT = About(
+    scores=(*TIMED, "frame_f1"),
+    column="notes",
+    produces="notes",
+    decoders=("onsets", "hmm"),
+    beside_kind="melody",
+)
 PEAK_STEPS = 2  # to either side of an onset, where none is higher
 RARE = 0.01  # share of keys that are expected at first
 ONSET_WEIGHT = 4.0  # of a step in which a key begins: hardly any of a clip's steps and keys is one
@@ -96,8 +113,66 @@ def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
 
 
 def spans(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> Spans:
-    """Notes of onsets and held keys; one begins where its key's onset is highest."""
-    return list(held_notes(answer.output, step_times(answer.n_frames, settings), head.threshold))
+    """Notes of onsets and held keys, one begins where its key's onset is highest; or those of the decoder."""
+    return _read([answer], head, settings)[0]
+
+
+def _read(answers: Sequence[Answer], head: Any, settings: Any) -> list[Spans]:
+    times = [step_times(one.n_frames, settings) for one in answers]
+    decoder, outputs = answers[0].decoder, [one.output for one in answers]
+    if decoder is None:
+        return [
+            list(held_notes(output, own, head.threshold)) for output, own in zip(outputs, times, strict=True)
+        ]
+    if decoder.numbers["method"] == "onsets":
+        found = decoder.notes(outputs)
+        return [_in_seconds(notes, own) for notes, own in zip(found, times, strict=True)]
+    from audiomtl.nn.decoding import melody
+
+    beside = decoder.numbers["beside"]
+    posteriors = [
+        one.outputs[beside] if beside else melody.from_held(one.output[:, KEYS:]) for one in answers
+    ]
+    found = decoder.runs(outputs, posteriors, [output[:, :KEYS] for output in outputs])
+    return [notes_of(reading, own) for reading, own in zip(found, times, strict=True)]
+
+
+def _in_seconds(notes: Sequence[tuple[float, float, int]], times: np.ndarray) -> Spans:
+    """Notes in steps, on the times of the steps."""
+    step = float(times[1] - times[0]) if len(times) > 1 else 2 * float(times[0])
+    return [
+        (max(onset * step + float(times[0]), 0.0), offset * step + float(times[0]), key + LOWEST)
+        for onset, offset, key in notes
+    ]
+
+
+def fit_decoder(
+    name: str,
+    head: Any,
+    decoding: Any,
+    train: Sequence[Answer],
+    validation: Sequence[Answer],
+    names: Sequence[str],
+    settings: Any,
+) -> Any:
+    """Numbers by the mean of onset_f1 and offset_f1 on the validation split."""
+    from audiomtl.nn.decoding import decoders
+    from audiomtl.settings.decoding import candidates
+
+    made = [
+        decoders.NoteDecoder(numbers) if decoding.method == "onsets" else decoders.VoiceDecoder(numbers)
+        for numbers in candidates(decoding)
+    ]
+    return best_for_notes(
+        made, validation, lambda some: scores(head, some, names, settings, every_score=False)
+    )
+
+
+def decoder_from_json(saved: Mapping[str, Any]) -> Any:
+    from audiomtl.nn.decoding import decoders
+
+    numbers = dict(saved["numbers"])
+    return decoders.NoteDecoder(numbers) if numbers["method"] == "onsets" else decoders.VoiceDecoder(numbers)
 
 
 def held_notes(posteriors: np.ndarray, times: np.ndarray, threshold: float) -> list[tuple[float, float, int]]:
@@ -119,7 +194,7 @@ def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], setting
 def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
-    found = [spans(head, one, names, settings) for one in answers]
+    found = _read(answers, head, settings)
     written = [as_notes(one.row[head.reads("")]) for one in answers]
     total = metrics.transcription(written, found) if any(map(len, written)) or any(map(len, found)) else {}
     true = np.concatenate([one.target[:, KEYS:] for one in answers]) > 0

@@ -1,7 +1,7 @@
 """phones: which phone of the train side is heard in each step.
 
 Scores: frame_accuracy, of steps in which a phone lies; error_rate: runs of the likeliest phone, or of the
-best path (``decoding.HEAD``), against the phones, no pauses.
+best path (``decoding.HEAD``), against the phones, no pauses; greedy_error_rate: without that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,8 +40,9 @@ __all__ = [
 ]
 
 ABOUT = About(
-    scores=("frame_accuracy", "error_rate"),
-    minimized=("error_rate",),
+    scores=("frame_accuracy", "error_rate", "greedy_error_rate"),
+    minimized=("error_rate", "greedy_error_rate"),
+    slow=("greedy_error_rate",),
     column="phones",
     beside=("starts", "ends"),
     produces="phones",
@@ -150,16 +151,22 @@ def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
     paths = _paths(answers)  # at once, which is faster; `spans` then finds them
-    found = [spans(head, one, names, settings) for one in answers]
     within = [
         spoken(one.row["starts"], one.row["ends"], step_times(one.n_frames, settings)) >= 0 for one in answers
     ]
     right = np.concatenate(
         [(one.target == path)[own] for one, path, own in zip(answers, paths, within, strict=True)]
     )
-    texts = [[phone for _, _, phone in phones if phone != PAUSE] for phones in found]
     sung = [[phone for phone in one.row[head.reads("")] if phone != PAUSE] for one in answers]
-    return {"frame_accuracy": float(right.mean()), "error_rate": error_rate(sung, texts)}
+
+    def rate(some: Sequence[Answer]) -> float:
+        found = [spans(head, one, names, settings) for one in some]
+        return error_rate(sung, [[phone for *_, phone in own if phone != PAUSE] for own in found])
+
+    total = {"frame_accuracy": float(right.mean()), "error_rate": rate(answers)}
+    if every_score and any(one.decoder is not None for one in answers):
+        total["greedy_error_rate"] = rate([replace(one, decoder=None) for one in answers])
+    return total
 
 
 def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
