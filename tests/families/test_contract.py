@@ -320,8 +320,9 @@ def test_absent_labels_do_no_harm(case, many, tmp_path) -> None:
     scores = case.model.evaluate(case.fitted, found)
     assert scores and all(np.isfinite(value) for value in scores.values())
     assert len(tables(case, found)["predictions"]) == len(examples)
-    case.model.pictures(case.fitted, found, tmp_path)
-    assert list(Path(tmp_path).glob("*.png"))
+    if many == "all":  # drawing takes seconds
+        case.model.pictures(case.fitted, found, tmp_path)
+        assert list(Path(tmp_path).glob("*.png"))
 
 
 def test_pictures_stay_in_their_folder_whatever_clips_are_called(case, tmp_path) -> None:
