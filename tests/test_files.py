@@ -76,6 +76,9 @@ def test_scalars_stand_in_their_tables(path):
     """No inline tables: every setting has a line of its own. ``[expected]`` is written by the program."""
     text = path.read_text(encoding="utf-8").partition("\n[expected")[0]
     text = re.sub(r"^\[\[reference\]\]\n(?:[^\[\n].*\n)*", "", text, flags=re.MULTILINE)  # a list of tables
+    text = re.sub(
+        r"^subset = \{.*\}.*\n", "", text, flags=re.MULTILINE
+    )  # the cut of a published set: one line
     settings = [line for line in text.splitlines() if re.match(r"[A-Za-z\"]", line)]
     document = tomllib.loads(text)
     assert len(settings) == len(config.flatten(document))

@@ -83,7 +83,7 @@ def beside() -> list[Row]:
 def as_table(name: str, width: int) -> str:
     """The settings of a family or data set as a table of at most ``width`` characters."""
     found = [HEADS, *rows(name)]
-    path = min(max(len(row[0]) for row in found), 34)
+    path = min(max(len(row[0]) for row in found), 42)
     if width < NARROW:
         texts = [
             (row[0], row[3] if row is HEADS else " ".join(filter(None, [row[3], _bracketed(row)])))
