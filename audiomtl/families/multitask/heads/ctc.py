@@ -110,7 +110,20 @@ def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
     # a clip without transcript, whose loss is not counted, gets one phone: no label at all is slow
     absent = (weight <= 0) & (count == 0)
     target = tf.where(absent[:, None], 1, target)
-    each = ctc_loss(outputs, steps, target, tf.where(absent, 1, count))
+    labels = tf.where(absent, 1, count)
+
+    # the balancing's tape is persistent, and would also record what `ctc_loss` chooses between: its gradient
+    # is taken here, by a tape that is not
+    @tf.custom_gradient
+    def of_clips(logits: Any) -> Any:
+        logits = tf.stop_gradient(logits)
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            found = ctc_loss(logits, steps, target, labels)
+        gradient = tape.gradient(found, logits)  # (clips, steps, classes): a clip's loss depends on it alone
+        return found, lambda upstream: upstream[:, None, None] * gradient
+
+    each = of_clips(tf.cast(outputs, tf.float32))
     each /= tf.cast(tf.maximum(count, 1), tf.float32)
     return losses.over_clips(each, tf.ones_like(each), weight)
 

@@ -55,6 +55,28 @@ def test_without_transcripts_loss_and_gradient_are_0() -> None:
     assert float(value) == 0 and not np.any(tape.gradient(value, logits).numpy())
 
 
+def test_a_persistent_tape_in_a_graph_gives_the_same_gradient() -> None:
+    """As when a multi-task network is trained: twice, by the balancing and by the optimizer."""
+    logits = tf.constant(np.random.default_rng(0).normal(size=(2, 8, 4)).astype(np.float32))
+    labels, weight, steps = ctc.batch([target(["a", "b"]), None], 8, classes=3, bands=1), np.ones(2), [8, 6]
+    weight[1] = 0
+
+    @tf.function
+    def both(x: tf.Tensor) -> tuple:
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            value = ctc.loss(x, labels, weight, tf.constant(steps))
+        return tape.gradient(value, x), tape.gradient(value, x)
+
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = ctc_loss(logits, [8, 6], [[1, 2], [1, 1]], [2, 1])[0] / 2
+    expected = tape.gradient(value, logits)
+    for found in both(logits):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        assert np.any(found[0]) and not np.any(found[1])
+
+
 def test_a_transcript_of_pauses_alone_is_all_blank() -> None:
     logits = np.zeros((1, 4, 4), np.float32)
     assert loss(logits, [target(["_"])], [1.0], [4]) == pytest.approx(4 * np.log(4), rel=1e-5)
