@@ -233,6 +233,10 @@ def align(
         [logits] = _outputs(fitted, [Recording("", y)])
     begins = np.cumsum([0, *map(len, spoken)])  # a pause may stand between words, or between given phones
     breaks = np.isin(np.arange(len(classes) + 1), begins)
+    if not np.isfinite(logits).all():
+        raise UserError(
+            "the model's outputs of this recording are not all finite; align it with another model"
+        )
     [found] = forced.aligner(fitted)([logits], [classes], [breaks])
     sure = fitted.known.said  # None: of a model of an earlier version
     each = sure.phones(found.evidence) if sure else found.confidence

@@ -49,11 +49,14 @@ def floors(settings: Any, table: pd.DataFrame, seed: int, sound: common.Sound | 
             own = common.renamed(OF_CLIPS[head.kind](sides, column, sound), f"{name}_")
         elif head.kind in CONSTANTS:
             own = common.renamed(_constant(name, head, examples, names[name], settings), f"{name}_")
+        elif head.kind == "ctc":
+            own = {side: {f"{name}_error_rate": {}} for side in common.JUDGED}
         else:  # a head of the user
             continue
-        if head.kind == "phones":
+        if head.kind in ("phones", "ctc"):
             pauses = pauses_of(settings.data)
             _with_sequences(own, f"{name}_error_rate", sides, column, pauses)
+        if head.kind == "phones":
             _with_sequences(own, f"{name}_error_rate_with_pauses", sides, column, frozenset())
         for side, scores in own.items():
             found[side] |= scores

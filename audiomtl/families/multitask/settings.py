@@ -43,6 +43,7 @@ class Head(Table):
     ========== ==========================================================================================
     alignment  which phone of ``inputs.text`` is heard in each step; decoded in order
     phones     which phone of the train side is heard in each step
+    ctc        phones in order, of clips without phone times
     melody     which of 88 keys is sung in each step, or none; one at a time
     notes      which of 88 keys begin in each step, and which are held
     mel        features of another recording: the clean voice of a mix (``column = "vocals_path"``)

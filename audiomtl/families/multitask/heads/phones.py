@@ -64,8 +64,12 @@ def target(
     names: Sequence[str],
     settings: Any,
     frames_of: Any,
-) -> np.ndarray:
-    """Number of the phone in each step; -1 where none lies, or one that no train clip has."""
+) -> np.ndarray | None:
+    """Number of the phone in each step; -1 where none lies, or one that no train clip has. None of a clip
+    whose phones have no times.
+    """
+    if any(row[column] is None or len(row[column]) == 0 for column in ("starts", "ends")):
+        return None
     index = spoken(row["starts"], row["ends"], step_times(n_frames, settings))
     numbers = np.array([names.index(phone) if phone in names else -1 for phone in row[head.reads("")]] + [-1])
     return numbers[index]
@@ -206,5 +210,6 @@ def panel(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> tup
     """Phones, true and found, without pauses."""
     found = kind(head.kind).spans(head, answer, names, settings)
     row, known, pauses = answer.row, answer.target is not None, pauses_of(settings.data)
-    truth = zip(row["starts"], row["ends"], row[head.reads("")], strict=True) if known else ()
+    timed = known and all(row.get(column) is not None for column in ("starts", "ends"))
+    truth = zip(row["starts"], row["ends"], row[head.reads("")], strict=True) if timed else ()
     return "texts", tuple([span for span in some if span[2] not in pauses] for some in (truth, found))
