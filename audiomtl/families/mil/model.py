@@ -226,7 +226,8 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
         ]
         logits = [answer["clip_logits"] for _, answer in found if "clip_logits" in answer]
         return tags.evaluate(
-            *rows,
+            rows[0],
+            rows[1],
             fitted.known.classes,
             logits=np.stack(logits) if logits else None,
             every_score=every_score,

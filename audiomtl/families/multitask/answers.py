@@ -25,6 +25,7 @@ from audiomtl.data.answers import (
     Value,
     segments,
 )
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.scores import KEYS
 from audiomtl.data.tags import THRESHOLD
 from audiomtl.errors import UserError
@@ -43,7 +44,6 @@ from audiomtl.families.multitask.heads import kind
 from audiomtl.families.multitask.model import outputs
 from audiomtl.families.multitask.settings import Head, Settings
 from audiomtl.families.multitask.steps import rolls, step_times, text_tokens
-from audiomtl.families.multitask.viterbi import PAUSE
 
 SHORTEST_SECONDS = 1e-3  # of a phone or note that the recording's end cuts
 
@@ -130,10 +130,11 @@ def _answer(head: Head, one: heads.Answer, names: Sequence[str], until: float, s
     within = [span for span in within if span[1] - span[0] >= SHORTEST_SECONDS]
     if what == "notes":
         return Notes(tuple((start, end, int(pitch)) for start, end, pitch in within))
+    pauses = pauses_of(settings.data)
     spans = [
         Span(start, end, str(label), _mean(output, list(names).index(label), start, end, n_frames, settings))
         for start, end, label in within
-        if label != PAUSE
+        if label not in pauses
     ]
     return Phones(tuple(spans))
 
