@@ -55,7 +55,7 @@ def test_what_is_trained_on_chooses_no_epoch():
 
 
 def test_what_is_trained_on_chooses_no_number_of_the_decoding():
-    with pytest.raises(UserError, match=r"cannot choose decoding.language_order: give one number"):
+    with pytest.raises(UserError, match=r"cannot choose decoding.language_weight: give one number"):
         refit.settings_of(changed("ctc_german"), best(3))
 
 
