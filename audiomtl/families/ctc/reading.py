@@ -29,7 +29,7 @@ from audiomtl.settings.decoding import Decoding, candidates
 
 PAUSE = "_"
 Mode = Literal["ctc", "frames"]
-LEAST = float(np.log(1e-4))  # log probability from which the beam considers a phone in a step
+LEAST = float(np.log(1e-3))  # log probability from which the beam considers a phone in a step
 NEUTRAL = Calibration()  # changes no confidence
 N_BEST = 5  # transcripts that are kept of each recording
 

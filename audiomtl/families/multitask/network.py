@@ -13,7 +13,7 @@ from audiomtl.data.features import constant_q_centres
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask.encoder import encoder, text_encoder
-from audiomtl.families.multitask.heads import kind
+from audiomtl.families.multitask.heads import LOGITS, kind
 from audiomtl.families.multitask.settings import Settings
 from audiomtl.nn.masking import MedianOverFrames
 
@@ -31,7 +31,9 @@ class Known:
 
 
 def network(settings: Settings, known: Known, seed: int) -> keras.Model:
-    """[frames, lengths, text where there is one, roll where there is one] -> {head: output}."""
+    """[frames, lengths, text where there is one, roll where there is one] -> {head: output}, and HEAD.logits
+    of a head with an activation.
+    """
     bands = settings.features.n_bands
     given, text = _inputs(settings), None
     trunk = encoder(
@@ -51,23 +53,23 @@ def network(settings: Settings, known: Known, seed: int) -> keras.Model:
             first = settings.features.bands_of_kind
             columns = MedianOverFrames(first, name=f"columns_{name}")([given["frames"], given["lengths"]])
             # from zero: the few weights of a column then have the sign that the first steps give them
-            answers[name] = layers.Dense(
-                len(known.names[name]),
-                activation="softmax",
-                kernel_initializer="zeros",
-                name=f"head_{name}",
-            )(columns)
-            continue
-        answers[name] = kind(head.kind).output(
-            f"head_{name}",
-            steps,
-            given["lengths"],
-            classes=len(known.names[name]),
-            bands=bands,
-            stride=settings.stride,
-            text=text,
-            keys=keys,
-        )
+            units = len(known.names[name])
+            output = layers.Dense(units, kernel_initializer="zeros", name=f"head_{name}")(columns)
+        else:
+            output = kind(head.kind).output(
+                f"head_{name}",
+                steps,
+                given["lengths"],
+                classes=len(known.names[name]),
+                bands=bands,
+                stride=settings.stride,
+                text=text,
+                keys=keys,
+            )
+        if head.about.activation:
+            answers[name + LOGITS] = output
+            output = layers.Activation(head.about.activation, name=f"answer_{name}")(output)
+        answers[name] = output
     return keras.Model(list(given.values()), answers, name="multitask")
 
 

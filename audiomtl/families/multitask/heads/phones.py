@@ -47,6 +47,7 @@ ABOUT = About(
     column="phones",
     beside=("starts", "ends"),
     produces="phones",
+    activation="softmax",
     decoders=("viterbi",),
 )
 
@@ -87,7 +88,7 @@ def output(
 ) -> Any:
     from keras import layers
 
-    return layers.Dense(classes, activation="softmax", name=layer)(steps)
+    return layers.Dense(classes, name=layer)(steps)
 
 
 def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
