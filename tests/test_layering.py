@@ -210,6 +210,7 @@ WHOLE = {
     "families/test_saved_models": "models of an earlier version, of every family",
     "families/test_saved_versions": "versions that models of every family carry",
     "families/test_tags": "several labels per clip in every family that takes them",
+    "families/multitask/test_decoding": "decoders of melody, notes and segments",
     "families/multitask/test_scoring": "scores of every kind of head",
     "families/multitask/test_targets": "targets of every kind of head",
     "harness/test_own_data": "from a table of one's own to predictions, by the real command",

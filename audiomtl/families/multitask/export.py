@@ -13,6 +13,7 @@ import tensorflow as tf
 from audiomtl.data.answers import Recording
 from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted
+from audiomtl.families.multitask import decoders
 from audiomtl.families.multitask.answers import example_of, gives, sample_rate
 from audiomtl.families.multitask.heads import kind
 from audiomtl.families.multitask.model import outputs
@@ -69,6 +70,8 @@ def write(fitted: Fitted, folder: Path) -> serving.Exported:
 
     profile = settings.features.model_dump(mode="json", exclude_none=True)
     profile["step_seconds"] = settings.step_seconds
+    if read_by := decoders.to_json(fitted, heads):
+        profile["decoding"] = read_by
     names = {f"{name}_names": known.names[name] for name in heads if known.names[name]}
     waveform = serving.Waveform(call, fitted.model, sample_rate(settings), names, profile)
     return serving.exported(waveform, folder, expected, _interface(fitted, heads))
@@ -80,4 +83,10 @@ def _interface(fitted: Fitted, heads: Mapping[str, Any]) -> str:
         classes = ", ".join(fitted.known.names[name])
         of = f", in this order: {classes}" if classes else ""
         lines.append(f"| `{name}` | {SHAPES.get(head.kind, head.kind)}{of} |")
-    return "\n".join(lines) + f"\n\nA step has {fitted.settings.step_seconds:g} s.\n"
+    text = "\n".join(lines) + f"\n\nA step has {fitted.settings.step_seconds:g} s.\n"
+    if read_by := sorted(fitted.known.decoders.keys() & heads.keys()):
+        text += (
+            "\nThe outputs are not decoded. `decoding` in the profile has the numbers with which audiomtl"
+            f" reads {', '.join(read_by)}; the algorithms are in `audiomtl.nn.decoding`.\n"
+        )
+    return text
