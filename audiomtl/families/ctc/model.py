@@ -25,7 +25,8 @@ from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.ctc import forced, learning, reading
+from audiomtl.families.ctc import forced, reading
+from audiomtl.families.ctc import training as learning
 from audiomtl.families.ctc.examples import (
     PAUSE,
     Clip,

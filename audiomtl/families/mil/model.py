@@ -41,10 +41,9 @@ from audiomtl.families.mil.examples import (
 from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import tags
+from audiomtl.nn import losses, tags
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
-from audiomtl.nn.softmax import SMALLEST
 
 EVALUATION_WINDOWS = 512  # of a batch that is only scored; a clip is never cut in two
 
@@ -95,10 +94,7 @@ def clip_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = No
 
     ``of_class`` (classes,) multiplies the loss of the clips of each class.
     """
-    right = tf.gather(outputs["clip"], batch["labels"], batch_dims=1)  # (bags,)
-    if of_class is None:
-        return -tf.reduce_mean(tf.math.log(right + SMALLEST))
-    return -tf.reduce_mean(tf.math.log(right + SMALLEST) * tf.gather(of_class, batch["labels"]))
+    return tf.reduce_mean(losses.cross_entropy(outputs["clip_logits"], batch["labels"], of_class))
 
 
 def window_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
@@ -106,31 +102,24 @@ def window_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = 
 
     Mean over a clip's windows, then over clips.
     """
-    counts = batch["counts"]
-    bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
-    right = tf.gather(outputs["windows"], tf.gather(batch["labels"], bag), batch_dims=1)
-    share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
-    if of_class is not None:
-        share *= tf.gather(of_class, tf.gather(batch["labels"], bag))
-    return -tf.reduce_sum(tf.math.log(right + SMALLEST) * share) / tf.cast(tf.shape(counts)[0], tf.float32)
+    labels = tf.repeat(batch["labels"], batch["counts"], axis=0)  # (n_windows,), or (n_windows, classes)
+    each = losses.cross_entropy(outputs["window_logits"], labels, of_class)
+    return losses.of_bags(each, batch["counts"])
 
 
 def tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
     """Binary cross-entropy of each clip's pooled answer, mean over classes, then over clips."""
     positive = 1.0 if of_class is None else of_class
-    return tf.reduce_mean(tags.loss_of_probabilities(outputs["clip"], batch["labels"], positive))
+    return tf.reduce_mean(tags.loss_of_logits(outputs["clip_logits"], batch["labels"], positive))
 
 
 def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
     """Binary cross-entropy of each window as if it had its clip's tags, mean over a clip's windows, then over
     clips.
     """
-    counts = batch["counts"]
-    bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
-    labels = tf.gather(batch["labels"], bag)
-    each = tags.loss_of_logits(outputs["logits"], labels, 1.0 if of_class is None else of_class)
-    share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
-    return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
+    labels = tf.repeat(batch["labels"], batch["counts"], axis=0)  # (n_windows, classes)
+    positive = 1.0 if of_class is None else of_class
+    return losses.of_bags(tags.loss_of_logits(outputs["window_logits"], labels, positive), batch["counts"])
 
 
 def train(
@@ -160,8 +149,8 @@ def train(
                 epoch=epoch,
             )
 
-    losses = (tag_loss, window_tag_loss) if _several(settings) else (clip_loss, window_loss)
-    of_outputs = losses[("clip", "window").index(settings.network.loss)]
+    both = (tag_loss, window_tag_loss) if _several(settings) else (clip_loss, window_loss)
+    of_outputs = both[("clip", "window").index(settings.network.loss)]
 
     of_class: Any = None
     if settings.class_weights == "balanced":
@@ -200,9 +189,10 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
     def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
         made = _collate(batch, [np.arange(len(one.first)) for one in batch], fitted.known.scaler, length)
         found = fitted.forward([tf.constant(made["windows"]), tf.constant(made["counts"])])
-        found = {name: found[name] for name in ("clip", "windows", "weights")}
+        wanted = ("clip", "windows", "weights", "clip_logits")  # models of earlier versions lack the last
+        found = {name: found[name] for name in wanted if name in found}
         bags = contract.of_each(found, made["counts"], flat=("windows",), padded=("weights",))
-        return [{**bag, "clip": voted(bag["windows"])} for bag in bags] if vote else bags
+        return [_voted(bag, voted(bag["windows"])) for bag in bags] if vote else bags
 
     def voted(windows: np.ndarray) -> np.ndarray:
         if _several(fitted.settings):
@@ -210,6 +200,11 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
         return majority_vote(windows[None], np.array([len(windows)]))[0]
 
     return contract.walk(examples, lambda one: len(one.first), answers, places=EVALUATION_WINDOWS)
+
+
+def _voted(bag: dict[str, np.ndarray], clip: np.ndarray) -> dict[str, np.ndarray]:
+    """A vote has no logits."""
+    return {name: value for name, value in bag.items() if name != "clip_logits"} | {"clip": clip}
 
 
 def _several(settings: Settings) -> bool:
@@ -229,13 +224,19 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
             np.stack(part)
             for part in zip(*((one.label, answer["clip"]) for one, answer in found), strict=True)
         ]
-        return tags.evaluate(rows[0], rows[1], fitted.known.classes, every_score=every_score)
-    truth, predicted, losses, window_truth, window_predicted = [], [], [], [], []
+        logits = [answer["clip_logits"] for _, answer in found if "clip_logits" in answer]
+        return tags.evaluate(
+            rows[0],
+            rows[1],
+            fitted.known.classes,
+            logits=np.stack(logits) if logits else None,
+            every_score=every_score,
+        )
+    truth, predicted, window_truth, window_predicted = [], [], [], []
     of_evidence: dict[str, list[float]] = {}
     for one, answer in found:
         truth.append(one.label)
         predicted.append(int(answer["clip"].argmax()))
-        losses.append(-float(np.log(answer["clip"][one.label] + SMALLEST)))
         window_truth += [one.label] * len(one.first)
         window_predicted += answer["windows"].argmax(axis=1).tolist()
         evidence = _evidence(one, fitted.settings)
@@ -246,7 +247,7 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
                     labels.average_precision(evidence, own)
                 )
                 of_evidence.setdefault(f"evidence_{name}_auc", []).append(labels.roc_auc(evidence, own))
-    scores = {"loss": float(np.mean(losses)), "accuracy": labels.accuracy(truth, predicted)}
+    scores = {"loss": losses.mean_of_clips(found), "accuracy": labels.accuracy(truth, predicted)}
     scores["balanced_accuracy"] = labels.balanced_accuracy(truth, predicted)
     scores["window_accuracy"] = labels.accuracy(window_truth, window_predicted)
     return scores | {name: float(np.mean(values)) for name, values in sorted(of_evidence.items())}

@@ -13,6 +13,7 @@ from keras import layers
 
 from audiomtl.families.mil.settings import Network
 from audiomtl.nn.bags import Bags, ToOne
+from audiomtl.nn.losses import Logs
 from audiomtl.nn.pooling import pooling_layer
 from audiomtl.settings.pooling import Pooling
 
@@ -98,32 +99,29 @@ class Statistics(layers.Layer):
 def mil_network(
     network: Network, pooling: Pooling, *, bands: int, frames: int, classes: int, several: bool = False
 ) -> keras.Model:
-    """The whole network: ``model([windows, counts])`` -> clip, window probabilities and weights.
+    """The whole network: ``model([windows, counts])`` -> clip, window probabilities and weights, and logits.
 
-    With ``several`` labels per clip each class has a sigmoid of its own and no answer is divided by a sum;
-    then there is a further output logits (n_windows, classes).
+    With ``several`` labels per clip each class has a sigmoid of its own and no answer is divided by a sum.
 
     Returns
     -------
     keras.Model with outputs
         clip (bags, classes), summing to 1: pooled values of operators such as max or noisy-or are divided by
         their sum; windows (n_windows, classes), each window's softmax; weights (bags, longest, classes) of
-        the pooling, 0 behind the end.
+        the pooling, 0 behind the end; clip_logits (bags, classes) and window_logits (n_windows, classes),
+        whose softmax, or sigmoid, these answers are, and of which losses are computed.
     """
     windows = layers.Input((bands, frames, 1), name="windows")
     counts = layers.Input((), dtype="int32", name="counts")
     features = window_network(network, bands, frames)(windows)  # (n_windows, hidden)
     x = layers.Dropout(network.dropout)(features) if network.dropout else features
-    if several:
-        logits = layers.Dense(classes, name="classes")(x)  # (n_windows, classes)
-        probabilities = layers.Activation("sigmoid", name="probabilities")(logits)
-    else:
-        probabilities = layers.Dense(classes, activation="softmax", name="classes")(x)  # (n_windows, classes)
+    logits = layers.Dense(classes, name="classes")(x)  # (n_windows, classes)
+    probabilities = layers.Activation("sigmoid" if several else "softmax", name="probabilities")(logits)
+    logs, rests = Logs(several, name="logs")(Bags(name="bags_of_logits")([logits, counts]))
     bag = Bags(name="bags_of_classes")([probabilities, counts])
-    pooled, weights = pooling_layer(pooling)([bag, Bags(name="bags_of_features")([features, counts]), counts])
+    features = Bags(name="bags_of_features")([features, counts])
+    pooled, weights, log, rest = pooling_layer(pooling)([bag, features, counts, logs, rests])
+    answers = {"windows": probabilities, "weights": weights, "window_logits": logits}
     if several:
-        answers = {"clip": pooled, "windows": probabilities, "weights": weights, "logits": logits}
-        return keras.Model([windows, counts], answers)
-    return keras.Model(
-        [windows, counts], {"clip": ToOne(name="clip")(pooled), "windows": probabilities, "weights": weights}
-    )
+        return keras.Model([windows, counts], answers | {"clip": pooled, "clip_logits": log - rest})
+    return keras.Model([windows, counts], answers | {"clip": ToOne(name="clip")(pooled), "clip_logits": log})

@@ -13,7 +13,7 @@ from audiomtl.data.features import constant_q_centres
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask.encoder import encoder, text_encoder
-from audiomtl.families.multitask.heads import kind
+from audiomtl.families.multitask.heads import LOGITS, kind
 from audiomtl.families.multitask.settings import Settings
 
 TEXT_SIZE = 64  # of a symbol's vector
@@ -30,7 +30,9 @@ class Known:
 
 
 def network(settings: Settings, known: Known, seed: int) -> keras.Model:
-    """[frames, lengths, text where there is one, roll where there is one] -> {head: output}."""
+    """[frames, lengths, text where there is one, roll where there is one] -> {head: output}, and HEAD.logits
+    of a head with an activation.
+    """
     bands = settings.features.n_bands
     given, text = _inputs(settings), None
     trunk = encoder(
@@ -46,7 +48,7 @@ def network(settings: Settings, known: Known, seed: int) -> keras.Model:
     steps, keys = trunk(places) if settings.encoder.kind == "harmonic" else (trunk(places), None)
     answers = {}
     for name, head in settings.heads.items():
-        answers[name] = kind(head.kind).output(
+        output = kind(head.kind).output(
             f"head_{name}",
             steps,
             given["lengths"],
@@ -56,6 +58,10 @@ def network(settings: Settings, known: Known, seed: int) -> keras.Model:
             text=text,
             keys=keys,
         )
+        if head.about.activation:
+            answers[name + LOGITS] = output
+            output = layers.Activation(head.about.activation, name=f"answer_{name}")(output)
+        answers[name] = output
     return keras.Model(list(given.values()), answers, name="multitask")
 
 

@@ -46,6 +46,7 @@ ABOUT = About(
     column="phones",
     beside=("starts", "ends"),
     produces="phones",
+    activation="softmax",
     decoders=("viterbi",),
 )
 
@@ -86,7 +87,7 @@ def output(
 ) -> Any:
     from keras import layers
 
-    return layers.Dense(classes, activation="softmax", name=layer)(steps)
+    return layers.Dense(classes, name=layer)(steps)
 
 
 def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
