@@ -38,7 +38,7 @@ quickstart: $(READY) ## corpus, sweep, promotion, best run recorded and repeated
 test: $(READY) ## all tests, two side by side (one TensorFlow thread each)
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not services and not faults and not long"
 
-long: $(READY) ## the tests that `make test` leaves out because each takes half a minute or more
+long: $(READY) ## the tests that `make test` leaves out for their time: a model served over HTTP, label curves, more kinds of the same
 	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m long
 
 faults: $(READY) ## the fault suite (three processes, which mostly wait): kills, lost servers, several workers; PostgreSQL and SLURM where installed (make services)

@@ -22,8 +22,8 @@ WRONG_FOR = {
     "vtlp": ("melody", "notes", "mel"),
     "room": ("mel",),
     "gain": ("mel",),
-    "time_roll": ("phones", "alignment", "segments", "melody", "notes", "mel"),
-    "mixup": ("phones", "alignment", "segments", "melody", "notes", "mel", "value", "tags"),
+    "time_roll": ("phones", "ctc", "alignment", "segments", "melody", "notes", "mel"),
+    "mixup": ("phones", "ctc", "alignment", "segments", "melody", "notes", "mel", "value", "tags"),
 }
 Probability = Annotated[float, Field(ge=0, le=1)]
 Warp = Annotated[float, Field(gt=0, lt=0.5)]

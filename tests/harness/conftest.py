@@ -130,6 +130,6 @@ def whole_study(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
     """Summary of the study as it is, never interrupted, with one slot."""
     with pytest.MonkeyPatch.context() as patch:
         whole = Project(tmp_path_factory.mktemp("whole") / "project", patch)
-        # an interpreter of its own: what forked commands do is compared with it
-        whole.run("study", "tiny", "--slots", "1", cold=True)
+        # forked like others; `train.test_workers` compares a forked command with an interpreter of its own
+        whole.run("study", "tiny", "--slots", "1")
         return whole.summary()

@@ -86,6 +86,7 @@ class Settings(DataSet):
 
 VERSION = 1  # of this generator: raise it whenever the same settings would give other bytes
 SAMPLE_RATE = 16000  # Hz
+PAUSES = ("_",)  # that no phone error rate counts
 SHORTEST_PAUSE_SECONDS = 0.03  # shorter gaps belong to the phone before them
 SILENCE_SECONDS = (0.05, 0.15)  # before and after the speech
 LOUDEST_PEAK = 0.45  # times up to +6 dB (2.0) is 0.9: nothing clips

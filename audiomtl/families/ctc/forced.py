@@ -45,6 +45,7 @@ def aligner(fitted: Fitted) -> said.Align:
                 pause=pause_of(known.vocabulary),
                 breaks=None if breaks is None else breaks[some],
                 extension=alignment.EXTENSION_SECONDS / step,
+                minimum=round(alignment.SHORTEST_SECONDS / step),
             )
         return found
 

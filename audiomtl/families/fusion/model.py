@@ -227,8 +227,7 @@ def train(
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
         given = {name: value for name, value in batch.items() if name != "labels"}
         answers, more = evidence(given, batch["labels"]) if evidence else (model(given, training=True), 0.0)
-        of_clips = losses.cross_entropy(answers["clip_logits"], batch["labels"], of_class)
-        return tf.reduce_mean(of_clips) + more
+        return tf.reduce_mean(losses.cross_entropy(answers["clip_logits"], batch["labels"], of_class)) + more
 
     fitted = _fitted(model, settings, prepared.known)
 

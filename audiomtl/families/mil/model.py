@@ -20,7 +20,7 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data import catalog, fetch, protocols, scaling, splits
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.normalization import Normal
 from audiomtl.data.pipeline import batch_order
@@ -36,12 +36,13 @@ from audiomtl.families.mil.examples import (
     _leaky,
     _length,
     training_batch,
+    window_seconds,
     with_variants,
 )
 from audiomtl.families.mil.network import mil_network
-from audiomtl.families.mil.settings import Settings
+from audiomtl.families.mil.settings import EMBEDDINGS, Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import losses, tags
+from audiomtl.nn import losses, tags, yamnet, yamnet_store
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
 
@@ -54,6 +55,7 @@ class Known:
 
     classes: tuple[str, ...]
     scaler: Scaler
+    weights_digest: str = ""  # of YAMNet's file, where the windows are its patches
     normals: Mapping[str, Normal] = field(default_factory=dict)  # of new recordings, see `use.adapted`
 
 
@@ -83,7 +85,9 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
     scaler = scaling.fit((one.frames for one in chosen["train"]), settings.features.scaling)
     chosen["train"] = with_variants(chosen["train"], sides.train, settings)
-    return Prepared(sides, chosen, Known(classes, scaler), facts)
+    pretrained = settings.network.window == "yamnet"
+    digest = fetch.digest(fetch.weights(settings.network.weights)) if pretrained else ""
+    return Prepared(sides, chosen, Known(classes, scaler, digest), facts)
 
 
 # ---------------------------------------------------------------- training
@@ -262,12 +266,8 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     probability_CLASS. Of tags truth and predicted are lists, there is no margin, and weight is that of the
     most probable class.
     """
-    clips, rows, classes, length = [], [], fitted.known.classes, _length(fitted.settings)
-    seconds = (
-        np.nan
-        if fitted.settings.network.window == "embedding"
-        else fitted.settings.features.seconds_per_frame
-    )
+    clips, rows, classes = [], [], fitted.known.classes
+    step, seconds = window_seconds(fitted.settings)
     for one, answer in found:
         clip, best = answer["clip"], int(answer["clip"].argmax())
         row: dict[str, Any] = {"clip_id": one.clip_id}
@@ -281,8 +281,8 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
             row = {
                 "clip_id": one.clip_id,
                 "window": number,
-                "start_seconds": first * seconds,
-                "end_seconds": (first + length) * seconds,
+                "start_seconds": first * step,
+                "end_seconds": first * step + seconds,
             }
             row["weight"] = float(answer["weights"][number, best])
             if evidence is not None:
@@ -301,8 +301,9 @@ def _evidence(one: Example, settings: Settings) -> np.ndarray | None:
     """
     if one.passages is None or settings.network.window == "embedding":
         return None
-    start = one.first * settings.features.seconds_per_frame
-    end = start + _length(settings) * settings.features.seconds_per_frame
+    step, seconds = window_seconds(settings)
+    start = one.first * step
+    end = start + seconds
     inside = sum(
         (np.maximum(0, np.minimum(end, high) - np.maximum(start, low)) for low, high in one.passages),
         np.zeros(len(start)),
@@ -323,7 +324,7 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         [names[one.label] for one, _ in found], [names[answer["clip"].argmax()] for _, answer in found]
     )
     draw.confusion(pairs, folder / "confusion.png", edits=False)
-    if fitted.settings.network.window == "embedding":
+    if fitted.settings.network.window in EMBEDDINGS:
         return
     lead = [
         float(answer["clip"][one.label] - np.delete(answer["clip"], one.label).max()) for one, answer in found
@@ -343,7 +344,7 @@ def _tag_pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None
     clips = np.stack([answer["clip"] for _, answer in found])
     draw.average_precisions(truth, clips, names, folder / "average_precision.png")
     places = np.argwhere(truth > 0)  # (n, 2): clip and tag
-    if fitted.settings.network.window == "embedding" or not len(places):
+    if fitted.settings.network.window in EMBEDDINGS or not len(places):
         return
     order = np.argsort(-clips[truth > 0], kind="stable")
     for name, (clip, tag) in (("best", places[order[0]]), ("worst", places[order[-1]])):
@@ -375,18 +376,22 @@ def produces(settings: Settings) -> tuple[str, ...]:
 
 def save(fitted: Fitted, folder: Path) -> None:
     """Write the network, classes and scaler."""
-    use = {"classes": fitted.known.classes, "scaler": scaling.to_json(fitted.known.scaler)}
+    known = fitted.known
+    use = {"classes": known.classes, "scaler": scaling.to_json(known.scaler), "weights": known.weights_digest}
     contract.save(folder, fitted.model, use, fitted.settings, _versions(fitted.settings))
 
 
 def _versions(settings: Settings) -> dict[str, Any]:
+    if settings.network.window == "yamnet":
+        return {"embeddings": yamnet_store.VERSION, "profile": yamnet.PROFILE}
     return {} if settings.network.window == "embedding" else contract.of_features(settings)
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, model = contract.load(folder, Settings, _versions)
-    return _fitted(model, settings, Known(tuple(use["classes"]), scaling.from_json(use["scaler"])))
+    scaler, digest = scaling.from_json(use["scaler"]), use.get("weights", "")
+    return _fitted(model, settings, Known(tuple(use["classes"]), scaler, digest))
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:

@@ -28,15 +28,25 @@ def window_network(network: Network, bands: int, frames: int) -> keras.Model:
     ``answer``      two convolutions 3x3 of 16, pools 2x3 and 2x2, two dense layers: https://stackoverflow.com/questions/55272508
     ``residual``    three residual blocks of 3x3 convolutions (He et al., 2016), each halving both axes; mean
                     over what is left
+    ``convolutional``  four blocks of one 3x3 convolution, batch normalisation and a pool of 2x2; mean and
+                    maximum over what is left
     ``statistics``  mean, deviation, minimum and maximum of each band over the window, then two dense layers
+    ``yamnet``      YAMNet's embedding of each of its patches (frames = 1), then two dense layers
     ``embedding``   a stored vector per window (frames = 1), then two dense layers
     """
     window = layers.Input((bands, frames, 1), name="window")
-    x = {"answer": _answer, "residual": _residual, "statistics": _statistics, "embedding": _embedding}[
-        network.window
-    ](window, network)
-    if network.window != "residual":
-        for number in (1, 2):
+    x = {
+        "answer": _answer,
+        "residual": _residual,
+        "convolutional": _convolutional,
+        "statistics": _statistics,
+        "yamnet": _embedding,
+        "embedding": _embedding,
+    }[network.window](window, network)
+    if network.window not in ("residual", "convolutional"):
+        if network.window == "statistics" and not network.hidden_layers:
+            x = layers.BatchNormalization(momentum=MOMENTUM)(x)  # they have units of their own
+        for number in range(1, network.hidden_layers + 1):
             x = layers.Dense(network.hidden, activation="relu", name=f"hidden_{number}")(x)
             if network.window == "statistics" and network.batch_normalization:
                 x = layers.BatchNormalization(momentum=MOMENTUM)(x)
@@ -69,6 +79,15 @@ def _residual(x: Any, network: Network) -> Any:
         x = layers.MaxPooling2D(tuple(min(2, have) for have in x.shape[1:3]))(x)
     x = layers.GlobalAveragePooling2D()(x)
     return layers.Dense(network.hidden, activation="relu", name="hidden_1")(x)
+
+
+def _convolutional(x: Any, network: Network) -> Any:
+    for block in range(4):
+        filters = network.filters * 2 ** min(block, 2)
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = layers.Activation("relu")(layers.BatchNormalization(momentum=MOMENTUM)(x))
+        x = layers.MaxPooling2D(tuple(min(2, have) for have in x.shape[1:3]))(x)
+    return layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
 
 
 def _statistics(x: Any, network: Network) -> Any:

@@ -6,7 +6,7 @@ read a text (alignment) have none.
 Contents: the functions of `contract.Use`; `example_of`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from audiomtl.data.answers import (
     Value,
     segments,
 )
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.scores import KEYS
 from audiomtl.data.tags import THRESHOLD
 from audiomtl.errors import UserError
@@ -43,7 +44,6 @@ from audiomtl.families.multitask.heads import kind
 from audiomtl.families.multitask.model import outputs
 from audiomtl.families.multitask.settings import Head, Settings
 from audiomtl.families.multitask.steps import rolls, step_times, text_tokens
-from audiomtl.families.multitask.viterbi import PAUSE
 
 SHORTEST_SECONDS = 1e-3  # of a phone or note that the recording's end cuts
 
@@ -130,10 +130,19 @@ def _answer(head: Head, one: heads.Answer, names: Sequence[str], until: float, s
     within = [span for span in within if span[1] - span[0] >= SHORTEST_SECONDS]
     if what == "notes":
         return Notes(tuple((start, end, int(pitch)) for start, end, pitch in within))
+    pauses = pauses_of(settings.data)
+    read = getattr(kind(head.kind), "probabilities", None)  # of CTC: a phone is said in few of its steps
+    output, sure = (output, np.mean) if read is None else (read(output), np.max)
+    first = output.shape[1] - len(names)  # behind a blank, where there is one
     spans = [
-        Span(start, end, str(label), _mean(output, list(names).index(label), start, end, n_frames, settings))
+        Span(
+            start,
+            end,
+            str(label),
+            _score(output, first + list(names).index(label), start, end, n_frames, settings, sure),
+        )
         for start, end, label in within
-        if label != PAUSE
+        if label not in pauses
     ]
     return Phones(tuple(spans))
 
@@ -148,13 +157,19 @@ def _segments(
     return segments(names, starts, settings.step_seconds, scores, until=until, active=active)
 
 
-def _mean(
-    output: np.ndarray, number: int, start: float, end: float, n_frames: int, settings: Settings
+def _score(
+    output: np.ndarray,
+    number: int,
+    start: float,
+    end: float,
+    n_frames: int,
+    settings: Settings,
+    of: Callable[[np.ndarray], Any],
 ) -> float:
-    """Mean probability of a class over the steps of a span."""
+    """Mean or largest probability of a class over the steps of a span."""
     times = step_times(n_frames, settings)
     inside = (times >= start) & (times < end)
-    return float(output[inside, number].mean()) if inside.any() else float("nan")
+    return float(of(output[inside, number])) if inside.any() else float("nan")
 
 
 def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:

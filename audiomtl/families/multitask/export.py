@@ -24,6 +24,7 @@ SHAPES = {
     "tags": "(classes,): probability of each",
     "segments": "(steps, classes): probability of each",
     "phones": "(steps, phones): probabilities",
+    "ctc": "(steps, 1 + phones): probabilities, the blank first",
     "melody": "(steps, 89): probabilities of the 88 keys from MIDI 21, and of none",
     "notes": "(steps, 176): of 88 keys from MIDI 21 whether each begins, then whether each is held",
     "value": "(1,): the number",
@@ -58,7 +59,7 @@ def write(fitted: Fitted, folder: Path) -> serving.Exported:
         answers = {}
         for name, head in heads.items():
             value = found[name][0] if head.about.per_clip else found[name][0, :steps]
-            answers[name] = tf.sigmoid(value) if head.kind == "tags" else value
+            answers[name] = {"tags": tf.sigmoid, "ctc": tf.nn.softmax}.get(head.kind, tf.identity)(value)
         return answers
 
     def expected(y: np.ndarray) -> Mapping[str, Any]:

@@ -29,14 +29,14 @@ from audiomtl.data.tags import classes_of, target
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.transfer import embeddings, scikit
+from audiomtl.families.transfer import scikit
 from audiomtl.families.transfer.examples import Example, _collate, _mean_and_deviation
 from audiomtl.families.transfer.head import head_network
 from audiomtl.families.transfer.losses import loss
 from audiomtl.families.transfer.patches import patch_seconds, patches_of, share_of
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import losses, tags, yamnet
+from audiomtl.nn import losses, tags, yamnet, yamnet_store
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
 
@@ -377,7 +377,7 @@ def save(fitted: Fitted, folder: Path) -> None:
 def _versions(settings: Settings) -> dict[str, Any]:
     """Of what is frozen."""
     if settings.extractor.kind == "yamnet":
-        return {"embeddings": embeddings.VERSION, "profile": yamnet.PROFILE}
+        return {"embeddings": yamnet_store.VERSION, "profile": yamnet.PROFILE}
     return contract.of_features(settings) if settings.extractor.kind == "statistics" else {}
 
 

@@ -77,6 +77,8 @@ def settings(**changes):
         "protocol.validation_values": [2],
         "optimizer.name": "adam",
         "optimizer.learning_rate": 0.01,
+        "features.scaling": "per_band_train",
+        "pooling.name": "mean",
         "network.window": "statistics",
         "training.epochs": 12,
         "training.batch_size": 5,

@@ -14,7 +14,7 @@ from audiomtl.nn.losses import cross_entropy
 from audiomtl.settings.named import names
 from audiomtl.settings.pooling import Pooling
 
-WINDOWS = ["answer", "residual", "statistics"]
+WINDOWS = ["answer", "residual", "convolutional", "statistics"]
 
 
 def network(window: str = "answer", **changes) -> Network:
@@ -131,3 +131,10 @@ def test_tags_have_sigmoids_and_bags_of_other_sizes_change_no_answer(name) -> No
         rows = x[end - counts[number] : end]
         alone = model([rows, counts[number : number + 1]], training=False)
         np.testing.assert_allclose(alone["clip"][0], found["clip"][number], atol=2e-6)
+
+
+def test_without_hidden_layers_it_is_linear_in_standardised_statistics():
+    model = mil_network(network("statistics", hidden_layers=0), pooling(), bands=5, frames=8, classes=3)
+    weights = {variable.path.rsplit("/", 1)[-1]: variable.shape for variable in model.trainable_variables}
+    assert weights["kernel"] == (4 * 5, 3) and weights["gamma"] == (20,)
+    assert len(model.trainable_variables) == 4

@@ -193,7 +193,7 @@ def test_both_tasks_are_learned_and_reload(use, tmp_path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["transformer", "harmonic"])
-def test_every_head_trains_on_every_encoder_and_reloads(use, kind, tmp_path) -> None:
+def test_every_head_trains_on_every_encoder_and_reloads(use, eagerly, kind, tmp_path) -> None:
     """Alignment, phones, melody, notes, mel, class, segments and value in one network.
 
     Safe mode is Keras's own.

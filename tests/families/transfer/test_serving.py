@@ -136,12 +136,12 @@ def test_the_keras_file_reloads_in_safe_mode(exported, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("name", "of"),
     [
-        ("mean", "logits"),
         ("mean", "embeddings"),
-        ("max", "logits"),
         ("attention", "probabilities"),
-        ("autopool", "logits"),
-        ("top_k", "logits"),
+        *(
+            pytest.param(name, "logits", marks=pytest.mark.long)
+            for name in ("mean", "max", "autopool", "top_k")
+        ),
     ],
 )
 def test_the_tflite_file_says_the_same_to_1e_4(body, name, of) -> None:

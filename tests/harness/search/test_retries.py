@@ -104,6 +104,7 @@ def epochs_recorded(project: Any) -> int:
     return max((len(project.tracking().history(run.info.run_id, "train/loss")) for run in runs), default=0)
 
 
+@pytest.mark.faults
 def test_a_worker_that_slept_past_its_lease_writes_nothing(project: Any) -> None:
     environment = {"AUDIOMTL_LEASE_SECONDS": "3"}
     first = project.start_held("1:0", "study", "tiny", "--slots", "1", **environment)

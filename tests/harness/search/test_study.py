@@ -140,7 +140,8 @@ def dying(*arguments, **options):
         pytest.param("audiomtl.harness.record.store", "Tracking", "start", 3, True, marks=pytest.mark.faults),
         pytest.param("mlflow", "MlflowClient", "log_artifacts", 2, False, marks=pytest.mark.faults),
         pytest.param("mlflow", "MlflowClient", "set_terminated", 2, False, marks=pytest.mark.faults),
-        ("optuna.trial", "Trial", "set_user_attr", 2, True),  # the verdict of a rung is written, not acted on
+        # the verdict of a rung is written, not acted on
+        pytest.param("optuna.trial", "Trial", "set_user_attr", 2, True, marks=pytest.mark.faults),
     ],
 )
 def test_a_kill_between_two_stores_changes_nothing(

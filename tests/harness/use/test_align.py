@@ -3,6 +3,7 @@
 What a person may get wrong is one line.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from audiomtl.harness.use import align as aligning
 from audiomtl.harness.use.inputs import Asked, recording
 from audiomtl.harness.use.models import opened
 from audiomtl.harness.use.predict import Request, predict
+from audiomtl.harness.use.texts import Task
 from audiomtl.settings.toml import as_toml
 from tests.harness.conftest import Project
 from tests.whole_settings import whole_settings
@@ -293,6 +295,14 @@ def test_every_file_says_the_same() -> None:
     assert aligning._labels(alone, "a").splitlines()[1] == "0.250000\t0.500000\toː"
     assert ",m,0.100,0.250,0.5000,\n" in aligning._csv(alone, "a")
     assert aligning._ctm(alone, "a").splitlines()[1] == "a 1 0.250 0.250 oː 0.7500"
+
+
+@pytest.mark.parametrize(("said", "told"), [(0.04, True), (0.5, False), (float("nan"), False)])
+def test_a_text_that_was_not_said_is_told(said, told) -> None:
+    found = replace(FOUND, said=said)
+    line = "this text was probably not said"
+    task = Task(Path("a.wav"), "a", "Mo A", "a.lab")
+    assert (line in aligning.table(found)) == (line in aligning._line(task, found, Path("a.csv"))) == told
 
 
 def test_a_text_grid_is_edge_to_edge() -> None:
