@@ -22,8 +22,8 @@ import numpy as np
 import tensorflow as tf
 
 from audiomtl.data import audio
-from audiomtl.families.transfer.embeddings import EmbeddingStore
 from audiomtl.nn import yamnet
+from audiomtl.nn.yamnet_store import EmbeddingStore
 
 BATCH, RUNS = 32, 5
 

@@ -40,7 +40,7 @@ def settings(
     raw = whole_settings(experiment)
     if heads is not None:
         raw["heads"] = {name: {**HEAD, **head} for name, head in heads.items()}
-        raw["coupling"], raw["scores"] = {}, {"loss": "minimize"}
+        raw["coupling"], raw["decoding"], raw["scores"] = {}, {}, {"loss": "minimize"}
         raw["inputs"]["text"] = (
             "phones" if any(head["kind"] == "alignment" for head in heads.values()) else ""
         )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-SMALLEST = 1e-12  # probability
+SMALLEST = 2.2e-16  # probability: a smaller one counts as that
 
 
 class Parts(NamedTuple):
@@ -84,7 +84,7 @@ def _loss(table: pd.DataFrame, head: str) -> Parts | None:
     if not set(columns) <= set(table.columns):
         return None
     chosen = np.array([table[column].iloc[row] for row, column in enumerate(columns)], float)
-    return Parts(-np.log(chosen + SMALLEST), np.ones(len(table)))
+    return Parts(-np.log(np.maximum(chosen, SMALLEST)), np.ones(len(table)))
 
 
 def _edits(table: pd.DataFrame, head: str) -> Parts | None:

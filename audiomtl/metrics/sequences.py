@@ -7,7 +7,7 @@ are symbols like any other: leave them out with `without`, on both sides, and sa
 Contents: `edit_counts`, `error_rate`, `without`, `alignment_confusion`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 Sequences = Sequence[Sequence[str]]
 
@@ -59,9 +59,10 @@ def error_rate(truth: Sequences, predicted: Sequences) -> float:
     return sum(counts.values()) / length
 
 
-def without(sequences: Sequences, symbol: str) -> list[list[str]]:
-    """The sequences with every occurrence of ``symbol`` (a pause) left out."""
-    return [[other for other in sequence if other != symbol] for sequence in sequences]
+def without(sequences: Sequences, symbols: str | Collection[str]) -> list[list[str]]:
+    """The sequences with every occurrence of a symbol, or of several (pauses), left out."""
+    left_out = {symbols} if isinstance(symbols, str) else set(symbols)
+    return [[other for other in sequence if other not in left_out] for sequence in sequences]
 
 
 def alignment_confusion(truth: Sequences, predicted: Sequences) -> dict[tuple[str, str], int]:

@@ -24,7 +24,7 @@ def fit_classifier(
     truth : (clips,) numbers of classes.
     balanced : whether every class has the same part in the loss.
     """
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
@@ -34,6 +34,9 @@ def fit_classifier(
     weights = "balanced" if balanced else None
     made = {
         "random_forest": lambda: RandomForestClassifier(
+            chosen.trees, random_state=seed, n_jobs=1, class_weight=weights
+        ),
+        "extra_trees": lambda: ExtraTreesClassifier(
             chosen.trees, random_state=seed, n_jobs=1, class_weight=weights
         ),
         "svm": lambda: SVC(

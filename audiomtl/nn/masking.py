@@ -83,6 +83,40 @@ class MeanOverSteps(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="audiomtl")
+class MedianOverFrames(layers.Layer):
+    """(clips, frames, columns), lengths in frames -> (clips, columns): the median over a clip's own frames.
+
+    Only the columns from ``first`` on are kept. No gradient.
+    """
+
+    def __init__(self, first: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.first = first
+
+    def compute_mask(self, inputs: list[tf.Tensor], mask: Any = None) -> None:
+        return None
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        x, lengths = inputs
+        x = x[:, :, self.first :]
+        # a clip without frames has the median of its padding
+        own = tf.sequence_mask(lengths, tf.shape(x)[1])[:, :, None] | (lengths < 1)[:, None, None]
+        ordered = tf.sort(
+            tf.where(own, x, x.dtype.max), axis=1
+        )  # behind a clip's own frames stand the others
+        last = tf.maximum(lengths - 1, 0)
+        middle = tf.stack([last // 2, (last + 1) // 2], axis=1)  # the same place twice where it is one frame
+        return tf.stop_gradient(tf.reduce_mean(tf.gather(ordered, middle, axis=1, batch_dims=1), axis=1))
+
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        size = shapes[0][2]
+        return (shapes[0][0], None if size is None else size - self.first)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"first": self.first}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
 class Valid(layers.Layer):
     """Which steps are a clip's own: (clips, steps) bool."""
 

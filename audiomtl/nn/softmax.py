@@ -5,7 +5,7 @@ Contents: `SMALLEST`, `LOWEST`, `masked_softmax`.
 
 import tensorflow as tf
 
-SMALLEST = 1e-7  # added to a probability before its logarithm: no infinity, and still a gradient
+SMALLEST = 1e-7  # a divisor; losses add it to nothing (`nn.losses`)
 LOWEST = -1e30  # a score that a softmax turns into exactly 0
 
 

@@ -3,7 +3,7 @@
 Conventions: targets (n, classes) are 0 or 1, or between where clips are mixed. Losses are (n,): the binary
 cross-entropy, mean over classes.
 
-Contents: `loss_of_logits`, `loss_of_probabilities`; `evaluate`, `predicted`, `majority_vote`.
+Contents: `loss_of_logits`; `evaluate`, `predicted`, `majority_vote`.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from audiomtl.data.tags import THRESHOLD, held
 from audiomtl.metrics import tags
-from audiomtl.nn.softmax import SMALLEST
+from audiomtl.nn.losses import binary_cross_entropy, binary_log_loss
 
 
 def loss_of_logits(logits: Any, targets: Any, positive: Any = 1.0) -> tf.Tensor:
@@ -22,25 +22,27 @@ def loss_of_logits(logits: Any, targets: Any, positive: Any = 1.0) -> tf.Tensor:
 
     ``positive`` (classes,) multiplies the loss of what is to be found.
     """
-    targets = tf.cast(targets, tf.float32)
-    each = tf.nn.weighted_cross_entropy_with_logits(targets, logits, positive)
-    return tf.reduce_mean(each, axis=1)
-
-
-def loss_of_probabilities(probabilities: Any, targets: Any, positive: Any = 1.0) -> tf.Tensor:
-    """From probabilities (n, classes), where a pooling leaves no logits."""
-    targets = tf.cast(targets, tf.float32)
-    likely = positive * targets * tf.math.log(probabilities + SMALLEST)
-    likely += (1 - targets) * tf.math.log(1 - probabilities + SMALLEST)
-    return -tf.reduce_mean(likely, axis=1)
+    return tf.reduce_mean(binary_cross_entropy(logits, targets, positive), axis=1)
 
 
 def evaluate(
-    truth: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], *, every_score: bool
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    *,
+    logits: np.ndarray | None = None,
+    every_score: bool,
 ) -> dict[str, float]:
-    """loss (binary cross-entropy, mean over clips and classes) and `tags.scores` of (clips, classes)."""
+    """loss (binary cross-entropy, mean over clips and classes) and `tags.scores` of (clips, classes).
+
+    The loss is that of the ``logits`` where there are any.
+    """
     true, p = np.asarray(truth, np.float64), np.asarray(probabilities, np.float64)
-    loss = -float(np.mean(true * np.log(p + SMALLEST) + (1 - true) * np.log(1 - p + SMALLEST)))
+    if logits is None:
+        loss = float(np.mean(binary_log_loss(p, true)))
+    else:
+        z = np.asarray(logits, np.float64)
+        loss = float(np.mean(true * np.logaddexp(0, -z) + (1 - true) * np.logaddexp(0, z)))
     return {"loss": loss} | tags.scores(true, p, classes, threshold=THRESHOLD, every_score=every_score)
 
 

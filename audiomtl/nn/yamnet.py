@@ -207,6 +207,32 @@ def tail(tail_blocks: int, weights: Mapping[str, np.ndarray], rate_share: float)
     return model
 
 
+def depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Depthwise convolution of (n, height, width, channels) with (3, 3, channels, 1), padded as "SAME".
+
+    TensorFlow has no deterministic gradient of the kernel on a GPU and refuses it: there it is a sum of nine
+    products, whose gradients are deterministic.
+    """
+    if not tf.config.list_logical_devices("GPU"):
+        return tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "SAME")
+    return sum_of_shifted(x, kernel, stride)
+
+
+def sum_of_shifted(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """As `depthwise`: for each place of the kernel the shifted input times the channels' weights there."""
+    sizes = [-(-size // stride) for size in x.shape[1:3]]  # of the output
+    missing = [max((out - 1) * stride + 3 - size, 0) for out, size in zip(sizes, x.shape[1:3], strict=True)]
+    x = tf.pad(x, [[0, 0], *([one // 2, one - one // 2] for one in missing), [0, 0]])
+    height, width = ((out - 1) * stride + 1 for out in sizes)
+    return tf.add_n(
+        [
+            x[:, row : row + height : stride, column : column + width : stride] * kernel[row, column, :, 0]
+            for row in range(3)
+            for column in range(3)
+        ]
+    )
+
+
 @keras.saving.register_keras_serializable(package="audiomtl")
 class Tuned(layers.Layer):
     """One depthwise-separable block: fixed kernels plus ``rate_share`` times trained differences, batch
@@ -248,7 +274,7 @@ class Tuned(layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         stride = BLOCKS[self.number - 1][0]
-        x = tf.nn.depthwise_conv2d(x, self.kernel("depthwise_conv"), [1, stride, stride, 1], "SAME")
+        x = depthwise(x, self.kernel("depthwise_conv"), stride)
         x = tf.nn.relu(x * self.scale["depthwise_conv"] + self.shift["depthwise_conv"])
         x = tf.nn.conv2d(x, self.kernel("pointwise_conv"), 1, "SAME")
         return tf.nn.relu(x * self.scale["pointwise_conv"] + self.shift["pointwise_conv"])

@@ -23,7 +23,7 @@ WRONG_FOR = {
     "room": ("mel",),
     "gain": ("mel",),
     "time_roll": ("phones", "ctc", "alignment", "segments", "melody", "notes", "mel"),
-    "mixup": ("phones", "ctc", "alignment", "segments", "melody", "notes", "mel", "value"),
+    "mixup": ("phones", "ctc", "alignment", "segments", "melody", "notes", "mel", "value", "tags"),
 }
 Probability = Annotated[float, Field(ge=0, le=1)]
 Warp = Annotated[float, Field(gt=0, lt=0.5)]
@@ -134,7 +134,10 @@ class SequenceAugmentation(Table):
     room: Room | None = Field(None, description="Simulated reverberation.")
     label_smoothing: Share = Field(
         0.0,
-        description="Share of each target that is spread over all classes, in [0, 1). Default 0: none.",
+        description=(
+            "Share of each target that is spread over all classes, in [0, 1); of multi-task heads of kind"
+            " clip_class. Default 0: none."
+        ),
     )
 
 

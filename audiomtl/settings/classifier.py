@@ -13,10 +13,10 @@ class Classifier(Table):
     Numbers are standardised by train's.
     """
 
-    name: Literal["random_forest", "svm", "logistic_regression", "nearest_neighbours"] = Field(
+    name: Literal["random_forest", "extra_trees", "svm", "logistic_regression", "nearest_neighbours"] = Field(
         description="scikit-learn classifier."
     )
-    trees: Count = used_when({"name": "random_forest"}, description="Number of trees.")
+    trees: Count = used_when({"name": ("random_forest", "extra_trees")}, description="Number of trees.")
     inverse_regularization: Positive = used_when(
         {"name": ("svm", "logistic_regression")},
         description="Inverse of the regularization strength, scikit-learn's C, above 0.",

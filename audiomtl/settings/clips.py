@@ -49,6 +49,13 @@ class DataSet(Table):
             " song."
         )
     )
+    pauses: Strings | None = Field(
+        None,
+        description=(
+            "Phones that are pauses, which no phone error rate counts. Default: those of the data set (sil of"
+            " TIMIT, _ of others; of your own data _, sil, sp, pau and h#)."
+        ),
+    )
     subset: dict[str, Values | Count] = Field(
         {},
         description=(

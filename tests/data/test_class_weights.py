@@ -46,10 +46,11 @@ def test_losses_of_tags_are_weighted():
     expected = float((each * [1, 1, 1, 3]).mean())
     of_class = class_weights(list(labels), 1)
     batch = {"labels": labels, "targets": labels, "counts": np.ones(4, np.int32), "positive": of_class}
-    assert float(tag_loss({"clip": p}, batch, of_class)) == pytest.approx(expected, rel=1e-5)
-    assert float(window_tag_loss({"logits": logits}, batch, of_class)) == pytest.approx(expected, rel=1e-5)
+    assert float(tag_loss({"clip_logits": logits}, batch, of_class)) == pytest.approx(expected, rel=1e-5)
+    assert float(window_tag_loss({"window_logits": logits}, batch, of_class)) == pytest.approx(
+        expected, rel=1e-5
+    )
     for level, given in (
-        ("clip", {"clip": p}),
         ("clip", {"clip_logits": logits}),
         ("patch", {"patch_logits": logits}),
     ):
@@ -132,7 +133,7 @@ def test_losses_of_mil_are_weighted():
 
     from audiomtl.families.mil.model import clip_loss, window_loss
 
-    outputs = {"clip": tf.constant([[0.5, 0.5], [0.25, 0.75]]), "windows": tf.constant([[0.5, 0.5]] * 3)}
+    outputs = {"clip_logits": tf.math.log([[0.5, 0.5], [0.25, 0.75]]), "window_logits": tf.zeros((3, 2))}
     batch = {"labels": tf.constant([0, 1]), "counts": tf.constant([2, 1])}
     of_class = tf.constant([1.0, 3.0])
     log = np.log

@@ -89,7 +89,7 @@ def ctc(**changes: Any) -> Any:
                 "mil_esc10",
                 {"label": "label", "groups": []},
                 SPLIT,
-                **{"windows.tail": "drop", "windows.seconds": 0.6},
+                **{"network.window": "statistics", "windows.tail": "drop", "windows.seconds": 0.6},
             ),
             clips(),
             ['windows.tail = "drop": 120 clips have no window of 0.6 s'],

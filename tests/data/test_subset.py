@@ -294,3 +294,27 @@ def test_experiments_without_their_data_stop_no_command(tmp_path, monkeypatch):
         "ctc_timit_full: missing: TIMIT",
         "mil_gtzan: missing: GTZAN",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("fusion_singing", "singing-09720523409f"),
+        ("mil_songs", "songs-e3a476aab539"),
+        ("transfer_scenes", "scenes-85ea07dfd32d"),
+        ("fusion_pictures", "pictures-555160d3c55c"),
+        ("quickstart", "german_speech-4dcfcf5b1eab"),
+    ],
+)
+def test_a_generated_corpus_is_not_made_anew_for_a_subset_or_for_a_new_setting_of_all_data_sets(
+    name, folder, tmp_path, monkeypatch
+):
+    places = []
+    monkeypatch.setattr(
+        "audiomtl.data.corpora.generated.rows", lambda place, *_, **__: places.append(place) or []
+    )
+    for changes in ({}, {"data.subset.clip_id": 3}, {"data.label": "other"}):
+        with pytest.raises((UserError, KeyError, ValueError, AttributeError)):
+            clips_of(name, tmp_path, monkeypatch, **changes)
+            raise ValueError
+    assert {place.name for place in places} == {folder}

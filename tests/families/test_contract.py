@@ -76,6 +76,7 @@ class Case:
     settings: Any
     prepared: contract.Prepared
     fitted: contract.Fitted
+    fits: list[dict[str, Any]]  # what the family gave to the training loop
 
     @property
     def use(self) -> ModuleType:
@@ -126,13 +127,21 @@ def case_of(clips) -> Callable[[str], Case]:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("AUDIOMTL_CACHE", str(folder / "cache"))
                 prepared = model.prepare(settings, 1)
-            # steps as they are written: tracing takes longer than these trainings. A recurrent layer is slower so.
-            tf.config.run_functions_eagerly(family != "ctc")
-            try:
-                fitted = model.train(settings, prepared, 1, lambda epoch, scores: True, None)
-            finally:
-                tf.config.run_functions_eagerly(False)
-            made[name] = Case(model, settings, prepared, fitted)
+                fits = list[dict[str, Any]]()
+                if hasattr(model, "fit"):
+                    loop = model.fit
+                    patch.setattr(
+                        model,
+                        "fit",
+                        lambda one, **own: (fits.append({"model": one} | own), loop(one, **own))[1],
+                    )
+                # steps as they are written: tracing takes longer than these trainings. A recurrent layer is slower so.
+                tf.config.run_functions_eagerly(family != "ctc")
+                try:
+                    fitted = model.train(settings, prepared, 1, lambda epoch, scores: True, None)
+                finally:
+                    tf.config.run_functions_eagerly(False)
+            made[name] = Case(model, settings, prepared, fitted, fits)
         return made[name]
 
     return of
@@ -169,6 +178,52 @@ def test_a_family_offers_the_functions_of_the_contract(case) -> None:
         and case.fitted.fit is not None
         and set(case.prepared.examples) == {"train", "validation", "test"}
     )
+
+
+def test_every_loss_has_its_slope_where_a_network_is_sure_and_wrong(case) -> None:
+    """A logit of 30 for one class, whatever the sound: the loss of the clips of other classes grows as the
+    logit does. Of every loss that the family gives to the training loop, and of every head: ``log(p + 1e-7)``
+    is flat there.
+    """
+    assert case.fits or case.fitted.model is None or case.settings.model == "baseline"
+    for given in case.fits:
+        model = given["model"]
+        before = [variable.numpy() for variable in model.variables]
+        batch = next(iter(given["batches"](0)))
+        batch = {name: tf.convert_to_tensor(value) for name, value in batch.items() if name != "clip_ids"}
+        losses = dict.fromkeys(given["loss"](epoch) for epoch in range(given["training"].epochs))
+        last = logits_of(getattr(model, "network", model))
+        assert last and losses
+        for loss in losses:
+            for layer in last:
+                found = []
+                for logit in (30.0, 32.0):
+                    for variable, old in zip(model.variables, before, strict=True):
+                        variable.assign(old)
+                    layer.kernel.assign(tf.zeros_like(layer.kernel))
+                    layer.bias.assign(tf.one_hot(1, layer.bias.shape[0], logit))
+                    found.append(loss_and_slope(loss, model, batch, layer.bias.value))
+                (low, slope), (high, _) = found
+                told = f"{case.settings.model}, {layer.name}"
+                assert slope == pytest.approx((high - low) / 2, rel=0.02, abs=1e-3), told
+                assert slope > 0.02, told
+        for variable, old in zip(model.variables, before, strict=True):
+            variable.assign(old)
+
+
+def logits_of(network: Any) -> list[Any]:
+    """The layers that give a network's logits; heads of other kinds have squared errors."""
+    layers = network._flatten_layers(include_self=False, recursive=True)
+    named = [one for one in layers if one.name.startswith(("classes", "head_", "logits"))]
+    others = ("head_value", "head_mel", "head_alignment_steps")
+    return [one for one in named if hasattr(one, "kernel") and one.name not in others]
+
+
+def loss_and_slope(loss: Any, model: Any, batch: Any, bias: Any) -> tuple[float, float]:
+    """The loss, and its slope along the bias of class 1."""
+    with tf.GradientTape() as tape:
+        found = loss(model, batch)
+    return float(found), float(tf.convert_to_tensor(tape.gradient(found, bias))[1])
 
 
 FITTED: dict[str, dict[str, Any]] = {

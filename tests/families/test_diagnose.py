@@ -68,14 +68,14 @@ CASES: dict[str, tuple[str, Any, dict[str, Any], Any, list[str]]] = {
         "mil",
         Settings(data=DATA, network=Settings(loss="clip")),
         BAGS,
-        {"clip": HALF, "windows": None},
+        {"clip_logits": HALF, "window_logits": None},
         [],
     ),
     "windows": (
         "mil",
         Settings(data=DATA, network=Settings(loss="window")),
         BAGS,
-        {"clip": HALF, "windows": np.full((3, 3), 1 / 3)},
+        {"clip_logits": HALF, "window_logits": np.full((3, 3), 1 / 3)},
         [],
     ),
     "mixed targets": (
@@ -92,7 +92,7 @@ CASES: dict[str, tuple[str, Any, dict[str, Any], Any, list[str]]] = {
         None,
         ["classes are missing"],
     ),
-    "modalities": ("fusion", Settings(data=DATA), {"labels": np.array([0, 2])}, HALF, []),
+    "modalities": ("fusion", Settings(data=DATA), {"labels": np.array([0, 2])}, {"clip_logits": HALF}, []),
 }
 
 

@@ -10,8 +10,7 @@ import pytest
 from audiomtl import config
 from audiomtl.data import features
 from audiomtl.errors import UserError
-from audiomtl.families.transfer import embeddings
-from audiomtl.nn import yamnet
+from audiomtl.nn import yamnet, yamnet_store
 from audiomtl.nn.fit import seed_everything
 from tests.surroundings.families import FAMILIES, raw_settings, sounds, untrained
 
@@ -70,7 +69,7 @@ def test_another_front_end_of_yamnet_is_refused(saved, monkeypatch) -> None:
     folder = saved("transfer")
     load(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(embeddings, "VERSION", 2)
+        patch.setattr(yamnet_store, "VERSION", 2)
         with pytest.raises(UserError, match=rf"use\.json: versions\.embeddings = 1: must be 2, .*{REMEDY}$"):
             load(folder)
     with monkeypatch.context() as patch:
@@ -107,7 +106,7 @@ def test_a_model_saved_before_counts_as_version_1(saved, name, tmp_path, monkeyp
     )
     load(copy)
     monkeypatch.setattr(
-        *((embeddings, "VERSION", 2) if name == "transfer" else (features, "FEATURES_VERSION", 2))
+        *((yamnet_store, "VERSION", 2) if name == "transfer" else (features, "FEATURES_VERSION", 2))
     )
     with pytest.raises(UserError, match=r"versions\.(features|embeddings) = 1: must be 2"):
         load(copy)

@@ -34,7 +34,7 @@ def best(*epochs: int) -> dict[int, Any]:
     ],
 )
 def test_epochs_are_fixed_before(values, of_best, train_on, epochs):
-    file = changed("ctc_emodb", **values)
+    file = changed("mil_esc10", **values)
     raw, text = refit.settings_of(file, of_best)
     wanted = epochs or file.settings.training.epochs
     assert raw["protocol"]["train_on"] == train_on and raw["training"]["epochs"] == wanted
@@ -43,15 +43,20 @@ def test_epochs_are_fixed_before(values, of_best, train_on, epochs):
 
 
 def test_nothing_says_after_how_many_epochs_to_stop():
-    with pytest.raises(UserError, match=r"run `audiomtl best ctc_emodb` first, or set refit\.epochs"):
-        refit.settings_of(changed("ctc_emodb"), {})
+    with pytest.raises(UserError, match=r"run `audiomtl best mil_esc10` first, or set refit\.epochs"):
+        refit.settings_of(changed("mil_esc10"), {})
 
 
 def test_what_is_trained_on_chooses_no_epoch():
     with pytest.raises(UserError, match=r'training\.keep = "last", but got "best"'):
-        changed("ctc_emodb", protocol__train_on="all")
+        changed("mil_esc10", protocol__train_on="all")
     with pytest.raises(UserError, match=r'patience must be 0 with keep = "last"'):
-        changed("ctc_emodb", training__keep="last", training__patience=3)
+        changed("mil_esc10", training__keep="last", training__patience=3)
+
+
+def test_what_is_trained_on_chooses_no_number_of_the_decoding():
+    with pytest.raises(UserError, match=r"cannot choose decoding.language_order: give one number"):
+        refit.settings_of(changed("ctc_german"), best(3))
 
 
 @pytest.mark.slow

@@ -222,6 +222,19 @@ def test_a_planted_fault_is_named(fault):
     assert all(finding.place and finding.value for finding in report)
 
 
+@pytest.mark.parametrize("kind", ["classes", "tags"])
+def test_a_loss_of_logits_without_a_slope_is_named(kind):
+    """Two items, sure and wrong; the gradient of a mean of cross-entropies is (p - t) / 2."""
+    from audiomtl.nn.doctor.outputs import of_slopes
+    from audiomtl.nn.doctor.subject import Learned
+
+    right = np.array([0, 0]) if kind == "classes" else np.array([[1.0, 0.0], [1.0, 0.0]])
+    answers, slope = np.array([[-40.0, 40.0]] * 2), np.array([[-0.5, 0.5]] * 2)
+    for gradient, names in ((slope, []), (0 * slope, ["saturated loss"])):
+        given = [Learned("x", kind, right, one, 2, "logits") for one in (answers, gradient)]
+        assert [one.name for one in of_slopes(given[:1], given[1:])] == names
+
+
 def test_every_kind_of_finding_is_planted():
     from audiomtl.findings import KINDS
 

@@ -35,6 +35,15 @@ def test_the_mean_is_over_a_clip_s_own_steps_and_0_without_any() -> None:
     assert np.allclose(masking.MeanOverSteps(2)([VALUES, LENGTHS]), wanted)
 
 
+def test_the_median_is_over_a_clip_s_own_frames_of_the_last_columns() -> None:
+    drawn = np.random.default_rng(0).normal(size=(5, 6, 3)).astype(np.float32)
+    found = masking.MedianOverFrames(1)([drawn, LENGTHS]).numpy()
+    for clip, length in enumerate(LENGTHS.tolist()):
+        if length:
+            np.testing.assert_allclose(found[clip], np.median(drawn[clip, :length, 1:], axis=0), rtol=1e-6)
+    assert np.isfinite(found).all() and found.shape == (5, 2)
+
+
 @pytest.mark.parametrize(("frames", "whole"), [(1, 3), (2, 3), (3, 3), (4, 6)])
 def test_frames_are_filled_up_to_whole_steps_behind_the_end(frames, whole) -> None:
     x = np.ones((2, frames, 4), np.float32)

@@ -28,5 +28,4 @@ def test_what_does_not_count_has_no_influence_and_no_gradient() -> None:
 
 def test_the_numbers_that_keep_it_finite() -> None:
     assert np.float32(1) + np.float32(SMALLEST) > 1  # float32 sees it beside 1
-    assert -np.log(SMALLEST) == pytest.approx(16.118, abs=1e-3)  # the loss of a probability of 0
     assert np.exp(np.float32(LOWEST)) == 0 and np.isfinite(np.float32(LOWEST))

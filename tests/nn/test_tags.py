@@ -15,10 +15,9 @@ def test_the_loss_of_logits_is_that_of_their_probabilities_where_digits_are_left
     by_hand = -(TARGETS * np.log(p) + (1 - TARGETS) * np.log1p(-np.minimum(p, 1 - 1e-16)))
     by_hand[1, 2] = 40.0  # 1 - sigmoid(40) is below the last bit of 1
     np.testing.assert_allclose(tags.loss_of_logits(LOGITS, TARGETS), by_hand.mean(axis=1), rtol=1e-6)
-    of_probabilities = tags.loss_of_probabilities(tf.sigmoid(LOGITS[:1]), TARGETS[:1])
-    np.testing.assert_allclose(of_probabilities, by_hand[:1].mean(axis=1), rtol=1e-5)
-    found = tags.evaluate(TARGETS[:1], p[:1], "abc", every_score=True)
-    assert found == {"loss": pytest.approx(by_hand[0].mean(), rel=1e-5)}  # one clip has no ranking
+    for row, logits in ((0, None), (0, LOGITS[:1]), (1, LOGITS[1:])):
+        found = tags.evaluate(TARGETS[[row]], p[[row]], "abc", logits=logits, every_score=True)
+        assert found == {"loss": pytest.approx(by_hand[row].mean(), rel=1e-5)}  # one clip has no ranking
 
 
 def test_a_sure_and_wrong_answer_has_a_gradient() -> None:

@@ -205,3 +205,27 @@ def test_the_published_tflite_model_says_the_same() -> None:
     # its two runtimes agree on 0.895
     assert agreement["8 bits"][0] >= 0.9 and agreement["8 bits"][1] >= 0.99
     assert agreement["floats"][0] >= 0.75 and agreement["floats"][1] >= 0.90
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_deterministic_depthwise_convolution_is_tensorflow_s(stride) -> None:
+    random = np.random.default_rng(0)
+    x = tf.Variable(random.normal(size=(2, 6, 5, 4)), dtype=tf.float32)
+    kernel = tf.Variable(random.normal(size=(3, 3, 4, 1)), dtype=tf.float32)
+    found = []
+    for convolve in (
+        lambda: tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "SAME"),
+        lambda: yamnet.sum_of_shifted(x, kernel, stride),
+    ):
+        with tf.GradientTape() as tape:
+            y = convolve()
+            value = tf.reduce_sum(y**2)
+        found.append([y, *tape.gradient(value, [x, kernel])])
+    for theirs, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_gpu_takes_the_deterministic_convolution(monkeypatch) -> None:
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+    monkeypatch.setattr(yamnet, "sum_of_shifted", lambda *given: "deterministic")
+    assert yamnet.depthwise(tf.zeros((1, 4, 4, 1)), tf.zeros((3, 3, 1, 1)), 1) == "deterministic"

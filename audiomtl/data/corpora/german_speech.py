@@ -86,6 +86,7 @@ class Settings(DataSet):
 
 VERSION = 1  # of this generator: raise it whenever the same settings would give other bytes
 SAMPLE_RATE = 16000  # Hz
+PAUSES = ("_",)  # that no phone error rate counts
 SHORTEST_PAUSE_SECONDS = 0.03  # shorter gaps belong to the phone before them
 SILENCE_SECONDS = (0.05, 0.15)  # before and after the speech
 LOUDEST_PEAK = 0.45  # times up to +6 dB (2.0) is 0.9: nothing clips
@@ -163,7 +164,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """
     _check(data)
     key = hashlib.sha256(
-        f"{VERSION} {data.model_dump_json(exclude={'label', 'groups'})}".encode()
+        f"{VERSION} {data.model_dump_json(exclude={'label', 'groups', 'subset'})}".encode()
     ).hexdigest()[:12]
     place = Path(folder).absolute() / f"german_speech-{key}"
     return pd.DataFrame(generated.rows(place, lambda temporary: _make(data, temporary))).pipe(_ordered)

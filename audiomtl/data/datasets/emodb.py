@@ -41,6 +41,7 @@ class Settings(DataSet):
 
 COLUMNS = ["clip_id", "path", "speaker", "sentence", "emotion", "text", "seconds", "phones", "starts", "ends"]
 PAUSE = "_"
+PAUSES = (PAUSE,)  # that no phone error rate counts
 EMOTIONS = {
     "W": "anger",
     "L": "boredom",

@@ -29,6 +29,7 @@ class Settings(DataSet):
 
 
 PAUSE = "pau"
+PAUSES = (PAUSE,)  # that no phone error rate counts
 TICKS_PER_SECOND = 10_000_000  # 100 ns
 CLASSES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 CONTEXT = re.compile(r"[^-]*-(?P<phone>[^+]+)\+.*/E:(?P<note>(?P<pitch>[^\]]+)\].*?~(?P<tempo>\d+|xx)!.*)/F:")

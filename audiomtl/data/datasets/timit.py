@@ -65,6 +65,7 @@ DEVELOPMENT = (
 )
 # fmt: on
 SILENCE = "sil"
+PAUSES = (SILENCE,)  # that no phone error rate counts
 GLOTTAL_STOP = "q"
 # fmt: off
 FOLDED = {

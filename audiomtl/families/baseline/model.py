@@ -35,7 +35,7 @@ from audiomtl.nn.classifiers import (
     tag_probabilities,
 )
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
-from audiomtl.nn.softmax import SMALLEST
+from audiomtl.nn.losses import log_loss
 
 OF: dict[str, Callable[..., Any]] = {
     "mean": np.mean,
@@ -208,7 +208,7 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
     if fitted.settings.data.labels == "several":
         return tags.evaluate(truth, posteriors, fitted.known.classes, every_score=every_score)
     predicted = posteriors.argmax(axis=1)
-    loss = -float(np.mean(np.log(posteriors[np.arange(len(truth)), truth] + SMALLEST)))
+    loss = float(np.mean(log_loss(posteriors[np.arange(len(truth)), truth])))
     return {
         "loss": loss,
         "accuracy": labels.accuracy(truth, predicted),

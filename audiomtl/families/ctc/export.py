@@ -23,8 +23,13 @@ INTERFACE = """\
 
 A step has {seconds:g} s; step t is centred at t times that. Symbol 0 is the blank, which is in no
 transcript; then come, in this order: {symbols}. The likeliest symbol of each step, runs of one symbol taken
-once, and blanks and pauses (`_`) left out, is the transcript.
+once, and blanks and pauses (`_`) left out, is the transcript.{decoder}
 """
+# behind the transcript of the likeliest symbols
+DECODER = (
+    " The folder `model/` has a decoder ({method}) beside the network: audiomtl reads the\n"
+    "probabilities with it, with fewer errors."
+)
 
 
 def write(fitted: Fitted, folder: Path) -> serving.Exported:
@@ -48,7 +53,8 @@ def write(fitted: Fitted, folder: Path) -> serving.Exported:
     profile["step_seconds"] = seconds
     names = {"symbols": ("", *known.vocabulary)}
     waveform = serving.Waveform(call, model, sample_rate(settings), names, profile)
-    interface = INTERFACE.format(seconds=seconds, symbols=" ".join(known.vocabulary))
+    decoder = DECODER.format(method=known.decoder.numbers["method"]) if known.decoder else ""
+    interface = INTERFACE.format(seconds=seconds, symbols=" ".join(known.vocabulary), decoder=decoder)
     return serving.exported(waveform, folder, expected, interface)
 
 

@@ -15,10 +15,10 @@ import pandas as pd
 from audiomtl.data import catalog, protocols, text
 from audiomtl.data import floors as common
 from audiomtl.data.features import frame_times
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.store import FeatureStore
 from audiomtl.metrics.sequences import without
 
-PAUSE = "_"
 FREQUENT = "most frequent phone"
 COPIED = "copied transcript (an oracle that knows the sentence)"
 
@@ -26,7 +26,7 @@ COPIED = "copied transcript (an oracle that knows the sentence)"
 def floors(settings: Any, table: pd.DataFrame, seed: int, sound: common.Sound | None) -> common.Scores:
     """By split, score and floor; see `audiomtl.harness.floors`."""
     sides = protocols.divide(_transcribed(table, settings), settings.data, settings.protocol, seed).sides()
-    spoken = {side: without(list(rows["phones"]), PAUSE) for side, rows in sides.items()}
+    spoken = {side: without(list(rows["phones"]), pauses_of(settings.data)) for side, rows in sides.items()}
     found: common.Scores = {}
     for side in common.JUDGED:
         found[side] = {"phone_error_rate": common.of_phones(spoken["train"], spoken[side])}

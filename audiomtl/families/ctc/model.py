@@ -8,7 +8,7 @@ trained network is read as ``[decoding]`` says (`reading`).
 Contents: the functions of `contract.Family`; `with_decoder`, `decoded_scores`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ import tensorflow as tf
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits
 from audiomtl.data.features import frame_times
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.ctc import forced, learning, reading
+from audiomtl.families.ctc import forced, reading
+from audiomtl.families.ctc import training as learning
 from audiomtl.families.ctc.examples import (
-    PAUSE,
     Clip,
     audit,
     check_unseen,
@@ -154,8 +155,11 @@ def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) ->
         return fitted
     train = [(one.labels, one.frame_labels) for one in prepared.examples["train"]]
     validation = [(one.phones, logits) for one, logits in found]
-    decoder = reading.fit(decoding, known.vocabulary, known.mode, train, validation)
-    scores, right = reading.confidences(decoder, *zip(*validation, strict=True))
+    pauses = pauses_of(fitted.settings.data)
+    decoder = reading.fit(decoding, known.vocabulary, known.mode, train, validation, pauses)
+    scores, right = reading.confidences(
+        decoder, [phones for phones, _ in validation], [logits for _, logits in validation], pauses
+    )
     numbers = ", ".join(f"{name} {value}" for name, value in decoder.numbers.items())
     print(f"decoding: {numbers}", flush=True)
     for one in calibration.reliability(scores, right):
@@ -215,15 +219,20 @@ def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     """
     known, logits = fitted.known, [one for _, one in found]
     truth = [list(one.phones) for one, _ in found]
+    pauses = pauses_of(fitted.settings.data)
 
-    def rate(decoder: Decoder | None) -> float:
+    def rate(decoder: Decoder | None, left_out: Collection[str]) -> float:
         said = [one.phones(known.vocabulary) for one in reading.read(logits, known.mode, decoder)]
-        return sequences.error_rate(sequences.without(truth, PAUSE), sequences.without(said, PAUSE))
+        return sequences.error_rate(sequences.without(truth, left_out), sequences.without(said, left_out))
 
-    scores = {"phone_error_rate": rate(known.decoder)}
+    scores = {"phone_error_rate": rate(known.decoder, pauses)}
+    if pauses & set(known.vocabulary):
+        scores["phone_error_rate_with_pauses"] = rate(known.decoder, ())
     if known.decoder is not None:
-        scores["greedy_error_rate"] = rate(None)
-        scores["confidence_error"] = calibration.error(*reading.confidences(known.decoder, truth, logits))
+        scores["greedy_error_rate"] = rate(None, pauses)
+        scores["confidence_error"] = calibration.error(
+            *reading.confidences(known.decoder, truth, logits, pauses)
+        )
     return scores
 
 
@@ -251,12 +260,12 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     ``edits`` and ``phones`` (the reference length) leave pauses out, as the phone error rate does.
     """
     reduction, vocabulary, rows = fitted.settings.network.time_reduction, fitted.known.vocabulary, []
-    read = _read(fitted, found)
+    read, pauses = _read(fitted, found), pauses_of(fitted.settings.data)
     for (one, _), transcript in zip(found, read, strict=True):
         times = frame_times(len(one.frames), fitted.settings.features)[transcript.begins * reduction]
         truth, predicted = list(one.phones), transcript.phones(vocabulary)
         counts = sequences.edit_counts(
-            sequences.without([truth], PAUSE), sequences.without([predicted], PAUSE)
+            sequences.without([truth], pauses), sequences.without([predicted], pauses)
         )
         edits = counts["substitutions"] + counts["deletions"] + counts["insertions"]
         rows.append((one.clip_id, truth, predicted, times.tolist(), edits, counts["reference_length"]))
@@ -273,10 +282,10 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
 
 def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
     """Draw ``posteriors.png`` (the clip of median length) and ``confusion.png`` into ``folder``."""
-    table = predict(fitted, found)
+    table, pauses = predict(fitted, found), pauses_of(fitted.settings.data)
     truth, predicted = (
-        sequences.without(list(table["truth"]), PAUSE),
-        sequences.without(list(table["predicted"]), PAUSE),
+        sequences.without(list(table["truth"]), pauses),
+        sequences.without(list(table["predicted"]), pauses),
     )
     draw.confusion(sequences.alignment_confusion(truth, predicted), folder / "confusion.png")
     one, logits = sorted(found, key=lambda pair: (len(pair[0].frames), pair[0].clip_id))[len(found) // 2]

@@ -47,6 +47,10 @@ class LengthMask(keras.layers.Layer):
 class Silent(keras.layers.Layer):
     """(x (batch, frames, bands), mask (batch, frames)) -> x, 0 where the mask is False."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.supports_masking = True  # and does its work itself
+
     def call(self, x: Any, mask: Any) -> Any:
         return x * ops.cast(mask, x.dtype)[:, :, None]
 

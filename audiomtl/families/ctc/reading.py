@@ -11,7 +11,7 @@ Contents: `Transcript`, `greedy`, `likeliest`, `read`; `Decoder`, `fit`, `to_jso
 `confidences`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ from audiomtl.settings.decoding import Decoding, candidates
 
 PAUSE = "_"
 Mode = Literal["ctc", "frames"]
-LEAST = float(np.log(1e-4))  # log probability from which the beam considers a phone in a step
+LEAST = float(np.log(1e-3))  # log probability from which the beam considers a phone in a step
 NEUTRAL = Calibration()  # changes no confidence
 N_BEST = 5  # transcripts that are kept of each recording
 
@@ -185,6 +185,7 @@ def fit(
     mode: Mode,
     train: Sequence[tuple[np.ndarray, np.ndarray]],
     validation: Sequence[tuple[Sequence[str], np.ndarray]],
+    pauses: Collection[str] = (PAUSE,),
 ) -> Decoder:
     """A decoder of the train split's n-gram, the numbers with the least phone error rate on validation, its
     confidences calibrated there.
@@ -198,7 +199,7 @@ def fit(
     texts = [[names[label - 1] for label in labels.tolist()] for labels, _ in train]
     timed = [own.astype(int) - 1 for _, own in train if len(own)]
     shares = frames.share_of_steps(timed or [labels.astype(int) - 1 for labels, _ in train], len(names))
-    truth = sequences.without([list(phones) for phones, _ in validation], PAUSE)
+    truth = sequences.without([list(phones) for phones, _ in validation], pauses)
     languages: dict[int, NGram] = {}
 
     def made(numbers: Mapping[str, Any]) -> Decoder:
@@ -209,11 +210,11 @@ def fit(
 
     def judge(decoder: Decoder) -> float:
         said = [one.phones(names) for one in decoder.transcripts(logits)]
-        return sequences.error_rate(truth, sequences.without(said, PAUSE))
+        return sequences.error_rate(truth, sequences.without(said, pauses))
 
     best = _least([made(numbers) for numbers in candidates(decoding)], judge)
     return replace(
-        best, calibration=calibration.fit(*confidences(best, [one for one, _ in validation], logits))
+        best, calibration=calibration.fit(*confidences(best, [one for one, _ in validation], logits, pauses))
     )
 
 
@@ -222,7 +223,10 @@ def _least(decoders: Sequence[Decoder], judge: Callable[[Decoder], float]) -> De
 
 
 def confidences(
-    decoder: Decoder, truth: Sequence[Sequence[str]], logits: Sequence[np.ndarray]
+    decoder: Decoder,
+    truth: Sequence[Sequence[str]],
+    logits: Sequence[np.ndarray],
+    pauses: Collection[str] = (PAUSE,),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Score of every phone that was found, and whether it is right in the alignment with the fewest edits,
     (phones,) each; pauses are left out.
@@ -232,8 +236,8 @@ def confidences(
     scores, right = list[float](), list[bool]()
     for one, phones in zip(decoder.transcripts(logits), truth, strict=True):
         said = one.phones(decoder.vocabulary)
-        kept = [place for place, phone in enumerate(said) if phone != PAUSE]
-        spoken = [phone for phone in phones if phone != PAUSE]
+        kept = [place for place, phone in enumerate(said) if phone not in pauses]
+        spoken = [phone for phone in phones if phone not in pauses]
         own = np.zeros(len(kept), bool)
         for block in Levenshtein.opcodes(spoken, [said[place] for place in kept]):
             own[block.dest_start : block.dest_end] = block.tag == "equal"

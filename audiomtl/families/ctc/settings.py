@@ -187,7 +187,10 @@ SCORES = {
 # columns of `predictions` whose sums make up a score (`harness.clip_counts`)
 PER_CLIP = {"phone_error_rate": ("edits", "phones")}
 # printed beside them where there are some, never recorded
-BESIDE = ("greedy_error_rate", "confidence_error", "boundary_median_ms", "boundary_within_20_ms")
+BESIDE = (
+    *("phone_error_rate_with_pauses", "greedy_error_rate", "confidence_error"),
+    *("boundary_median_ms", "boundary_within_20_ms"),
+)
 # lines of the report, where it shows these scores
 NOTES = {
     "copied_transcript_error_rate": (

@@ -20,11 +20,12 @@ import pandas as pd
 from audiomtl.data import audio, catalog, features, stream, text
 from audiomtl.data.alignments import Alignment, aligned, check_length, check_symbols, pronounced
 from audiomtl.data.answers import Phones, Recording, Response, Span
+from audiomtl.data.pauses import pauses_of
 from audiomtl.errors import UserError
 from audiomtl.families.contract import Fitted
 from audiomtl.families.ctc import alignment, forced, long, reading
 from audiomtl.families.ctc.alignment import EXTENSION_SECONDS
-from audiomtl.families.ctc.examples import PAUSE, Clip, examples_of
+from audiomtl.families.ctc.examples import Clip, examples_of
 from audiomtl.families.ctc.long import is_long, of_array
 from audiomtl.families.ctc.model import outputs
 from audiomtl.families.ctc.network import reduced
@@ -139,12 +140,12 @@ def _spans(fitted: Fitted, transcript: Transcript, seconds: float) -> tuple[Span
     # a step on the very end of the recording has no time left: it gets half of the step before
     latest = max(seconds - settings.seconds(reduction) / 2, 0.0)
     starts = [min(settings.seconds(begin * reduction), latest) for begin in transcript.begins.tolist()]
-    spans = []
+    spans, pauses = [], pauses_of(fitted.settings.data)
     for number, (label, start) in enumerate(
         zip(transcript.phones(fitted.known.vocabulary), starts, strict=True)
     ):
         following = starts[number + 1] if number + 1 < len(starts) else np.inf
-        if label != PAUSE:
+        if label not in pauses:
             own_end = settings.seconds(int(transcript.ends[number]) * reduction) + EXTENSION_SECONDS
             score = float(transcript.scores[number])
             spans.append(Span(start, float(min(following, own_end, seconds)), label, score))

@@ -14,16 +14,16 @@ def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[
 
     Parameters
     ----------
-    batch : modalities and labels (clips,). outputs : probabilities (clips, classes).
+    batch : modalities and labels (clips,). outputs : {"clip_logits": (clips, classes), ...}.
     """
-    answers = np.asarray(outputs)
+    answers, labels = np.asarray(outputs["clip_logits"]), np.asarray(batch["labels"])
     return [
         Learned(
             settings.data.label,
             "classes",
-            np.asarray(batch["labels"]),
+            labels if labels.ndim == 1 else labels.argmax(axis=1),  # shares of mixed clips
             answers,
             answers.shape[-1],
-            "probabilities",
+            "logits",
         )
     ]

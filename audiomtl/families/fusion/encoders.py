@@ -98,6 +98,26 @@ class Masked(layers.Layer):
 
 
 @registered
+class OneHot(layers.Layer):
+    """[tokens (clips, steps) int, mask (clips, steps)] -> (clips, steps, vocabulary), zeros where masked."""
+
+    def __init__(self, vocabulary: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.vocabulary = vocabulary
+        self.supports_masking = True  # and does its work itself
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        x, mask = inputs
+        return tf.where(mask[:, :, None], tf.one_hot(x, self.vocabulary), 0.0)
+
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        return (*shapes[0], self.vocabulary)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"vocabulary": self.vocabulary}
+
+
+@registered
 class Coordinates(layers.Layer):
     """(clips, height, width, channels) -> two channels more: row and column of each place in [-1, 1] (Liu
     et al., 2018, CoordConv).
@@ -216,6 +236,8 @@ def encode(
     )
     if modality.kind == "text":
         mask = Valid(1, name=f"{name}_mask")([x, lengths])
+        if modality.encoder == "one_hot":
+            return OneHot(vocabulary, name=f"{name}_one_hot")([x, mask]), mask
         x = layers.Embedding(vocabulary, modality.size, name=f"{name}_embedding")(x)
         if modality.encoder == "lstm":
             x = layers.LSTM(modality.size, return_sequences=True, name=f"{name}_lstm")(x, mask=mask)
@@ -251,6 +273,8 @@ def encode(
             )(x)
             x = Masked()([x, Valid(modality.pool ** (layer - 1))([x, lengths])])
             x = layers.MaxPooling1D(modality.pool)(x)
+        if keys is not None and not modality.filters:
+            return keys, Valid(stride, name=f"{name}_mask")([x, lengths])
         if keys is not None:
             x = layers.Concatenate()([layers.AveragePooling1D(stride)(keys), x])
         return x, Valid(stride, name=f"{name}_mask")([x, lengths])

@@ -30,6 +30,7 @@ from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.fusion import inputs as modalities
 from audiomtl.families.fusion import joins
 from audiomtl.families.fusion.encoders import ModalityDropout, PoolSteps, encode
+from audiomtl.families.fusion.evidence import check_agrees, evidence_of
 from audiomtl.families.fusion.examples import (
     UNKNOWN,
     Example,
@@ -42,8 +43,8 @@ from audiomtl.families.fusion.examples import (
 )
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.metrics import labels
+from audiomtl.nn import losses
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
-from audiomtl.nn.softmax import SMALLEST
 
 EVALUATION_BATCH = 64  # clips
 
@@ -65,6 +66,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     for name, modality in settings.used.items():
         modalities.check_column(table, name, modality, settings.data.label)
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
+    check_agrees(settings, classes)
     raw = {name: _raw(table, name, settings) for name in settings.used}
     for clip in table["clip_id"]:
         if all(values[clip] is None for values in raw.values()):
@@ -133,7 +135,7 @@ def _fit(
 
 
 def network(settings: Settings, known: Known, seed: int | None = None) -> keras.Model:
-    """{modality, modality_length, presence} -> probabilities (clips, classes).
+    """{modality, modality_length, presence} -> clip, probabilities (clips, classes), and clip_logits.
 
     Of the article's network (one convolution of 64 on a picture of 224 x 224, embedding 128 and LSTM(64) on
     100 tokens, side by side, dense 10) these are repaired: it joined (clips, 222, 222, 64) with (clips, 64):
@@ -166,15 +168,14 @@ def network(settings: Settings, known: Known, seed: int | None = None) -> keras.
         weights=weights,
         on_grid=on_grid,
     )
-    if getattr(joins.kind(settings.join.kind), "GIVES_LOGITS", False):
-        return keras.Model(inputs, layers.Softmax(name="classes")(x), name="fusion")
-    for number, units in enumerate(settings.join.hidden, start=1):
+    if not getattr(joins.kind(settings.join.kind), "GIVES_LOGITS", False):
+        for number, units in enumerate(settings.join.hidden, start=1):
+            x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
+            x = layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
         x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
-        x = layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
-    x = layers.Dropout(settings.join.dropout)(x) if settings.join.dropout else x
-    return keras.Model(
-        inputs, layers.Dense(len(known.classes), activation="softmax", name="classes")(x), name="fusion"
-    )
+        x = layers.Dense(len(known.classes), name="classes")(x)
+    answers = {"clip": layers.Softmax(name="clip")(x), "clip_logits": x}
+    return keras.Model(inputs, answers, name="fusion")
 
 
 def _hertz(settings: Settings) -> list[float]:  # (bands,)
@@ -221,12 +222,12 @@ def train(
             some = [examples[index] for index in indices]
             yield training_batch(some, settings, prepared.known, seed=seed, epoch=epoch)
 
+    evidence = evidence_of(model, settings, prepared.known)
+
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
-        posteriors = model({name: value for name, value in batch.items() if name != "labels"}, training=True)
-        likely = tf.math.log(tf.gather(posteriors, batch["labels"], batch_dims=1) + SMALLEST)  # (clips,)
-        if of_class is not None:
-            likely *= tf.gather(of_class, batch["labels"])
-        return -tf.reduce_mean(likely)
+        given = {name: value for name, value in batch.items() if name != "labels"}
+        answers, more = evidence(given, batch["labels"]) if evidence else (model(given, training=True), 0.0)
+        return tf.reduce_mean(losses.cross_entropy(answers["clip_logits"], batch["labels"], of_class)) + more
 
     fitted = _fitted(model, settings, prepared.known)
 
@@ -251,16 +252,20 @@ def train(
 
 
 def outputs(fitted: Fitted, examples: Sequence[Example], absent: Sequence[str] = ()) -> list[Output]:
-    """Each example with its probabilities (classes,), the modalities ``absent`` declared absent."""
+    """Each example with clip, its probabilities (classes,), and clip_logits, the modalities ``absent``
+    declared absent.
+    """
 
     def longest(one: Example) -> int:
         return max(len(value) for value in one.values.values() if value is not None)
 
     def answers(batch: list[Example]) -> Any:
         made = _collate(batch, fitted.settings, fitted.known, absent)
-        return fitted.forward(
+        found = fitted.forward(
             {name: value for name, value in made.items() if name not in ("labels", "clip_ids")}
-        ).numpy()
+        )
+        found = found if isinstance(found, dict) else {"clip": found}  # models of earlier versions
+        return contract.of_each(found, [1] * len(batch), flat=(), padded=())
 
     return contract.walk(examples, longest, answers, clips=EVALUATION_BATCH)
 
@@ -284,12 +289,11 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
 
 
 def _scores(found: Sequence[Output]) -> dict[str, float]:
-    truth, said = [one.label for one, _ in found], [int(posteriors.argmax()) for _, posteriors in found]
-    loss = float(np.mean([-np.log(posteriors[one.label] + SMALLEST) for one, posteriors in found]))
+    truth, said = [one.label for one, _ in found], [int(answer["clip"].argmax()) for _, answer in found]
     return {
         "accuracy": labels.accuracy(truth, said),
         "balanced_accuracy": labels.balanced_accuracy(truth, said),
-        "loss": loss,
+        "loss": losses.mean_of_clips(found),
     }
 
 
@@ -298,7 +302,8 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> pd.DataFrame:
     probability_CLASS.
     """
     classes, rows = fitted.known.classes, []
-    for one, posteriors in found:
+    for one, answer in found:
+        posteriors = answer["clip"]
         row = {
             "clip_id": one.clip_id,
             "truth": classes[one.label],

@@ -9,7 +9,7 @@ from audiomtl.settings.augmentation import Clips, check_bands
 from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
-from audiomtl.settings.table import Count, Integers, Positive, Share, Strings, Table, used_when
+from audiomtl.settings.table import Count, Integers, NotNegative, Positive, Share, Strings, Table, used_when
 
 NAME = re.compile(r"[a-z][a-z0-9]*")
 # kinds of join after which dense layers may stand; late joins the classes themselves
@@ -22,6 +22,7 @@ BEFORE_LAYERS = (
     "film",
     "cross_attention",
     "aligned",
+    "likelihood",
 )
 
 
@@ -53,10 +54,16 @@ class Modality(Table):
             'Column that must equal clip_id, to check tables that were joined; "" checks nothing. Default "".'
         ),
     )
-    size: Count = used_when({"kind": ("text", "table")}, description="Size of a step's vector.")
+    size: Count = used_when(
+        {"kind": "table"},
+        {"kind": "text", "encoder": ("lstm", "embedding")},
+        description="Size of a step's vector.",
+    )
     filters: Integers = used_when(
         {"kind": ("audio", "score", "image")},
-        description="Filters of each convolution, one number per convolution.",
+        description=(
+            "Filters of each convolution, one number per convolution; [] for the keys of a score alone."
+        ),
     )
     kernel: Count = used_when(
         {"kind": ("audio", "score", "image")},
@@ -69,15 +76,22 @@ class Modality(Table):
     coordinates: bool = used_when(
         {"kind": "image"}, description="Whether row and column of each pixel are two more channels."
     )
-    encoder: Literal["lstm", "embedding", "keys"] = used_when(
+    encoder: Literal["lstm", "embedding", "one_hot", "keys"] = used_when(
         {"kind": ("text", "audio", "score")},
         description=(
-            "Encoder: lstm or embedding for text; keys puts the salience of 88 keys beside the convolutions"
-            " of audio or score."
+            "Encoder: lstm, embedding or one_hot for text; keys puts the salience of 88 keys beside the"
+            " convolutions of audio or score."
         ),
     )
     pooling: Literal["mean", "max", "last", "attention"] = Field(
         description="How the steps of a modality are pooled, for joins of vectors."
+    )
+    agrees: Strings = Field(
+        (),
+        description=(
+            "Classes in which the modality says what is heard, from which the recognisers of join.kind ="
+            " likelihood learn. Default []: none."
+        ),
     )
     weight: Positive = used_when(
         {"join.kind": "weighted"}, description="Weight of the modality at the start, above 0."
@@ -85,7 +99,8 @@ class Modality(Table):
 
     @model_validator(mode="after")
     def _has_layers(self) -> Self:
-        if self.kind in ("audio", "score", "image") and min(self.filters, default=0) < 1:
+        keys_alone = self.kind == "score" and self.encoder == "keys" and not self.filters
+        if self.kind in ("audio", "score", "image") and not keys_alone and min(self.filters, default=0) < 1:
             raise ValueError(
                 f"filters: a modality of kind {self.kind} needs at least one convolution, each of 1 or more"
                 " filters"
@@ -112,9 +127,16 @@ class Join(Table):
     rank: Count = used_when({"kind": "bilinear"}, description="Rank of the bilinear form.")
     heads: Count = used_when({"kind": "cross_attention"}, description="Number of attention heads.")
     by: str = used_when(
-        {"kind": ("film", "aligned")},
+        {"kind": ("film", "aligned", "likelihood")},
         description=(
-            "Modality that modulates the others (film), or to whose steps the others are brought (aligned)."
+            "Modality that modulates the others (film), to whose steps they are brought (aligned), or of"
+            " whose sound their probability is computed (likelihood)."
+        ),
+    )
+    evidence_weight: NotNegative = used_when(
+        {"kind": "likelihood"},
+        description=(
+            "Weight of the recognisers' loss beside that of the class; 0 trains them by the class alone."
         ),
     )
     kernel: Count = used_when(
@@ -188,7 +210,7 @@ class Settings(WeightedExperiment):
                 or (modality.kind == "audio" and (self.features.kind != "log_mel" or self.features.also))
             ):
                 remedy = (
-                    'encoder = "lstm" or "embedding"'
+                    'encoder = "lstm", "embedding" or "one_hot"'
                     if modality.kind == "text"
                     else 'features.kind = "log_mel" and no features.also'
                 )
@@ -210,6 +232,8 @@ class Settings(WeightedExperiment):
                     f'join.{setting}: no modality "{unknown[0]}"; there are'
                     f" {', '.join(sorted(self.modalities))}"
                 )
+        if self.join.kind == "likelihood":
+            self._check_likelihood()
         if not self.used:
             raise ValueError("join.leave_out: every modality is left out; leave at least one")
         if self.protocol.leaky:
@@ -218,9 +242,30 @@ class Settings(WeightedExperiment):
             )
         return self
 
+    def _check_likelihood(self) -> None:
+        """Its recognisers are of a sound; a text is told apart by tokens, a score by keys."""
+        sound = self.modalities[self.join.by]
+        if sound.kind != "audio":
+            raise ValueError(
+                f'join.by = "{self.join.by}": join.kind = "likelihood" needs a modality of kind audio, but it'
+                f" is of kind {sound.kind}"
+            )
+        for name, one in self.modalities.items():
+            wanted = {"text": "one_hot", "score": "keys"}.get(one.kind)
+            if name != self.join.by and (wanted is None or one.encoder != wanted):
+                needs = f'encoder = "{wanted}"' if wanted else "kind text or score"
+                raise ValueError(f'modalities.{name}: join.kind = "likelihood" needs {needs} here')
+            if one.kind == "score" and (
+                sound.encoder != "keys" or one.pool ** len(one.filters) != sound.pool ** len(sound.filters)
+            ):
+                raise ValueError(
+                    f'modalities.{name}: join.kind = "likelihood" compares keys step by step: modalities'
+                    f'.{self.join.by} needs encoder = "keys" and as many convolutions with the same pool'
+                )
+
     @property
     def _needs_by(self) -> bool:
-        return self.join.kind in ("film", "aligned")
+        return self.join.kind in ("film", "aligned", "likelihood")
 
 
 LOSS_PATHS = ("class_weights",)  # settings that change what the loss means

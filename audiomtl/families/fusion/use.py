@@ -51,7 +51,9 @@ def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
         remarks = (f"without {', '.join(absent)}",) if absent else ()
         rate = sample_rate(fitted.settings)
         seconds = len(one.y) / rate if rate and len(one.y) else float("nan")
-        answers = {"classes": contract.classes(fitted.settings, fitted.known.classes, found[id(example)])}
+        answers = {
+            "classes": contract.classes(fitted.settings, fitted.known.classes, found[id(example)]["clip"])
+        }
         responses.append(Response(one.name, seconds, answers, remarks))
     return responses
 

@@ -15,13 +15,14 @@ def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[
     Parameters
     ----------
     batch : windows, counts and labels (bags,), of tags (bags, classes).
-    outputs : {"clip": probabilities (bags, classes), "windows": (n_windows, classes), ...}.
+    outputs : {"clip_logits": (bags, classes), "window_logits": (n_windows, classes), ...}.
     """
-    labels, answers = np.asarray(batch["labels"]), outputs["clip"]
+    labels, answers = np.asarray(batch["labels"]), outputs["clip_logits"]
     if settings.network.loss == "window":
-        labels, answers = np.repeat(labels, np.asarray(batch["counts"]), axis=0), outputs["windows"]
+        labels, answers = np.repeat(labels, np.asarray(batch["counts"]), axis=0), outputs["window_logits"]
     kind: Any = "tags" if settings.data.labels == "several" else "classes"
-    several = settings.data.labels == "several" and settings.network.loss == "window"  # from logits
+    if kind == "classes" and labels.ndim > 1:  # shares of mixed clips
+        labels = labels.argmax(axis=1)
     answers = None if answers is None else np.asarray(answers)
-    classes = int(np.shape(outputs["clip"])[-1]) if outputs["clip"] is not None else 0
-    return [Learned(settings.data.label, kind, labels, answers, classes, "" if several else "probabilities")]
+    classes = answers.shape[-1] if answers is not None else 0
+    return [Learned(settings.data.label, kind, labels, answers, classes, "logits")]

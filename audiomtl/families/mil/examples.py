@@ -1,7 +1,7 @@
 """Clips as bags of windows: examples and batches.
 
-Conventions as in `model`. Contents: `Example`, `with_variants`, `training_batch`, and for `model` alone
-`_examples`, `_bands`, `_leaky`, `_length`, `_collate`, `_drawn`.
+Conventions as in `model`. Contents: `Example`, `with_variants`, `training_batch`, `window_seconds`, and for
+`model` alone `_examples`, `_bands`, `_leaky`, `_length`, `_collate`, `_drawn`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import augmentation, catalog, normalization, protocols, scaling, splits, windows
+from audiomtl.data import augmentation, catalog, fetch, normalization, protocols, scaling, splits, windows
 from audiomtl.data.augmentation import Variant
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
 from audiomtl.errors import UserError
-from audiomtl.families.mil.settings import Settings
+from audiomtl.families.mil.settings import EMBEDDINGS, Settings
+from audiomtl.nn import yamnet
+from audiomtl.nn.yamnet_store import EmbeddingStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,16 @@ def _examples(table: pd.DataFrame, settings: Settings, *, trained: bool = False)
             "need each other, but the clip table has"
             f" {'embedding_path' if stored == 'embedding_path' else 'no such column'}"
         )
-    if stored:
+    if settings.network.window == "yamnet":
+        if stored:
+            raise UserError(
+                f'network.window = "yamnet" reads sound, but the clip table has a column {stored}; give one'
+                " with a column path"
+            )
+        frames = EmbeddingStore(
+            catalog.cache_folder() / "features", fetch.weights(settings.network.weights)
+        ).activations(list(table["path"]))
+    elif stored:
         frames = [np.asarray(np.load(path, allow_pickle=False), np.float32) for path in table["path"]]
         wrong = [
             clip
@@ -82,7 +93,7 @@ def _examples(table: pd.DataFrame, settings: Settings, *, trained: bool = False)
         )
     by = settings.features.normalize_by
     frames = normalization.by_column(table, frames, by, needed=not trained)
-    if stored == "embedding_path":
+    if settings.network.window in EMBEDDINGS:
         firsts = [np.arange(len(one)) for one in frames]
     else:
         firsts = [windows.starts(len(one), settings.windows, settings.features) for one in frames]
@@ -103,7 +114,7 @@ def _examples(table: pd.DataFrame, settings: Settings, *, trained: bool = False)
 
 
 def _bands(settings: Settings, frames: Sequence[np.ndarray]) -> int:
-    return frames[0].shape[1] if settings.network.window == "embedding" else settings.features.n_bands
+    return frames[0].shape[1] if settings.network.window in EMBEDDINGS else settings.features.n_bands
 
 
 def _leaky(
@@ -133,11 +144,20 @@ def _leaky(
 
 def _length(settings: Settings) -> int:
     """Frames of a window at the network's input."""
-    return (
-        1
-        if settings.network.window == "embedding"
-        else windows.window_frames(settings.windows, settings.features)
-    )
+    vectors = settings.network.window in EMBEDDINGS
+    return 1 if vectors else windows.window_frames(settings.windows, settings.features)
+
+
+def window_seconds(settings: Settings) -> tuple[float, float]:
+    """Seconds from one number of `Example.first` to the next, and the length of a window; NaN for stored
+    embeddings.
+    """
+    if settings.network.window == "embedding":
+        return np.nan, np.nan
+    if settings.network.window == "yamnet":
+        return yamnet.PATCH_HOP_SAMPLES / yamnet.SAMPLE_RATE, yamnet.PATCH_SAMPLES / yamnet.SAMPLE_RATE
+    step = settings.features.seconds_per_frame
+    return step, _length(settings) * step
 
 
 def _collate(

@@ -43,6 +43,11 @@ def write(fitted: Fitted, folder: Path) -> serving.Exported:
     settings = fitted.settings
     if settings.network.window == "embedding":
         raise UserError('network.window = "embedding": the model reads stored embeddings, no waveform')
+    if settings.network.window == "yamnet":
+        raise UserError(
+            'network.window = "yamnet": this family exports no YAMNet; use `audiomtl predict`, or train the'
+            " family transfer, which does"
+        )
     if settings.pooling.evaluation != "same":
         raise UserError(
             f'pooling.evaluation = "{settings.pooling.evaluation}" is not part of the network; only "same" is'

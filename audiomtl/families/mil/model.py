@@ -20,7 +20,7 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data import catalog, fetch, protocols, scaling, splits
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.normalization import Normal
 from audiomtl.data.pipeline import batch_order
@@ -36,15 +36,15 @@ from audiomtl.families.mil.examples import (
     _leaky,
     _length,
     training_batch,
+    window_seconds,
     with_variants,
 )
 from audiomtl.families.mil.network import mil_network
-from audiomtl.families.mil.settings import Settings
+from audiomtl.families.mil.settings import EMBEDDINGS, Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import tags
+from audiomtl.nn import losses, tags, yamnet, yamnet_store
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
-from audiomtl.nn.softmax import SMALLEST
 
 EVALUATION_WINDOWS = 512  # of a batch that is only scored; a clip is never cut in two
 
@@ -55,6 +55,7 @@ class Known:
 
     classes: tuple[str, ...]
     scaler: Scaler
+    weights_digest: str = ""  # of YAMNet's file, where the windows are its patches
     normals: Mapping[str, Normal] = field(default_factory=dict)  # of new recordings, see `use.adapted`
 
 
@@ -84,7 +85,9 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
     scaler = scaling.fit((one.frames for one in chosen["train"]), settings.features.scaling)
     chosen["train"] = with_variants(chosen["train"], sides.train, settings)
-    return Prepared(sides, chosen, Known(classes, scaler), facts)
+    pretrained = settings.network.window == "yamnet"
+    digest = fetch.digest(fetch.weights(settings.network.weights)) if pretrained else ""
+    return Prepared(sides, chosen, Known(classes, scaler, digest), facts)
 
 
 # ---------------------------------------------------------------- training
@@ -95,10 +98,7 @@ def clip_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = No
 
     ``of_class`` (classes,) multiplies the loss of the clips of each class.
     """
-    right = tf.gather(outputs["clip"], batch["labels"], batch_dims=1)  # (bags,)
-    if of_class is None:
-        return -tf.reduce_mean(tf.math.log(right + SMALLEST))
-    return -tf.reduce_mean(tf.math.log(right + SMALLEST) * tf.gather(of_class, batch["labels"]))
+    return tf.reduce_mean(losses.cross_entropy(outputs["clip_logits"], batch["labels"], of_class))
 
 
 def window_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
@@ -106,31 +106,24 @@ def window_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = 
 
     Mean over a clip's windows, then over clips.
     """
-    counts = batch["counts"]
-    bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
-    right = tf.gather(outputs["windows"], tf.gather(batch["labels"], bag), batch_dims=1)
-    share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
-    if of_class is not None:
-        share *= tf.gather(of_class, tf.gather(batch["labels"], bag))
-    return -tf.reduce_sum(tf.math.log(right + SMALLEST) * share) / tf.cast(tf.shape(counts)[0], tf.float32)
+    labels = tf.repeat(batch["labels"], batch["counts"], axis=0)  # (n_windows,), or (n_windows, classes)
+    each = losses.cross_entropy(outputs["window_logits"], labels, of_class)
+    return losses.of_bags(each, batch["counts"])
 
 
 def tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
     """Binary cross-entropy of each clip's pooled answer, mean over classes, then over clips."""
     positive = 1.0 if of_class is None else of_class
-    return tf.reduce_mean(tags.loss_of_probabilities(outputs["clip"], batch["labels"], positive))
+    return tf.reduce_mean(tags.loss_of_logits(outputs["clip_logits"], batch["labels"], positive))
 
 
 def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
     """Binary cross-entropy of each window as if it had its clip's tags, mean over a clip's windows, then over
     clips.
     """
-    counts = batch["counts"]
-    bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
-    labels = tf.gather(batch["labels"], bag)
-    each = tags.loss_of_logits(outputs["logits"], labels, 1.0 if of_class is None else of_class)
-    share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
-    return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
+    labels = tf.repeat(batch["labels"], batch["counts"], axis=0)  # (n_windows, classes)
+    positive = 1.0 if of_class is None else of_class
+    return losses.of_bags(tags.loss_of_logits(outputs["window_logits"], labels, positive), batch["counts"])
 
 
 def train(
@@ -160,8 +153,8 @@ def train(
                 epoch=epoch,
             )
 
-    losses = (tag_loss, window_tag_loss) if _several(settings) else (clip_loss, window_loss)
-    of_outputs = losses[("clip", "window").index(settings.network.loss)]
+    both = (tag_loss, window_tag_loss) if _several(settings) else (clip_loss, window_loss)
+    of_outputs = both[("clip", "window").index(settings.network.loss)]
 
     of_class: Any = None
     if settings.class_weights == "balanced":
@@ -200,9 +193,10 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
     def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
         made = _collate(batch, [np.arange(len(one.first)) for one in batch], fitted.known.scaler, length)
         found = fitted.forward([tf.constant(made["windows"]), tf.constant(made["counts"])])
-        found = {name: found[name] for name in ("clip", "windows", "weights")}
+        wanted = ("clip", "windows", "weights", "clip_logits")  # models of earlier versions lack the last
+        found = {name: found[name] for name in wanted if name in found}
         bags = contract.of_each(found, made["counts"], flat=("windows",), padded=("weights",))
-        return [{**bag, "clip": voted(bag["windows"])} for bag in bags] if vote else bags
+        return [_voted(bag, voted(bag["windows"])) for bag in bags] if vote else bags
 
     def voted(windows: np.ndarray) -> np.ndarray:
         if _several(fitted.settings):
@@ -210,6 +204,11 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
         return majority_vote(windows[None], np.array([len(windows)]))[0]
 
     return contract.walk(examples, lambda one: len(one.first), answers, places=EVALUATION_WINDOWS)
+
+
+def _voted(bag: dict[str, np.ndarray], clip: np.ndarray) -> dict[str, np.ndarray]:
+    """A vote has no logits."""
+    return {name: value for name, value in bag.items() if name != "clip_logits"} | {"clip": clip}
 
 
 def _several(settings: Settings) -> bool:
@@ -229,13 +228,19 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
             np.stack(part)
             for part in zip(*((one.label, answer["clip"]) for one, answer in found), strict=True)
         ]
-        return tags.evaluate(rows[0], rows[1], fitted.known.classes, every_score=every_score)
-    truth, predicted, losses, window_truth, window_predicted = [], [], [], [], []
+        logits = [answer["clip_logits"] for _, answer in found if "clip_logits" in answer]
+        return tags.evaluate(
+            rows[0],
+            rows[1],
+            fitted.known.classes,
+            logits=np.stack(logits) if logits else None,
+            every_score=every_score,
+        )
+    truth, predicted, window_truth, window_predicted = [], [], [], []
     of_evidence: dict[str, list[float]] = {}
     for one, answer in found:
         truth.append(one.label)
         predicted.append(int(answer["clip"].argmax()))
-        losses.append(-float(np.log(answer["clip"][one.label] + SMALLEST)))
         window_truth += [one.label] * len(one.first)
         window_predicted += answer["windows"].argmax(axis=1).tolist()
         evidence = _evidence(one, fitted.settings)
@@ -246,7 +251,7 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
                     labels.average_precision(evidence, own)
                 )
                 of_evidence.setdefault(f"evidence_{name}_auc", []).append(labels.roc_auc(evidence, own))
-    scores = {"loss": float(np.mean(losses)), "accuracy": labels.accuracy(truth, predicted)}
+    scores = {"loss": losses.mean_of_clips(found), "accuracy": labels.accuracy(truth, predicted)}
     scores["balanced_accuracy"] = labels.balanced_accuracy(truth, predicted)
     scores["window_accuracy"] = labels.accuracy(window_truth, window_predicted)
     return scores | {name: float(np.mean(values)) for name, values in sorted(of_evidence.items())}
@@ -261,12 +266,8 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
     probability_CLASS. Of tags truth and predicted are lists, there is no margin, and weight is that of the
     most probable class.
     """
-    clips, rows, classes, length = [], [], fitted.known.classes, _length(fitted.settings)
-    seconds = (
-        np.nan
-        if fitted.settings.network.window == "embedding"
-        else fitted.settings.features.seconds_per_frame
-    )
+    clips, rows, classes = [], [], fitted.known.classes
+    step, seconds = window_seconds(fitted.settings)
     for one, answer in found:
         clip, best = answer["clip"], int(answer["clip"].argmax())
         row: dict[str, Any] = {"clip_id": one.clip_id}
@@ -280,8 +281,8 @@ def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
             row = {
                 "clip_id": one.clip_id,
                 "window": number,
-                "start_seconds": first * seconds,
-                "end_seconds": (first + length) * seconds,
+                "start_seconds": first * step,
+                "end_seconds": first * step + seconds,
             }
             row["weight"] = float(answer["weights"][number, best])
             if evidence is not None:
@@ -300,8 +301,9 @@ def _evidence(one: Example, settings: Settings) -> np.ndarray | None:
     """
     if one.passages is None or settings.network.window == "embedding":
         return None
-    start = one.first * settings.features.seconds_per_frame
-    end = start + _length(settings) * settings.features.seconds_per_frame
+    step, seconds = window_seconds(settings)
+    start = one.first * step
+    end = start + seconds
     inside = sum(
         (np.maximum(0, np.minimum(end, high) - np.maximum(start, low)) for low, high in one.passages),
         np.zeros(len(start)),
@@ -322,7 +324,7 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         [names[one.label] for one, _ in found], [names[answer["clip"].argmax()] for _, answer in found]
     )
     draw.confusion(pairs, folder / "confusion.png", edits=False)
-    if fitted.settings.network.window == "embedding":
+    if fitted.settings.network.window in EMBEDDINGS:
         return
     lead = [
         float(answer["clip"][one.label] - np.delete(answer["clip"], one.label).max()) for one, answer in found
@@ -342,7 +344,7 @@ def _tag_pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None
     clips = np.stack([answer["clip"] for _, answer in found])
     draw.average_precisions(truth, clips, names, folder / "average_precision.png")
     places = np.argwhere(truth > 0)  # (n, 2): clip and tag
-    if fitted.settings.network.window == "embedding" or not len(places):
+    if fitted.settings.network.window in EMBEDDINGS or not len(places):
         return
     order = np.argsort(-clips[truth > 0], kind="stable")
     for name, (clip, tag) in (("best", places[order[0]]), ("worst", places[order[-1]])):
@@ -374,18 +376,22 @@ def produces(settings: Settings) -> tuple[str, ...]:
 
 def save(fitted: Fitted, folder: Path) -> None:
     """Write the network, classes and scaler."""
-    use = {"classes": fitted.known.classes, "scaler": scaling.to_json(fitted.known.scaler)}
+    known = fitted.known
+    use = {"classes": known.classes, "scaler": scaling.to_json(known.scaler), "weights": known.weights_digest}
     contract.save(folder, fitted.model, use, fitted.settings, _versions(fitted.settings))
 
 
 def _versions(settings: Settings) -> dict[str, Any]:
+    if settings.network.window == "yamnet":
+        return {"embeddings": yamnet_store.VERSION, "profile": yamnet.PROFILE}
     return {} if settings.network.window == "embedding" else contract.of_features(settings)
 
 
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, model = contract.load(folder, Settings, _versions)
-    return _fitted(model, settings, Known(tuple(use["classes"]), scaling.from_json(use["scaler"])))
+    scaler, digest = scaling.from_json(use["scaler"]), use.get("weights", "")
+    return _fitted(model, settings, Known(tuple(use["classes"]), scaler, digest))
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:

@@ -1,6 +1,6 @@
 """Settings of multiple-instance learning (``models/mil.py``): a clip's label from its windows."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,8 @@ from audiomtl.settings.protocol import Protocol
 from audiomtl.settings.shared import GroupFeatures, Optimizer, Training
 from audiomtl.settings.table import Count, Share, Table, used_when
 from audiomtl.settings.windows import Windows
+
+EMBEDDINGS = ("yamnet", "embedding")  # windows that are vectors and no frames
 
 
 class WindowProtocol(Protocol):
@@ -27,14 +29,31 @@ class WindowProtocol(Protocol):
 class Network(Table):
     """One network for every window, a softmax over classes at its end."""
 
-    window: Literal["answer", "residual", "statistics", "embedding"] = Field(
-        description="Network that is applied to every window; embedding reads stored embeddings."
+    window: Literal["answer", "residual", "convolutional", "statistics", "yamnet", "embedding"] = Field(
+        description=(
+            "Network that is applied to every window; yamnet reads YAMNet's embeddings of its patches"
+            " (0.975 s, every 0.48 s), embedding stored ones."
+        )
+    )
+    weights: str = used_when(
+        {"window": "yamnet"},
+        description=(
+            'Path of yamnet.h5 or yamnet.tflite; "" takes it from AUDIOMTL_DATA/yamnet, yamnet.h5 first.'
+        ),
     )
     filters: Count = used_when(
-        {"window": "residual"}, description="Filters of the first residual block, doubled in the next two."
+        {"window": ("residual", "convolutional")},
+        description="Filters of the first block, doubled in each of the next two.",
     )
     hidden: Count = used_when(
-        {"window": ("answer", "statistics", "embedding")}, description="Units of the dense layers."
+        {"window": ("answer", "statistics", "yamnet", "embedding")}, description="Units of the dense layers."
+    )
+    hidden_layers: Annotated[int, Field(ge=0, le=2)] = Field(
+        2,
+        description=(
+            "Dense layers of answer, statistics, yamnet and embedding; 0: a linear model, of statistics after"
+            " batch normalization. Default 2."
+        ),
     )
     dropout: Share = Field(description="Dropout rate before the softmax, in [0, 1).")
     batch_normalization: bool = used_when(
@@ -66,8 +85,13 @@ class Settings(WeightedExperiment):
     @model_validator(mode="after")
     def _augmentation_fits(self) -> Self:
         check_bands(self.augmentation, self.features)
-        if self.network.window == "embedding":
-            check_stored(self.augmentation, 'network.window = "embedding"')
+        if self.network.window in EMBEDDINGS and self.features.normalize_by:
+            raise ValueError(
+                f'features.normalize_by = "{self.features.normalize_by}" normalizes frames, but'
+                f' network.window = "{self.network.window}" reads embeddings: set it to ""'
+            )
+        if self.network.window in EMBEDDINGS:
+            check_stored(self.augmentation, f'network.window = "{self.network.window}"')
         if self.protocol.leaky and self.augmentation is not None:
             raise ValueError("protocol.leaky = true: augmentation is not applied there; leave the table out")
         return self

@@ -12,22 +12,26 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from audiomtl.data import normalization, scaling, windows
+from audiomtl.data import fetch, normalization, scaling, windows
 from audiomtl.data.answers import Answer, Recording, Response, Stream, segments
 from audiomtl.data.stream import blocks, frame_parts
 from audiomtl.data.tags import target
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted
-from audiomtl.families.mil.examples import Example, _examples, _length
+from audiomtl.families.mil.examples import Example, _examples, _length, window_seconds
 from audiomtl.families.mil.model import outputs
 from audiomtl.families.mil.settings import Settings
+from audiomtl.nn import yamnet
+from audiomtl.nn.yamnet_store import embeddings_of
 
 BLOCK = 16  # windows of a stream whose frames are read at once
 BLOCK_SAMPLES = 2**18
 
 
 def sample_rate(settings: Settings) -> int:
+    if settings.network.window == "yamnet":
+        return yamnet.SAMPLE_RATE
     return 0 if settings.network.window == "embedding" else settings.features.sample_rate
 
 
@@ -61,6 +65,8 @@ def _example(one: Recording, fitted: Fitted) -> Example:
     if settings.network.window == "embedding":
         vectors = contract.stored(one, "embedding_path")
         return Example(one.name, vectors, np.arange(len(vectors)), -1, None)
+    if settings.network.window == "yamnet":
+        return _embedded(one, fitted)
     frames = contract.heard(one, settings.features)
     by = settings.features.normalize_by
     frames = normalization.of_recording(frames, one.columns, by, fitted.known.normals)
@@ -74,15 +80,45 @@ def _example(one: Recording, fitted: Fitted) -> Example:
     return Example(one.name, frames, first, -1, None)
 
 
+def _embedded(one: Recording, fitted: Fitted) -> Example:
+    """A recording as a bag of YAMNet's patches."""
+    if not len(one.y):
+        raise UserError(f"{one.name}: no samples; the model reads sound")
+    vectors = embeddings_of(np.asarray(one.y, np.float32), _weights(fitted))
+    return Example(one.name, vectors, np.arange(len(vectors)), -1, None)
+
+
+def _weights(fitted: Fitted) -> Path:
+    """File of YAMNet's weights.
+
+    Raises
+    ------
+    UserError : the weights on this machine are not those that the model was trained with.
+    """
+    place = fetch.weights(fitted.settings.network.weights)
+    if (digest := fetch.digest(place)) != fitted.known.weights_digest:
+        raise UserError(
+            f"{place} ({digest}): the model was trained with different weights"
+            f" ({fitted.known.weights_digest}); use those or train again"
+        )
+    return place
+
+
+def check_model(fitted: Fitted, place: str) -> None:
+    """Reject other weights of YAMNet than those of the training."""
+    if fitted.settings.network.window == "yamnet":
+        _weights(fitted)
+
+
 def _response(one: Recording, example: Example, answer: dict[str, np.ndarray], fitted: Fitted) -> Response:
     settings, classes = fitted.settings, fitted.known.classes
     answers: dict[str, Answer] = {"classes": contract.classes(settings, classes, answer["clip"])}
     if settings.network.window == "embedding":
         return Response(one.name, float("nan"), answers)
-    seconds, step = len(one.y) / sample_rate(settings), settings.features.seconds_per_frame
-    length = _length(settings) * step
+    seconds, (step, length) = len(one.y) / sample_rate(settings), window_seconds(settings)
     answers["segments"] = segments(classes, example.first * step, length, answer["windows"], until=seconds)
-    remarks = contract.padded(seconds, settings.windows.seconds)
+    vectors = settings.network.window == "yamnet"
+    remarks = contract.padded(seconds, length if vectors else settings.windows.seconds)
     remarks += normalization.remarks(one, settings.features.normalize_by, fitted.known.normals)
     return Response(one.name, seconds, answers, remarks)
 
@@ -101,6 +137,8 @@ def stream(fitted: Fitted, path: str | Path) -> Stream:
     settings, classes = fitted.settings, fitted.known.classes
     if settings.network.window == "embedding":
         raise UserError('network.window = "embedding": the model reads stored embeddings; leave out --stream')
+    if settings.network.window == "yamnet":
+        raise UserError('network.window = "yamnet": the recording is read as a whole; leave out --stream')
     step = settings.features.seconds_per_frame
     windows_of = _streamed(fitted, str(path))
     return Stream(classes, _length(settings) * step, ((first * step, row) for first, row in windows_of))

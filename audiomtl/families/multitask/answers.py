@@ -25,6 +25,7 @@ from audiomtl.data.answers import (
     Value,
     segments,
 )
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.scores import KEYS
 from audiomtl.data.tags import THRESHOLD
 from audiomtl.errors import UserError
@@ -43,7 +44,6 @@ from audiomtl.families.multitask.heads import kind
 from audiomtl.families.multitask.model import outputs
 from audiomtl.families.multitask.settings import Head, Settings
 from audiomtl.families.multitask.steps import rolls, step_times, text_tokens
-from audiomtl.families.multitask.viterbi import PAUSE
 
 SHORTEST_SECONDS = 1e-3  # of a phone or note that the recording's end cuts
 
@@ -130,6 +130,7 @@ def _answer(head: Head, one: heads.Answer, names: Sequence[str], until: float, s
     within = [span for span in within if span[1] - span[0] >= SHORTEST_SECONDS]
     if what == "notes":
         return Notes(tuple((start, end, int(pitch)) for start, end, pitch in within))
+    pauses = pauses_of(settings.data)
     read = getattr(kind(head.kind), "probabilities", None)  # of CTC: a phone is said in few of its steps
     output, sure = (output, np.mean) if read is None else (read(output), np.max)
     first = output.shape[1] - len(names)  # behind a blank, where there is one
@@ -141,7 +142,7 @@ def _answer(head: Head, one: heads.Answer, names: Sequence[str], until: float, s
             _score(output, first + list(names).index(label), start, end, n_frames, settings, sure),
         )
         for start, end, label in within
-        if label != PAUSE
+        if label not in pauses
     ]
     return Phones(tuple(spans))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from audiomtl.families.multitask.examples import Example
     from audiomtl.families.multitask.settings import Settings
 
-OF_CLIPS = ("clip_class", "tags")  # kinds whose targets can be mixed and smoothed
+MIXED = "clip_class"  # kind whose targets can be mixed and smoothed
 TIMES = ("starts", "ends")  # columns of seconds; those of kind segments have pairs of them
 
 
@@ -83,7 +83,7 @@ def training_batch(
 ) -> dict[str, Any]:
     """A batch of train clips, changed as the augmentation says; a pure function of its arguments.
 
-    With ``mixup`` or ``label_smoothing`` the targets of heads of whole clips are probabilities.
+    With ``mixup`` or ``label_smoothing`` the targets of heads of kind clip_class are shares of classes.
     """
     from audiomtl.families.multitask.examples import collate
 
@@ -116,17 +116,7 @@ def training_batch(
     smoothing = chosen.label_smoothing if chosen else 0.0
     if pairs is not None or smoothing:
         for name, head in settings.heads.items():
-            if head.kind in OF_CLIPS:
-                batch[f"target_{name}"] = _soft(
-                    batch[f"target_{name}"], head.kind, len(names[name]), pairs, smoothing
-                )
+            if head.kind == MIXED:
+                one_hot = np.eye(len(names[name]), dtype=np.float32)[batch[f"target_{name}"]]
+                batch[f"target_{name}"] = augmentation.soft(one_hot, pairs, smoothing, len(names[name]))
     return batch
-
-
-def _soft(target: np.ndarray, kind: str, classes: int, pairs: Any, smoothing: float) -> np.ndarray:
-    """Targets (clips, classes) of a head; all 0 where a clip lacks the label."""
-    if kind == "tags":
-        return augmentation.soft(target, pairs, smoothing, 2)
-    known = (np.asarray(target) >= 0)[:, None]
-    one_hot = np.eye(classes, dtype=np.float32)[np.maximum(target, 0)]
-    return np.where(known, augmentation.soft(one_hot, pairs, smoothing, classes), 0).astype(np.float32)

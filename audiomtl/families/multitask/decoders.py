@@ -11,7 +11,7 @@ import numpy as np
 
 from audiomtl.families.contract import Fitted, Output, Prepared
 from audiomtl.families.multitask.examples import Example
-from audiomtl.families.multitask.heads import Answer, kind
+from audiomtl.families.multitask.heads import LOGITS, Answer, kind
 
 
 def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) -> Fitted:
@@ -50,14 +50,15 @@ def by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
     """Outputs of each head, clip by clip."""
     return {
         name: [answer_of(fitted, name, one, answers) for one, answers in found]
-        for name in fitted.model.output
+        for name in fitted.settings.heads
+        if name in fitted.model.output
     }
 
 
 def answer_of(fitted: Fitted, name: str, one: Example, answers: Mapping[str, np.ndarray]) -> Answer:
     """What a head says of one clip, of which ``answers`` has what every head says."""
-    decoder, frames = fitted.known.decoders.get(name), len(one.frames)
-    return Answer(one.clip_id, one.row, one.targets[name], answers[name], frames, decoder, answers)
+    decoder, frames, logits = fitted.known.decoders.get(name), len(one.frames), answers.get(name + LOGITS)
+    return Answer(one.clip_id, one.row, one.targets[name], answers[name], frames, decoder, answers, logits)
 
 
 def to_json(fitted: Fitted, kept: Collection[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from audiomtl.families.multitask.heads import LOGITS
 from audiomtl.families.multitask.settings import Settings
 from audiomtl.nn.doctor import Learned
 
@@ -21,10 +22,11 @@ def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[
         if not head.weight:
             continue
         target, weight = np.asarray(batch[f"target_{name}"]), np.asarray(batch[f"weight_{name}"])
-        answers = None if outputs is None or outputs[name] is None else np.asarray(outputs[name])
+        output = None if outputs is None else outputs.get(name + LOGITS, outputs[name])
+        answers = None if output is None else np.asarray(output)
         if target.ndim == 1 and target.dtype.kind == "i" and answers is not None:
             labels = np.where(weight > 0, target, -1)
-            found.append(Learned(name, "classes", labels, answers, answers.shape[-1], "probabilities"))
+            found.append(Learned(name, "classes", labels, answers, answers.shape[-1], "logits"))
         else:
             nothing = np.zeros(len(weight))  # only whether there are labels is asked
             found.append(Learned(name, "values", nothing, weights=weight))

@@ -189,12 +189,12 @@ class Attend(layers.Layer):
     Of steps (clips, steps, size), lengths (clips,) in frames, keys (clips, positions, size), tokens (clips,
     positions; 0 is padding): the softmax of dot products, less a trained factor times the squared distance of
     the two relative places: a text is sung from its beginning to its end, so a phone that occurs twice is
-    sought near its own place.
+    sought near its own place. With ``scores`` what goes into the softmax, -1e9 for padding.
     """
 
-    def __init__(self, stride: int, **options: Any) -> None:
+    def __init__(self, stride: int, scores: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.stride = stride
+        self.stride, self.scores = stride, scores
 
     def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         self.narrow = self.add_weight(
@@ -212,10 +212,11 @@ class Attend(layers.Layer):
         place = tf.range(tf.shape(keys)[1], dtype=steps.dtype)[None, :] / tf.maximum(known, 1.0)
         scores = tf.matmul(steps, keys, transpose_b=True) / float(steps.shape[2]) ** 0.5
         scores -= self.narrow * (time[:, :, None] - place[:, None, :]) ** 2
-        return tf.nn.softmax(tf.where((tokens > 0)[:, None, :], scores, -1e9), axis=2)
+        scores = tf.where((tokens > 0)[:, None, :], scores, -1e9)
+        return scores if self.scores else tf.nn.softmax(scores, axis=2)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"stride": self.stride}
+        return super().get_config() | {"stride": self.stride, "scores": self.scores}
 
     def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return (*shapes[0][:2], shapes[2][1])

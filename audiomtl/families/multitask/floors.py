@@ -16,6 +16,7 @@ import pandas as pd
 
 from audiomtl.data import floors as common
 from audiomtl.data import protocols, scaling, text
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask.examples import (
     Example,
@@ -27,7 +28,7 @@ from audiomtl.families.multitask.examples import (
 )
 from audiomtl.families.multitask.heads import Answer, kind
 from audiomtl.families.multitask.steps import step_times
-from audiomtl.families.multitask.viterbi import PAUSE, positions
+from audiomtl.families.multitask.viterbi import positions
 from audiomtl.metrics.sequences import without
 
 OF_CLIPS = {"clip_class": common.of_classes, "tags": common.of_tags, "value": common.of_values}
@@ -53,7 +54,10 @@ def floors(settings: Any, table: pd.DataFrame, seed: int, sound: common.Sound | 
         else:  # a head of the user
             continue
         if head.kind in ("phones", "ctc"):
-            _with_sequences(own, f"{name}_error_rate", sides, column)
+            pauses = pauses_of(settings.data)
+            _with_sequences(own, f"{name}_error_rate", sides, column, pauses)
+        if head.kind == "phones":
+            _with_sequences(own, f"{name}_error_rate_with_pauses", sides, column, frozenset())
         for side, scores in own.items():
             found[side] |= scores
     return found
@@ -96,9 +100,9 @@ def _constant(
     return found
 
 
-def _with_sequences(own: common.Scores, score: str, sides: Any, column: str) -> None:
+def _with_sequences(own: common.Scores, score: str, sides: Any, column: str, pauses: frozenset[str]) -> None:
     """The floors of an error rate beside those of its frames."""
-    spoken = {side: without(list(rows[column].dropna()), PAUSE) for side, rows in sides.sides().items()}
+    spoken = {side: without(list(rows[column].dropna()), pauses) for side, rows in sides.sides().items()}
     for side, scores in own.items():
         if score in scores:
             scores[score] |= common.of_phones(spoken["train"], spoken[side])

@@ -10,26 +10,25 @@ from typing import Any
 
 import tensorflow as tf
 
+from audiomtl.nn import losses
 from audiomtl.nn.softmax import SMALLEST
 
 
-def cross_entropy(outputs: Any, target: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of probabilities (..., classes) and numbers of classes (...), -1 without one: each loss, and what
-    counts.
+def cross_entropy(logits: Any, target: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of logits (..., classes) and numbers of classes (...), -1 without one, or shares of classes (...,
+    classes): each loss, and what counts.
     """
-    right = tf.gather(outputs, tf.maximum(target, 0), batch_dims=len(target.shape))
-    return -tf.math.log(right + SMALLEST), tf.cast(target >= 0, tf.float32)
+    each = losses.cross_entropy(logits, target)
+    shares = len(target.shape) == len(logits.shape)
+    return each, tf.ones_like(each) if shares else tf.cast(target >= 0, tf.float32)
 
 
-def binary_cross_entropy(outputs: Any, target: Any, often: Any = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of scores and targets (clips, steps, columns), summed over columns.
+def binary_cross_entropy(logits: Any, target: Any, often: Any = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of logits and targets (clips, steps, columns), summed over columns.
 
     ``often`` weighs what is to be found.
     """
-    likely = often * target * tf.math.log(outputs + SMALLEST) + (1 - target) * tf.math.log(
-        1 - outputs + SMALLEST
-    )
-    each = -tf.reduce_sum(likely, axis=2)
+    each = tf.reduce_sum(losses.binary_cross_entropy(logits, target, often), axis=2)
     return each, tf.ones_like(each)
 
 

@@ -47,13 +47,14 @@ from audiomtl.families.multitask.examples import (
     with_few_labels,
     with_scaled_targets,
 )
-from audiomtl.families.multitask.heads import Answer, kind
+from audiomtl.families.multitask.heads import LOGITS, Answer, kind
 from audiomtl.families.multitask.losses import coupling_loss
 from audiomtl.families.multitask.network import Known, network, reads_of
 from audiomtl.families.multitask.settings import Settings
 from audiomtl.families.multitask.viterbi import positions
 from audiomtl.names import safe_name
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
+from audiomtl.nn.losses import logits_of
 
 __all__ = ["decoded_scores", "with_decoder"]  # of `decoders`, found here as well
 
@@ -172,7 +173,10 @@ def train(
             answers = bundle.network([batch[name] for name in reads], training=True)
             losses = [
                 kind(head.kind).loss(
-                    answers[name], batch[f"target_{name}"], batch[f"weight_{name}"], batch["steps"]
+                    answers.get(name + LOGITS, answers[name]),
+                    batch[f"target_{name}"],
+                    batch[f"weight_{name}"],
+                    batch["steps"],
                 )
                 for name, head in heads.items()
             ]
@@ -221,9 +225,9 @@ def train(
 
 
 def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
-    """Each example with {head: output on its own steps and positions}."""
+    """Each example with {head: output on its own steps and positions, and its logits, as HEAD.logits}."""
     settings, known = fitted.settings, fitted.known
-    about = {name: settings.heads[name].about for name in fitted.model.output}
+    about = {name: settings.heads[name.removesuffix(LOGITS)].about for name in fitted.model.output}
 
     def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
         made = collate(batch, known.names, known.scaler, settings)
@@ -265,9 +269,10 @@ def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = Tru
 def _loss(head: Any, answer: Answer) -> float:
     """Of one clip, all of its steps its own."""
     steps = tf.constant([1 if head.about.per_clip else len(answer.output)])
-    return float(
-        kind(head.kind).loss(answer.output[None], np.asarray(answer.target)[None], tf.ones(1), steps)
-    )
+    logits = answer.logits
+    if logits is None:
+        logits = logits_of(answer.output, head.about.activation).astype(np.float32)
+    return float(kind(head.kind).loss(logits[None], np.asarray(answer.target)[None], tf.ones(1), steps))
 
 
 def predict(fitted: Fitted, found: Sequence[Output]) -> dict[str, pd.DataFrame]:
@@ -322,7 +327,7 @@ def pictures(fitted: Fitted, found: Sequence[Output], folder: Path) -> None:
         kind(settings.heads[name].kind).picture(name, answers, names[name], folder)
     for one, answers in sorted(found, key=lambda pair: pair[0].clip_id)[:DRAWN]:
         panels: dict[str, dict[str, Any]] = {"texts": {}, "notes": {}, "activities": {}}
-        for name in answers:
+        for name in by_name:
             head, answer = settings.heads[name], answer_of(fitted, name, one, answers)
             if panel := kind(head.kind).panel(head, answer, names[name], settings):
                 panels[panel[0]][name] = panel[1]
@@ -354,7 +359,7 @@ def save(fitted: Fitted, folder: Path) -> None:
     kept = {
         name: tensor
         for name, tensor in fitted.model.output.items()
-        if not fitted.settings.heads[name].train_only
+        if not fitted.settings.heads[name.removesuffix(LOGITS)].train_only
     }
     model, known = keras.Model(fitted.model.inputs, kept, name="multitask"), fitted.known
     use = {"names": known.names, "symbols": known.symbols, "scaler": scaling.to_json(known.scaler)}

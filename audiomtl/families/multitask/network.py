@@ -13,8 +13,9 @@ from audiomtl.data.features import constant_q_centres
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask.encoder import encoder, text_encoder
-from audiomtl.families.multitask.heads import kind
+from audiomtl.families.multitask.heads import LOGITS, kind
 from audiomtl.families.multitask.settings import Settings
+from audiomtl.nn.masking import MedianOverFrames
 
 TEXT_SIZE = 64  # of a symbol's vector
 
@@ -30,7 +31,9 @@ class Known:
 
 
 def network(settings: Settings, known: Known, seed: int) -> keras.Model:
-    """[frames, lengths, text where there is one, roll where there is one] -> {head: output}."""
+    """[frames, lengths, text where there is one, roll where there is one] -> {head: output}, and HEAD.logits
+    of a head with an activation.
+    """
     bands = settings.features.n_bands
     given, text = _inputs(settings), None
     trunk = encoder(
@@ -46,16 +49,27 @@ def network(settings: Settings, known: Known, seed: int) -> keras.Model:
     steps, keys = trunk(places) if settings.encoder.kind == "harmonic" else (trunk(places), None)
     answers = {}
     for name, head in settings.heads.items():
-        answers[name] = kind(head.kind).output(
-            f"head_{name}",
-            steps,
-            given["lengths"],
-            classes=len(known.names[name]),
-            bands=bands,
-            stride=settings.stride,
-            text=text,
-            keys=keys,
-        )
+        if head.sees == "also":
+            first = settings.features.bands_of_kind
+            columns = MedianOverFrames(first, name=f"columns_{name}")([given["frames"], given["lengths"]])
+            # from zero: the few weights of a column then have the sign that the first steps give them
+            units = len(known.names[name])
+            output = layers.Dense(units, kernel_initializer="zeros", name=f"head_{name}")(columns)
+        else:
+            output = kind(head.kind).output(
+                f"head_{name}",
+                steps,
+                given["lengths"],
+                classes=len(known.names[name]),
+                bands=bands,
+                stride=settings.stride,
+                text=text,
+                keys=keys,
+            )
+        if head.about.activation:
+            answers[name + LOGITS] = output
+            output = layers.Activation(head.about.activation, name=f"answer_{name}")(output)
+        answers[name] = output
     return keras.Model(list(given.values()), answers, name="multitask")
 
 
@@ -72,14 +86,13 @@ def _inputs(settings: Settings) -> dict[str, Any]:
 
 
 def _hertz(settings: Settings) -> list[float]:  # (bands,)
-    """Centre of each band; of cepstra only their number means something."""
+    """Centre of each band; of cepstra and further columns only their number means something."""
     chosen = settings.features
     if chosen.kind == "log_mel":
         import librosa
 
-        return librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[
-            1:-1
-        ].tolist()
+        own = librosa.mel_frequencies(chosen.bands + 2, fmin=chosen.low_hz, fmax=chosen.high_hz)[1:-1]
+        return [*own.tolist(), *[0.0] * (chosen.n_bands - chosen.bands)]  # further columns have no centre
     if chosen.kind == "constant_q":
         return constant_q_centres(chosen.bands, chosen.low_hz, chosen.high_hz).tolist()
     return [band * chosen.sample_rate / chosen.n_fft for band in range(chosen.n_bands)]

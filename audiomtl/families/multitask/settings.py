@@ -5,19 +5,18 @@ heads.
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, model_validator
 
 from audiomtl.families.multitask import heads
+from audiomtl.families.multitask.encoder_settings import Encoder
 from audiomtl.settings.augmentation import Clips, check_bands, check_heads
 from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.decoding import Decoding
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
-from audiomtl.settings.table import Count, NotNegative, Positive, Share, Table, used_when
+from audiomtl.settings.table import NotNegative, Positive, Share, Table, used_when
 from audiomtl.settings.text import Text
 from audiomtl.settings.validation import nearest
-
-Two = Annotated[tuple[Count, Count], Strict(False)]
 
 
 class Inputs(Table):
@@ -34,45 +33,6 @@ class Inputs(Table):
         False,
         description=(
             "Whether a target may be among the inputs; only to show the effect of such a leak. Default false."
-        ),
-    )
-
-
-class Encoder(Table):
-    """From features to one vector a step. One flat table: keys that the kind does not use may be left out.
-
-    =========== ==========================================================================================
-    article     two convolutions of frames and bands, then dense layers step by step
-    recurrent   the same convolutions, then a bidirectional LSTM
-    transformer the same convolutions, then two blocks of self-attention
-    harmonic    convolutions of frames and keys over each key's overtones, and beside them a bidirectional
-                LSTM over the bands
-    =========== ==========================================================================================
-    """
-
-    kind: Literal["article", "recurrent", "transformer", "harmonic"] = Field(
-        description="Encoder from features to one vector per step."
-    )
-    filters: Two = Field(description="Filters of the two convolutions.")
-    pool_frames: Two = Field(
-        description="Pooling factors of the two convolutions over frames; a step is their product of frames."
-    )
-    pool_bands: Two = used_when(
-        {"kind": ("article", "recurrent", "transformer")},
-        description="Pooling factors of the two convolutions over bands.",
-    )
-    units: Count = used_when(
-        {"kind": ("recurrent", "transformer", "harmonic")},
-        description="Units per direction of the LSTM (recurrent, harmonic), or size of a step (transformer).",
-    )
-    dropout: Share = Field(description="Dropout rate before the heads, in [0, 1).")
-    noise: NotNegative = Field(
-        description="Standard deviation of Gaussian noise added to scaled features in training; 0 adds none."
-    )
-    shift_bands: Annotated[int, Field(ge=0)] = used_when(
-        {"kind": "harmonic"},
-        description=(
-            "Largest random shift of the LSTM's input up or down in training, in bands; 0 turns shifting off."
         ),
     )
 
@@ -119,6 +79,13 @@ class Head(Table):
         description=(
             "For clip_class and tags: whether every class has the same part in the loss (balanced), or every"
             ' clip (none). Default "none".'
+        ),
+    )
+    sees: Literal["encoder", "also"] = Field(
+        "encoder",
+        description=(
+            "What a head of kind clip_class reads: the encoder's steps (encoder), or the clip's medians of"
+            ' the columns that features.also names, such as pitch (also). Default "encoder".'
         ),
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
@@ -268,6 +235,11 @@ class Settings(ClipExperiment):
             )
         for name, head in self.heads.items():
             of_label = head.about.column == heads.LABEL and not head.column
+            if head.sees == "also" and (head.kind != "clip_class" or not self.features.also):
+                raise ValueError(
+                    f'heads.{name}.sees = "also" is for kind clip_class and the columns of features.also;'
+                    ' name some, such as "pitch", or remove it'
+                )
             if not self.data.label and (head.kind == "segments" or of_label):
                 raise ValueError(
                     f"data.label is missing: heads.{name} of kind {head.kind} learns the classes of that"
@@ -315,8 +287,7 @@ class Settings(ClipExperiment):
 
     def _check_beside(self, name: str, decoding: Decoding) -> None:
         """The head that is read together with another one is there, trained and kept."""
-        beside = decoding.beside if decoding.method in ("hmm", "segments") else ""
-        if not beside:
+        if not (beside := decoding.beside if decoding.method in ("hmm", "segments") else ""):
             return
         place, wanted = f'decoding.{name}.beside = "{beside}"', self.heads[name].about.beside_kind
         other = self.heads.get(beside)

@@ -16,6 +16,7 @@ from keras import layers
 
 from audiomtl.families.transfer.settings import Head, PatchPooling
 from audiomtl.nn.bags import Bags, ToOne
+from audiomtl.nn.losses import Logs
 from audiomtl.nn.pooling import kind, pooling_layer
 from audiomtl.settings.pooling import Pooling as PoolingSettings
 
@@ -30,7 +31,7 @@ def head_network(
     deviation: np.ndarray,
     several: bool = False,
 ) -> keras.Model:
-    """``model([embeddings, counts])`` -> clip and patch probabilities and weights.
+    """``model([embeddings, counts])`` -> clip and patch probabilities and weights, and logits for the loss.
 
     Parameters
     ----------
@@ -42,8 +43,7 @@ def head_network(
     -------
     keras.Model with outputs clip (bags, classes) and patches (n_patches, classes), each summing to 1 unless
         ``several``, and weights (bags, longest, classes), or (bags, longest, 1) where embeddings are pooled:
-        the mean over their numbers. With ``several`` also patch_logits, and clip_logits unless probabilities
-        are pooled.
+        the mean over their numbers; clip_logits and patch_logits, whose softmax, or sigmoid, they are.
     """
     embeddings = layers.Input((size,), name="embeddings")
     counts = layers.Input((), dtype="int32", name="counts")
@@ -67,20 +67,21 @@ def head_network(
     options = pooling.model_dump(mode="json", exclude={"of"}, exclude_none=True)
     values = {"probabilities": probabilities, "logits": logits, "embeddings": x}[pooling.of]
     seen = x if pooling.of == "embeddings" else features
-    pooled, weights = Pool(options, name="pool")(
-        [Bags(name="values")([values, counts]), Bags(name="features")([seen, counts]), counts]
-    )
+    bags = [Bags(name="values")([values, counts]), Bags(name="features")([seen, counts]), counts]
     answers = {"patches": probabilities, "patch_logits": logits}
-    if pooling.of == "embeddings":
-        pooled = logits_of(pooled)[0]
-        weights = MeanOverNumbers(name="weights")(weights)
     if pooling.of == "probabilities":
+        bags += Logs(several, name="logs")(Bags(name="patch_logits")([logits, counts]))
+        pooled, weights, log, rest = Pool(options, name="pool")(bags)
         clip = pooled if several else ToOne(name="clip")(pooled)
+        answers["clip_logits"] = log - rest if several else log
     else:
+        pooled, weights = Pool(options, name="pool")(bags)
+        if pooling.of == "embeddings":
+            pooled = logits_of(pooled)[0]
+            weights = MeanOverNumbers(name="weights")(weights)
         clip, answers["clip_logits"] = answer(name="clip")(pooled), pooled
     answers |= {"clip": clip, "weights": weights}
-    kept = answers if several else {name: answers[name] for name in ("clip", "patches", "weights")}
-    model = keras.Model([embeddings, counts], kept, name="head")
+    model = keras.Model([embeddings, counts], answers, name="head")
     standard.start_from(mean, deviation)
     return model
 
@@ -128,11 +129,11 @@ class Pool(layers.Layer):
     def build(self, shapes: list[tuple[int | None, ...]]) -> None:
         self.operator.build(shapes)
 
-    def call(self, inputs: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        values, features, counts = inputs
+    def call(self, inputs: list[tf.Tensor]) -> tuple[tf.Tensor, ...]:
         operator = kind(self.options["name"])
-        if not getattr(operator, "FROM_ZERO", False):
-            return self.operator([values, features, counts])
+        if len(inputs) > 3 or not getattr(operator, "FROM_ZERO", False):  # with logarithms: of probabilities
+            return self.operator(inputs)
+        values, features, counts = inputs
         valid = tf.sequence_mask(counts, tf.shape(values)[1])[:, :, None]
         low = tf.reduce_min(tf.where(valid, values, values.dtype.max), axis=1, keepdims=True)
         span = tf.reduce_max(tf.where(valid, values, values.dtype.min), axis=1, keepdims=True) - low
@@ -145,9 +146,7 @@ class Pool(layers.Layer):
         pooled, weights = self.operator([(values - low) / span, features, counts])
         return pooled * span[:, 0] + low[:, 0], weights
 
-    def compute_output_spec(
-        self, inputs: list[keras.KerasTensor]
-    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    def compute_output_spec(self, inputs: list[keras.KerasTensor]) -> tuple[keras.KerasTensor, ...]:
         return self.operator.compute_output_spec(inputs)
 
     def get_config(self) -> dict[str, Any]:

@@ -29,17 +29,16 @@ from audiomtl.data.tags import classes_of, target
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted, Output, Prepared
-from audiomtl.families.transfer import embeddings, scikit
+from audiomtl.families.transfer import scikit
 from audiomtl.families.transfer.examples import Example, _collate, _mean_and_deviation
 from audiomtl.families.transfer.head import head_network
 from audiomtl.families.transfer.losses import loss
 from audiomtl.families.transfer.patches import patch_seconds, patches_of, share_of
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import tags, yamnet
+from audiomtl.nn import losses, tags, yamnet, yamnet_store
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
-from audiomtl.nn.softmax import SMALLEST
 
 EVALUATION_PATCHES = 1024  # of a batch that is only scored; a clip is never cut in two
 
@@ -266,9 +265,10 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
     def answers(batch: list[Example]) -> list[dict[str, np.ndarray]]:
         counts = np.array([len(one.patches) for one in batch], np.int32)
         found = fitted.forward(np.concatenate([np.asarray(one.patches) for one in batch]), counts)
-        found = {name: found[name] for name in ("clip", "patches", "weights")}
+        wanted = ("clip", "patches", "weights", "clip_logits")  # not all models have the last
+        found = {name: found[name] for name in wanted if name in found}
         bags = contract.of_each(found, counts.tolist(), flat=("patches",), padded=("weights",))
-        return [{**bag, "clip": voted(bag["patches"])} for bag in bags] if vote else bags
+        return [_voted(bag, voted(bag["patches"])) for bag in bags] if vote else bags
 
     def voted(patches: np.ndarray) -> np.ndarray:
         if _several(fitted.settings):
@@ -278,19 +278,29 @@ def outputs(fitted: Fitted, examples: Sequence[Example]) -> list[Output]:
     return contract.walk(examples, lambda one: len(one.patches), answers, places=EVALUATION_PATCHES)
 
 
+def _voted(bag: dict[str, np.ndarray], clip: np.ndarray) -> dict[str, np.ndarray]:
+    """A vote has no logits."""
+    return {name: value for name, value in bag.items() if name != "clip_logits"} | {"clip": clip}
+
+
 def evaluate(fitted: Fitted, found: Sequence[Output], *, every_score: bool = True) -> dict[str, float]:
     """loss (mean cross-entropy per clip), accuracy, balanced_accuracy, patch_accuracy (each patch judged
     by its clip's label); of tags the scores of `tags.evaluate`.
     """
     if _several(fitted.settings):
-        return tags.evaluate(*_rows(found), fitted.known.classes, every_score=every_score)
-    truth, predicted, losses, of_patches = [], [], [], []
+        logits = [answer["clip_logits"] for _, answer in found if "clip_logits" in answer]
+        return tags.evaluate(
+            *_rows(found),
+            fitted.known.classes,
+            logits=np.stack(logits) if logits else None,
+            every_score=every_score,
+        )
+    truth, predicted, of_patches = [], [], []
     for one, answer in found:
         truth.append(one.label)
         predicted.append(int(answer["clip"].argmax()))
-        losses.append(-float(np.log(answer["clip"][one.label] + SMALLEST)))
         of_patches += (answer["patches"].argmax(axis=1) == one.label).tolist()
-    scores = {"loss": float(np.mean(losses)), "accuracy": labels.accuracy(truth, predicted)}
+    scores = {"loss": losses.mean_of_clips(found), "accuracy": labels.accuracy(truth, predicted)}
     return scores | {
         "balanced_accuracy": labels.balanced_accuracy(truth, predicted),
         "patch_accuracy": float(np.mean(of_patches)),
@@ -367,7 +377,7 @@ def save(fitted: Fitted, folder: Path) -> None:
 def _versions(settings: Settings) -> dict[str, Any]:
     """Of what is frozen."""
     if settings.extractor.kind == "yamnet":
-        return {"embeddings": embeddings.VERSION, "profile": yamnet.PROFILE}
+        return {"embeddings": yamnet_store.VERSION, "profile": yamnet.PROFILE}
     return contract.of_features(settings) if settings.extractor.kind == "statistics" else {}
 
 

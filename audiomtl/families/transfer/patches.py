@@ -12,9 +12,8 @@ from audiomtl.data import catalog
 from audiomtl.data.store import FeatureStore
 from audiomtl.data.tags import classes_of
 from audiomtl.errors import UserError
-from audiomtl.families.transfer import embeddings
 from audiomtl.families.transfer.settings import Settings
-from audiomtl.nn import yamnet
+from audiomtl.nn import yamnet, yamnet_store
 
 
 def share_of(train: pd.DataFrame, settings: Settings, seed: int) -> pd.DataFrame:
@@ -88,7 +87,7 @@ def patches_of(table: pd.DataFrame, settings: Settings, weights: Path | None) ->
         return arrays
     folder = catalog.cache_folder() / "features"
     if weights:
-        return embeddings.EmbeddingStore(folder, weights, settings.fine_tune.blocks).activations(
+        return yamnet_store.EmbeddingStore(folder, weights, settings.fine_tune.blocks).activations(
             list(table["path"])
         )
     return [

@@ -20,11 +20,11 @@ from audiomtl.data.tags import target
 from audiomtl.errors import UserError
 from audiomtl.families import contract
 from audiomtl.families.contract import Fitted
-from audiomtl.families.transfer.embeddings import BATCH, patches_of_waveform
 from audiomtl.families.transfer.model import Example, outputs
 from audiomtl.families.transfer.patches import patch_seconds, patches_of, statistics
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.nn import yamnet
+from audiomtl.nn.yamnet_store import BATCH, in_batches, patches_of_waveform
 
 BLOCK = 2 * BATCH  # patches of a stream that are in memory at once
 
@@ -65,12 +65,7 @@ def _patches(one: Recording, fitted: Fitted) -> np.ndarray:  # (n_patches, size)
 
 def _activations(patches: np.ndarray, fitted: Fitted) -> np.ndarray:
     """Activations of patches (n, 96, 64), in the batches of the training's store: the same bits."""
-    body, parts = frozen(fitted)[1], []
-    for first in range(0, len(patches), BATCH):
-        some = patches[first : first + BATCH]
-        full = np.concatenate([some, np.zeros((BATCH - len(some), *some.shape[1:]), np.float32)])
-        parts.append(body(full).numpy()[: len(some)])
-    return np.concatenate(parts)
+    return in_batches(frozen(fitted)[1], patches)
 
 
 def _response(one: Recording, answer: dict[str, np.ndarray], fitted: Fitted) -> Response:

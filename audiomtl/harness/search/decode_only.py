@@ -11,6 +11,7 @@ Contents: `run`.
 import contextlib
 import io
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ def run(file: StudyFile, *, slots: int, threads: int, storage: str = "") -> None
     UserError : a family without a table ``[decoding]``.
     WorkFailed : the training failed; no trial could be scored.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     model = config.family("model", file.raw["model"])
     if not hasattr(model, "with_decoder"):
         raise UserError(

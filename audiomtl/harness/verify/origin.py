@@ -85,8 +85,11 @@ def changes(
     """
     found = changed_data(recorded["data"], current["data"]) if recorded.get("data") else []
     if recorded.get("clips") and "clips" in current:
-        other = subset.differences(recorded["clips"], current["clips"])
-        found[:0] = [Change("clips", "others", line) for line in other]
+        then, here = recorded["clips"], current["clips"]
+        if other := subset.differences(then, here):
+            found.insert(
+                0, Change("clips", str(then[subset.CLIPS]), f"{here[subset.CLIPS]} ({'; '.join(other)})")
+            )
     if list(recorded["seeds"]) != list(seeds):
         found.append(Change("seeds", str(list(recorded["seeds"])), str(list(seeds))))
     named = {"settings": "settings", "settings_code": "code of the settings", "code": "code", "lock": "lock"}

@@ -91,6 +91,9 @@ class _Beam:
         total = np.logaddexp(self.blank, self.spoken)  # (prefixes,)
         blank, spoken = total + step[BLANK], self.spoken + step[self.symbol]
         words = 1 + np.flatnonzero(step[1:] > least)
+        if not len(words):  # most steps of a trained network: no prefix becomes longer
+            self.blank, self.spoken = blank, spoken
+            return
         longer = total[:, None] + step[words]  # (prefixes, words)
         self.column[words] = np.arange(len(words))
         column = self.column[self.symbol]  # of each prefix's own last word, -1 where it is none of them
@@ -119,7 +122,7 @@ class _Beam:
     ) -> None:
         count = len(self.node)
         same, new = kept[kept < count], kept[kept >= count] - count
-        row, column = (new // len(words), new % len(words)) if len(words) else (new, new)
+        row, column = np.divmod(new, len(words))
         symbol = words[column]
         parent = self.node[row]
         nodes = np.array([self._number(*pair) for pair in zip(parent.tolist(), symbol.tolist(), strict=True)])

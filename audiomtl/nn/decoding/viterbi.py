@@ -103,44 +103,50 @@ def _search(
     gathered = padded.copy()  # and of its steps since
     for back in range(1, minimum):
         gathered[back:] += padded[:-back] + stay
+    longer, between = padded + stay, np.ascontiguousarray(change[:, None, :])
     wide, before = np.empty((classes, count, classes)), np.empty((classes, count, 1))
     for step in range(steps):
         if step:
             before[:, :, 0] = ripe[step - 1].T
-            np.add(before, change[:, None, :], out=wide)
-            entered[step % minimum] = wide.max(axis=0)
+            np.add(before, between, out=wide)
+            np.maximum.reduce(wide, axis=0, out=entered[step % minimum])
         begun = step - minimum + 1
         if begun < 0:
             continue
-        new = entered[begun % minimum] + gathered[step]
+        new = np.add(entered[begun % minimum], gathered[step], out=ripe[step])
         if step:
-            old = ripe[step - 1] + stay + padded[step]
-            stayed[step] = old >= new
+            old = ripe[step - 1] + longer[step]
+            np.greater_equal(old, new, out=stayed[step])
             np.maximum(new, old, out=new)
-        ripe[step] = new
-    return [
-        _back(ripe[:length, number], stayed[:length, number], change, last, minimum)
-        for number, length in enumerate(lengths.tolist())
-    ]
+    return _back(ripe, stayed, change, last, minimum, lengths)
 
 
 def _back(
-    ripe: np.ndarray, stayed: np.ndarray, change: np.ndarray, last: np.ndarray, minimum: int
-) -> np.ndarray:
-    """The path of one recording, from its end."""
-    step = len(ripe) - 1
-    ended = ripe[step] + last
-    here = int(ended.argmax())
-    if ended[here] == -np.inf:
+    ripe: np.ndarray,
+    stayed: np.ndarray,
+    change: np.ndarray,
+    last: np.ndarray,
+    minimum: int,
+    lengths: np.ndarray,
+) -> list[np.ndarray]:
+    """The paths of all recordings, from their ends; a recording is at its end in every step behind it."""
+    rows = np.arange(len(lengths))
+    ended = ripe[lengths - 1, rows] + last
+    here = ended.argmax(axis=1)
+    if (ended[rows, here] == -np.inf).any():
         raise ValueError("no path: every one has the score -inf")
-    path = np.empty(step + 1, np.int64)
-    while True:
-        end = step
-        while stayed[step, here]:
-            step -= 1
-        begun = step - minimum + 1
-        path[begun : end + 1] = here
-        if begun == 0:
-            return path
-        step = begun - 1
-        here = int((ripe[step] + change[:, here]).argmax())
+    into = np.ascontiguousarray(change.T)  # (to, from)
+    paths = np.empty((len(ripe), len(lengths)), np.int64)
+    # steps until the run here has begun; -1 in a run that is long enough and goes further back
+    left = np.full(len(lengths), -1)
+    for step in range(len(ripe) - 1, -1, -1):
+        paths[step] = here
+        inside = step < lengths
+        left = np.where(left > 0, left - 1, left)
+        begins = inside & (left == -1) & ~stayed[step, rows, here]
+        left[begins] = minimum - 1
+        changed = left == 0
+        if step and changed.any():
+            here = np.where(changed, (ripe[step - 1] + into[here]).argmax(axis=1), here)
+            left[changed] = -1
+    return [path[:length] for path, length in zip(paths.T.copy(), lengths.tolist(), strict=True)]

@@ -147,7 +147,7 @@ def of_slopes(learned: Sequence[Learned], slopes: Sequence[Learned | None]) -> l
     """Losses without a slope where they are large; ``slopes`` are gradients in the place of ``answers``."""
     found = []
     for one, slope in zip(learned, slopes, strict=True):
-        if one.kind not in ("classes", "tags") or one.expects != "probabilities":
+        if one.kind not in ("classes", "tags") or not one.expects:
             continue
         if slope is None or slope.answers is None:
             continue
@@ -158,15 +158,9 @@ def of_slopes(learned: Sequence[Learned], slopes: Sequence[Learned | None]) -> l
             np.asarray(one.answers, np.float64)[known],
             np.asarray(slope.answers, np.float64)[known],
         )
-        if one.kind == "classes":
-            rows, labels = np.arange(len(answers)), np.asarray(one.labels)[known]
-            right, steep = answers[rows, labels], steep[rows, labels]
-        else:
-            labels = np.asarray(one.labels, np.float64)[known] > 0.5
-            right = np.where(labels, answers, 1 - answers)
-        wrong = right < WRONG
+        right, steep = _right(one, answers, steep, known)
         # d loss / d log p, of a mean of cross-entropies 1 / n
-        flat = wrong & (np.abs(steep * right) * right.size < FLAT)
+        flat = (right < WRONG) & (np.abs(steep) * right.size < FLAT)
         if share(flat) >= SATURATED:
             told = (
                 f"{100 * share(flat):.0f} % of the items give the true class a probability below {WRONG:g},"
@@ -174,6 +168,30 @@ def of_slopes(learned: Sequence[Learned], slopes: Sequence[Learned | None]) -> l
             )
             found.append(Finding("saturated loss", f'output "{one.name}"', told))
     return found
+
+
+def _right(
+    one: Learned, answers: np.ndarray, steep: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of what is right of each item, of tags of each tag, and the slope of the loss with respect
+    to its logarithm; where p is near 0, log p changes as the logit does.
+    """
+    labels, logits = np.asarray(one.labels)[known], one.expects == "logits"
+    if one.kind == "classes":
+        rows = np.arange(len(answers))
+        if logits:
+            right = np.exp(answers[rows, labels] - np.logaddexp.reduce(answers, axis=1))
+        else:
+            right = answers[rows, labels]
+        steep = steep[rows, labels]
+    else:
+        held = np.asarray(labels, np.float64) > 0.5
+        right = (
+            np.exp(-np.logaddexp(0, np.where(held, -answers, answers)))
+            if logits
+            else (np.where(held, answers, 1 - answers))
+        )
+    return right, steep if logits else steep * right
 
 
 # ---------------------------------------------------------------- blanks

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from audiomtl.nn.pooling import weighted
+from audiomtl.nn.pooling import masked_log_sum_exp, weighted
 from audiomtl.nn.softmax import SMALLEST
 
 if TYPE_CHECKING:
@@ -16,3 +16,10 @@ def pool(p: tf.Tensor, valid: tf.Tensor, layer: "Pooling") -> tuple[tf.Tensor, t
     mask = tf.cast(valid, tf.float32)
     raised = (p + SMALLEST) * mask
     return weighted(p, raised / tf.maximum(tf.reduce_sum(raised, axis=1, keepdims=True), SMALLEST))
+
+
+def pool_logs(
+    logs: tf.Tensor, rests: tf.Tensor, valid: tf.Tensor, layer: "Pooling"
+) -> tuple[tf.Tensor, tf.Tensor]:
+    total = masked_log_sum_exp(logs, valid)
+    return masked_log_sum_exp(2 * logs, valid) - total, masked_log_sum_exp(logs + rests, valid) - total

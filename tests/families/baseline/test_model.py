@@ -19,7 +19,7 @@ from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[3]
 RATE = 8000
-CLASSIFIERS = ["random_forest", "svm", "logistic_regression", "nearest_neighbours"]
+CLASSIFIERS = ["random_forest", "extra_trees", "svm", "logistic_regression", "nearest_neighbours"]
 
 
 def sound(random: np.random.Generator, kind: str) -> np.ndarray:
@@ -80,6 +80,13 @@ def settings(**changes):
         "features.n_fft": 256,
         "features.bands": 24,
         "features.high_hz": 4000.0,
+        "features.coefficients": 13,
+        "features.also": [],
+        "statistics.of": ["mean", "deviation"],
+        "statistics.deltas": False,
+        "statistics.zero_crossings": True,
+        "statistics.trim_db": 0.0,
+        "classifier.name": "random_forest",
         "classifier.trees": 20,
     }
     return config.settings_of(
@@ -323,3 +330,21 @@ def test_the_picture_is_drawn(use, tmp_path):
     prepared, fitted = trained(settings())
     baseline.pictures(fitted, baseline.outputs(fitted, prepared.examples["validation"]), tmp_path)
     assert (tmp_path / "confusion.png").stat().st_size > 1000
+
+
+def test_frames_before_and_behind_the_sound_are_left_out():
+    loud = np.full((10, 24), -90.0, np.float32)
+    loud[3:7, 5] = [-20, -40, -31, -30]
+    for db, expected in ((0.0, (0, 10)), (9.0, (3, 4)), (15.0, (3, 7)), (80.0, (0, 10))):
+        some = settings(features__kind="log_mel", statistics__trim_db=db, statistics__zero_crossings=False)
+        assert baseline.sounding(loud, some) == expected
+        row = baseline.row_of(loud, loud, some, lambda: np.zeros(1))
+        assert row[5] == pytest.approx(loud[slice(*expected), 5].mean())
+
+
+def test_percentiles_are_numpys():
+    names = ["percentile_5", "percentile_25", "median", "percentile_75", "percentile_95"]
+    some = settings(statistics__of=names, statistics__zero_crossings=False)
+    frames = np.random.default_rng(0).normal(size=(31, 13))
+    row = baseline.row_of(frames, frames, some, lambda: np.zeros(1))
+    assert np.array_equal(row, np.percentile(frames, [5, 25, 50, 75, 95], axis=0).ravel())

@@ -60,3 +60,18 @@ def test_the_articles_network_has_its_size() -> None:
         expected += 2 * 4 * units * (inputs + units + 1)
         inputs = 2 * units
     assert model.count_params() == expected + (inputs + 1) * 44
+
+
+def test_normalized_bands_are_those_of_what_is_heard() -> None:
+    """In training, scale and level of a band have no influence, and neither has padding."""
+    keras.utils.set_random_seed(0)
+    model = recurrent_network(3, 4, units=(5,), batch_normalization=True)
+    random = np.random.default_rng(0)
+    frames = random.standard_normal((4, 20, 3)).astype(np.float32)
+    lengths = np.array([20, 12, 17, 9])
+    frames *= (np.arange(20)[None, :] < lengths[:, None])[:, :, None]
+    once = np.asarray(model([frames, lengths], training=True))
+    louder = frames * np.float32([3, 1, 0.5]) + np.float32([-70, 0, 5])
+    assert np.asarray(model([louder, lengths], training=True)) == pytest.approx(once, abs=2e-4)
+    padded = np.pad(louder, ((0, 0), (0, 9), (0, 0)), constant_values=50.0)
+    assert np.asarray(model([padded, lengths], training=True))[:, :20] == pytest.approx(once, abs=2e-4)

@@ -77,6 +77,8 @@ def settings(**changes):
         "protocol.validation_values": [2],
         "optimizer.name": "adam",
         "optimizer.learning_rate": 0.01,
+        "features.scaling": "per_band_train",
+        "pooling.name": "mean",
         "network.window": "statistics",
         "training.epochs": 12,
         "training.batch_size": 5,
@@ -152,7 +154,7 @@ def test_two_classes_have_a_loss_and_the_answers_form_has_none():
         theirs = keras.losses.categorical_crossentropy(tf.constant([[1.0], [0.0], [1.0]]), said)
     np.testing.assert_allclose(theirs, 0, atol=1e-6)
     ours = [
-        mil.clip_loss({"clip": tf.constant([[p, 1 - p]])}, {"labels": tf.constant([0])}).numpy()
+        mil.clip_loss({"clip_logits": tf.math.log([[p, 1 - p]])}, {"labels": tf.constant([0])}).numpy()
         for p in (0.1, 0.5, 0.9)
     ]
     np.testing.assert_allclose(ours, -np.log([0.1, 0.5, 0.9]), atol=1e-5)
@@ -205,7 +207,9 @@ def test_window_loss_is_the_mean_over_windows_then_clips():
     shares = np.random.default_rng(0).dirichlet(np.ones(3), 5).astype(np.float32)
     batch = {"labels": tf.constant([2, 0]), "counts": tf.constant([4, 1])}
     expected = (np.mean([-np.log(shares[row, 2]) for row in range(4)]) - np.log(shares[4, 0])) / 2
-    np.testing.assert_allclose(mil.window_loss({"windows": tf.constant(shares)}, batch), expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        mil.window_loss({"window_logits": tf.math.log(shares)}, batch), expected, rtol=1e-3
+    )
 
 
 def test_leaky_split_has_songs_on_every_side_and_no_window_twice(use):

@@ -10,10 +10,11 @@ import tensorflow as tf
 from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import Network
 from audiomtl.nn.bags import Bags
+from audiomtl.nn.losses import cross_entropy
 from audiomtl.settings.named import names
 from audiomtl.settings.pooling import Pooling
 
-WINDOWS = ["answer", "residual", "statistics"]
+WINDOWS = ["answer", "residual", "convolutional", "statistics"]
 
 
 def network(window: str = "answer", **changes) -> Network:
@@ -52,7 +53,9 @@ def test_outputs_are_those_of_time_distributed(window):
     model = mil_network(network(window), pooling(), bands=13, frames=40, classes=3)
     x = random_windows(4 * 6)
     ours = model([x, np.full(4, 6, np.int32)], training=False)["clip"]
-    inner = keras.Sequential([model.get_layer("window_network"), model.get_layer("classes")])
+    inner = keras.Sequential(
+        [model.get_layer(name) for name in ("window_network", "classes", "probabilities")]
+    )
     theirs = keras.Sequential(
         [
             keras.Input((6, 13, 40, 1)),
@@ -97,9 +100,10 @@ def test_bags_of_one_and_of_hundreds_train_in_one_step(name):
     counts = np.array([1, 300, 7], np.int32)
     x = random_windows(int(counts.sum()), 5, 8)
     with tf.GradientTape() as tape:
-        clip = model([x, counts], training=True)["clip"]
-        loss = -tf.reduce_mean(tf.math.log(clip[:, 0] + 1e-7))
-    np.testing.assert_allclose(np.sum(clip, axis=1), 1, atol=1e-5)
+        found = model([x, counts], training=True)
+        loss = tf.reduce_mean(cross_entropy(found["clip_logits"], tf.zeros(3, tf.int32)))
+    np.testing.assert_allclose(np.sum(found["clip"], axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(found["clip"], tf.nn.softmax(found["clip_logits"]), atol=1e-6)
     for gradient in tape.gradient(loss, model.trainable_variables):
         assert np.isfinite(gradient).all()
 
@@ -119,10 +123,18 @@ def test_tags_have_sigmoids_and_bags_of_other_sizes_change_no_answer(name) -> No
     counts = np.array([1, 30, 7], np.int32)
     x = random_windows(int(counts.sum()), 5, 8)
     found = model([x, counts], training=False)
-    np.testing.assert_allclose(found["windows"], tf.sigmoid(found["logits"]), atol=1e-7)
+    np.testing.assert_allclose(found["windows"], tf.sigmoid(found["window_logits"]), atol=1e-7)
+    np.testing.assert_allclose(found["clip"], tf.sigmoid(found["clip_logits"]), atol=2e-6)
     assert np.min(found["clip"]) >= 0 and np.max(found["clip"]) <= 1
     np.testing.assert_allclose(found["clip"][0], found["windows"][0], atol=1e-6)  # one window is the clip
     for number, end in enumerate(np.cumsum(counts)):
         rows = x[end - counts[number] : end]
         alone = model([rows, counts[number : number + 1]], training=False)
         np.testing.assert_allclose(alone["clip"][0], found["clip"][number], atol=2e-6)
+
+
+def test_without_hidden_layers_it_is_linear_in_standardised_statistics():
+    model = mil_network(network("statistics", hidden_layers=0), pooling(), bands=5, frames=8, classes=3)
+    weights = {variable.path.rsplit("/", 1)[-1]: variable.shape for variable in model.trainable_variables}
+    assert weights["kernel"] == (4 * 5, 3) and weights["gamma"] == (20,)
+    assert len(model.trainable_variables) == 4

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.optimize import minimize
 
 from audiomtl.families.multitask import balancing
 from audiomtl.families.multitask.balancing import (
@@ -152,6 +153,68 @@ def test_cagrad_is_the_best_worst_task_near_the_mean() -> None:
     assert np.allclose(
         cagrad.conflict_averse(tf.constant(G @ G.T), tf.ones(2), 0.0).numpy() @ G, mean, atol=1e-6
     )
+
+
+def slsqp(value, products: np.ndarray) -> float:
+    """The least value over the simplex, by SciPy."""
+    return minimize(
+        value,
+        np.full(len(products), 1 / len(products)),
+        args=(products,),
+        method="SLSQP",
+        bounds=[(0, 1)] * len(products),
+        constraints={"type": "eq", "fun": lambda w, _: w.sum() - 1, "args": (products,)},
+        options={"ftol": 1e-14, "maxiter": 500},
+    ).fun
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 5, 8])
+def test_cagrad_and_mgda_are_solved_as_slsqp_solves_them(tasks) -> None:
+    """The improvement of the worst task, and the length of the shortest combination, of conflicting gradients
+    of several lengths, to 1e-3.
+    """
+    random, c, even = np.random.default_rng(tasks), 0.5, np.full(tasks, 1 / tasks)
+    solved_cagrad = tf.function(lambda products: cagrad.conflict_averse(products, tf.ones(tasks), c))
+    solved_mgda = tf.function(lambda products: mgda.shortest(products, tf.ones(tasks)))
+
+    def improvement(w: np.ndarray, products: np.ndarray) -> float:
+        length = np.sqrt(even @ products @ even)
+        return w @ products @ even + c * length * np.sqrt(max(w @ products @ w, 1e-24))
+
+    def square(w: np.ndarray, products: np.ndarray) -> float:
+        return w @ products @ w
+
+    for _ in range(3):
+        rows = random.normal(size=(tasks, tasks + 3)) * np.exp(random.normal(size=(tasks, 1)))
+        rows -= random.uniform(0, 1.5) * rows[:1] * (np.arange(tasks) > 0)[:, None]
+        products = cagrad.relative(tf.constant(rows)).numpy()
+        worst = (products @ solved_cagrad(tf.constant(products)).numpy()).min()
+        assert worst == pytest.approx(slsqp(improvement, products), rel=1e-3, abs=1e-5)
+        weights = solved_mgda(tf.constant(products)).numpy()
+        assert weights.min() >= 0 and weights.sum() == pytest.approx(1)
+        assert square(weights, products) == pytest.approx(slsqp(square, products), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["cagrad", "imtl", "mgda", "pcgrad"])
+def test_the_unit_of_the_gradients_does_not_matter(method) -> None:
+    rows, ones = np.array([[1.0, 0.0, 0.2], [-1.0, 1.0, 0.0], [0.3, -0.8, 1.0]], np.float32), tf.ones(3)
+    found = []
+    for unit in (1.0, 1e-6, 1e-15):
+        balancer = Balancing(method, [1.0] * 3, seed=2)
+        direction = balancing.kind(method).direction(balancer, tf.constant(unit * rows), ones, ones)
+        found.append(direction.numpy() / unit)
+    for one in found[1:]:
+        np.testing.assert_allclose(one, found[0], rtol=1e-3, atol=1e-4)
+
+
+def test_gradnorm_begins_from_the_weights_once() -> None:
+    """Equal gradients and speeds, weights 10 and 1: they step as 10 to 1, not as 100 to 1, and what they move
+    by is the norm of the gradients themselves, towards (10 + 1) / 2.
+    """
+    balancer, rows = Balancing("gradnorm", [10.0, 1.0], rate=0.1), np.eye(2, dtype=np.float32)
+    shared, _, _ = Two(rows).step(balancer)
+    by_hand = np.array([10 - 0.1, 1 + 0.1])
+    assert np.allclose(balancer.now, by_hand, rtol=1e-5) and np.allclose(shared, by_hand, rtol=1e-5)
 
 
 def test_gradnorm_lowers_the_weight_of_the_larger_gradient() -> None:

@@ -61,7 +61,7 @@ def scored(name: str, outputs=None, rows=(ROW, OTHER)) -> dict[str, float]:
     )
 
 
-BEST_IS_0 = ("median_ms", "mean_ms", "boundary_mean_ms", "boundary_median_ms", "error_rate", "l1", "absolute_error", "voicing_false_alarm",
+BEST_IS_0 = ("median_ms", "mean_ms", "boundary_mean_ms", "boundary_median_ms", "error_rate", "error_rate_with_pauses", "l1", "absolute_error", "voicing_false_alarm",
              "segment_error_rate")  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Steps of a grid of a tenth of a second, what is on them, and spans from them."""
 
 import numpy as np
+import pytest
 
 from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask import steps
@@ -59,3 +60,16 @@ def test_runs_begin_and_end_halfway_between_steps() -> None:
     )
     assert runs(np.array([], int), times[:0]) == [] and runs(np.array([7]), times[:1]) == [(0.1, 0.1, 7)]
     assert [number for *_, number in runs(np.array([0, -1, -1]), times[:3])] == [0, -1]
+
+
+@pytest.mark.parametrize(
+    "pools, n_frames, expected",
+    [((1, 1), 3, [0, 1, 2]), ((2, 2), 8, [2, 6]), ((3, 1), 7, [1, 4, 6]), ((4, 4), 1, [0])],
+)
+def test_the_frame_at_each_step_s_middle(pools, n_frames, expected) -> None:
+    """A melody that is there frame by frame has a step's key under the time that the step stands for."""
+    some = grid(*pools)
+    found = steps.middle_frames(n_frames, some)
+    assert found.tolist() == expected
+    inside = found < n_frames - 1
+    assert (np.abs(found * 0.1 - steps.step_times(n_frames, some))[inside] <= 0.05 + 1e-9).all()

@@ -254,8 +254,8 @@ def test_shares_hold_whole_sources_of_every_class_and_lie_in_each_other(use, set
 
 
 def test_losses_by_hand(settings) -> None:
-    outputs = {"clip": np.array([[0.5, 0.5], [0.1, 0.9]], np.float32)}
-    outputs["patches"] = np.array([[0.5, 0.5], [0.25, 0.75], [0.2, 0.8]], np.float32)
+    outputs = {"clip_logits": np.log(np.array([[0.5, 0.5], [0.1, 0.9]], np.float32))}
+    outputs["patch_logits"] = np.log(np.array([[0.5, 0.5], [0.25, 0.75], [0.2, 0.8]], np.float32))
     batch = {"counts": np.array([2, 1], np.int32), "targets": np.array([[1, 0], [0, 1]], np.float32)}
     assert float(transfer.loss(outputs, batch, settings())) == pytest.approx(
         -(np.log(0.5) + np.log(0.9)) / 2, rel=1e-4

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from audiomtl import config
 from audiomtl.harness.verify import checkout, origin
 
 NOW = {"settings": "a", "settings_code": "b", "code": "c", "lock": "d", "data": {"table": "e", "path": "f"}}
@@ -40,6 +41,31 @@ def test_a_fingerprint_may_have_a_code_and_lock_of_its_own() -> None:
     assert origin.changes(older, NOW, [1, 2], fingerprint=True) == []
     newer = {**RECORDED, "fingerprint_code": "x"}
     assert [one.what for one in origin.changes(newer, NOW, [1, 2], fingerprint=True)] == ["code"]
+
+
+def test_clips_of_another_part_of_a_set_are_named() -> None:
+    then, here = {"clip_id": 320, "fold": ["1", "2"]}, {"clip_id": 400, "fold": ["1", "2", "3"]}
+    found = origin.changes({**RECORDED, "clips": then}, {**NOW, "clips": here}, [1, 2])
+    assert [str(one) for one in found] == [
+        "clips: recorded 320, now 400 (400 clips, recorded 320; fold and also 3)"
+    ]
+    for recorded, now in (
+        (RECORDED, {**NOW, "clips": here}),
+        ({**RECORDED, "clips": here}, {**NOW, "clips": here}),
+    ):
+        assert origin.changes(recorded, now, [1, 2]) == []
+
+
+def test_the_part_of_a_set_is_recorded_on_one_line(tmp_path) -> None:
+    path = tmp_path / "one.toml"
+    source = Path(__file__).parents[3] / "experiments" / "quickstart.toml"
+    path.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    file = config.load_experiment(str(path))
+    clips = {"clip_id": 8, "emotion": ["anger", "neutral"], "sentence": 30}
+    scores = {"test/phone_error_rate": [0.5] * len(file.settings.seeds)}
+    origin.write(file, scores, [1.0], {**NOW, "clips": clips}, cpu_seconds=1, threads=1, device="CPU")
+    assert 'clips = {clip_id = 8, emotion = ["anger", "neutral"], sentence = 30}' in path.read_text("utf-8")
+    assert config.load_experiment(str(path)).expected["recorded"]["clips"] == clips
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ from keras import layers
 from audiomtl.settings.named import names
 
 SMALLEST = 1e-8  # a divisor
-ROUNDS = 40  # of the small problems that cagrad and mgda solve in each step
 
 
 def methods() -> list[str]:

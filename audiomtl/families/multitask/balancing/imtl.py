@@ -18,6 +18,8 @@ def impartial(gradients: tf.Tensor) -> tf.Tensor:
     """IMTL-G: coefficients (T,), sum 1, with which the combination has the same projection on every
     gradient (T, n).
     """
+    # coefficients do not depend on the gradients' unit, but divisors and the ridge do
+    gradients = tf.math.divide_no_nan(gradients, tf.reduce_max(tf.norm(gradients, axis=1)))
     units = gradients / tf.maximum(tf.norm(gradients, axis=1, keepdims=True), SMALLEST)
     differences, turned = gradients[:1] - gradients[1:], units[:1] - units[1:]  # (T - 1, n)
     square = tf.matmul(differences, turned, transpose_b=True)

@@ -4,24 +4,25 @@ from typing import Any
 
 import tensorflow as tf
 
-from audiomtl.families.multitask.balancing import ROUNDS, SMALLEST, count
+from audiomtl.families.multitask.balancing import count
+from audiomtl.families.multitask.balancing._simplex import least, relative
 
 
 def direction(layer: Any, rows: tf.Tensor, losses: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-    products = tf.matmul(rows, rows, transpose_b=True)
-    return layer.along(rows, count(present) * shortest(products, present))
+    weights = shortest(relative(rows), present)
+    return layer.along(rows, count(present) * tf.cast(weights, rows.dtype))
 
 
 def shortest(products: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
     """MGDA: weights (T,) at least 0, sum 1, of the shortest combination, from the gradients' dot products
-    (T, T); by Frank and Wolfe.
+    (T, T), 1 at most.
     """
-    weights = present / tf.maximum(tf.reduce_sum(present), 1.0)
-    for _ in range(ROUNDS):
-        slope = tf.linalg.matvec(products, weights)
-        best = tf.one_hot(tf.argmin(tf.where(present > 0, slope, slope.dtype.max)), tf.shape(weights)[0])
-        way = best - weights
-        curve = tf.tensordot(way, tf.linalg.matvec(products, way), 1)
-        step = tf.clip_by_value(-tf.tensordot(way, slope, 1) / tf.maximum(curve, SMALLEST), 0.0, 1.0)
-        weights += step * way
-    return weights
+    products = tf.cast(products, tf.float64)
+
+    def value(weights: tf.Tensor) -> tf.Tensor:  # (n, T) -> (n,)
+        return tf.reduce_sum(weights * tf.matmul(weights, products), axis=1) / 2
+
+    def slopes(weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.linalg.matvec(products, weights), products
+
+    return least(value, slopes, present)

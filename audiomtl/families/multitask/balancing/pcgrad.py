@@ -4,8 +4,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from audiomtl.families.multitask.balancing import SMALLEST
-
 
 def direction(layer: Any, rows: tf.Tensor, losses: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
     order = tf.random.experimental.stateless_shuffle(
@@ -21,13 +19,15 @@ def project_conflicts(gradients: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
     """
     tasks = gradients.shape[0]
     total = tf.zeros_like(gradients[0])
+    # no square of a small gradient underflows
+    largest = tf.reduce_max(tf.abs(gradients))
+    gradients = tf.math.divide_no_nan(gradients, largest)
     for task in range(tasks):
         mine = gradients[task]
         for place in range(tasks):
             other = tf.gather(gradients, order[place])
-            against = tf.minimum(tf.tensordot(mine, other, 1), 0.0) / tf.maximum(
-                tf.reduce_sum(other**2), SMALLEST
-            )
+            square = tf.reduce_sum(other**2)
+            against = tf.math.divide_no_nan(tf.minimum(tf.tensordot(mine, other, 1), 0.0), square)
             mine = mine - tf.where(order[place] == task, 0.0, against) * other
         total += mine
-    return total
+    return largest * total

@@ -9,7 +9,7 @@ and a batch in which all lack it has loss 0. Spans are (start, end, label) in se
 A kind is imported to check settings, so its file imports TensorFlow, Keras and ``audiomtl.nn`` inside its
 functions only.
 
-Contents: `About`, `Answer`, `Kind`, `kind`, `kinds`; what a kind takes that has nothing of its own:
+Contents: `About`, `Answer`, `Kind`, `kind`, `kinds`, `LOGITS`; what a kind takes that has nothing of its own:
 `no_classes`, `as_it_is`, `no_spans`, `no_rows`, `no_panel`, `no_picture`.
 """
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from audiomtl.families.multitask.settings import Head, Settings
 
+LOGITS = ".logits"  # beside the answer of a head with an activation: what its loss is computed from
 LABEL = "data.label"  # as the column of a kind: the one that data.label names
 Spans = list[tuple[float, float, Any]]  # start, end, phone or MIDI pitch or class
 
@@ -49,6 +50,7 @@ class About:
     per_clip: bool = False  # one output for the clip, not one for each step
     reads_text: bool = False  # its outputs are positions of the text of inputs.text
     reads_recording: bool = False  # its column has paths of recordings, whose frames it learns
+    activation: str = ""  # "softmax" or "sigmoid" between `output`, which `loss` takes, and the answer
     decoders: tuple[str, ...] = ()  # decoding.HEAD.method besides greedy
     beside_kind: str = ""  # kind of the head that decoding.HEAD.beside may name
 
@@ -64,6 +66,7 @@ class Answer:
     n_frames: int
     decoder: Any = None  # what the kind's `fit_decoder` gave; None reads each step by itself
     outputs: Mapping[str, np.ndarray] = field(default_factory=dict)  # of all heads, of this clip
+    logits: np.ndarray | None = None  # of the output; None: of a model that an earlier version saved
 
 
 class Kind(Protocol):
@@ -123,13 +126,16 @@ class Kind(Protocol):
         text: Any = None,
         keys: Any = None,
     ) -> Any:
-        """The output tensor, whose last layer is called ``layer``.
+        """The output tensor before ``ABOUT.activation``, whose last layer is called ``layer``.
 
         ``text`` is (keys, tokens) of the text to align, ``keys`` what the encoder knows of each key, or None.
         """
 
     def loss(self, outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
-        """The loss, a scalar; ``steps`` (clips,) says how many are a clip's own."""
+        """The loss, a scalar, of what `output` gives: logits where there is an activation.
+
+        ``steps`` (clips,) says how many are a clip's own.
+        """
 
     def spans(self, head: "Head", answer: Answer, names: Sequence[str], settings: "Settings") -> Spans:
         """Predicted spans of one clip, in order: phones, notes, or passages of a class. Of the clip's row

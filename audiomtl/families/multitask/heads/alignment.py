@@ -46,6 +46,7 @@ ABOUT = About(
     beside=("starts", "ends"),
     produces="phones",
     reads_text=True,
+    activation="softmax",
 )
 
 
@@ -99,7 +100,7 @@ def output(
     from audiomtl.families.multitask.encoder import Attend
 
     symbols, tokens = text
-    return Attend(stride, name=layer)(
+    return Attend(stride, scores=True, name=layer)(
         [layers.Dense(symbols.shape[2], name=f"{layer}_steps")(steps), lengths, symbols, tokens]
     )
 

@@ -36,7 +36,11 @@ __all__ = [
 ]
 
 ABOUT = About(
-    scores=("accuracy", "balanced_accuracy", "macro_f1"), column=LABEL, produces="classes", per_clip=True
+    scores=("accuracy", "balanced_accuracy", "macro_f1"),
+    column=LABEL,
+    produces="classes",
+    per_clip=True,
+    activation="softmax",
 )
 
 
@@ -87,7 +91,7 @@ def output(
 
     from audiomtl.nn.masking import MeanOverSteps
 
-    return layers.Dense(classes, activation="softmax", name=layer)(MeanOverSteps(stride)([steps, lengths]))
+    return layers.Dense(classes, name=layer)(MeanOverSteps(stride)([steps, lengths]))
 
 
 def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiomtl.data.pauses import pauses_of
 from audiomtl.errors import UserError
 from audiomtl.families.multitask.heads import About, Answer, Spans
 from audiomtl.families.multitask.heads import as_it_is as scaled
 from audiomtl.families.multitask.heads import no_picture as picture
 from audiomtl.families.multitask.heads.phones import panel, rows
 from audiomtl.families.multitask.steps import step_times
-from audiomtl.families.multitask.viterbi import PAUSE
 from audiomtl.metrics.sequences import edit_counts, error_rate
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ EXTENSION_SECONDS = 0.15  # of a phone behind its own last step, until the next 
 
 def classes(name: str, head: Any, train: "pd.DataFrame", settings: Any) -> tuple[str, ...]:
     column = train[head.reads("")].dropna()
-    return tuple(sorted({phone for phones in column for phone in phones} - {PAUSE}))
+    return tuple(sorted({phone for phones in column for phone in phones} - pauses_of(settings.data)))
 
 
 def target(
@@ -156,16 +156,17 @@ def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
     found = [[phone for _, _, phone in spans(head, one, names, settings)] for one in answers]
-    return {"error_rate": error_rate([_said(head, one) for one in answers], found)}
+    return {"error_rate": error_rate([_said(head, one, settings) for one in answers], found)}
 
 
 def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], settings: Any) -> dict[str, float]:
     """edits and phones (the reference length, without pauses)."""
     found = [phone for _, _, phone in spans(head, answer, names, settings)]
-    counts = edit_counts([_said(head, answer)], [found])
+    counts = edit_counts([_said(head, answer, settings)], [found])
     length = counts.pop("reference_length")
     return {f"{name}_edits": float(sum(counts.values())), f"{name}_phones": float(length)}
 
 
-def _said(head: Any, answer: Answer) -> list[str]:
-    return [phone for phone in answer.row[head.reads("")] if phone != PAUSE]
+def _said(head: Any, answer: Answer, settings: Any) -> list[str]:
+    pauses = pauses_of(settings.data)
+    return [phone for phone in answer.row[head.reads("")] if phone not in pauses]

@@ -52,6 +52,7 @@ ABOUT = About(
     minimized=("voicing_false_alarm",),
     column="notes",
     produces="notes",
+    activation="softmax",
     decoders=("hmm",),
     beside_kind="notes",
 )
@@ -119,11 +120,9 @@ def output(
     from audiomtl.families.multitask.encoder import PerKey
 
     if keys is None:
-        return layers.Dense(KEYS + 1, activation="softmax", name=layer)(steps)
+        return layers.Dense(KEYS + 1, name=layer)(steps)
     rest = layers.Dense(1, name=f"{layer}_rest")(steps)
-    return layers.Activation("softmax")(
-        layers.Concatenate()([PerKey(1, name=layer)([keys, steps])[:, :, :, 0], rest])
-    )
+    return layers.Concatenate()([PerKey(1, name=layer)([keys, steps])[:, :, :, 0], rest])
 
 
 def spans(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> Spans:

@@ -52,6 +52,7 @@ ABOUT = About(
     produces="notes",
     decoders=("onsets", "hmm"),
     beside_kind="melody",
+    activation="sigmoid",
 )
 PEAK_STEPS = 2  # to either side of an onset, where none is higher
 RARE = 0.01  # share of keys that are expected at first
@@ -95,11 +96,9 @@ def output(
     # saturation (Lin et al., 2017)
     rare = math.log(RARE / (1 - RARE))
     if keys is None:
-        return layers.Dense(
-            2 * KEYS, activation="sigmoid", bias_initializer=initializers.Constant(rare), name=layer
-        )(steps)
+        return layers.Dense(2 * KEYS, bias_initializer=initializers.Constant(rare), name=layer)(steps)
     both = PerKey(2, start=rare, name=layer)([keys, steps])
-    return layers.Activation("sigmoid")(layers.Concatenate()([both[:, :, :, 0], both[:, :, :, 1]]))
+    return layers.Concatenate()([both[:, :, :, 0], both[:, :, :, 1]])
 
 
 def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:

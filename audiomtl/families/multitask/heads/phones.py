@@ -1,21 +1,22 @@
 """phones: which phone of the train side is heard in each step.
 
 Scores: frame_accuracy, of steps in which a phone lies; error_rate: runs of the likeliest phone, or of the
-best path (``decoding.HEAD``), against the phones, no pauses; greedy_error_rate: without that.
+best path (``decoding.HEAD``), against the phones, no pauses (`pauses_of`); error_rate_with_pauses: with them;
+greedy_error_rate: without the best path.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiomtl.data.pauses import pauses_of
 from audiomtl.families.multitask.heads import About, Answer, Spans, kind
 from audiomtl.families.multitask.heads import as_it_is as scaled
 from audiomtl.families.multitask.heads import no_picture as picture
 from audiomtl.families.multitask.steps import runs, spoken, stacked, step_times
-from audiomtl.families.multitask.viterbi import PAUSE
-from audiomtl.metrics.sequences import edit_counts, error_rate
+from audiomtl.metrics.sequences import edit_counts, error_rate, without
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,12 +41,13 @@ __all__ = [
 ]
 
 ABOUT = About(
-    scores=("frame_accuracy", "error_rate", "greedy_error_rate"),
-    minimized=("error_rate", "greedy_error_rate"),
+    scores=("frame_accuracy", "error_rate", "error_rate_with_pauses", "greedy_error_rate"),
+    minimized=("error_rate", "error_rate_with_pauses", "greedy_error_rate"),
     slow=("greedy_error_rate",),
     column="phones",
     beside=("starts", "ends"),
     produces="phones",
+    activation="softmax",
     decoders=("viterbi",),
 )
 
@@ -90,7 +92,7 @@ def output(
 ) -> Any:
     from keras import layers
 
-    return layers.Dense(classes, activation="softmax", name=layer)(steps)
+    return layers.Dense(classes, name=layer)(steps)
 
 
 def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
@@ -157,15 +159,17 @@ def scores(
     right = np.concatenate(
         [(one.target == path)[own] for one, path, own in zip(answers, paths, within, strict=True)]
     )
-    sung = [[phone for phone in one.row[head.reads("")] if phone != PAUSE] for one in answers]
+    sung = [list(one.row[head.reads("")]) for one in answers]
 
-    def rate(some: Sequence[Answer]) -> float:
-        found = [spans(head, one, names, settings) for one in some]
-        return error_rate(sung, [[phone for *_, phone in own if phone != PAUSE] for own in found])
+    def rate(some: Sequence[Answer], left_out: Collection[str]) -> float:
+        found = [[phone for *_, phone in spans(head, one, names, settings)] for one in some]
+        return error_rate(without(sung, left_out), without(found, left_out))
 
-    total = {"frame_accuracy": float(right.mean()), "error_rate": rate(answers)}
+    pauses = pauses_of(settings.data)
+    total = {"frame_accuracy": float(right.mean()), "error_rate": rate(answers, pauses)}
+    total["error_rate_with_pauses"] = rate(answers, ())
     if every_score and any(one.decoder is not None for one in answers):
-        total["greedy_error_rate"] = rate([replace(one, decoder=None) for one in answers])
+        total["greedy_error_rate"] = rate([replace(one, decoder=None) for one in answers], pauses)
     return total
 
 
@@ -174,10 +178,8 @@ def per_clip(name: str, head: Any, answer: Answer, names: Sequence[str], setting
     lies.
     """
     found = spans(head, answer, names, settings)
-    counts = edit_counts(
-        [[phone for phone in answer.row[head.reads("")] if phone != PAUSE]],
-        [[phone for _, _, phone in found if phone != PAUSE]],
-    )
+    texts = list(answer.row[head.reads("")]), [phone for _, _, phone in found]
+    counts = edit_counts(*(without([text], pauses_of(settings.data)) for text in texts))
     length = counts.pop("reference_length")
     own = spoken(answer.row["starts"], answer.row["ends"], step_times(answer.n_frames, settings)) >= 0
     right = (answer.target == _paths([answer])[0])[own]
@@ -207,7 +209,7 @@ def rows(
 def panel(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> tuple[str, tuple[Any, ...]]:
     """Phones, true and found, without pauses."""
     found = kind(head.kind).spans(head, answer, names, settings)
-    row, known = answer.row, answer.target is not None
+    row, known, pauses = answer.row, answer.target is not None, pauses_of(settings.data)
     timed = known and all(row.get(column) is not None for column in ("starts", "ends"))
     truth = zip(row["starts"], row["ends"], row[head.reads("")], strict=True) if timed else ()
-    return "texts", tuple([span for span in some if span[2] != PAUSE] for some in (truth, found))
+    return "texts", tuple([span for span in some if span[2] not in pauses] for some in (truth, found))

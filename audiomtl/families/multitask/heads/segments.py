@@ -49,6 +49,7 @@ ABOUT = About(
     slow=("event_f1", "event_macro_f1", "segment_f1", "segment_error_rate", "psds"),
     column="passages",
     produces="segments",
+    activation="sigmoid",
     decoders=("segments",),
     beside_kind="clip_class",
 )
@@ -108,7 +109,7 @@ def output(
 ) -> Any:
     from keras import layers
 
-    return layers.Dense(classes, activation="sigmoid", name=layer)(steps)
+    return layers.Dense(classes, name=layer)(steps)
 
 
 def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:

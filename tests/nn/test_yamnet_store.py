@@ -10,8 +10,8 @@ import pytest
 
 from audiomtl.data import audio
 from audiomtl.errors import UserError
-from audiomtl.families.transfer.embeddings import EmbeddingStore, patches_of_file
 from audiomtl.nn import yamnet
+from audiomtl.nn.yamnet_store import EmbeddingStore, patches_of_file
 from tests import warm
 from tests.nn import yamnet_weights
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_named(file, sounds, tmp_path) -> None:
 EXTRACT = """
 import sys
 from pathlib import Path
-from audiomtl.families.transfer.embeddings import EmbeddingStore
+from audiomtl.nn.yamnet_store import EmbeddingStore
 store = EmbeddingStore(Path(sys.argv[1]), Path(sys.argv[2]))
 store.activations(sys.argv[3:])
 print(store.extracted)

@@ -5,11 +5,11 @@ many clips go through the network in one batch of fixed size, so that memory doe
 clips and no clip's numbers depend on its neighbours. Processes that ask at once wait for each other: what one
 has computed the others read.
 
-Contents: `EmbeddingStore`.
+Contents: `EmbeddingStore`, `patches_of_file`, `patches_of_waveform`, `in_batches`, `embeddings_of`.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from audiomtl.nn import yamnet
 VERSION = 1  # saved with every model that reads them: raise it when their numbers change
 # their code and packages are in every key
 COMPUTED_BY = (
-    "audiomtl.families.transfer.embeddings.EmbeddingStore",
-    "audiomtl.families.transfer.embeddings.patches_of_file",
+    "audiomtl.nn.yamnet_store.EmbeddingStore",
+    "audiomtl.nn.yamnet_store.patches_of_file",
 )
 BATCH = 32  # patches
 
@@ -109,3 +109,23 @@ def patches_of_file(path: str) -> np.ndarray:  # (n_patches, 96, 64)
 def patches_of_waveform(waveform: tf.Tensor) -> tf.Tensor:
     """(n_samples,) at 16 kHz -> (n_patches, 96, 64)."""
     return yamnet.patches_of(yamnet.log_mel(yamnet.padded(waveform)))
+
+
+def in_batches(body: Any, patches: np.ndarray) -> np.ndarray:
+    """Activations of patches (n, 96, 64), in the batches of the store: the same bits."""
+    parts = []
+    for first in range(0, len(patches), BATCH):
+        some = patches[first : first + BATCH]
+        full = np.concatenate([some, np.zeros((BATCH - len(some), *some.shape[1:]), np.float32)])
+        parts.append(body(full).numpy()[: len(some)])
+    return np.concatenate(parts)
+
+
+def embeddings_of(y: np.ndarray, weights: Path) -> np.ndarray:  # (n_patches, 1024)
+    """Embeddings of a waveform (n_samples,) at 16 kHz, as `EmbeddingStore` has them."""
+    return in_batches(_body(weights, fetch.digest(weights)), patches_of_waveform(y).numpy())
+
+
+@lru_cache(maxsize=1)
+def _body(weights: Path, digest: str) -> Any:
+    return tf.function(yamnet.set_weights(yamnet.body(0), yamnet.read_weights(weights)))
