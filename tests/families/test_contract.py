@@ -118,6 +118,8 @@ def case_of(clips) -> Callable[[str], Case]:
             changes = dict(CASES[name])
             tables = {key: changes.pop(key) for key in ("heads", "coupling", "scores") if key in changes}
             raw = raw_settings(family, clips, **changes) | tables
+            if "heads" in tables:  # those of the file are gone
+                raw["decoding"] = {}
             # of frames, then of CTC
             raw = raw if family == "baseline" else config.override(raw, {"training.epochs": 2})
             model, settings = config.family("model", family), config.settings_of(raw, name)
@@ -252,7 +254,7 @@ def test_other_validation_and_test_recordings_change_nothing_that_is_fitted(
     monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path / "cache"))
     family, changes = name.split(" ")[0], dict(FITTED[name])
     given = {key: changes.pop(key) for key in ("heads", "coupling", "scores") if key in changes}
-    raw = raw_settings(family, clips, **changes) | given
+    raw = raw_settings(family, clips, **changes) | given | ({"decoding": {}} if "heads" in given else {})
     model, settings = config.family("model", family), config.settings_of(raw, name)
     table, saved = catalog.clips(settings.data), []
     for number in range(2):
