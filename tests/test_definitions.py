@@ -76,7 +76,7 @@ CHANGES = {
         "import keras\n\nkeras.config.set_epsilon(1e-5)\n",
     ),
     "import": (
-        "families/ctc/model.py",
+        "families/ctc/training.py",
         "from audiomtl.data.pipeline import ",
         "from audiomtl.data.pipelines import ",
     ),
@@ -171,9 +171,9 @@ def test_a_moved_definition_keeps_the_key(before: str, copy: Path) -> None:
     assert key_of(copy) == before
     edit(
         copy,
-        "families/ctc/model.py",
-        "from audiomtl.data.pipeline import batch_order, pad",
-        "from audiomtl.data.order import batch_order\nfrom audiomtl.data.pipeline import pad",
+        "families/ctc/training.py",
+        "from audiomtl.data.pipeline import batch_order",
+        "from audiomtl.data.order import batch_order",
     )
     path.write_text(path.read_text().replace("from audiomtl.data.order import batch_order\n", ""))
     assert key_of(copy) == before

@@ -205,6 +205,7 @@ WHOLE = {
     "data/test_bad_folders": "bad folders and annotations, by the reader of folders",
     "data/test_bad_tables": "bad tables, by the reader of tables",
     "families/ctc/test_learning": "scaling and loss: a published case",
+    "families/test_augmentation": "augmentation in every family",
     "families/test_diagnose": "what the outputs of every family learn",
     "families/test_own_tables": "a table of text cells, by every family",
     "families/test_saved_models": "models of an earlier version, of every family",
