@@ -51,7 +51,7 @@ def least(
         both = tf.linalg.solve(hessian, tf.stack([gradient, inside], axis=1))  # (T, 2)
         total = tf.reduce_sum(both * inside[:, None], axis=0)
         way = both[:, 1] * tf.math.divide_no_nan(total[0], total[1]) - both[:, 0]
-        most = tf.minimum(1 / REACH, 1 / tf.maximum(tf.reduce_max(-inside * way / safe), LAST))
+        most = tf.minimum(1 / tf.maximum(tf.reduce_max(-inside * way / safe), LAST), 1 / REACH)
         tried = weights + lengths * most * way  # (HALVINGS, T)
         logs = tf.math.log(tf.where(inside > 0, tried, 1.0))
         best = tf.gather(tried, tf.argmin(value(tried) - barrier * tf.reduce_sum(logs, axis=1)))
