@@ -132,7 +132,9 @@ def trained(settings, seed: int = 1, on_epoch=lambda epoch, scores: True):
 
 def output(model, prepared, some, examples, **options) -> np.ndarray:
     batch = fusion._collate(examples, some, prepared.known, **options)
-    return model({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")}).numpy()
+    return model({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")})[
+        "clip"
+    ].numpy()
 
 
 # ---------------------------------------------------------------- learning
@@ -461,8 +463,8 @@ def test_the_loss_reaches_every_weight(use) -> None:
     model = fusion.network(some, prepared.known)
     batch = fusion._collate(prepared.examples["train"][:8], some, prepared.known)
     with tf.GradientTape() as tape:
-        shares = model({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")})
-        value = tf.reduce_sum(tf.math.log(shares[:, 0]))
+        answers = model({name: value for name, value in batch.items() if name not in ("labels", "clip_ids")})
+        value = tf.reduce_sum(tf.math.log(answers["clip"][:, 0]))
     gradients = tape.gradient(value, [one.value for one in model.trainable_variables])
     assert all(gradient is not None for gradient in gradients)
     assert isinstance(model, keras.Model)
