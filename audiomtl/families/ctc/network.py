@@ -29,6 +29,7 @@ class LengthMask(keras.layers.Layer):
     def __init__(self, reduction: int, **options: Any) -> None:
         super().__init__(**options)
         self.reduction = reduction
+        self.supports_masking = True  # a mask of its input says nothing that the lengths do not
 
     def call(self, x: Any, lengths: Any) -> Any:
         return (

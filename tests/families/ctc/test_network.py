@@ -72,6 +72,6 @@ def test_normalized_bands_are_those_of_what_is_heard() -> None:
     frames *= (np.arange(20)[None, :] < lengths[:, None])[:, :, None]
     once = np.asarray(model([frames, lengths], training=True))
     louder = frames * np.float32([3, 1, 0.5]) + np.float32([-70, 0, 5])
-    assert np.asarray(model([louder, lengths], training=True)) == pytest.approx(once, abs=2e-4)
+    assert np.asarray(model([louder, lengths], training=True)) == pytest.approx(once, abs=2e-3)
     padded = np.pad(louder, ((0, 0), (0, 9), (0, 0)), constant_values=50.0)
-    assert np.asarray(model([padded, lengths], training=True))[:, :20] == pytest.approx(once, abs=2e-4)
+    assert np.asarray(model([padded, lengths], training=True))[:, :20] == pytest.approx(once, abs=2e-3)

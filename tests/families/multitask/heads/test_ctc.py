@@ -14,7 +14,11 @@ from audiomtl.nn.ctc import ctc_loss
 NAMES = ("a", "b", "c")
 HEAD = SimpleNamespace(kind="ctc", reads=lambda label: "phones")
 SETTINGS = SimpleNamespace(
-    stride=2, step_seconds=0.02, features=SimpleNamespace(seconds_per_frame=0.01), inputs=None
+    stride=2,
+    step_seconds=0.02,
+    features=SimpleNamespace(seconds_per_frame=0.01),
+    inputs=None,
+    data=SimpleNamespace(pauses=["_"]),
 )
 
 
@@ -84,7 +88,7 @@ def test_a_transcript_of_pauses_alone_is_all_blank() -> None:
 
 def test_targets_leave_out_pauses_and_phones_that_train_lacks() -> None:
     assert target(["_", "a", "zz", "c", "_", "c"]).tolist() == [1, 3, 3]
-    assert ctc.classes("text", HEAD, {"phones": pd.Series([["_", "b"], None, ["a"]])}, None) == (
+    assert ctc.classes("text", HEAD, {"phones": pd.Series([["_", "b"], None, ["a"]])}, SETTINGS) == (
         "a",
         "b",
     )
