@@ -46,8 +46,9 @@ def cross_entropy(logits: Any, target: Any, of_class: Any = None) -> tf.Tensor:
 
 def binary_cross_entropy(logits: Any, target: Any, positive: Any = 1.0) -> tf.Tensor:
     """``-(w t log sigmoid(z) + (1 - t) log sigmoid(-z))``, w = ``positive``: the loss of each number."""
-    target = tf.cast(target, tf.float32)
-    return tf.nn.weighted_cross_entropy_with_logits(target, tf.cast(logits, tf.float32), positive)
+    logits, target = tf.cast(logits, tf.float32), tf.cast(target, tf.float32)
+    # TensorFlow's own operation has a wrong gradient at a logit of exactly 0
+    return positive * target * tf.nn.softplus(-logits) + (1 - target) * tf.nn.softplus(logits)
 
 
 def of_bags(each: Any, counts: Any) -> tf.Tensor:

@@ -73,6 +73,7 @@ def test_heads_weigh_clips_of_classes_and_targets_of_tags():
     raw = whole_settings("multitask_scenes") | {
         "heads": heads,
         "coupling": {},
+        "decoding": {},
         "scores": {"loss": "minimize"},
     }
     settings = config.settings_of(raw | {"inputs": {"audio": True}}, "x")

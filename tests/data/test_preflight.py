@@ -135,7 +135,7 @@ def test_transcripts_become_phones_first():
     letters = {"text": {"column": "text", "units": "letters"}}
     assert not preflight.look(ctc(**letters), table).faults
     heads = {"heads": {"text": {"kind": "alignment", "weight": 1.0}}, "scores": {"text_loss": "minimize"}}
-    aligned = {"inputs.text": "phones", "coupling": {}, "training.monitor": "validation/loss"}
+    aligned = {"inputs.text": "phones", "coupling": {}, "decoding": {}, "training.monitor": "validation/loss"}
     aligned |= {"training.monitor_direction": "minimize"}
     raw = {"label": "label", "groups": []}
     with_times = table.assign(starts=None, ends=None)

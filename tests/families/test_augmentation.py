@@ -38,7 +38,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mil": ("mil", {"augmentation": CLIPS}),
     "mil windows, balanced": (
         "mil",
-        {"augmentation": CLIPS, "network__loss": "window", "class_weights": "balanced"},
+        {
+            "augmentation": CLIPS,
+            "pooling__name": "mean",
+            "network__loss": "window",
+            "class_weights": "balanced",
+        },
     ),
     "mil tags": ("mil", {"augmentation": CLIPS, "data__label": "tags", "data__labels": "several"}),
     "fusion": ("fusion", {"augmentation": CLIPS, "class_weights": "balanced"}),

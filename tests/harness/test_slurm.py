@@ -37,7 +37,8 @@ def test_a_job_holds_its_command_and_no_secret(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PGHOST", "database")
     monkeypatch.delenv("AUDIOMTL_DATA", raising=False)
-    monkeypatch.delenv("PYTHONPATH", raising=False)
+    for name in ("PYTHONPATH", "AUDIOMTL_TESTS_WARM"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     kept = jobs.handed_on(os.environ)
     assert kept == {

@@ -259,7 +259,8 @@ def test_a_table_of_scores_is_no_part_of_what_is_trained(scenes):
     """The same trainings and the same study, whatever is reported of them."""
     file, other = scenes(), scenes(add("scores", 'activity_loss = "minimize"'))
     assert (
-        config.scored_settings(file.raw) == config.trained_settings(other.raw)
+        config.scored_settings(file.raw) == config.scored_settings(other.raw)
+        and config.trained_settings(file.raw) == config.trained_settings(other.raw)
         and file.identity == other.identity
     )
     assert not [path for path in config.scored_settings(file.raw) if path.startswith("scores")]

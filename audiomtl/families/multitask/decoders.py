@@ -47,10 +47,10 @@ def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
 
 
 def by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
-    """Outputs of each head, clip by clip."""
+    """Outputs of each head, clip by clip; heads by name, since a model that is read again has them so."""
     return {
         name: [answer_of(fitted, name, one, answers) for one, answers in found]
-        for name in fitted.settings.heads
+        for name in sorted(fitted.settings.heads)
         if name in fitted.model.output
     }
 

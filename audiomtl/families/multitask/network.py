@@ -16,6 +16,7 @@ from audiomtl.families.multitask.encoder import encoder, text_encoder
 from audiomtl.families.multitask.heads import LOGITS, kind
 from audiomtl.families.multitask.settings import Settings
 from audiomtl.nn.masking import MedianOverFrames
+from audiomtl.nn.softmax import softmax
 
 TEXT_SIZE = 64  # of a symbol's vector
 
@@ -68,7 +69,8 @@ def network(settings: Settings, known: Known, seed: int) -> keras.Model:
             )
         if head.about.activation:
             answers[name + LOGITS] = output
-            output = layers.Activation(head.about.activation, name=f"answer_{name}")(output)
+            function = softmax if head.about.activation == "softmax" else head.about.activation
+            output = layers.Activation(function, name=f"answer_{name}")(output)
         answers[name] = output
     return keras.Model(list(given.values()), answers, name="multitask")
 

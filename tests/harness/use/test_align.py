@@ -51,6 +51,7 @@ def write(project: Project, name: str, **changes) -> None:
     raw = whole_settings("multitask_singing")
     raw = config.override(raw, SMALL | {path.replace("__", "."): value for path, value in changes.items()})
     others = "".join(f"heads.{head}.weight = 0.0\n" for head in ("melody", "voice", "piano", "vocals"))
+    others += "".join(f'decoding.{head}.method = "greedy"\n' for head in ("melody", "voice", "piano"))
     arms = (
         f"\n[ablation.text_alone]\ncurve = true\n{others}\n[ablation.slower]\noptimizer.learning_rate ="
         " 0.001\n"
