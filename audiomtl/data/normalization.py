@@ -4,7 +4,7 @@ a place, goes, and what changes from clip to clip stays.
 Conventions: frames are (n_frames, n_bands); a `Normal` is a mean and a deviation of each feature, over all
 frames of a group's clips. It uses no labels, so clips of the validation and test split are normalised like
 those of train, each by its own group: a model that was trained so has to be given several recordings of a
-speaker, and the more it hears the better. A recording without a group is a group of its own.
+speaker, and the more it hears the better. Recordings without a value are one group.
 
 Contents: `Normal`, `normals`, `normalized`; `by_column` of a table; of new recordings `of_recordings`,
 `of_recording`, `remarks`; `value_of`.

@@ -148,7 +148,11 @@ def _values(table: pd.DataFrame, column: str) -> list[str]:
 
 
 def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).isdecimal()
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _some(values: Sequence[Any]) -> str:

@@ -114,7 +114,7 @@ class ClipExperiment(Experiment):
         tables = decoding if isinstance(decoding, Mapping) else {"": decoding}
         for head, table in tables.items() if self.protocol.train_on != "train" else ():
             for name, value in table or ():
-                if isinstance(value, tuple):
+                if isinstance(value, tuple) and len(value) > 1:
                     place = ".".join(filter(None, ("decoding", head, name)))
                     raise ValueError(
                         f'protocol.train_on = "{self.protocol.train_on}" trains on validation clips, which'
@@ -143,6 +143,16 @@ class WeightedExperiment(LabelledExperiment):
             ' clips with a tag and clips without it), or every clip (none). Default "none".'
         ),
     )
+
+    @model_validator(mode="after")
+    def _normalized_within_sides(self) -> Self:
+        column = getattr(getattr(self, "features", None), "normalize_by", "")
+        if column and column not in self.data.groups and not self.protocol.leaky:
+            raise ValueError(
+                f'features.normalize_by = "{column}": one value may be on two sides of the split, whose'
+                f' clips would be normalized together: add "{column}" to data.groups'
+            )
+        return self
 
     @model_validator(mode="after")
     def _classes_to_weight(self) -> Self:

@@ -313,7 +313,7 @@ def test_a_generated_corpus_is_not_made_anew_for_a_subset_or_for_a_new_setting_o
     monkeypatch.setattr(
         "audiomtl.data.corpora.generated.rows", lambda place, *_, **__: places.append(place) or []
     )
-    for changes in ({}, {"data.subset.clip_id": 3}, {"data.label": "other"}):
+    for changes in ({}, {"data.subset.clip_id": 3}, {"data.label": "other"}, {"data.pauses": ["x"]}):
         with pytest.raises((UserError, KeyError, ValueError, AttributeError)):
             clips_of(name, tmp_path, monkeypatch, **changes)
             raise ValueError

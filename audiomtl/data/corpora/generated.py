@@ -1,6 +1,6 @@
 """A generated corpus: written once into a folder, completely or not at all, and only read later.
 
-Contents: `rows`.
+Contents: `rows`, `READ_ONLY`.
 """
 
 import hashlib
@@ -14,6 +14,8 @@ from typing import Any
 from audiomtl.system import locked
 
 INDEX = "index.jsonl"
+# settings of every data set that say how clips are read: no part of what is generated
+READ_ONLY = {"label", "groups", "subset", "pauses"}
 
 
 def rows(

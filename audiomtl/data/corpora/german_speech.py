@@ -164,7 +164,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     """
     _check(data)
     key = hashlib.sha256(
-        f"{VERSION} {data.model_dump_json(exclude={'label', 'groups', 'subset'})}".encode()
+        f"{VERSION} {data.model_dump_json(exclude=generated.READ_ONLY)}".encode()
     ).hexdigest()[:12]
     place = Path(folder).absolute() / f"german_speech-{key}"
     return pd.DataFrame(generated.rows(place, lambda temporary: _make(data, temporary))).pipe(_ordered)

@@ -98,7 +98,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         raise UserError(
             f'data.label = "{data.label}": must be one of {", ".join(LABELS)}{nearest(data.label, LABELS)}'
         )
-    swept = data.model_dump(exclude={"label", "groups", "subset"})
+    swept = data.model_dump(exclude=generated.READ_ONLY)
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
     rows = generated.rows(Path(folder).absolute() / f"pictures-{key}", partial(_make, data), ending=".png")
     return pd.DataFrame(rows)[["clip_id", "path", "caption", "corner", "asked", "objects", "source", "fold"]]

@@ -151,7 +151,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
         raise UserError(
             f"data.singers = {data.singers}: must be at most {len(SINGERS)}, the number of voices; lower it"
         )
-    swept = data.model_dump(exclude={"label", "groups", "parts", "subset", "every_deviation"})
+    swept = data.model_dump(exclude=generated.READ_ONLY | {"parts", "every_deviation"})
     key = hashlib.sha256(repr([VERSION, sorted(swept.items())]).encode()).hexdigest()[:12]
     place = Path(folder).absolute() / f"singing-{key}"
     rows = [row for row in generated.rows(place, partial(_make, data)) if row["part"] in data.parts]

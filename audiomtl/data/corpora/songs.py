@@ -112,7 +112,7 @@ def clips(data: Settings, folder: Path) -> pd.DataFrame:
     if data.label not in ("", "style"):
         raise UserError(f'data.label = "{data.label}": must be "style"')
     key = hashlib.sha256(
-        f"{VERSION} {data.model_dump_json(exclude={'label', 'groups', 'subset'})}".encode()
+        f"{VERSION} {data.model_dump_json(exclude=generated.READ_ONLY)}".encode()
     ).hexdigest()[:12]
     rows = generated.rows(Path(folder).absolute() / f"songs-{key}", lambda place: _make(data, place))
     table = pd.DataFrame(rows)[["clip_id", "path", "seconds", "style", "artist", "tempo", "key", "passages"]]

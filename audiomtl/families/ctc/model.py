@@ -149,7 +149,7 @@ def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) ->
     probabilities of its alignments, from the same outputs.
     """
     said = fitted.known.said or forced.calibrated(fitted, found)  # the same however phones are read
-    fitted = replace(fitted, known=replace(fitted.known, said=said))
+    fitted = replace(fitted, known=replace(fitted.known, said=said, decoder=None))
     decoding, known = fitted.settings.decoding, fitted.known
     if decoding is None or decoding.method == "greedy":
         return fitted

@@ -138,7 +138,7 @@ def of_experiment(score: str, direction: str) -> dict[str, Any]:
 
 
 def save(tracking: Tracking, experiment: str, title: str, state: Mapping[str, Any]) -> str:
-    """Keep a view under its title; returns its key. A view that is there already stays as it is.
+    """Keep a view under its title, in the place of an earlier one; returns its key.
 
     A view that is too long for a tag loses charts, then columns, from the end.
     """

@@ -29,7 +29,7 @@ from audiomtl.harness.search.single import SingleTrials
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.search.worker import Trials, Worker
 from audiomtl.harness.train.forkserver import device, start_forkserver
-from audiomtl.harness.train.progress import Progress, console
+from audiomtl.harness.train.progress import Progress
 from audiomtl.harness.train.workers import deferred_signals, train_all
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -65,9 +65,7 @@ def run_study(
     _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
     selection.conclude(file, slots=slots, threads=threads, storage=storage)
     if records.NESTED not in file.name:
-        tracking = Tracking()
-        key = views.save_study(tracking, file, importances(file, storage))
-        console().print(f"its trials: {views.place(tracking, file.experiment.name, key)}", highlight=False)
+        views.save_study(Tracking(), file, importances(file, storage))
 
 
 class _StudyRunner:
@@ -76,7 +74,7 @@ class _StudyRunner:
     def __init__(
         self, file: StudyFile, storage: RDBStorage, slots: int, threads: int, take_over: bool
     ) -> None:
-        self.file, self.slots = file, slots
+        self.file, self.slots, self.view = file, slots, ""
         self.worker = Worker.of(file, storage, threads, device(file.raw["model"], server_log()))
         self.study, self.tracking, self.own = self.worker.study, self.worker.tracking, self.worker.own
         kind = SingleTrials if file.judge.over == "one" else JudgedTrials
@@ -124,6 +122,8 @@ class _StudyRunner:
             with deferred_signals():
                 self.trials.close(status, reason)
                 self._leave(status, reason)
+        if self.view:
+            worker.progress.say(f"its trials: {views.place(self.tracking, file.experiment.name, self.view)}")
         if line := records.last_line(file, study.get_trials(deepcopy=False), pareto_front(study, file)):
             worker.progress.say(line)
 
@@ -161,7 +161,7 @@ class _StudyRunner:
             enqueue_grid(study, file)
             self.worker.parent = records.open_study(self.tracking, file, self.worker.progress.say)
             if records.NESTED not in file.name:
-                views.save_study(self.tracking, file)
+                self.view = views.save_study(self.tracking, file)
             return True
         return False
 

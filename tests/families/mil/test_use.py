@@ -63,7 +63,11 @@ def test_what_has_no_window_is_refused(tmp_path) -> None:
 
 
 def test_recordings_of_a_speaker_are_normalised_together(tmp_path) -> None:
-    by_speaker = {"features__normalize_by": "speaker", "features__also": ["pitch", "voicing"]}
+    by_speaker = {
+        "data__groups": ["speaker"],
+        "features__normalize_by": "speaker",
+        "features__also": ["pitch", "voicing"],
+    }
     model = fitted(tmp_path, "none", **by_speaker)
     random = np.random.default_rng(2)
     given = [

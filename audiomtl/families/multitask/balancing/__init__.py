@@ -150,7 +150,9 @@ class Balancing(layers.Layer):
             parts = tape.gradient(loss, shared, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             rows.append(weight * tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0))
         gradients = tf.stop_gradient(tf.stack(rows)) * present[:, None]  # (T, n)
-        direction = kind(self.method).direction(self, gradients, tf.stop_gradient(weighted), present)
+        # a head that reads something else than the encoder has no part in the encoder's direction
+        reached = present * tf.cast(tf.reduce_any(gradients != 0, axis=1), present.dtype)
+        direction = kind(self.method).direction(self, gradients, tf.stop_gradient(weighted), reached)
         correction = tf.stop_gradient(direction - tf.reduce_sum(gradients, axis=0))
         # its value is 0 and its gradient the correction: the shared variables step along the direction, heads
         # along their own gradients

@@ -129,6 +129,8 @@ def fit_decoder(
     from audiomtl.nn.decoding import frames
 
     def judge(decoder: frames.FrameDecoder) -> float:
+        if not validation:
+            return 0.0  # nothing to choose on: the first of the candidates
         some = [replace(one, decoder=decoder) for one in validation]
         return scores(head, some, names, settings, every_score=False)["error_rate"]
 
