@@ -50,8 +50,8 @@ def by_head(fitted: Fitted, found: Sequence[Output]) -> dict[str, list[Answer]]:
     """Outputs of each head, clip by clip."""
     return {
         name: [answer_of(fitted, name, one, answers) for one, answers in found]
-        for name in fitted.settings.heads
-        if name in fitted.model.output
+        for name in fitted.model.output
+        if not name.endswith(LOGITS)
     }
 
 
