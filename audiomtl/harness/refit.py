@@ -112,7 +112,8 @@ def settings_of(file: ExperimentFile, best: dict[int, Run]) -> tuple[dict[str, A
 
 
 def chosen(file: ExperimentFile, seed: int | None) -> Run:
-    """The refit with the experiment's settings as they are now: of a seed, or of the first.
+    """The refit with the experiment's settings as they are now, but for epochs and ``[refit]``, which are not
+    compared: of a seed, or of the first.
 
     Raises
     ------
