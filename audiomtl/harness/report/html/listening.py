@@ -125,7 +125,7 @@ def _card(
         try:
             heard = sound.heard(path, LONGEST)
         except UserError as error:
-            remark = f"No sound here: {error}"
+            remark = f"No sound here: {str(error).replace(path, Path(path).name)}"
     if heard:
         address, picture = heard.address, sound.spectrogram(heard)
         if heard.seconds > heard.length + 0.05:
