@@ -16,6 +16,7 @@ from audiomtl.data import catalog, cells, scaling
 from audiomtl.data.augmentation import Variant
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.datasets import manifest
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
@@ -165,7 +166,9 @@ def example(
             )
         weights[name] = float(weight)
     given = row[settings.inputs.text] if settings.inputs.text else None
-    text = text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
+    text = None
+    if settings.inputs.text:
+        text = text_tokens(given if given is not None else (), symbols, pauses_of(settings.data))
     roll = None
     if settings.inputs.score:
         notes = row[settings.inputs.score]
