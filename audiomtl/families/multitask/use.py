@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from audiomtl.data import catalog, features
+from audiomtl.data import catalog, features, normalization
 from audiomtl.data.alignments import (
     Alignment,
     aligned,
@@ -26,14 +26,14 @@ from audiomtl.data.corpora import german_speech
 from audiomtl.data.pauses import pauses_of
 from audiomtl.errors import UserError
 from audiomtl.families.multitask import heads, viterbi
-from audiomtl.families.multitask.answers import columns, examples, gives, respond, sample_rate
+from audiomtl.families.multitask.answers import adapted, columns, examples, gives, respond, sample_rate
 from audiomtl.families.multitask.examples import Example
 from audiomtl.families.multitask.heads import About, kind
 from audiomtl.families.multitask.model import outputs
 from audiomtl.families.multitask.steps import text_tokens
 from audiomtl.settings.validation import nearest
 
-__all__ = ["align", "check", "columns", "examples", "gives", "respond", "sample_rate"]
+__all__ = ["adapted", "align", "check", "columns", "examples", "gives", "respond", "sample_rate"]
 
 ABLE: dict[str, Callable[[About], bool]] = {  # what is done with a recording -> the kinds of heads that do it
     "align": lambda about: about.reads_text,
@@ -127,6 +127,7 @@ def _frames(y: np.ndarray, fitted: Any) -> np.ndarray:  # (n_frames, n_bands)
     """Features of a waveform, of two steps at least."""
     settings = fitted.settings
     frames = features.extract(y, settings.features)
+    frames = normalization.of_recording(frames, {}, settings.features.normalize_by, fitted.known.normals)
     if len(frames) <= settings.stride:
         raise UserError(
             f"a sound of {len(y)} samples at {settings.features.sample_rate} Hz is shorter than two steps of"
