@@ -6,8 +6,9 @@ the optimizer, their averages, the best weights so far and the scores of every e
 temporary file, synced, and renamed, after each epoch; so a training that is killed at any batch and started
 again ends with bit-identical weights and scores.
 
-No step waits for the loss of the one before: losses are looked at every `CHECKED` steps. The next batch is
-made in a thread meanwhile (`nn.prefetch`).
+No step waits for the loss of the one before: losses are looked at every `CHECKED` steps, so that a GPU
+computes while the next batch is made. A thread that makes batches ahead did not pay on a CPU
+(docs/explanation/scale.md).
 
 Contents: `seed_everything`, `stream`, `make_optimizer`, `learning_rate`, `Checkpoint`, `Fit`, `fit`,
 `TrainingFailed`.
@@ -20,7 +21,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ import numpy as np
 import tensorflow as tf
 
 from audiomtl.nn.averaging import Average
-from audiomtl.nn.prefetch import ahead
 from audiomtl.settings.shared import Optimizer, Training
 from audiomtl.system import replacing
 
@@ -168,8 +167,7 @@ def fit(
 
     Parameters
     ----------
-    batches : epoch -> the batches of that epoch, each a mapping of arrays; a pure function of the epoch. They
-        are made in a thread.
+    batches : epoch -> the batches of that epoch, each a mapping of arrays; a pure function of the epoch.
     loss : epoch -> function (model, batch) -> scalar loss of one step. The same function object means the
         same compiled step.
     score : epoch -> scores of the model as it is now, named as in ``training.monitor``.
@@ -225,8 +223,8 @@ def fit(
         if spent():
             break
         losses, step_of = _Losses(epoch, step), steps.compiled(loss(epoch))
-        with closing(ahead(batches(epoch))) as made, losses:
-            for batch in made:
+        with losses:
+            for batch in batches(epoch):
                 rate = learning_rate(
                     optimizer, epoch=epoch, epochs=training.epochs, step=step, reductions=reductions
                 )
