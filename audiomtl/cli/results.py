@@ -41,9 +41,10 @@ def report(
     """Write tables and figures of the recorded runs.
 
     The report is Markdown: results, ablations, optimization histories, hyperparameter importances and
-    learning curves. Without NAME and --to, it also updates docs/results.md, whose best runs come from the
-    [expected] tables and whose ablations come from the runs of this machine. Exits with code 1 if a score is
-    no better than its floor (what can be had without the network) and the file does not acknowledge it.
+    learning curves. With NAME, the command also prints what was found. Without NAME and --to, it also
+    updates docs/results.md, whose best runs come from the [expected] tables and whose ablations come from
+    the runs of this machine. Exits with code 1 if a score is no better than its floor (what can be had
+    without the network) and the file does not acknowledge it.
     """
     if freeze:
         if len(names or []) != 1 or to or readme:
@@ -54,14 +55,16 @@ def report(
 
         print(write_frozen((names or [""])[0], Path(freeze)))
         return
-    from audiomtl.harness.report import floors
+    from audiomtl.harness.report import floors, summary
     from audiomtl.harness.report import markdown as reporting
 
     results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
     broken = name_broken(names)
-    print(
-        reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results)
+    written = reporting.write(
+        names or [], Path(to) if to else None, Path("README.md") if readme else None, results
     )
+    for line in [*(summary.lines(names) if names else []), written]:
+        print(line)
     found = floors.unacknowledged(names or [])
     for line in found:
         print(line)

@@ -11,6 +11,7 @@ Beside it: `single` and `judged` (trials of one training, and of several), `queu
 """
 
 import contextlib
+import os
 import uuid
 
 from optuna.storages import RDBStorage
@@ -32,6 +33,7 @@ from audiomtl.harness.train.forkserver import device, start_forkserver
 from audiomtl.harness.train.progress import Progress
 from audiomtl.harness.train.workers import deferred_signals, train_all
 
+HINTS = "AUDIOMTL_HINTS"  # environment variable: "off" where a script takes the next steps itself
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -128,9 +130,11 @@ class _StudyRunner:
             with deferred_signals():
                 self.trials.close(status, reason)
                 self._leave(status, reason)
-        if self.view:
+        hints = os.environ.get(HINTS) != "off"
+        if self.view and hints:
             worker.progress.say(f"its trials: {views.place(self.tracking, file.experiment.name, self.view)}")
-        if line := records.last_line(file, study.get_trials(deepcopy=False), pareto_front(study, file)):
+        line = records.last_line(file, study.get_trials(deepcopy=False), pareto_front(study, file))
+        if line and hints:
             worker.progress.say(line)
 
     def _leave(self, status: str, reason: str) -> None:
