@@ -156,6 +156,17 @@ def test_wrong_commands_are_found(command, fault):
     assert fault in "".join(found) and bool(found) is bool(fault)
 
 
+def test_the_reference_lists_every_command_and_options_that_exist():
+    text = (PROJECT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `audiomtl (\w+)[^`]*` \|(.+)\|$", text, re.MULTILINE)
+    assert sorted({name for name, _ in rows}) == sorted(command_line().commands)
+    wrong = []
+    for name, row in rows:
+        known = {option for one in command_line().commands[name].params for option in one.opts}
+        wrong += [f"{name} {option}" for option in re.findall(r"`(--[a-z-]+)", row) if option not in known]
+    assert wrong == []
+
+
 # ---------------------------------------------------------------- settings
 
 
@@ -171,6 +182,8 @@ def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in table.items():
         if isinstance(value, dict):
             yield from leaves(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield from leaves(value[0], f"{prefix}{key}.")
         else:
             yield prefix + key
 
