@@ -21,7 +21,7 @@ from audiomtl.nn.masking import MeanOverSteps, MedianOverFrames, MomentsOverFram
 from audiomtl.nn.softmax import softmax
 
 TEXT_SIZE = 64  # of a symbol's vector
-STEEP = 10.0  # factor of the columns that a head sees alone, so that few steps of its weights outweigh its bias
+STEEP = 10.0  # factor of the columns that a head sees alone: their weights soon outweigh its bias
 
 
 @dataclass(frozen=True)
