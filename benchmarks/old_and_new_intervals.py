@@ -11,6 +11,7 @@ from audiomtl import config
 from audiomtl.harness import experiment, replicates
 from audiomtl.harness.record import runs
 from audiomtl.harness.report import group_intervals, tables
+from audiomtl.harness.report.blocks import Table
 from audiomtl.metrics import intervals
 
 
@@ -56,4 +57,4 @@ if __name__ == "__main__":
         "new groups",
         "from",
     ]
-    print(tables.markdown(head, [row(file) for file in config.load_experiments([])]))
+    print(Table(head, [row(file) for file in config.load_experiments([])]))

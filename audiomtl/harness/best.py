@@ -59,7 +59,23 @@ def best(
     tracking = Tracking()
     for line in seen.lines(file, by_seed, tracking):
         console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
-    views.save_experiment(tracking, file)
+    try:
+        return _recorded(file, got, trained, threads, own, record_it=record_it, exact=exact)
+    finally:
+        views.save_experiment(tracking, file)
+
+
+def _recorded(
+    file: ExperimentFile,
+    got: Mapping[str, Sequence[float]],
+    trained: Sequence[Run],
+    threads: int,
+    own: Mapping[str, Floor],
+    *,
+    record_it: bool,
+    exact: bool,
+) -> bool:
+    """Record the scores, or compare them with the recorded ones: whether all were reproduced."""
     if record_it and not exact:
         return _record(file, got, trained, threads, own)
     if not file.expected:

@@ -1,10 +1,11 @@
 """Figures of the report; the same numbers give the same bytes.
 
-Contents: `draw_curves`, `draw_history`, `draw_front`, `draw_importances`.
+Contents: `draw_curves`, `draw_history`, `draw_front`, `draw_importances`; `trial_points`, `best_so_far`,
+`logarithmic`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def draw_curves(
     best_epochs: Mapping[int, float],
     path: Path,
 ) -> None:
-    """Loss and main score by epoch, one colour per seed, with the best epoch marked."""
+    """Loss and main score by epoch (from 1), one colour per seed, with the best epoch marked."""
     kinds = list(dict.fromkeys(key.rpartition("/")[2] for histories in curves.values() for key in histories))
     with pictures.figure(path, 1, len(kinds), width=4.2 * len(kinds) + 0.8, height=3.4) as axes:
         panels = [axes] if len(kinds) == 1 else list(axes)
@@ -27,7 +28,7 @@ def draw_curves(
                     points = dict(histories.get(f"{side}/{kind}", ()))
                     label = f"seed {seed}" if side == "validation" else None
                     panel.plot(
-                        [step + 1 for step in points],
+                        list(points),
                         list(points.values()),
                         style,
                         color=f"C{index % 10}",
@@ -36,7 +37,7 @@ def draw_curves(
                     )
                     if side == "validation" and best_epochs.get(seed) in points:
                         epoch = int(best_epochs[seed])
-                        panel.plot([epoch + 1], [points[epoch]], "o", color=f"C{index % 10}", markersize=5)
+                        panel.plot([epoch], [points[epoch]], "o", color=f"C{index % 10}", markersize=5)
             panel.set(title=kind.replace("_", " "), xlabel="epoch")
         sides = {key.rpartition("/")[0] for histories in curves.values() for key in histories}
         if "train" in sides:
@@ -46,29 +47,46 @@ def draw_curves(
         panels[0].legend(frameon=False, fontsize="small")
 
 
-def draw_history(swept: Swept, path: Path) -> None:
-    """The score of each trial, the best so far, and the scores of pruned trials when they were stopped."""
-    [(metric, direction)] = swept.objectives.items()
+def trial_points(swept: Swept) -> dict[str, dict[int, float]]:
+    """Finite scores by outcome and trial: of complete trials, and of pruned ones when they were stopped."""
     points: dict[str, dict[int, float]] = {}
-    best_so_far: dict[int, float] = {}
-    better = min if direction == "minimize" else max
+    metric = next(iter(swept.objectives))
     for number, run in swept.trials.items():
         end = outcome(run)
         value = next(iter(swept.scores(number)), None)
-        if value is not None:
-            best_so_far[number] = better([value, *best_so_far.values()])
-        shown = value if value is not None else run.data.metrics.get(metric) if end == "pruned" else None
-        if shown is not None and math.isfinite(shown):
-            points.setdefault(end, {})[number] = shown
+        given = value if value is not None else run.data.metrics.get(metric) if end == "pruned" else None
+        if given is not None and math.isfinite(given):
+            points.setdefault(end, {})[number] = given
+    return points
+
+
+def best_so_far(swept: Swept) -> dict[int, float]:
+    """The best score of the trials up to each one that has a score."""
+    better = min if next(iter(swept.objectives.values())) == "minimize" else max
+    found: dict[int, float] = {}
+    for number in swept.trials:
+        if scores := swept.scores(number):
+            found[number] = better([scores[0], *list(found.values())[-1:]])
+    return found
+
+
+def logarithmic(values: Iterable[float]) -> bool:
+    """Whether an axis is logarithmic because some trials diverged: keeps the rest apart."""
+    given = list(values)
+    return bool(given) and min(given) > 0 and max(given) / min(given) > 50
+
+
+def draw_history(swept: Swept, path: Path) -> None:
+    """The score of each trial, the best so far, and the scores of pruned trials when they were stopped."""
+    [metric] = swept.objectives
+    points, running = trial_points(swept), best_so_far(swept)
     styles: dict[str, dict[str, Any]] = {
         "complete": {"marker": "o", "color": "C0"},
         "answered": {"marker": "o", "markerfacecolor": "none", "color": "C0"},
         "pruned": {"marker": "x", "color": "0.55", "label": "pruned (score when stopped)"},
     }
     with pictures.figure(path, width=7.0, height=3.6) as axes:
-        axes.step(
-            list(best_so_far), list(best_so_far.values()), where="post", color="C1", label="best so far"
-        )
+        axes.step(list(running), list(running.values()), where="post", color="C1", label="best so far")
         for end, style in styles.items():
             if end in points:
                 axes.plot(
@@ -86,9 +104,7 @@ def draw_history(swept: Swept, path: Path) -> None:
                 label="failed",
                 transform=top,
             )
-        values = [value for group in points.values() for value in group.values()]
-        # some diverged: keep the rest apart
-        if values and min(values) > 0 and max(values) / min(values) > 50:
+        if logarithmic(value for group in points.values() for value in group.values()):
             axes.set_yscale("log")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(title=f"study {swept.name}", xlabel="trial", ylabel=metric.replace("_", " "))

@@ -16,6 +16,7 @@ from audiomtl.harness import experiment
 from audiomtl.harness.floors import above
 from audiomtl.harness.record.runs import BestSet, choose, existing
 from audiomtl.harness.report import tables
+from audiomtl.harness.report.blocks import Table
 
 FLOOR, CEILING, FLOOR_BY, CEILING_BY = "floor/", "ceiling/", "floor_by/", "ceiling_by/"
 MARK = "not above its floor"
@@ -58,9 +59,11 @@ def of_file(file: ExperimentFile) -> dict[str, Beside]:
     }
 
 
-def table(files: Mapping[str, tuple[ExperimentFile, Mapping[str, Beside]]], *, named: bool = False) -> str:
+def table(
+    files: Mapping[str, tuple[ExperimentFile, Mapping[str, Beside]]], *, named: bool = False
+) -> list[Table]:
     """Scores on test beside their floors and ceilings, and a mark where a score is no better than its floor;
-    "" where there are none.
+    [] where there are none.
 
     ``named`` puts the experiment's name in front.
     """
@@ -78,7 +81,7 @@ def table(files: Mapping[str, tuple[ExperimentFile, Mapping[str, Beside]]], *, n
             cells = [name, tables.number(one.mean), tables.number(one.floor), one.by, tops, mark]
             rows.append([experiment_name, *cells] if named else cells)
     head = ["score", "mean", "floor", "what reaches it", "ceiling", ""]
-    return tables.markdown(["experiment", *head] if named else head, rows) if rows else ""
+    return [Table(["experiment", *head] if named else head, rows)] if rows else []
 
 
 def below(file: ExperimentFile, name: str, one: Beside) -> bool:
@@ -120,8 +123,8 @@ def unacknowledged(names: list[str]) -> list[str]:
     return found
 
 
-def references(files: Sequence[ExperimentFile], *, named: bool = False) -> str:
-    """A table of the published figures in some files; "" where there are none.
+def references(files: Sequence[ExperimentFile], *, named: bool = False) -> list[Table]:
+    """A table of the published figures in some files; [] where there are none.
 
     ``named`` puts the experiment's name in front.
     """
@@ -132,4 +135,4 @@ def references(files: Sequence[ExperimentFile], *, named: bool = False) -> str:
             cells = [one.score, f"{one.number:g}", one.protocol, one.source, how]
             rows.append([file.name, *cells] if named else cells)
     head = ["score", "published", "how", "source", "comparable"]
-    return tables.markdown(["experiment", *head] if named else head, rows) if rows else ""
+    return [Table(["experiment", *head] if named else head, rows)] if rows else []

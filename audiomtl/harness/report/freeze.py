@@ -70,7 +70,7 @@ def freeze(name: str, place: Path) -> str:
         entries.append(_entry(run, own, key))
     files[RUNS] = _json(entries)
     with tempfile.TemporaryDirectory() as folder:
-        markdown.write([name], Path(folder), None)
+        markdown.write([name], Path(folder), None, pages=False)
         files |= {
             f"report/{path.name}": path.read_bytes() for path in Path(folder).iterdir() if path.is_file()
         }

@@ -18,6 +18,8 @@ import numpy as np
 
 from audiomtl import pictures
 from audiomtl.harness.record.runs import Swept, parsed
+from audiomtl.harness.report.blocks import Figure
+from audiomtl.harness.report.html import matrix
 from audiomtl.names import safe_name
 from audiomtl.settings.validation import show
 
@@ -108,12 +110,32 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else show(value).strip('"')
 
 
-def part(swept: Swept, folder: Path) -> list[str]:
-    """The heat map as parts of the report; none for a study that is no grid."""
+def part(swept: Swept, folder: Path) -> list[Figure]:
+    """The heat map as a figure of the report; none for a study that is no grid."""
     grid = grid_of(swept)
     if grid is None:
         return []
     [(metric, direction)] = swept.objectives.items()
     name = f"study_{safe_name(swept.name)}_heat_map.png"
     draw(grid, f"study {swept.name}", metric, direction, folder / name)
-    return [f"![Heat map of study {swept.name}]({name})"]
+    low, high = (np.nanmin(grid.scores), np.nanmax(grid.scores)) if np.isfinite(grid.scores).any() else (0, 1)
+    rows, columns = ([_shown(value) for value in values] for values in grid.values[-2:])
+    panels = grid.values[0] if len(grid.values) == 3 else [None]
+    drawings = [
+        matrix.drawing(
+            scores,
+            rows,
+            columns,
+            row_name=grid.paths[-2],
+            column_name=grid.paths[-1],
+            title=f"{grid.paths[0]} = {_shown(value)}" if len(grid.values) == 3 else "",
+            limits=(float(low), float(high)),
+            form=".2f",
+        )
+        for value, scores in zip(panels, grid.scores, strict=True)
+    ]
+    note = (
+        f"{metric.replace('_', ' ')}, {direction}d: a mean where several trials have the same values. Empty:"
+        " no score."
+    )
+    return [Figure(f"Heat map of study {swept.name}", name, drawings, note)]

@@ -24,6 +24,7 @@ from audiomtl.harness import effects, experiment, replicates
 from audiomtl.harness.record.runs import Arm, BestSet, arms, beside, choose
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import floors, origins, tables
+from audiomtl.harness.report.blocks import Table, joined
 from audiomtl.settings.toml import write as write_file
 
 UNREPORTED = "quickstart"  # a demonstration, not a result
@@ -218,7 +219,7 @@ def _small_table(files: Mapping[str, ExperimentFile], names: Sequence[str]) -> s
         ]
         for name in names or files
     ]
-    return f"\n{tables.markdown(['experiment', 'family', 'score', 'test', 'seeds'], rows)}\n\n{SMALL_NOTE}\n"
+    return f"\n{Table(['experiment', 'family', 'score', 'test', 'seeds'], rows)}\n\n{SMALL_NOTE}\n"
 
 
 def _all_tables(files: Iterable[ExperimentFile], sections: Mapping[str, str]) -> str:
@@ -233,23 +234,23 @@ def _all_tables(files: Iterable[ExperimentFile], sections: Mapping[str, str]) ->
         "CPU seconds per training",
     ]
     files = list(files)
-    parts = [GENERATED, "## Best runs", tables.markdown(head, [_row(file) for file in files]), NOTE]
+    parts: list[object] = [GENERATED, "## Best runs", Table(head, [_row(file) for file in files]), NOTE]
     parts += origins.mixed(files)
     parts += _floors(files)
     if sections:
         parts += ["## Ablations", "Differences to the best run, with their intervals, and scores."]
     for name, text in sections.items():
         parts += [f"### {name}", text]
-    return "\n" + "\n\n".join(parts) + "\n"
+    return f"\n{joined(parts)}\n"
 
 
-def _floors(files: Sequence[ExperimentFile]) -> list[str]:
-    parts = []
+def _floors(files: Sequence[ExperimentFile]) -> list[object]:
+    parts: list[object] = []
     beside_floors = {file.name: (file, floors.of_file(file)) for file in files}
     if table := floors.table(beside_floors, named=True):
-        parts += ["## Floors", FLOORS, table]
+        parts += ["## Floors", FLOORS, *table]
     if published := floors.references(files, named=True):
-        parts += ["## Published figures", published]
+        parts += ["## Published figures", *published]
     return parts
 
 
@@ -276,4 +277,4 @@ def _ablations(file: ExperimentFile, best: BestSet, file_arms: Sequence[Arm], tr
         cells = [tables.number(arm.beside[other]) if other in arm.beside else "" for other in others]
         rows.append([name, f"{difference} {interval}".strip(), score, question, changes, *cells])
     head = ["ablation", "difference to best", f"{found.side}/{main}", "question", "changes", *others]
-    return f"{' '.join(tables.arms_told(found))}\n\n{tables.markdown(head, rows)}"
+    return f"{' '.join(tables.arms_told(found))}\n\n{Table(head, rows)}"

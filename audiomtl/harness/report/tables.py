@@ -1,20 +1,22 @@
-"""Cells and tables of reports in Markdown: scores with their intervals, rows of ablations.
+"""Cells and tables of reports: scores with their intervals, rows of ablations.
 
 Scores have 4 decimals. A value that is missing or not finite is written as ``none``; an interval that does
 not exist is left out.
 
 Contents: `scores`, `arm_row`, `arms_told`; `over_folds`, `spread`, `for_new_groups`;
-`interval`, `number`, `joined`, `markdown`.
+`interval`, `number`, `joined`, `commits`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from audiomtl.config import ExperimentFile
 from audiomtl.harness import experiment, replicates
 from audiomtl.harness.effects import Effects
 from audiomtl.harness.record.runs import Arm, BestSet, shown
+from audiomtl.harness.record.store import Run
+from audiomtl.harness.report.blocks import Table
 from audiomtl.metrics.clusters import Pooled
 
 EXPLORATORY = "exploratory"
@@ -94,10 +96,10 @@ def spread(name: str, values: Mapping[int, float], folds: Mapping[int, int] | No
     return f"{mean} {limits}".strip()
 
 
-def for_new_groups(scores: Mapping[str, Pooled]) -> str:
+def for_new_groups(scores: Mapping[str, Pooled]) -> Table:
     """A table of test scores over the clips of all folds."""
     rows = [[name, number(one.value), interval(one.low, one.high)] for name, one in scores.items()]
-    return markdown(["test score", "all folds", "95 % interval for new groups"], rows)
+    return Table(["test score", "all folds", "95 % interval for new groups"], rows)
 
 
 def interval(low: float, high: float, form: str = ".4f") -> str:
@@ -115,11 +117,11 @@ def joined(items: Iterable[Any]) -> str:
     return ", ".join(map(str, items))
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; what would end a cell or begin HTML in it is escaped."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.splitlines()).replace("|", chr(92) + "|").replace("<", "&lt;")
+def commits(runs: Iterable[Run]) -> str:
+    """The commits of some runs, and whether they had uncommitted changes."""
+    found: dict[str, None] = {}
+    for run in runs:
+        name = run.data.tags.get("commit", "none")
+        changed = " with uncommitted changes" if run.data.tags.get("dirty") == "true" else ""
+        found[f"commit {name[:12]}{changed}" if name != "none" else "no commit"] = None
+    return joined(found)

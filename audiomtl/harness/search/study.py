@@ -18,7 +18,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from audiomtl.config import StudyFile
-from audiomtl.errors import SurroundingsError
+from audiomtl.errors import SurroundingsError, UserError
 from audiomtl.harness.leases import LeaseLost
 from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Run, Tracking, server_log
@@ -55,12 +55,18 @@ def run_study(
 
     Raises
     ------
-    UserError : the study cannot continue: its data or its MLflow store are not those of its trials.
+    UserError : the study cannot continue: its data or its MLflow store are not those of its trials; failed
+        trials of a study of decoding are to be tried again.
     WorkFailed : its first trials failed for one reason, or none is complete.
     SurroundingsError : the machine ended a training again and again; no trial is used up.
     KeyboardInterrupt : stopped by hand; everything finished is kept, and the next call continues.
     """
     if file.study.decode_only:
+        if retry_failed:
+            raise UserError(
+                f"{file.path}: decode_only = true: a failed trial would read the same outputs and fail again;"
+                " leave out --retry-failed"
+            )
         decode_only.run(file, slots=slots, threads=threads, storage=storage)
         return
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready

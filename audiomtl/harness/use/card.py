@@ -14,6 +14,7 @@ from audiomtl.harness import experiment, replicates
 from audiomtl.harness.record import runs as recorded
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import group_intervals, tables
+from audiomtl.harness.report.blocks import Table, joined
 from audiomtl.harness.use.models import Loaded
 from audiomtl.settings.toml import as_toml
 
@@ -122,7 +123,7 @@ def _scores(file: ExperimentFile) -> str:
         [name, *tables.over_folds(name, values, folds)[:2]]
         for name, values in tables.scores(file, best).items()
     ]
-    parts = [tables.markdown(["score", "mean", "95 % interval"], rows), replicates.told(folds)]
+    parts: list[object] = [Table(["score", "mean", "95 % interval"], rows), replicates.told(folds)]
     if headline := group_intervals.headline(file, predicted, list((folds or {}).values())):
         parts = [tables.for_new_groups(headline.scores), headline.text, *parts]
-    return "\n\n".join(parts)
+    return joined(parts)

@@ -47,7 +47,8 @@ class Store:
         }.items():
             client.set_tag(run, key, value)
         for key, value in scores.items():
-            for step, point in enumerate(value if isinstance(value, list) else [value]):
+            points = dict(enumerate(value, 1)) if isinstance(value, list) else {0: value}
+            for step, point in points.items():
                 client.log_metric(run, key, point, step=step)
         client.set_terminated(
             run, {"complete": "FINISHED", "answered": "FINISHED", "failed": "FAILED"}.get(outcome, "KILLED")

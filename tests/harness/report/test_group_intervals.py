@@ -56,7 +56,7 @@ def test_each_clip_counts_once_and_limits_are_for_new_speakers_and_sentences():
     )
     alone = group_intervals.headline(load("mil_emodb"), tables_of_seeds)  # as if each were a fold of its own
     assert alone.scores["accuracy"].low > one.low and "is not known" in alone.text
-    assert tables.for_new_groups(found.scores).splitlines()[2] == (
+    assert str(tables.for_new_groups(found.scores)).splitlines()[2] == (
         f"| accuracy | {one.value:.4f} | [{one.low:.4f}, {one.high:.4f}] |"
     )
 

@@ -62,7 +62,7 @@ def test_what_is_no_grid_has_no_map(swept, tmp_path):
 @pytest.mark.parametrize("failed", [0, 3, 12])
 def test_a_map_is_drawn_also_where_trials_failed(failed, tmp_path):
     [text] = heat_map.part(study((SCALING, RATE, CLIP), failed=failed), tmp_path)
-    assert text == "![Heat map of study grid](study_grid_heat_map.png)"
+    assert str(text) == "![Heat map of study grid](study_grid_heat_map.png)"
     picture = tmp_path / "study_grid_heat_map.png"
     assert matplotlib.image.imread(picture).std() > 0.05
     first = picture.read_bytes()

@@ -353,6 +353,7 @@ def test_the_same_runs_give_the_same_bytes_and_nothing_that_changes(store: Store
     )
     names = sorted(path.name for path in first.iterdir())
     assert names == [
+        "report.html",
         "report.md",
         "study_tiny_history.png",
         "study_tiny_importances.png",
@@ -361,22 +362,26 @@ def test_the_same_runs_give_the_same_bytes_and_nothing_that_changes(store: Store
     assert names == sorted(path.name for path in second.iterdir())
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
-        assert name == "report.md" or (first / name).read_bytes().startswith(b"\x89PNG")
-    text = (first / "report.md").read_text()
+        assert name.startswith("report.") or (first / name).read_bytes().startswith(b"\x89PNG")
+    page, text = (first / "report.html").read_text(), (first / "report.md").read_text()
     assert re.findall(r"\]\((.*?)\)", text) == [
         "tiny_learning_curves.png",
         "study_tiny_history.png",
         "study_tiny_importances.png",
     ]
-    assert str(store.project.folder) not in text and not re.search(r"\b20\d\d-", text)
-    assert not any(run.info.run_id in text for run in store.tracking.runs("tiny"))
+    for written in (text, page):
+        assert str(store.project.folder) not in written and not re.search(r"\b20\d\d-", written)
+        assert not any(run.info.run_id in written for run in store.tracking.runs("tiny"))
 
 
 def test_every_experiment_with_runs_is_reported_by_default(store: Store) -> None:
     fill(store)
     shutil.copy("experiments/tiny.toml", "experiments/other.toml")
     said = report.write([], None, None)
-    assert said == "runs/report/report.md: tables and figures of tiny"
+    assert said.splitlines() == [
+        "runs/report/report.html: the report as one page, to open or send",
+        "runs/report/report.md: tables and figures of tiny",
+    ]
     assert "## other" not in (store.project.runs / "report" / "report.md").read_text()
 
 
@@ -441,7 +446,7 @@ def test_tables_stand_between_the_markers_and_the_rest_is_untouched(store: Store
     shutil.copy("experiments/tiny.toml", "experiments/quickstart.toml")
     pages = readme(), results_page()
     said = report.write(["tiny"], None, *pages)
-    assert said.splitlines()[1] == "README.md and docs/results.md: results written"
+    assert said.splitlines()[2] == "README.md and docs/results.md: results written"
     small, large = (path.read_bytes().decode() for path in pages)
     assert small.startswith(
         "# Tiny\n\nbefore\r\n<!-- results -->\n\n| experiment | family | score | test | seeds |\n"
