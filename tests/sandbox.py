@@ -251,6 +251,7 @@ class Sandbox:
             timeout=PATIENCE,
         )
         said = done.stdout + done.stderr
+        print(f"{block}\n{script}\n{said}")  # pytest shows it of a failure, or with -s
         assert str(done.returncode) in status.split(" or "), (
             f"{block}: exit {done.returncode}\n{script}\n{said}"
         )
