@@ -9,7 +9,7 @@ of the page. Comments in front of a block say how it is run, one each:
 ``<!-- test: file PATH -->``       the block is what the reader writes into this file
 ``<!-- test: into PATH -->``       the tables of the block replace, or join, those of this file
 ``<!-- test: first COMMAND -->``   what the reader has done before: a command, or docs/PAGE.md for its files
-``<!-- test: exit N -->``          the exit status of the last command
+``<!-- test: exit N -->``          the exit status of the last command; also ``exit N or M``
 ``<!-- test: server -->``          a server that runs until the end of the page
 ``<!-- test: page MARK ... -->``   the mark for all blocks of the page that follow and have none of their own
 

@@ -279,6 +279,21 @@ def test_every_name_in_a_python_block_exists(page):
     assert {block: names for block, names in faults.items() if names} == {}
 
 
+def test_the_reference_of_python_has_every_public_function():
+    text = (PROJECT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    names = set(audiomtl.__all__) - {"Model", "__version__"}
+    assert {name for name in names if f"`audiomtl.{name}(" not in text} == set()
+    methods = set(re.findall(r"`model\.(\w+)\(", text))
+    assert len(methods) > 5 and methods <= set(method_names("harness/use/trained.py", "Model"))
+
+
+def method_names(file: str, name: str) -> list[str]:
+    """Methods and properties of a class of the package, without importing it."""
+    tree = ast.parse((PROJECT / "audiomtl" / file).read_text(encoding="utf-8"))
+    [found] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
+    return [node.name for node in found.body if isinstance(node, ast.FunctionDef)]
+
+
 def test_wrong_names_are_found():
     text = "import audiomtl\nfrom audiomtl.data import audoi, audio\nfrom audiomtl.absent import x\naudiomtl.laod('x')\n"
     assert python_faults(text) == [

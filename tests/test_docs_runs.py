@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import PAGES, PROJECT, RUN, Block, blocks
+from tests.pages import COMMANDS, PAGES, PROJECT, RUN, Block, blocks, commands
 from tests.sandbox import Sandbox, write_sources
 
 pytestmark = pytest.mark.slow
@@ -64,6 +64,8 @@ def test_every_short_block_works(page, sandbox):
 @pytest.mark.long
 @pytest.mark.parametrize("page", pages_with("long"), ids=ids)
 def test_every_block_works(page, sandbox):
+    if any("make quickstart" in commands(block) for block in TO_RUN[page] if block.language in COMMANDS):
+        sandbox.ship("quickstart")
     for block in TO_RUN[page]:
         if mode(block) in ("now", "file", "long"):
             sandbox.run(block)
