@@ -43,33 +43,41 @@ def targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z%-]*):(?!=)", text, re.MULTILINE))
 
 
-def test_make_lists_every_target_with_a_word_about_it():
-    listed = dict(re.findall(r"^([a-z%-]+) {2,}(\S.*)$", make(PROJECT), re.MULTILINE))
-    assert listed.keys() == targets()
+def test_make_lists_every_target_with_a_word_about_it_on_one_screen():
+    lines = make(PROJECT).splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+    listed = {
+        words[0].replace("NAME", "%") for line in lines if len(words := line[9:].split(maxsplit=1)) == 2
+    }
+    assert listed == targets() - {"help"}
+    assert lines[0].startswith("start    quickstart ") and lines[1].startswith(" " * 9 + "list ")
     wanted = (
-        "quickstart test check data study-% promote-% best-% ablations-% best ablations reproduce report ui"
-        " bench lock docs clean"
+        "quickstart list test check data study-% promote-% best-% ablations-% best ablations reproduce report"
+        " ui bench lock docs clean"
     )
-    assert listed.keys() >= set(wanted.split())
+    assert listed >= set(wanted.split())
 
 
-def test_make_lists_every_experiment_and_study():
-    out = make(PROJECT, "help")
+def test_make_list_has_every_experiment_and_study_within_80_columns():
+    out = make(PROJECT, "list")
+    assert max(map(len, out.splitlines())) <= 80
+    listed = {block.split(maxsplit=1)[0]: block.split(maxsplit=1)[1] for block in re.split(r"\n(?=\S)", out)}
     for path in [*PROJECT.glob("experiments/*.toml"), *PROJECT.glob("studies/*.toml")]:
         description = re.search(r'^description = "(.*)"', path.read_text(encoding="utf-8"), re.MULTILINE)
         assert description
-        (line,) = [line for line in out.splitlines() if line.startswith(f"{path.parent.name}/{path.name} ")]
-        assert line.split(maxsplit=1)[1] == description[1]
+        assert " ".join(listed[f"{path.parent.name}/{path.name}"].split()) == " ".join(description[1].split())
 
 
 def test_a_new_file_is_listed_and_has_targets_without_an_edit(copy):
-    before = make(copy)
+    before = make(copy, "list")
     assert "zither" not in before
     (copy / "experiments" / "zither.toml").write_text(
         '# new\ndescription = "A new sound."\nx = 1\n', encoding="utf-8"
     )
     (copy / "studies" / "zither_wide.toml").write_text('description = "A new sweep."\n', encoding="utf-8")
-    new = [line.split(maxsplit=1) for line in make(copy).splitlines() if line not in before.splitlines()]
+    new = [
+        line.split(maxsplit=1) for line in make(copy, "list").splitlines() if line not in before.splitlines()
+    ]
     assert new == [["experiments/zither.toml", "A new sound."], ["studies/zither_wide.toml", "A new sweep."]]
     assert "audiomtl best zither" in make(copy, "-n", "best").replace("\n", " ").strip()
     assert "audiomtl ablations zither" in make(copy, "-n", "ablations")
@@ -104,11 +112,13 @@ def test_slots_are_passed_on(copy):
     ]
 
 
-def test_the_quickstart_writes_into_runs_only(copy):
-    lines = make(copy, "-n", "quickstart").splitlines()
-    words = [line.split()[1] for line in lines]
+def test_the_quickstart_writes_into_runs_only_and_ends_with_what_comes_next(copy):
+    *lines, last = make(copy, "-n", "quickstart").splitlines()
+    words = [line.split("audiomtl ")[1].split()[0] for line in lines]
     assert words == ["study", "promote", "best", "best", "ablations", "report"]
     assert all("runs/quickstart" in line for line in lines[1:]), "a tracked file would be written"
+    assert lines[0].startswith("AUDIOMTL_HINTS=off "), "it takes the next steps itself"
+    assert last.startswith('echo "make ui: ')
 
 
 def test_best_leaves_the_quickstart_out(copy):

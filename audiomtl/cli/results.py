@@ -7,13 +7,16 @@ import typer
 
 from audiomtl.cli.app import app
 from audiomtl.cli.common import name_broken
-from audiomtl.cli.options import DEFAULT_SLOTS, Core, ExperimentNames
+from audiomtl.cli.options import DEFAULT_SLOTS, EXPERIMENTS, Core, ExperimentNames
 
 
 @app.command()
 def report(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: all that have runs.")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME", help="Experiments. Default: all that have runs.", autocompletion=EXPERIMENTS
+        ),
     ] = None,
     to: Annotated[
         str, typer.Option("--to", metavar="FOLDER", help="Output folder. Default: runs/report.")
@@ -42,11 +45,12 @@ def report(
 
     The report is one HTML page to open or send (report.html, which needs no network), and the same as
     Markdown: results beside floors and ceilings, a forest plot of the ablations, optimization histories,
-    hyperparameter importances, learning curves, confusions and provenance. listening.html holds the sound of
-    a few test clips with spectrogram, truth and prediction: share it only if you may share the recordings.
-    Without NAME and --to, it also updates docs/results.md, whose best runs come from the
-    [expected] tables and whose ablations come from the runs of this machine. Exits with code 1 if a score is
-    no better than its floor (what can be had without the network) and the file does not acknowledge it.
+    hyperparameter importances, learning curves, confusions and provenance. listening.html holds the sound
+    of a few test clips with spectrogram, truth and prediction: share it only if you may share the
+    recordings. With NAME, the command also prints what was found. Without NAME and --to, it also updates
+    docs/results.md, whose best runs come from the [expected] tables and whose ablations come from the runs
+    of this machine. Exits with code 1 if a score is no better than its floor (what can be had without the
+    network) and the file does not acknowledge it.
     """
     if freeze:
         if len(names or []) != 1 or to or readme:
@@ -57,14 +61,16 @@ def report(
 
         print(write_frozen((names or [""])[0], Path(freeze)))
         return
-    from audiomtl.harness.report import floors
+    from audiomtl.harness.report import floors, summary
     from audiomtl.harness.report import markdown as reporting
 
     results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
     broken = name_broken(names)
-    print(
-        reporting.write(names or [], Path(to) if to else None, Path("README.md") if readme else None, results)
+    written = reporting.write(
+        names or [], Path(to) if to else None, Path("README.md") if readme else None, results
     )
+    for line in [*(summary.lines(names) if names else []), written]:
+        print(line)
     found = floors.unacknowledged(names or [])
     for line in found:
         print(line)

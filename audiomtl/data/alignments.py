@@ -4,11 +4,11 @@ Conventions: times are seconds from the recording's start. A text is words, whic
 the model's own symbols. The score of a phone is the probability that it was said; of a model that cannot tell
 that, its mean probability while it lasts. The score of a word likewise, or the mean over its phones.
 
-Contents: `Alignment`, `aligned`; `pronounced`, `check_symbols`, `check_length`.
+Contents: `Alignment`, `aligned`; `pronounced`, `spoken_phones`, `check_symbols`, `check_length`.
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,6 @@ from audiomtl.data.text import phones_of
 from audiomtl.errors import UserError
 from audiomtl.settings.text import Text
 
-PAUSE = "_"
 Speak = Callable[[Sequence[str]], Sequence[list[str]]]  # words -> the phones of each
 NEAR = 4  # known symbols that are named beside an unknown one
 SHOWN = 5  # unknown symbols that are named
@@ -106,10 +105,27 @@ def check_length(count: int, steps: int, seconds: float, step_seconds: float, wh
         )
 
 
+def spoken_phones(said: Sequence[str], pauses: Collection[str]) -> list[str]:
+    """A text of phones without the pauses that are written in it.
+
+    Raises
+    ------
+    UserError : nothing is left.
+    """
+    found = [phone for phone in said if phone not in pauses]
+    if not found:
+        raise UserError(f"the text is pauses alone ({' '.join(sorted(set(said)))}); give its phones")
+    return found
+
+
 def check_symbols(
     said: Sequence[str], spoken: Sequence[Sequence[str]], symbols: Sequence[str], *, phones: bool
 ) -> None:
     """Refuse phones that are not among the model's symbols.
+
+    Parameters
+    ----------
+    symbols : of the model, without pauses.
 
     Raises
     ------
@@ -135,8 +151,7 @@ def check_symbols(
             " --phones"
         )
     )
-    known = " ".join(symbol for symbol in symbols if symbol != PAUSE)
-    raise UserError(f"unknown symbols: {', '.join(named)}{more}: the model knows {known}{rule}")
+    raise UserError(f"unknown symbols: {', '.join(named)}{more}: the model knows {' '.join(symbols)}{rule}")
 
 
 def _near(symbol: str, symbols: Sequence[str]) -> list[str]:
@@ -148,7 +163,7 @@ def _near(symbol: str, symbols: Sequence[str]) -> list[str]:
     def letter(text: str) -> str:
         return unicodedata.name(text[0], text[0]).partition(" WITH ")[0].rpartition(" ")[2]
 
-    same = [known for known in symbols if known != PAUSE and letter(known) == letter(symbol)]
+    same = [known for known in symbols if letter(known) == letter(symbol)]
     return sorted(same, key=lambda known: (known[0] != symbol[0], abs(len(known) - len(symbol)), known))[
         :NEAR
     ]

@@ -10,6 +10,7 @@ Contents: `Normal`, `normals`, `normalized`; `by_column` of a table; of new reco
 `of_recording`, `remarks`; `value_of`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +27,11 @@ from audiomtl.settings.validation import nearest
 
 @dataclass(frozen=True, eq=False)
 class Normal:
-    """Mean and deviation (n_bands,) float64 of each feature over a group's frames."""
+    """Mean and deviation (n_bands,) float64 of each feature over a group's frames, and its clips."""
 
     mean: np.ndarray
     deviation: np.ndarray
+    clips: int = 1
 
 
 def normals(clips: Iterable[tuple[str, np.ndarray]]) -> dict[str, Normal]:
@@ -40,10 +42,12 @@ def normals(clips: Iterable[tuple[str, np.ndarray]]) -> dict[str, Normal]:
     clips : (group, frames) of every clip; one clip is in memory at a time.
     """
     found: dict[str, scaling.Statistics] = {}
+    count = Counter[str]()
     for group, frames in clips:
         found.setdefault(group, scaling.Statistics()).add(np.asarray(frames))
+        count[group] += 1
     return {
-        group: Normal(np.asarray(one.band_mean), np.sqrt(one.band_squares / one.frames))
+        group: Normal(np.asarray(one.band_mean), np.sqrt(one.band_squares / one.frames), count[group])
         for group, one in sorted(found.items())
         if one.frames
     }
@@ -120,7 +124,17 @@ def of_recording(
 
 
 def remarks(one: Recording, column: str, known: Mapping[str, Normal]) -> tuple[str, ...]:
-    """The remark on a recording that is normalised by nothing but itself; () on others."""
-    if not column or value_of(one.columns.get(column)) in known:
+    """The remark on a recording that is normalised by nothing but itself, or with others of which nobody says
+    that they belong together; () on others.
+    """
+    if not column:
         return ()
-    return (f"no other recording of its {column} was given: features are normalized by this one alone",)
+    group = value_of(one.columns.get(column))
+    if group not in known or known[group].clips == 1:
+        return (f"no other recording of its {column} was given: features are normalized by this one alone",)
+    if not group:
+        return (
+            f"without a {column}: features are normalized over the {known[group].clips} recordings without"
+            " one, as if they had the same",
+        )
+    return ()

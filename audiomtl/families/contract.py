@@ -75,8 +75,9 @@ class Family(Protocol):
     A family with a table ``[decoding]`` also has ``with_decoder(fitted, prepared, found) -> Fitted``: the
     model with its decoder, fitted on the train split, its numbers chosen on ``found``, the outputs of the
     validation split. It is called once, after the training; `evaluate`, `predict` and `Use.respond` then read
-    outputs with it, and `save` and `load` keep it. It may have ``decoded_scores(fitted, found)``, those of
-    the scores that a decoder changes, for studies of decoding.
+    outputs with it, and `save` and `load` keep it. ``chosen_decoding(fitted)`` gives the numbers that were
+    chosen by setting path, for a refit. It may have ``decoded_scores(fitted, found)``, those of the scores
+    that a decoder changes, for studies of decoding.
     """
 
     def prepare(self, settings: Any, seed: int) -> Prepared:

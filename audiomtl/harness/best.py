@@ -23,6 +23,7 @@ from audiomtl.harness.experiment import (
 from audiomtl.harness.floors import Floor
 from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Run, Tracking
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import again as repeated
 from audiomtl.harness.verify import compare, origin, steps
@@ -58,7 +59,23 @@ def best(
     tracking = Tracking()
     for line in seen.lines(file, by_seed, tracking):
         console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
-    views.save_experiment(tracking, file)
+    try:
+        return _recorded(file, got, trained, threads, own, record_it=record_it, exact=exact)
+    finally:
+        views.save_experiment(tracking, file)
+
+
+def _recorded(
+    file: ExperimentFile,
+    got: Mapping[str, Sequence[float]],
+    trained: Sequence[Run],
+    threads: int,
+    own: Mapping[str, Floor],
+    *,
+    record_it: bool,
+    exact: bool,
+) -> bool:
+    """Record the scores, or compare them with the recorded ones: whether all were reproduced."""
     if record_it and not exact:
         return _record(file, got, trained, threads, own)
     if not file.expected:
@@ -91,7 +108,7 @@ def _compared(file: ExperimentFile, got: Mapping[str, Sequence[float]], threads:
             f"{file.path}: [expected] has no {', '.join(unrecorded)}: not checked", highlight=False
         )
     if moved := [one for one in verdicts if not one.reproduced]:
-        console().print(compare.table(verdicts))
+        show_table(compare.table(verdicts))
         console().print(f"{file.name}: {len(moved)} of {len(verdicts)} scores were not reproduced")
         return False
     console().print(f"{file.name}: {compare.summary(verdicts, recorded, threads)}", highlight=False)
@@ -135,7 +152,7 @@ def record_floors(file: ExperimentFile) -> None:
         ceiling = ", ".join(f"{value:.4f} {label}" for label, value in sorted(one.ceilings.items()))
         shown = f"{recorded:.4f}" if recorded is not None else ""
         table.add_row(name, shown, f"{one.value:.4f}", one.by, ceiling)
-    console().print(table)
+    show_table(table)
 
 
 def _record(

@@ -1,9 +1,10 @@
 """`audiomtl best NAME --refit`: the best runs' settings, trained on validation clips as well.
 
-A validation split chooses settings and epochs. When they are chosen, its clips can be trained on, too; and
-where nothing is to be scored, those of test as well. The number of epochs is fixed before: that of the
-settings where they keep the last epoch, else the median of the best epochs of the recorded best runs. The
-last epoch's weights are kept.
+A validation split chooses settings, epochs and numbers of ``[decoding]``. When they are chosen, its clips can
+be trained on, too; and where nothing is to be scored, those of test as well. The number of epochs is fixed
+before: that of the settings where they keep the last epoch or lower the learning rate by a cosine, which ends
+with it; else the median of the best epochs of the recorded best runs. Numbers of ``[decoding]`` are those of
+the best run with the same seed. The last epoch's weights are kept.
 
 Runs have the tag ``kind`` = ``refit``. Their test scores stand beside those of the best runs and are never
 recorded in ``[expected]``: for that the experiment itself sets ``protocol.train_on``.
@@ -11,6 +12,9 @@ recorded in ``[expected]``: for that the experiment itself sets ``protocol.train
 Contents: `refit`, `settings_of`, `chosen`.
 """
 
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
@@ -23,6 +27,7 @@ from audiomtl.harness import experiment
 from audiomtl.harness.experiment import Planned
 from audiomtl.harness.record import provenance, runs
 from audiomtl.harness.record.store import Run, Tracking, server_log
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.forkserver import device, start_forkserver
 from audiomtl.harness.train.progress import console
 
@@ -46,24 +51,29 @@ def refit(file: ExperimentFile, *, again: bool, slots: int, threads: int) -> boo
     UserError : nothing has chosen the number of epochs; settings that cannot be refitted.
     """
     start_forkserver(file.raw["model"], server_log())
-    best = runs.choose(file, Tracking().runs(file.name))
-    raw, text = settings_of(file, dict(best.runs) if best else {})
+    tracking = Tracking()
+    recorded = runs.choose(file, tracking.runs(file.name))
+    best = dict(recorded.runs) if recorded else {}
+    _, text = settings_of(file, best)
     on = device(file.raw["model"], server_log())
-    planned = [
-        Planned(
-            "",
-            raw,
-            one.seed,
-            training := provenance.training_key(raw, one.seed, one.data, threads, on),
-            provenance.scores_key(training, raw),
-            one.data,
-            other_kind=KIND,
-            text=f"{file.settings.description}\n\nRefit of {file.name} with seed {one.seed}: {text}.",
+    planned = []
+    for one in experiment.plan(file, [""], threads, on):
+        raw, _ = settings_of(file, best, _numbers(file, best, one.seed, tracking))
+        training = provenance.training_key(raw, one.seed, one.data, threads, on)
+        planned.append(
+            Planned(
+                "",
+                raw,
+                one.seed,
+                training,
+                provenance.scores_key(training, raw),
+                one.data,
+                other_kind=KIND,
+                text=f"{file.settings.description}\n\nRefit of {file.name} with seed {one.seed}: {text}.",
+            )
         )
-        for one in experiment.plan(file, [""], threads, on)
-    ]
     found = experiment.train_planned(file, planned, again=again, slots=slots, threads=threads)
-    _show(file, {seed: run for (_, seed), run in found.items()}, dict(best.runs) if best else {})
+    _show(file, {seed: run for (_, seed), run in found.items()}, best)
     console().print(
         f"{file.name}: refitted on {text}; `audiomtl export {file.name} OUT --refit` exports it",
         highlight=False,
@@ -72,12 +82,45 @@ def refit(file: ExperimentFile, *, again: bool, slots: int, threads: int) -> boo
     return len(found) == len(planned)
 
 
-def settings_of(file: ExperimentFile, best: dict[int, Run]) -> tuple[dict[str, Any], str]:
+def _lists(file: ExperimentFile) -> list[str]:
+    """Settings of ``[decoding]`` of whose numbers validation chooses one."""
+    return [
+        path
+        for path, value in config.flatten(file.raw).items()
+        if path.startswith("decoding.") and isinstance(value, list) and len(value) > 1
+    ]
+
+
+def _numbers(file: ExperimentFile, best: dict[int, Run], seed: int, tracking: Tracking) -> dict[str, Any]:
+    """The numbers of ``[decoding]`` that the best run of a seed has chosen.
+
+    Raises
+    ------
+    UserError : there is no such run.
+    """
+    if not (lists := _lists(file)):
+        return {}
+    if seed not in best:
+        raise UserError(
+            f"{file.path}: --refit: no recorded best run of seed {seed} says which number of {lists[0]} to"
+            f" take; run `audiomtl best {file.name}` first, or give one number"
+        )
+    family = config.family("model", file.raw["model"])
+    with tempfile.TemporaryDirectory() as folder:
+        place = tracking.client.download_artifacts(best[seed].info.run_id, "model", folder)
+        chosen = family.chosen_decoding(family.load(Path(place)))
+    return {path: chosen[path] for path in lists}
+
+
+def settings_of(
+    file: ExperimentFile, best: dict[int, Run], numbers: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], str]:
     """Raw settings of the refit, and what it is trained on, in words.
 
     Parameters
     ----------
-    best : the recorded best runs by seed.
+    best : the recorded best runs by seed. numbers : of ``[decoding]``, those in the place of lists; the first
+        of each by default.
 
     Raises
     ------
@@ -90,14 +133,16 @@ def settings_of(file: ExperimentFile, best: dict[int, Run]) -> tuple[dict[str, A
             f"{file.path}: --refit needs a protocol that divides clips, and protocol.leaky = false"
         )
     wanted = settings.refit.train_on if settings.refit else "train_and_validation"
+    flat = config.flatten(file.raw)
     changes: dict[str, Any] = {"protocol.train_on": wanted}
+    changes |= {path: flat[path][0] for path in _lists(file)} | dict(numbers or {})
     training = getattr(settings, "training", None)
     epochs = ""
     if training is not None:
         count = training.epochs
         if settings.refit and settings.refit.epochs:
             count = settings.refit.epochs
-        elif training.keep == "best":
+        elif training.keep == "best" and file.raw["optimizer"]["schedule"] != "cosine":
             if not best:
                 raise UserError(
                     f"{file.path}: --refit: no recorded best run says after how many epochs to stop; run"
@@ -112,19 +157,17 @@ def settings_of(file: ExperimentFile, best: dict[int, Run]) -> tuple[dict[str, A
 
 
 def chosen(file: ExperimentFile, seed: int | None) -> Run:
-    """The refit with the experiment's settings as they are now, but for epochs and ``[refit]``, which are not
-    compared: of a seed, or of the first.
+    """The refit with the experiment's settings as they are now: of a seed, or of the first.
 
     Raises
     ------
     UserError : there is none.
     """
     tracking = runs.existing()
-    own = {
-        path: value
-        for path, value in config.scored_settings(file.raw).items()
-        if path not in ("protocol.train_on", "training.keep", "training.patience", "training.epochs")
-    }
+    best = runs.choose(file, tracking.runs(file.name)) if tracking else None
+    raw, _ = settings_of(file, dict(best.runs) if best else {})
+    lists = _lists(file)  # of which the best runs choose
+    own = {path: value for path, value in config.scored_settings(raw).items() if path not in lists}
     found: dict[int, Run] = {}
     for run in tracking.runs(file.name, f"tags.kind = '{KIND}'") if tracking else []:
         same = runs.trained(run)
@@ -152,4 +195,4 @@ def _show(file: ExperimentFile, refitted: dict[int, Run], best: dict[int, Run]) 
         after = mean(refitted[seed].data.metrics[key] for seed in both)
         table.add_row(key, f"{mean(before):.4f}" if before else "", f"{after:.4f}", ", ".join(map(str, both)))
     if table.row_count:
-        console().print(table)
+        show_table(table)

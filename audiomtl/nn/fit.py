@@ -2,9 +2,13 @@
 
 The order of the data, the learning rate and the stopping rule are pure functions of (settings, seed, epoch,
 past scores). A checkpoint holds everything else: all variables of the model (seed generators included) and of
-the optimizer, the best weights so far and the scores of every epoch. It is written whole to a temporary file,
-synced, and renamed, after each epoch; so a training that is killed at any batch and started again ends with
-bit-identical weights and scores.
+the optimizer, their averages, the best weights so far and the scores of every epoch. It is written whole to a
+temporary file, synced, and renamed, after each epoch; so a training that is killed at any batch and started
+again ends with bit-identical weights and scores.
+
+No step waits for the loss of the one before: losses are looked at every `CHECKED` steps, so that a GPU
+computes while the next batch is made. A thread that makes batches ahead did not pay on a CPU
+(docs/explanation/scale.md).
 
 Contents: `seed_everything`, `stream`, `make_optimizer`, `learning_rate`, `Checkpoint`, `Fit`, `fit`,
 `TrainingFailed`.
@@ -25,12 +29,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from audiomtl.nn.averaging import Average
 from audiomtl.settings.shared import Optimizer, Training
 from audiomtl.system import replacing
 
 Scores = dict[str, float]
 Tensors = Mapping[str, Any]
 OnEpoch = Callable[[int, Scores], bool]  # (epoch, scores) -> go on?
+
+CHECKED = 16  # steps after which their losses are looked at; a loss that is not finite never goes unseen
 
 
 class TrainingFailed(Exception):
@@ -75,10 +82,13 @@ def learning_rate(settings: Optimizer, *, epoch: int, epochs: int, step: int, re
     ----------
     epoch : finished epochs before this one.
     epochs : epochs of the whole training (cosine: the rate falls towards 0 over them).
-    step : optimizer steps before this one, over all epochs.
+    step : optimizer steps before this one, over all epochs. Over the first ``warmup_steps`` the rate of any
+        schedule is multiplied by 1 / warmup_steps, 2 / warmup_steps ... 1.
     reductions : how often the plateau rule has struck.
     """
     rate = settings.learning_rate / (1.0 + settings.decay * step)
+    if step < settings.warmup_steps:
+        rate *= (step + 1) / settings.warmup_steps
     if settings.schedule == "cosine":
         rate *= 0.5 * (1.0 + math.cos(math.pi * epoch / epochs))
     elif settings.schedule == "plateau":
@@ -152,6 +162,9 @@ def fit(
 ) -> Fit:
     """Train ``model`` and leave the weights of its best epoch in it.
 
+    With ``training.average_decay`` every score but the train loss is that of the averaged weights, and they
+    are what is kept (`nn.averaging`).
+
     Parameters
     ----------
     batches : epoch -> the batches of that epoch, each a mapping of arrays; a pure function of the epoch.
@@ -170,7 +183,7 @@ def fit(
     began = time.monotonic()
     if training.keep == "last":
         monitor_from = training.epochs - 1
-    steps = _Steps(model, make_optimizer(optimizer))
+    steps = _Steps(model, make_optimizer(optimizer), training.average_decay)
     result = Fit(
         best_epoch=-1, best_score=math.inf if training.monitor_direction == "minimize" else -math.inf
     )
@@ -209,21 +222,17 @@ def fit(
     for epoch in range(len(result.history), training.epochs):
         if spent():
             break
-        losses, step_of = [], steps.compiled(loss(epoch))
-        for batch in batches(epoch):
-            rate = learning_rate(
-                optimizer, epoch=epoch, epochs=training.epochs, step=step, reductions=reductions
-            )
-            value = float(step_of(batch, rate))
-            if not math.isfinite(value):
-                clips = ", ".join(str(name) for name in batch.get("clip_ids", [])[:4])
-                raise TrainingFailed(
-                    f"loss is {value} at epoch {epoch}, step {step} (clips {clips} ...): lower"
-                    " optimizer.learning_rate or clip"
+        losses, step_of = _Losses(epoch, step), steps.compiled(loss(epoch))
+        with losses:
+            for batch in batches(epoch):
+                rate = learning_rate(
+                    optimizer, epoch=epoch, epochs=training.epochs, step=step, reductions=reductions
                 )
-            losses.append(value)
-            step += 1
-        scores = {"train/loss": float(np.mean(losses)), "learning_rate": rate, **score(epoch)}
+                losses.add(step_of(batch, rate), batch)
+                step += 1
+        with steps.average.in_place():
+            scores = {"train/loss": float(np.mean(losses.values)), "learning_rate": rate, **score(epoch)}
+            weights = [variable.numpy() for variable in model.variables]
         watched = scores.get(training.monitor)
         if watched is None:
             raise TrainingFailed(
@@ -242,7 +251,7 @@ def fit(
             stale, plateau_stale = (0, 0) if better else (stale + 1, plateau_stale + 1)
             if better:
                 result.best_epoch, result.best_score = epoch, watched
-                best = [variable.numpy() for variable in model.variables]
+                best = weights
             if optimizer.schedule == "plateau" and plateau_stale >= optimizer.plateau_patience:
                 reductions, plateau_stale = reductions + 1, 0
         result.seconds = before + time.monotonic() - began
@@ -271,27 +280,67 @@ def fit(
     return result
 
 
+class _Losses:
+    """Losses of the steps of an epoch, looked at every `CHECKED` and at the end of a ``with`` block. An error
+    there may be a consequence of a loss that was not finite; then that loss is reported.
+    """
+
+    def __init__(self, epoch: int, first_step: int) -> None:
+        self.epoch, self.first_step = epoch, first_step
+        self.values: list[float] = []
+        self._waiting: list[tuple[tf.Tensor, Any]] = []  # loss, clip ids
+
+    def add(self, loss: tf.Tensor, batch: Tensors) -> None:
+        self._waiting.append((loss, batch.get("clip_ids", [])))
+        if len(self._waiting) == CHECKED:
+            self.look()
+
+    def look(self) -> None:
+        """Raise `TrainingFailed` for the first loss that is not finite."""
+        waiting, self._waiting = self._waiting, []
+        for loss, clip_ids in waiting:
+            value = float(loss)
+            if not math.isfinite(value):
+                clips = ", ".join(str(name) for name in clip_ids[:4])
+                raise TrainingFailed(
+                    f"loss is {value} at epoch {self.epoch}, step {self.first_step + len(self.values)} (clips"
+                    f" {clips} ...): lower optimizer.learning_rate or clip"
+                )
+            self.values.append(value)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None or isinstance(error, Exception):
+            self.look()
+
+
 class _Steps:
     """Optimizer steps of one model, compiled once per loss function, and the variables that a checkpoint
     must hold.
     """
 
-    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    def __init__(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, average_decay: float = 0.0
+    ) -> None:
         self.model, self.optimizer = model, optimizer
         optimizer.build(model.trainable_variables)
+        self.average = Average(model.variables, model.trainable_variables, average_decay)
         self._compiled: dict[Any, Callable[[Tensors, float], tf.Tensor]] = {}
 
     def compiled(
         self, loss: Callable[[keras.Model, Tensors], tf.Tensor]
     ) -> Callable[[Tensors, float], tf.Tensor]:
         if loss not in self._compiled:
-            model, optimizer = self.model, self.optimizer
+            model, optimizer, average = self.model, self.optimizer, self.average
 
             @tf.function(reduce_retracing=True)
             def apply(batch: Tensors) -> tf.Tensor:
                 with tf.GradientTape() as tape:
                     value = loss(model, batch)
                 optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
+                average.update(optimizer.iterations)
                 return value
 
             def step(batch: Tensors, rate: float) -> tf.Tensor:
@@ -303,10 +352,18 @@ class _Steps:
             self._compiled[loss] = step
         return self._compiled[loss]
 
+    def _kept(self) -> dict[str, list[Any]]:
+        return {
+            "model": self.model.variables,
+            "optimizer": self.optimizer.variables,
+            "average": self.average.values,
+        }
+
     def arrays(self) -> dict[str, np.ndarray]:
-        model = {f"model_{index}": variable.numpy() for index, variable in enumerate(self.model.variables)}
-        return model | {
-            f"optimizer_{index}": variable.numpy() for index, variable in enumerate(self.optimizer.variables)
+        return {
+            f"{prefix}_{index}": variable.numpy()
+            for prefix, variables in self._kept().items()
+            for index, variable in enumerate(variables)
         }
 
     def lacking(self, arrays: Mapping[str, np.ndarray]) -> str:
@@ -318,6 +375,6 @@ class _Steps:
         )
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        for prefix, variables in (("model", self.model.variables), ("optimizer", self.optimizer.variables)):
+        for prefix, variables in self._kept().items():
             for index, variable in enumerate(variables):
                 variable.assign(arrays[f"{prefix}_{index}"])

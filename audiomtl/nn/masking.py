@@ -2,7 +2,8 @@
 
 Conventions: ``lengths`` (clips,) are in frames; a place on the time axis is ``stride`` frames.
 
-Contents: `Masked`, `WholeSteps`, `MeanOverSteps`, `Valid`.
+Contents: `Masked`, `WholeSteps`, `MeanOverSteps`, `MedianOverFrames`, `MomentsOverFrames`,
+`Valid`.
 """
 
 from typing import Any
@@ -114,6 +115,28 @@ class MedianOverFrames(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"first": self.first}
+
+
+@keras.saving.register_keras_serializable(package="audiomtl")
+class MomentsOverFrames(layers.Layer):
+    """(clips, frames, columns), lengths in frames -> (clips, 2 columns): mean and standard deviation over a
+    clip's own frames. No gradient.
+    """
+
+    def compute_mask(self, inputs: list[tf.Tensor], mask: Any = None) -> None:
+        return None
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        x, lengths = inputs
+        own = tf.sequence_mask(lengths, tf.shape(x)[1])[:, :, None]
+        count = tf.maximum(tf.cast(lengths, x.dtype), 1.0)[:, None]
+        mean = tf.reduce_sum(tf.where(own, x, 0.0), axis=1) / count
+        square = tf.reduce_sum(tf.where(own, (x - mean[:, None]) ** 2, 0.0), axis=1) / count
+        return tf.stop_gradient(tf.concat([mean, tf.sqrt(square)], axis=1))
+
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        size = shapes[0][2]
+        return (shapes[0][0], None if size is None else 2 * size)
 
 
 @keras.saving.register_keras_serializable(package="audiomtl")

@@ -180,6 +180,13 @@ class Optimizer(Table):
         {"schedule": "plateau"},
         description="Epochs without a better monitored score before the learning rate is reduced.",
     )
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description=(
+            "Steps at the start over which the learning rate of any schedule rises linearly; 0 turns the"
+            " warm-up off. Default 0."
+        ),
+    )
 
     @model_validator(mode="after")
     def _one_clipping(self) -> Self:
@@ -214,6 +221,13 @@ class Training(Table):
         description=(
             "Epoch whose weights are kept: the best one by the monitored score, or the last one. Default"
             ' "best".'
+        ),
+    )
+    average_decay: Share = Field(
+        0.0,
+        description=(
+            "Decay per step, such as 0.99, of an exponential moving average of the weights, which is scored"
+            " and kept in the place of the weights of the last step; 0 turns it off. Default 0."
         ),
     )
 

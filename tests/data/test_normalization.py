@@ -59,10 +59,15 @@ def test_recordings_that_are_given_together_are_normalised_together() -> None:
     for one, own, wanted in zip(given, frames, expected, strict=True):
         found = normalization.of_recording(own, one.columns, "speaker", known)
         np.testing.assert_allclose(found, wanted, atol=1e-6)
-        assert normalization.remarks(one, "speaker", known) == ()
+        remarks = normalization.remarks(one, "speaker", known)
+        assert ("this one alone" in remarks[0]) if one.name == "2" else remarks == ()
     alone = normalization.of_recording(frames[0], {}, "speaker", known)
     assert np.abs(alone.mean(axis=0)).max() < 1e-5
     assert "this one alone" in normalization.remarks(Recording("z", sounds[0]), "speaker", known)[0]
+    nameless = [Recording(str(i), y) for i, y in enumerate(sounds)]
+    known = normalization.of_recordings(nameless, settings)
+    assert "over the 3 recordings without one" in normalization.remarks(nameless[0], "speaker", known)[0]
+    assert normalization.remarks(nameless[0], "", known) == ()
 
 
 def test_no_recording_is_read_where_nothing_is_normalised() -> None:

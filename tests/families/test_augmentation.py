@@ -134,3 +134,32 @@ def test_what_would_make_labels_wrong_is_refused(case, changes, message, folder)
     with pytest.raises(UserError, match=message) as caught:
         config.settings_of(config.override(raw, changes), case)
     assert "\n" not in str(caught.value)
+
+
+def test_a_clip_that_no_longer_fits_keeps_its_own_sound(folder, monkeypatch) -> None:
+    """What is too short for its labels when it is played faster is learned as it is."""
+    from audiomtl.families.multitask import augment, examples
+
+    settings, kept = settings_of("multitask in time", folder), augment._faster
+    short: list[str] = []
+
+    def faster(row: Any, factor: float, own: Any) -> Any:
+        if factor == 1.2 and row["clip_id"] == (short or [row["clip_id"]])[0]:
+            short[:] = [row["clip_id"]]
+            return {**row, "path": None}  # as good as a text that is too long: its example is refused
+        return kept(row, factor, own)
+
+    def example(row: Any, *others: Any) -> Any:
+        if row["path"] is None:
+            raise UserError("too short")
+        return made(row, *others)
+
+    made = examples.example
+    monkeypatch.setattr(augment, "_faster", faster)
+    monkeypatch.setattr(examples, "example", example)
+    prepared = config.family("model", "multitask").prepare(settings, 1)
+    factors = {
+        one.clip_id: sorted({variant.factor for variant in one.variants} - {1.0})
+        for one in prepared.examples["train"]
+    }
+    assert factors.pop(short[0]) == [0.9] and set(map(tuple, factors.values())) == {(0.9, 1.2)}

@@ -34,7 +34,7 @@ def best(*epochs: int) -> dict[int, Any]:
     ],
 )
 def test_epochs_are_fixed_before(values, of_best, train_on, epochs):
-    file = changed("mil_esc10", **values)
+    file = changed("mil_esc10", optimizer__schedule="constant", **values)
     raw, text = refit.settings_of(file, of_best)
     wanted = epochs or file.settings.training.epochs
     assert raw["protocol"]["train_on"] == train_on and raw["training"]["epochs"] == wanted
@@ -44,7 +44,7 @@ def test_epochs_are_fixed_before(values, of_best, train_on, epochs):
 
 def test_nothing_says_after_how_many_epochs_to_stop():
     with pytest.raises(UserError, match=r"run `audiomtl best mil_esc10` first, or set refit\.epochs"):
-        refit.settings_of(changed("mil_esc10"), {})
+        refit.settings_of(changed("mil_esc10", optimizer__schedule="constant"), {})
 
 
 def test_what_is_trained_on_chooses_no_epoch():
@@ -56,7 +56,22 @@ def test_what_is_trained_on_chooses_no_epoch():
 
 def test_what_is_trained_on_chooses_no_number_of_the_decoding():
     with pytest.raises(UserError, match=r"cannot choose decoding.language_weight: give one number"):
-        refit.settings_of(changed("ctc_german"), best(3))
+        changed("ctc_german", protocol__train_on="all", training__keep="last")
+
+
+def test_numbers_of_the_decoding_are_those_of_the_best_run():
+    chosen = {"decoding.language_weight": 0.4, "decoding.insertion_bonus": 1.5}
+    raw, _ = refit.settings_of(changed("ctc_german"), best(3), chosen)
+    assert (raw["decoding"]["language_weight"], raw["decoding"]["insertion_bonus"]) == (0.4, 1.5)
+    with pytest.raises(UserError, match=r"seed 2 says which number of decoding.language_weight"):
+        refit._numbers(changed("ctc_german"), best(3), 2, None)  # type: ignore[arg-type]
+
+
+def test_a_cosine_ends_with_the_last_epoch():
+    file = changed("ctc_german")
+    assert refit.settings_of(file, best(3))[0]["training"]["epochs"] == file.settings.training.epochs
+    raw, _ = refit.settings_of(changed("ctc_german", optimizer__schedule="constant"), best(3))
+    assert raw["training"]["epochs"] == 3
 
 
 @pytest.mark.slow

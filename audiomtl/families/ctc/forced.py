@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from audiomtl.data.pauses import pauses_of
 from audiomtl.families.contract import Fitted, Output
 from audiomtl.families.ctc import alignment, said
 from audiomtl.families.ctc.alignment import Aligned
-from audiomtl.families.ctc.examples import PAUSE
 from audiomtl.metrics import alignment as timing
 from audiomtl.nn import ctc
 
@@ -20,9 +20,11 @@ BATCH = 32  # recordings that are aligned together
 CLIPS = 48  # most clips of the validation split that calibrate
 
 
-def pause_of(vocabulary: Sequence[str]) -> int | None:
-    """Class of the pause, where there is one."""
-    return vocabulary.index(PAUSE) + 1 if PAUSE in vocabulary else None
+def pause_of(fitted: Fitted) -> int | None:
+    """Class of the pause, where there is one; of several that of the first by name."""
+    vocabulary = fitted.known.vocabulary
+    known = sorted(pauses_of(fitted.settings.data) & set(vocabulary))
+    return vocabulary.index(known[0]) + 1 if known else None
 
 
 def aligner(fitted: Fitted) -> said.Align:
@@ -42,7 +44,7 @@ def aligner(fitted: Fitted) -> said.Align:
                 logits[some],
                 phones[some],
                 mode=known.mode,
-                pause=pause_of(known.vocabulary),
+                pause=pause_of(fitted),
                 breaks=None if breaks is None else breaks[some],
                 extension=alignment.EXTENSION_SECONDS / step,
                 minimum=round(alignment.SHORTEST_SECONDS / step),
@@ -58,8 +60,10 @@ def texts_of(
     """Outputs, classes of the phones and their onsets in seconds (None: unknown) of the clips whose text can
     be aligned; pauses and phones that the model does not know are left out.
     """
-    known = fitted.known
-    classes = {phone: number for number, phone in enumerate(known.vocabulary, start=1) if phone != PAUSE}
+    pauses = pauses_of(fitted.settings.data)
+    classes = {
+        phone: number for number, phone in enumerate(fitted.known.vocabulary, start=1) if phone not in pauses
+    }
     kept = []
     for one, output in found:
         places = [place for place, phone in enumerate(one.phones) if phone in classes]

@@ -5,7 +5,7 @@ Conventions: class 0 is the blank, classes 1.. are the phones of `Prepared.vocab
 ``_`` is one of them). Scores leave pauses out. Epochs are judged by runs of the best class of each step; the
 trained network is read as ``[decoding]`` says (`reading`).
 
-Contents: the functions of `contract.Family`; `with_decoder`, `decoded_scores`.
+Contents: the functions of `contract.Family`; `with_decoder`, `chosen_decoding`, `decoded_scores`.
 """
 
 from collections.abc import Collection, Sequence
@@ -146,9 +146,13 @@ def train(
 def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) -> Fitted:
     """The network with the decoder of ``[decoding]``: its n-gram from the train split, its numbers and
     confidences from the outputs ``found`` of the validation split, whose reliability is printed; and with the
-    probabilities of its alignments, from the same outputs.
+    probabilities of its alignments, from the same outputs. A network that was trained on the validation split
+    is too sure there: nothing is calibrated then.
     """
-    said = fitted.known.said or forced.calibrated(fitted, found)  # the same however phones are read
+    unseen = fitted.settings.protocol.train_on == "train"
+    said = fitted.known.said  # the same however phones are read
+    if said is None and unseen:
+        said = forced.calibrated(fitted, found)
     fitted = replace(fitted, known=replace(fitted.known, said=said, decoder=None))
     decoding, known = fitted.settings.decoding, fitted.known
     if decoding is None or decoding.method == "greedy":
@@ -157,6 +161,9 @@ def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) ->
     validation = [(one.phones, logits) for one, logits in found]
     pauses = pauses_of(fitted.settings.data)
     decoder = reading.fit(decoding, known.vocabulary, known.mode, train, validation, pauses)
+    if not unseen:
+        print("decoding: confidences are not calibrated: validation was trained on", flush=True)
+        return replace(fitted, known=replace(known, decoder=replace(decoder, calibration=reading.NEUTRAL)))
     scores, right = reading.confidences(
         decoder, [phones for phones, _ in validation], [logits for _, logits in validation], pauses
     )
@@ -169,6 +176,12 @@ def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) ->
             flush=True,
         )
     return replace(fitted, known=replace(known, decoder=decoder))
+
+
+def chosen_decoding(fitted: Fitted) -> dict[str, Any]:
+    """Setting path and value of every number of ``[decoding]`` that validation has chosen."""
+    decoder = fitted.known.decoder
+    return {} if decoder is None else {f"decoding.{name}": value for name, value in decoder.numbers.items()}
 
 
 # ---------------------------------------------------------------- use

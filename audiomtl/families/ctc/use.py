@@ -18,7 +18,14 @@ import numpy as np
 import pandas as pd
 
 from audiomtl.data import audio, catalog, features, stream, text
-from audiomtl.data.alignments import Alignment, aligned, check_length, check_symbols, pronounced
+from audiomtl.data.alignments import (
+    Alignment,
+    aligned,
+    check_length,
+    check_symbols,
+    pronounced,
+    spoken_phones,
+)
 from audiomtl.data.answers import Phones, Recording, Response, Span
 from audiomtl.data.pauses import pauses_of
 from audiomtl.errors import UserError
@@ -216,13 +223,16 @@ def align(
     seconds, step = len(y) / settings.features.sample_rate, _step_seconds(settings)
     n_frames = features.n_frames(len(y), settings.features)
     steps = int(reduced(n_frames, settings.network.time_reduction))
+    pauses = pauses_of(settings.data)
+    if phones:
+        said = spoken_phones(said, pauses)
     check_length(len(said), steps, seconds, step, "phones" if phones else "words")
     if phones:
         spoken = [[one] for one in said]
     else:
         speak = getattr(catalog.module(settings.data), "pronounced", None)
         spoken = pronounced(said, settings.text, language, speak)
-    check_symbols(said, spoken, vocabulary, phones=phones)
+    check_symbols(said, spoken, [one for one in vocabulary if one not in pauses], phones=phones)
     symbols = [phone for own in spoken for phone in own]
     classes = np.array([vocabulary.index(phone) + 1 for phone in symbols], int)
     needed = ctc.frames_needed(classes) if fitted.known.mode == "ctc" else len(classes)

@@ -35,7 +35,7 @@ def check_agrees(settings: Settings, classes: Sequence[str]) -> None:
 def evidence_of(model: keras.Model, settings: Settings, known: Known) -> Evidence | None:
     """Of join likelihood, a function from inputs and labels (clips,), or probabilities of classes (clips,
     classes), to what the model gives and the recognisers' loss: the mean cost of each modality in the clips
-    whose class says that it agrees with the sound. None for other joins.
+    that have it and whose class says that it agrees with the sound. None for other joins.
     """
     weight = settings.join.evidence_weight
     if settings.join.kind != "likelihood" or not weight or settings.join.by in settings.join.leave_out:
@@ -53,6 +53,7 @@ def evidence_of(model: keras.Model, settings: Settings, known: Known) -> Evidenc
         for name, column in columns.items():
             known = agrees[name]
             own = tf.linalg.matvec(labels, known) if len(labels.shape) == 2 else tf.gather(known, labels)
+            own *= tf.cast(vector[:, column] != 0, own.dtype)  # a clip without the modality has no cost
             total += tf.reduce_sum(own * vector[:, column]) / tf.maximum(tf.reduce_sum(own), 1.0)
         return answers, weight * total
 

@@ -12,6 +12,8 @@ from audiomtl.settings.shared import GroupFeatures, Optimizer, Training
 from audiomtl.settings.table import Count, Share, Table, used_when
 from audiomtl.settings.windows import Windows
 
+# poolings with weights of their own
+LEARNED = ("attention", "autopool", "gated_attention", "lstm", "multi_head_attention")
 EMBEDDINGS = ("yamnet", "embedding")  # windows that are vectors and no frames
 
 
@@ -92,6 +94,12 @@ class Settings(WeightedExperiment):
             )
         if self.network.window in EMBEDDINGS:
             check_stored(self.augmentation, f'network.window = "{self.network.window}"')
+        if self.network.loss == "window" and self.pooling.name in LEARNED:
+            raise ValueError(
+                f'network.loss = "window" trains windows alone, and nothing of pooling.name ='
+                f' "{self.pooling.name}": choose one that learns nothing, such as "mean", or'
+                ' network.loss = "clip"'
+            )
         if self.protocol.leaky and self.augmentation is not None:
             raise ValueError("protocol.leaky = true: augmentation is not applied there; leave the table out")
         return self

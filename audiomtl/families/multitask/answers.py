@@ -6,13 +6,14 @@ read a text (alignment) have none.
 Contents: the functions of `contract.Use`; `example_of`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import text
+from audiomtl.data import normalization, text
 from audiomtl.data.answers import (
     Answer,
     Classes,
@@ -76,10 +77,18 @@ def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
     ]
 
 
+def adapted(fitted: Fitted, recordings: Iterable[Recording]) -> Fitted:
+    """The model with the statistics of recordings that are answered together, for features.normalize_by."""
+    normals = normalization.of_recordings(recordings, fitted.settings.features)
+    return replace(fitted, known=replace(fitted.known, normals=normals))
+
+
 def example_of(one: Recording, fitted: Fitted) -> Example:
     """A recording as a clip without labels."""
     settings = fitted.settings
     frames = contract.heard(one, settings.features)
+    by = settings.features.normalize_by
+    frames = normalization.of_recording(frames, one.columns, by, fitted.known.normals)
     tokens = text_tokens((), fitted.known.symbols) if settings.inputs.text else None
     roll = None
     if settings.inputs.score:
@@ -113,7 +122,9 @@ def _response(
         )
         for name, head in chosen.items()
     }
-    return Response(one.name, seconds, answers, contract.padded(seconds, settings.step_seconds))
+    remarks = contract.padded(seconds, settings.step_seconds)
+    remarks += normalization.remarks(one, settings.features.normalize_by, fitted.known.normals)
+    return Response(one.name, seconds, answers, remarks)
 
 
 def _answer(head: Head, one: heads.Answer, names: Sequence[str], until: float, settings: Settings) -> Answer:
@@ -182,7 +193,7 @@ def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:
     refuse_texts(table, settings)
     for name, head in settings.heads.items():
         _check(name, head, table, settings)
-    frames = frames_of(table, settings)
+    frames = frames_of(table, settings, trained=True)
     rows = table.to_dict("records")
     made = [example(row, frames, known.names, known.symbols, settings) for row in rows]
     return with_scaled_targets({"test": made}, known.scaler, settings)["test"]

@@ -35,7 +35,8 @@ def with_variants(
     settings: "Settings",
     seed: int,
 ) -> list["Example"]:
-    """The train clips with their sounds at other speeds and in other rooms, and the labels of these.
+    """The train clips with their sounds at other speeds and in other rooms, and the labels of these, as far
+    as they fit: a clip that is played faster may have too few steps for its text.
 
     Raises
     ------
@@ -44,20 +45,28 @@ def with_variants(
     from audiomtl.families.multitask import examples as making
 
     found: dict[str, dict[augmentation.Variant, Example]] = {one.clip_id: {} for one in train}
+    plain: Mapping[str, np.ndarray] = {}
     for variant in augmentation.variants(settings.augmentation):
         if manifest.ROW in rows.columns:
             raise UserError(
                 "augmentation: speed and room change recordings, but the clips are arrays; leave them out"
             )
         frames = making.frames_of(rows, settings, variant)
-        changed = [
-            making.example(_faster(row, variant.factor, settings), frames, names, symbols, settings)
-            for row in rows.to_dict("records")
-        ]
+        changed: list[Example] = []
+        fits: set[str] = set()
+        for row in rows.to_dict("records"):
+            try:
+                one = making.example(_faster(row, variant.factor, settings), frames, names, symbols, settings)
+                fits.add(one.clip_id)
+            except UserError:  # too short for its labels now: it keeps its place among those that are counted
+                plain = plain or making.frames_of(rows, settings)
+                one = making.example(row, plain, names, symbols, settings)
+            changed.append(one)
         changed = making.with_few_labels(changed, settings, seed)
         changed = making.with_class_weights(changed, names, settings)
         for one in making.with_scaled_targets({"train": changed}, scaler, settings)["train"]:
-            found[one.clip_id][variant] = one
+            if one.clip_id in fits:
+                found[one.clip_id][variant] = one
     return [replace(one, variants=found[one.clip_id]) for one in train]
 
 

@@ -1,6 +1,6 @@
 """Decoders of heads: fitted after the training, kept with the model, and given to every answer that is read.
 
-Contents: `with_decoder`, `decoded_scores`; `by_head`, `answer_of`; `to_json`, `from_json`.
+Contents: `with_decoder`, `chosen_decoding`, `decoded_scores`; `by_head`, `answer_of`; `to_json`, `from_json`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -33,6 +33,19 @@ def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) ->
         fit_decoder = kind(head.kind).fit_decoder  # type: ignore[attr-defined]
         decoders[name] = fit_decoder(name, head, decoding, train, validation, names[name], settings)
     return replace(fitted, known=replace(fitted.known, decoders=decoders))
+
+
+def chosen_decoding(fitted: Fitted) -> dict[str, Any]:
+    """Setting path and value of every number of ``[decoding.HEAD]`` that validation has chosen; of thresholds
+    of classes the one in the middle.
+    """
+    found = dict[str, Any]()
+    for name, decoder in fitted.known.decoders.items():
+        numbers = dict(decoder.numbers)
+        if thresholds := getattr(decoder, "thresholds", ()):
+            numbers["class_thresholds"] = [sorted(thresholds)[len(thresholds) // 2]]
+        found |= {f"decoding.{name}.{number}": value for number, value in numbers.items()}
+    return found
 
 
 def decoded_scores(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:

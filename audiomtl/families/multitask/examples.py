@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, cells, scaling
+from audiomtl.data import catalog, cells, normalization, scaling
 from audiomtl.data.augmentation import Variant
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.datasets import manifest
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.pipeline import pad
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
@@ -84,22 +85,27 @@ def _heard(
 
 
 def frames_of(
-    table: pd.DataFrame, settings: Settings, variant: Variant | None = None
+    table: pd.DataFrame, settings: Settings, variant: Variant | None = None, *, trained: bool = False
 ) -> dict[str, np.ndarray]:
-    """Features of every recording that is an input or a target, by path."""
+    """Features of every recording that is an input or a target, by path.
+
+    Parameters
+    ----------
+    trained : whether the clips are new ones of a trained model, which may lack features.normalize_by.
+    """
     if manifest.ROW in table.columns:
+        if by := settings.features.normalize_by:
+            raise UserError(f'features.normalize_by = "{by}": the clips are arrays; set it to ""')
         return {}
     columns = {"path", *(head.reads("") for head in settings.heads.values() if head.about.reads_recording)}
     paths = sorted({path for column in columns for path in table[column].dropna()})
-    return dict(
-        zip(
-            paths,
-            FeatureStore(catalog.cache_folder() / "features").features(
-                paths, settings.features, changed=variant
-            ),
-            strict=True,
-        )
-    )
+    store = FeatureStore(catalog.cache_folder() / "features")
+    found = dict(zip(paths, store.features(paths, settings.features, changed=variant), strict=True))
+    if by := settings.features.normalize_by:
+        inputs = [found[path] for path in table["path"]]
+        inputs = normalization.by_column(table, inputs, by, needed=not trained)
+        found |= zip(table["path"], inputs, strict=True)
+    return found
 
 
 def classes_of(name: str, head: Head, train: pd.DataFrame, settings: Settings) -> tuple[str, ...]:
@@ -165,7 +171,9 @@ def example(
             )
         weights[name] = float(weight)
     given = row[settings.inputs.text] if settings.inputs.text else None
-    text = text_tokens(given if given is not None else (), symbols) if settings.inputs.text else None
+    text = None
+    if settings.inputs.text:
+        text = text_tokens(given if given is not None else (), symbols, pauses_of(settings.data))
     roll = None
     if settings.inputs.score:
         notes = row[settings.inputs.score]

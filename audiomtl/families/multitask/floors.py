@@ -69,7 +69,8 @@ def _examples(
     """The clips of every split with their targets, as `model.prepare` makes them."""
     frames = frames_of(table, settings)
     texts: Sequence[Any] = list(sides.train[settings.inputs.text].dropna()) if settings.inputs.text else []
-    symbols = tuple(sorted({symbol for phones in texts for symbol in positions(phones)}))
+    pauses = pauses_of(settings.data)
+    symbols = tuple(sorted({symbol for phones in texts for symbol in positions(phones, pauses)}))
     made = {
         side: [example(row, frames, names, symbols, settings) for row in rows.to_dict("records")]
         for side, rows in sides.sides().items()

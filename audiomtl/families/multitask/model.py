@@ -6,7 +6,7 @@ Frames behind a clip's end are masked after every layer and have no influence. A
 (``labelled_share``, or None in the column): it adds nothing to that task's loss or gradient. Raw losses and
 weights of all tasks are logged each epoch (``train/TASK_loss``, ``train/TASK_weight``), apart from the total.
 
-Contents: the functions of `contract.Family`; `with_decoder`, `decoded_scores`; `Bundle`.
+Contents: the functions of `contract.Family`; `with_decoder`, `chosen_decoding`, `decoded_scores`; `Bundle`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from audiomtl import pictures as draw
 from audiomtl.data import catalog, protocols, scaling, splits, text
+from audiomtl.data.pauses import pauses_of
 from audiomtl.data.pipeline import batch_order
 from audiomtl.errors import UserError
 from audiomtl.families import contract
@@ -30,6 +31,7 @@ from audiomtl.families.multitask.balancing import Balancing
 from audiomtl.families.multitask.decoders import (
     answer_of,
     by_head,
+    chosen_decoding,
     decoded_scores,
     from_json,
     to_json,
@@ -56,7 +58,7 @@ from audiomtl.names import safe_name
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 from audiomtl.nn.losses import logits_of
 
-__all__ = ["decoded_scores", "with_decoder"]  # of `decoders`, found here as well
+__all__ = ["chosen_decoding", "decoded_scores", "with_decoder"]  # of `decoders`, found here as well
 
 EVALUATION_BATCH = 32  # clips
 DRAWN = 3  # clips, the first by clip_id
@@ -114,7 +116,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
                 f" of {classes}"
             )
     texts: Sequence[Any] = list(sides.train[settings.inputs.text].dropna()) if settings.inputs.text else []
-    symbols = tuple(sorted({symbol for phones in texts for symbol in positions(phones)}))
+    pauses = pauses_of(settings.data)
+    symbols = tuple(sorted({symbol for phones in texts for symbol in positions(phones, pauses)}))
     frames = frames_of(table, settings)
     examples = {
         side: [example(row, frames, names, symbols, settings) for row in rows.to_dict("records")]

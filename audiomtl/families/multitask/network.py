@@ -3,6 +3,7 @@
 Conventions as in `model`. Contents: `Known`, `network`, `reads_of`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,15 +11,17 @@ import keras
 from keras import layers
 
 from audiomtl.data.features import constant_q_centres
+from audiomtl.data.normalization import Normal
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.scores import KEYS
 from audiomtl.families.multitask.encoder import encoder, text_encoder
 from audiomtl.families.multitask.heads import LOGITS, kind
 from audiomtl.families.multitask.settings import Settings
-from audiomtl.nn.masking import MedianOverFrames
+from audiomtl.nn.masking import MeanOverSteps, MedianOverFrames, MomentsOverFrames
 from audiomtl.nn.softmax import softmax
 
 TEXT_SIZE = 64  # of a symbol's vector
+STEEP = 10.0  # factor of the columns that a head sees alone: their weights soon outweigh its bias
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Known:
     symbols: tuple[str, ...]  # of texts
     scaler: Scaler
     decoders: dict[str, Any] = field(default_factory=dict)  # of the heads that `with_decoder` fitted one for
+    normals: Mapping[str, Normal] = field(default_factory=dict)  # of new recordings, see `answers.adapted`
 
 
 def network(settings: Settings, known: Known, seed: int) -> keras.Model:
@@ -53,9 +57,15 @@ def network(settings: Settings, known: Known, seed: int) -> keras.Model:
         if head.sees == "also":
             first = settings.features.bands_of_kind
             columns = MedianOverFrames(first, name=f"columns_{name}")([given["frames"], given["lengths"]])
+            columns = layers.Rescaling(STEEP, name=f"steep_{name}")(columns)
             # from zero: the few weights of a column then have the sign that the first steps give them
             units = len(known.names[name])
             output = layers.Dense(units, kernel_initializer="zeros", name=f"head_{name}")(columns)
+        elif head.sees == "both":
+            mean = MeanOverSteps(settings.stride, name=f"mean_{name}")([steps, given["lengths"]])
+            moments = MomentsOverFrames(name=f"moments_{name}")([given["frames"], given["lengths"]])
+            joined = layers.Concatenate(name=f"joined_{name}")([mean, moments])
+            output = layers.Dense(len(known.names[name]), name=f"head_{name}")(joined)
         else:
             output = kind(head.kind).output(
                 f"head_{name}",

@@ -13,7 +13,7 @@ from audiomtl.settings.augmentation import Clips, check_bands, check_heads
 from audiomtl.settings.clips import ClipExperiment
 from audiomtl.settings.decoding import Decoding
 from audiomtl.settings.named import FileIn
-from audiomtl.settings.shared import Features, Optimizer, Training
+from audiomtl.settings.shared import GroupFeatures, Optimizer, Training
 from audiomtl.settings.table import NotNegative, Positive, Share, Table, used_when
 from audiomtl.settings.text import Text
 from audiomtl.settings.validation import nearest
@@ -81,11 +81,11 @@ class Head(Table):
             ' clip (none). Default "none".'
         ),
     )
-    sees: Literal["encoder", "also"] = Field(
+    sees: Literal["encoder", "also", "both"] = Field(
         "encoder",
         description=(
-            "What a head of kind clip_class reads: the encoder's steps (encoder), or the clip's medians of"
-            ' the columns that features.also names, such as pitch (also). Default "encoder".'
+            "What kind clip_class reads: the encoder's steps (encoder); these, and mean and deviation of each"
+            ' feature (both); medians of columns of features.also, such as pitch (also). Default "encoder".'
         ),
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] = used_when(
@@ -162,7 +162,7 @@ class Settings(ClipExperiment):
     text: Text | None = Field(
         None, description="How transcripts become phones; left out for a clip table with phones."
     )
-    features: Features = Field(description="Features of the sound.")
+    features: GroupFeatures = Field(description="Features of the sound.")
     augmentation: Clips = Field(None, description="Random changes of train clips; left out for none.")
     inputs: Inputs = Field(description="What the network reads.")
     encoder: Encoder = Field(description="From features to steps.")
@@ -211,6 +211,12 @@ class Settings(ClipExperiment):
                 'encoder.kind = "harmonic" reads bands of the audio alone: features.kind log_mel, log_stft or'
                 " constant_q, no features.also, no inputs.score"
             )
+        by, others = self.features.normalize_by, [n for n, h in self.heads.items() if h.about.reads_recording]
+        if by and (others or self.encoder.kind == "harmonic"):
+            where = (
+                f"heads.{others[0]} learns features" if others else 'encoder.kind = "harmonic" reads bands'
+            )
+            raise ValueError(f'features.normalize_by = "{by}": {where} as they are; set it to ""')
         aligning = [name for name, head in self.heads.items() if head.about.reads_text]
         if bool(aligning) != bool(self.inputs.text):
             raise ValueError(
@@ -235,6 +241,8 @@ class Settings(ClipExperiment):
             )
         for name, head in self.heads.items():
             of_label = head.about.column == heads.LABEL and not head.column
+            if head.sees == "both" and head.kind != "clip_class":
+                raise ValueError(f'heads.{name}.sees = "both" is for kind clip_class; remove it')
             if head.sees == "also" and (head.kind != "clip_class" or not self.features.also):
                 raise ValueError(
                     f'heads.{name}.sees = "also" is for kind clip_class and the columns of features.also;'

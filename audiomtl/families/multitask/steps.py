@@ -7,14 +7,14 @@ Contents: `step_times`, `middle_frames`, `spoken`, `runs`; `as_notes`, `rolls`, 
 `stacked`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiomtl.data import scores
 from audiomtl.data.scores import Note
-from audiomtl.families.multitask.viterbi import positions
+from audiomtl.families.multitask.viterbi import PAUSE, positions
 
 if TYPE_CHECKING:
     from audiomtl.families.multitask.settings import Settings
@@ -87,10 +87,12 @@ def as_notes(value: Sequence[Any]) -> list[Note]:
     return [(float(onset), float(offset), int(pitch)) for onset, offset, pitch in value]
 
 
-def text_tokens(phones: Sequence[str], symbols: Sequence[str]) -> np.ndarray:  # (n_positions,)
+def text_tokens(
+    phones: Sequence[str], symbols: Sequence[str], pauses: Collection[str] = (PAUSE,)
+) -> np.ndarray:  # (n_positions,)
     """Positions of a text as numbers: 2 and on in ``symbols``, `UNKNOWN` for others."""
     known = {symbol: number for number, symbol in enumerate(symbols, start=2)}
-    return np.array([known.get(symbol, UNKNOWN) for symbol in positions(phones)], np.int32)
+    return np.array([known.get(symbol, UNKNOWN) for symbol in positions(phones, pauses)], np.int32)
 
 
 def stacked(

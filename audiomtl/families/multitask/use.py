@@ -12,20 +12,28 @@ from typing import Any
 
 import numpy as np
 
-from audiomtl.data import catalog, features
-from audiomtl.data.alignments import Alignment, aligned, check_length, check_symbols, pronounced
+from audiomtl.data import catalog, features, normalization
+from audiomtl.data.alignments import (
+    Alignment,
+    aligned,
+    check_length,
+    check_symbols,
+    pronounced,
+    spoken_phones,
+)
 from audiomtl.data.answers import Span
 from audiomtl.data.corpora import german_speech
+from audiomtl.data.pauses import pauses_of
 from audiomtl.errors import UserError
 from audiomtl.families.multitask import heads, viterbi
-from audiomtl.families.multitask.answers import columns, examples, gives, respond, sample_rate
+from audiomtl.families.multitask.answers import adapted, columns, examples, gives, respond, sample_rate
 from audiomtl.families.multitask.examples import Example
 from audiomtl.families.multitask.heads import About, kind
 from audiomtl.families.multitask.model import outputs
 from audiomtl.families.multitask.steps import text_tokens
 from audiomtl.settings.validation import nearest
 
-__all__ = ["align", "check", "columns", "examples", "gives", "respond", "sample_rate"]
+__all__ = ["adapted", "align", "check", "columns", "examples", "gives", "respond", "sample_rate"]
 
 ABLE: dict[str, Callable[[About], bool]] = {  # what is done with a recording -> the kinds of heads that do it
     "align": lambda about: about.reads_text,
@@ -53,9 +61,13 @@ def align(fitted: Any, y: np.ndarray, said: Sequence[str], *, phones: bool, lang
         settings.step_seconds,
         len(y) / settings.features.sample_rate,
     )
+    pauses = pauses_of(settings.data)
+    if phones:
+        said = spoken_phones(said, pauses)
     check_length(len(said), steps, seconds, step, "phones" if phones else "words")
     spoken = [[phone] for phone in said] if phones else _pronounced(said, settings, language)
-    check_symbols(said, spoken, fitted.known.symbols, phones=phones)
+    known = [one for one in fitted.known.symbols if one not in pauses | {viterbi.PAUSE}]
+    check_symbols(said, spoken, known, phones=phones)
     text = [phone for own in spoken for phone in own]
     check_length(len(text), steps, seconds, step, "phones")
     name = _heads(settings, "align", "")[0]
@@ -115,6 +127,7 @@ def _frames(y: np.ndarray, fitted: Any) -> np.ndarray:  # (n_frames, n_bands)
     """Features of a waveform, of two steps at least."""
     settings = fitted.settings
     frames = features.extract(y, settings.features)
+    frames = normalization.of_recording(frames, {}, settings.features.normalize_by, fitted.known.normals)
     if len(frames) <= settings.stride:
         raise UserError(
             f"a sound of {len(y)} samples at {settings.features.sample_rate} Hz is shorter than two steps of"
@@ -125,7 +138,9 @@ def _frames(y: np.ndarray, fitted: Any) -> np.ndarray:  # (n_frames, n_bands)
 
 def _answers(fitted: Any, frames: np.ndarray, text: Sequence[str]) -> dict[str, np.ndarray]:
     """Each head's output on the steps of one recording."""
-    tokens = text_tokens(text, fitted.known.symbols) if fitted.settings.inputs.text else None
+    tokens = None
+    if fitted.settings.inputs.text:
+        tokens = text_tokens(text, fitted.known.symbols, pauses_of(fitted.settings.data))
     names = fitted.settings.heads
     example = Example("", frames, dict.fromkeys(names), dict.fromkeys(names, 0.0), tokens, None, {})
     [(_, answers)] = outputs(fitted, [example])

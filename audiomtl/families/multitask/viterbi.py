@@ -7,7 +7,7 @@ between two steps.
 Contents: `positions`, `path`, `onsets`, `confidence`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -18,9 +18,9 @@ SMALLEST = 1e-9  # added to a posterior before its logarithm
 RAREST = 1e-4  # least mean posterior of a position
 
 
-def positions(phones: Sequence[str]) -> list[str]:
+def positions(phones: Sequence[str], pauses: Collection[str] = (PAUSE,)) -> list[str]:
     """The phones with a pause before, between and after them; pauses among them are dropped first."""
-    spoken = [phone for phone in phones if phone != PAUSE]
+    spoken = [phone for phone in phones if phone not in pauses]
     return [PAUSE, *(symbol for phone in spoken for symbol in (phone, PAUSE))]
 
 

@@ -184,7 +184,7 @@ def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
         }
         wanted = best.settings | changes
         own_data = any(path.startswith("data.") for path in changes)
-        code = provenance.code_version(file.arm(name)) if "data.dataset" in changes else best.code
+        code = _code_of_arm(file, name, best.code)
         pairs, failed, counted = dict[int, tuple[float, float]](), set[int](), dict[int, Run]()
         for run, settings in candidates if wanted != best.settings else []:
             seed = int(run.data.tags["seed"])
@@ -214,6 +214,15 @@ def arms(file: ExperimentFile, best: BestSet, runs: Sequence[Run]) -> list[Arm]:
             )
         )
     return found
+
+
+def _code_of_arm(file: ExperimentFile, name: str, best: str) -> str:
+    """Key of the code of an ablation's runs beside best runs of the code ``best``.
+
+    Another scaling, pooling or data set has code of its own, so that the key differs from theirs although
+    nothing was edited. It is known for the code of today only.
+    """
+    return provenance.code_version(file.arm(name)) if best == provenance.code_version(file.raw) else best
 
 
 def studies(runs: Sequence[Run]) -> list[Swept]:

@@ -11,13 +11,14 @@ Beside it: `single` and `judged` (trials of one training, and of several), `queu
 """
 
 import contextlib
+import os
 import uuid
 
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from audiomtl.config import StudyFile
-from audiomtl.errors import SurroundingsError
+from audiomtl.errors import SurroundingsError, UserError
 from audiomtl.harness.leases import LeaseLost
 from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Run, Tracking, server_log
@@ -32,6 +33,7 @@ from audiomtl.harness.train.forkserver import device, start_forkserver
 from audiomtl.harness.train.progress import Progress
 from audiomtl.harness.train.workers import deferred_signals, train_all
 
+HINTS = "AUDIOMTL_HINTS"  # environment variable: "off" where a script takes the next steps itself
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -53,12 +55,18 @@ def run_study(
 
     Raises
     ------
-    UserError : the study cannot continue: its data or its MLflow store are not those of its trials.
+    UserError : the study cannot continue: its data or its MLflow store are not those of its trials; failed
+        trials of a study of decoding are to be tried again.
     WorkFailed : its first trials failed for one reason, or none is complete.
     SurroundingsError : the machine ended a training again and again; no trial is used up.
     KeyboardInterrupt : stopped by hand; everything finished is kept, and the next call continues.
     """
     if file.study.decode_only:
+        if retry_failed:
+            raise UserError(
+                f"{file.path}: decode_only = true: a failed trial would read the same outputs and fail again;"
+                " leave out --retry-failed"
+            )
         decode_only.run(file, slots=slots, threads=threads, storage=storage)
         return
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
@@ -122,9 +130,11 @@ class _StudyRunner:
             with deferred_signals():
                 self.trials.close(status, reason)
                 self._leave(status, reason)
-        if self.view:
+        hints = os.environ.get(HINTS) != "off"
+        if self.view and hints:
             worker.progress.say(f"its trials: {views.place(self.tracking, file.experiment.name, self.view)}")
-        if line := records.last_line(file, study.get_trials(deepcopy=False), pareto_front(study, file)):
+        line = records.last_line(file, study.get_trials(deepcopy=False), pareto_front(study, file))
+        if line and hints:
             worker.progress.say(line)
 
     def _leave(self, status: str, reason: str) -> None:

@@ -24,7 +24,6 @@ from audiomtl.harness.use.models import checked_place, opened, part, recorded_mo
 from audiomtl.harness.use.texts import Task
 from audiomtl.settings.validation import nearest
 
-PAUSE = "_"
 LEAST_SAID = 0.5  # probability below which a text is reported as not said
 
 
@@ -199,10 +198,7 @@ def _said(text: str, phones: bool) -> list[str]:
 
 
 def _split(text: str, phones: bool, place: str) -> list[str]:
-    if phones:
-        said = [phone for phone in unicodedata.normalize("NFC", text).split() if phone != PAUSE]
-    else:
-        said = words_of(text)
+    said = unicodedata.normalize("NFC", text).split() if phones else words_of(text)
     if not said:
         raise UserError(
             f"{place}: contains no {'phones' if phones else 'words'}; give the text of the recording"

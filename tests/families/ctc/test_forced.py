@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from audiomtl.families.ctc import forced
-from audiomtl.families.ctc.examples import PAUSE
 from tests.families.ctc.test_said import made
 
+PAUSE = "sil"  # of this corpus
 VOCABULARY = (PAUSE, *(f"p{number}" for number in range(1, 11)))
 HOP = 0.01
 
@@ -18,6 +18,7 @@ def fitted():
     settings = SimpleNamespace(
         features=SimpleNamespace(seconds=lambda frames: HOP * frames),
         network=SimpleNamespace(time_reduction=2),
+        data=SimpleNamespace(pauses=(PAUSE,)),
     )
     known = SimpleNamespace(vocabulary=VOCABULARY, mode="frames", said=None)
     return SimpleNamespace(settings=settings, known=known)

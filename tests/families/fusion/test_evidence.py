@@ -126,6 +126,13 @@ def test_the_recognisers_learn_where_the_class_says_that_text_and_score_agree(us
     agree = batch["labels"] == 1
     assert 0 < agree.sum() < 8
     np.testing.assert_allclose(more, vector[:, 0].mean() + vector[agree, 3].mean(), rtol=1e-5)
+    # a clip that lacks the text costs nothing, and the mean is over the others
+    lacking = int(np.flatnonzero(agree)[0])
+    presence = np.array(inputs["presence"])
+    presence[lacking, list(some.used).index("text")] = 0
+    _, fewer = evidence_of(model, some, prepared.known)(inputs | {"presence": presence}, labels)
+    heard = agree & (np.arange(8) != lacking)
+    np.testing.assert_allclose(fewer, vector[:, 0].mean() + vector[heard, 3].mean(), rtol=1e-5)
     for name, value in model(inputs).items():
         np.testing.assert_allclose(answers[name], value, rtol=1e-4, atol=1e-5)
     for change in ({"join__evidence_weight": 0.0}, {"join__leave_out": ["audio"]}):

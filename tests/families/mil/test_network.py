@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from audiomtl import config
+from audiomtl.errors import UserError
 from audiomtl.families.mil.network import mil_network
-from audiomtl.families.mil.settings import Network
+from audiomtl.families.mil.settings import LEARNED, Network
 from audiomtl.nn.bags import Bags
 from audiomtl.nn.losses import cross_entropy
+from audiomtl.nn.pooling import kind
 from audiomtl.settings.named import names
 from audiomtl.settings.pooling import Pooling
 
@@ -138,3 +141,11 @@ def test_without_hidden_layers_it_is_linear_in_standardised_statistics():
     weights = {variable.path.rsplit("/", 1)[-1]: variable.shape for variable in model.trainable_variables}
     assert weights["kernel"] == (4 * 5, 3) and weights["gamma"] == (20,)
     assert len(model.trainable_variables) == 4
+
+
+def test_poolings_that_learn_are_refused_where_windows_alone_are_trained() -> None:
+    learn = {one for one in names("audiomtl.nn.pooling") if hasattr(kind(one), "layer")}
+    assert set(LEARNED) == learn
+    raw = config.load_experiment("mil_songs").raw
+    with pytest.raises(UserError, match=r'network.loss = "window" trains windows alone, .*"attention"'):
+        config.settings_of(config.override(raw, {"network.loss": "window"}), "mil_songs")

@@ -175,6 +175,21 @@ def test_only_ablations_of_the_same_code_data_and_settings_count(store: Store) -
     assert "Not shown: runs of an_arm_with_the_same_settings" in text
 
 
+@pytest.mark.parametrize("now", ["code1", "code2"])
+def test_an_arm_with_code_of_its_own_counts_beside_best_runs_of_the_code_of_today(
+    store: Store, now: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another scaling is another file."""
+    for seed in (1, 2, 3):
+        store.best(seed, 0.3, 0.3)
+        store.narrow(seed, 0.4, code=f"{now} of the arm")
+    of_arm = config.load_experiment("tiny").arm("narrow")
+    monkeypatch.setattr(
+        records.provenance, "code_version", lambda raw: f"{now} of the arm" if raw == of_arm else now
+    )
+    assert ("| narrow | +0.1000 |" in store.write()) == (now == "code1")
+
+
 def test_an_arm_that_failed_or_is_not_complete_says_so(store: Store) -> None:
     for seed in (1, 2, 3):
         store.best(seed, 0.3, 0.3)
@@ -635,7 +650,7 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
     # 6 * 40 / 2 = 120 s
     assert "about 2 minutes: 40 s of CPU time each, 2 in parallel\n" in runs.price(["tiny"], 2)
     store.add("trial", 0, {"cost/cpu_seconds": 20.0})
-    assert "about 1 minutes: 20 s of CPU time each" in runs.price(["tiny"], 2)
+    assert "about 1 minute: 20 s of CPU time each" in runs.price(["tiny"], 2)
     for seed, seconds in ((1, 100.0), (2, 300.0), (3, 900.0)):
         store.add("best", seed, {"cost/cpu_seconds": seconds})
     assert "about 30 minutes: 300 s of CPU time each, 1 in parallel" in runs.price(["tiny"], 1)

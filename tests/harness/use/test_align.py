@@ -235,7 +235,7 @@ def untrained(project, monkeypatch) -> Project:
         ("sing", "Mond", {}, r"no recorded best run; run `audiomtl best sing`"),
         ("sing", "", {}, r"TEXT: contains no words"),
         ("sing", "?! ...", {}, r"TEXT: contains no words"),
-        ("sing", "_ _", {"phones": True}, r"TEXT: contains no phones"),
+        ("sing", "  ", {"phones": True}, r"TEXT: contains no phones"),
         ("sing", "blank.txt", {}, r"blank.txt: contains no words"),
         ("sing", "binary.txt", {}, r"binary.txt: cannot be read as text"),
         ("sing", "nowhere.txt", {}, r"nowhere.txt: no such file"),

@@ -4,11 +4,12 @@ Scores: median_ms, mean_ms, within_50_ms ... of phones' onsets, perceptual (`met
 boundary_mean_ms ... of all boundaries (`metrics.alignment.boundaries`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from audiomtl.data.pauses import pauses_of
 from audiomtl.errors import UserError
 from audiomtl.families.multitask import viterbi
 from audiomtl.families.multitask.heads import About, Answer, Spans
@@ -17,7 +18,6 @@ from audiomtl.families.multitask.heads import no_classes as classes
 from audiomtl.families.multitask.heads import no_picture as picture
 from audiomtl.families.multitask.heads.phones import batch, loss, panel, rows
 from audiomtl.families.multitask.steps import spoken, step_times
-from audiomtl.families.multitask.viterbi import PAUSE
 from audiomtl.metrics import alignment as timing
 
 __all__ = [
@@ -65,8 +65,9 @@ def target(
         return None
     phones: Sequence[str] = row[head.reads("")]
     index = spoken(row["starts"], row["ends"], step_times(n_frames, settings))
-    given = [phone for phone in row[settings.inputs.text] if phone != PAUSE]
-    if given != [phone for phone in phones if phone != PAUSE]:
+    pauses = pauses_of(settings.data)
+    given = [phone for phone in row[settings.inputs.text] if phone not in pauses]
+    if given != [phone for phone in phones if phone not in pauses]:
         raise UserError(
             f'heads.{name}: clip {row["clip_id"]}: the text of inputs.text = "{settings.inputs.text}" differs'
             " from the labelled phones"
@@ -79,8 +80,8 @@ def target(
         )
     places, said = [], 0
     for phone in phones:
-        places.append(2 * said + (phone != PAUSE))
-        said += phone != PAUSE
+        places.append(2 * said + (phone not in pauses))
+        said += phone not in pauses
     return np.array([*places, 2 * said])[np.where(index >= 0, index, len(places))]
 
 
@@ -113,7 +114,8 @@ def spans(head: Any, answer: Answer, names: Sequence[str], settings: Any) -> Spa
     ValueError : a text that is longer than the sound.
     """
     text = answer.row[settings.inputs.text]
-    phones = [phone for phone in (text if text is not None else ()) if phone != PAUSE]
+    pauses = pauses_of(settings.data)
+    phones = [phone for phone in (text if text is not None else ()) if phone not in pauses]
     starts, ends = viterbi.onsets(viterbi.path(answer.output), step_times(answer.n_frames, settings))
     return list(zip(starts.tolist(), ends.tolist(), phones, strict=True))
 
@@ -122,7 +124,8 @@ def scores(
     head: Any, answers: Sequence[Answer], names: Sequence[str], settings: Any, *, every_score: bool
 ) -> dict[str, float]:
     found = [spans(head, one, names, settings) for one in answers]
-    truth_starts, truth_ends = zip(*(_spoken(one.row, head.reads("")) for one in answers), strict=True)
+    column, pauses = head.reads(""), pauses_of(settings.data)
+    truth_starts, truth_ends = zip(*(_spoken(one.row, column, pauses) for one in answers), strict=True)
     starts, ends = ([[one[side] for one in phones] for phones in found] for side in (0, 1))
     both = [[*one, *other] for one, other in zip(truth_starts, truth_ends, strict=True)]
     return timing.onsets(truth_starts, [np.maximum(one, 0) for one in starts]) | timing.boundaries(
@@ -131,11 +134,11 @@ def scores(
     )
 
 
-def _spoken(row: Mapping[str, Any], column: str) -> tuple[list[float], list[float]]:
+def _spoken(row: Mapping[str, Any], column: str, pauses: Collection[str]) -> tuple[list[float], list[float]]:
     """Starts and ends of a clip's phones, pauses left out."""
     kept = [
         (start, end)
         for phone, start, end in zip(row[column], row["starts"], row["ends"], strict=True)
-        if phone != PAUSE
+        if phone not in pauses
     ]
     return [start for start, _ in kept], [end for _, end in kept]
