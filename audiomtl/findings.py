@@ -6,12 +6,14 @@ Importing it imports nothing heavy; the page docs/how-to/when-it-does-not-learn.
 """
 
 import json
+import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH = 100  # characters of a line of a report
+# characters of a line of a report
+WIDTH = max(40, min(100, shutil.get_terminal_size((100, 24)).columns))
 
 
 @dataclass(frozen=True)

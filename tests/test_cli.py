@@ -101,6 +101,27 @@ def test_all_commands_are_known(monkeypatch, capsys):
     assert run(monkeypatch, capsys)[:2] == (0, out)
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("audiomtl pr", ["promote", "predict", "price"]),
+        ("audiomtl best quick", ["quickstart"]),
+        ("audiomtl study ctc_german_s", ["ctc_german_sgd"]),
+        ("audiomtl report zz", []),
+    ],
+)
+def test_a_shell_completes_commands_and_names(words, offered, monkeypatch, capsys):
+    monkeypatch.chdir(PROJECT)
+    for name, value in {
+        "_AUDIOMTL_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }.items():
+        monkeypatch.setenv(name, value)
+    code, out, err = run(monkeypatch, capsys)
+    assert (code, out.split(), err) == (0, offered, "")
+
+
 @pytest.mark.parametrize("words", [["--version"], ["--version", "study"]])
 def test_the_version_is_printed(words, monkeypatch, capsys):
     assert run(monkeypatch, capsys, *words) == (0, f"audiomtl {audiomtl.__version__}\n", "")

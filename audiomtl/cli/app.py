@@ -15,7 +15,6 @@ app = typer.Typer(
     ),
     epilog=EPILOG,
     no_args_is_help=False,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

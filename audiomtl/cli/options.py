@@ -1,5 +1,6 @@
 """Arguments, options and help text shared by subcommands. Imports nothing heavy."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,11 +33,25 @@ Environment: AUDIOMTL_DATA  folder of published data sets (default data)
              AUDIOMTL_CACHE folder of generated corpora and features (cache)
              AUDIOMTL_RUNS  folder of recorded runs (default runs)"""
 
-StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A file in studies/, without .toml.")]
+
+def files_in(folder: str) -> Callable[[str], list[str]]:
+    """For shell completion: names of the settings files of a folder, without ``.toml``."""
+    return lambda incomplete: sorted(
+        path.stem for path in Path(folder).glob("*.toml") if path.stem.startswith(incomplete)
+    )
+
+
+EXPERIMENTS, STUDIES = files_in("experiments"), files_in("studies")
+StudyName = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A file in studies/, without .toml.", autocompletion=STUDIES),
+]
 ExperimentName = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="A file in experiments/, without .toml; or a path that ends in .toml."
+        metavar="NAME",
+        help="A file in experiments/, without .toml; or a path that ends in .toml.",
+        autocompletion=EXPERIMENTS,
     ),
 ]
 ModelName = Annotated[
@@ -47,11 +62,16 @@ ModelName = Annotated[
             "A file in experiments/, without .toml, whose best run is used; the folder of a saved model; or"
             " models:/NAME@champion in MLflow."
         ),
+        autocompletion=EXPERIMENTS,
     ),
 ]
 ExperimentNames = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Files in experiments/, without .toml. Default: all."),
+    typer.Argument(
+        metavar="NAME",
+        help="Files in experiments/, without .toml. Default: all.",
+        autocompletion=EXPERIMENTS,
+    ),
 ]
 Slots = Annotated[
     int,

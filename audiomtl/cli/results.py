@@ -7,13 +7,16 @@ import typer
 
 from audiomtl.cli.app import app
 from audiomtl.cli.common import name_broken
-from audiomtl.cli.options import DEFAULT_SLOTS, Core, ExperimentNames
+from audiomtl.cli.options import DEFAULT_SLOTS, EXPERIMENTS, Core, ExperimentNames
 
 
 @app.command()
 def report(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Experiments. Default: all that have runs.")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME", help="Experiments. Default: all that have runs.", autocompletion=EXPERIMENTS
+        ),
     ] = None,
     to: Annotated[
         str, typer.Option("--to", metavar="FOLDER", help="Output folder. Default: runs/report.")

@@ -15,6 +15,7 @@ from audiomtl.harness.experiment import main_score, on_test, train_runs
 from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import tables
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.progress import console
 
 
@@ -65,7 +66,7 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
             star, score = " *" if one.significant else "", f"{found.best + one.value:.4f}"
             question = one.question or tables.EXPLORATORY
             table.add_row(arm, f"{one.value:+.4f}{star}", limits, score, question, changes)
-    console().print(table)
+    show_table(table)
     views.save_experiment(tracking, file)
     for line in tables.arms_told(found):
         console().print(line, highlight=False, soft_wrap=True)

@@ -23,6 +23,7 @@ from audiomtl.harness.experiment import (
 from audiomtl.harness.floors import Floor
 from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Run, Tracking
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import again as repeated
 from audiomtl.harness.verify import compare, origin, steps
@@ -107,7 +108,7 @@ def _compared(file: ExperimentFile, got: Mapping[str, Sequence[float]], threads:
             f"{file.path}: [expected] has no {', '.join(unrecorded)}: not checked", highlight=False
         )
     if moved := [one for one in verdicts if not one.reproduced]:
-        console().print(compare.table(verdicts))
+        show_table(compare.table(verdicts))
         console().print(f"{file.name}: {len(moved)} of {len(verdicts)} scores were not reproduced")
         return False
     console().print(f"{file.name}: {compare.summary(verdicts, recorded, threads)}", highlight=False)
@@ -151,7 +152,7 @@ def record_floors(file: ExperimentFile) -> None:
         ceiling = ", ".join(f"{value:.4f} {label}" for label, value in sorted(one.ceilings.items()))
         shown = f"{recorded:.4f}" if recorded is not None else ""
         table.add_row(name, shown, f"{one.value:.4f}", one.by, ceiling)
-    console().print(table)
+    show_table(table)
 
 
 def _record(

@@ -18,7 +18,7 @@ import numpy as np
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import ablations, experiment, replicates
+from audiomtl.harness import ablations, experiment, replicates, terminal
 from audiomtl.harness.record.runs import arms, choose, existing, outcome
 from audiomtl.harness.record.store import Run
 from audiomtl.settings.replicates import folds_of_seeds
@@ -73,7 +73,7 @@ def price(names: list[str], slots: int, *, core: bool = False) -> str:
         if seconds:
             minutes += count * seconds / slots / 60
             text += (
-                f", about {count * seconds / slots / 60:.0f} minutes: {seconds:.0f} s of CPU time each,"
+                f", {terminal.minutes(count * seconds / slots)}: {seconds:.0f} s of CPU time each,"
                 f" {slots} in parallel"
             )
         else:
@@ -84,7 +84,8 @@ def price(names: list[str], slots: int, *, core: bool = False) -> str:
     if len(files) > 1:
         rest = f" plus those of {', '.join(unknown)}" if unknown else ""
         lines.append(
-            f"total: {trainings} trainings, about {minutes:.0f} minutes{rest}; finished runs are not repeated"
+            f"total: {trainings} trainings, {terminal.minutes(60 * minutes)}{rest}; finished runs are not"
+            " repeated"
         )
     return "\n".join(lines)
 
@@ -220,7 +221,7 @@ def _told(file: ExperimentFile, runs: Sequence[Run], minutes_each: float) -> lis
     needed = seeds_needed(design, WANTED)
     if needed is not None:
         further = design.folds * (needed - design.seeds)
-        cost = f", about {2 * further * minutes_each:.0f} minutes" if minutes_each else ""
+        cost = f", {terminal.minutes(120 * further * minutes_each)}" if minutes_each else ""
         lines.append(
             f"{WANTED} would need {needed} seeds{' per fold' if several else ''}: {further} further trainings"
             f" each of the best run and of an ablation{cost}"

@@ -27,6 +27,7 @@ from audiomtl.harness import experiment
 from audiomtl.harness.experiment import Planned
 from audiomtl.harness.record import provenance, runs
 from audiomtl.harness.record.store import Run, Tracking, server_log
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.forkserver import device, start_forkserver
 from audiomtl.harness.train.progress import console
 
@@ -194,4 +195,4 @@ def _show(file: ExperimentFile, refitted: dict[int, Run], best: dict[int, Run]) 
         after = mean(refitted[seed].data.metrics[key] for seed in both)
         table.add_row(key, f"{mean(before):.4f}" if before else "", f"{after:.4f}", ", ".join(map(str, both)))
     if table.row_count:
-        console().print(table)
+        show_table(table)

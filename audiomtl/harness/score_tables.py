@@ -13,6 +13,7 @@ from audiomtl.harness import replicates
 from audiomtl.harness.floors import Floor
 from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.report import group_intervals
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.progress import console
 
 
@@ -36,9 +37,9 @@ def show(
         for name, one in headline.scores.items():
             limits = f"{one.low:.4f} to {one.high:.4f}" if math.isfinite(one.low) else "none"
             shown.add_row(name, f"{one.value:.4f}", limits)
-        console().print(shown)
+        show_table(shown, console())
         console().print(headline.text, highlight=False)
-    console().print(_by_seed(scores, list(runs), folds, floors))
+    show_table(_by_seed(scores, list(runs), folds, floors), console())
     console().print(replicates.told(folds), highlight=False)
 
 
@@ -52,7 +53,7 @@ def _by_seed(
     over = "seeds" if count == 1 else f"{count} folds" if count else "folds"
     several = count > 1 and len(seeds) > count
     table = Table()
-    table.add_column("score", overflow="fold", min_width=16)
+    table.add_column("score")
     further = ["floor", *["SD over folds", "SD over seeds"][: 2 * several]]
     for column in ["mean", f"95 % interval over {over}", *further, *[f"seed {seed}" for seed in seeds]]:
         table.add_column(column)

@@ -22,6 +22,7 @@ from audiomtl import redaction
 from audiomtl.errors import StoreError
 from audiomtl.harness import database, leases, slurm
 from audiomtl.harness.executor import runs_folder, shown, storage_url
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.progress import console
 from audiomtl.system import is_gone
 
@@ -183,7 +184,7 @@ def show(status: Status, total: int | None = None) -> None:
         workers = Table("worker", "works on", "last sign of life")
         for row in rows:
             workers.add_row(*row)
-        console().print(workers)
+        show_table(workers)
     for line in job_lines(status.name):
         console().print(line)
 

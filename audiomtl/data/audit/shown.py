@@ -1,6 +1,7 @@
 """An audit as text for a terminal. Contents: `text`."""
 
 import io
+import shutil
 import textwrap
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ from audiomtl.data.audit.leak_bill import Bill, Price, short
 from audiomtl.data.audit.shortcuts import Probe
 from audiomtl.data.audit.subject import Subject
 
-WIDTH = 100  # characters
+WIDTH = max(40, min(100, shutil.get_terminal_size((100, 24)).columns))  # characters
 KINDS = {"class": "classes", "tags": "several per clip", "value": "a number"}
 
 

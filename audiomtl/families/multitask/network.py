@@ -21,6 +21,7 @@ from audiomtl.nn.masking import MeanOverSteps, MedianOverFrames, MomentsOverFram
 from audiomtl.nn.softmax import softmax
 
 TEXT_SIZE = 64  # of a symbol's vector
+STEEP = 10.0  # factor of the columns that a head sees alone: their weights soon outweigh its bias
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def network(settings: Settings, known: Known, seed: int) -> keras.Model:
         if head.sees == "also":
             first = settings.features.bands_of_kind
             columns = MedianOverFrames(first, name=f"columns_{name}")([given["frames"], given["lengths"]])
+            columns = layers.Rescaling(STEEP, name=f"steep_{name}")(columns)
             # from zero: the few weights of a column then have the sign that the first steps give them
             units = len(known.names[name])
             output = layers.Dense(units, kernel_initializer="zeros", name=f"head_{name}")(columns)

@@ -21,6 +21,7 @@ from audiomtl.harness import replicates
 from audiomtl.harness.ablations import check_validation
 from audiomtl.harness.experiment import main_score, train_runs
 from audiomtl.harness.record.store import runs_folder
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.progress import console
 from audiomtl.names import csv_text, safe_name
 
@@ -117,7 +118,7 @@ def curve(
             f"{one[4]:.4f} to {one[5]:.4f}",
             str(one[6]),
         )
-    console().print(shown)
+    show_table(shown)
     console().print(f"{folder / f'{name}.csv'} and .png written", highlight=False, soft_wrap=True)
     return bool((table["seeds"] == len(file.settings.seeds)).all())
 

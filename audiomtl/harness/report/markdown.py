@@ -18,12 +18,12 @@ from pathlib import Path
 
 from audiomtl import config
 from audiomtl.errors import UserError
-from audiomtl.harness.record.runs import existing
+from audiomtl.harness.record.runs import choose, existing
 from audiomtl.harness.record.store import Tracking, runs_folder
 from audiomtl.harness.report import results as committed
 from audiomtl.harness.report.blocks import joined
 from audiomtl.harness.report.chapters import chapter
-from audiomtl.harness.report.html import page
+from audiomtl.harness.report.html import listening, page
 from audiomtl.settings.toml import write as write_file
 
 # ---------------------------------------------------------------- report
@@ -77,10 +77,18 @@ def write(
     path, said = folder / "report.md", list[str]()
     write_file(path, joined(["# Report", committed.NOTE, *chapters]) + "\n")
     if pages:
+        best = [(file, found) for file in files if (found := choose(file, recorded[file.name]))]
+        clips = listening.write(folder / listening.NAME, best, tracking)
         page.render(
-            "report.html", folder / "report.html", chapters=chapters, note=committed.NOTE, listening=""
+            "report.html",
+            folder / "report.html",
+            chapters=chapters,
+            note=committed.NOTE,
+            listening=listening.NAME if clips else "",
         )
         said.append(f"{os.path.relpath(folder / 'report.html')}: the report as one page, to open or send")
+        if clips:
+            said.append(f"{os.path.relpath(folder / listening.NAME)}: {clips} to listen to")
     said.append(f"{os.path.relpath(path)}: tables and figures of {', '.join(file.name for file in files)}")
     if updated:
         said.append(committed.update(updated, tracking))

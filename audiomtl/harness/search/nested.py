@@ -15,6 +15,7 @@ from audiomtl import config
 from audiomtl.config import StudyFile
 from audiomtl.data import catalog, protocols, text
 from audiomtl.errors import UserError, WorkFailed
+from audiomtl.harness import terminal
 from audiomtl.harness.experiment import Planned, train_planned
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.runs import existing
@@ -61,7 +62,7 @@ def price(file: StudyFile, seeds: Sequence[int], slots: int) -> str:
     known = [run.data.metrics["cost/cpu_seconds"] for run in runs if "cost/cpu_seconds" in run.data.metrics]
     recorded = float(file.experiment.expected.get("recorded", {}).get("cpu_seconds_per_training", 0))
     seconds = median(known) if known else recorded
-    time = f"at most about {count * seconds / slots / 60:.0f} minutes" if seconds else "duration unknown"
+    time = f"{terminal.minutes(count * seconds / slots)} at most" if seconds else "duration unknown"
     return (
         f"study {file.name} --nested: {len(seeds)} studies of {file.study.trials} trials"
         f"{f' of {each} trainings' if each > 1 else ''}, {count} trainings in all, {time},"

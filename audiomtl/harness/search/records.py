@@ -23,6 +23,7 @@ from audiomtl.errors import UserError, WorkFailed
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import Run, Tracking, remove_checkpoints
 from audiomtl.harness.search import pareto, space
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.child import Result
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.train.workers import Outcome
@@ -243,7 +244,7 @@ def say_front(file: StudyFile, trials: Sequence[Any], best: Mapping[int, Any]) -
     for row in pareto.rows(list(best), {number: trial.values for number, trial in best.items()}, settings):
         table.add_row(*row)
     console().print(f"Pareto front of study {file.name}: {len(best)} of {len(trials)} trials")
-    console().print(table)
+    show_table(table)
 
 
 def start_line(file: StudyFile, trials: Sequence[FrozenTrial], others: Collection[str]) -> str:

@@ -3,6 +3,8 @@
 Contents: `Progress`, `console`.
 """
 
+import os
+import textwrap
 import time
 from types import TracebackType
 from typing import Any
@@ -13,13 +15,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+LONGEST_BAR, SHORTEST_BAR = 24, 8  # characters
 PLAIN_SECONDS = 15.0  # without a terminal: at most one epoch line per training in this time
 
 
 def console() -> Console:
     """The console of the harness; without a terminal it is wide enough for the tables."""
     wide = Console(highlight=False, markup=False, soft_wrap=True)
-    return wide if wide.is_terminal else Console(highlight=False, markup=False, soft_wrap=True, width=160)
+    if wide.is_terminal or "COLUMNS" in os.environ:
+        return wide
+    return Console(highlight=False, markup=False, soft_wrap=True, width=160)
 
 
 class Progress:
@@ -56,7 +61,16 @@ class Progress:
             self._live.stop()
 
     def say(self, line: str) -> None:
-        """Print a permanent line."""
+        """Print a permanent line; on a terminal it is broken between words."""
+        if self._console.is_terminal and len(line) > self._console.width:
+            parts = textwrap.wrap(
+                line,
+                self._console.width,
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            line = "\n".join(parts)
         self._console.print(Text(line))
 
     def begin(self, name: str, epochs: int) -> None:
@@ -85,7 +99,13 @@ class Progress:
         self.done += 1
         self._finished_here += 1
         self._best = best or self._best
-        self.say(f"{line}   [{self._summary()}]")
+        summary = f"[{self._summary()}]"
+        fits = len(line) + 3 + len(summary) <= self._console.width
+        if fits:
+            self.say(f"{line}   {summary}")
+        else:
+            self.say(line)
+            self.say(f"    {summary}")
         self.refresh()
 
     def leave(self, name: str, line: str) -> None:
@@ -109,18 +129,30 @@ class Progress:
         return ", ".join(parts)
 
     def _picture(self) -> Group:
-        table = Table.grid(padding=(0, 1))
-        for name, row in self._rows.items():
-            bar = ProgressBar(total=row["epochs"], completed=row["epoch"], width=24)
-            spent = _clock(time.monotonic() - row["began"])
-            table.add_row(
-                Text(f"  {name}"),
-                bar,
-                Text(f"epoch {row['epoch']}/{row['epochs']}"),
-                Text(row["score"]),
-                Text(spent),
+        rows = [
+            (
+                f"  {name}",
+                f"epoch {row['epoch']}/{row['epochs']}",
+                row["score"],
+                _clock(time.monotonic() - row["began"]),
             )
-        return Group(Text(f"{self.title}: {self._summary()}", style="bold"), table)
+            for name, row in self._rows.items()
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        left = self._console.width - sum(widths) - 5  # a space behind each cell
+        below = left < SHORTEST_BAR  # scores with long names stand in a line of their own
+        width = min(LONGEST_BAR, left + widths[2] + 1 if below else left)
+        lines: list[Any] = [Text(f"{self.title}: {self._summary()}", style="bold")]
+        for (name, epoch, score, spent), row in zip(rows, self._rows.values(), strict=True):
+            table = Table.grid(padding=(0, 1))
+            bar = ProgressBar(total=row["epochs"], completed=row["epoch"], width=max(width, 1))
+            cells: list[Any] = [Text(name.ljust(widths[0])), bar, Text(epoch.ljust(widths[1]))]
+            cells += [] if below else [Text(score.ljust(widths[2]))]
+            table.add_row(*cells, Text(spent))
+            lines.append(table)
+            if below and score:
+                lines.append(Text(f"    {score}"))
+        return Group(*lines)
 
 
 def _clock(seconds: float) -> str:

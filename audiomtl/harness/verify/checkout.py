@@ -18,6 +18,7 @@ from audiomtl.errors import SurroundingsError
 from audiomtl.harness.experiment import family_scores
 from audiomtl.harness.record import provenance
 from audiomtl.harness.record.store import Tracking
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import compare, origin
 from audiomtl.harness.verify.result import Verified
@@ -66,7 +67,7 @@ def verify_there(file: ExperimentFile, *, slots: int, threads: int) -> Verified:
     floors = {} if compare.same_bits(recorded, threads) else compare.floors_here(file)
     verdicts = compare.compare(file.expected, got, threads, family_scores(file), floors=floors)
     if moved := [one.score for one in verdicts if not one.reproduced]:
-        console().print(compare.table(verdicts))
+        show_table(compare.table(verdicts))
         text = f"recorded score: not reproduced at commit {commit[:12]}: {', '.join(moved)}"
         return Verified(file.name, False, text)
     text = compare.summary(verdicts, recorded, threads)

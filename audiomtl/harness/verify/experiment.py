@@ -11,8 +11,8 @@ from typing import Any
 
 from audiomtl.config import ExperimentFile
 from audiomtl.harness.experiment import family_scores
+from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.child import Job
-from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import compare, origin, steps
 from audiomtl.harness.verify.again import fingerprints, train_again
 from audiomtl.harness.verify.result import Verified
@@ -136,7 +136,7 @@ def whole(one: Checked, *, slots: int, threads: int) -> Verified:
     floors = {} if compare.same_bits(recorded, threads) else compare.floors_here(file)
     verdicts = compare.compare(file.expected, got, threads, family_scores(file), floors=floors)
     if moved := [each for each in verdicts if not each.reproduced]:
-        console().print(compare.table(verdicts))
+        show_table(compare.table(verdicts))
         text = f"recorded score: {len(moved)} of {len(verdicts)} scores were not reproduced"
         return Verified(file.name, False, f"{text}: {', '.join(each.score for each in moved)}")
     return Verified(file.name, True, compare.summary(verdicts, recorded, threads))

@@ -32,3 +32,27 @@ for (const study of document.querySelectorAll(".study")) {
   });
   list.addEventListener("change", () => { kept = list.value; show(kept); });
 }
+// A line runs over the spectrogram while its clip plays; a click there plays from that moment on.
+for (const clip of document.querySelectorAll(".clip")) {
+  const audio = clip.querySelector("audio"), head = clip.querySelector(".head");
+  if (!audio || !head) continue;
+  const { start, end, seconds } = Object.fromEntries(Object.entries(head.dataset).map(([key, value]) => [key, Number(value)]));
+  const place = () => {
+    const x = start + (end - start) * Math.min(1, audio.currentTime / seconds);
+    head.setAttribute("x1", x);
+    head.setAttribute("x2", x);
+  };
+  const run = () => { place(); if (!audio.paused) requestAnimationFrame(run); };
+  audio.addEventListener("play", () => {
+    for (const other of document.querySelectorAll("audio")) if (other !== audio) other.pause();
+    run();
+  });
+  for (const name of ["seeked", "timeupdate"]) audio.addEventListener(name, place);
+  const drawing = head.ownerSVGElement;
+  drawing.addEventListener("click", (event) => {
+    const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawing.getScreenCTM().inverse());
+    if (point.x < start) return;
+    audio.currentTime = Math.min(seconds, Math.max(0, seconds * (point.x - start) / (end - start)));
+    audio.play();
+  });
+}

@@ -6,7 +6,7 @@ import pytest
 
 from audiomtl.data.scaling import Scaler
 from audiomtl.errors import UserError
-from audiomtl.families.multitask.network import Known, network
+from audiomtl.families.multitask.network import STEEP, Known, network
 from tests.small_multitask import settings
 
 
@@ -24,7 +24,7 @@ def test_a_head_that_sees_further_columns_sees_their_medians_alone() -> None:
     once, again = (model([one, lengths], training=False) for one in (frames, other))
     np.testing.assert_allclose(once["sex"], again["sex"], rtol=1e-6)
     assert np.abs(np.subtract(once["phones"], again["phones"])).max() > 1e-3
-    half = np.exp(2 * np.median(frames[:, :, -1], axis=1))
+    half = np.exp(2 * STEEP * np.median(frames[:, :, -1], axis=1))
     np.testing.assert_allclose(once["sex"][:, 0], half / (1 + half), rtol=1e-5)
 
 

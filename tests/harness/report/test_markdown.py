@@ -650,7 +650,7 @@ def test_price_counts_trainings_and_asks_the_runs_for_minutes(store: Store) -> N
     # 6 * 40 / 2 = 120 s
     assert "about 2 minutes: 40 s of CPU time each, 2 in parallel\n" in runs.price(["tiny"], 2)
     store.add("trial", 0, {"cost/cpu_seconds": 20.0})
-    assert "about 1 minutes: 20 s of CPU time each" in runs.price(["tiny"], 2)
+    assert "about 1 minute: 20 s of CPU time each" in runs.price(["tiny"], 2)
     for seed, seconds in ((1, 100.0), (2, 300.0), (3, 900.0)):
         store.add("best", seed, {"cost/cpu_seconds": seconds})
     assert "about 30 minutes: 300 s of CPU time each, 1 in parallel" in runs.price(["tiny"], 1)
