@@ -63,8 +63,10 @@ class Driven:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._send(f"{domain}.enable")
 
-    def open(self, address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Go to a page and wait until all that it holds is loaded."""
+    def open(
+        self, address: str, *, width: int = 1280, height: int = 900, dark: bool = False, paper: bool = False
+    ) -> None:
+        """Go to a page and wait until all that it holds is loaded; ``paper``: as it is printed."""
         self._send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -73,7 +75,7 @@ class Driven:
             mobile=False,
         )
         mode = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self._send("Emulation.setEmulatedMedia", features=mode)
+        self._send("Emulation.setEmulatedMedia", media="print" if paper else "", features=mode)
         self._send("Page.navigate", url=address)
         self.run("new Promise(done => { const wait = () => document.readyState === 'complete'"
                  f" && location.href.startsWith({json.dumps(address)}) ? done(1) : setTimeout(wait, 20); wait() }})")  # fmt: skip

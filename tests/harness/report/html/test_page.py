@@ -146,3 +146,14 @@ def test_a_trial_is_highlighted_in_every_drawing_of_its_study(pages: Path, chrom
     found = chromium.run(chosen)
     assert len(found) >= 3 and set(found) == {"2"}  # history, parallel coordinates, slices
     assert "trial 2 (complete" in chromium.run("document.querySelector('.told').textContent")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_cut_on_paper_which_is_white(pages: Path, chromium: browser.Driven, name: str) -> None:
+    chromium.open((pages / name).as_uri(), width=420, dark=True, paper=True)
+    chromium.picture(pages / f"{name}_paper.png")
+    assert chromium.run("document.documentElement.scrollWidth") == 420
+    assert chromium.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    ratio, where = chromium.run(CONTRAST)
+    assert ratio >= 4.5, where
+    assert chromium.run("[...document.querySelectorAll('audio')].every(one => !one.getClientRects().length)")
