@@ -74,7 +74,8 @@ def write(
     folder = folder or runs_folder() / "report"
     folder.mkdir(parents=True, exist_ok=True)
     chapters = [chapter(file, recorded[file.name], tracking, folder) for file in files]
-    path, said = folder / "report.md", list[str]()
+    path, what = folder / "report.md", f"tables and figures of {', '.join(file.name for file in files)}"
+    said = [f"{os.path.relpath(path)}: {what}"]
     write_file(path, joined(["# Report", committed.NOTE, *chapters]) + "\n")
     if pages:
         best = [(file, found) for file in files if (found := choose(file, recorded[file.name]))]
@@ -86,10 +87,8 @@ def write(
             note=committed.NOTE,
             listening=listening.NAME if clips else "",
         )
-        said.append(f"{os.path.relpath(folder / 'report.html')}: the report as one page, to open or send")
-        if clips:
-            said.append(f"{os.path.relpath(folder / listening.NAME)}: {clips} to listen to")
-    said.append(f"{os.path.relpath(path)}: tables and figures of {', '.join(file.name for file in files)}")
+        said = [f"{os.path.relpath(folder / 'report.html')}: {what}, to open or send; beside it {path.name}"]
+        said[0] += f" and {listening.NAME} with {clips}" if clips else ""
     if updated:
         said.append(committed.update(updated, tracking))
     elif results and results.is_file():

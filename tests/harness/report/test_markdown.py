@@ -379,8 +379,7 @@ def test_every_experiment_with_runs_is_reported_by_default(store: Store) -> None
     shutil.copy("experiments/tiny.toml", "experiments/other.toml")
     said = report.write([], None, None)
     assert said.splitlines() == [
-        "runs/report/report.html: the report as one page, to open or send",
-        "runs/report/report.md: tables and figures of tiny",
+        "runs/report/report.html: tables and figures of tiny, to open or send; beside it report.md"
     ]
     assert "## other" not in (store.project.runs / "report" / "report.md").read_text()
 
