@@ -9,6 +9,7 @@ PYTHONPATH.
 Contents: `Sandbox`, `SHIPPED`.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -144,7 +145,7 @@ class Sandbox:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(unset)},
             **({warm.SHARED: os.environ[warm.SHARED]} if warm.SHARED in os.environ else {}),
-            "PATH": f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.environ["PATH"].replace(f"{Path(sys.executable).parent}{os.pathsep}", ""),
             "PYTHONPATH": warm.CODE,
             "PROJECT": str(PROJECT),
             "AUDIOMTL_CACHE": str(cache),
@@ -156,7 +157,8 @@ class Sandbox:
         here = Path(sys.executable)
         text = COMMAND.format(python=sys.executable, root=str(PROJECT), script=str(warm.SCRIPT))
         (programs / "audiomtl").write_text(text)
-        for name in ("python", "mlflow"):
+        (programs / "activate").write_text('export PATH="$PWD/.venv/bin:$PATH"\n')
+        for name in ("python", "mlflow", "uvicorn"):
             (programs / name).write_text(PROGRAM.format(path=here.with_name(name), code=warm.CODE))
         for path in programs.iterdir():
             path.chmod(0o755)
@@ -197,7 +199,7 @@ class Sandbox:
         """Its file, two ablations, and a study of three trials, where it has a learning rate."""
         raw["description"] = f"A small {name}."
         text = 'acknowledged = ["small_validation"]\n' + as_toml(raw, 1)
-        swept = "optimizer" in raw
+        swept = "optimizer" in raw and name != "lengths"  # whose scores its page changes
         (self.folder / "experiments" / f"{name}.toml").write_text(
             text + (ABLATIONS if swept else ""), encoding="utf-8"
         )
@@ -232,7 +234,7 @@ class Sandbox:
         if block.language == "python":
             with self.namespace.open("a", encoding="utf-8") as file:  # blocks of a page share their names
                 file.write(block.text)
-            return self._shell(f"python {self.namespace}", "0", block)
+            return self._shell(f".venv/bin/python {self.namespace}", "0", block)
         lines = commands(block)
         if "server" in block.marks:
             self._serve(lines, block)
@@ -247,7 +249,7 @@ class Sandbox:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
         (self.folder / ".cells.json").write_text(json.dumps(sources), encoding="utf-8")
-        return self._shell(f"MPLBACKEND=agg python -c '{CELLS}'", "0", path)
+        return self._shell(f"MPLBACKEND=agg .venv/bin/python -c '{CELLS}'", "0", path)
 
     def _write(self, block: Block) -> None:
         """What the reader writes into a file, if the block is that."""
@@ -323,12 +325,10 @@ class Sandbox:
 
     def close(self) -> None:
         for server in reversed(self.servers):
-            os.killpg(server.pid, signal.SIGTERM)
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
-                server.wait()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(server.pid, number)
+                    server.wait(30)
 
 
 def _tables(text: str) -> dict[str, str]:
