@@ -20,7 +20,7 @@ from audiomtl.settings import reference
 from tests.pages import COMMANDS, MARKS, PAGES, PROJECT, RUN, Block, blocks, commands, made, words
 
 LANGUAGES = {*RUN, "text", "ini", "nginx", "{toctree}", "{results}"}
-OTHERS = {"export", "curl", "cp", "source"}  # programs of the reader's own
+OTHERS = {"export", "curl", "cp", "sed", "source"}  # programs of the reader's own
 SERVERS = {"createuser", "createdb", "psql", "nginx", "printf", "chmod", "squeue"}  # of cluster.md
 VARIABLES = {"SLOTS", "EXACT", "TIER", "ONLY", "PYTHON"}  # of the Makefile
 STANDS_FOR = {"NAME", "mine"}  # any experiment
