@@ -48,7 +48,8 @@ def save_study(tracking: Tracking, file: StudyFile, importance: Mapping[str, flo
     swept = sorted(file.study.search, key=lambda path: -weight.get(path, 0.0))
     objectives = file.study.objectives
     epochs = file.study.prune_on or next(iter(objectives))
-    state = of_study(file.name, objectives, swept, epochs)
+    conditional = any(one.when for one in file.study.search.values())
+    state = of_study(file.name, objectives, swept, epochs, conditional=conditional)
     _describe(tracking, file.experiment)
     return save(tracking, file.experiment.name, f"study {file.name}", state)
 
@@ -60,7 +61,9 @@ def save_experiment(tracking: Tracking, file: ExperimentFile) -> str:
     return save(tracking, file.name, "best runs and ablations", of_experiment(score, direction))
 
 
-def of_study(name: str, objectives: Mapping[str, str], swept: Sequence[str], epochs: str) -> dict[str, Any]:
+def of_study(
+    name: str, objectives: Mapping[str, str], swept: Sequence[str], epochs: str, *, conditional: bool = False
+) -> dict[str, Any]:
     """Trials of a study: the best first, with what was swept.
 
     Charts are parallel coordinates of the swept settings, the objective over the epochs, and the objective
@@ -70,6 +73,8 @@ def of_study(name: str, objectives: Mapping[str, str], swept: Sequence[str], epo
     ----------
     objectives : score -> "minimize" or "maximize"; the first one sorts.
     swept : setting paths, the most important first. epochs : the score that is drawn over the epochs.
+    conditional : whether some settings are swept only where others have certain values: a column names those
+        that a trial does not use.
     """
     first = next(iter(objectives))
     scores = [f"best/{score}" for score in objectives]
@@ -100,7 +105,11 @@ def of_study(name: str, objectives: Mapping[str, str], swept: Sequence[str], epo
         f"tags.study = '{name}' AND tags.kind = 'trial'",
         scores[0],
         objectives[first] == "minimize",
-        [*map(_metric, (*scores, "epochs")), *(f"params.`{path}`" for path in swept), "tags.`outcome`"],
+        [
+            *map(_metric, (*scores, "epochs")),
+            *(f"params.`{path}`" for path in swept),
+            *(f"tags.`{name}`" for name in ["outcome", "ended", *["unused"] * conditional]),
+        ],
         charts,
         f"study {name}",
     )
@@ -131,6 +140,7 @@ def of_experiment(score: str, direction: str) -> dict[str, Any]:
             "tags.`ablation`",
             "params.`seed`",
             "tags.`outcome`",
+            "tags.`ended`",
         ],
         charts,
         "best runs and ablations",

@@ -279,7 +279,7 @@ class JudgedTrials:
         planned, member = one.planned, one.planned.member
         described = f"Trial {planned.trial} of study {self.file.name}, {member.name}: {words}."
         kept = {members.RUN: one.run_id, members.SOURCE: source}
-        kept |= records.ending(outcome, job.folder if job else None, described)
+        kept |= records.ending(outcome, job.folder if job else None, described, words)
         kept |= retries.attributes(outcome.limit, planned.raw)
         try:
             with self.leases.guard(one.lease):

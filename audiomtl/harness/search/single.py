@@ -194,10 +194,14 @@ class SingleTrials:
     ) -> None:
         """Optuna first, with all that MLflow has to know; then MLflow, by whoever Optuna believed."""
         trial = one.trial
-        text = line.partition(": ")[2].rpartition(",")[0]
+        words = line.partition(": ")[2]
+        text = words.rpartition(",")[0]
         description = records.describe(self.file, trial.number, trial.params)
         ending = records.ending(
-            outcome, job.folder if job else None, f"{description}\n\n{text}." if outcome.result else ""
+            outcome,
+            job.folder if job else None,
+            f"{description}\n\n{text}." if outcome.result else "",
+            text if outcome.result else words,
         )
         try:
             with self._told(one, name, line):

@@ -22,6 +22,7 @@ from audiomtl.errors import SurroundingsError, UserError
 from audiomtl.harness.leases import LeaseLost
 from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Run, Tracking, server_log
+from audiomtl.harness.report import study_page
 from audiomtl.harness.search import decode_only, extension, records, retries, selection
 from audiomtl.harness.search.importances import importances
 from audiomtl.harness.search.judged import JudgedTrials
@@ -73,7 +74,9 @@ def run_study(
     _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
     selection.conclude(file, slots=slots, threads=threads, storage=storage)
     if records.NESTED not in file.name:
-        views.save_study(Tracking(), file, importances(file, storage))
+        tracking = Tracking()
+        study_page.put(tracking, file)
+        views.save_study(tracking, file, importances(file, storage))
 
 
 class _StudyRunner:
