@@ -112,7 +112,8 @@ class Sandbox:
         self.port = free_port()
         for name in ("experiments", "studies", ".venv/bin", "data"):
             (folder / name).mkdir(parents=True)
-        shutil.copy(PROJECT / "Makefile", folder)
+        for name in ("Makefile", "README.md", "docs/results.md"):
+            self._copy(PROJECT / name, name)
         for name in ("requirements.lock", "pyproject.toml", ".venv/.ready"):  # in order of age
             (folder / name).touch()
         self._programs()
@@ -146,7 +147,10 @@ class Sandbox:
         for number, path in enumerate(sorted(sources.glob("*.wav"))):
             name = "abc"[number % 3]
             self._copy(path, f"recordings/{name}/{path.name}")
-            self._copy(path, f"data/birds/species {name}/{number // 6}_{number}.wav")
+            for louder in range(3):  # enough clips for a validation split
+                bird = self.folder / f"data/birds/species {name}/{number // 6}_{number}{louder}.wav"
+                bird.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(bird, soundfile.read(path)[0] * (0.6 + 0.1 * louder), RATE)
         rows = clips.assign(path=[str(sources / path) for path in clips["path"]])
         genres = rows[["path"]].assign(genre=rows["kind"], artist=rows["source"])
         genres.to_csv(self.folder / "my.csv", index=False)

@@ -167,6 +167,16 @@ def test_the_reference_lists_every_command_and_options_that_exist():
     assert wrong == []
 
 
+def test_the_reference_lists_every_make_target():
+    text = (PROJECT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    targets = {
+        name.replace("%", "NAME") for name in re.findall(r"^([a-z][a-z%-]*):(?!=)", makefile, re.MULTILINE)
+    }
+    of_the_project = {"help", "lock"}  # `make` alone; CONTRIBUTING.md
+    assert {name for name in targets - of_the_project if f"`make {name}`" not in text} == set()
+
+
 # ---------------------------------------------------------------- settings
 
 

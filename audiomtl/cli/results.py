@@ -43,11 +43,14 @@ def report(
 ) -> None:
     """Write tables and figures of the recorded runs.
 
-    The report is Markdown: results, ablations, optimization histories, hyperparameter importances and
-    learning curves. With NAME, the command also prints what was found. Without NAME and --to, it also
-    updates docs/results.md, whose best runs come from the [expected] tables and whose ablations come from
-    the runs of this machine. Exits with code 1 if a score is no better than its floor (what can be had
-    without the network) and the file does not acknowledge it.
+    The report is one HTML page to open or send (report.html, which needs no network), and the same as
+    Markdown: results beside floors and ceilings, a forest plot of the ablations, optimization histories,
+    hyperparameter importances, learning curves, confusions and provenance. listening.html holds the sound
+    of a few test clips with spectrogram, truth and prediction: share it only if you may share the
+    recordings. With NAME, the command also prints what was found. Without NAME and --to, it also updates
+    docs/results.md, whose best runs come from the [expected] tables and whose ablations come from the runs
+    of this machine. Exits with code 1 if a score is no better than its floor (what can be had without the
+    network) and the file does not acknowledge it.
     """
     if freeze:
         if len(names or []) != 1 or to or readme:

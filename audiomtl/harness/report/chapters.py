@@ -217,7 +217,7 @@ def _provenance(file: ExperimentFile, best: BestSet) -> Table:
         ["machine", _machines(best.runs.values())],
         ["command", f"audiomtl best {name} --again"],
     ]
-    return Table(["what", "value"], [row for row in rows if row[1]])
+    return Table(["what", "value"], [row for row in rows if row[1] not in ("", "none")])
 
 
 # ---------------------------------------------------------------- parts of text

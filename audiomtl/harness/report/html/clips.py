@@ -3,8 +3,9 @@
 Contents: `Chosen`, `chosen`, `head_of`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ class Chosen:
     clip_id: str
     why: str  # "best", "worst", "least certain"
     seed: int
-    row: Mapping[str, object]  # of its table of predictions
+    row: Mapping[str, Any]  # of its table of predictions
     value: str  # by what it was chosen, for people
 
 
@@ -107,7 +108,7 @@ def _certainty(table: pd.DataFrame, head: str, judged: str) -> tuple[np.ndarray 
     return None, ""
 
 
-def _first_places(table: pd.DataFrame, order: Sequence[int], count: int, taken: set[str]) -> list[int]:
+def _first_places(table: pd.DataFrame, order: np.ndarray, count: int, taken: set[str]) -> list[int]:
     """The first rows in an order whose clips are not taken; they are then."""
     found = list[int]()
     for number in order:
@@ -118,9 +119,15 @@ def _first_places(table: pd.DataFrame, order: Sequence[int], count: int, taken: 
     return found
 
 
-def _first(table: pd.DataFrame, order: Sequence[int], count: int, taken: set[str]) -> list[pd.Series]:
+def _first(table: pd.DataFrame, order: np.ndarray, count: int, taken: set[str]) -> list[pd.Series]:
     return [table.iloc[number] for number in _first_places(table, order, count, taken)]
 
 
 def _clip(row: pd.Series, why: str, value: str) -> Chosen:
-    return Chosen(str(row["clip_id"]), why, int(row["_seed"]), row.drop("_seed").to_dict(), value)
+    return Chosen(
+        str(row["clip_id"]),
+        why,
+        int(row["_seed"]),
+        {str(name): value for name, value in row.drop("_seed").items()},
+        value,
+    )

@@ -36,7 +36,9 @@ def _drawing(kind: str, histories: Mapping[int, Mapping[str, History]]) -> str:
     up = svg.Scale.over(values, HEIGHT - 40, TOP, log=positive)
     name = kind.replace("_", " ")
     parts = [svg.text(LEFT, 14, f"{name}{' (log scale)' if positive else ''}", class_="label")]
-    parts += svg.horizontal(across, HEIGHT - 40, "epoch") + svg.vertical(up, LEFT, right=svg.WIDTH - 8)
+    parts += svg.horizontal(across, HEIGHT - 40, "epoch", whole=True) + svg.vertical(
+        up, LEFT, right=svg.WIDTH - 8
+    )
     x = svg.WIDTH - 8.0
     for side, class_ in SIDES[::-1]:
         if side not in bands:

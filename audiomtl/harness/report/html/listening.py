@@ -95,7 +95,8 @@ def _clip_table(file: ExperimentFile) -> dict[str, Mapping[str, Any]]:
         table = catalog.clips(settings.data)
     except (MissingData, UserError):
         return {}
-    return {str(row["clip_id"]): row for row in table.to_dict("records")}
+    records: list[dict[Any, Any]] = table.to_dict("records")
+    return {str(row["clip_id"]): row for row in records}
 
 
 def _timed_tables(tracking: Tracking, run_id: str) -> list[pd.DataFrame]:
@@ -125,7 +126,7 @@ def _card(
         try:
             heard = sound.heard(path, LONGEST)
         except UserError as error:
-            remark = f"No sound here: {error}"
+            remark = f"No sound here: {str(error).replace(path, Path(path).name)}"
     if heard:
         address, picture = heard.address, sound.spectrogram(heard)
         if heard.seconds > heard.length + 0.05:
@@ -166,13 +167,16 @@ def _classes(row: Mapping[str, Any], head: str) -> list[str]:
 
 def _true(clip: Mapping[str, Any], row: Mapping[str, Any], head: str) -> list[timeline.Spans]:
     """What the clip table says over time."""
-    found = []
+    found = list[timeline.Spans]()
     for name, (starts, ends) in TIMED.items():
         if name == "words" and found:
             continue
         if all(_listed(clip.get(column)) for column in (name, starts, ends)):
-            spans = zip(clip[starts], clip[ends], map(str, clip[name]), strict=False)
-            found.append(timeline.Spans("true", list(spans), True))
+            columns = (clip[column] for column in (starts, ends, name))
+            spans = [
+                (float(start), float(end), str(label)) for start, end, label in zip(*columns, strict=False)
+            ]
+            found.append(timeline.Spans("true", spans, True))
     for name in ("notes", "events"):
         if _listed(clip.get(name)):
             spans = [
@@ -199,11 +203,11 @@ def _predicted(
     lanes: list[timeline.Spans | timeline.Lines] = []
     row = one.row
     if _listed(row.get("predicted_starts")) and _listed(row.get("predicted")):
-        starts = [float(value) for value in row["predicted_starts"]]  # type: ignore[union-attr]
-        ends = [*starts[1:], float(row.get("seconds") or starts[-1] + 0.1)]  # type: ignore[arg-type]
+        starts = [float(value) for value in row["predicted_starts"]]
+        ends = [*starts[1:], float(row.get("seconds") or starts[-1] + 0.1)]
         lanes.append(
             timeline.Spans("said", list(zip(starts, ends, map(str, row["predicted"]), strict=True)), False)
-        )  # type: ignore[call-overload]
+        )
     for table in tables:
         own = table[table["clip_id"].astype(str) == one.clip_id].sort_values("start_seconds", kind="stable")
         if own.empty:

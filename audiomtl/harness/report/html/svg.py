@@ -102,10 +102,14 @@ class Scale:
 def ticks(scale: Scale, count: int = 5) -> list[float]:
     """Round values on a scale, about ``count`` of them."""
     if scale.log:
-        first, last = math.ceil(math.log10(scale.low) - 1e-9), math.floor(math.log10(scale.high) + 1e-9)
-        if last > first:
-            step = -(-(last - first + 1) // count)
-            return [10.0**power for power in range(first, last + 1, step)]
+        powers = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
+        fine = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+        inside = [value for value in fine if scale.low * (1 - 1e-9) <= value <= scale.high * (1 + 1e-9)]
+        decades = [value for value in inside if f"{value:e}".startswith("1.000000")]
+        if len(inside) > count and len(decades) > 1:
+            return decades[:: -(-len(decades) // count)]
+        if len(inside) > 1:
+            return inside
     raw = (scale.high - scale.low) / count
     power = 10.0 ** math.floor(math.log10(raw))
     width = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
@@ -118,13 +122,13 @@ def shown(value: float) -> str:
     return f"{value:.4g}" if abs(value) > 1e-12 else "0"
 
 
-def horizontal(scale: Scale, y: float, label: str, *, top: float | None = None, count: int = 5) -> list[str]:
-    """The axis below a drawing, with its label; ``top``: grid lines up to there."""
+def horizontal(scale: Scale, y: float, label: str, *, whole: bool = False, count: int = 5) -> list[str]:
+    """The axis below a drawing, with its label; ``whole``: of whole numbers."""
     parts = [line(scale.start, y, scale.end, y, "axis")]
     for value in ticks(scale, count):
+        if whole and abs(value - round(value)) > 1e-9:
+            continue
         x = scale(value)
-        if top is not None:
-            parts.append(line(x, top, x, y, "grid"))
         parts += [line(x, y, x, y + 4, "axis"), text(x, y + 15, shown(value), anchor="middle")]
     return [*parts, text((scale.start + scale.end) / 2, y + 30, label, anchor="middle", class_="label")]
 

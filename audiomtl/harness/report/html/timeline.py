@@ -140,16 +140,12 @@ def _number(text: str) -> bool:
 
 def _lines(lane: Lines, across: svg.Scale, y: float) -> tuple[list[str], float]:
     """The elements of a lane, and its height."""
-    up = svg.Scale(0.0, 1.0, y + 16 + CHART, y + 16)
-    parts = svg.vertical(up, LEFT, right=across.end, count=2)
-    x = LEFT
-    parts.append(svg.text(x, y + 10, lane.name, class_="label"))
-    x += (len(lane.name) + 2) * svg.CHARACTER
-    for colour, (name, values) in zip(COLOURS, lane.values.items(), strict=False):
-        if len(lane.values) > 1 or not lane.bars:
-            label = svg.shortened(name, 100)
-            parts += [svg.line(x, y + 6, x + 12, y + 6, f"curve {colour}"), svg.text(x + 15, y + 10, label)]
-            x += 24 + len(label) * svg.CHARACTER
+    drawn = list(zip(COLOURS, lane.values.items(), strict=False))
+    legend, rows = _legend(lane, drawn, y + 10)
+    top = y + 14 * rows + 2
+    up = svg.Scale(0.0, 1.0, top + CHART, top)
+    parts = [*legend, *svg.vertical(up, LEFT, right=across.end, count=2)]
+    for colour, (name, values) in drawn:
         points = []
         for (start, end), value in zip(lane.windows, values, strict=True):
             left, right = across(max(0.0, start)), across(min(end, across.high))
@@ -170,4 +166,21 @@ def _lines(lane: Lines, across: svg.Scale, y: float) -> tuple[list[str], float]:
                 parts.append(svg.tag("circle", hint, cx=middle, cy=up(value), r=2.2, class_=f"mark {colour}"))
         if points and not lane.bars:
             parts.append(svg.path(points, f"curve {colour}"))
-    return parts, CHART + 16
+    return parts, top + CHART - y
+
+
+def _legend(
+    lane: Lines, drawn: Sequence[tuple[str, tuple[str, Sequence[float]]]], y: float
+) -> tuple[list[str], int]:
+    """The name of a lane and of its lines, and how many rows they take."""
+    parts, rows = [svg.text(LEFT, y, lane.name, class_="label")], 1
+    x = LEFT + (len(lane.name) + 2) * svg.CHARACTER
+    for colour, (name, _) in [] if lane.bars else drawn:
+        label = svg.shortened(name, svg.WIDTH - LEFT - 20)
+        wide = 20 + len(label) * svg.CHARACTER
+        if x + wide > svg.WIDTH:
+            x, rows = LEFT, rows + 1
+        at = y + 14 * (rows - 1)
+        parts += [svg.line(x, at - 4, x + 12, at - 4, f"curve {colour}"), svg.text(x + 15, at, label)]
+        x += wide + 6
+    return parts, rows

@@ -37,12 +37,14 @@ def history(swept: Swept) -> str:
     points, running = figures.trial_points(swept), figures.best_so_far(swept)
     lost = [number for number, run in swept.trials.items() if outcome(run) == "failed"]
     values = [value for some in points.values() for value in some.values()]
-    up = svg.Scale.over(values, HEIGHT - 40, TOP + 18, log=figures.logarithmic(values))
+    up = svg.Scale.over(values, HEIGHT - 40, TOP + 28, log=figures.logarithmic(values))
     across = svg.Scale(-0.5, max(swept.trials) + 0.5, LEFT, svg.WIDTH - 6)
     metric = next(iter(swept.objectives)).replace("_", " ")
     parts = [svg.text(LEFT, 13, metric + (" (log scale)" if up.log else ""), class_="label")]
     parts += _legend([*points, *(["failed"] if lost else [])])
-    parts += svg.horizontal(across, HEIGHT - 40, "trial") + svg.vertical(up, LEFT, right=svg.WIDTH - 6)
+    parts += svg.horizontal(across, HEIGHT - 40, "trial", whole=True) + svg.vertical(
+        up, LEFT, right=svg.WIDTH - 6
+    )
     steps = list[tuple[float, float]]()
     for number, value in running.items():
         steps += [*([(across(number), steps[-1][1])] if steps else []), (across(number), up(value))]
@@ -50,7 +52,7 @@ def history(swept: Swept) -> str:
         parts.append(svg.path([*steps, (across.end, steps[-1][1])], "curve c2", svg.title("best so far")))
     for end, some in points.items():
         parts += [_mark(swept, number, end, across(number), up(value)) for number, value in some.items()]
-    parts += [_mark(swept, number, "failed", across(number), TOP + 10) for number in lost]
+    parts += [_mark(swept, number, "failed", across(number), TOP + 20) for number in lost]
     return svg.drawing(HEIGHT, f"{metric} by trial", parts)
 
 
@@ -154,7 +156,19 @@ def _parallel(swept: Swept, axes: Sequence[_Axis], scored: Mapping[int, float]) 
     values = list(scored.values())
     start, end = 10.0, svg.WIDTH - 10
     score = svg.Scale.over(values, start, end, log=figures.logarithmic(values))
-    parts, levels = [], [24.0 + GAP * index for index in range(len(axes) + 1)]
+    levels = [24.0 + GAP * index for index in range(len(axes) + 1)]
+    bottom, parts = levels[-1], list[str]()
+    best = set(ranked[: max(1, len(ranked) // 4)])
+    for number in reversed(ranked):
+        points = [
+            (start + axis.places[number] * (end - start), y)
+            for axis, y in zip(axes, levels, strict=False)
+            if number in axis.places
+        ]
+        points.append((score(scored[number]), bottom))
+        class_ = "first c2" if number == ranked[0] else "good c1" if number in best else "other"
+        hint = svg.title(_told(swept, number))
+        parts.append(svg.path(points, f"strand {class_}", hint, data_trial=number))
     for axis, y in zip(axes, levels, strict=False):
         parts += [
             svg.line(start, y, end, y, "axis"),
@@ -173,19 +187,7 @@ def _parallel(swept: Swept, axes: Sequence[_Axis], scored: Mapping[int, float]) 
                 svg.line(x, y - 3, x, y + 3, "axis"),
                 svg.text(x, y + 14, svg.shortened(name, room), anchor=anchor),
             ]
-    bottom = levels[-1]
     parts += svg.horizontal(score, bottom, metric.replace("_", " ") + (" (log scale)" if score.log else ""))
-    best = set(ranked[: max(1, len(ranked) // 4)])
-    for number in reversed(ranked):
-        points = [
-            (start + axis.places[number] * (end - start), y)
-            for axis, y in zip(axes, levels, strict=False)
-            if number in axis.places
-        ]
-        points.append((score(scored[number]), bottom))
-        class_ = "first c2" if number == ranked[0] else "good c1" if number in best else "other"
-        hint = svg.title(_told(swept, number))
-        parts.append(svg.path(points, f"strand {class_}", hint, data_trial=number))
     return svg.drawing(bottom + 38, "Parallel coordinates: settings and score of each trial", parts)
 
 
