@@ -17,7 +17,7 @@ RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --only-bin
 IN_LOCK = --extra corpora --extra dev --extra postgres --extra slurm
 .DEFAULT_GOAL := help
 # `make` prints the texts after ##, and the names after ##@ before their first target
-.PHONY: help list quickstart test long faults mutants check data best verify ablations reproduce report ui bench services lock docs clean
+.PHONY: help list quickstart test long faults mutants check data best verify ablations reproduce report ui bench services lock screenshots docs clean
 
 help:
 	@awk -F':.*## ' '/^##@ /{group=substr($$0,5)} /^[a-z%-]+:.*## /{sub("%","NAME",$$1);printf "%-8s %-15s%s\n",group,$$1,$$2;group=""}' $(firstword $(MAKEFILE_LIST))
@@ -103,6 +103,9 @@ $(DOCS_READY): requirements-docs.lock
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-docs.lock
 	@touch $@
+
+screenshots: $(READY) ## pictures of the quickstart's runs for the README
+	.venv/bin/python -m tests.screenshots
 
 docs: $(DOCS_READY) ## build the documentation into docs/_build/html
 	.venv-docs/bin/sphinx-build -W --keep-going -b html docs docs/_build/html

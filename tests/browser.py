@@ -1,6 +1,6 @@
 """A headless Chromium for tests of pages; a test skips, with a line, where there is none.
 
-Contents: `page`, the elements of one page; `driven`, a browser that follows orders.
+Contents: `page`, the elements of one page; `driven`, a browser that follows orders; `program`.
 """
 
 import base64
@@ -20,11 +20,16 @@ import pytest
 PATIENCE = 300  # seconds
 
 
+def program() -> str | None:
+    """Its path; None where there is none."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 def _program() -> str:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
+    found = program()
+    if found is None:
         pytest.skip("no Chromium here: apt-get install chromium")
-    return program
+    return found
 
 
 def page(address: str, folder: Path, *, width: int = 1500, height: int = 1100, wait: int = 30) -> str:

@@ -196,26 +196,20 @@ def _cost(runs: Sequence[Run]) -> list[Block]:
 def _provenance(file: ExperimentFile, best: BestSet) -> Table:
     """What the best runs were computed from, and the command that computes them again."""
 
-    def tag(name: str) -> str:
-        return tables.joined(
-            sorted({run.data.tags[name] for run in best.runs.values() if name in run.data.tags})
-        )
+    def tag(name: str, digits: int | None = None) -> str:
+        tags = [run.data.tags[name] for run in best.runs.values() if name in run.data.tags]
+        return tables.joined(sorted({value[:digits] for value in tags}))
 
-    name = (
-        file.name if file.path.parent.name == "experiments" else f"{file.path.parent.name}/{file.path.name}"
-    )
+    path = file.path if not file.path.is_absolute() else Path(file.path.parent.name, file.path.name)
     rows = [
-        [
-            "commit",
-            tables.joined(sorted({run.data.tags.get("commit", "none") for run in best.runs.values()})),
-        ],
+        ["commit", tag("commit")],
         ["code that was run (hash)", best.code],
         ["data (hash)", best.data],
         ["packages, requirements.lock (hash)", tag("lock")],
-        ["weights of the trained networks (hash)", tag("weights")],
+        ["weights of the trained networks (hash)", tag("weights", 12)],
         ["device, Keras", tables.joined(part for part in (tag("device"), tag("keras")) if part)],
         ["machine", _machines(best.runs.values())],
-        ["command", f"audiomtl best {name} --again"],
+        ["command", f"audiomtl best {file.name if path.parent.name == 'experiments' else path} --again"],
     ]
     return Table(["what", "value"], [row for row in rows if row[1] not in ("", "none")])
 

@@ -11,7 +11,7 @@ from audiomtl.harness.report.html import matrix
 from audiomtl.metrics import labels, sequences
 
 MOST = 12  # classes of a matrix with numbers
-NOTHING = "none"  # what a deletion was heard as, and an insertion is heard for
+NOTHING = "–"  # what a deletion was heard as, and an insertion is heard for
 
 
 def figures(predictions: Sequence[pd.DataFrame]) -> list[Figure]:

@@ -112,7 +112,7 @@ def ticks(scale: Scale, count: int = 5) -> list[float]:
             return inside
     raw = (scale.high - scale.low) / count
     power = 10.0 ** math.floor(math.log10(raw))
-    width = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
+    width = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= 0.7 * raw)
     first = math.ceil(scale.low / width - 1e-9)
     return [width * number for number in range(first, math.floor(scale.high / width + 1e-9) + 1)]
 
