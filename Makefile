@@ -6,7 +6,8 @@ FAULTS := tests/services tests/test_cluster_page.py tests/harness/train $(addpre
   database.py reconcile.py executor.py slurm.py status.py) tests/harness/search/test_retries.py tests/harness/search/test_study.py \
   tests/harness/search/test_storage.py tests/harness/record
 EXPERIMENTS := $(basename $(notdir $(wildcard experiments/*.toml)))
-REPORTED := $(filter $(or $(ONLY),%),$(filter-out quickstart,$(EXPERIMENTS)))
+# with recorded scores: the other files, of whole published sets, wait for those who have the data
+REPORTED := $(filter $(or $(ONLY),%),$(basename $(notdir $(shell grep -l '^\[expected' experiments/*.toml))))
 READY := .venv/.ready
 DOCS_READY := .venv-docs/.ready
 RUN := .venv/bin/audiomtl
