@@ -66,9 +66,9 @@ ablations-%: $(READY) ## train its ablations, compare them with the best runs
 	$(RUN) ablations $* $(OPTIONS) $(CORE)
 
 ##@ all
-best: $(addprefix best-,$(REPORTED)) ## best-NAME for every experiment but the quickstart
+best: $(addprefix best-,$(REPORTED)) ## best-NAME for every recorded experiment
 
-ablations: $(addprefix ablations-,$(REPORTED)) ## ablations-NAME for every experiment but the quickstart
+ablations: $(addprefix ablations-,$(REPORTED)) ## ablations-NAME for every recorded experiment
 
 verify: $(READY) ## compare first training steps with the recorded ones
 	$(RUN) verify --quick --slots 2
