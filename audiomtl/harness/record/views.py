@@ -2,7 +2,7 @@
 
 MLflow keeps a view in a tag of the experiment, ``mlflow.sharedViewState.KEY``; its page opens at the view
 that its address names. The keys of the state are those of MLflow 3.17. Contents: `save_study`,
-`save_experiment`, `of_study`, `of_experiment`, `save`, `kept`, `address`, `place`.
+`save_experiment`, `of_study`, `of_experiment`, `save`, `kept`, `address`, `place`, `of_run`.
 """
 
 import base64
@@ -21,6 +21,7 @@ from audiomtl.redaction import without_credentials
 
 TAG = "mlflow.sharedViewState."
 NOTE = "mlflow.note.content"  # MLflow's page shows it as the experiment's description
+OWN_SERVER = "http://127.0.0.1:5000"  # of `audiomtl ui`
 LONGEST = 5000  # characters of an experiment tag that every store takes
 MOST_SCATTER = 3  # settings that are drawn against the score
 MOST_RUNS = 100  # in one chart: MLflow's page draws each
@@ -190,6 +191,13 @@ def place(tracking: Tracking, experiment: str, key: str) -> str:
         return f"`make ui`, experiment {experiment}, saved view {key}"
     server = without_credentials(tracking.uri).rstrip("/")
     return address(server, tracking.experiment(experiment), key)
+
+
+def of_run(tracking: Tracking, experiment: str, run_id: str) -> str:
+    """Address of a run's page: on its server, or where `audiomtl ui` has it for a store that is a file."""
+    known = tracking.uri.startswith(("http://", "https://"))
+    server = without_credentials(tracking.uri).rstrip("/") if known else OWN_SERVER
+    return f"{server}/#/experiments/{tracking.experiment(experiment)}/runs/{run_id}"
 
 
 def _describe(tracking: Tracking, file: ExperimentFile) -> None:

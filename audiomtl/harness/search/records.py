@@ -34,6 +34,7 @@ from audiomtl.settings.validation import show
 
 ENDING = "ending"  # user attribute of a finished trial
 ENDED = "ended"  # tag of a run: how it ended, in words
+LINK = "mlflow"  # user attribute of a trial: address of its run's page
 UNUSED = "unused"  # tag of a trial's run: swept settings that it has as parameters and does not use
 SOURCE = "answered from"  # user attribute of a trial whose scores were copied
 NESTED = "-nested-"  # in the name of a study of one outer fold, before its seed

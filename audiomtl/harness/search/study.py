@@ -26,7 +26,7 @@ from audiomtl.harness.report import study_page
 from audiomtl.harness.search import decode_only, extension, records, retries, selection
 from audiomtl.harness.search.importances import importances
 from audiomtl.harness.search.judged import JudgedTrials
-from audiomtl.harness.search.proposals import enqueue_grid, pareto_front
+from audiomtl.harness.search.proposals import enqueue_grid, name_metrics, pareto_front
 from audiomtl.harness.search.single import SingleTrials
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.search.worker import Trials, Worker
@@ -172,6 +172,7 @@ class _StudyRunner:
             for line in [*kept, *retries.enqueue(study, file, every=retry_failed)]:
                 self.worker.progress.say(line)
             enqueue_grid(study, file)
+            name_metrics(study, file)
             self.worker.parent = records.open_study(self.tracking, file, self.worker.progress.say)
             if records.NESTED not in file.name:
                 self.view = views.save_study(self.tracking, file)
