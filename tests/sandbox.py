@@ -9,6 +9,7 @@ PYTHONPATH.
 Contents: `Sandbox`, `SHIPPED`.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -32,6 +33,7 @@ from tests import warm
 from tests.pages import PROJECT, Block, blocks, commands
 from tests.ports import free_port
 from tests.surroundings.families import RATE, raw_settings, sounds
+from tests.whole_settings import whole_settings
 
 PATIENCE = 1800.0  # seconds until what hangs is given up
 SHIPPED = {  # experiments that pages name, and their family
@@ -43,8 +45,23 @@ SHIPPED = {  # experiments that pages name, and their family
     "fusion_pictures": "fusion",
     "lengths": "multitask",
     "mil_esc10": "mil",
+    "multitask_scenes": "multitask",
     "quickstart": "ctc",
     "transfer_esc10": "transfer",
+}
+SINGING = {  # changes of multitask_singing
+    "seeds": [1],
+    "data.singers": 3,
+    "data.songs": 1,
+    "data.phrases": 4,
+    "features.bands": 32,
+    "features.hop_seconds": 0.032,
+    "encoder.kind": "recurrent",
+    "encoder.filters": [4, 4],
+    "encoder.pool_bands": [4, 4],
+    "encoder.units": 8,
+    "training.epochs": 2,
+    "training.batch_size": 2,
 }
 STUDY = """experiment = "{name}"
 description = "Learning rate of {name}."
@@ -119,12 +136,16 @@ class Sandbox:
         self._programs()
         self._recordings(sources)
         for name, family in SHIPPED.items():
-            self._experiment(name, family, sources)
+            changes: dict[str, Any] = {} if family == "baseline" else {"training__epochs": 2}
+            changes |= {"balancing__method": "fixed"} if family == "multitask" else {}
+            self._experiment(name, raw_settings(family, sources, seeds=[1, 2], **changes))
+        self._study("multitask_scenes_pareto")
+        self._experiment("multitask_singing", config.override(whole_settings("multitask_singing"), SINGING))
         unset = ("AUDIOMTL_", "MLFLOW_", "PYTHON")
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(unset)},
             **({warm.SHARED: os.environ[warm.SHARED]} if warm.SHARED in os.environ else {}),
-            "PATH": f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.environ["PATH"].replace(f"{Path(sys.executable).parent}{os.pathsep}", ""),
             "PYTHONPATH": warm.CODE,
             "PROJECT": str(PROJECT),
             "AUDIOMTL_CACHE": str(cache),
@@ -136,7 +157,8 @@ class Sandbox:
         here = Path(sys.executable)
         text = COMMAND.format(python=sys.executable, root=str(PROJECT), script=str(warm.SCRIPT))
         (programs / "audiomtl").write_text(text)
-        for name in ("python", "mlflow"):
+        (programs / "activate").write_text('export PATH="$PWD/.venv/bin:$PATH"\n')
+        for name in ("python", "mlflow", "uvicorn"):
             (programs / name).write_text(PROGRAM.format(path=here.with_name(name), code=warm.CODE))
         for path in programs.iterdir():
             path.chmod(0o755)
@@ -156,7 +178,8 @@ class Sandbox:
         genres.to_csv(self.folder / "my.csv", index=False)
         genres.to_csv(self.folder / "recordings" / "clips.csv", index=False)
         rows[["path", "kind", "source"]].to_csv(self.folder / "mine.csv", index=False)
-        rows.head(4).to_parquet(self.folder / "pairs.parquet")
+        pairs = rows.head(4).assign(words=[" ".join(words) for words in rows["words"].head(4)])
+        pairs[["path", "picture", "words"]].to_csv(self.folder / "pairs.csv", index=False)
         for name in ("new.wav", "a.wav", "recording.wav", "speech/a.wav"):
             self._copy(sources / "00.wav", name)
         for number in range(24):
@@ -172,18 +195,25 @@ class Sandbox:
         (self.folder / to).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, self.folder / to)
 
-    def _experiment(self, name: str, family: str, sources: Path) -> None:
-        changes: dict[str, Any] = {} if family == "baseline" else {"training__epochs": 2}
-        raw = raw_settings(family, sources, seeds=[1, 2], **changes)
+    def _experiment(self, name: str, raw: dict[str, Any]) -> None:
+        """Its file, two ablations, and a study of three trials, where it has a learning rate."""
         raw["description"] = f"A small {name}."
         text = 'acknowledged = ["small_validation"]\n' + as_toml(raw, 1)
+        swept = "optimizer" in raw and name != "lengths"  # whose scores its page changes
         (self.folder / "experiments" / f"{name}.toml").write_text(
-            text + (ABLATIONS if family != "baseline" else ""), encoding="utf-8"
+            text + (ABLATIONS if swept else ""), encoding="utf-8"
         )
-        if family != "baseline":
-            score, direction = next(iter(raw.get("scores", config.family("settings", family).SCORES).items()))
+        if swept:
+            scores = raw.get("scores", config.family("settings", raw["model"]).SCORES)
+            score, direction = next(iter(scores.items()))
             study = STUDY.format(name=name, metric=f"validation/{score}", direction=direction)
             (self.folder / "studies" / f"{name}.toml").write_text(study, encoding="utf-8")
+
+    def _study(self, name: str) -> None:
+        """A shipped study, of three trials."""
+        text = (PROJECT / "studies" / f"{name}.toml").read_text(encoding="utf-8")
+        text = re.sub(r"^trials = \d+", "trials = 3", text, flags=re.MULTILINE)
+        (self.folder / "studies" / f"{name}.toml").write_text(text, encoding="utf-8")
 
     def ship(self, name: str) -> None:
         """An experiment and its study as they are shipped, instead of the small ones."""
@@ -204,7 +234,7 @@ class Sandbox:
         if block.language == "python":
             with self.namespace.open("a", encoding="utf-8") as file:  # blocks of a page share their names
                 file.write(block.text)
-            return self._shell(f"python {self.namespace}", "0", block)
+            return self._shell(f".venv/bin/python {self.namespace}", "0", block)
         lines = commands(block)
         if "server" in block.marks:
             self._serve(lines, block)
@@ -219,7 +249,7 @@ class Sandbox:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
         (self.folder / ".cells.json").write_text(json.dumps(sources), encoding="utf-8")
-        return self._shell(f"MPLBACKEND=agg python -c '{CELLS}'", "0", path)
+        return self._shell(f"MPLBACKEND=agg .venv/bin/python -c '{CELLS}'", "0", path)
 
     def _write(self, block: Block) -> None:
         """What the reader writes into a file, if the block is that."""
@@ -295,12 +325,10 @@ class Sandbox:
 
     def close(self) -> None:
         for server in reversed(self.servers):
-            os.killpg(server.pid, signal.SIGTERM)
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
-                server.wait()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(server.pid, number)
+                    server.wait(30)
 
 
 def _tables(text: str) -> dict[str, str]:

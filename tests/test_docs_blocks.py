@@ -20,7 +20,7 @@ from audiomtl.settings import reference
 from tests.pages import COMMANDS, MARKS, PAGES, PROJECT, RUN, Block, blocks, commands, made, words
 
 LANGUAGES = {*RUN, "text", "ini", "nginx", "{toctree}", "{results}"}
-OTHERS = {"export", "curl", "cp"}  # programs of the reader's own
+OTHERS = {"export", "curl", "cp", "sed", "source"}  # programs of the reader's own
 SERVERS = {"createuser", "createdb", "psql", "nginx", "printf", "chmod", "squeue"}  # of cluster.md
 VARIABLES = {"SLOTS", "EXACT", "TIER", "ONLY", "PYTHON"}  # of the Makefile
 STANDS_FOR = {"NAME", "mine"}  # any experiment
@@ -104,6 +104,17 @@ def command_faults(command: str, known: set[str]) -> list[str]:
     return [] if program in OTHERS | SERVERS else [f"unknown program {program}"]
 
 
+def unreachable(page: list[Block]) -> list[str]:
+    """Commands that a shell would not find: neither in .venv/bin/, nor after the environment was activated."""
+    found, active = [], False
+    for block in page:
+        for command in commands(block) if block.language == "bash" else ():
+            active |= command.strip() == "source .venv/bin/activate"
+            if (words(command) or [""])[0] in ("audiomtl", "python", "mlflow") and not active:
+                found.append(f"{block}: {command}")
+    return found
+
+
 def names_on(page: list[Block]) -> set[str]:
     """Names that a page may use: shipped experiments and studies, those made on it, and exported folders."""
     names = {path.stem for kind in ("experiments", "studies") for path in (PROJECT / kind).glob("*.toml")}
@@ -133,6 +144,11 @@ def test_every_command_exists_with_its_options_and_names(page):
         for fault in command_faults(command, known)
     ]
     assert faults == []
+
+
+@page
+def test_every_command_is_found_by_a_shell(page):
+    assert unreachable(blocks(page)) == []
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,11 @@ def test_a_new_file_is_listed_and_has_targets_without_an_edit(copy):
         line.split(maxsplit=1) for line in make(copy, "list").splitlines() if line not in before.splitlines()
     ]
     assert new == [["experiments/zither.toml", "A new sound."], ["studies/zither_wide.toml", "A new sweep."]]
-    assert "audiomtl best zither" in make(copy, "-n", "best").replace("\n", " ").strip()
+    assert "audiomtl best zither" in make(copy, "-n", "best-zither")
+    assert "zither" not in make(copy, "-n", "best")  # of recorded experiments
+    with (copy / "experiments" / "zither.toml").open("a", encoding="utf-8") as file:
+        file.write("[expected.recorded]\n")
+    assert "audiomtl best zither" in make(copy, "-n", "best")
     assert "audiomtl ablations zither" in make(copy, "-n", "ablations")
 
 

@@ -87,7 +87,8 @@ def ui(
 ) -> None:
     """Show all runs in the browser (MLflow on 127.0.0.1).
 
-    Prints the address of the page that compares the trials of the last study. Press Ctrl-C to stop.
+    Prints the address of the page that compares the trials of the last study. Where the extra `dashboard` is
+    installed, Optuna's dashboard runs on the next port. Press Ctrl-C to stop.
     """
     from audiomtl.harness.report.mlflow_ui import serve
 

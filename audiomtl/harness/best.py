@@ -23,6 +23,7 @@ from audiomtl.harness.experiment import (
 from audiomtl.harness.floors import Floor
 from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Run, Tracking
+from audiomtl.harness.report import clips_to_hear
 from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import again as repeated
@@ -63,6 +64,7 @@ def best(
         return _recorded(file, got, trained, threads, own, record_it=record_it, exact=exact)
     finally:
         views.save_experiment(tracking, file)
+    clips_to_hear.log(tracking, file, by_seed)
 
 
 def _recorded(

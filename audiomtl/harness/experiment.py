@@ -314,13 +314,14 @@ class _Runs:
             value = outcome.result.scores.get(key)
             scored = f"{key} {value:.4f}" if value is not None else "trained on every split"
             text = f"{scored} at epoch {outcome.result.best_epoch + 1}"
+            tags["ended"] = text
             self.tracking.end(
                 run_id, job.folder, outcome, tags=tags, description=f"{self._describe(one)}\n\n{text}."
             )
             self.found[one.arm, one.seed] = self.tracking.client.get_run(run_id)
         else:
             text = f"failed: {outcome.reason}"
-            self.tracking.end(run_id, job.folder, outcome)
+            self.tracking.end(run_id, job.folder, outcome, tags={"ended": text})
         self.progress.end(job.name, f"{job.name}: {text}, {outcome.wall_seconds:.0f} s")
         # last: until here a kill costs no more than this bookkeeping
         remove_checkpoints(run_id)

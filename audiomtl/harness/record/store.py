@@ -15,6 +15,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Collection, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from mlflow.exceptions import MlflowException
 from audiomtl import config, redaction, surroundings, system
 from audiomtl.errors import SurroundingsError
 from audiomtl.harness import database
-from audiomtl.harness.record import moved, provenance
+from audiomtl.harness.record import evaluation, moved, provenance
 from audiomtl.harness.record.client import Client, local_store
 from audiomtl.harness.train.workers import Outcome
 from audiomtl.names import safe_name
@@ -92,7 +93,19 @@ class Tracking:
                 self._restore(found)
                 return found.experiment_id
             place = (runs_folder() / "artifacts" / safe_name(name)).as_uri() if self._local else None
+            if self._local:
+                self._put_away_default()
             return self.client.create_experiment(name, artifact_location=place)
+
+    def _put_away_default(self) -> None:
+        """Delete the experiment that MLflow begins every store with, as long as nobody has used it: a page
+        without runs is of no use. MLflow keeps it, and it can be restored.
+        """
+        found = self.client.get_experiment_by_name("Default")
+        if found is None or found.lifecycle_stage != "active":
+            return
+        if not self.client.search_runs([found.experiment_id], max_results=1):
+            self.client.delete_experiment(found.experiment_id)
 
     def _restore(self, found: Any) -> None:
         """Bring an experiment back that was deleted in MLflow's pages: its name is taken for good."""
@@ -105,7 +118,7 @@ class Tracking:
             )
 
     def start(self, experiment: str, name: str, *, tags: Mapping[str, str], description: str) -> str:
-        """Open a run and return its id."""
+        """Open a run and return its id. If an earlier run has its name, it gets a number behind it."""
         head, dirty = provenance.commit()
         every = {
             **tags,
@@ -122,7 +135,19 @@ class Tracking:
             "mlflow.source.git.commit": head,
             "mlflow.user": system.user(),
         }
-        return self.client.create_run(self.experiment(experiment), tags=every, run_name=name).info.run_id
+        number = self.experiment(experiment)
+        own = self._free_name(number, name)
+        return self.client.create_run(number, tags=every, run_name=own).info.run_id
+
+    def _free_name(self, experiment_id: str, name: str) -> str:
+        """``trial 3``, or ``trial 3 (2)`` where another study or an earlier training has a run of this
+        name.
+        """
+        pattern = name.replace("'", "_")  # which stands for any character
+        found = self.client.search_runs([experiment_id], f"attributes.run_name LIKE '{pattern}%'")
+        taken = {run.info.run_name for run in found}
+        others = (f"{name} ({number})" for number in count(2))
+        return name if name not in taken else next(one for one in others if one not in taken)
 
     def resume(self, run_id: str) -> None:
         """Take up a run whose owner is gone."""
@@ -208,6 +233,8 @@ class Tracking:
         }
         if result and result.weights:
             notes["weights"] = result.weights
+        if folder.is_dir():
+            notes |= evaluation.tag(evaluation.of_predictions(folder))
         if outcome.reason:
             notes["reason"] = outcome.reason
         if description:

@@ -2,7 +2,7 @@
 
 MLflow keeps a view in a tag of the experiment, ``mlflow.sharedViewState.KEY``; its page opens at the view
 that its address names. The keys of the state are those of MLflow 3.17. Contents: `save_study`,
-`save_experiment`, `of_study`, `of_experiment`, `save`, `kept`, `address`, `place`.
+`save_experiment`, `of_study`, `of_experiment`, `save`, `kept`, `address`, `place`, `of_run`.
 """
 
 import base64
@@ -21,6 +21,7 @@ from audiomtl.redaction import without_credentials
 
 TAG = "mlflow.sharedViewState."
 NOTE = "mlflow.note.content"  # MLflow's page shows it as the experiment's description
+OWN_SERVER = "http://127.0.0.1:5000"  # of `audiomtl ui`
 LONGEST = 5000  # characters of an experiment tag that every store takes
 MOST_SCATTER = 3  # settings that are drawn against the score
 MOST_RUNS = 100  # in one chart: MLflow's page draws each
@@ -48,7 +49,8 @@ def save_study(tracking: Tracking, file: StudyFile, importance: Mapping[str, flo
     swept = sorted(file.study.search, key=lambda path: -weight.get(path, 0.0))
     objectives = file.study.objectives
     epochs = file.study.prune_on or next(iter(objectives))
-    state = of_study(file.name, objectives, swept, epochs)
+    conditional = any(one.when for one in file.study.search.values())
+    state = of_study(file.name, objectives, swept, epochs, conditional=conditional)
     _describe(tracking, file.experiment)
     return save(tracking, file.experiment.name, f"study {file.name}", state)
 
@@ -60,7 +62,9 @@ def save_experiment(tracking: Tracking, file: ExperimentFile) -> str:
     return save(tracking, file.name, "best runs and ablations", of_experiment(score, direction))
 
 
-def of_study(name: str, objectives: Mapping[str, str], swept: Sequence[str], epochs: str) -> dict[str, Any]:
+def of_study(
+    name: str, objectives: Mapping[str, str], swept: Sequence[str], epochs: str, *, conditional: bool = False
+) -> dict[str, Any]:
     """Trials of a study: the best first, with what was swept.
 
     Charts are parallel coordinates of the swept settings, the objective over the epochs, and the objective
@@ -70,6 +74,8 @@ def of_study(name: str, objectives: Mapping[str, str], swept: Sequence[str], epo
     ----------
     objectives : score -> "minimize" or "maximize"; the first one sorts.
     swept : setting paths, the most important first. epochs : the score that is drawn over the epochs.
+    conditional : whether some settings are swept only where others have certain values: a column names those
+        that a trial does not use.
     """
     first = next(iter(objectives))
     scores = [f"best/{score}" for score in objectives]
@@ -100,7 +106,11 @@ def of_study(name: str, objectives: Mapping[str, str], swept: Sequence[str], epo
         f"tags.study = '{name}' AND tags.kind = 'trial'",
         scores[0],
         objectives[first] == "minimize",
-        [*map(_metric, (*scores, "epochs")), *(f"params.`{path}`" for path in swept), "tags.`outcome`"],
+        [
+            *map(_metric, (*scores, "epochs")),
+            *(f"params.`{path}`" for path in swept),
+            *(f"tags.`{name}`" for name in ["outcome", "ended", *["unused"] * conditional]),
+        ],
         charts,
         f"study {name}",
     )
@@ -131,6 +141,7 @@ def of_experiment(score: str, direction: str) -> dict[str, Any]:
             "tags.`ablation`",
             "params.`seed`",
             "tags.`outcome`",
+            "tags.`ended`",
         ],
         charts,
         "best runs and ablations",
@@ -180,6 +191,13 @@ def place(tracking: Tracking, experiment: str, key: str) -> str:
         return f"`make ui`, experiment {experiment}, saved view {key}"
     server = without_credentials(tracking.uri).rstrip("/")
     return address(server, tracking.experiment(experiment), key)
+
+
+def of_run(tracking: Tracking, experiment: str, run_id: str) -> str:
+    """Address of a run's page: on its server, or where `audiomtl ui` has it for a store that is a file."""
+    known = tracking.uri.startswith(("http://", "https://"))
+    server = without_credentials(tracking.uri).rstrip("/") if known else OWN_SERVER
+    return f"{server}/#/experiments/{tracking.experiment(experiment)}/runs/{run_id}"
 
 
 def _describe(tracking: Tracking, file: ExperimentFile) -> None:

@@ -1,6 +1,10 @@
-"""The MLflow UI for the project's runs on 127.0.0.1. Contents: `serve`, `last_study`."""
+"""The MLflow UI for the project's runs on 127.0.0.1, and beside it Optuna's dashboard where it is installed.
+
+Contents: `serve`, `dashboard`, `last_study`.
+"""
 
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
@@ -15,17 +19,23 @@ from typing import Any, TextIO
 
 from audiomtl.errors import SurroundingsError, UserError
 from audiomtl.harness import database
+from audiomtl.harness.executor import storage_url
 from audiomtl.harness.record import views
 from audiomtl.harness.record.runs import Swept, existing, studies
 from audiomtl.harness.record.store import Tracking, runs_folder
 from audiomtl.redaction import redact, without_credentials
 
+DASHBOARD = (
+    "import os, optuna_dashboard;"
+    " optuna_dashboard.run_server(os.environ['AUDIOMTL_STORAGE'], host='127.0.0.1', port={port})"
+)
 PATIENCE_SECONDS = 120  # for MLflow's server to answer
 
 
 def serve(port: int) -> None:
     """Start MLflow's server for the runs on 127.0.0.1, print its address and that of the last study's
-    trials; press Ctrl-C to stop.
+    trials; press Ctrl-C to stop. Optuna's dashboard gets the next port, where the extra ``dashboard`` is
+    installed.
 
     With ``MLFLOW_TRACKING_URI`` on a server, that one's addresses are printed and nothing is started.
 
@@ -77,18 +87,41 @@ def serve(port: int) -> None:
             start_new_session=True,
         )
         threading.Thread(target=_copy, args=(server.stdout, words), daemon=True).start()
+        beside = dashboard(port + 1)
         try:
             _wait(server, f"http://127.0.0.1:{port}", log)
             _print_addresses(tracking, f"http://127.0.0.1:{port}")
+            if beside:
+                print(f"Optuna's dashboard: http://127.0.0.1:{port + 1}/", flush=True)
             print("press Ctrl-C to stop", flush=True)
             server.wait()
             raise UserError(f"the MLflow server exited; see {os.path.relpath(log)}")
         except KeyboardInterrupt:
             print("\nended")
         finally:
-            _end(server)
+            for process in [server, *([beside] if beside else [])]:
+                _end(process)
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+def dashboard(port: int) -> subprocess.Popen[str] | None:
+    """Start Optuna's dashboard for the studies; None where it is not installed, or there are no studies.
+
+    Its address of the storage, which may hold a password, stands in no command line.
+    """
+    url = storage_url()
+    path = database.sqlite_path(url)
+    if importlib.util.find_spec("optuna_dashboard") is None or (path and not path.is_file()):
+        return None
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", DASHBOARD.format(port=port)],
+        env={**os.environ, "AUDIOMTL_STORAGE": url},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def _copy(source: Any, log: TextIO) -> None:

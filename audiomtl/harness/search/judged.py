@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from audiomtl import config
 from audiomtl.errors import UserError
 from audiomtl.harness.leases import Lease, LeaseLost
-from audiomtl.harness.record import provenance
+from audiomtl.harness.record import provenance, views
 from audiomtl.harness.record.store import checkpoint_folder, remove_checkpoints, staging
 from audiomtl.harness.search import copies, members, records, retries, space
 from audiomtl.harness.search.members import Member
@@ -177,6 +177,8 @@ class JudgedTrials:
         run_id = records.open_trial(self.tracking, self.file, raw, tags, resumed=True, description=described)
         if refused:
             self.verdicts.end(trial._trial_id, Outcome("failed", refused), f"rejected: {refused}", {})
+        link = views.of_run(self.tracking, self.file.experiment.name, run_id)
+        self.storage.set_trial_user_attr(trial._trial_id, records.LINK, link)
         trial.set_user_attr(members.RUN, run_id)  # last: from now on it has all that it needs
 
     def _keys(self, raw: dict[str, Any], member: Member, data: str) -> tuple[str, str]:
@@ -279,7 +281,7 @@ class JudgedTrials:
         planned, member = one.planned, one.planned.member
         described = f"Trial {planned.trial} of study {self.file.name}, {member.name}: {words}."
         kept = {members.RUN: one.run_id, members.SOURCE: source}
-        kept |= records.ending(outcome, job.folder if job else None, described)
+        kept |= records.ending(outcome, job.folder if job else None, described, words)
         kept |= retries.attributes(outcome.limit, planned.raw)
         try:
             with self.leases.guard(one.lease):

@@ -1,5 +1,5 @@
-"""A study in Optuna: its name, its sampler, and its best trials. Contents: `create_study`, `sampler`,
-`enqueue_grid`, `pareto_front`, `front`, `best_trial`.
+"""A study in Optuna: its name, its sampler, and its best trials. Contents: `create_study`,
+`name_metrics`, `sampler`, `enqueue_grid`, `pareto_front`, `front`, `best_trial`.
 """
 
 import contextlib
@@ -37,6 +37,15 @@ def create_study(file: StudyFile, storage: optuna.storages.BaseStorage) -> optun
         directions=list(file.study.objectives.values()),
         load_if_exists=True,
     )
+
+
+def name_metrics(study: optuna.Study, file: StudyFile) -> None:
+    """Tell Optuna the names of the objectives, which its dashboard shows."""
+    names = list(file.study.objectives)
+    if study.metric_names != names:
+        with warnings.catch_warnings():  # called experimental
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(names)
 
 
 def sampler(file: StudyFile, number: int) -> optuna.samplers.BaseSampler:

@@ -6,8 +6,10 @@ no other trial at that rung is better in all of them, whatever its ``prune_on``:
 front. Optuna's pruner counts a rung as passed as soon as it has been queried, and Optuna has no pruner for
 several objectives.
 
-The scores are stored in the study: with one metric as Optuna's intermediate values, which its sampler also
-reads; with several, for which Optuna does not support them, as the user attribute ``reached RUNG``.
+What is compared at a rung is stored in the study as the user attribute ``reached RUNG``. Optuna's
+intermediate values are the objective after each epoch, so that they and the trial's value are one quantity
+(with several objectives Optuna has none). Where ``prune_on`` is the objective itself, they are compared.
+Studies of earlier versions had ``prune_on`` as intermediate values, and are continued.
 
 Contents: `watched`, `note`, `should_prune`, `rungs`.
 """
@@ -29,10 +31,11 @@ def watched(study: Study) -> list[str]:
 
 def note(trial: Any, study: Study, epochs: int, scores: Mapping[str, float]) -> None:
     """Store the scores of an Optuna trial after some epochs; repeating it changes nothing."""
-    if study.metric is not None:
-        trial.report(_values(study, scores)[0], epochs)
-    elif _is_rung(study, epochs):
+    if _is_rung(study, epochs) and not _by_objective(study):
+        # before the objective: a trial that has only that is of an earlier version (`_reached`)
         trial.set_user_attr(f"reached {epochs}", _values(study, scores))
+    if study.metric is not None:
+        trial.report(scores[study.metric], epochs)
 
 
 def should_prune(
@@ -75,8 +78,13 @@ def _is_rung(study: Study, epochs: int) -> bool:
     return rung == epochs
 
 
+def _by_objective(study: Study) -> bool:
+    """Whether trials are pruned by their one objective."""
+    return study.prune_on == study.metric and study.prune_direction == study.direction
+
+
 def _towards(study: Study) -> str:
-    """Direction of the first of `_values`: Optuna wants intermediate values in that of its one objective."""
+    """Direction of the first of `_values`: that of the one objective."""
     return study.direction or study.prune_direction
 
 
@@ -90,9 +98,10 @@ def _values(study: Study, scores: Mapping[str, float]) -> list[float]:
 
 
 def _reached(trial: Any, study: Study, rung: int) -> list[float] | None:
-    if study.metric is not None:
-        return [trial.intermediate_values[rung]] if rung in trial.intermediate_values else None
-    return trial.user_attrs.get(f"reached {rung}")
+    values: list[float] | None = trial.user_attrs.get(f"reached {rung}")
+    if values is None and study.metric is not None and rung in trial.intermediate_values:
+        return [trial.intermediate_values[rung]]
+    return values
 
 
 def _among_best(value: float, others: list[float], study: Study) -> bool:

@@ -20,7 +20,7 @@ from rich.table import Table
 from audiomtl import config
 from audiomtl.config import StudyFile
 from audiomtl.errors import UserError, WorkFailed
-from audiomtl.harness.record import provenance
+from audiomtl.harness.record import evaluation, provenance
 from audiomtl.harness.record.store import Run, Tracking, remove_checkpoints
 from audiomtl.harness.search import pareto, space
 from audiomtl.harness.terminal import show_table
@@ -29,9 +29,13 @@ from audiomtl.harness.train.progress import console
 from audiomtl.harness.train.workers import Outcome
 from audiomtl.names import csv_text
 from audiomtl.redaction import redact
+from audiomtl.settings.budget import active
 from audiomtl.settings.validation import show
 
 ENDING = "ending"  # user attribute of a finished trial
+ENDED = "ended"  # tag of a run: how it ended, in words
+LINK = "mlflow"  # user attribute of a trial: address of its run's page
+UNUSED = "unused"  # tag of a trial's run: swept settings that it has as parameters and does not use
 SOURCE = "answered from"  # user attribute of a trial whose scores were copied
 NESTED = "-nested-"  # in the name of a study of one outer fold, before its seed
 STORE = "mlflow store"  # user attribute of a study: the store that has its runs
@@ -84,7 +88,9 @@ def close_study(
             lambda cell: csv_text(cell) if isinstance(cell, str) else cell
         )
         table.assign(**texts).to_csv(folder / "trials.csv", index=False)
+        evaluation.write(table, folder / "trials.json")
         tracking.client.log_artifacts(run_id, str(folder))
+    tracking.add(run_id, {}, evaluation.tag(["trials.json"]))
     tracking.close(run_id, status, reason)
     if status == "FINISHED" and not file.study.decode_only:  # whose trials have no runs
         _tell_lost(tracking, file, trials)
@@ -142,6 +148,9 @@ def open_trial(
             **tags,
         }
         every["code"] = provenance.code_version(raw)
+        flat = config.flatten(raw)
+        if unused := sorted(path for path, one in file.study.search.items() if not active(one, flat)):
+            every[UNUSED] = ", ".join(unused)
         name = f"trial {tags['trial']} {member}".rstrip()
         run_id = tracking.start(file.experiment.name, name, tags=every, description=description)
     tracking.log_settings(run_id, raw, own_seed, tags["data"])
@@ -152,17 +161,21 @@ def close_answered(tracking: Tracking, run_id: str, status: str, source: str) ->
     """Close the run of a trial whose settings were already trained in the run ``source``."""
     tracking.client.set_tag(run_id, "outcome", "answered")
     tracking.client.set_tag(run_id, "answered_from", source)
+    tracking.client.set_tag(run_id, ENDED, f"copied from {source} with the same settings")
     tracking.close(run_id, status)
 
 
-def ending(outcome: Outcome, folder: Path | None, description: str) -> dict[str, Any]:
+def ending(outcome: Outcome, folder: Path | None, description: str, words: str) -> dict[str, Any]:
     """All that MLflow has to know of a trial's end, as JSON: Optuna keeps it with the trial, so that a kill
     between the two costs nothing.
+
+    ``words`` : how it ended, for people; the run's tag ``ended``.
     """
     return {
         "outcome": dataclasses.asdict(outcome),
         "folder": str(folder) if folder else "",
         "description": description,
+        "words": words,
     }
 
 
@@ -171,7 +184,9 @@ def finish_run(tracking: Tracking, run_id: str, end: Mapping[str, Any]) -> None:
     result = end["outcome"]["result"]
     outcome = Outcome(**{**end["outcome"], "result": Result(**result) if result else None})
     folder = Path(end["folder"] or "/nonexistent")
-    tracking.end(run_id, folder, outcome, description=end["description"])
+    words = end.get("words")  # none in studies of earlier versions
+    tags = {ENDED: words} if words else {}
+    tracking.end(run_id, folder, outcome, description=end["description"], tags=tags)
 
 
 def finish(tracking: Tracking, runs: Sequence[Run], done: Sequence[FrozenTrial]) -> None:
@@ -278,7 +293,10 @@ def in_words(outcome: Outcome, objectives: Mapping[str, str]) -> str:
         return f"{scores} at epoch {result.best_epoch + 1} of {result.epochs}, {outcome.wall_seconds:.0f} s"
     if outcome.status == "stopped":
         epochs = outcome.result.epochs if outcome.result else 0
-        return f"pruned after {epochs} epochs, {outcome.wall_seconds:.0f} s"
+        known = outcome.result.scores if outcome.result else {}
+        scores = ", ".join(f"{metric} {known[metric]:.4f}" for metric in objectives if metric in known)
+        after = f"pruned after {epochs} epochs"
+        return f"{after}{f' at {scores}' if scores else ''}, {outcome.wall_seconds:.0f} s"
     return f"failed: {outcome.reason}"
 
 

@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState
 from audiomtl import config
 from audiomtl.errors import UserError
 from audiomtl.harness.leases import Lease, LeaseLost
-from audiomtl.harness.record import provenance
+from audiomtl.harness.record import provenance, views
 from audiomtl.harness.record.store import checkpoint_folder, remove_checkpoints, staging
 from audiomtl.harness.search import copies, pareto, pruning, records, retries, space
 from audiomtl.harness.search.proposals import pareto_front
@@ -104,6 +104,9 @@ class SingleTrials:
                 resumed=resumed,
                 description=records.describe(self.file, trial.number, values),
             )
+            with self.leases.guard(lease):
+                link = views.of_run(self.tracking, self.file.experiment.name, run_id)
+                self.study._storage.set_trial_user_attr(trial._trial_id, records.LINK, link)
             one = Running(trial, lease, run_id, key)
             if refused:
                 line = f"{name}: rejected: {refused}"
@@ -194,10 +197,14 @@ class SingleTrials:
     ) -> None:
         """Optuna first, with all that MLflow has to know; then MLflow, by whoever Optuna believed."""
         trial = one.trial
-        text = line.partition(": ")[2].rpartition(",")[0]
+        words = line.partition(": ")[2]
+        text = words.rpartition(",")[0]
         description = records.describe(self.file, trial.number, trial.params)
         ending = records.ending(
-            outcome, job.folder if job else None, f"{description}\n\n{text}." if outcome.result else ""
+            outcome,
+            job.folder if job else None,
+            f"{description}\n\n{text}." if outcome.result else "",
+            text if outcome.result else words,
         )
         try:
             with self._told(one, name, line):

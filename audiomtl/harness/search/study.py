@@ -22,10 +22,11 @@ from audiomtl.errors import SurroundingsError, UserError
 from audiomtl.harness.leases import LeaseLost
 from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Run, Tracking, server_log
+from audiomtl.harness.report import study_page
 from audiomtl.harness.search import decode_only, extension, records, retries, selection
 from audiomtl.harness.search.importances import importances
 from audiomtl.harness.search.judged import JudgedTrials
-from audiomtl.harness.search.proposals import enqueue_grid, pareto_front
+from audiomtl.harness.search.proposals import enqueue_grid, name_metrics, pareto_front
 from audiomtl.harness.search.single import SingleTrials
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.search.worker import Trials, Worker
@@ -73,7 +74,9 @@ def run_study(
     _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
     selection.conclude(file, slots=slots, threads=threads, storage=storage)
     if records.NESTED not in file.name:
-        views.save_study(Tracking(), file, importances(file, storage))
+        tracking = Tracking()
+        study_page.put(tracking, file)
+        views.save_study(tracking, file, importances(file, storage))
 
 
 class _StudyRunner:
@@ -169,6 +172,7 @@ class _StudyRunner:
             for line in [*kept, *retries.enqueue(study, file, every=retry_failed)]:
                 self.worker.progress.say(line)
             enqueue_grid(study, file)
+            name_metrics(study, file)
             self.worker.parent = records.open_study(self.tracking, file, self.worker.progress.say)
             if records.NESTED not in file.name:
                 self.view = views.save_study(self.tracking, file)

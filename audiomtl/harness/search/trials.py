@@ -33,7 +33,7 @@ def table(file: StudyFile, storage: str = "") -> pd.DataFrame:
     done = "epochs" if file.judge.over == "one" else "trainings"
     for trial in optuna.load_study(study_name=name, storage=found).trials:
         row: dict[str, Any] = {"number": trial.number, "state": STATES[trial.state.name]}
-        # of a pruned trial Optuna has the last value of the score that prunes, which may be another one
+        # of a pruned trial Optuna has that of its last epoch, or, of earlier versions, another score
         values = trial.values if row["state"] == "complete" else [None] * len(objectives)
         row |= dict(zip(objectives, values, strict=True))
         lasted = trial.duration.total_seconds() if trial.duration else None

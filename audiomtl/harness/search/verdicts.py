@@ -202,7 +202,7 @@ class Verdicts:
         """Store how a trial ends, before anybody is told."""
         trial = self.storage.get_trial(trial_id)
         described = records.describe(self.file, trial.number, trial.params)
-        ending = records.ending(outcome, None, f"{described}\n\n{words}.")
+        ending = records.ending(outcome, None, f"{described}\n\n{words}.", words)
         kept: dict[str, Any] = {**attributes, WORDS: words}
         if outcome.status == "failed":
             kept["reason"] = outcome.reason

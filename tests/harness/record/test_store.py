@@ -118,3 +118,25 @@ def test_an_experiment_that_was_deleted_in_the_page_is_restored_with_its_runs(ru
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "MLflow experiment tiny was deleted and has been restored" in said
     tracking.start("tiny", "another run", tags={}, description="")
+
+
+def test_names_of_runs_are_unique_in_an_experiment(runs) -> None:
+    tracking = Tracking()
+    names = ["best seed 1", "best seed 1", "best seed 10", "it's", "it's", "best seed 1"]
+    started = [tracking.start("tiny", name, tags={}, description="") for name in names]
+    started.append(tracking.start("other", "best seed 1", tags={}, description=""))
+    assert [tracking.client.get_run(run).info.run_name for run in started] == [
+        *("best seed 1", "best seed 1 (2)", "best seed 10", "it's", "it's (2)", "best seed 1 (3)"),
+        "best seed 1",
+    ]
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_the_default_experiment_of_mlflow_is_put_away_unless_it_has_runs(used, runs) -> None:
+    tracking = Tracking()
+    if used:
+        tracking.client.create_run("0")
+    tracking.start("tiny", "a run", tags={}, description="")
+    listed = [one.name for one in tracking.client.search_experiments()]
+    assert sorted(listed) == (["Default", "tiny"] if used else ["tiny"])
+    assert Tracking().client.search_experiments()  # opened again, it is not made anew

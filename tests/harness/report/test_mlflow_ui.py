@@ -53,6 +53,47 @@ def test_a_port_in_use_is_named(store: Store) -> None:
             mlflow_ui.serve(port)
 
 
+FAKE_DASHBOARD = """
+import http.server
+def run_server(storage, host, port):
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(storage.encode())
+    http.server.HTTPServer((host, port), Answer).serve_forever()
+"""
+
+
+def test_optunas_dashboard_is_started_where_it_is_installed_and_there_are_studies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIOMTL_RUNS", str(tmp_path))
+    monkeypatch.delenv("AUDIOMTL_STORAGE", raising=False)
+    monkeypatch.setattr(mlflow_ui.importlib.util, "find_spec", lambda name: None)
+    (tmp_path / "optuna.db").touch()
+    assert mlflow_ui.dashboard(1) is None
+    monkeypatch.undo()
+    monkeypatch.setenv("AUDIOMTL_RUNS", str(tmp_path))
+    monkeypatch.delenv("AUDIOMTL_STORAGE", raising=False)
+    (tmp_path / "optuna_dashboard.py").write_text(FAKE_DASHBOARD, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    port = free_port()
+    (tmp_path / "optuna.db").unlink()
+    assert mlflow_ui.dashboard(port) is None
+    (tmp_path / "optuna.db").touch()
+    process = mlflow_ui.dashboard(port)
+    assert process is not None
+    try:
+        mlflow_ui._wait(process, f"http://127.0.0.1:{port}", tmp_path / "log")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as answer:
+            assert answer.read().decode() == f"sqlite:///{tmp_path}/optuna.db"
+    finally:
+        mlflow_ui._end(process)
+    assert process.poll() is not None
+
+
 @pytest.mark.slow
 def test_the_pages_answer_show_the_view_and_end_at_ctrl_c(store: Store, tmp_path: Path) -> None:
     store.parent()

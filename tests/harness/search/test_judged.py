@@ -148,7 +148,7 @@ def judge_over_folds(project: Any, empty: Path, trials: int = 6, table: str = JU
     project.edit("studies", "\n[search]", f"{table}\n[search]")
 
 
-UNEQUAL = (records.ENDING, "run", "words")  # seconds, and ids of runs
+UNEQUAL = (records.ENDING, records.LINK, "run", "words")  # seconds, and ids of runs
 
 
 def summary(project: Any) -> list[Any]:

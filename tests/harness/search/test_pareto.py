@@ -246,6 +246,9 @@ def test_a_trial_is_chosen_where_several_scores_judge_only(
 # ---------------------------------------------------------------- a real study
 
 
+UNEQUAL = (records.ENDING, records.LINK)  # seconds, and ids of runs
+
+
 def whole(project: Any) -> list[tuple]:
     """What must be equal in two runs of the study."""
     return [
@@ -254,7 +257,7 @@ def whole(project: Any) -> list[tuple]:
             trial.state.name,
             trial.params,
             trial.values,
-            {key: value for key, value in trial.user_attrs.items() if key != records.ENDING},  # has seconds
+            {key: value for key, value in trial.user_attrs.items() if key not in UNEQUAL},
         )
         for trial in project.trials()
     ]

@@ -3,7 +3,7 @@
 It reads what the best runs keep: the table ``predictions``, and tables of windows, steps and events, told
 apart by their columns. Truth over time comes from the clip table, where the data are on this machine.
 
-Contents: `write`.
+Contents: `write`, `clip_table`.
 """
 
 import tempfile
@@ -78,7 +78,7 @@ def _cards(file: ExperimentFile, best: BestSet, tracking: Tracking, room: Room, 
     if not predicted:
         return []
     tables = dict(zip(seeds, predicted, strict=True))
-    clips = _clip_table(file)
+    clips = clip_table(file)
     found, over_time, end = [], dict[int, list[pd.DataFrame]](), room.left - budget
     for one in chosen(file, tables):
         if one.seed not in over_time:
@@ -88,7 +88,7 @@ def _cards(file: ExperimentFile, best: BestSet, tracking: Tracking, room: Room, 
     return found
 
 
-def _clip_table(file: ExperimentFile) -> dict[str, Mapping[str, Any]]:
+def clip_table(file: ExperimentFile) -> dict[str, Mapping[str, Any]]:
     """Rows of the clip table by clip_id; {} where the data are not on this machine."""
     settings: Any = file.settings
     try:

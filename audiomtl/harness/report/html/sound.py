@@ -1,6 +1,6 @@
 """A clip's sound in a page: FLAC as a data URI, and its spectrogram as a picture without axes.
 
-Contents: `Sound`, `heard`, `spectrogram`, `place_of`, `LOWEST`.
+Contents: `Sound`, `heard`, `integers`, `spectrogram`, `place_of`, `LOWEST`.
 """
 
 import io
@@ -41,9 +41,13 @@ class Sound:
     def address(self) -> str:
         """As FLAC."""
         file = io.BytesIO()
-        integers = np.clip(np.rint(self.y * 32768.0), -32768, 32767).astype(np.int16)
-        soundfile.write(file, integers, self.rate, format="FLAC", subtype="PCM_16")
+        soundfile.write(file, integers(self.y), self.rate, format="FLAC", subtype="PCM_16")
         return embedded(file.getvalue(), "audio/flac")
+
+
+def integers(y: np.ndarray) -> np.ndarray:
+    """Samples of 16 bits, (n_samples,)."""
+    return np.clip(np.rint(y * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def heard(path: str, longest: float) -> Sound:
