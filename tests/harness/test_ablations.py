@@ -6,7 +6,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_ablations_are_paired_with_the_best_runs_and_never_see_test(project) -> None:
-    output = project.run("ablations", "tiny", "--slots", "2")
+    output = project.run("ablations", "tiny", "--slots", "2", COLUMNS="200")
     assert "same settings as the best run" in output  # [ablation.same]
     narrow = project.tracking().runs("tiny", "tags.kind = 'ablation'")
     assert sorted(run.data.tags["seed"] for run in narrow) == ["1", "2"]

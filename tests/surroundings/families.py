@@ -144,6 +144,8 @@ TINY: dict[str, dict[str, Any]] = {
         "data.blocks": 5,
         "data.clips": 40,
         "data.own_words_share": 0.05,
+        "features.scaling": "minmax",
+        "network.time_reduction": 2,
         "network.objective": "frames_then_ctc",
         "network.frames_share": 0.3,  # one epoch of three
         "network.units": [8],

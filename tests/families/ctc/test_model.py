@@ -55,6 +55,7 @@ def settings(table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "network.units": [24],
         "network.convolution_filters": 0,
         "network.time_reduction": 1,
+        "features.scaling": "minmax",
         "optimizer.name": "adam",
         "optimizer.learning_rate": 0.01,
         "training.epochs": 14,

@@ -445,7 +445,7 @@ def test_tables_stand_between_the_markers_and_the_rest_is_untouched(store: Store
     shutil.copy("experiments/tiny.toml", "experiments/quickstart.toml")
     pages = readme(), results_page()
     said = report.write(["tiny"], None, *pages)
-    assert said.splitlines()[2] == "README.md and docs/results.md: results written"
+    assert said.splitlines()[1] == "README.md and docs/results.md: results written"
     small, large = (path.read_bytes().decode() for path in pages)
     assert small.startswith(
         "# Tiny\n\nbefore\r\n<!-- results -->\n\n| experiment | family | score | test | seeds |\n"
