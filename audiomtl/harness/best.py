@@ -60,11 +60,10 @@ def best(
     tracking = Tracking()
     for line in seen.lines(file, by_seed, tracking):
         console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
-    try:
-        return _recorded(file, got, trained, threads, own, record_it=record_it, exact=exact)
-    finally:
-        views.save_experiment(tracking, file)
+    came_back = _recorded(file, got, trained, threads, own, record_it=record_it, exact=exact)
+    views.save_experiment(tracking, file)
     clips_to_hear.log(tracking, file, by_seed)
+    return came_back
 
 
 def _recorded(

@@ -1,5 +1,7 @@
 """Best runs that come back, or say what moved."""
 
+from types import SimpleNamespace
+
 import pytest
 import tomlkit
 
@@ -57,3 +59,23 @@ def test_recorded_scores_are_checked_and_what_moved_is_told(project, monkeypatch
     document["expected"]["recorded"]["fingerprint"][3] = first[3]
     del document["expected"]["test/error_rate"]
     assert "[expected] has no test/error_rate: not checked" in checked("--exact", code=1)
+
+
+def test_view_and_clips_follow_the_record(monkeypatch) -> None:
+    """What MLflow's pages show is written after the record, whether or not the scores came back."""
+    done: list[str] = []
+    file = SimpleNamespace(name="tiny", settings=SimpleNamespace(seeds=[1]))
+    monkeypatch.setattr(best, "train_runs", lambda *_, **__: {("", 1): None})
+    monkeypatch.setattr(best, "scores_of", lambda *_: {})
+    monkeypatch.setattr(best, "rates_beside", lambda *_: {})
+    monkeypatch.setattr(best, "scores_beside", lambda *_: {})
+    monkeypatch.setattr(best, "Tracking", lambda: None)
+    monkeypatch.setattr(best.floors, "log", lambda *_: {})
+    monkeypatch.setattr(best.score_tables, "show", lambda *_: None)
+    monkeypatch.setattr(best.seen, "lines", lambda *_: [])
+    monkeypatch.setattr(best, "_recorded", lambda *_, **__: bool(done.append("record")))
+    monkeypatch.setattr(best.views, "save_experiment", lambda *_: done.append("view"))
+    monkeypatch.setattr(best.clips_to_hear, "log", lambda *_: done.append("clips"))
+    asked = {"record_it": False, "again": False, "exact": False, "slots": 1, "threads": 1}
+    assert best.best(file, **asked) is False  # type: ignore[arg-type]
+    assert done == ["record", "view", "clips"]
