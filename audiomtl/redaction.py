@@ -87,14 +87,32 @@ def redact_files(folder: Path) -> None:
 
 
 class Guarded:
-    """A stream of text that hides passwords; all else is the stream's own."""
+    """A stream of text that hides passwords; all else is the stream's own.
+
+    A reader that leaves early (``audiomtl data | head``) does not end the command: what it still prints goes
+    nowhere, and what it computes is kept.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        self._stream.write(redact(text))
+        try:
+            self._stream.write(redact(text))
+        except BrokenPipeError:
+            self._to_nowhere()
         return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._to_nowhere()
+
+    def _to_nowhere(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -1,7 +1,11 @@
 """Passwords stand in no text that leaves the process."""
 
 import io
+import os
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +78,25 @@ def test_the_streams_of_a_process_are_guarded(monkeypatch) -> None:
     sys.stderr.writelines(["http://me:pw@host\n", "x"])
     assert sys.stdout.getvalue() == "http://me:***@host é\n" and not sys.stdout.isatty()
     assert sys.stderr.getvalue() == "http://me:***@host\nx"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_that_leaves_early_does_not_end_the_command(stream, tmp_path) -> None:
+    program = (
+        "import sys; from audiomtl.redaction import guard_streams; guard_streams()\n"
+        f"for n in range(20_000): print('a line of text', n, file=sys.{stream}, flush=n % 2 == 0)\n"
+        "open('kept', 'w').write('computed')"
+    )
+    pipe = f"({shlex.quote(sys.executable)} -c {shlex.quote(program)}; echo $? > code) "
+    done = subprocess.run(
+        ["bash", "-c", pipe + ("| head -1" if stream == "stdout" else "2>&1 >/dev/null | head -1")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(redaction.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("a line of text 0\n", "")
+    assert (tmp_path / "code").read_text() == "0\n" and (tmp_path / "kept").read_text() == "computed"
 
 
 def test_text_files_are_cleaned_and_others_left_as_they_are(tmp_path, monkeypatch) -> None:
