@@ -85,6 +85,7 @@ class Swept:
     paths: dict[str, dict[str, list[Any]]]  # swept path -> its `when`
     trials: dict[int, Run]
     older: int  # studies of this name with other settings
+    logarithmic: frozenset[str] = frozenset()  # swept paths that were sampled so
 
     def scores(self, number: int) -> list[float]:
         """The value of each objective; empty for a trial that did not complete."""
@@ -268,5 +269,6 @@ def studies(runs: Sequence[Run]) -> list[Swept]:
             if several
             else {params["metric"]: params["direction"]}
         )
-        found.append(Swept(name, key, objectives, ablation, whens, dict(sorted(own.items())), older))
+        log = frozenset(path for path in swept if params.get(f"search.{path}.log"))
+        found.append(Swept(name, key, objectives, ablation, whens, dict(sorted(own.items())), older, log))
     return found

@@ -122,7 +122,7 @@ def _axis(swept: Swept, path: str, trials: Sequence[int]) -> _Axis:
             values[number] = parsed(swept.trials[number].data.params.get(path, "null"))
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values.values())
     if numeric and len(set(values.values())) > FEW:
-        log = figures.logarithmic(values.values())
+        log = path in swept.logarithmic
         scale = svg.Scale(min(values.values()), max(values.values()), 0.0, 1.0, log)
         marks = [(scale(value), svg.shown(value)) for value in svg.ticks(scale, 4)]
         return _Axis(path, {number: scale(value) for number, value in values.items()}, marks, log)
