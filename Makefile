@@ -81,7 +81,7 @@ report: $(READY) ## tables and figures in runs/report, results in README
 	$(RUN) report --readme
 
 ui: $(READY) ## show every training in the browser
-	$(RUN) ui
+	$(RUN) ui $(OPTIONS)
 
 ##@ project
 test: $(READY) ## all tests but the longest, two side by side

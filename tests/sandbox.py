@@ -269,6 +269,8 @@ class Sandbox:
             path.write_text(block.text, encoding="utf-8")
 
     def _filled(self, text: str) -> str:
+        """A text with a free port instead of the usual ones."""
+        text = re.sub(r"^make ui$", f"make ui OPTIONS='--port {self.port}'", text, flags=re.MULTILINE)
         return re.sub(r"(-p |localhost:|127\.0\.0\.1:)(8080|5000)\b", rf"\g<1>{self.port}", text)
 
     def _shell(self, script: str, status: str, block: Block | Path) -> str:

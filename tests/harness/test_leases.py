@@ -244,7 +244,9 @@ class World:
         self.told: list[tuple[int, int]] = []
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 12))]
+)
 def test_simulated_workers_that_stop_sleep_and_die_do_every_trial_once(tmp_path: Path, seed: int) -> None:
     """Sleeps past the lease, deaths at any step, restarts; renewals that come late: the number of trials is
     exact, each is told once, by its last holder.
@@ -293,11 +295,10 @@ def test_without_the_fence_the_simulation_breaks(tmp_path: Path, monkeypatch: py
     too many.
     """
     monkeypatch.setattr(Leases, "fence", lambda self, sessions: None)
-    broken = 0
     for seed in range(12):
         (tmp_path / str(seed)).mkdir()
         try:
             test_simulated_workers_that_stop_sleep_and_die_do_every_trial_once(tmp_path / str(seed), seed)
         except (AssertionError, ValueError, optuna.exceptions.UpdateFinishedTrialError):
-            broken += 1
-    assert broken
+            return
+    pytest.fail("no simulation broke")

@@ -17,7 +17,8 @@ Contents: `freeze`, `RUNS`, `KEPT`.
 
 import json
 import tempfile
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import MissingData, UserError
+from audiomtl.harness.record import provenance
 from audiomtl.harness.record import runs as recorded
 from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.report import crate, markdown
@@ -55,19 +57,21 @@ def freeze(name: str, place: Path) -> str:
     best = recorded.choose(file, every)
     if tracking is None or best is None:
         raise UserError(f"{file.path}: no complete best run to freeze; run `audiomtl best {file.name}` first")
-    chosen = _chosen(every, best)
     files: dict[str, bytes] = {"experiment.toml": file.path.read_bytes()}
     if (lock := Path("requirements.lock")).is_file():
         files["requirements.lock"] = lock.read_bytes()
     files["data.json"] = _json(_data(file, best))
-    entries = []
-    for run in chosen:
+    entries, chosen = [], list[Run]()
+    for run, needed in _candidates(file, every, best):
         own = _files_of(tracking, run)
-        if run.data.tags["kind"] == "trial" and "settings.toml" not in own:
+        if "settings.toml" not in own and run.data.tags["kind"] == "trial":
             continue  # judged by several trainings, its members, which are here themselves
-        key = run.data.tags["fingerprint"]
-        files |= {f"runs/{key}/{path}": content for path, content in own.items()}
-        entries.append(_entry(run, own, key))
+        entry = _entry(run, own)
+        if not needed and not _same_code(file, best, run, own):
+            continue
+        chosen.append(run)
+        entries.append(entry)
+        files |= {f"runs/{entry['key']}/{path}": content for path, content in own.items()}
     files[RUNS] = _json(entries)
     with tempfile.TemporaryDirectory() as folder:
         markdown.write([name], Path(folder), None, pages=False)
@@ -80,21 +84,31 @@ def freeze(name: str, place: Path) -> str:
     return f"{place}: {len(entries)} trainings of {file.name}, {len(files)} files, {megabytes:.1f} MB"
 
 
-def _chosen(every: Sequence[Run], best: recorded.BestSet) -> list[Run]:
-    """Of each training the newest complete run, under the code and data of the best runs."""
-    found: dict[str, Run] = {}
+def _candidates(file: ExperimentFile, every: Sequence[Run], best: recorded.BestSet) -> list[tuple[Run, bool]]:
+    """Of each training the newest complete run, and whether a table needs it: a best run or an ablation.
+
+    Ablations are those that the tables count, also with data or code of their own; other trainings have the
+    data of the best runs.
+    """
+    found: dict[str, tuple[Run, bool]] = {}
     for run in every:
         tags = run.data.tags
-        same = tags.get("data") == best.data and tags.get("code", best.code) == best.code
-        if (
-            tags.get("kind") in KINDS
-            and recorded.outcome(run) == "complete"
-            and "fingerprint" in tags
-            and same
-        ):
-            found[tags["fingerprint"]] = run
-    found |= {run.data.tags["fingerprint"]: run for run in best.runs.values()}
+        complete = tags.get("kind") in KINDS and recorded.outcome(run) == "complete"
+        if complete and "fingerprint" in tags and tags.get("data") == best.data:
+            found[tags["fingerprint"]] = (run, False)
+    counted = [run for arm in recorded.arms(file, best, every) for run in arm.runs.values()]
+    found |= {run.data.tags["fingerprint"]: (run, True) for run in [*counted, *best.runs.values()]}
     return [found[key] for key in sorted(found)]
+
+
+def _same_code(file: ExperimentFile, best: recorded.BestSet, run: Run, own: Mapping[str, bytes]) -> bool:
+    """Whether a run has the code of the best runs. Another scaling, say, goes through other code: the key of
+    that is known if the best runs have the code of today.
+    """
+    code = run.data.tags.get("code", best.code)
+    if code == best.code or best.code != provenance.code_version(file.raw):
+        return code == best.code
+    return code == provenance.code_version(tomllib.loads(own["settings.toml"].decode()))
 
 
 def _data(file: ExperimentFile, best: recorded.BestSet) -> dict[str, Any]:
@@ -115,11 +129,11 @@ def _files_of(tracking: Tracking, run: Run) -> dict[str, bytes]:
         }
 
 
-def _entry(run: Run, own: dict[str, bytes], key: str) -> dict[str, Any]:
+def _entry(run: Run, own: Mapping[str, bytes]) -> dict[str, Any]:
     if "settings.toml" not in own:
         raise UserError(f"run {run.info.run_id}: has no file settings.toml: it cannot be rebuilt")
     record = read(run, own["settings.toml"].decode())
-    tags = record.tags
+    tags, key = record.tags, record.tags["fingerprint"]
     which = tags.get("ablation") or (f"trial {tags['trial']}" if tags["kind"] == "trial" else "best")
     return {
         "name": f"{which} seed {record.seed} ({key})",

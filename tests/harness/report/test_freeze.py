@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from audiomtl.cli import verify
+from audiomtl.harness.record import provenance
+from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import crate
 from audiomtl.harness.train.child import Result
 from audiomtl.harness.verify import run as rebuilding
@@ -119,9 +121,38 @@ def test_a_frozen_study_is_rebuilt_and_what_was_changed_in_it_is_named(here, mon
     assert code == 1 and "best/validation/error_rate recorded " in out
 
 
-def test_a_run_is_rebuilt_from_its_record(here, monkeypatch, capsys) -> None:
-    from audiomtl.harness.record.store import Tracking
+@pytest.mark.parametrize(
+    ("tags", "count"),
+    [
+        ({"code": "of a scaling"}, 4),  # the ablation goes through code of its own
+        ({"code": "edited since"}, 2),
+        ({"code": "of a scaling", "kind": "trial", "trial": "3"}, 4),
+        ({"code": "edited since", "kind": "trial", "trial": "3"}, 2),
+        ({"kind": "trial", "trial": "3", "data": "other clips"}, 2),
+    ],
+)
+def test_trainings_with_code_of_their_own_are_frozen_and_those_of_edited_code_are_not(
+    here, tags, count, monkeypatch, capsys
+) -> None:
+    tracking = Tracking()
+    arms = tracking.runs("tiny", "tags.kind = 'ablation'")
+    own = provenance.code_version
+    monkeypatch.setattr(
+        provenance, "code_version", lambda raw: "of a scaling" if raw["network"]["units"] == 4 else own(raw)
+    )
+    try:
+        for arm in arms:
+            for key, value in tags.items():
+                tracking.client.set_tag(arm.info.run_id, key, value)
+        code, out, err = run(monkeypatch, capsys, "report", "tiny", "--freeze", "own.zip")
+        assert code == 0 and f"own.zip: {count} trainings of tiny, " in out, err
+    finally:
+        for arm in arms:
+            for key in tags:
+                tracking.client.set_tag(arm.info.run_id, key, arm.data.tags.get(key, ""))
 
+
+def test_a_run_is_rebuilt_from_its_record(here, monkeypatch, capsys) -> None:
     tracking = Tracking()
     [best, *_] = tracking.runs("tiny", "tags.kind = 'best'")
     [arm, *_] = tracking.runs("tiny", "tags.kind = 'ablation'")
