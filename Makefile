@@ -123,5 +123,5 @@ services: ## install PostgreSQL and SLURM for the tests (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "make services installs Debian packages: run it as root (sudo make services)"; exit 1; }
 	apt-get install --yes --no-install-recommends postgresql slurm-wlm munge
 
-clean: ## remove runs/ and cache/, with all recorded runs
+clean: ## remove runs/ and cache/ whole; gentler: audiomtl clean
 	rm -rf runs cache

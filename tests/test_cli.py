@@ -41,11 +41,11 @@ COMMANDS = [
     "align",
     "best",
     "check",
+    "clean",
     "data",
     "evaluate",
     "export",
     "new",
-    "notes",
     "predict",
     "price",
     "promote",
@@ -108,6 +108,7 @@ def test_all_commands_are_known(monkeypatch, capsys):
         ("audiomtl best quick", ["quickstart"]),
         ("audiomtl study ctc_german_s", ["ctc_german_sgd"]),
         ("audiomtl report zz", []),
+        ("audiomtl n", ["new"]),
     ],
 )
 def test_a_shell_completes_commands_and_names(words, offered, monkeypatch, capsys):
@@ -120,6 +121,13 @@ def test_a_shell_completes_commands_and_names(words, offered, monkeypatch, capsy
         monkeypatch.setenv(name, value)
     code, out, err = run(monkeypatch, capsys)
     assert (code, out.split(), err) == (0, offered, "")
+
+
+def test_a_command_of_earlier_versions_works_and_is_in_no_list(monkeypatch, capsys):
+    assert len(COMMANDS) == 18
+    code, out, _ = run(monkeypatch, capsys, "notes", "--help")
+    assert code == 0 and out.strip().startswith("Usage: audiomtl notes")
+    assert not re.search(r"^ *(audiomtl )?notes\b", run(monkeypatch, capsys, "--help")[1], re.MULTILINE)
 
 
 @pytest.mark.parametrize("words", [["--version"], ["--version", "study"]])

@@ -31,7 +31,7 @@ ORDER = (
         "ablations",
         "report",
     ),
-    *("export", "predict", "transcribe", "align", "notes", "evaluate", "ui", "price"),
+    *("export", "predict", "transcribe", "align", "notes", "evaluate", "ui", "price", "clean"),
 )
 app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__name__))  # type: ignore[union-attr]
 

@@ -25,8 +25,8 @@ Workflow, where NAME is a file in experiments/ or studies/:
   audiomtl predict NAME FILE   predict what a model says of audio files
   audiomtl transcribe NAME F   transcribe audio files to phones
   audiomtl align NAME FILE T   align the text T with a recording
-  audiomtl notes NAME FILE     transcribe notes to MIDI
   audiomtl evaluate NAME DATA  score a model on other labelled data
+  audiomtl clean               show what can be removed from the disk
 
 \b
 Environment: AUDIOMTL_DATA  folder of published data sets (default data)

@@ -1,4 +1,4 @@
-"""Recorded results: reports, MLflow's pages, time estimates."""
+"""Recorded results: reports, MLflow's pages, time estimates, disk space."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from audiomtl.cli.app import app
 from audiomtl.cli.common import name_broken
-from audiomtl.cli.options import DEFAULT_SLOTS, EXPERIMENTS, Core, ExperimentNames
+from audiomtl.cli.options import DEFAULT_SLOTS, EXPERIMENTS, Core, ExperimentNames, Storage
 
 
 @app.command()
@@ -108,3 +108,30 @@ def price(names: ExperimentNames = None, core: Core = False) -> None:
     broken = name_broken(names)
     print(pricing.price(names or [], slots=DEFAULT_SLOTS, core=core))
     broken.end()
+
+
+@app.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it. Without it, nothing is changed.")] = False,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            "--days",
+            metavar="N",
+            min=0,
+            help="Remove what nothing has read for N days from the cache. Default: 30.",
+        ),
+    ] = None,
+    storage: Storage = "",
+) -> None:
+    """Free disk space: show or remove what is not needed.
+
+    That is checkpoints and temporary files of finished trainings, artifacts of pruned trials (logs, figures,
+    tables; parameters, metrics, tags and settings stay), and features, generated corpora, indexes and floors
+    in the cache that nothing has read for 30 days: they are computed again when they are needed. The last use
+    is the time of reading or writing that the disk records, whichever is newer. A training that runs or can
+    be resumed keeps its files.
+    """
+    from audiomtl.harness.clean.command import clean as free
+
+    free(yes=yes, days=days, storage=storage)

@@ -268,7 +268,7 @@ def align(
         print(f"{to} written")
 
 
-@app.command()
+@app.command(hidden=True)  # `predict --to midi` does the same; scripts of earlier versions go on
 def notes(
     name: ModelName,
     sources: Sources,

@@ -1,7 +1,7 @@
 """MLflow's client as this project uses it: a fault of the store or the server is told in one line, a server
 may be away for some seconds, and no password is written into the records.
 
-Contents: `Client`, `local_store`.
+Contents: `Client`, `CannotDelete`, `local_store`.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import sqlalchemy
 import urllib3
 from mlflow.entities import Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.db import utils as mlflow_database
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
@@ -35,6 +36,10 @@ VARIABLE = "MLFLOW_TRACKING_URI"
 Step = Callable[..., Any]
 
 
+class CannotDelete(StoreError):
+    """A store of artifacts that can delete none."""
+
+
 class Client:
     """An ``MlflowClient`` whose every call behaves as the module says; its methods are MLflow's.
 
@@ -44,7 +49,7 @@ class Client:
     """
 
     def __init__(self, uri: str) -> None:
-        self._place = redact(uri)
+        self._uri, self._place = uri, redact(uri)
         self._patience = 0.0  # seconds; none before the first answer, nor after an outage that was too long
         self._answered = False
         with self._told():
@@ -60,6 +65,28 @@ class Client:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
         return self._careful(name, method) if callable(method) else method
+
+    def delete_artifact(self, artifact_uri: str, path: str) -> None:
+        """Delete a file or a folder among a run's artifacts, which ``MlflowClient`` has no method for.
+
+        Raises
+        ------
+        CannotDelete : the store of artifacts has no such operation, or refuses it.
+        """
+
+        def delete() -> None:
+            try:
+                get_artifact_repository(artifact_uri, self._uri).delete_artifacts(path)
+            except (NotImplementedError, requests.HTTPError, MlflowException) as error:
+                said = " ".join(str(error).split())
+                if isinstance(error, MlflowException) and "implement" not in said.lower():
+                    raise
+                why = f" ({said})" if said else ""
+                raise CannotDelete(
+                    redact(f"{self._place}: its store of artifacts cannot delete files{why}: they stay")
+                ) from None
+
+        self._careful("delete_artifacts", delete)()
 
     def _careful(self, name: str, method: Step) -> Step:
         def call(*arguments: Any, **options: Any) -> Any:

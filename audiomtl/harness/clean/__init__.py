@@ -1,0 +1,1 @@
+"""Free disk space by rule: what is over, pruned or unused."""
