@@ -34,6 +34,7 @@ def test_a_study_whose_optuna_database_was_lost_takes_known_scores_from_mlflow(p
     assert project.summary() == whole_study
 
 
+@pytest.mark.faults
 def test_a_study_whose_mlflow_database_was_lost_says_so_and_keeps_its_trials(project, whole_study) -> None:
     project.run("study", "tiny", "--slots", "1")
     remove(project.runs / "mlflow.db")
@@ -43,6 +44,7 @@ def test_a_study_whose_mlflow_database_was_lost_says_so_and_keeps_its_trials(pro
     project.run("promote", "tiny")
 
 
+@pytest.mark.faults
 def test_a_study_in_a_folder_with_an_odd_name_that_is_moved(tmp_path, monkeypatch, whole_study) -> None:
     project = Project(tmp_path / "my 100% ümlaut? #1 & 'more'", monkeypatch)
     project.run("study", "tiny", "--slots", "1")
