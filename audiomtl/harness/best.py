@@ -21,9 +21,11 @@ from audiomtl.harness.experiment import (
     train_runs,
 )
 from audiomtl.harness.floors import Floor
+from audiomtl.harness.record import runs as recorded_runs
 from audiomtl.harness.record import views
 from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.report import clips_to_hear
+from audiomtl.harness.report import floors as standing
 from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.progress import console
 from audiomtl.harness.verify import again as repeated
@@ -49,7 +51,7 @@ def best(
     if missing:
         console().print(
             f"{file.name}: no scores for seeds {missing}: their trainings failed; see the tag `reason` in"
-            " MLflow"
+            f" MLflow, fix the cause ([limits] is in {file.path}), and run the command again"
         )
         return False
     by_seed = {seed: runs["", seed] for seed in file.settings.seeds}
@@ -60,6 +62,9 @@ def best(
     tracking = Tracking()
     for line in seen.lines(file, by_seed, tracking):
         console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
+    if chosen := recorded_runs.choose(file, tracking.runs(file.name)):
+        for line in standing.faults(file, standing.of_runs(file, chosen)):
+            console().print(line, highlight=False, soft_wrap=True)
     came_back = _recorded(file, got, trained, threads, own, record_it=record_it, exact=exact)
     views.save_experiment(tracking, file)
     clips_to_hear.log(tracking, file, by_seed)

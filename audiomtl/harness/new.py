@@ -156,8 +156,10 @@ def _check_columns(where: str, found: Found, names: Sequence[str], option: str) 
     for column in names:
         if column not in columns:
             listed = ", ".join(columns[:MOST_NAMED])
+            folders = "; folders below those of the classes become the column group" * Path(where).is_dir()
             raise UserError(
                 f"{option} {column}: {where} has no such column{nearest(column, columns)}; it has {listed}"
+                + folders
             )
 
 

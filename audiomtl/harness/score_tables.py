@@ -39,6 +39,7 @@ def show(
             shown.add_row(name, f"{one.value:.4f}", limits)
         show_table(shown, console())
         console().print(headline.text, highlight=False)
+        console().print("These are over all test clips together; the following are means.", highlight=False)
     show_table(_by_seed(scores, list(runs), folds, floors), console())
     console().print(replicates.told(folds), highlight=False)
 

@@ -41,8 +41,12 @@ def test_recorded_scores_are_checked_and_what_moved_is_told(project, monkeypatch
         score["mean"] = sum(score["per_seed"]) / len(recorded)
 
     move(0.001)
-    assert "1 of 2 scores were not reproduced" in checked(code=1)
+    said = checked(code=1)
+    assert "1 of 2 scores were not reproduced" in said and "is not above its floor" not in said
     move(0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(best.standing, "faults", lambda *_: ["test/error_rate is not above its floor"])
+        assert "test/error_rate is not above its floor\n" in checked()
     document["expected"]["recorded"]["machine"] = "another"
     first = list(document["expected"]["recorded"]["fingerprint"])
     assert len(first) == 10
@@ -69,7 +73,8 @@ def test_view_and_clips_follow_the_record(monkeypatch) -> None:
     monkeypatch.setattr(best, "scores_of", lambda *_: {})
     monkeypatch.setattr(best, "rates_beside", lambda *_: {})
     monkeypatch.setattr(best, "scores_beside", lambda *_: {})
-    monkeypatch.setattr(best, "Tracking", lambda: None)
+    monkeypatch.setattr(best, "Tracking", lambda: SimpleNamespace(runs=lambda *_: []))
+    monkeypatch.setattr(best.recorded_runs, "choose", lambda *_: None)
     monkeypatch.setattr(best.floors, "log", lambda *_: {})
     monkeypatch.setattr(best.score_tables, "show", lambda *_: None)
     monkeypatch.setattr(best.seen, "lines", lambda *_: [])

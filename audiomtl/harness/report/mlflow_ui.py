@@ -29,7 +29,7 @@ DASHBOARD = (
     "import os, optuna_dashboard;"
     " optuna_dashboard.run_server(os.environ['AUDIOMTL_STORAGE'], host='127.0.0.1', port={port})"
 )
-PATIENCE_SECONDS = 120  # for MLflow's server to answer
+PATIENCE_SECONDS = 300  # for MLflow's server to answer
 
 
 def serve(port: int) -> None:
@@ -87,6 +87,7 @@ def serve(port: int) -> None:
             start_new_session=True,
         )
         threading.Thread(target=_copy, args=(server.stdout, words), daemon=True).start()
+        print("starting MLflow ...", flush=True)
         beside = dashboard(port + 1)
         try:
             _wait(server, f"http://127.0.0.1:{port}", log)
@@ -149,8 +150,8 @@ def _wait(server: subprocess.Popen[str], address: str, log: Path) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.25)
     raise UserError(
-        f"the MLflow server did not respond at {address} within {PATIENCE_SECONDS} s; see"
-        f" {os.path.relpath(log)}"
+        f"the MLflow server did not respond at {address} within {PATIENCE_SECONDS} s: try again when the"
+        f" machine is less busy, or see {os.path.relpath(log)}"
     )
 
 
@@ -167,7 +168,7 @@ def _end(server: subprocess.Popen[str]) -> None:
 
 
 def _print_addresses(tracking: Tracking, address: str) -> None:
-    print(f"all runs: {address}/", flush=True)
+    print(f"all runs: {address}/#/experiments", flush=True)
     study = last_study(tracking)
     if study is None:
         print("no study has any trials yet", flush=True)

@@ -70,6 +70,11 @@ def _facts(swept: Swept) -> list[str]:
     for run in swept.trials.values():
         codes.setdefault(run.data.tags.get("code", "unknown"), []).append(run)
     lines += [f"Code {code}, {tables.commits(runs)}: {len(runs)} trials" for code, runs in codes.items()]
+    if len(codes) > 1:
+        lines.append(
+            "Trials of one commit have several codes where a swept setting, such as the scaling, has code of"
+            " its own"
+        )
     if swept.older:
         lines.append(
             f"Not shown: {swept.older} older studies of this name, with a different search space or fixed"

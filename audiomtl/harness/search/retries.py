@@ -3,7 +3,7 @@
 A trial that failed keeps its number for ever, since Optuna never changes a finished one. Its settings may be
 put in the queue again: when a limit that ended it was raised, or when the user asks for it.
 
-Contents: `attributes`, `count`, `enqueue`, `early_failures`.
+Contents: `attributes`, `count`, `enqueue`, `early_failures`, `told`.
 """
 
 import re
@@ -65,3 +65,18 @@ def early_failures(trials: Sequence[FrozenTrial], file: StudyFile) -> str:
     if len(reasons) < len(finished) or len({re.sub(r"[\d.e+-]+", "#", reason) for reason in reasons}) > 1:
         return ""
     return f"the first {len(reasons)} trials failed alike: {reasons[-1]}"
+
+
+def told(trials: Sequence[FrozenTrial], file: StudyFile) -> str:
+    """A line on trials that failed and were not trained again, and what trains them; "" for none."""
+    retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
+    failed = [one for one in trials if one.state == TrialState.FAIL and one.number not in retried]
+    if not failed:
+        return ""
+    numbers = ", ".join(str(trial.number) for trial in failed)
+    path, _ = failed[0].user_attrs.get(LIMIT, ("", 0))
+    raised = f"raise {path} in {file.experiment.path}, then run" if path else "fix the cause, then run"
+    return (
+        f"{len(failed)} of {len(trials)} trials failed ({numbers}): {failed[0].user_attrs.get('reason', '')};"
+        f" {raised} `audiomtl study {file.name} --retry-failed`"
+    )

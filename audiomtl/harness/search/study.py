@@ -136,7 +136,10 @@ class _StudyRunner:
         hints = os.environ.get(HINTS) != "off"
         if self.view and hints:
             worker.progress.say(f"its trials: {views.place(self.tracking, file.experiment.name, self.view)}")
-        line = records.last_line(file, study.get_trials(deepcopy=False), pareto_front(study, file))
+        trials = study.get_trials(deepcopy=False)
+        line = records.last_line(file, trials, pareto_front(study, file))
+        if failed := retries.told(trials, file):
+            worker.progress.say(failed)
         if line and hints:
             worker.progress.say(line)
 

@@ -142,7 +142,8 @@ def output(model, prepared, some, examples, **options) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["cross_attention", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("film", "bilinear"))]
+    "kind",
+    ["cross_attention", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("film", "bilinear"))],
 )
 def test_two_modalities_tell_what_neither_tells_alone(use, kind, tmp_path) -> None:
     fitted, prepared = trained(settings(join__kind=kind, training__epochs=30))

@@ -104,9 +104,10 @@ def test_the_pages_answer_show_the_view_and_end_at_ctrl_c(store: Store, tmp_path
     process = store.project.start("ui", "--port", str(port), PYTHONPATH=os.pathsep.join(sys.path))
     assert process.stdout is not None
     try:
+        assert process.stdout.readline() == "starting MLflow ...\n"
         lines = [process.stdout.readline() for _ in range(3)]
         assert (
-            lines[0] == f"all runs: http://127.0.0.1:{port}/\n"
+            lines[0] == f"all runs: http://127.0.0.1:{port}/#/experiments\n"
             and "=study_tiny\n" in lines[1]
             and "Ctrl-C" in lines[2]
         ), lines

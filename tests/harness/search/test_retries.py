@@ -5,10 +5,14 @@ import re
 import signal
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
+from optuna.trial import TrialState
 
+from audiomtl.harness.search import retries
 from tests.harness.conftest import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -48,6 +52,29 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_retries_them_when_asked
     said = project.run("study", "tiny", "--slots", "1", code=1)
     assert "the first 3 trials failed alike: RuntimeError: as ordered" in said and "next:" not in said
     assert "--retry-failed" in said and [trial.state.name for trial in project.trials()] == ["FAIL"] * 3
+
+
+@pytest.mark.parametrize(
+    ("failed", "line"),
+    [
+        ({}, ""),
+        ({1: {"retry of": 0}, 0: {}}, "1 of 3 trials failed (1): as ordered; fix the cause, then run"),
+        (
+            {0: {"limit": ["limits.seconds", 1]}, 2: {}},
+            "2 of 3 trials failed (0, 2): as ordered; raise limits.seconds in tiny.toml, then run",
+        ),
+    ],
+)
+def test_failed_trials_are_named_with_what_trains_them(failed: dict[int, dict[str, Any]], line: str) -> None:
+    trials = []
+    for number in range(3):
+        state = TrialState.FAIL if number in failed else TrialState.COMPLETE
+        own = {"reason": "as ordered", **failed.get(number, {})}
+        value = None if number in failed else 1.0
+        trials.append(optuna.trial.create_trial(state=state, value=value, user_attrs=own))
+        trials[-1].number = number
+    file: Any = SimpleNamespace(name="tiny", experiment=SimpleNamespace(path="tiny.toml"))
+    assert retries.told(trials, file) == (f"{line} `audiomtl study tiny --retry-failed`" if line else "")
 
 
 def test_failed_settings_are_trained_again_under_new_numbers(project: Any) -> None:
