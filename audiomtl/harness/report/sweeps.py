@@ -14,6 +14,8 @@ from audiomtl.harness.report.html import trials
 from audiomtl.harness.search import pareto
 from audiomtl.names import safe_name
 
+FEW = 20  # trials with a score, below which importances change from sample to sample
+
 
 def blocks(swept: Swept, folder: Path) -> list[Block]:
     """Outcomes, best trial, importances and figures; the PNG figures are drawn into ``folder``."""
@@ -40,6 +42,7 @@ def blocks(swept: Swept, folder: Path) -> list[Block]:
                 "Importance is the relative influence of a setting on whether a trial is among the best"
                 f" quarter (PED-ANOVA), over the {scored} trials with a score. Pruned trials have no score,"
                 " so the importance of a setting whose bad values were pruned is underestimated."
+                + (" Over so few trials it is a hint at most." if scored < FEW else "")
             )
         )
     else:
