@@ -19,6 +19,7 @@ from audiomtl.harness.verify.again import fingerprint
 from audiomtl.harness.verify.origin import Change
 from audiomtl.harness.verify.result import Verified
 from audiomtl.harness.verify.run import Record, changes_of, rebuilt
+from audiomtl.settings.published import without_published
 
 METADATA, RUNS = "ro-crate-metadata.json", "runs.json"
 
@@ -38,7 +39,7 @@ def verify_frozen(place: Path, *, quick: bool, slots: int, threads: int) -> list
     if broken := _altered(files):
         return [Verified(str(place), False, f"changed since it was written: {', '.join(broken)}")]
     records = [_record(entry, files) for entry in json.loads(files[RUNS])]
-    document = tomllib.loads(files["experiment.toml"].decode())
+    document = without_published(tomllib.loads(files["experiment.toml"].decode()))
     expected = document.pop("expected", {})
     document.pop("ablation", None)
     if changed := _changes(document, json.loads(files["data.json"]), files):

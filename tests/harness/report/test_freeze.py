@@ -17,6 +17,17 @@ from tests.harness.conftest import Project
 
 pytestmark = pytest.mark.slow
 
+ACKNOWLEDGED = 'acknowledged = ["small_validation"]'
+REFERENCE = """
+[[reference]]
+score = "test/error_rate"
+number = 0.1
+protocol = "ten folds"
+source = "A paper"
+comparable = false
+why = "other folds"
+"""
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
@@ -24,6 +35,8 @@ def trained(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         project = Project(tmp_path_factory.mktemp("frozen") / "project", patch)
         project.edit("experiments", "epochs = 6", "epochs = 2")
+        path = project.folder / "experiments" / "tiny.toml"
+        path.write_text(f"{ACKNOWLEDGED}\n{path.read_text()}{REFERENCE}")
         (project.folder / "requirements.lock").write_text("keras==3\n")
         project.run("best", "tiny", "--slots", "2")
         project.run("ablations", "tiny", "--slots", "2")
