@@ -1,6 +1,6 @@
 """A headless Chromium for tests of pages; a test skips, with a line, where there is none.
 
-Contents: `page`, the elements of one page; `driven`, a browser that follows orders; `program`.
+Contents: `driven`, a browser that follows orders; `program`.
 """
 
 import base64
@@ -32,24 +32,6 @@ def _program() -> str:
     return found
 
 
-def page(address: str, folder: Path, *, width: int = 1500, height: int = 1100, wait: int = 30) -> str:
-    """The elements of a page after its scripts have run, as HTML; ``folder`` gets ``page.png``.
-
-    Parameters
-    ----------
-    wait : seconds of the page's own clock, which does not wait for a loaded machine.
-    """
-    command = [
-        *(_program(), "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-        *(f"--user-data-dir={folder / 'profile'}", f"--window-size={width},{height}"),
-        *(f"--virtual-time-budget={1000 * wait}", f"--screenshot={folder / 'page.png'}", "--dump-dom"),
-        address,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
 class Driven:
     """A page of a browser that is driven over its DevTools protocol, in real time: sound plays."""
 
@@ -79,6 +61,13 @@ class Driven:
         self._send("Page.navigate", url=address)
         self.run("new Promise(done => { const wait = () => document.readyState === 'complete'"
                  f" && location.href.startsWith({json.dumps(address)}) ? done(1) : setTimeout(wait, 20); wait() }})")  # fmt: skip
+
+    def elements(self, until: str) -> str:
+        """The page's elements as HTML, once an expression is true in it: scripts take their own time."""
+        self.run(
+            f"new Promise(done => {{ const wait = () => ({until}) ? done(1) : setTimeout(wait, 100); wait() }})"
+        )
+        return str(self.run("document.documentElement.outerHTML"))
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; of a promise, what it becomes."""

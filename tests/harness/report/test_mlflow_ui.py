@@ -114,11 +114,16 @@ def test_the_pages_answer_show_the_view_and_end_at_ctrl_c(store: Store, tmp_path
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=PATIENCE) as answer:
             assert answer.status == 200
         if shutil.which("chromium"):  # else the rest of the test is still worth it
-            shown = browser.page(lines[1].split(": ")[1].strip(), tmp_path)
-            assert "tags.study = 'tiny'" in shown and "network.units" in shown
-            assert shown.count("js-plotly-plot") >= 3  # parallel coordinates, curve, scatter
-            table = browser.page(lines[1].split(": ")[1].strip().replace(CHARTS, ""), tmp_path)
-            assert "best/validation/error_rate" in table and "network.units" in table
+            address = lines[1].split(": ")[1].strip()
+            with browser.driven(tmp_path) as page:
+                page.open(address)  # parallel coordinates, curve, scatter
+                plots = "document.querySelectorAll('.js-plotly-plot').length >= 3"
+                shown = page.elements(f"{plots} && document.body.outerHTML.includes('network.units')")
+                assert "tags.study = 'tiny'" in shown
+            with browser.driven(tmp_path) as page:
+                page.open(address.replace(CHARTS, ""))
+                page.elements("['best/validation/error_rate', 'network.units'].every("
+                              "name => document.body.innerText.includes(name))")  # fmt: skip
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=PATIENCE)
     finally:
