@@ -29,6 +29,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from audiomtl.nn.addition import add_in_order
 from audiomtl.nn.averaging import Average
 from audiomtl.settings.shared import Optimizer, Training
 from audiomtl.system import replacing
@@ -45,10 +46,11 @@ class TrainingFailed(Exception):
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy, TensorFlow and Keras, and ask TensorFlow for deterministic kernels."""
+    """Seed Python, NumPy, TensorFlow and Keras, and let TensorFlow compute the same bits in every run."""
     random.seed(seed)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    add_in_order()
 
 
 def stream(seed: int, name: str) -> int:
