@@ -43,7 +43,7 @@ def test_gradients_of_what_is_used_several_times_are_added_in_order() -> None:
 
     # float32: 1 is lost beside 1e8; only an order in which the two large ones meet first keeps it
     for gradients in ([1e8, -1e8, 1, 1], [1, 1e8, -1e8, 1], [1, 1e8, 1, -1e8], [1, 1, 1e8, -1e8]):
-        wanted = np.cumsum(np.float32(gradients))[-1]
+        wanted = np.cumsum(np.asarray(gradients, np.float32))[-1]
         assert float(gradient(tf.zeros(()), tf.constant(gradients, tf.float32))) == wanted, gradients
 
 
