@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from audiomtl.data.scores import Note
+from audiomtl.data.scores import Note, separate
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,12 @@ class Phones:
 
 @dataclass(frozen=True)
 class Notes:
-    """Notes in order."""
+    """Notes in order; those of one key do not overlap: see `scores.separate`."""
 
     notes: tuple[Note, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", separate(self.notes))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ apart); one may begin where another ends. Column p of a roll is the key 21 + p. 
 ``k * hop_seconds`` (as `features.frame_times`); a time belongs to the nearest frame, halfway to the later
 one.
 
-Contents: `read_notes`, `write_notes`, `checked`, `within`, `monophonic`; `piano_roll`, `onset_roll`,
-`notes_from_rolls`.
+Contents: `read_notes`, `write_notes`, `checked`, `within`, `separate`, `monophonic`; `piano_roll`,
+`onset_roll`, `notes_from_rolls`.
 """
 
 import warnings
@@ -30,6 +30,7 @@ TICKS_PER_BEAT, BEATS_PER_MINUTE = 5000, 120  # of written files: 5000 ticks * 1
 TICK_SECONDS = 60 / (TICKS_PER_BEAT * BEATS_PER_MINUTE)
 DRUMS = 9  # the channel, from 0
 VELOCITY = 80  # of written notes: what is read has none
+SHORTEST_SECONDS = 1e-3  # of a note that a model found: ten ticks of a written file
 SAME_SECONDS = 1e-6  # times that are closer are one time: ticks become seconds by many small sums
 
 
@@ -201,6 +202,21 @@ def checked(place: str | Path, notes: Iterable[Note]) -> Notes:
 def within(notes: Iterable[Note], seconds: float) -> Notes:
     """The notes that begin before the end of a recording; one that lasts longer ends with it."""
     return tuple((onset, min(offset, seconds), pitch) for onset, offset, pitch in notes if onset < seconds)
+
+
+def separate(notes: Iterable[Note]) -> Notes:
+    """The notes, sorted, each of which ends where the next note of its key begins, at the latest.
+
+    This is for notes that a model found. Those of a file are refused by `checked` if they overlap. Notes that
+    are then shorter than 1 ms are left out.
+    """
+    kept, following = list[Note](), dict[int, float]()  # onset of the next note, by key
+    for onset, offset, pitch in sorted(notes, reverse=True):
+        end = min(offset, following.get(pitch, offset))
+        if end - onset >= SHORTEST_SECONDS - SAME_SECONDS:
+            kept.append((onset, end, pitch))
+            following[pitch] = onset
+    return tuple(reversed(kept))
 
 
 def monophonic(place: str | Path, notes: Iterable[Note]) -> Notes:

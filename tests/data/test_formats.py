@@ -138,6 +138,13 @@ def test_notes_come_back_from_midi(tmp_path) -> None:
     assert np.allclose(scores.read_notes(tmp_path / "x.mid", instrument="voice"), NOTES.notes, atol=1e-4)
 
 
+def test_notes_of_a_model_that_overlap_on_one_key_are_written(tmp_path) -> None:
+    found = ((0.2, 0.7, 60), (0.6611, 1.2, 60), (0.5, 0.9, 64))  # a refined onset before the step of its peak
+    FORMATS["midi"].write(tmp_path / "x.mid", [only(notes=Notes(found))], 1)
+    read = scores.read_notes(tmp_path / "x.mid")
+    assert np.allclose(read, [(0.2, 0.6611, 60), (0.5, 0.9, 64), (0.6611, 1.2, 60)], atol=1e-4)
+
+
 def test_a_file_has_its_head_and_all_recordings(tmp_path) -> None:
     FORMATS["csv"].write(tmp_path / "x.csv", [WHOLE, only(age=Value(1.0))], 1)
     lines = (tmp_path / "x.csv").read_text().splitlines()

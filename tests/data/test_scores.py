@@ -95,6 +95,22 @@ def test_a_file_whose_notes_fit_no_roll_is_refused_in_one_line(tmp_path, events,
 
 
 @pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        ([(0.0, 2.0, 60), (1.0, 3.0, 60)], [(0.0, 1.0, 60), (1.0, 3.0, 60)]),
+        ([(1.0, 3.0, 60), (0.0, 2.0, 61)], [(0.0, 2.0, 61), (1.0, 3.0, 60)]),
+        ([(0.0, 9.0, 60), (1.0, 2.0, 60), (1.5, 3.0, 60)], [(0.0, 1.0, 60), (1.0, 1.5, 60), (1.5, 3.0, 60)]),
+        ([(0.0, 1.0, 60), (0.0, 2.0, 60)], [(0.0, 2.0, 60)]),  # nothing is left of the first
+        ([(0.0, 1.0, 60), (0.5, 2.0, 60), (0.5005, 2.0, 60)], [(0.0, 0.5005, 60), (0.5005, 2.0, 60)]),
+        ([(0.0, 0.0004, 60)], []),
+    ],
+)
+def test_notes_are_separated_on_each_key(notes, expected):
+    separated = scores.separate(notes)
+    assert list(separated) == expected == list(scores.separate(reversed(notes)))
+
+
+@pytest.mark.parametrize(
     "content",
     [b"", b"RIFF no score", b"MThd\0\0\0\6\0\1\0\0\1\xe0", b"MThd\0\0\0\6\0\1\0\1\1\xe0MTrk\0\0\0\5\0\x90"],
 )
