@@ -247,8 +247,9 @@ def align(
 ) -> None:
     """Align texts with recordings.
 
-    One text and one recording, or each recording of a folder or table with its text. Prints the start and end
-    of every word and phone, and the model's confidence. Words become phones as in the training of the model,
+    One text and one recording, or each recording of a folder or table with its text. Prints a line
+    per phone: its start, its end, the model's confidence, and the word that begins there; or, without TEXT, a
+    line per recording. Words become phones as in the training of the model,
     or by --language; a word with hyphens (Son-ne) is pronounced syllable by syllable. The model is of the
     family ctc, or has a head of kind alignment. Without TEXT, a recording that cannot be aligned is reported
     and skipped, and the command exits with code 1.

@@ -1,10 +1,11 @@
 """The ``align`` command: when each word and phone of a text is sung or spoken in a recording.
 
-Contents: `align`, `align_many`, `table`, `ENDINGS`, `FORMATS`.
+Contents: `align`, `align_many`, `table`, `rows`, `COLUMNS`, `ENDINGS`, `FORMATS`.
 """
 
 import csv
 import io
+import math
 import os
 import sys
 import unicodedata
@@ -24,6 +25,7 @@ from audiomtl.harness.use.models import checked_place, opened, part, recorded_mo
 from audiomtl.harness.use.texts import Task
 from audiomtl.settings.validation import nearest
 
+COLUMNS = ("word", "phone", "start_seconds", "end_seconds", "confidence", "word_confidence")  # of `rows`
 LEAST_SAID = 0.5  # probability below which a text is reported as not said
 
 
@@ -97,6 +99,7 @@ def align_many(
     _check_language(language, phones)
     if (ending := FORMATS.get(form.lower(), form)) not in ENDINGS:
         raise UserError(f"--format {form}: must be {', '.join(FORMATS)}{nearest(form, FORMATS)}")
+    texts.check_source(source)
     if not to:
         raise UserError(f"{source}: holds several recordings; name the folder of the alignments with --to")
     found = texts.tasks(source)
@@ -206,15 +209,28 @@ def _split(text: str, phones: bool, place: str) -> list[str]:
     return said
 
 
+def rows(found: Any) -> list[tuple[str, str, float, float, float, float]]:
+    """An alignment as rows of `COLUMNS`, one per phone; without words they have "" and NaN."""
+    return [
+        (
+            word.label if word else "",
+            phone.label,
+            phone.start_seconds,
+            phone.end_seconds,
+            phone.score,
+            word.score if word else math.nan,
+        )
+        for word, phone in zip(_word_of(found), found.phones, strict=True)
+    ]
+
+
 def _csv(found: Any, name: str) -> str:
-    """A row per phone: its word, where there is one, and how sure the model is of both."""
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n")
-    writer.writerow(["word", "phone", "start_seconds", "end_seconds", "confidence", "word_confidence"])
-    for word, one in zip(_word_of(found), found.phones, strict=True):
-        label, sure = (word.label, f"{word.score:.4f}") if word else ("", "")
-        times = [f"{one.start_seconds:.3f}", f"{one.end_seconds:.3f}"]
-        writer.writerow([label, one.label, *times, f"{one.score:.4f}", sure])
+    writer.writerow(COLUMNS)
+    for word, phone, start, end, sure, word_sure in rows(found):
+        confidences = (f"{sure:.4f}", f"{word_sure:.4f}" if word else "")
+        writer.writerow([word, phone, f"{start:.3f}", f"{end:.3f}", *confidences])
     return page.getvalue()
 
 

@@ -3,7 +3,7 @@
 In a folder the text of ``a.wav`` stands beside it in ``a.lab`` or ``a.txt`` (of both the ``.lab``), in upper
 or lower case. A table (CSV, TSV, Parquet) has the columns ``path``, relative to its folder, and ``text``.
 
-Contents: `Task`, `tasks`, `read`.
+Contents: `Task`, `tasks`, `check_source`, `read`.
 """
 
 import os
@@ -41,12 +41,8 @@ def tasks(source: Path) -> list[Task]:
     UserError : no such folder or table; no recording in it has a text, a text that cannot be read; two
         recordings of one name; a table without the columns, or with a row without path or text.
     """
-    if source.is_dir():
-        found = _beside(source)
-    elif source.is_file():
-        found = _listed(source)
-    else:
-        raise UserError(f"{source}: no such folder or table")
+    check_source(source)
+    found = _beside(source) if source.is_dir() else _listed(source)
     names = [one.name for one in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(
@@ -54,6 +50,17 @@ def tasks(source: Path) -> list[Task]:
             " rename one of them"
         )
     return sorted(found, key=lambda one: str(one.path))
+
+
+def check_source(source: Path) -> None:
+    """Refuse what is neither a folder nor a table, such as a recording whose text was forgotten."""
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder")
+    if source.is_file() and source.suffix.lower() not in TABLES:
+        raise UserError(
+            f"{source}: TEXT is missing: give a text file, or the text in quotes, after the recording;"
+            f" without TEXT, AUDIO must be a folder of recordings or a table ({', '.join(TABLES)})"
+        )
 
 
 def read(path: Path) -> str:
@@ -108,11 +115,6 @@ def _transcript(path: Path) -> str:
 
 
 def _listed(table: Path) -> list[Task]:
-    if table.suffix.lower() not in TABLES:
-        raise UserError(
-            f"{table}: give its text after it; without a text it must be a folder of recordings or a table"
-            f" ({', '.join(TABLES)})"
-        )
     rows = tables.read(table, text=("path", "text")).table
     columns = list(map(str, rows.columns))
     for column in ("path", "text"):

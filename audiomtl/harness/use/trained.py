@@ -14,6 +14,7 @@ from audiomtl.data import audio, formats
 from audiomtl.data.answers import Classes, Notes, Phones, Recording, Response, Segments, Value
 from audiomtl.data.text import words_of
 from audiomtl.errors import UserError
+from audiomtl.harness.use import align as aligning
 from audiomtl.harness.use import evaluate as evaluating
 from audiomtl.harness.use.inputs import Asked, asked, recording
 from audiomtl.harness.use.models import Loaded, opened
@@ -125,7 +126,8 @@ class Model:
 
         Returns
         -------
-        DataFrame with one row per phone: word ("" without one), phone, start_seconds, end_seconds, score
+        DataFrame with one row per phone: word ("" without one), phone, start_seconds, end_seconds, confidence
+        of the phone, word_confidence (NaN without a word)
 
         Raises
         ------
@@ -142,13 +144,7 @@ class Model:
         [one] = self._asked(recording, sample_rate)
         y = one.y if isinstance(one, Recording) else self._read(one).y
         found = self.loaded.use.align(self.loaded.fitted, y, said, phones=phones, language=language)
-        lengths = np.diff([*found.firsts, len(found.phones)])
-        words = [word.label for word, count in zip(found.words, lengths, strict=True) for _ in range(count)]
-        rows = [
-            (word, phone.label, phone.start_seconds, phone.end_seconds, phone.score)
-            for word, phone in zip(words or [""] * len(found.phones), found.phones, strict=True)
-        ]
-        return pd.DataFrame(rows, columns=["word", "phone", "start_seconds", "end_seconds", "score"])
+        return pd.DataFrame(aligning.rows(found), columns=list(aligning.COLUMNS))
 
     def embed(self, recordings: Sounds, *, sample_rate: int | None = None) -> list[np.ndarray]:
         """Embeddings of each recording, (n_patches, size), where the family has them (transfer).

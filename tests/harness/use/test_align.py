@@ -295,6 +295,7 @@ def test_every_file_says_the_same() -> None:
     alone = Alignment(FOUND.phones, (), (), 1.0)
     assert aligning._labels(alone, "a").splitlines()[1] == "0.250000\t0.500000\toː"
     assert ",m,0.100,0.250,0.5000,\n" in aligning._csv(alone, "a")
+    assert aligning.rows(FOUND)[1] == ("Mo", "oː", 0.25, 0.5, 0.75, 0.625)
     assert aligning._ctm(alone, "a").splitlines()[1] == "a 1 0.250 0.250 oː 0.7500"
 
 
@@ -382,6 +383,11 @@ def test_files_of_alignments_are_not_overwritten(spoken, tmp_path, capsys) -> No
     with pytest.raises(UserError, match=r"already exists; use --force to overwrite it"):
         many(spoken, tmp_path / "out", form="ctm")
     assert many(spoken, tmp_path / "out", form="ctm", force=True)
+
+
+def test_a_forgotten_text_is_named(spoken) -> None:
+    with pytest.raises(UserError, match=r"two.wav: TEXT is missing"):
+        many(spoken / "two.wav", "")
 
 
 @pytest.mark.parametrize(

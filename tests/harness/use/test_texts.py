@@ -66,13 +66,13 @@ def test_a_table_names_recordings_and_texts(tmp_path: Path, ending: str) -> None
 @pytest.mark.parametrize(
     ("files", "source", "words"),
     [
-        ({}, "nowhere", "nowhere: no such folder or table"),
+        ({}, "nowhere", "nowhere: no such file or folder"),
         ({"d/a.txt": "x"}, "d", "d: no recordings in this folder; they end in .wav"),
         ({"d/a.wav": ""}, "d", "none of its 1 recordings has a text: a.lab or a.txt belongs beside a.wav"),
         ({"d/a.wav": "", "d/a.txt": b"\xff\xfe\x00"}, "d", "a.txt: cannot be read as text"),
         ({"d/a.wav": "", "d/a.lab": "0.0 0.5 a\n0.5 0.9 b\n"}, "d", "a.lab: holds times of labels"),
         ({"d/a.wav": "", "d/a.flac": "", "d/a.txt": "x"}, "d", "two recordings are called a"),
-        ({"a.wav": ""}, "a.wav", "a.wav: give its text after it"),
+        ({"a.wav": ""}, "a.wav", "a.wav: TEXT is missing: give a text file, or the text in quotes"),
         ({"t.csv": "path,txt\na.wav,x\n"}, "t.csv", "no column text; did you mean txt?"),
         ({"t.csv": "file,text\na.wav,x\n"}, "t.csv", "no column path; it has file, text"),
         ({"t.csv": "path,text\na.wav,\n"}, "t.csv", "row 1 has no text"),

@@ -108,6 +108,7 @@ def test_phones_are_aligned_in_order_within_the_recording(early, name) -> None:
     wanted = [symbols[0], symbols[-1], symbols[0]]
     found = model.align(y, " ".join(wanted), phones=True, sample_rate=model.sample_rate)
     assert found["phone"].tolist() == wanted and (found["word"] == "").all()
+    assert found["confidence"].between(0, 1).all() and found["word_confidence"].isna().all()
     times = found[["start_seconds", "end_seconds"]].to_numpy().ravel()
     assert (np.diff(times) >= 0).all() and times[0] >= 0 and times[-1] <= 3.0 and len(set(times)) > 3
     with pytest.raises(UserError, match="unknown symbols"):
