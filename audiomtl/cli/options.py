@@ -106,7 +106,14 @@ Storage = Annotated[
         help="Optuna storage. Default: AUDIOMTL_STORAGE, otherwise runs/optuna.db.",
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Use the best run with this seed.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Use the best run with this seed. Default: the one with the best validation score.",
+    ),
+]
 Again = Annotated[
     bool,
     typer.Option(
