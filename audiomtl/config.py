@@ -3,9 +3,9 @@
 A *setting path* is the dotted name of one setting (``optimizer.clipnorm``); it is the same string everywhere.
 Every error is a `UserError` of one line: file, path, value, rule, closest valid name.
 
-Contents: `load_experiment`, `load_experiments`, `load_study`, `names`, `digest`, `epochs`, `monitor`; and,
-of `settings/`, `settings_of`, `family`, `trained_settings`, `scored_settings`, `ordered`, `flatten`,
-`override`, `edit`.
+Contents: `load_experiment`, `checked_experiment`, `load_experiments`, `load_study`, `names`, `digest`,
+`epochs`, `monitor`; and, of `settings/`, `settings_of`, `family`, `trained_settings`, `scored_settings`,
+`ordered`, `flatten`, `override`, `edit`.
 """
 
 import contextlib
@@ -179,7 +179,11 @@ def find(folder: str, name: str) -> Path:
 def load_experiment(name: str) -> ExperimentFile:
     """Read and check ``experiments/NAME.toml``, or the file at a path that ends in ``.toml``."""
     path = find("experiments", name)
-    document = read(path)
+    return checked_experiment(read(path), path)
+
+
+def checked_experiment(document: dict[str, Any], path: Path) -> ExperimentFile:
+    """The content of an experiment file, checked with its ablations; messages begin with ``path``."""
     expected, arms = document.pop("expected", {}), document.pop("ablation", {})
     references, acknowledged = document.pop("reference", []), document.pop("acknowledged", [])
     settings = settings_of(document, str(path))

@@ -133,7 +133,8 @@ def promote(
     """Write the best trial of a study into its experiment file.
 
     Only the swept settings change (for a study of an ablation, those in its table). Comments are kept.
-    [expected] is removed, because it no longer applies.
+    [expected] is removed, because it no longer applies. Nothing is written if the new settings would make the
+    file invalid, such as one of its ablations.
     """
     from audiomtl import config
     from audiomtl.harness.search import proposals
@@ -148,14 +149,16 @@ def promote(
         )
         raise typer.Exit(1)
     number, scores, values = proposals.best_trial(file, storage, trial)
-    path, changed = promote_trial(file, values, to=Path(to) if to else None)
+    done = promote_trial(file, values, to=Path(to) if to else None)
     reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
     print(
-        f"{os.path.relpath(path)}: trial {number} ({reached})"
-        f" promoted{'' if changed else '; the file already has its settings'}"
+        f"{os.path.relpath(done.path)}: trial {number} ({reached})"
+        f" promoted{'' if done.changed else '; the file already has its settings'}"
     )
-    for setting, (old, new) in changed.items():
+    for setting, (old, new) in done.changed.items():
         print(f"  {setting}: {'not in the file' if old is None else old} -> {new}")
+    if done.expected_removed:
+        print("  [expected] removed: its scores were those of the old settings")
 
 
 @app.command()

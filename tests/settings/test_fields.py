@@ -376,13 +376,31 @@ def test_promoting_adds_a_setting_that_the_file_left_out(sweep):
     from audiomtl.harness.search.promote import promote
 
     file = sweep('pooling.name = { choices = ["mean", "attention"] }\n' + WHEN)
-    path, changed = promote(file, {"pooling.name": "attention", "pooling.units": 16})
-    assert changed == {"pooling.name": ("mean", "attention"), "pooling.units": (None, 16)}
+    done = promote(file, {"pooling.name": "attention", "pooling.units": 16})
+    assert done.changed == {"pooling.name": ("mean", "attention"), "pooling.units": (None, 16)}
     assert config.load_experiment("mil").settings.pooling.units == 16
-    assert '[pooling]\nname = "attention"\nevaluation = "same"\nunits = 16\n' in path.read_text(
+    assert '[pooling]\nname = "attention"\nevaluation = "same"\nunits = 16\n' in done.path.read_text(
         encoding="utf-8"
     )
     assert config.load_study("mil").identity == file.identity
+
+
+def test_promoting_what_would_break_an_ablation_writes_nothing(sweep):
+    from audiomtl.harness.search.promote import promote
+
+    sweep('pooling.name = { choices = ["mean", "attention"] }\n' + WHEN)
+    path = Path("experiments/mil.toml")
+    text = path.read_text(encoding="utf-8") + '[ablation.window_loss]\nnetwork.loss = "window"\n'
+    path.write_text(text, encoding="utf-8")
+    file = config.load_study("mil")
+    with pytest.raises(
+        UserError,
+        match=r"mil.toml: not valid with the settings of the trial, nothing was written: ablation.window_loss: "
+        r"[^\n]*; change or remove that in the file, then promote again$",
+    ):
+        promote(file, {"pooling.name": "attention", "pooling.units": 16})
+    assert path.read_text(encoding="utf-8") == text
+    assert not promote(file, {"pooling.name": "mean"}).changed
 
 
 def test_trial_0_and_samples_leave_out_what_their_kind_does_not_use(sweep):

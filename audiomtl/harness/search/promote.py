@@ -1,7 +1,11 @@
-"""Write a study's best trial, or one of its Pareto front, into the experiment file. Contents: `promote`."""
+"""Write a study's best trial, or one of its Pareto front, into the experiment file.
+
+Contents: `promote`, `Promoted`.
+"""
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,16 @@ from audiomtl.settings.published import without_published
 from audiomtl.settings.toml import write
 
 
-def promote(
-    file: StudyFile, values: Mapping[str, Any], *, to: Path | None = None
-) -> tuple[Path, dict[str, tuple[Any, Any]]]:
+@dataclass(frozen=True)
+class Promoted:
+    """What `promote` wrote."""
+
+    path: Path
+    changed: dict[str, tuple[Any, Any]]  # setting path -> (old, new)
+    expected_removed: bool  # the file had recorded scores, which no longer apply
+
+
+def promote(file: StudyFile, values: Mapping[str, Any], *, to: Path | None = None) -> Promoted:
     """Write a trial's swept settings into the experiment file; comments stay, and ``[expected]`` is removed,
     because it no longer applies.
 
@@ -25,13 +36,10 @@ def promote(
     values : its settings, from `harness.study.best_trial`.
     to : write a copy into this folder and leave the experiment file as it is.
 
-    Returns
-    -------
-    path, {setting path: (old, new)} of what changed
-
     Raises
     ------
-    UserError : the edited file does not read back as the trial's settings (nothing is written then).
+    UserError : the edited file does not read back as the trial's settings, or is not valid, for instance
+        because an ablation changes a setting that the trial does not use (nothing is written then).
     """
     experiment, arm = file.experiment, file.study.ablation
     old = config.flatten(file.raw)
@@ -46,7 +54,8 @@ def promote(
     table = f"ablation.{arm}" if arm else ""
     text = experiment.path.read_bytes().decode("utf-8")
     text = config.edit(text, {path: new for path, (_, new) in changed.items()}, table)
-    if changed and not arm and "expected" in (document := tomlkit.parse(text)):
+    expected_removed = bool(changed) and not arm and "expected" in (document := tomlkit.parse(text))
+    if expected_removed:
         document.remove("expected")
         text = tomlkit.dumps(document)
     wanted = config.override(file.raw, values)
@@ -63,7 +72,20 @@ def promote(
             f"{experiment.path}: the edited file would not contain the settings of the trial; nothing was"
             " written: edit it by hand"
         )
+    _check(text, experiment.path)
     target = to / experiment.path.name if to else experiment.path
     target.parent.mkdir(parents=True, exist_ok=True)
     write(target, text)
-    return target, changed
+    return Promoted(target, changed, expected_removed)
+
+
+def _check(text: str, path: Path) -> None:
+    """Refuse a file that no later command could read."""
+    try:
+        config.checked_experiment(tomllib.loads(text), path)
+    except UserError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise UserError(
+            f"{path}: not valid with the settings of the trial, nothing was written: {reason}; change or"
+            " remove that in the file, then promote again"
+        ) from None

@@ -89,8 +89,8 @@ def test_all_trials_are_one_run_and_the_best_is_promoted(load: Any) -> None:
     own = table.iloc[0]  # the experiment's own numbers
     assert (own["params_decoding.language_weight"], own["params_decoding.insertion_bonus"]) == (0.0, 0.0)
     assert set(table["state"]) <= {"COMPLETE", "FAIL"}  # what is refused is one failed trial
-    path, changed = promote.promote(file, values)
-    assert set(changed) == set(file.study.search) and "# of the bigram" in path.read_text()
+    done = promote.promote(file, values)
+    assert set(done.changed) == set(file.study.search) and "# of the bigram" in done.path.read_text()
     assert config.load_study("beam").identity == file.identity
 
 

@@ -31,4 +31,4 @@ def test_promotion_edits_the_swept_lines_only_and_removes_expected(project) -> N
         (old, new) for old, new in zip(before.splitlines(), after.splitlines(), strict=False) if old != new
     ]
     assert all(old.split(" = ")[0] in {"units", "learning_rate"} for old, _ in changed)
-    assert "expected" not in raw
+    assert "expected" not in raw and "[expected] removed" in output
