@@ -1,8 +1,16 @@
-"""Names for files and cells that are made from other people's text. Contents: `safe_name`, `csv_text`."""
+"""Names for files and cells that are made from other people's text, and names that are taken.
+
+Contents: `safe_name`, `csv_text`, `refuse_existing`.
+"""
 
 import hashlib
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
+from audiomtl.errors import UserError
+
+MOST_NAMED = 10  # files that a message names
 LONGEST_NAME = 100  # bytes of a file name made from text; file systems allow 255, and endings are added
 
 
@@ -28,3 +36,17 @@ def csv_text(text: str) -> str:
     """
     formula = re.match(r"[=@\t\r]|[+-](?![\d.]*(?:[eE][+-]?\d+)?$)", text)
     return f"'{text}" if formula else text
+
+
+def refuse_existing(paths: Iterable[Path], remedy: str) -> None:
+    """Refuse to write files that exist, all of them in one message.
+
+    Raises
+    ------
+    UserError : naming them, and the remedy.
+    """
+    found = [str(path) for path in paths if path.exists()]
+    if found:
+        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        verb = "already exists" if len(found) == 1 else "already exist"
+        raise UserError(f"{', '.join(found[:MOST_NAMED])}{more}: {verb}; {remedy}")

@@ -32,6 +32,7 @@ def deep(targets: Sequence[str], label: str, groups: str, to: Path | None, arm: 
 def _deep(target: str, label: str, groups: str, to: Path | None, arm: str) -> bool:
     """Whether something serious is found."""
     from audiomtl import config
+    from audiomtl.data import files
     from audiomtl.data.audit import audit, subject
 
     file = None
@@ -44,7 +45,8 @@ def _deep(target: str, label: str, groups: str, to: Path | None, arm: str) -> bo
         clips = subject.of_experiment(file.name, file.settings, label=label, groups=subject.named(groups))
     elif not Path(target).exists():
         raise UserError(
-            f"{target}: no table or folder at this path, and no experiment{nearest(target, known)};"
+            f"{target}: no table or folder at this path, and no"
+            f" experiment{nearest(target, known) or files.near(Path(target))};"
             f" experiments/ contains {', '.join(known) or 'no files'}"
         )
     else:

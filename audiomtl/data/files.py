@@ -6,7 +6,8 @@ clip table. A warm start therefore stats every file, but opens, hashes and decod
 is read again, and so is one that was read within two seconds of its last change, since its times could then
 hide a second change.
 
-Contents: `Decoder`, `Examined`, `examine`, `digests`, `digest`, `seconds`, `below`, `states`, `use`.
+Contents: `Decoder`, `Examined`, `examine`, `digests`, `digest`, `seconds`, `below`, `near`,
+`states`, `use`.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ import soundfile
 from audiomtl.data import audio, index
 from audiomtl.data.index import Entry, Index
 from audiomtl.errors import UserError
+from audiomtl.settings.validation import nearest
 from audiomtl.system import cores, locked
 
 REMEMBERED = 2**20  # files outside every index
@@ -120,6 +122,14 @@ def below(root: Path) -> list[Path]:
         seen.add(here)
     files = [path for path in found if path.is_file()]
     return sorted(files, key=lambda path: (unicodedata.normalize("NFC", str(path)), str(path)))
+
+
+def near(path: Path) -> str:
+    """``; did you mean X?`` for a path that does not exist: the closest name in its folder, or nothing."""
+    if not path.parent.is_dir():
+        return ""
+    names = sorted(one.name for one in path.parent.iterdir())
+    return nearest(path.name, names)
 
 
 def states(paths: Iterable[str]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What a table or folder of recordings contains, found before any experiment is written: for `audiomtl new`.
 
-Contents: `describe`, `Found`, `Column`, `KINDS`.
+Contents: `describe`, `Found`, `Column`, `KINDS`; `tables_near`.
 """
 
 import os
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import audio, catalog, cells, tables
+from audiomtl.data import audio, catalog, cells, files, tables
 from audiomtl.data.clip_table import ROW, SOURCES
 from audiomtl.data.datasets import folder as folders
 from audiomtl.data.datasets import manifest
-from audiomtl.errors import UserError
+from audiomtl.errors import MissingData, UserError
 from audiomtl.settings.validation import first_error, nearest
 
 # kinds of columns; a column has one of them
@@ -99,7 +99,8 @@ KIND_OF_CELLS: Mapping[str, str] = {
     "labels": "labels",
 }
 MOST_CLASSES = 0.5  # different values per clip of a column that is taken for classes without its name
-LOOKED_AT = 100  # rows whose paths are looked for in other folders
+LOOKED_AT = 100  # rows whose paths are looked for in other folders; tables that may list recordings
+TABLES = (".csv", ".tsv", ".parquet")
 FEW = 3  # so many values are classes, however few the clips
 
 
@@ -128,6 +129,8 @@ def describe(where: str | Path, *, path_column: str = "", **settings: Any) -> Fo
         settings, these are left out).
     """
     place, assumptions = Path(where), list[str]()
+    if not place.exists():
+        raise MissingData(f"{where}: no such file or folder{files.near(place)}")
     if place.is_dir():
         known = {"dataset": "folder", "folder": place.as_posix()}
         if path_column:
@@ -150,6 +153,23 @@ def describe(where: str | Path, *, path_column: str = "", **settings: Any) -> Fo
     assumptions[:0] = table.attrs.get(catalog.REMARKS, ())
     kept = {name: value for name, value in values.items() if name not in ("label", "groups")}
     return _found(table, kept, assumptions)
+
+
+def tables_near(folder: Path) -> list[Path]:
+    """Tables in a folder of recordings, or else beside it, that have a column of paths; sorted."""
+
+    def lists(path: Path) -> bool:
+        try:
+            return path.is_file() and bool(_path_column(path, []))
+        except UserError:
+            return False
+
+    above = folder.absolute().parent
+    for found in (folder.rglob("*"), [*above.glob("*"), *above.glob("*/*")]):
+        some = sorted(path for path in found if path.suffix.lower() in TABLES)
+        if named := [path for path in some[:LOOKED_AT] if lists(path)]:
+            return [Path(os.path.relpath(path)) for path in named]
+    return []
 
 
 def _validated(Settings: Any, values: dict[str, Any]) -> Any:

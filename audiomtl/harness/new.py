@@ -15,10 +15,11 @@ from audiomtl import config
 from audiomtl.data import preflight, small_validation
 from audiomtl.data.fetch import weights
 from audiomtl.data.fitting import Choice, Proposal, toml_lines
-from audiomtl.data.found import Found, describe
+from audiomtl.data.found import Found, describe, tables_near
 from audiomtl.errors import MissingData, UserError
 from audiomtl.harness import templates
 from audiomtl.harness.splitting import Candidate, candidates
+from audiomtl.names import refuse_existing
 from audiomtl.settings.family import settings_class
 from audiomtl.settings.published import SMALL_VALIDATION
 from audiomtl.settings.study import Study
@@ -33,6 +34,7 @@ LEAST_CLIPS = 3  # one for each side
 # of [data], what `describe` says itself or is to be decided here
 NEW_IN_DESCRIBE = ("dataset", "table", "folder", "path_column", "label", "groups", "labels")
 MOST_NAMED = 20  # columns that a message names
+MOST_TABLES = 3
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,8 @@ def write(
         )
     if not config.NAME.fullmatch(name):
         raise UserError(f"{name}: an experiment name may contain only letters, digits, _ and -")
-    for folder in ("experiments", "studies"):
-        if (Path(folder) / f"{name}.toml").exists():
-            raise UserError(f"{folder}/{name}.toml: already exists; choose another name or remove it")
+    taken = [Path(folder) / f"{name}.toml" for folder in ("experiments", "studies")]
+    refuse_existing(taken, "choose another name, or remove what you do not need")
     columns, own = _names(label), _names(groups)
     found = _described(where, path, columns, on_bad)
     if len(found.table) < LEAST_CLIPS:
@@ -156,11 +157,21 @@ def _check_columns(where: str, found: Found, names: Sequence[str], option: str) 
     for column in names:
         if column not in columns:
             listed = ", ".join(columns[:MOST_NAMED])
-            folders = "; folders below those of the classes become the column group" * Path(where).is_dir()
             raise UserError(
-                f"{option} {column}: {where} has no such column{nearest(column, columns)}; it has {listed}"
-                + folders
+                f"{option} {column}: {where} has no such column{nearest(column, columns)}; it has"
+                f" {listed}{_folders(where, found)}"
             )
+
+
+def _folders(where: str, found: Found) -> str:
+    """What the folders of a folder of recordings should be, and the tables that may say the same."""
+    if not (place := Path(where)).is_dir():
+        return ""
+    if "label" in found.table.columns:
+        return "; folders below those of the classes become the column group"
+    listed = [f"--data {path}" for path in tables_near(place)]
+    tables = f", or name the table that lists them: {' or '.join(listed[:MOST_TABLES])}" if listed else ""
+    return f"; classes need one folder per class, such as {place / 'dog'}/ and {place / 'rain'}/{tables}"
 
 
 def _choice(found: Found, where: str, label: list[str], language: str) -> Choice:
@@ -216,8 +227,8 @@ def _chosen(model: str, proposals: Mapping[str, Proposal], choice: Choice, where
         if not fitting:
             columns = ", ".join(column.name for column in choice.found.columns[:MOST_NAMED])
             raise UserError(
-                f"--data {where}: no family can learn from these columns: {columns}; name a column of classes"
-                " with --label, or add one"
+                f"--data {where}: no family can learn from these columns: {columns}"
+                + (_folders(where, choice.found) or "; name a column of classes with --label, or add one")
             )
         chosen = fitting[0]
         choice.notes.append(f"model {chosen}: {proposals[chosen].reason}")
@@ -227,7 +238,8 @@ def _chosen(model: str, proposals: Mapping[str, Proposal], choice: Choice, where
         return chosen
     if not proposals[model].rank:
         others = f"; these fit: {', '.join(fitting)}" if fitting else ""
-        raise UserError(f"--model {model}: {where}: {proposals[model].reason}{others}")
+        classes = "" if fitting else _folders(where, choice.found)
+        raise UserError(f"--model {model}: {where}: {proposals[model].reason}{others}{classes}")
     return model
 
 

@@ -92,7 +92,7 @@ NEW = ("new", "x", "--data")
         ((*NEW, "clips", "--path", "sound"), 2, ("--data clips: is a folder, which has no column sound",)),
         ((*NEW, "clips/good.csv", "--on-bad", "drop"), 2, ("'--on-bad'", "'error', 'skip'")),
         (("new", "a b", "--data", "clips/good.csv"), 2, ("a b: an experiment name may contain only",)),
-        (("new", "mine", "--data", "clips/good.csv"), 2, ("experiments/mine.toml: already exists; choose another",)),
+        (("new", "mine", "--data", "clips/good.csv"), 2, ("experiments/mine.toml, studies/mine.toml: already exist; choose another name",)),
         (("new", "../x", "--data", "clips/good.csv"), 2, ("../x: an experiment name may contain only",)),
         (("data", "mien"), 1, ("experiments/mien.toml: no such file; did you mean mine?",)),
         (("data", "fetch", "yamnte"), 2, ("fetch yamnte: no such download; did you mean yamnet?",)),

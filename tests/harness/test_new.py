@@ -217,7 +217,8 @@ def test_the_weights_of_yamnet_decide_too(monkeypatch):
         ({"groups": "singer"}, "--groups singer: mine/digits.csv has no such column"),
         ({"groups": "speaker,singer"}, "--groups singer: mine/digits.csv has no such column"),
         ({"where": "none.csv"}, "--data none.csv: no such file"),
-        ({"where": "none"}, "--data none: no such file"),
+        ({"where": "none"}, "--data none: no such file or folder"),
+        ({"where": "mind"}, "--data mind: no such file or folder; did you mean mine?"),
         ({"name": "a b"}, "a b: an experiment name may contain only letters"),
         ({"model": "ctc"}, "--model ctc: mine/digits.csv: it learns phones or transcripts, but no column has them"),
         ({"model": "fusion"}, "--model fusion: mine/digits.csv: it joins several inputs, but the clips have one"),
@@ -242,9 +243,27 @@ def test_mistakes_are_refused_and_nothing_is_written(change, message):
 
 def test_a_file_that_is_there_is_kept():
     new.write("mine", "mine/digits.csv")
-    Path("studies/mine.toml").unlink()
-    with pytest.raises(UserError, match=r"experiments/mine.toml: already exists"):
+    with pytest.raises(UserError, match=r"^experiments/mine.toml, studies/mine.toml: already exist; choose"):
         new.write("mine", "mine/digits.csv")
+    Path("studies/mine.toml").unlink()
+    with pytest.raises(UserError, match=r"^experiments/mine.toml: already exists"):
+        new.write("mine", "mine/digits.csv")
+
+
+@pytest.mark.parametrize("options", [{}, {"model": "mil"}, {"label": "category"}])
+@pytest.mark.parametrize("where", ["esc", "esc/audio"])
+def test_a_folder_without_classes_names_the_tables(tmp_path, monkeypatch, where, options):
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        noise(Path("esc", "audio", f"{number}.wav"), [number])
+    Path("esc", "meta").mkdir()
+    Path("esc", "meta", "esc50.csv").write_text("filename,category\n0.wav,dog\n1.wav,cat\n")
+    Path("esc", "meta", "other.csv").write_text("a,b\n1,2\n")
+    needed = f"classes need one folder per class, such as {where}/dog/ and {where}/rain/"
+    with pytest.raises(
+        UserError, match=f"{needed}, or name the table that lists them: --data esc/meta/esc50.csv$"
+    ):
+        new.write("esc", where, **options)
 
 
 def test_every_family_has_both_templates():

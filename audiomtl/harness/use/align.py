@@ -23,6 +23,7 @@ from audiomtl.errors import UserError
 from audiomtl.harness.use import texts
 from audiomtl.harness.use.models import checked_place, opened, part, recorded_model
 from audiomtl.harness.use.texts import Task
+from audiomtl.names import refuse_existing
 from audiomtl.settings.validation import nearest
 
 COLUMNS = ("word", "phone", "start_seconds", "end_seconds", "confidence", "word_confidence")  # of `rows`
@@ -104,11 +105,8 @@ def align_many(
         raise UserError(f"{source}: holds several recordings; name the folder of the alignments with --to")
     found = texts.tasks(source)
     places = {one.path: Path(to) / f"{one.name}{ending}" for one in found}
-    there = [place for place in places.values() if place.exists()]
-    if there and not force:
-        raise UserError(
-            f"{there[0]}: already exists; use --force to overwrite it, or --to to name another folder"
-        )
+    if not force:
+        refuse_existing(places.values(), "use --force to overwrite, or --to to name another folder")
     use, fitted = _opened(model, seed)
     failed = 0
     for one in found:

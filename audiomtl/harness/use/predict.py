@@ -19,7 +19,7 @@ from audiomtl.errors import UserError
 from audiomtl.harness.use import streams
 from audiomtl.harness.use.inputs import Asked, asked, recording
 from audiomtl.harness.use.models import Loaded, checked_place, opened
-from audiomtl.names import csv_text, safe_name
+from audiomtl.names import csv_text, refuse_existing, safe_name
 from audiomtl.settings.validation import nearest
 
 
@@ -63,6 +63,9 @@ def predict(name: str, request: Request, *, seed: int | None = None) -> bool:
             f"--to {file}: a file holds one recording, but there are {len(found)}; use --to {form.name}"
             " --folder FOLDER"
         )
+    if apart and not request.force:
+        places = [_place(one.name, form, request) for one in found]
+        refuse_existing(places, "use --force to overwrite, or --folder to name another folder")
     loaded = together(loaded, found)
     print(f"{loaded.told}: {_listed(loaded.gives)}", file=sys.stderr)
     if request.stream:
@@ -184,12 +187,15 @@ def _check_names(found: Sequence[Asked]) -> None:
         )
 
 
+def _place(name: str, form: Format, request: Request) -> Path:
+    """The file of one recording."""
+    return Path(request.folder or ".") / f"{safe_name(PurePath(name).stem)}{form.ending}"
+
+
 def _write_apart(form: Format, response: Response, request: Request) -> None:
     """Write the file of one recording and print its name."""
-    folder = Path(request.folder or ".")
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder / f"{safe_name(PurePath(response.name).stem)}{form.ending}"
-    checked_place(place, (form.ending,), request.force)
+    place = _place(response.name, form, request)
+    place.parent.mkdir(parents=True, exist_ok=True)
     part = form.part(response)
     try:
         form.write(place, [part], request.top)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audiomtl.data import tables
+from audiomtl.data import files, tables
 from audiomtl.errors import UserError
 from audiomtl.settings.validation import nearest
 
@@ -55,7 +55,7 @@ def tasks(source: Path) -> list[Task]:
 def check_source(source: Path) -> None:
     """Refuse what is neither a folder nor a table, such as a recording whose text was forgotten."""
     if not source.exists():
-        raise UserError(f"{source}: no such file or folder")
+        raise UserError(f"{source}: no such file or folder{files.near(source)}")
     if source.is_file() and source.suffix.lower() not in TABLES:
         raise UserError(
             f"{source}: TEXT is missing: give a text file, or the text in quotes, after the recording;"
@@ -77,9 +77,9 @@ def read(path: Path) -> str:
 
 
 def _beside(folder: Path) -> list[Task]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    texts = {path.with_suffix(path.suffix.lower()): path for path in files}
-    sounds = [path for path in files if path.suffix.lower() in SOUNDS]
+    every = sorted(path for path in folder.rglob("*") if path.is_file())
+    texts = {path.with_suffix(path.suffix.lower()): path for path in every}
+    sounds = [path for path in every if path.suffix.lower() in SOUNDS]
     if not sounds:
         raise UserError(f"{folder}: no recordings in this folder; they end in {', '.join(SOUNDS)}")
     found, without = list[Task](), list[Path]()

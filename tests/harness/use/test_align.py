@@ -117,7 +117,7 @@ def test_the_command_writes_what_it_prints(trained, row, tmp_path) -> None:
 
     said = trained.run("notes", "sing", str(tmp_path / "a song.flac"))
     assert "\na song.mid: melody " in said and "piano" in said and "voice" in said
-    assert "already exists" in trained.run("notes", "sing", str(tmp_path / "a song.flac"), code=1)
+    assert "already exists" in trained.run("notes", "sing", str(tmp_path / "a song.flac"), code=2)
 
 
 def transcribed(sound: Path, to: Path, **options) -> bool:
@@ -380,7 +380,7 @@ def test_files_of_alignments_are_not_overwritten(spoken, tmp_path, capsys) -> No
     assert len(list((tmp_path / "out").rglob("*.*"))) == 6
     ctm = (tmp_path / "out" / "x" / "one.ctm").read_text().splitlines()
     assert [line.split()[0:2] + line.split()[4:5] for line in ctm] == [["one", "1", "ab"], ["one", "1", "c"]]
-    with pytest.raises(UserError, match=r"already exists; use --force to overwrite it"):
+    with pytest.raises(UserError, match=r"two.ctm, .*one.ctm: already exist; use --force to overwrite"):
         many(spoken, tmp_path / "out", form="ctm")
     assert many(spoken, tmp_path / "out", form="ctm", force=True)
 

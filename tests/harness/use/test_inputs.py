@@ -63,8 +63,8 @@ def test_formats_of_one_recording_are_files_beside_each_other(saved, mil, here, 
     names = sorted(path.name for path in (here / "out").iterdir())
     ending = {"textgrid": "TextGrid", "labels": "txt"}[to]
     assert complete and names == [f"00.{ending}", f"01.{ending}"] and out.count("segments") == 2
-    complete, _, err = said(capsys, mil, *sources, to=to, folder="out")
-    assert not complete and "already exists" in err
+    with pytest.raises(UserError, match=rf"out/00.{ending}, out/01.{ending}: already exist; use --force"):
+        said(capsys, mil, *sources, to=to, folder="out")
     assert said(capsys, mil, *sources, to=to, folder="out", force=True)[0]
 
 
