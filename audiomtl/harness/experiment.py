@@ -312,8 +312,10 @@ class _Runs:
             main = main_score(self.file)
             key = f"{'test' if job.test else 'validation'}/{main}"
             value = outcome.result.scores.get(key)
-            scored = f"{key} {value:.4f}" if value is not None else "trained on every split"
-            text = f"{scored} at epoch {outcome.result.best_epoch + 1}"
+            text = f"trained on every split for {outcome.result.epochs} epochs"
+            if value is not None:
+                best = f"best epoch {outcome.result.best_epoch + 1} of {outcome.result.epochs}"
+                text = f"{key} {value:.4f} ({best})"
             tags["ended"] = text
             self.tracking.end(
                 run_id, job.folder, outcome, tags=tags, description=f"{self._describe(one)}\n\n{text}."

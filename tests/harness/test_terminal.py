@@ -86,6 +86,29 @@ def test_a_finished_training_is_told_in_lines_that_fit(width, monkeypatch):
     assert "[1/8, best 0.2549 (trial 4), " in (rest[0] if rest else first)
 
 
+def test_the_time_left_follows_from_the_median_and_what_runs_at_once(monkeypatch):
+    now = 1000.0  # of the first look: the imports before the first training do not count
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    shown = progress.Progress("study tiny", 20)
+    now += 60
+    for name in ("trial 0", "trial 1"):
+        shown.begin(name, 12)
+    now += 40
+    shown.end("trial 0", "trial 0: done")
+    assert shown._summary() == "1/20, about 6 min left"  # 19 trainings of 40 s, two at once
+    shown.begin("trial 2", 12)
+    now += 10
+    for name in ("trial 1", "trial 2", "trial 3"):  # the last one is a copy
+        shown.end(name, f"{name}: done")
+    assert shown._summary() == "4/20, about 5 min left"  # 16 of 40 s
+    for part in ("trial 4 fold 1", "trial 4 fold 2"):
+        shown.begin(part, 12)
+        now += 5
+        shown.leave(part, f"{part}: done")
+    shown.end("trial 4", "trial 4: done")
+    assert shown._spent == [40, 50, 10, 10] and shown._parts == {}
+
+
 def test_a_real_terminal_of_80_columns_has_no_line_that_is_longer_and_no_name_that_is_cut():
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))

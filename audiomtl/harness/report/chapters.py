@@ -141,12 +141,13 @@ def _ablations(file: ExperimentFile, best: BestSet, runs: Sequence[Run], trackin
     given = {arm.name: arm.runs for arm in own if arm.pairs}
     found = effects.effects(file, best.runs, given, effects.predictions_of(tracking))
     rows = [["best", "", "", tables.number(found.best), str(len(best.runs)), "", ""]]
-    rows[0] += [tables.number(value) for value in others.values()]
+    rows += [tables.arm_row(arm, best, found) for arm in own]
+    head = ["ablation", "difference to best", "95 % interval", f"{found.side}/{main}", "seeds", "question"]
+    head += ["changes"]
+    more = [["best", *map(tables.number, others.values())]]
     for arm in own:
         cells = [tables.number(arm.beside[name]) if name in arm.beside else "" for name in others]
-        rows.append(tables.arm_row(arm, best, found) + cells)
-    head = ["ablation", "difference to best", "95 % interval", f"{found.side}/{main}", "seeds", "question"]
-    head += ["changes", *others]
+        more += [[arm.name, *cells]] if any(cells) else []
     gone = sorted(
         {name for run in runs if (name := run.data.tags.get("ablation", "")) and name not in file.ablations}
     )
@@ -155,6 +156,9 @@ def _ablations(file: ExperimentFile, best: BestSet, runs: Sequence[Run], trackin
     ]
     parts += forest.figure(own, found, f"{found.side} {main}".replace("_", " "), direction)
     parts.append(Table(head, rows))
+    if len(more) > 1:  # in a table of their own: the one above is wide
+        parts.append(Text("Further scores of the same runs, on validation:"))
+        parts.append(Table(["ablation", *others], more))
     if gone:
         parts.append(Text(f"Not shown: runs of {tables.joined(gone)}, which the file no longer has."))
     return parts

@@ -271,7 +271,8 @@ class JudgedTrials:
             for metric in self.file.study.objectives:
                 if math.isnan(outcome.result.scores[metric]):
                     outcome = replace(outcome, status="failed", reason=f"{metric} is nan at the best epoch")
-        self._end(one, outcome, records.in_words(outcome, self.file.study.objectives), job=job)
+        words = records.in_words(outcome, self.file.study.objectives, member=True)
+        self._end(one, outcome, words, job=job)
         self.worker.stop_where_all_fail()
 
     def _end(

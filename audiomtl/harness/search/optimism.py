@@ -9,7 +9,7 @@ are no trials.
 Contents: `Optimism`, `measure`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -27,6 +27,7 @@ from audiomtl.harness.search import space
 from audiomtl.harness.search.proposals import study_name
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.train.forkserver import device
+from audiomtl.harness.train.progress import console
 
 FIRST_SEED = 1001  # of the new ones
 KIND = "optimism"
@@ -54,8 +55,8 @@ class Optimism:
             return f"optimism of trial {self.trial}: not estimated: its trainings with new seeds failed"
         seeds, values = ", ".join(map(str, self.again)), self.again.values()
         return (
-            f"optimism of trial {self.trial}: {self.metric} {self.score:.4f} in the study,"
-            f" {mean(values):.4f} with new seeds on the same clips"
+            f"optimism of trial {self.trial} (by how much its score was too good): {self.metric}"
+            f" {self.score:.4f} in the study, {mean(values):.4f} with new seeds on the same clips"
             f" ({min(values):.4f} to {max(values):.4f}, seeds {seeds}): {self.value:+.4f}"
         )
 
@@ -89,6 +90,7 @@ def measure(
         for fold in folds:
             for one in _planned(file, raw, number, fold, seeds, parent, threads):
                 planned[number, fold, one.seed] = one
+    console().print(f"study {file.name}: {_announced(planned, folds, seeds)}", highlight=False)
     runs = train_planned(
         file.experiment, list(planned.values()), slots=slots, threads=threads, storage=storage
     )
@@ -105,6 +107,16 @@ def measure(
             Optimism(metric, file.study.objectives[metric], trial.number, float(values[index]), again)
         )
     return found
+
+
+def _announced(planned: Collection[Any], folds: Sequence[int], seeds: Sequence[int]) -> str:
+    """What is trained now, and why."""
+    on = f" on {len(folds)} inner folds" if len(folds) > 1 else ""
+    return (
+        f"how much of the best score is luck: trains the best settings with {len(seeds)} new"
+        f" seed{'' if len(seeds) == 1 else 's'}{on}, {len(planned)} trainings (optimism_seeds = 0 leaves them"
+        " out)"
+    )
 
 
 def winners(file: StudyFile, study: optuna.Study) -> dict[str, FrozenTrial]:

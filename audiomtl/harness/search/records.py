@@ -266,9 +266,10 @@ def start_line(file: StudyFile, trials: Sequence[FrozenTrial], others: Collectio
     """What a worker says first; ``others`` are the other workers of the study."""
     done = sum(trial.state.is_finished() for trial in trials)
     interrupted = sum(trial.state == TrialState.RUNNING for trial in trials)
-    resumes = f" resumes: {done} trials done, {interrupted} interrupted" if done or interrupted else ""
+    ended = f"{done} trial{'' if done == 1 else 's'} done"
+    resumes = f"; resumes: {ended}, {interrupted} interrupted" if done or interrupted else ""
     if others:
-        resumes = f" joins {len(others)} other worker{'s' * (len(others) > 1)}: {done} trials done"
+        resumes = f"; joins {len(others)} other worker{'s' * (len(others) > 1)}: {ended}"
     judged = [f"{way} {metric}" for metric, way in file.study.objectives.items()]
     what = ", ".join([f"{file.study.trials} trials", *judged])
     return f"study {file.name} ({file.identity}): {what}{_judged_by(file)}{resumes}"
@@ -279,24 +280,28 @@ def _judged_by(file: StudyFile) -> str:
     judge = file.judge
     if judge.over == "one":
         return ""
-    count = f"{judge.n} " if judge.n else "all "
-    of = "inner folds" if judge.over == "folds" else "seeds"
-    ignored = "; prune_on is not used" if file.study.prune_on else ""
-    return f", each the mean of {count}{of}{ignored}"
+    what = "inner folds (validation splits without the test clips)" if judge.over == "folds" else "seeds"
+    mean = f", each the mean of trainings on {judge.n or 'all'} {what}"
+    ignored = " (prune_on is not used)" if file.study.prune_on else ""
+    if judge.drop:
+        return f"{mean}; a trial that falls behind the best is dropped before its last training{ignored}"
+    return f"{mean}; every trial gets all its trainings{ignored}"
 
 
-def in_words(outcome: Outcome, objectives: Mapping[str, str]) -> str:
-    """How a training ended, in a few words."""
+def in_words(outcome: Outcome, objectives: Mapping[str, str], *, member: bool = False) -> str:
+    """How a training ended, in a few words; a ``member`` is one of several of a trial."""
     if outcome.status == "complete" and outcome.result:
         result = outcome.result
         scores = ", ".join(f"{metric} {result.scores[metric]:.4f}" for metric in objectives)
-        return f"{scores} at epoch {result.best_epoch + 1} of {result.epochs}, {outcome.wall_seconds:.0f} s"
+        best = f"best epoch {result.best_epoch + 1} of {result.epochs}"
+        return f"{scores} ({best}), {outcome.wall_seconds:.0f} s"
     if outcome.status == "stopped":
         epochs = outcome.result.epochs if outcome.result else 0
         known = outcome.result.scores if outcome.result else {}
         scores = ", ".join(f"{metric} {known[metric]:.4f}" for metric in objectives if metric in known)
-        after = f"pruned after {epochs} epochs"
-        return f"{after}{f' at {scores}' if scores else ''}, {outcome.wall_seconds:.0f} s"
+        after = f"{'stopped' if member else 'pruned'} after {epochs} epoch{'' if epochs == 1 else 's'}"
+        why = ": its trial has ended" if member else ""
+        return f"{after}{f' at {scores}' if scores else ''}{why}, {outcome.wall_seconds:.0f} s"
     return f"failed: {outcome.reason}"
 
 

@@ -31,7 +31,7 @@ from audiomtl.harness.search.single import SingleTrials
 from audiomtl.harness.search.storage import open_storage
 from audiomtl.harness.search.worker import Trials, Worker
 from audiomtl.harness.train.forkserver import device, start_forkserver
-from audiomtl.harness.train.progress import Progress
+from audiomtl.harness.train.progress import Progress, console
 from audiomtl.harness.train.workers import deferred_signals, train_all
 
 HINTS = "AUDIOMTL_HINTS"  # environment variable: "off" where a script takes the next steps itself
@@ -71,8 +71,10 @@ def run_study(
         decode_only.run(file, slots=slots, threads=threads, storage=storage)
         return
     start_forkserver(file.raw["model"], server_log())  # imports TensorFlow while the rest is made ready
-    _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
+    following = _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
     selection.conclude(file, slots=slots, threads=threads, storage=storage)
+    if following:
+        console().print(following, highlight=False, soft_wrap=True)
     if records.NESTED not in file.name:
         tracking = Tracking()
         study_page.put(tracking, file)
@@ -91,16 +93,17 @@ class _StudyRunner:
         kind = SingleTrials if file.judge.over == "one" else JudgedTrials
         self.trials: Trials = kind(self.worker, take_over=take_over)
 
-    def run(self, retry_failed: bool) -> None:
+    def run(self, retry_failed: bool) -> str:
+        """Returns what to do after the study, for people."""
         with self.own.leases.renewing():
             self.me = self.own.take(f"worker/{uuid.uuid4().hex[:8]}")
             try:
-                self._run(retry_failed)
+                return self._run(retry_failed)
             finally:
                 with deferred_signals():
                     self.own.leases.release(self.me)
 
-    def _run(self, retry_failed: bool) -> None:
+    def _run(self, retry_failed: bool) -> str:
         file, study, worker = self.file, self.study, self.worker
         while not self._prepare(retry_failed):
             pass
@@ -140,8 +143,7 @@ class _StudyRunner:
         line = records.last_line(file, trials, pareto_front(study, file))
         if failed := retries.told(trials, file):
             worker.progress.say(failed)
-        if line and hints:
-            worker.progress.say(line)
+        return line if hints else ""
 
     def _leave(self, status: str, reason: str) -> None:
         """Close the study's own run: the last worker, and each that finds all trials done, since another one

@@ -6,6 +6,7 @@ Contents: `Progress`, `console`.
 import os
 import textwrap
 import time
+from statistics import median
 from types import TracebackType
 from typing import Any
 
@@ -38,8 +39,9 @@ class Progress:
 
     def __init__(self, title: str, total: int, done: int = 0) -> None:
         self.title, self.total, self.done = title, total, done
-        self._finished_here = 0
-        self._began = time.monotonic()
+        self._spent: list[float] = []  # seconds of training of each that has finished here
+        self._parts: dict[str, float] = {}  # seconds of trainings that are parts, by name
+        self._at_once = 1  # most trainings that ran at the same time
         self._best = ""
         self._rows: dict[str, dict[str, Any]] = {}
         self._console = console()
@@ -82,6 +84,7 @@ class Progress:
             "began": time.monotonic(),
             "said": time.monotonic(),
         }
+        self._at_once = max(self._at_once, len(self._rows))
         self.refresh()
 
     def epoch(self, name: str, epoch: int, score: str) -> None:
@@ -94,10 +97,14 @@ class Progress:
         self.refresh()
 
     def end(self, name: str, line: str, best: str = "") -> None:
-        """Remove a training; ``best`` is the best result so far."""
-        self._rows.pop(name, None)
+        """Remove a training, with the parts of it that have left; ``best`` is the best result so far."""
+        row = self._rows.pop(name, None)
+        parts = [part for part in self._parts if part.startswith(f"{name} ")]
+        spent = sum(self._parts.pop(part) for part in parts)
+        spent += time.monotonic() - row["began"] if row else 0.0
+        if spent:  # nothing was trained for what was copied
+            self._spent.append(spent)
         self.done += 1
-        self._finished_here += 1
         self._best = best or self._best
         summary = f"[{self._summary()}]"
         fits = len(line) + 3 + len(summary) <= self._console.width
@@ -109,8 +116,9 @@ class Progress:
         self.refresh()
 
     def leave(self, name: str, line: str) -> None:
-        """Remove a training that is only a part of what is counted."""
-        self._rows.pop(name, None)
+        """Remove a training that is only a part of what is counted: ``trial 3 fold 1`` of ``trial 3``."""
+        if row := self._rows.pop(name, None):
+            self._parts[name] = time.monotonic() - row["began"]
         self.say(line)
         self.refresh()
 
@@ -123,8 +131,8 @@ class Progress:
         parts = [f"{self.done}/{self.total}"]
         if self._best:
             parts.append(f"best {self._best}")
-        if self._finished_here and self.done < self.total:
-            left = (time.monotonic() - self._began) / self._finished_here * (self.total - self.done)
+        if self._spent and self.done < self.total:
+            left = median(self._spent) * (self.total - self.done) / self._at_once
             parts.append(f"about {_clock(left)} left")
         return ", ".join(parts)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from audiomtl import config
@@ -23,6 +24,7 @@ from audiomtl.harness.train.child import Job, Result
 from audiomtl.harness.train.workers import Outcome
 from tests.harness.conftest import Project
 
+STATES = [(optuna.trial.TrialState.COMPLETE, 0.5), (optuna.trial.TrialState.RUNNING, None)]
 JUDGED = 'sampler = "random"\n\n[judge]\nover = "folds"\n'
 
 
@@ -45,6 +47,43 @@ def undisturbed(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> list[A
         judge_over_folds(whole, empty, trials=3)
         assert run_in_fork(patch) == 0
         return summary(whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "5 trials, minimize validation/error_rate; resumes: 1 trial done, 1 interrupted"),
+        (
+            {"sampler_seed = 3\n": 'sampler_seed = 3\n\n[judge]\nover = "folds"\n'},
+            "5 trials, minimize validation/error_rate, each the mean of trainings on all inner folds (validation"
+            " splits without the test clips); a trial that falls behind the best is dropped before its last"
+            " training (prune_on is not used); resumes: 1 trial done, 1 interrupted",
+        ),
+        (
+            {"sampler_seed = 3\n": 'sampler_seed = 3\n\n[judge]\nover = "seeds"\nn = 3\ndrop = false\n'},
+            "5 trials, minimize validation/error_rate, each the mean of trainings on 3 seeds; every trial gets all"
+            " its trainings (prune_on is not used); resumes: 1 trial done, 1 interrupted",
+        ),
+    ],
+)
+def test_the_first_line_says_how_trials_are_judged(study_file, changes, expected) -> None:
+    file = study_file(changes)
+    trials = [optuna.trial.create_trial(state=state, value=value) for state, value in STATES]
+    assert records.start_line(file, trials, ()) == f"study tiny ({file.identity}): {expected}"
+
+
+@pytest.mark.parametrize(
+    ("status", "member", "words"),
+    [
+        ("complete", False, "validation/loss 0.5000 (best epoch 1 of 2), 3 s"),
+        ("stopped", False, "pruned after 2 epochs at validation/loss 0.5000, 3 s"),
+        ("stopped", True, "stopped after 2 epochs at validation/loss 0.5000: its trial has ended, 3 s"),
+    ],
+)
+def test_how_a_training_ended_in_words(status, member, words) -> None:
+    result = Result(status == "stopped", {"validation/loss": 0.5}, 0, 2, 1.0, 1.0, 8)
+    outcome = Outcome(status, result=result, wall_seconds=3.0)
+    assert records.in_words(outcome, {"validation/loss": "minimize"}, member=member) == words
 
 
 def fake_training(job: Job) -> Outcome:

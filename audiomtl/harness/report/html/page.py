@@ -42,7 +42,13 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"inline": _inline, "numeric": _numeric, "anchor": _anchor, "svg": Markup}
+    found.filters |= {
+        "inline": _inline,
+        "breakable": _breakable,
+        "numeric": _numeric,
+        "anchor": _anchor,
+        "svg": Markup,
+    }
     return found
 
 
@@ -51,6 +57,17 @@ def _inline(text: str) -> Markup:
     words = str(escape(text))
     words = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", words)
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", words))
+
+
+def _breakable(text: Markup) -> Markup:
+    """Names such as ``validation/phone_error_rate`` may be broken behind their parts: columns stay narrow."""
+    parts = re.split(r"(<[^>]*>|&[^;]*;)", str(text))
+    return Markup(
+        "".join(
+            re.sub(r"(?<=\w)([_/.])(?=[a-z])", r"\1<wbr>", part) if not number % 2 else part
+            for number, part in enumerate(parts)
+        )
+    )
 
 
 def _numeric(rows: Sequence[Sequence[str]], column: int) -> bool:
