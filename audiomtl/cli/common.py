@@ -43,8 +43,10 @@ def with_data(settings: Any) -> Any:
     try:
         return availability.require(settings)
     except MissingData as error:
-        elsewhere = "AUDIOMTL_DATA=FOLDER if your data sets are in a folder other than data/"
-        raise (error if os.environ.get("AUDIOMTL_DATA") else MissingData(f"{error}; set {elsewhere}")) from None
+        if os.environ.get("AUDIOMTL_DATA"):
+            raise
+        remedy = "set AUDIOMTL_DATA=FOLDER if your data sets are in a folder other than data/"
+        raise MissingData(f"{error}; {remedy}") from None
 
 
 def fit_to_train(file: Any, arms: Sequence[str] = ("",), study: Any = None) -> None:

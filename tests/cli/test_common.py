@@ -1,5 +1,7 @@
 """What several subcommands share."""
 
+from pathlib import Path
+
 import pytest
 
 from audiomtl import config
@@ -8,7 +10,9 @@ from audiomtl.errors import MissingData
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_where_data_are_missing_it_is_said_how_to_tell_where_they_are(named, tmp_path, monkeypatch) -> None:
+def test_where_data_are_missing_it_is_said_how_to_tell_where_they_are(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AUDIOMTL_DATA", raising=False)
     if named:
         monkeypatch.setenv("AUDIOMTL_DATA", str(tmp_path))
