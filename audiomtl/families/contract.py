@@ -139,7 +139,8 @@ class Use(Protocol):
     Families that can may also have ``respond_file(fitted, path, name) -> Response`` (in memory that does not
     grow with the file), ``stream(fitted, path) -> Stream``, ``align``, ``embed(fitted, recordings)``,
     ``adapted(fitted, recordings) -> Fitted``, the model with what it takes from all recordings that are
-    answered together, and ``check_model(fitted, place)``, which refuses a model whose parts do not fit.
+    answered together, and ``check_model(fitted, place)``, which refuses a model whose parts do not fit. With
+    ``LACKING = True`` a row of a table may lack any of the inputs, its sound among them.
     """
 
     def sample_rate(self, settings: Any) -> int:

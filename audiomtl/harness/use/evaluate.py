@@ -15,7 +15,7 @@ import pandas as pd
 from audiomtl import config
 from audiomtl.data import catalog
 from audiomtl.errors import UserError
-from audiomtl.harness.use.inputs import TABLES, columns_of, table_data
+from audiomtl.harness.use.inputs import TABLES, clips_of_table, columns_of
 from audiomtl.harness.use.models import Loaded, checked_place, opened
 from audiomtl.metrics import intervals
 
@@ -110,7 +110,7 @@ def clips_of(loaded: Loaded, data: str) -> pd.DataFrame:
         settings: Any = config.load_experiment(data).settings
         return catalog.clips(settings.data)
     groups = [one for one in own.groups if one in columns_of(place)]
-    return catalog.clips(table_data(place, own, labelled=True, groups=groups))
+    return clips_of_table(place, loaded, labelled=True, groups=groups)
 
 
 def _remarks(loaded: Loaded, table: pd.DataFrame) -> tuple[str, ...]:
