@@ -29,6 +29,7 @@ from audiomtl.data import features, tags
 from audiomtl.data.answers import Classes, Recording, Response
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
+from audiomtl.nn import saved
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
 from audiomtl.settings.family import settings_of
 from audiomtl.settings.named import modules
@@ -382,7 +383,7 @@ def load(
         importlib.import_module(module)
     if not (folder / "model.keras").is_file():
         return use, settings, None
-    return use, settings, keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+    return use, settings, saved.load(folder / "model.keras")
 
 
 def of_features(settings: Any) -> dict[str, Any]:
