@@ -31,10 +31,22 @@ def quiet_tensorflow() -> None:
 
 
 def with_data(settings: Any) -> Any:
-    """Generate or find the data and pretrained weights before anything heavy is imported; the clip table."""
-    from audiomtl.data import availability
+    """Generate or find the data and pretrained weights before anything heavy is imported; the clip table.
 
-    return availability.require(settings)
+    Raises
+    ------
+    MissingData : they are not on this machine; the text says how to tell where they are.
+    """
+    from audiomtl.data import availability
+    from audiomtl.errors import MissingData
+
+    try:
+        return availability.require(settings)
+    except MissingData as error:
+        if os.environ.get("AUDIOMTL_DATA"):
+            raise
+        remedy = "set AUDIOMTL_DATA=FOLDER if your data sets are in a folder other than data/"
+        raise MissingData(f"{error}; {remedy}") from None
 
 
 def fit_to_train(file: Any, arms: Sequence[str] = ("",), study: Any = None) -> None:

@@ -127,14 +127,11 @@ def steps_reproduced(file: ExperimentFile, recorded: Mapping[str, Any], threads:
         console().print(f"{file.name}: no fingerprint is recorded: only the scores are compared")
         return True
     now = repeated.fingerprint(file.name, file.raw, recorded["seeds"][0], threads=threads)
-    found = steps.difference(recorded["fingerprint"], now)
-    if found > steps.BOUND:
-        console().print(
-            f"{file.name}: the first {len(recorded['fingerprint'])} training steps were not reproduced: their"
-            f" losses differ by {found:.2g} (relative), more than {steps.BOUND:g}"
-        )
-        return False
-    return True
+    exact = compare.same_steps(recorded, threads)
+    came_back, text = steps.compared(recorded["fingerprint"], now, exact=exact)
+    if not came_back:
+        console().print(f"{file.name}: not reproduced: {text}")
+    return came_back
 
 
 def record_floors(file: ExperimentFile) -> None:

@@ -60,6 +60,12 @@ class Origin(Table):
     fingerprint_lock: str | None = Field(
         None, description="Key of requirements.lock for the fingerprint, where it is not that of the scores."
     )
+    fingerprint_machine: str | None = Field(
+        None, description="Processor that computed the fingerprint, where it is not that of the scores."
+    )
+    fingerprint_threads: int | None = Field(
+        None, description="TensorFlow threads of the fingerprint, where they are not those of the scores."
+    )
 
 
 class Score(Table):

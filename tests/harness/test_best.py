@@ -59,7 +59,7 @@ def test_recorded_scores_are_checked_and_what_moved_is_told(project, monkeypatch
     assert "1 of 2 scores were not reproduced" in checked("--exact", code=1)
     assert "1 of 2 scores were not reproduced" in checked("--exact", "--record", code=1)
     document["expected"]["recorded"]["fingerprint"][3] *= 1.001
-    assert "the first 10 training steps were not reproduced: their losses differ by 0.001" in checked(code=1)
+    assert "not reproduced: the losses of the first 10 steps differ by 0.001" in checked(code=1)
     document["expected"]["recorded"]["fingerprint"][3] = first[3]
     del document["expected"]["test/error_rate"]
     assert "[expected] has no test/error_rate: not checked" in checked("--exact", code=1)

@@ -74,7 +74,9 @@ def test_a_table_becomes_best_runs_whose_predictions_keep_ids_and_columns(projec
         )
         assert windows.groupby("clip_id").size().to_dict() == clips.set_index("clip_id")["windows"].to_dict()
     # the level alone tells these tones apart
-    assert "1.0000 is not above its floor 1.0000 (length and level)" in project.run("report", "mine", code=1)
+    told = project.run("report", "mine", code=1)
+    assert "1.0000 is not above its floor 1.0000 (length and level)" in told
+    assert "] for new groups (artist), " in told
     assert "95 % interval for new groups" in (project.runs / "report" / "report.md").read_text()
 
 

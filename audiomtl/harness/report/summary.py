@@ -3,6 +3,7 @@
 Contents: `line`, `lines`.
 """
 
+import math
 from collections.abc import Sequence
 
 from audiomtl import config
@@ -26,7 +27,8 @@ def line(file: ExperimentFile, runs: Sequence[Run], tracking: Tracking) -> str:
     """What the runs of an experiment have shown; "" if there is neither a best run nor a finished study.
 
     Parts, separated by semicolons: of each study of one metric the score of trial 0 and that of its best
-    trial; the main test score over the seeds; the ablation that differs most from the best runs.
+    trial; the main test score, with the interval for new groups where there is one, else that over the seeds;
+    the ablation that differs most from the best runs.
     """
     parts = [_swept(swept) for swept in studies(runs) if not swept.ablation]
     if best := choose(file, runs):
@@ -53,7 +55,12 @@ def _tested(file: ExperimentFile, best: BestSet, tracking: Tracking) -> str:
     predicted = group_intervals.predictions(tracking, list(best.runs.values()))
     folds = replicates.of_predictions(file.settings, list(best.runs), predicted)
     seeds = f"{len(best.runs)} seed{'s' * (len(best.runs) > 1)}"
-    return f"{key} {tables.spread(key, values, folds)} over {seeds}"
+    headline = group_intervals.headline(file, predicted, list((folds or {}).values()))
+    one = headline.scores.get(experiment.main_score(file)) if headline else None
+    if headline is None or one is None or not math.isfinite(one.low):
+        return f"{key} {tables.spread(key, values, folds)} over {seeds}"
+    groups = " and ".join(headline.groups)
+    return f"{key} {one.value:.4f} {tables.interval(one.low, one.high)} for new groups ({groups}), {seeds}"
 
 
 def _ablated(file: ExperimentFile, best: BestSet, runs: Sequence[Run], tracking: Tracking) -> str:

@@ -79,6 +79,14 @@ def same_bits(origin: Mapping[str, Any], threads: int) -> bool:
     return bool(origin["machine"] == provenance.machine() and origin.get("threads", 1) == threads)
 
 
+def same_steps(origin: Mapping[str, Any], threads: int) -> bool:
+    """`same_bits` for the fingerprint, which may have been recorded elsewhere than the scores."""
+    own = {
+        key: origin[f"fingerprint_{key}"] for key in ("machine", "threads") if f"fingerprint_{key}" in origin
+    }
+    return same_bits({**origin, **own}, threads)
+
+
 def floors_here(file: ExperimentFile) -> dict[str, float]:
     """Floors of an experiment's scores, computed from its data."""
     return {name: one.value for name, one in harness_floors.floors(file).items()}

@@ -79,14 +79,14 @@ def quick(checked: Sequence[Checked], *, record: bool, slots: int, threads: int)
     for one in checked:
         name, losses = one.file.name, found.get(one.file.name, [])
         if record and one.only_code and losses:
-            origin.write_fingerprint(one.file, losses, one.current)
+            origin.write_fingerprint(one.file, losses, one.current, threads=threads)
             results.append(Verified(name, True, f"fingerprint of {len(losses)} steps recorded"))
         else:
-            results.append(_steps(one, losses))
+            results.append(_steps(one, losses, threads))
     return results
 
 
-def _steps(one: Checked, losses: Sequence[float]) -> Verified:
+def _steps(one: Checked, losses: Sequence[float], threads: int) -> Verified:
     name, recorded = one.file.name, one.recorded
     if not recorded.get("fingerprint"):
         remedy = f"`audiomtl verify {name} --quick --record` adds it"
@@ -94,14 +94,9 @@ def _steps(one: Checked, losses: Sequence[float]) -> Verified:
         return Verified(name, False, f"{reasons}; {remedy}")
     text = ""
     if losses:
-        apart = steps.difference(recorded["fingerprint"], losses)
-        equal = list(recorded["fingerprint"]) == list(losses)
-        how = "bit for bit" if equal else f"within {apart:.1g} (relative)"
-        text = f"{len(losses)} steps reproduced {how}"
-        if apart > steps.BOUND:
-            text = (
-                f"the losses of the first steps differ by {apart:.2g} (relative), more than {steps.BOUND:g}"
-            )
+        exact = not one.changes and compare.same_steps(recorded, threads)
+        came_back, text = steps.compared(recorded["fingerprint"], losses, exact=exact)
+        if not came_back:
             return Verified(name, False, "; ".join([*one.said, text]))
     elif one.only_code:
         return Verified(name, False, "the training failed before its tenth step")
@@ -118,7 +113,7 @@ def whole(one: Checked, *, slots: int, threads: int) -> Verified:
     if recorded.get("fingerprint") and not compare.same_bits(recorded, threads):
         first = (file.name, file.raw, int(recorded["seeds"][0]))
         losses = fingerprints([first], slots=1, threads=threads).get(file.name, [])
-        if not (found := _steps(one, losses)).reproduced:
+        if not (found := _steps(one, losses, threads)).reproduced:
             return found
     jobs = [
         Job(f"seed {seed}", file.raw, seed, Path(str(seed)), Path(f"{seed}/checkpoint"), test=True)

@@ -14,7 +14,7 @@ from typing import Any
 from audiomtl import config
 from audiomtl.errors import UserError
 from audiomtl.harness.record import provenance
-from audiomtl.harness.verify import origin, steps
+from audiomtl.harness.verify import compare, origin, steps
 from audiomtl.harness.verify.again import fingerprint
 from audiomtl.harness.verify.origin import Change
 from audiomtl.harness.verify.result import Verified
@@ -57,11 +57,8 @@ def _first_steps(place: Path, raw: dict[str, Any], recorded: Mapping[str, Any], 
     if not recorded.get("fingerprint"):
         return Verified(str(place), False, "no first steps are recorded in it; leave out --quick")
     now = fingerprint(place.stem, raw, int(recorded["seeds"][0]), threads=threads)
-    apart = steps.difference(recorded["fingerprint"], now)
-    text = f"the losses of the first steps differ by {apart:.2g} (relative)"
-    return Verified(
-        str(place), apart <= steps.BOUND, text if apart else f"{len(now)} steps reproduced bit for bit"
-    )
+    exact = compare.same_steps(recorded, threads)
+    return Verified(str(place), *steps.compared(recorded["fingerprint"], now, exact=exact))
 
 
 def _read(place: Path) -> dict[str, bytes]:

@@ -202,9 +202,11 @@ def write_floors(file: ExperimentFile, floors: Mapping[str, Floor]) -> None:
     write_toml(file.path, tomlkit.dumps(document))
 
 
-def write_fingerprint(file: ExperimentFile, fingerprint: Sequence[float], current: Mapping[str, Any]) -> None:
-    """Add a fingerprint, and the keys of what it was computed from, to an ``[expected.recorded]``; the scores
-    and the keys of their code and lock are left unchanged.
+def write_fingerprint(
+    file: ExperimentFile, fingerprint: Sequence[float], current: Mapping[str, Any], *, threads: int
+) -> None:
+    """Add a fingerprint, and what it was computed from and on, to an ``[expected.recorded]``; the scores and
+    their own code, lock, machine and threads are left unchanged.
     """
     import tomlkit
 
@@ -213,10 +215,14 @@ def write_fingerprint(file: ExperimentFile, fingerprint: Sequence[float], curren
     for key in ("settings", "settings_code"):
         origin[key] = current[key]
     origin["fingerprint"] = list(fingerprint)
-    for key in ("code", "lock"):
+    here = {
+        **{key: current[key] for key in ("code", "lock")},
+        **{"machine": provenance.machine(), "threads": threads},
+    }
+    for key, value in here.items():
         origin.pop(f"fingerprint_{key}", None)
-        if origin.get(key) != current[key]:
-            origin[f"fingerprint_{key}"] = current[key]
+        if origin.get(key) != value:
+            origin[f"fingerprint_{key}"] = value
     origin.pop("data", None)
     origin["data"] = _table(current["data"])
     write_toml(file.path, tomlkit.dumps(document))

@@ -6,7 +6,7 @@ each of the first ten clips of the train split, after its fit.
 
 Conventions: losses are floats in the order of the steps; a training of fewer steps has fewer. The training
 itself is the ordinary one: the child process watches the steps from outside and ends it after the tenth.
-Contents: `FirstSteps`, `losses_of`, `difference`, `BOUND`, `STEPS`.
+Contents: `FirstSteps`, `losses_of`, `difference`, `compared`, `BOUND`, `STEPS`.
 """
 
 import contextlib
@@ -65,6 +65,25 @@ def difference(recorded: Sequence[float], now: Sequence[float]) -> float:
         ),
         default=math.inf,
     )
+
+
+def compared(recorded: Sequence[float], now: Sequence[float], *, exact: bool) -> tuple[bool, str]:
+    """Whether a fingerprint comes back, and what is said of it.
+
+    Parameters
+    ----------
+    exact : it was recorded on such a machine with the same code; then every bit must come back, and a
+        difference of any size says that the training computes something else in each run.
+    """
+    if list(recorded) == list(now):
+        return True, f"{len(now)} steps reproduced bit for bit"
+    apart = difference(recorded, now)
+    text = f"the losses of the first {len(recorded)} steps differ by {apart:.2g} (relative)"
+    if apart > BOUND:
+        return False, f"{text}, more than {BOUND:g}"
+    if exact:
+        return False, f"{text}, but on the processor that recorded them they must be equal"
+    return True, f"{len(now)} steps reproduced within {apart:.1g} (relative)"
 
 
 def _watch(name: str, losses: list[float]) -> None:

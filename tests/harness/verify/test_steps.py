@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from audiomtl import config
 from audiomtl.harness.train.child import Result
-from audiomtl.harness.verify.steps import BOUND, STEPS, FirstSteps, difference, losses_of
+from audiomtl.harness.verify.steps import BOUND, STEPS, FirstSteps, compared, difference, losses_of
 from audiomtl.nn import fit
 from tests.surroundings.families import raw_settings, sounds
 
@@ -35,6 +35,22 @@ def test_rounding_is_within_the_bound_and_another_training_is_not() -> None:
     losses = np.linspace(2.0, 1.0, STEPS)
     assert difference(losses.tolist(), (losses * (1 + 1e-6)).tolist()) < BOUND
     assert difference(losses.tolist(), (losses * (1 + 1e-3)).tolist()) > BOUND
+
+
+@pytest.mark.parametrize(
+    ("now", "exact", "came_back", "said"),
+    [
+        ([1.0, 2.0], True, True, "2 steps reproduced bit for bit"),
+        ([1.0, 2.0], False, True, "2 steps reproduced bit for bit"),
+        ([1.0, 2.0000004], False, True, "2 steps reproduced within 2e-07 (relative)"),
+        ([1.0, 2.0000004], True, False, "on the processor that recorded them they must be equal"),
+        ([1.0, 2.01], False, False, "differ by 0.005 (relative), more than 0.0001"),
+        ([1.0], False, False, "differ by inf"),
+    ],
+)
+def test_on_the_same_processor_every_bit_must_come_back(now, exact, came_back, said) -> None:
+    verdict, text = compared([1.0, 2.0], now, exact=exact)
+    assert verdict is came_back and said in text
 
 
 @pytest.fixture(scope="module")
