@@ -85,9 +85,8 @@ def written(name: str, data: str, *, seed: int | None, to: str, force: bool) -> 
     if found.left_out:
         more = f" and {len(found.left_out) - NAMED} more" if len(found.left_out) > NAMED else ""
         clips = ", ".join(found.left_out[:NAMED])
-        lines.append(
-            f"left out: {len(found.left_out)} clips whose labels the model does not know: {clips}{more}"
-        )
+        count = f"{len(found.left_out)} clip{'' if len(found.left_out) == 1 else 's'}"
+        lines.append(f"left out: {count} whose labels the model does not know: {clips}{more}")
     width = max(map(len, found.scores["score"]))
     for score, value, low, high in found.scores.itertuples(index=False, name=None):
         limits = f"  [{low:.4f}, {high:.4f}]" if math.isfinite(low) else ""

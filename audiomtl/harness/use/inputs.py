@@ -37,7 +37,7 @@ ENDINGS = (
 )
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 MEANINGLESS = ("silence", "constant")  # kinds of `odd`, whose recordings hold nothing that could be answered
-SUSPECT = ("offset", "antiphase", "quiet", "short")
+SUSPECT = ("offset", "antiphase", "quiet", "mostly_silence", "short")
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ def test_places_without_recordings_are_refused(saved, mil, here) -> None:
         (np.full(16000, 0.25), "every sample is 0.25; the answer means nothing"),
         (np.outer(np.sin(np.arange(16000)) / 4, [1, -1]), "channels in antiphase"),
         (0.4 + np.sin(np.arange(16000)) / 1000, "a constant offset of 0.4"),
+        (np.sin(np.arange(16000)) * (np.arange(16000) < 1000), "92% of it is below -60 dB"),
         (np.sin(np.arange(160)) / 4, "lasts 0.01 s, less than 0.05 s"),
         (np.sin(np.arange(16000)) / 4, ""),
     ],
