@@ -90,7 +90,7 @@ class Response:
     name: str
     seconds: float  # of the recording
     answers: Mapping[str, Answer]  # by head, or else by what the family produces
-    remarks: tuple[str, ...] = ()  # what the reader should know, such as "padded from 0.001 s to 0.96 s"
+    remarks: tuple[str, ...] = ()  # what the reader should know, such as "padded from 0.001 s to 0.975 s"
 
 
 @dataclass(frozen=True)

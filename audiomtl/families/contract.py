@@ -29,6 +29,7 @@ from audiomtl.data import features, tags
 from audiomtl.data.answers import Classes, Recording, Response
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
+from audiomtl.nn import saved
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
 from audiomtl.settings.family import settings_of
 from audiomtl.settings.named import modules
@@ -139,7 +140,8 @@ class Use(Protocol):
     Families that can may also have ``respond_file(fitted, path, name) -> Response`` (in memory that does not
     grow with the file), ``stream(fitted, path) -> Stream``, ``align``, ``embed(fitted, recordings)``,
     ``adapted(fitted, recordings) -> Fitted``, the model with what it takes from all recordings that are
-    answered together, and ``check_model(fitted, place)``, which refuses a model whose parts do not fit.
+    answered together, and ``check_model(fitted, place)``, which refuses a model whose parts do not fit. With
+    ``LACKING = True`` a row of a table may lack any of the inputs, its sound among them.
     """
 
     def sample_rate(self, settings: Any) -> int:
@@ -381,7 +383,7 @@ def load(
         importlib.import_module(module)
     if not (folder / "model.keras").is_file():
         return use, settings, None
-    return use, settings, keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+    return use, settings, saved.load(folder / "model.keras")
 
 
 def of_features(settings: Any) -> dict[str, Any]:

@@ -183,11 +183,17 @@ def examples(fitted: Fitted, table: pd.DataFrame) -> list[Clip]:
             f" {', '.join(map(str, table.columns))}"
         )
     table = text.checked(table)
-    kept = table[~text.untranscribed(table)]
+    kept = transcribed = table[~text.untranscribed(table)]
+    if transcribed.empty:
+        raise UserError("phones: no clip has a transcript")
     if settings.network.unseen == "error":
         kept = kept[[set(phones) <= set(vocabulary) for phones in kept["phones"]]]
     if kept.empty:
-        raise UserError(f"phones: every clip has phones that the model does not know: {' '.join(vocabulary)}")
+        unknown = sorted(set().union(*transcribed["phones"]) - {*vocabulary})
+        raise UserError(
+            f"phones: every clip has phones that the model does not know, of {' '.join(unknown)}; it knows"
+            f" {' '.join(vocabulary)}"
+        )
     made = examples_of(kept, vocabulary, settings)
     reduction = settings.network.time_reduction
     return [one for one in made if ctc.feasible(reduced(len(one.frames), reduction), one.labels)]

@@ -23,6 +23,7 @@ from audiomtl.families.fusion.model import outputs
 from audiomtl.families.fusion.settings import Settings
 
 SOUND = "path"  # the column of a recording's own sound
+LACKING = True  # a recording may lack inputs
 
 
 def sample_rate(settings: Settings) -> int:
@@ -30,7 +31,7 @@ def sample_rate(settings: Settings) -> int:
 
 
 def columns(settings: Settings) -> tuple[str, ...]:
-    return tuple(name for name in _columns(settings) if name != SOUND)
+    return tuple(name for name in _columns(settings) if name != SOUND or not sample_rate(settings))
 
 
 def _columns(settings: Settings, kind: str = "") -> list[str]:

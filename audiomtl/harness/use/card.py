@@ -16,6 +16,7 @@ from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import group_intervals, tables
 from audiomtl.harness.report.blocks import Table, joined
 from audiomtl.harness.use.models import Loaded
+from audiomtl.redaction import redact
 from audiomtl.settings.toml import as_toml
 
 SAVED_MODEL = """\
@@ -46,13 +47,16 @@ interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], [le
 
 {interface}"""
 MLFLOW = """\
-In MLflow it is registered as `{name}`, version {version}, with the alias `champion`:
+In MLflow it is registered as `{name}`, version {version}, with the alias `champion`. In the folder of the
+project, with its environment activated:
 
 ```
-export MLFLOW_DISABLE_TELEMETRY=true
+export MLFLOW_TRACKING_URI={tracking} MLFLOW_DISABLE_TELEMETRY=true
 mlflow models serve -m models:/{name}@champion --env-manager local -p 8080
 POST /invocations    {request}
 ```
+
+{inputs}
 """
 
 
@@ -76,9 +80,7 @@ def page(
     """
     assert loaded.run is not None
     rate = loaded.sample_rate
-    of_rows = bool(loaded.use.columns(loaded.settings))
-    row = ", ".join(f'"{name}": ...' for name in loaded.use.columns(loaded.settings))
-    request = f'{{"dataframe_records": [{{{row}}}]}}' if of_rows else '{"inputs": [0.0, 0.1, ...]}'
+    request, inputs = _request(loaded)
     about = {
         "name": file.name,
         "family": loaded.settings.model,
@@ -89,7 +91,11 @@ def page(
         "folder": folder.name,
         "gives": "\n".join(f"- `{name}`: {kind}" for name, kind in loaded.gives.items())
         + (f"\n\nIt reads sound at {rate} Hz; other rates are resampled." if rate else ""),
-        "mlflow": MLFLOW.format(name=file.name, version=version, request=request) if version else "",
+        "mlflow": MLFLOW.format(
+            name=file.name, version=version, request=request, inputs=inputs, tracking=_tracking()
+        )
+        if version
+        else "",
         "files": "\n".join(f"- `{name}`: {what}" for name, what in files.items()),
         "interface": SAVED_MODEL.format(rate=rate, folder=folder.name, name=file.name, interface=interface)
         if interface
@@ -105,6 +111,24 @@ def page(
     }
     text = (resources.files("audiomtl") / "templates" / "export.md").read_text(encoding="utf-8")
     return string.Template(text).substitute(about)
+
+
+def _request(loaded: Loaded) -> tuple[str, str]:
+    """The body of a request to MLflow's server, and what it means."""
+    rate, columns = loaded.sample_rate, loaded.use.columns(loaded.settings)
+    if columns:
+        row = ", ".join(f'"{name}": ...' for name in [*(["path"] if rate else []), *columns])
+        return f'{{"dataframe_records": [{{{row}}}]}}', "Paths are those on the machine of the server."
+    return (
+        '{"inputs": [0.0, 0.1, ...]}',
+        f"`inputs` are the samples of one mono waveform in [-1, 1] at {rate} Hz; divide 16-bit integers by"
+        " 32768.",
+    )
+
+
+def _tracking() -> str:
+    """The address of the store, relative to the project where it is a file in it; without password."""
+    return redact(Tracking().uri).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
 
 
 def _settings(loaded: Loaded) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pandas as pd
 from audiomtl import config
 from audiomtl.data import catalog
 from audiomtl.errors import UserError
-from audiomtl.harness.use.inputs import TABLES, columns_of, table_data
+from audiomtl.harness.use.inputs import TABLES, clips_of_table, columns_of
 from audiomtl.harness.use.models import Loaded, checked_place, opened
 from audiomtl.metrics import intervals
 
@@ -85,9 +85,8 @@ def written(name: str, data: str, *, seed: int | None, to: str, force: bool) -> 
     if found.left_out:
         more = f" and {len(found.left_out) - NAMED} more" if len(found.left_out) > NAMED else ""
         clips = ", ".join(found.left_out[:NAMED])
-        lines.append(
-            f"left out: {len(found.left_out)} clips whose labels the model does not know: {clips}{more}"
-        )
+        count = f"{len(found.left_out)} clip{'' if len(found.left_out) == 1 else 's'}"
+        lines.append(f"left out: {count} whose labels the model does not know: {clips}{more}")
     width = max(map(len, found.scores["score"]))
     for score, value, low, high in found.scores.itertuples(index=False, name=None):
         limits = f"  [{low:.4f}, {high:.4f}]" if math.isfinite(low) else ""
@@ -110,7 +109,7 @@ def clips_of(loaded: Loaded, data: str) -> pd.DataFrame:
         settings: Any = config.load_experiment(data).settings
         return catalog.clips(settings.data)
     groups = [one for one in own.groups if one in columns_of(place)]
-    return catalog.clips(table_data(place, own, labelled=True, groups=groups))
+    return clips_of_table(place, loaded, labelled=True, groups=groups)
 
 
 def _remarks(loaded: Loaded, table: pd.DataFrame) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from audiomtl.data.answers import Recording, Response, Segments
 from audiomtl.data.formats import KINDS, Format
 from audiomtl.errors import UserError
 from audiomtl.harness.use import streams
-from audiomtl.harness.use.inputs import Asked, asked, recording
+from audiomtl.harness.use.inputs import Asked, asked, recording, remarks
 from audiomtl.harness.use.models import Loaded, checked_place, opened
 from audiomtl.names import csv_text, refuse_existing, safe_name
 from audiomtl.settings.validation import nearest
@@ -113,6 +113,11 @@ def respond(loaded: Loaded, one: Asked | Recording) -> Response:
     ------
     UserError : it cannot be read, or the model cannot answer it.
     """
+    response = _response(loaded, one)
+    return replace(response, remarks=(*response.remarks, *remarks(one, loaded.sample_rate)))
+
+
+def _response(loaded: Loaded, one: Asked | Recording) -> Response:
     if isinstance(one, Asked) and one.path and loaded.sample_rate and hasattr(loaded.use, "respond_file"):
         return loaded.use.respond_file(loaded.fitted, one.path, one.name)
     given = one if isinstance(one, Recording) else recording(one, loaded.sample_rate)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from audiomtl.data import answers, audio
 from audiomtl.data.answers import Span
 from audiomtl.errors import UserError
-from audiomtl.harness.use.inputs import Asked
+from audiomtl.harness.use.inputs import Asked, remarks
 from audiomtl.harness.use.models import Loaded
 from audiomtl.names import csv_text, safe_name
 
@@ -39,6 +39,8 @@ def write(loaded: Loaded, found: Sequence[Asked], folder: Path, threshold: float
                 _cut(spans, until), folder, safe_name(PurePath(one.name).stem)
             )
             events = f"{count} event{'' if count == 1 else 's'}"
+            for remark in remarks(one, loaded.sample_rate):
+                print(f"{one.name}: {remark}", file=sys.stderr)
             print(f"{one.name}: {events} at {threshold:g} or above: {table}, {labels}")
         except UserError as error:
             print(f"audiomtl: {error}", file=sys.stderr)

@@ -3,6 +3,9 @@
 Contents: `load`, `Model`.
 """
 
+import importlib
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,24 @@ def load(source: str | Path, *, seed: int | None = None) -> "Model":
     ------
     UserError : there is no such model.
     """
+    _import_tensorflow()
     return Model(opened(str(source), seed))
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow, without the messages of its C++ code unless ``TF_CPP_MIN_LOG_LEVEL`` is set."""
+    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # for later messages; some of the import ignore it
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class Model:
@@ -219,7 +239,9 @@ class Model:
             )
         peak = np.abs(array).max()
         if not peak <= LARGEST_PEAK:
-            raise UserError(f"{place}: samples must lie in [-1, 1], but reach {peak:.6g}; scale them first")
+            raise UserError(
+                f"{place}: samples must lie in [-1, 1], but reach {peak:.6g}; divide 16-bit integers by 32768"
+            )
         samples = array.astype(np.float32)
         if sample_rate != self.sample_rate:
             samples = audio._resample(samples, sample_rate, self.sample_rate)
@@ -229,9 +251,10 @@ class Model:
 def _of_row(row: dict[Any, Any], number: int) -> Asked:
     """A row of a DataFrame as a recording."""
     path = row.get("path")
+    file = path if isinstance(path, str) and path else ""
     columns = {str(name): value for name, value in row.items()}
-    name = str(row.get("clip_id", path or number))
-    return Asked(name, Path(path) if isinstance(path, str) and path else None, columns)
+    name = str(row.get("clip_id", file or number))
+    return Asked(name, Path(file) if file else None, columns)
 
 
 def _row(response: Response) -> dict[str, Any]:

@@ -217,8 +217,10 @@ def test_clips_of_a_table_are_those_that_the_model_can_be_scored_on(fitted, tabl
     assert [one.clip_id for one in use.examples(fitted, table)] == ["c0", "c2"]
     counting = _fitted(**{"network.unseen": "count"})
     assert [one.clip_id for one in use.examples(counting, table)] == ["c0", "c1", "c2"]
-    with pytest.raises(UserError, match="every clip has phones that the model does not know"):
+    with pytest.raises(UserError, match="phones that the model does not know, of q; it knows _ a b n oː m ɛ"):
         use.examples(fitted, table.iloc[[1]])
+    with pytest.raises(UserError, match="no clip has a transcript"):
+        use.examples(fitted, table.iloc[[3]])
     with pytest.raises(UserError, match="no column phones"):
         use.examples(fitted, table.drop(columns=["phones"]))
 

@@ -126,6 +126,7 @@ def test_a_best_run_is_exported_and_heard(trained, exported, sounds, tmp_path) -
     assert (out / "classes.txt").read_text() == "high\nlow\n"
     card = (out / "README.md").read_text()
     assert "$" not in card and "models:/mine@champion" in card and "| test/accuracy | " in card
+    assert "export MLFLOW_TRACKING_URI=" in card and "one mono waveform in [-1, 1] at 16000 Hz" in card
     assert "learning_rate = " in card and "Licence of the model: CC BY 4.0" in card
     assert "is not empty" in project.run("export", "mine", "out", code=2)
 
@@ -212,6 +213,15 @@ def test_an_exported_model_is_served(trained, exported, sounds, tmp_path) -> Non
                 heard = [one.result()["predictions"]["classifier"] for one in asked]
             model = tf.saved_model.load(str(out / "saved_model"))
             assert np.allclose(heard, [model(tf.constant(y)).numpy() for y in given], atol=1e-6)
+            for bad, reason in (
+                ([0.0, 0.1], "at least 0.1 s at 16000 Hz, 1600 samples, are needed"),
+                ([0, 12000] * 8000, "samples in [-1, 1] are needed: divide 16-bit integers by 32768"),
+            ):
+                with pytest.raises(urllib.error.HTTPError) as refused:
+                    answer(port, {"inputs": bad})
+                told = json.loads(refused.value.read())
+                assert told["error_code"] == "BAD_REQUEST" and "stack_trace" not in told
+                assert told["message"].endswith(f"waveform: {reason}")
         finally:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()

@@ -1,5 +1,8 @@
 """Trained models in Python."""
 
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -78,6 +81,16 @@ def test_mistakes_are_one_line(model, call, reason) -> None:
     with pytest.raises(UserError, match=reason) as error:
         call(model)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.long
+def test_loading_prints_nothing(saved, here) -> None:
+    code = f"import audiomtl; audiomtl.load({str(saved / 'baseline')!r})"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert (ran.stdout, ran.stderr) == ("", "")
 
 
 def test_folders_without_a_model_are_refused(here) -> None:
