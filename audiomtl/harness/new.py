@@ -5,7 +5,6 @@ Contents: `write`, `Written`.
 Which families there are, and how well each fits, their modules ``new`` say (`audiomtl.data.fitting`).
 """
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,6 @@ from audiomtl.harness import templates
 from audiomtl.harness.splitting import Candidate, candidates
 from audiomtl.names import refuse_existing
 from audiomtl.settings.family import settings_class
-from audiomtl.settings.judge import judge_of
 from audiomtl.settings.published import SMALL_VALIDATION
 from audiomtl.settings.study import Study
 from audiomtl.settings.tags import COLUMN as TAGS
@@ -330,14 +328,10 @@ def _seeds_note(candidate: Candidate) -> list[str]:
 
 
 def _written(name: str, model: str, values: Mapping[str, str]) -> tuple[Path, ...]:
-    written, several = list[Path](), False
+    written = []
     try:
         for folder, template in (("experiments", f"{model}.toml"), ("studies", f"{model}_study.toml")):
             text = templates.filled(template, values)
-            if folder == "experiments":
-                several = judge_of(None, tomllib.loads(text)).over != "one"
-            elif several:  # such trials are not stopped after epochs
-                text = re.sub(r"^prune_\w+ = .*\n", "", text, flags=re.MULTILINE)
             Path(folder).mkdir(exist_ok=True)
             place = Path(folder) / f"{name}.toml"
             schema = Study if folder == "studies" else settings_class(tomllib.loads(text), name)

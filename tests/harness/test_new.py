@@ -266,17 +266,6 @@ def test_a_folder_without_classes_names_the_tables(tmp_path, monkeypatch, where,
         new.write("esc", where, **options)
 
 
-@pytest.mark.parametrize(("where", "prunes"), [("mine/digits.csv", False), ("mine/divided.csv", True)])
-def test_a_study_has_the_settings_of_pruning_only_where_they_are_used(where, prunes):
-    table = pd.read_csv("mine/digits.csv")
-    table["split"] = (["train"] * 4 + ["validation", "test"]) * 6
-    table.to_csv("mine/divided.csv", index=False)
-    new.write("mine", where, model="mil")
-    study = config.load_study("mine")
-    assert (study.judge.over == "one") == prunes == bool(study.study.prune_on)
-    assert ("prune_" in study.path.read_text()) == prunes
-
-
 def test_every_family_has_both_templates():
     from audiomtl.harness import templates
 
