@@ -2,9 +2,9 @@
 
 The order of the data, the learning rate and the stopping rule are pure functions of (settings, seed, epoch,
 past scores). A checkpoint holds everything else: all variables of the model (seed generators included) and of
-the optimizer, their averages, the best weights so far and the scores of every epoch. It is written whole to a
-temporary file, synced, and renamed, after each epoch; so a training that is killed at any batch and started
-again ends with bit-identical weights and scores.
+the optimizer, their averages, the best weights so far, the scores of every epoch, and the shapes for which
+TensorFlow has made graphs. It is written whole to a temporary file, synced, and renamed, after each epoch; so a
+training that is killed at any batch and started again ends with bit-identical weights and scores.
 
 No step waits for the loss of the one before: losses are looked at every `CHECKED` steps, so that a GPU
 computes while the next batch is made. A thread that makes batches ahead did not pay on a CPU
@@ -215,6 +215,8 @@ def fit(
             state["reductions"],
         )
         before = state["seconds"]
+        for at in state.get("traced", []):
+            steps.trace(loss(at["epoch"]), at)
         for epoch, scores in enumerate(result.history):
             result.stopped |= not on_epoch(epoch, scores)
 
@@ -224,7 +226,7 @@ def fit(
     for epoch in range(len(result.history), training.epochs):
         if spent():
             break
-        losses, step_of = _Losses(epoch, step), steps.compiled(loss(epoch))
+        losses, step_of = _Losses(epoch, step), steps.compiled(loss(epoch), epoch)
         with losses:
             for batch in batches(epoch):
                 rate = learning_rate(
@@ -259,16 +261,9 @@ def fit(
         result.seconds = before + time.monotonic() - began
         if checkpoint:
             state = {
-                "best_epoch": result.best_epoch,
-                "best_score": result.best_score,
-                "history": result.history,
-                "step": step,
-            }
-            state |= {
-                "stale": stale,
-                "plateau_stale": plateau_stale,
-                "reductions": reductions,
-                "seconds": result.seconds,
+                **{"best_epoch": result.best_epoch, "best_score": result.best_score},
+                **{"history": result.history, "seconds": result.seconds, "traced": steps.traced},
+                **{"step": step, "stale": stale, "plateau_stale": plateau_stale, "reductions": reductions},
             }
             checkpoint.save(
                 {**steps.arrays(), **{f"best_{index}": value for index, value in enumerate(best)}}, state
@@ -329,12 +324,40 @@ class _Steps:
         self.model, self.optimizer = model, optimizer
         optimizer.build(model.trainable_variables)
         self.average = Average(model.variables, model.trainable_variables, average_decay)
-        self._compiled: dict[Any, Callable[[Tensors, float], tf.Tensor]] = {}
+        self._functions: dict[Any, Any] = {}
+        # the batches for which TensorFlow made a graph, in order: epoch, {name: [shape, dtype]}
+        self.traced: list[dict[str, Any]] = []
 
     def compiled(
-        self, loss: Callable[[keras.Model, Tensors], tf.Tensor]
+        self, loss: Callable[[keras.Model, Tensors], tf.Tensor], epoch: int = 0
     ) -> Callable[[Tensors, float], tf.Tensor]:
-        if loss not in self._compiled:
+        """The step of a loss: (batch, learning rate) -> loss."""
+        apply = self._function(loss)
+
+        def step(batch: Tensors, rate: float) -> tf.Tensor:
+            self.optimizer.learning_rate.assign(rate)
+            given = {name: tf.convert_to_tensor(one) for name, one in batch.items() if name != "clip_ids"}
+            graphs = apply.experimental_get_tracing_count()
+            value = apply(given)
+            if apply.experimental_get_tracing_count() > graphs:
+                shapes = {name: [one.shape.as_list(), one.dtype.name] for name, one in given.items()}
+                self.traced.append({"epoch": epoch, "batch": shapes})
+            return value
+
+        return step
+
+    def trace(self, loss: Callable[[keras.Model, Tensors], tf.Tensor], at: Mapping[str, Any]) -> None:
+        """Make the graph of an entry of ``traced``, without a step.
+
+        The graph for a batch has its shapes, that for other shapes leaves them open, and the two round
+        differently: a training that goes on must take every step with the graph that it would have had.
+        """
+        given = {name: tf.zeros(shape, dtype) for name, (shape, dtype) in at["batch"].items()}
+        self._function(loss).get_concrete_function(given)
+        self.traced.append(dict(at))
+
+    def _function(self, loss: Callable[[keras.Model, Tensors], tf.Tensor]) -> Any:
+        if loss not in self._functions:
             model, optimizer, average = self.model, self.optimizer, self.average
 
             @tf.function(reduce_retracing=True)
@@ -345,14 +368,8 @@ class _Steps:
                 average.update(optimizer.iterations)
                 return value
 
-            def step(batch: Tensors, rate: float) -> tf.Tensor:
-                optimizer.learning_rate.assign(rate)
-                return apply(
-                    {name: tf.convert_to_tensor(value) for name, value in batch.items() if name != "clip_ids"}
-                )
-
-            self._compiled[loss] = step
-        return self._compiled[loss]
+            self._functions[loss] = apply
+        return self._functions[loss]
 
     def _kept(self) -> dict[str, list[Any]]:
         return {

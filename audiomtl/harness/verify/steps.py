@@ -92,8 +92,8 @@ def _watch(name: str, losses: list[float]) -> None:
 
     compiled = fit._Steps.compiled
 
-    def watched(self: Any, loss: Any) -> Callable[[Any, float], Any]:
-        step = compiled(self, loss)
+    def watched(self: Any, loss: Any, epoch: int = 0) -> Callable[[Any, float], Any]:
+        step = compiled(self, loss, epoch)
 
         def noted(batch: Any, rate: float) -> Any:
             value = step(batch, rate)
