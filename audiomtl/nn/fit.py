@@ -3,8 +3,8 @@
 The order of the data, the learning rate and the stopping rule are pure functions of (settings, seed, epoch,
 past scores). A checkpoint holds everything else: all variables of the model (seed generators included) and of
 the optimizer, their averages, the best weights so far, the scores of every epoch, and the shapes for which
-TensorFlow has made graphs. It is written whole to a temporary file, synced, and renamed, after each epoch; so a
-training that is killed at any batch and started again ends with bit-identical weights and scores.
+TensorFlow has made graphs. It is written whole to a temporary file, synced, and renamed, after each epoch; so
+a training that is killed at any batch and started again ends with bit-identical weights and scores.
 
 No step waits for the loss of the one before: losses are looked at every `CHECKED` steps, so that a GPU
 computes while the next batch is made. A thread that makes batches ahead did not pay on a CPU
