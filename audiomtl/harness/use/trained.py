@@ -3,7 +3,6 @@
 Contents: `load`, `Model`.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -55,7 +54,7 @@ def _import_tensorflow() -> None:
     try:
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        importlib.import_module("tensorflow")
+        import tensorflow  # noqa: F401
     finally:
         os.dup2(kept, 2)
         os.close(kept)
