@@ -25,6 +25,7 @@ from audiomtl import config
 from audiomtl.families.ctc.network import recurrent_network
 from audiomtl.nn import fit as loop
 from audiomtl.nn.ctc import ctc_loss
+from audiomtl.nn.steps import Steps
 from audiomtl.settings.shared import Optimizer
 
 EXPERIMENTS = ("mil_songs", "multitask_scenes")
@@ -104,7 +105,7 @@ def of_article() -> Case:
 
 
 def ours(case: Case) -> Way:
-    step = loop._Steps(case.model, loop.make_optimizer(case.optimizer)).compiled(case.loss)
+    step = Steps(case.model, loop.make_optimizer(case.optimizer)).compiled(case.loss)
 
     def run(batches: Sequence[Any]) -> list[float]:
         losses = [step(batch, case.optimizer.learning_rate) for batch in batches]

@@ -63,7 +63,11 @@ CHANGES = {
     ),
     "constant of a module": ("data/audio.py", "LARGEST_PEAK = 2.0", "LARGEST_PEAK = 4.0"),
     "default": ("data/pipeline.py", "at_least: int = 1", "at_least: int = 2"),
-    "decorator": ("nn/fit.py", "@tf.function(reduce_retracing=True)", "@tf.function(reduce_retracing=False)"),
+    "decorator": (
+        "nn/steps.py",
+        "@tf.function(reduce_retracing=True)",
+        "@tf.function(reduce_retracing=False)",
+    ),
     "metric": (
         "metrics/sequences.py",
         "return sum(counts.values()) / length",

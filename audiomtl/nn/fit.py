@@ -30,12 +30,11 @@ import numpy as np
 import tensorflow as tf
 
 from audiomtl.nn.addition import add_in_order
-from audiomtl.nn.averaging import Average
+from audiomtl.nn.steps import Steps, Tensors
 from audiomtl.settings.shared import Optimizer, Training
 from audiomtl.system import replacing
 
 Scores = dict[str, float]
-Tensors = Mapping[str, Any]
 OnEpoch = Callable[[int, Scores], bool]  # (epoch, scores) -> go on?
 
 CHECKED = 16  # steps after which their losses are looked at; a loss that is not finite never goes unseen
@@ -185,7 +184,7 @@ def fit(
     began = time.monotonic()
     if training.keep == "last":
         monitor_from = training.epochs - 1
-    steps = _Steps(model, make_optimizer(optimizer), training.average_decay)
+    steps = Steps(model, make_optimizer(optimizer), training.average_decay)
     result = Fit(
         best_epoch=-1, best_score=math.inf if training.monitor_direction == "minimize" else -math.inf
     )
@@ -203,18 +202,10 @@ def fit(
         arrays, state = saved
         steps.restore(arrays)
         best = [arrays[f"best_{index}"] for index in range(len(model.variables))]
-        result.best_epoch, result.best_score, result.history = (
-            state["best_epoch"],
-            state["best_score"],
-            state["history"],
-        )
-        step, stale, plateau_stale, reductions = (
-            state["step"],
-            state["stale"],
-            state["plateau_stale"],
-            state["reductions"],
-        )
-        before = state["seconds"]
+        result.best_epoch, result.best_score = state["best_epoch"], state["best_score"]
+        result.history, before = state["history"], state["seconds"]
+        step, stale = state["step"], state["stale"]
+        plateau_stale, reductions = state["plateau_stale"], state["reductions"]
         for at in state.get("traced", []):
             steps.trace(loss(at["epoch"]), at)
         for epoch, scores in enumerate(result.history):
@@ -311,89 +302,3 @@ class _Losses:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is None or isinstance(error, Exception):
             self.look()
-
-
-class _Steps:
-    """Optimizer steps of one model, compiled once per loss function, and the variables that a checkpoint
-    must hold.
-    """
-
-    def __init__(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, average_decay: float = 0.0
-    ) -> None:
-        self.model, self.optimizer = model, optimizer
-        optimizer.build(model.trainable_variables)
-        self.average = Average(model.variables, model.trainable_variables, average_decay)
-        self._functions: dict[Any, Any] = {}
-        # the batches for which TensorFlow made a graph, in order: epoch, {name: [shape, dtype]}
-        self.traced: list[dict[str, Any]] = []
-
-    def compiled(
-        self, loss: Callable[[keras.Model, Tensors], tf.Tensor], epoch: int = 0
-    ) -> Callable[[Tensors, float], tf.Tensor]:
-        """The step of a loss: (batch, learning rate) -> loss."""
-        apply = self._function(loss)
-
-        def step(batch: Tensors, rate: float) -> tf.Tensor:
-            self.optimizer.learning_rate.assign(rate)
-            given = {name: tf.convert_to_tensor(one) for name, one in batch.items() if name != "clip_ids"}
-            graphs = apply.experimental_get_tracing_count()
-            value = apply(given)
-            if apply.experimental_get_tracing_count() > graphs:
-                shapes = {name: [one.shape.as_list(), one.dtype.name] for name, one in given.items()}
-                self.traced.append({"epoch": epoch, "batch": shapes})
-            return value
-
-        return step
-
-    def trace(self, loss: Callable[[keras.Model, Tensors], tf.Tensor], at: Mapping[str, Any]) -> None:
-        """Make the graph of an entry of ``traced``, without a step.
-
-        The graph for a batch has its shapes, that for other shapes leaves them open, and the two round
-        differently: a training that goes on must take every step with the graph that it would have had.
-        """
-        given = {name: tf.zeros(shape, dtype) for name, (shape, dtype) in at["batch"].items()}
-        self._function(loss).get_concrete_function(given)
-        self.traced.append(dict(at))
-
-    def _function(self, loss: Callable[[keras.Model, Tensors], tf.Tensor]) -> Any:
-        if loss not in self._functions:
-            model, optimizer, average = self.model, self.optimizer, self.average
-
-            @tf.function(reduce_retracing=True)
-            def apply(batch: Tensors) -> tf.Tensor:
-                with tf.GradientTape() as tape:
-                    value = loss(model, batch)
-                optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
-                average.update(optimizer.iterations)
-                return value
-
-            self._functions[loss] = apply
-        return self._functions[loss]
-
-    def _kept(self) -> dict[str, list[Any]]:
-        return {
-            "model": self.model.variables,
-            "optimizer": self.optimizer.variables,
-            "average": self.average.values,
-        }
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {
-            f"{prefix}_{index}": variable.numpy()
-            for prefix, variables in self._kept().items()
-            for index, variable in enumerate(variables)
-        }
-
-    def lacking(self, arrays: Mapping[str, np.ndarray]) -> str:
-        """Name of a variable that a checkpoint lacks or has in another shape; "" where it fits."""
-        needed = {name: array.shape for name, array in self.arrays().items()}
-        needed |= {f"best_{index}": needed[f"model_{index}"] for index in range(len(self.model.variables))}
-        return next(
-            (name for name, shape in needed.items() if name not in arrays or arrays[name].shape != shape), ""
-        )
-
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        for prefix, variables in self._kept().items():
-            for index, variable in enumerate(variables):
-                variable.assign(arrays[f"{prefix}_{index}"])

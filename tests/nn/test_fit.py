@@ -37,10 +37,9 @@ def _fit(
     scale=1.0,
     more=(),
     steps=3,
-    graphs=None,
     **options,
 ):
-    """Train one weight towards 1; returns the model and the fit. ``graphs`` gets the shape of "x" in each."""
+    """Train one weight towards 1; returns the model and the fit."""
     fitting.seed_everything(0)
     model = keras.Sequential(
         [keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"), *more]
@@ -54,8 +53,6 @@ def _fit(
     batches = options.pop("batches", batches)
 
     def loss(model, batch):
-        if graphs is not None:  # runs when a graph is made
-            graphs.append(tuple(batch["x"].shape))
         return tf.reduce_mean(tf.square(model(batch["x"], training=True) - 1.0))
 
     def score(epoch: int) -> dict[str, float]:
@@ -210,29 +207,6 @@ def test_a_training_that_was_cut_off_goes_on_exactly(tmp_path, stop_after: int, 
     assert result.history == expected.history and result.best_epoch == expected.best_epoch
     assert seen_again == seen[stop_after + 1 :]
     assert np.array_equal(again.weights[0].numpy(), whole.weights[0].numpy())
-
-
-@pytest.mark.parametrize("epochs", [1, 2, 3])
-def test_a_training_that_goes_on_takes_each_step_with_the_graph_that_it_would_have_had(
-    tmp_path, epochs: int
-) -> None:
-    """The graph of the first batch has its shape, that of others leaves it open; the two round differently."""
-
-    def batches(epoch: int):
-        for size in [(4, 3, 4), (2, 4, 3), (3, 2, 2), (4, 1, 4)][epoch]:
-            yield {"x": np.ones((size, 1), np.float32)}
-
-    whole, again, checkpoint = [], [], fitting.Checkpoint(tmp_path)
-    _fit(batches=batches, graphs=whole)
-    assert whole == [(4, 1), (None, 1)]
-    _fit(
-        batches=batches,
-        checkpoint=checkpoint,
-        on_epoch=lambda epoch, scores: epoch + 1 < epochs,
-        training=TRAINING.model_copy(update={"epochs": epochs}),
-    )
-    _fit(batches=batches, graphs=again, checkpoint=checkpoint)
-    assert again == whole
 
 
 def test_a_checkpoint_that_cannot_be_read_starts_over(tmp_path, capsys) -> None:

@@ -88,9 +88,9 @@ def compared(recorded: Sequence[float], now: Sequence[float], *, exact: bool) ->
 
 def _watch(name: str, losses: list[float]) -> None:
     """Let every optimizer step of this process note its loss, and the family's ``train`` end after ten."""
-    from audiomtl.nn import fit
+    from audiomtl.nn import steps as graphs
 
-    compiled = fit._Steps.compiled
+    compiled = graphs.Steps.compiled
 
     def watched(self: Any, loss: Any, epoch: int = 0) -> Callable[[Any, float], Any]:
         step = compiled(self, loss, epoch)
@@ -104,7 +104,7 @@ def _watch(name: str, losses: list[float]) -> None:
 
         return noted
 
-    setattr(fit._Steps, "compiled", watched)  # noqa: B010
+    setattr(graphs.Steps, "compiled", watched)  # noqa: B010
     family = config.family("model", name)
     train = family.train
 

@@ -12,6 +12,7 @@ from audiomtl import config
 from audiomtl.harness.train.child import Result
 from audiomtl.harness.verify.steps import BOUND, STEPS, FirstSteps, compared, difference, losses_of
 from audiomtl.nn import fit
+from audiomtl.nn import steps as graphs
 from tests.surroundings.families import raw_settings, sounds
 
 
@@ -85,7 +86,7 @@ def trained(raw: dict[str, Any], seed: int = 1, *, watch: bool) -> tuple[list[fl
         train()
         return [], history
     with pytest.MonkeyPatch.context() as patch:  # what a child process changes is put back here
-        patch.setattr(fit._Steps, "compiled", fit._Steps.compiled)
+        patch.setattr(graphs.Steps, "compiled", graphs.Steps.compiled)
         patch.setattr(family, "train", family.train)
         job = FirstSteps("test", raw, seed, Path("x"), Path("x"))
         return losses_of(job.work(train)), history

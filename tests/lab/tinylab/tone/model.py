@@ -16,6 +16,7 @@ import tensorflow as tf
 from audiomtl.data import audio, catalog, protocols, splits
 from audiomtl.data.pipeline import batch_order
 from audiomtl.nn import fit as fitting
+from audiomtl.nn.steps import Steps
 
 # on purpose: an exact restart must be seen to fail without the optimizer's state
 if os.environ.get("TINYLAB_DROP_OPTIMIZER"):
@@ -24,7 +25,7 @@ if os.environ.get("TINYLAB_DROP_OPTIMIZER"):
         for index, variable in enumerate(self.model.variables):
             variable.assign(arrays[f"model_{index}"])
 
-    fitting._Steps.restore = _without_optimizer
+    Steps.restore = _without_optimizer
 
 # "EPOCH:BATCH:PATH": there a training makes the file, and stays until it is killed or the file is removed
 HOLD = os.environ.get("TINYLAB_HOLD", "")
