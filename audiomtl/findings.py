@@ -97,6 +97,7 @@ KINDS = _kinds(
             "heads.*.labelled_share",
             "heads.*.label",
             "heads.*.item_weight",
+            "item_weight",
         ),
     ),
     Kind(

@@ -210,6 +210,7 @@ WHOLE = {
     "families/ctc/test_learning": "scaling and loss: a published case",
     "families/test_augmentation": "augmentation in every family",
     "families/test_diagnose": "what the outputs of every family learn",
+    "families/test_item_weights": "weights of clips in the loss, of every family that takes them",
     "families/test_own_tables": "a table of text cells, by every family",
     "families/test_saved_models": "models of an earlier version, of every family",
     "families/test_saved_versions": "versions that models of every family carry",

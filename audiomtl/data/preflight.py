@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, features, protocols
+from audiomtl.data import catalog, features, item_weights, protocols
 from audiomtl.data.splits import Splits
 from audiomtl.data.stratified import unscored
 from audiomtl.errors import MissingData, UserError
@@ -63,7 +63,9 @@ def look(settings: Any, table: pd.DataFrame, known: dict[str, Splits | str] | No
         fault = f'data.dataset = "{settings.data.dataset}": has no clip; add recordings'
         return Look(table, (), (fault,), ())
     own = _own(settings.model)
-    faults = [fault for fault in (_fault(_features, settings),) if fault]
+    weighted = getattr(settings, "item_weight", "")
+    given = (_fault(_features, settings), _fault(item_weights.weights_of, table, weighted))
+    faults = [fault for fault in given if fault]
     try:
         made = getattr(own, "clips", None)
         table = made(settings, table) if made else table
@@ -72,9 +74,10 @@ def look(settings: Any, table: pd.DataFrame, known: dict[str, Splits | str] | No
     except UserError as error:
         faults.append(str(error))
         own = None  # it may rely in `check_sides` on what it has checked
+    weighted = "" if given[1] else weighted
     known = {} if known is None else known
     seeds = (settings.study_seed, *settings.seeds)
-    divisions = tuple(_divide(settings, table, seed, own, known) for seed in seeds)
+    divisions = tuple(_divide(settings, table, seed, own, known, weighted) for seed in seeds)
     faults += _by_seed(divisions)
     left_out = _unscored(settings, divisions)
     warnings = [*_sizes(settings, divisions), *left_out]
@@ -143,7 +146,12 @@ def _features(settings: Any) -> None:
 
 
 def _divide(
-    settings: Any, table: pd.DataFrame, seed: int, own: ModuleType | None, known: dict[str, Splits | str]
+    settings: Any,
+    table: pd.DataFrame,
+    seed: int,
+    own: ModuleType | None,
+    known: dict[str, Splits | str],
+    weighted: str,
 ) -> Division:
     if settings.protocol.leaky:
         return Division(seed, None)  # windows are divided, not clips
@@ -156,8 +164,9 @@ def _divide(
     sides = known[key]
     if isinstance(sides, str):
         return Division(seed, None, sides)
+    fault = _fault(item_weights.check_classes, sides.train, settings.data.label, weighted)
     check = getattr(own, "check_sides", None)
-    return Division(seed, sides, _fault(check, settings, sides) if check else "")
+    return Division(seed, sides, fault or (_fault(check, settings, sides) if check else ""))
 
 
 def _by_seed(divisions: Sequence[Division]) -> list[str]:

@@ -4,8 +4,8 @@ Conventions: logits (..., classes). ``log(p + 1e-7)`` of a probability p has no 
 on; here nothing is added and nothing clipped. ``log_loss`` alone takes probabilities: those of scikit-learn's
 classifiers, and of networks that earlier versions saved.
 
-Contents: `cross_entropy`, `binary_cross_entropy`, `of_bags` (TensorFlow); `Logs`, the logarithms of
-probabilities and of their complements; `log_loss`, `binary_log_loss`, `mean_of_clips`, `logits_of`
+Contents: `cross_entropy`, `binary_cross_entropy`, `of_items`, `of_bags` (TensorFlow); `Logs`, the logarithms
+of probabilities and of their complements; `log_loss`, `binary_log_loss`, `mean_of_clips`, `logits_of`
 (NumPy).
 """
 
@@ -51,10 +51,19 @@ def binary_cross_entropy(logits: Any, target: Any, positive: Any = 1.0) -> tf.Te
     return positive * target * tf.nn.softplus(-logits) + (1 - target) * tf.nn.softplus(logits)
 
 
-def of_bags(each: Any, counts: Any) -> tf.Tensor:
-    """Losses (n_windows,) of the windows of all bags: mean over a bag's windows, then over bags."""
+def of_items(each: Any, weights: Any = None) -> tf.Tensor:
+    """Losses (items,): their mean, of ``weights`` (items,) whose mean is 1 the weighted mean."""
+    return tf.reduce_mean(each if weights is None else each * weights)
+
+
+def of_bags(each: Any, counts: Any, weights: Any = None) -> tf.Tensor:
+    """Losses (n_windows,) of the windows of all bags: mean over a bag's windows, then over bags, as of
+    `of_items`.
+    """
     bag = tf.repeat(tf.range(tf.shape(counts)[0]), counts)  # (n_windows,)
     share = 1 / tf.cast(tf.maximum(tf.gather(counts, bag), 1), tf.float32)
+    if weights is not None:
+        share *= tf.gather(weights, bag)
     return tf.reduce_sum(each * share) / tf.cast(tf.shape(counts)[0], tf.float32)
 
 

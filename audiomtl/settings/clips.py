@@ -134,13 +134,20 @@ class LabelledExperiment(ClipExperiment):
 
 
 class WeightedExperiment(LabelledExperiment):
-    """An experiment whose loss can weight classes."""
+    """An experiment whose loss can weight classes and clips."""
 
     class_weights: Literal["none", "balanced"] = Field(
         "none",
         description=(
             "Whether every class has the same part in the loss, however many clips it has (balanced; of tags:"
             ' clips with a tag and clips without it), or every clip (none). Default "none".'
+        ),
+    )
+    item_weight: str = Field(
+        "",
+        description=(
+            "Column of each train clip's weight in the loss, a number of at least 0; it multiplies the weight"
+            ' of the clip\'s class; "" weights all equally. Default "".'
         ),
     )
 
@@ -155,13 +162,15 @@ class WeightedExperiment(LabelledExperiment):
         return self
 
     @model_validator(mode="after")
-    def _classes_to_weight(self) -> Self:
+    def _something_to_weight(self) -> Self:
         for table in ("classifier", "head"):
             chosen = getattr(self, table, None)
             kind = getattr(chosen, "name", None) or getattr(chosen, "kind", None)
-            if self.class_weights == "balanced" and kind == "nearest_neighbours":
-                raise ValueError(
-                    'class_weights = "balanced": nearest_neighbours knows no weights; set class_weights ='
-                    ' "none", or choose another classifier'
-                )
+            for setting, unset in (("class_weights", "none"), ("item_weight", "")):
+                value = getattr(self, setting)
+                if value != unset and kind == "nearest_neighbours":
+                    raise ValueError(
+                        f'{setting} = "{value}": nearest_neighbours knows no weights; set {setting} ='
+                        f' "{unset}", or choose another classifier'
+                    )
         return self

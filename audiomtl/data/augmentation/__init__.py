@@ -13,7 +13,7 @@ Three places where a clip is changed:
   their ``ORDER``;
 - with other clips of its batch (``mixup``).
 
-Contents: `Variant`, `variants`, `drawn`; `augmented`; `mix`, `blended`; `soft`; `generator`.
+Contents: `Variant`, `variants`, `drawn`; `augmented`; `mix`, `blended`, `weighted`; `soft`; `generator`.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ from audiomtl.settings.augmentation import SequenceAugmentation
 from audiomtl.settings.shared import Features
 from audiomtl.settings.table import Table
 
-__all__ = ["Variant", "augmented", "blended", "drawn", "generator", "mix", "soft", "variants"]
+__all__ = ["Variant", "augmented", "blended", "drawn", "generator", "mix", "soft", "variants", "weighted"]
 
 
 def generator(seed: int, epoch: int, clip: str, name: str) -> np.random.Generator:
@@ -158,6 +158,22 @@ def mix(
         return None
     each = [generator(seed, epoch, name, "mixup") for name in names]
     return mixup.partners(names, own, [*each, generator(seed, epoch, " ".join(names), "mixup")])
+
+
+def weighted(
+    pairs: tuple[np.ndarray, np.ndarray], weights: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """The pairs by which labels of mixed clips are mixed, and the weight of each mixture in the loss
+    (clips,): a label counts by the share of its clip, as in ``pairs``, times the weight of this clip.
+
+    The loss of the labels so mixed, times the new weight, is the mixture of the losses of both labels, each
+    times the weight of its clip: a label of weight 0 is not learned as a partner's either.
+    """
+    shares, order = pairs
+    mine, its = shares * weights, (1 - shares) * weights[order]
+    total = mine + its
+    own = np.where(total > 0, mine / np.where(total > 0, total, 1), shares)
+    return (own.astype(shares.dtype), order), total
 
 
 def soft(

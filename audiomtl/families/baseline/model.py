@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from audiomtl import pictures as draw
-from audiomtl.data import audio, catalog, normalization, protocols, splits
+from audiomtl.data import audio, catalog, item_weights, normalization, protocols, splits
 from audiomtl.data.normalization import Normal
 from audiomtl.data.store import FeatureStore
 from audiomtl.data.tags import classes_of, target
@@ -32,6 +32,8 @@ from audiomtl.nn.classifiers import (
     class_probabilities,
     fit_classifier,
     fit_tag_classifiers,
+    load_rows,
+    save_rows,
     tag_probabilities,
 )
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch
@@ -67,6 +69,7 @@ class Known:
     rows: np.ndarray  # (clips, n_numbers)
     truth: np.ndarray  # (clips,), of tags (clips, classes)
     seed: int
+    item_weights: np.ndarray | None = None  # (clips,)
     normals: Mapping[str, Normal] = field(default_factory=dict)  # of new recordings, see `use.adapted`
 
 
@@ -75,10 +78,11 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : what `protocols.divide` refuses; a recording that cannot be read.
+    UserError : what `protocols.divide` or `item_weights` refuses; a recording that cannot be read.
     """
     table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
+    weights = item_weights.of_train(table, sides.train, settings.item_weight, settings.data.label)
     classes = classes_of(sides.train[settings.data.label])
     rows = rows_of(table, settings)
     examples = {
@@ -94,7 +98,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
         np.stack([one.row for one in examples["train"]]),
         np.array([one.label for one in examples["train"]]),
     )
-    return Prepared(sides, examples, Known(classes, rows_of_train, truth, seed), facts)
+    own = np.array([weights[one.clip_id] for one in examples["train"]]) if weights else None
+    return Prepared(sides, examples, Known(classes, rows_of_train, truth, seed, own), facts)
 
 
 def rows_of(table: pd.DataFrame, settings: Settings, *, trained: bool = False) -> dict[str, np.ndarray]:
@@ -183,12 +188,12 @@ def train(
 
 def _fitted(settings: Settings, known: Known) -> Fitted:
     """The parameters are the numbers that describe a clip."""
-    balanced = settings.class_weights == "balanced"
+    options: Any = {"balanced": settings.class_weights == "balanced", "weights": known.item_weights}
     given = (settings.classifier, known.rows, known.truth, known.seed)
     if settings.data.labels == "several":
-        each = fit_tag_classifiers(*given, balanced=balanced)
+        each = fit_tag_classifiers(*given, **options)
         return Fitted(each, settings, known, lambda rows: tag_probabilities(each, rows), known.rows.shape[1])
-    pipeline = fit_classifier(*given, balanced=balanced)
+    pipeline = fit_classifier(*given, **options)
     return Fitted(
         pipeline, settings, known, lambda rows: class_probabilities(pipeline, rows), known.rows.shape[1]
     )
@@ -250,12 +255,12 @@ def produces(settings: Settings) -> tuple[str, ...]:
 
 
 def save(fitted: Fitted, folder: Path) -> None:
-    """Write ``train.npz`` (rows and labels of train) and ``use.json``: no pickle.
+    """Write ``train.npz`` (rows, labels and weights of train) and ``use.json``: no pickle.
 
     `load` fits again, to the same numbers.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "train.npz", rows=fitted.known.rows, truth=fitted.known.truth)
+    save_rows(folder, fitted.known.rows, fitted.known.truth, fitted.known.item_weights)
     use = {"classes": fitted.known.classes, "seed": fitted.known.seed}
     contract.save(folder, None, use, fitted.settings, contract.of_features(fitted.settings))
 
@@ -263,5 +268,4 @@ def save(fitted: Fitted, folder: Path) -> None:
 def load(folder: Path) -> Fitted:
     """Read what `save` wrote."""
     use, settings, _ = contract.load(folder, Settings, contract.of_features)
-    with np.load(folder / "train.npz", allow_pickle=False) as stored:
-        return _fitted(settings, Known(tuple(use["classes"]), stored["rows"], stored["truth"], use["seed"]))
+    return _fitted(settings, Known(tuple(use["classes"]), **load_rows(folder), seed=use["seed"]))

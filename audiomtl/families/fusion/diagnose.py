@@ -14,7 +14,8 @@ def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[
 
     Parameters
     ----------
-    batch : modalities and labels (clips,). outputs : {"clip_logits": (clips, classes), ...}.
+    batch : modalities and labels (clips,), perhaps item_weights (clips,).
+    outputs : {"clip_logits": (clips, classes), ...}.
     """
     answers, labels = np.asarray(outputs["clip_logits"]), np.asarray(batch["labels"])
     return [
@@ -25,5 +26,6 @@ def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[
             answers,
             answers.shape[-1],
             "logits",
+            weights=batch.get("item_weights"),
         )
     ]

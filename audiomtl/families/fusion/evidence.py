@@ -14,7 +14,7 @@ from audiomtl.families.fusion.examples import Known
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.settings.validation import nearest
 
-Evidence = Callable[[Any, tf.Tensor], tuple[Any, tf.Tensor]]
+Evidence = Callable[[Any, tf.Tensor, Any], tuple[Any, tf.Tensor]]
 
 
 def check_agrees(settings: Settings, classes: Sequence[str]) -> None:
@@ -33,9 +33,10 @@ def check_agrees(settings: Settings, classes: Sequence[str]) -> None:
 
 
 def evidence_of(model: keras.Model, settings: Settings, known: Known) -> Evidence | None:
-    """Of join likelihood, a function from inputs and labels (clips,), or probabilities of classes (clips,
-    classes), to what the model gives and the recognisers' loss: the mean cost of each modality in the clips
-    that have it and whose class says that it agrees with the sound. None for other joins.
+    """Of join likelihood, a function from inputs, labels (clips,), or probabilities of classes (clips,
+    classes), and weights (clips,) or None, to what the model gives and the recognisers' loss: the mean cost
+    of each modality in the clips that have it and whose class says that it agrees with the sound. None for
+    other joins.
     """
     weight = settings.join.evidence_weight
     if settings.join.kind != "likelihood" or not weight or settings.join.by in settings.join.leave_out:
@@ -47,13 +48,14 @@ def evidence_of(model: keras.Model, settings: Settings, known: Known) -> Evidenc
     }
     both = keras.Model(model.inputs, [model.output, model.get_layer("join").output])
 
-    def found(given: Any, labels: tf.Tensor) -> tuple[Any, tf.Tensor]:
+    def found(given: Any, labels: tf.Tensor, weights: Any = None) -> tuple[Any, tf.Tensor]:
         answers, vector = both(given, training=True)
         total: Any = 0.0
         for name, column in columns.items():
             known = agrees[name]
             own = tf.linalg.matvec(labels, known) if len(labels.shape) == 2 else tf.gather(known, labels)
             own *= tf.cast(vector[:, column] != 0, own.dtype)  # a clip without the modality has no cost
+            own = own if weights is None else own * weights
             total += tf.reduce_sum(own * vector[:, column]) / tf.maximum(tf.reduce_sum(own), 1.0)
         return answers, weight * total
 

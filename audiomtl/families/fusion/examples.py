@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import augmentation, catalog, scaling
+from audiomtl.data import augmentation, catalog, item_weights, scaling
 from audiomtl.data.augmentation import Variant
 from audiomtl.data.features import frame_of
 from audiomtl.data.pipeline import pad
@@ -33,6 +33,7 @@ class Example:
     values: dict[str, np.ndarray | None]
     # of train: frames of its sounds, changed, by modality
     variants: Mapping[Variant, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    weight: float | None = None  # in the loss of training; None: all are 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,8 @@ def training_batch(
 
     Only sounds are changed. ``mixup`` mixes sounds, pictures and numbers, of clips that have the same
     modalities; texts and scores stay those of the clip with the larger share. With it or ``label_smoothing``
-    the labels are probabilities (clips, classes).
+    the labels are probabilities (clips, classes). With ``item_weight`` there are item_weights (clips,), whose
+    mean is 1; they are mixed as the labels are.
     """
     chosen = settings.augmentation
     where = {"seed": seed, "epoch": epoch}
@@ -165,6 +167,11 @@ def training_batch(
             for one, share, other in zip(some, *pairs, strict=True)
         ]
     batch = _collate(some, settings, known)
+    if some[0].weight is not None:
+        weights = np.array([one.weight for one in some], np.float64)
+        if pairs is not None:
+            pairs, weights = augmentation.weighted(pairs, weights)
+        batch["item_weights"] = item_weights.of_batch(weights)
     smoothing = chosen.label_smoothing if chosen else 0.0
     if pairs is not None or smoothing:
         targets = np.eye(len(known.classes), dtype=np.float32)[batch["labels"]]

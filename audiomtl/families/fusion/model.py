@@ -20,7 +20,7 @@ import tensorflow as tf
 from keras import layers
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, protocols, scaling, splits
+from audiomtl.data import catalog, item_weights, protocols, scaling, splits
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scores import KEYS
@@ -57,12 +57,13 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : what `protocols.divide` refuses; an absent column, values that are not of their kind,
-        modalities of different clips in one row, a clip without any modality, a modality that no train clip
-        has.
+    UserError : what `protocols.divide` or `item_weights` refuses; an absent column, values that are not of
+        their kind, modalities of different clips in one row, a clip without any modality, a modality that no
+        train clip has.
     """
     table = catalog.clips(settings.data)
     sides = protocols.divide(table, settings.data, settings.protocol, seed)
+    weights = item_weights.of_train(table, sides.train, settings.item_weight, settings.data.label)
     for name, modality in settings.used.items():
         modalities.check_column(table, name, modality, settings.data.label)
     classes = tuple(sorted(sides.train[settings.data.label].astype(str).unique()))
@@ -92,6 +93,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
                 clip,
                 classes.index(str(label)),
                 {name: _as_array(raw[name][clip], name, settings, known) for name in raw},
+                weight=weights.get(clip),
             )
             for clip, label in zip(rows["clip_id"], rows[settings.data.label], strict=True)
         ]
@@ -225,9 +227,10 @@ def train(
     evidence = evidence_of(model, settings, prepared.known)
 
     def loss(model: keras.Model, batch: Any) -> tf.Tensor:
-        given = {name: value for name, value in batch.items() if name != "labels"}
-        answers, more = evidence(given, batch["labels"]) if evidence else (model(given, training=True), 0.0)
-        return tf.reduce_mean(losses.cross_entropy(answers["clip_logits"], batch["labels"], of_class)) + more
+        given = {name: value for name, value in batch.items() if name not in ("labels", "item_weights")}
+        labels, weights = batch["labels"], batch.get("item_weights")
+        answers, more = evidence(given, labels, weights) if evidence else (model(given, training=True), 0.0)
+        return losses.of_items(losses.cross_entropy(answers["clip_logits"], labels, of_class), weights) + more
 
     fitted = _fitted(model, settings, prepared.known)
 

@@ -268,7 +268,7 @@ class Settings(WeightedExperiment):
         return self.join.kind in ("film", "aligned", "likelihood")
 
 
-LOSS_PATHS = ("class_weights",)  # settings that change what the loss means
+LOSS_PATHS = ("class_weights", "item_weight")  # settings that change what the loss means
 # what is recorded and reported; the first decides
 SCORES = {
     "accuracy": "maximize",

@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import augmentation, catalog, fetch, normalization, protocols, scaling, splits, windows
+from audiomtl.data import (
+    augmentation,
+    catalog,
+    fetch,
+    item_weights,
+    normalization,
+    protocols,
+    scaling,
+    splits,
+    windows,
+)
 from audiomtl.data.augmentation import Variant
 from audiomtl.data.scaling import Scaler
 from audiomtl.data.store import FeatureStore
@@ -33,6 +43,7 @@ class Example:
     passages: tuple[tuple[float, float], ...] | None
     # of train: (frames, first) of the sound changed
     variants: Mapping[Variant, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    weight: float | None = None  # in the loss of training; None: all are 1
 
 
 def with_variants(train: Sequence[Example], table: pd.DataFrame, settings: Settings) -> list[Example]:
@@ -190,7 +201,8 @@ def training_batch(
 ) -> dict[str, Any]:
     """A batch of train clips, changed as the augmentation says; a pure function of its arguments.
 
-    With ``mixup`` or ``label_smoothing`` its labels are probabilities (bags, classes).
+    With ``mixup`` or ``label_smoothing`` its labels are probabilities (bags, classes). With ``item_weight``
+    it has item_weights (bags,), whose mean is 1; they are mixed as the labels are.
     """
     chosen, some = settings.augmentation, list[Example]()
     for one in (examples[index] for index in indices):
@@ -213,6 +225,11 @@ def training_batch(
         for one, index in zip(some, indices, strict=True)
     ]
     batch = _collate(some, numbers, scaler, _length(settings))
+    if some[0].weight is not None:
+        weights = np.array([one.weight for one in some], np.float64)
+        if pairs is not None:
+            pairs, weights = augmentation.weighted(pairs, weights)
+        batch["item_weights"] = item_weights.of_batch(weights)
     smoothing = chosen.label_smoothing if chosen else 0.0
     if pairs is not None or smoothing:
         tags = batch["labels"].ndim > 1

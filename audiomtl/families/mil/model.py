@@ -20,7 +20,7 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, fetch, protocols, scaling, splits
+from audiomtl.data import catalog, fetch, item_weights, protocols, scaling, splits
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.normalization import Normal
 from audiomtl.data.pipeline import batch_order
@@ -39,6 +39,7 @@ from audiomtl.families.mil.examples import (
     window_seconds,
     with_variants,
 )
+from audiomtl.families.mil.losses import clip_loss, tag_loss, window_loss, window_tag_loss
 from audiomtl.families.mil.network import mil_network
 from audiomtl.families.mil.settings import EMBEDDINGS, Settings
 from audiomtl.metrics import labels
@@ -67,19 +68,25 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : what `protocols.divide` refuses; a clip without a window; arrays that do not fit the settings.
+    UserError : what `protocols.divide` or `item_weights` refuses; a clip without a window; arrays that do
+        not fit the settings.
     """
     table = catalog.clips(settings.data)
+    leaky, label = settings.protocol.leaky, settings.data.label
+    divided = None if leaky else protocols.divide(table, settings.data, settings.protocol, seed)
+    train = table if divided is None else divided.train
+    weights = item_weights.of_train(table, train, settings.item_weight, label)
     examples = dict(zip(table["clip_id"], _examples(table, settings), strict=True))
-    if settings.protocol.leaky:
+    if divided is None:
         sides, chosen = _leaky(table, examples, settings, seed)
     else:
-        sides = protocols.divide(table, settings.data, settings.protocol, seed)
+        sides = divided
         chosen = {side: [examples[clip] for clip in rows["clip_id"]] for side, rows in sides.sides().items()}
-    classes = classes_of(sides.train[settings.data.label])
+    classes = classes_of(sides.train[label])
     for side, rows in sides.sides().items():
-        known = [target(label, classes) for label in rows[settings.data.label]]
-        chosen[side] = [replace(one, label=label) for one, label in zip(chosen[side], known, strict=True)]
+        known = [target(value, classes) for value in rows[label]]
+        chosen[side] = [replace(one, label=value) for one, value in zip(chosen[side], known, strict=True)]
+    chosen["train"] = [replace(one, weight=weights.get(one.clip_id)) for one in chosen["train"]]
     facts = {name: float(value) for name, value in splits.describe(sides, settings.data.groups).items()}
     facts |= {f"{side}/windows": float(sum(len(one.first) for one in some)) for side, some in chosen.items()}
     facts |= {f"left_out/{reason}": float(count) for reason, count in table.attrs.get("left_out", {}).items()}
@@ -91,39 +98,6 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
 
 # ---------------------------------------------------------------- training
-
-
-def clip_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
-    """Cross-entropy of each clip's pooled answer, mean over clips.
-
-    ``of_class`` (classes,) multiplies the loss of the clips of each class.
-    """
-    return tf.reduce_mean(losses.cross_entropy(outputs["clip_logits"], batch["labels"], of_class))
-
-
-def window_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
-    """Cross-entropy of each window as if it had its clip's label.
-
-    Mean over a clip's windows, then over clips.
-    """
-    labels = tf.repeat(batch["labels"], batch["counts"], axis=0)  # (n_windows,), or (n_windows, classes)
-    each = losses.cross_entropy(outputs["window_logits"], labels, of_class)
-    return losses.of_bags(each, batch["counts"])
-
-
-def tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
-    """Binary cross-entropy of each clip's pooled answer, mean over classes, then over clips."""
-    positive = 1.0 if of_class is None else of_class
-    return tf.reduce_mean(tags.loss_of_logits(outputs["clip_logits"], batch["labels"], positive))
-
-
-def window_tag_loss(outputs: dict[str, Any], batch: dict[str, Any], of_class: Any = None) -> tf.Tensor:
-    """Binary cross-entropy of each window as if it had its clip's tags, mean over a clip's windows, then over
-    clips.
-    """
-    labels = tf.repeat(batch["labels"], batch["counts"], axis=0)  # (n_windows, classes)
-    positive = 1.0 if of_class is None else of_class
-    return losses.of_bags(tags.loss_of_logits(outputs["window_logits"], labels, positive), batch["counts"])
 
 
 def train(

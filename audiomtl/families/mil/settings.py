@@ -106,7 +106,7 @@ class Settings(WeightedExperiment):
 
 
 # settings that change what the loss means: no study that sweeps one is judged by a loss
-LOSS_PATHS = ("network.loss", "class_weights")
+LOSS_PATHS = ("network.loss", "class_weights", "item_weight")
 # what is recorded and reported; the first decides
 SCORES = {
     "accuracy": "maximize",

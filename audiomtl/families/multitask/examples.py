@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import catalog, cells, normalization, scaling
+from audiomtl.data import catalog, cells, item_weights, normalization, scaling
 from audiomtl.data.augmentation import Variant
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.datasets import manifest
@@ -163,13 +163,9 @@ def example(
             settings,
             lambda column: _heard(row, column, frames, settings),
         )
-        weight = row[head.item_weight] if head.item_weight else 1.0
-        if not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
-            raise UserError(
-                f"heads.{name}.item_weight: clip {row['clip_id']} has {weight}; a weight must be a number of"
-                " at least 0"
-            )
-        weights[name] = float(weight)
+        # clips of a trained model may lack the column
+        weight = row.get(head.item_weight, 1.0) if head.item_weight else 1.0
+        weights[name] = item_weights.weight_of(weight, row["clip_id"], f"heads.{name}.item_weight")
     given = row[settings.inputs.text] if settings.inputs.text else None
     text = None
     if settings.inputs.text:

@@ -20,7 +20,7 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, protocols, scaling, splits, text
+from audiomtl.data import catalog, item_weights, protocols, scaling, splits, text
 from audiomtl.data.pauses import pauses_of
 from audiomtl.data.pipeline import batch_order
 from audiomtl.errors import UserError
@@ -104,10 +104,7 @@ def prepare(settings: Settings, seed: int) -> Prepared:
     columns = {"inputs.text": settings.inputs.text, "inputs.score": settings.inputs.score}
     columns |= {f"heads.{name}.item_weight": head.item_weight for name, head in settings.heads.items()}
     for place, column in columns.items():
-        if column and column not in table.columns:
-            raise UserError(
-                f'{place} = "{column}": the clip table has no such column; it has {", ".join(table.columns)}'
-            )
+        item_weights.check_column(column, table.columns, place)
     for name, pair in settings.coupling.items():
         if names[pair.clip_class] != names[pair.segments]:
             classes = " but of ".join(", ".join(names[head]) for head in (pair.clip_class, pair.segments))

@@ -2,26 +2,21 @@
 
 import pandas as pd
 
-from audiomtl.data import text
+from audiomtl.data import item_weights, text
 from audiomtl.data.splits import Splits
 from audiomtl.errors import UserError
 from audiomtl.families.multitask.examples import classes_of, refuse_texts, with_arrays
 from audiomtl.families.multitask.settings import Settings
-from audiomtl.settings.validation import nearest
 
 
 def clips(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
     """Every column that a head or an input names is there, and has lists where they are read."""
     table = text.with_phones(with_arrays(table), settings.text)
-    columns = list(map(str, table.columns))
     named = {"inputs.text": settings.inputs.text, "inputs.score": settings.inputs.score}
-    named |= {f"heads.{name}.item_weight": head.item_weight for name, head in settings.heads.items()}
     for place, column in named.items():
-        if column and column not in columns:
-            raise UserError(
-                f'{place} = "{column}": the clip table has no such column{nearest(column, columns)}; it has'
-                f" {', '.join(columns)}"
-            )
+        item_weights.check_column(column, table.columns, place)
+    for name, head in settings.heads.items():
+        item_weights.weights_of(table, head.item_weight, f"heads.{name}.item_weight")
     refuse_texts(table, settings)
     return table
 

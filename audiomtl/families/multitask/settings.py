@@ -72,7 +72,11 @@ class Head(Table):
         1.0, description="Fraction of the train clips that keep this label, in (0, 1]. Default 1."
     )
     item_weight: str = Field(
-        "", description='Column of each clip\'s weight in this loss; "" weights all equally. Default "".'
+        "",
+        description=(
+            'Column of each train clip\'s weight in this loss, a number of at least 0; "" weights all'
+            ' equally. Default "".'
+        ),
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none",
@@ -353,6 +357,7 @@ LOSS_PATHS = (
     "balancing.method",
     "heads.*.weight",
     "heads.*.class_weights",
+    "heads.*.item_weight",
     "coupling.*.weight",
 )
 SCORES: dict[str, str] = {}  # each experiment names its own, in its table scores

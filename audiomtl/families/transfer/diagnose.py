@@ -14,9 +14,11 @@ def learned(settings: Settings, batch: Mapping[str, Any], outputs: Any) -> list[
 
     Parameters
     ----------
-    batch : patches, counts and targets (clips, classes). outputs : not looked at; targets may be mixtures.
+    batch : patches, counts and targets (clips, classes), perhaps item_weights (clips,).
+    outputs : not looked at; targets may be mixtures.
     """
-    targets = np.asarray(batch["targets"])
+    targets, weights = np.asarray(batch["targets"]), batch.get("item_weights")
     if settings.data.labels == "several":
-        return [Learned(settings.data.label, "tags", targets, None, targets.shape[1])]
-    return [Learned(settings.data.label, "classes", targets.argmax(axis=1), None, targets.shape[1])]
+        return [Learned(settings.data.label, "tags", targets, None, targets.shape[1], weights=weights)]
+    labels, classes = targets.argmax(axis=1), targets.shape[1]
+    return [Learned(settings.data.label, "classes", labels, None, classes, weights=weights)]

@@ -13,9 +13,10 @@ from audiomtl.nn import losses, tags
 
 def loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) -> tf.Tensor:
     """Cross-entropy with the clips' targets, of tags the binary one, mean over classes: of clips, or of each
-    patch, mean over a clip's patches, then over clips.
+    patch, mean over a clip's patches, then over clips, weighted by item_weights (clips,) of the batch, if
+    there are any.
     """
-    targets, positive = batch["targets"], batch.get("positive", 1.0)
+    targets, positive, weights = batch["targets"], batch.get("positive", 1.0), batch.get("item_weights")
 
     def each(logits: Any, own: Any) -> tf.Tensor:
         if settings.data.labels == "several":
@@ -23,6 +24,6 @@ def loss(outputs: dict[str, Any], batch: dict[str, Any], settings: Settings) -> 
         return losses.cross_entropy(logits, own)
 
     if settings.head.loss == "clip":
-        return tf.reduce_mean(each(outputs["clip_logits"], targets))
+        return losses.of_items(each(outputs["clip_logits"], targets), weights)
     counts = batch["counts"]
-    return losses.of_bags(each(outputs["patch_logits"], tf.repeat(targets, counts, axis=0)), counts)
+    return losses.of_bags(each(outputs["patch_logits"], tf.repeat(targets, counts, axis=0)), counts, weights)

@@ -22,7 +22,7 @@ import pandas as pd
 import tensorflow as tf
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, fetch, protocols, splits
+from audiomtl.data import catalog, fetch, item_weights, protocols, splits
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.tags import classes_of, target
@@ -37,6 +37,7 @@ from audiomtl.families.transfer.patches import patch_seconds, patches_of, share_
 from audiomtl.families.transfer.settings import Settings
 from audiomtl.metrics import labels
 from audiomtl.nn import losses, tags, yamnet, yamnet_store
+from audiomtl.nn.classifiers import load_rows, save_rows
 from audiomtl.nn.fit import Checkpoint, Fit, OnEpoch, Scores, fit
 from audiomtl.nn.pooling import majority_vote
 
@@ -56,6 +57,7 @@ class Known:
     # (clips, size) that the pipeline was fitted on
     rows: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     truth: np.ndarray = field(default_factory=lambda: np.empty(0))  # (clips,)
+    item_weights: np.ndarray | None = None  # (clips,)
 
 
 # ---------------------------------------------------------------- data
@@ -66,8 +68,8 @@ def prepare(settings: Settings, seed: int) -> Prepared:
 
     Raises
     ------
-    UserError : what `protocols.divide` refuses; a recording that cannot be read; weights or arrays that do
-        not fit.
+    UserError : what `protocols.divide` or `item_weights` refuses; a recording that cannot be read; weights or
+        arrays that do not fit.
     MissingData : YAMNet's weights are not on this machine.
     """
     table = catalog.clips(settings.data)
@@ -79,11 +81,12 @@ def prepare(settings: Settings, seed: int) -> Prepared:
             " least two are needed"
         )
     sides = replace(sides, train=share_of(sides.train, settings, seed))
+    own = item_weights.of_train(table, sides.train, settings.item_weight, settings.data.label)
     weights = fetch.weights(settings.extractor.weights) if settings.extractor.kind == "yamnet" else None
     patches = dict(zip(table["clip_id"], patches_of(table, settings, weights), strict=True))
     examples = {
         side: [
-            Example(clip, patches[clip], target(label, classes))
+            Example(clip, patches[clip], target(label, classes), own.get(clip))
             for clip, label in zip(some["clip_id"], some[settings.data.label], strict=True)
         ]
         for side, some in sides.sides().items()
@@ -214,7 +217,8 @@ def _fit_pipeline(settings: Settings, known: Known, prepared: Prepared, on_epoch
         np.stack([one.patches.mean(axis=0) for one in examples]).astype(np.float64),
         np.array([one.label for one in examples]),
     )
-    fitted = _with_pipeline(settings, replace(known, rows=rows, truth=truth))
+    weights = np.array([one.weight for one in examples]) if examples[0].weight is not None else None
+    fitted = _with_pipeline(settings, replace(known, rows=rows, truth=truth, item_weights=weights))
     found = evaluate(fitted, outputs(fitted, prepared.examples["validation"]), every_score=False)
     scores = {f"validation/{name}": value for name, value in found.items()}
     stopped = not on_epoch(0, scores)
@@ -226,10 +230,9 @@ def _fit_pipeline(settings: Settings, known: Known, prepared: Prepared, on_epoch
 def _with_pipeline(settings: Settings, known: Known) -> Fitted:
     """Of a scikit-learn head the parameters are the numbers that describe a clip."""
     several = _several(settings)
-    balanced = settings.class_weights == "balanced"
-    pipeline = scikit.fitted(
-        settings.head.classifier, known.rows, known.truth, known.seed, several=several, balanced=balanced
-    )
+    options: Any = {"balanced": settings.class_weights == "balanced", "weights": known.item_weights}
+    given = (settings.head.classifier, known.rows, known.truth, known.seed)
+    pipeline = scikit.fitted(*given, several=several, **options)
     if settings.head.kind != "logistic_regression":
         forward = scikit.forward(pipeline, several=several)
         return Fitted(None, settings, replace(known, pipeline=pipeline), forward, known.rows.shape[1])
@@ -365,13 +368,13 @@ def produces(settings: Settings) -> tuple[str, ...]:
 
 def save(fitted: Fitted, folder: Path) -> None:
     """Write the network (or ``train.npz``, from which `load` fits a scikit-learn head again), classes,
-    seed and the weights' digest.
+    seed and the digest of YAMNet's weights.
     """
     known = fitted.known
     use = {"classes": known.classes, "seed": known.seed, "weights": known.weights_digest}
     contract.save(folder, fitted.model, use, fitted.settings, _versions(fitted.settings))
     if fitted.model is None:
-        np.savez(folder / "train.npz", rows=known.rows, truth=known.truth)
+        save_rows(folder, known.rows, known.truth, known.item_weights)
 
 
 def _versions(settings: Settings) -> dict[str, Any]:
@@ -386,8 +389,7 @@ def load(folder: Path) -> Fitted:
     use, settings, model = contract.load(folder, Settings, _versions)
     known = Known(tuple(use["classes"]), weights_digest=use["weights"], seed=use["seed"])
     if model is None:
-        with np.load(folder / "train.npz", allow_pickle=False) as stored:
-            return _with_pipeline(settings, replace(known, rows=stored["rows"], truth=stored["truth"]))
+        return _with_pipeline(settings, replace(known, **load_rows(folder)))
     return _fitted(
         model,
         settings,

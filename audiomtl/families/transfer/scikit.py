@@ -22,10 +22,11 @@ def fitted(
     *,
     several: bool,
     balanced: bool = False,
+    weights: np.ndarray | None = None,
 ) -> Any:
     """The fitted pipeline; with ``several`` a list of them."""
     fit = classifiers.fit_tag_classifiers if several else classifiers.fit_classifier
-    return fit(chosen, rows, truth, seed, balanced=balanced)
+    return fit(chosen, rows, truth, seed, balanced=balanced, weights=weights)
 
 
 def forward(pipeline: Any, *, several: bool) -> Callable[[Any, Any], dict[str, Any]]:

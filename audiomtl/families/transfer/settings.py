@@ -172,6 +172,7 @@ LOSS_PATHS = (
     "head.label_smoothing",
     "head.mixup_alpha",
     "class_weights",
+    "item_weight",
 )
 # what is recorded and reported; the first decides
 SCORES = {
