@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 import audiomtl
 from audiomtl import config
@@ -18,7 +19,7 @@ from audiomtl.data.answers import Recording
 from audiomtl.errors import UserError
 from audiomtl.harness.use import average
 from audiomtl.harness.use.average import Average
-from audiomtl.harness.use.evaluate import evaluate
+from audiomtl.harness.use.evaluate import clips_of, evaluate
 from audiomtl.harness.use.models import opened
 from audiomtl.nn.fit import seed_everything
 from tests.small_multitask import HEAD
@@ -55,7 +56,11 @@ def trained(saved, tmp_path_factory) -> Callable[[str], Average]:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("AUDIOMTL_CACHE", str(saved / "cache"))
                 prepared = model.prepare(settings, seed)
-            members.append(model.train(settings, prepared, seed, lambda epoch, scores: True, None))
+            tf.config.run_functions_eagerly(True)  # tracing takes longer than these trainings
+            try:
+                members.append(model.train(settings, prepared, seed, lambda epoch, scores: True, None))
+            finally:
+                tf.config.run_functions_eagerly(False)
         made[name] = Average(tuple(members), (1, 2), ("one", "two"))
         return made[name]
 
@@ -75,6 +80,14 @@ def recordings(saved: Path, rate: int) -> list[Recording]:
         )
         for row in table.to_dict("records")
     ]  # fmt: skip
+
+
+def labelled(saved: Path, here: Path) -> Path:
+    """A table of all clips."""
+    table = pd.read_parquet(saved / "sounds" / "clips.parquet")
+    paths = [str(saved / "sounds" / path) for path in table["path"]]
+    table.assign(path=paths).to_parquet(here / "clips.parquet")
+    return here / "clips.parquet"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -97,13 +110,11 @@ def test_the_answer_is_the_mean_of_the_models_answers_also_when_it_is_read_again
             differ = max(differ, float(np.abs(first - second).max()))
     assert differ > 1e-3  # the models do not say the same
 
-    clips = here / "clips.parquet"
-    table = pd.read_parquet(saved / "sounds" / "clips.parquet")
-    table.assign(path=[str(saved / "sounds" / path) for path in table["path"]]).to_parquet(clips)
+    clips = labelled(saved, here)
     found = loaded.evaluate(clips)
     tables = []
     for member in mean.members:
-        outputs = model.outputs(member, use.examples(member, _table(loaded, clips)))
+        outputs = model.outputs(member, use.examples(member, clips_of(loaded.loaded, str(clips))))
         made = model.predict(member, outputs)
         tables.append(made["predictions"] if isinstance(made, dict) else made)
     columns = [column for column in tables[0] if "probability_" in column]
@@ -116,17 +127,8 @@ def test_the_answer_is_the_mean_of_the_models_answers_also_when_it_is_read_again
     assert len(columns) == 3 and found.clips == 30 and found.scores["value"].notna().all()
 
 
-def _table(model: audiomtl.Model, place: Path) -> pd.DataFrame:
-    from audiomtl.harness.use.evaluate import clips_of
-
-    return clips_of(model.loaded, str(place))
-
-
 def test_scores_that_walk_over_the_network_again_are_left_out(saved, trained, here) -> None:
-    clips = here / "clips.parquet"
-    table = pd.read_parquet(saved / "sounds" / "clips.parquet")
-    table.assign(path=[str(saved / "sounds" / path) for path in table["path"]]).to_parquet(clips)
-    scores = evaluate(opened(written(trained("fusion"), here / "out")), str(clips)).scores
+    scores = evaluate(opened(written(trained("fusion"), here / "out")), str(labelled(saved, here))).scores
     assert set(scores["score"]) == {"accuracy", "balanced_accuracy", "loss"}
 
 
@@ -158,7 +160,8 @@ def test_models_that_have_no_mean_are_refused(saved, trained, here) -> None:
         average.checked(replace(mean, members=(first,), seeds=(1,)), "here")
     others = replace(second, known=replace(second.known, classes=("a", "b", "z")))
     with pytest.raises(
-        UserError, match=r"^here: classes: seed 1 knows a, b, c, but seed 2 a, b, z: only models with the same"
+        UserError,
+        match=r"^here: classes: seed 1 knows a, b, c, but seed 2 a, b, z: only models with the same",
     ):
         average.checked(replace(mean, members=(first, others)), "here")
     changed = first.settings.model_copy(
@@ -168,7 +171,7 @@ def test_models_that_have_no_mean_are_refused(saved, trained, here) -> None:
         UserError, match=r"^here: features.bands = 16 of seed 1, but 20 of seed 2: only models with the same"
     ):
         average.checked(replace(mean, members=(first, replace(second, settings=changed))), "here")
-    with pytest.raises(UserError, match='^x: model = "ctc": the answers of this family are not prob'):
+    with pytest.raises(UserError, match=r'^x: model = "ctc": the answers of this family are not prob'):
         average.refuse_family("ctc", "x")
 
 
@@ -189,7 +192,10 @@ def test_heads_without_a_mean_are_refused(trained) -> None:
         ("{}", "is not that of an averaged model"),
         ('{"model": "mil", "models": []}', "names no models"),
         ('{"model": "mil", "models": [{"folder": "../x", "seed": 1, "run": ""}]}', "no saved model in this"),
-        ('{"model": "mil", "models": [{"folder": "seed_9", "seed": 9, "run": ""}]}', "seed_9: no saved model"),
+        (
+            '{"model": "mil", "models": [{"folder": "seed_9", "seed": 9, "run": ""}]}',
+            "seed_9: no saved model",
+        ),
     ],
 )
 def test_folders_that_hold_no_average(trained, here, content, reason) -> None:
