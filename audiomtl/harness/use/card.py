@@ -136,7 +136,7 @@ def _which(file: ExperimentFile, loaded: Loaded, scored: str) -> str:
     )
 
 
-def of_average(file: ExperimentFile, loaded: Loaded) -> str:
+def of_average(loaded: Loaded) -> str:
     """What is known of an average's score on test clips: nothing; and on which clips it could be scored."""
     tables = group_intervals.predictions(Tracking(), loaded.runs)
     told = "The average has no test score: every recorded score is that of a single seed."

@@ -83,7 +83,7 @@ def export(
         written = replace(
             written,
             checks=(_check_mean(loaded, folder), *written.checks),
-            scored=card.of_average(file, loaded),
+            scored=card.of_average(loaded),
         )
     version = _register(file, loaded, folder, written.served) if registered else ""
     if version and written.served == "model":
