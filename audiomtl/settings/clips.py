@@ -67,8 +67,8 @@ class DataSet(Table):
         "ignore",
         description=(
             "What to do about recordings that are silent (also in one channel), constant, clipped, in"
-            " antiphase or very short: ignore, print, leave out, or stop. All but ignore decode each recording"
-            " once."
+            " antiphase or very short: ignore, print, leave out, or stop. All but ignore decode each"
+            " recording once."
         ),
     )
 
