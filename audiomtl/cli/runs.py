@@ -14,6 +14,7 @@ from audiomtl.cli.options import (
     Again,
     Core,
     ExperimentName,
+    Force,
     Minutes,
     Partition,
     Slots,
@@ -128,13 +129,15 @@ def promote(
             help="For a study with several metrics: the trial of the Pareto front to promote.",
         ),
     ] = None,
+    force: Force = False,
     storage: Storage = "",
 ) -> None:
     """Write the best trial of a study into its experiment file.
 
     Only the swept settings change (for a study of an ablation, those in its table). Comments are kept.
     [expected] is removed, because it no longer applies. Nothing is written if the new settings would make the
-    file invalid, such as one of its ablations.
+    file invalid, such as one of its ablations. Other studies of the experiment that they make invalid are
+    named. A copy that --to finds is overwritten if it differs in swept settings and [expected] only.
     """
     from audiomtl import config
     from audiomtl.harness.search import proposals
@@ -149,7 +152,7 @@ def promote(
         )
         raise typer.Exit(1)
     number, scores, values = proposals.best_trial(file, storage, trial)
-    done = promote_trial(file, values, to=Path(to) if to else None)
+    done = promote_trial(file, values, to=Path(to) if to else None, force=force)
     reached = ", ".join(f"{metric} {value:.4f}" for metric, value in scores.items())
     print(
         f"{os.path.relpath(done.path)}: trial {number} ({reached})"
@@ -159,6 +162,8 @@ def promote(
         print(f"  {setting}: {'not in the file' if old is None else old} -> {new}")
     if done.expected_removed:
         print("  [expected] removed: its scores were those of the old settings")
+    if done.invalid:
+        print(f"warning: no longer valid with these settings: {'; '.join(done.invalid)}")
 
 
 @app.command()

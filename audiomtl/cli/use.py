@@ -48,6 +48,16 @@ def export(
     refit: Annotated[
         bool, typer.Option("--refit", help="Export the model of `audiomtl best NAME --refit`.")
     ] = False,
+    average: Annotated[
+        bool,
+        typer.Option(
+            "--average",
+            help=(
+                "Export the best runs of all seeds as one model, which answers with the mean of their class"
+                " probabilities; with --refit, the refits of all seeds."
+            ),
+        ),
+    ] = False,
 ) -> None:
     """Export the best run of an experiment for serving.
 
@@ -67,6 +77,7 @@ def export(
             registered=register,
             licence=licence,
             refit=refit,
+            average=average,
         )
     print("\n".join(exporting.told(written, to)))
 

@@ -219,7 +219,9 @@ def _without_faults(
     named, things = "; ".join(listed), "recordings" if folder else "rows"
     more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
     text = f"{place}: {len(faults)} of {len(table)} {things} are bad: {named}{more}"
-    if on_bad == "error" or len(faults) == len(table):
+    if len(faults) == len(table):
+        raise UserError(f"{text}; fix them: none of the {things} can be used")
+    if on_bad == "error":
         raise UserError(f'{text}; fix them, or leave them out with data.on_bad = "skip"')
     print(f"left out: {text}", flush=True)
     kept = table.drop(index=list(faults))

@@ -1,4 +1,5 @@
-"""What is odd about a recording: silence, stereo in antiphase, a constant offset, clipping, too short.
+"""What is odd about a recording: silence, also of one channel, stereo in antiphase, a constant offset,
+clipping, too short.
 
 None of it is a fault: the file can be read, and may be meant as it is. But features of such a clip say
 little, and a label on it is learned from nothing.
@@ -37,13 +38,14 @@ KINDS = {
     "constant": "every sample has one value",
     "offset": "a constant offset, and next to nothing else",
     "antiphase": "the channels cancel when they are averaged",
+    "silent_channel": "one channel or more, but not all, is digital silence",
     "clipping": "many samples lie at full scale, in runs",
     "quiet": "the loudest sample is below -60 dB",
     "mostly_silence": "nine tenths or more are below -60 dB",
     "short": "shorter than one window, or than 0.05 s",
 }
 
-VERSION = 1  # raise it when another thing is found
+VERSION = 2  # raise it when another thing is found
 STEP = 1 / 32768  # of 16 bits
 QUIET = 1e-3  # -60 dB
 SHORTEST_SECONDS = 0.05
@@ -198,6 +200,7 @@ class _Measured:
         self.lowest, self.highest, self.peak = np.inf, -np.inf, 0.0
         self.differs = False  # within a channel
         self.first: np.ndarray | None = None
+        self.peaks: np.ndarray | None = None  # (channels,) of each channel
         self.sum, self.squares, self.apart = 0.0, 0.0, 0.0  # of the mean of the channels, of the channels
         self.blocks, self.silent, self.clipped = 0, 0, 0
 
@@ -206,16 +209,19 @@ class _Measured:
         first = channels[0] if self.first is None else self.first
         self.first = first
         self.differs = self.differs or first.shape != channels[0].shape or bool((channels != first).any())
+        peaks = np.abs(channels).max(axis=0)  # (channels,)
+        known = peaks if self.peaks is None or self.peaks.shape != peaks.shape else self.peaks
+        self.peaks = np.maximum(known, peaks)
         self.samples += len(mono)
         self.values += channels.size
         self.lowest, self.highest = min(self.lowest, channels.min()), max(self.highest, channels.max())
         self.sum += float(mono.sum())
         self.squares += float(np.square(mono).sum())
         self.apart += float(np.square(channels, dtype=np.float64).sum())
-        peaks = np.maximum.reduceat(np.abs(mono), np.arange(0, len(mono), self.block))
-        self.peak = max(self.peak, float(peaks.max()))
-        self.blocks += len(peaks)
-        self.silent += int((peaks < QUIET).sum())
+        loudest = np.maximum.reduceat(np.abs(mono), np.arange(0, len(mono), self.block))
+        self.peak = max(self.peak, float(loudest.max()))
+        self.blocks += len(loudest)
+        self.silent += int((loudest < QUIET).sum())
         self.clipped += sum(_in_runs(channels[:, number]) for number in range(channels.shape[1]))
 
     def findings(self) -> list[Finding]:
@@ -239,6 +245,8 @@ class _Measured:
         if cancelled := left < CANCELLED_DB:
             words = "is digital silence" if left == -np.inf else f"is {-left:.0f} dB below them"
             found.append(Finding("antiphase", f"channels in antiphase: their mean, which is read, {words}"))
+        if silent := self._silent_channels():
+            found.append(Finding("silent_channel", silent))
         if (share := self.clipped / self.values) > CLIPPED_SHARE:
             words = f"clipped: {share:.2%} of its samples lie in runs at full scale"
             found.append(Finding("clipping", words))
@@ -246,9 +254,22 @@ class _Measured:
             if not cancelled:
                 words = f"the loudest sample is at {_decibels(self.peak, 1.0):.0f} dB"
                 found.append(Finding("quiet", words))
-        elif (silent := self.silent / self.blocks) >= SILENT_SHARE:
-            found.append(Finding("mostly_silence", f"{silent:.0%} of it is below -60 dB"))
+        elif (quiet := self.silent / self.blocks) >= SILENT_SHARE:
+            found.append(Finding("mostly_silence", f"{quiet:.0%} of it is below -60 dB"))
         return found
+
+    def _silent_channels(self) -> str:
+        """Which channels are digital silence, where others are not; "" otherwise."""
+        assert self.peaks is not None
+        silent = np.flatnonzero(self.peaks <= STEP) + 1
+        if not len(silent):
+            return ""
+        numbers = " and ".join(map(str, silent))
+        which = f"channel {numbers}" if len(silent) == 1 else f"channels {numbers}"
+        return (
+            f"{which} of {len(self.peaks)} {'is' if len(silent) == 1 else 'are'} digital silence: the mean of"
+            " the channels, which is read, is quieter for it"
+        )
 
 
 def _in_runs(y: np.ndarray) -> int:

@@ -79,6 +79,9 @@ class Family(Protocol):
     outputs with it, and `save` and `load` keep it. ``chosen_decoding(fitted)`` gives the numbers that were
     chosen by setting path, for a refit. It may have ``decoded_scores(fitted, found)``, those of the scores
     that a decoder changes, for studies of decoding.
+
+    A family whose `evaluate` walks over the network again has ``evaluate_outputs(fitted, found)``, the scores
+    that follow from the outputs alone, for averages of models.
     """
 
     def prepare(self, settings: Any, seed: int) -> Prepared:
@@ -142,6 +145,10 @@ class Use(Protocol):
     ``adapted(fitted, recordings) -> Fitted``, the model with what it takes from all recordings that are
     answered together, and ``check_model(fitted, place)``, which refuses a model whose parts do not fit. With
     ``LACKING = True`` a row of a table may lack any of the inputs, its sound among them.
+
+    A family whose answers are probabilities of a clip's classes has ``averaged_classes(fitted)``: the classes
+    of each such answer, by its name. Then the answers of several models can be averaged; it refuses a model
+    that has others. Of the outputs of `Family.outputs` those are not averaged whose names end in ``logits``.
     """
 
     def sample_rate(self, settings: Any) -> int:

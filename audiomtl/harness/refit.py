@@ -9,7 +9,7 @@ the best run with the same seed. The last epoch's weights are kept.
 Runs have the tag ``kind`` = ``refit``. Their test scores stand beside those of the best runs and are never
 recorded in ``[expected]``: for that the experiment itself sets ``protocol.train_on``.
 
-Contents: `refit`, `settings_of`, `chosen`.
+Contents: `refit`, `settings_of`, `chosen`, `of_seeds`.
 """
 
 import tempfile
@@ -163,6 +163,18 @@ def chosen(file: ExperimentFile, seed: int | None) -> Run:
     ------
     UserError : there is none.
     """
+    found = of_seeds(file)
+    if not found or (seed is not None and seed not in found):
+        which = f" of seed {seed}" if seed is not None else ""
+        raise UserError(
+            f"{file.path}: no recorded refit{which} with these settings; run `audiomtl best {file.name}"
+            " --refit` first"
+        )
+    return found[seed if seed is not None else min(found)]
+
+
+def of_seeds(file: ExperimentFile) -> dict[int, Run]:
+    """The refits with the experiment's settings as they are now, by seed."""
     tracking = runs.existing()
     best = runs.choose(file, tracking.runs(file.name)) if tracking else None
     raw, _ = settings_of(file, dict(best.runs) if best else {})
@@ -173,13 +185,7 @@ def chosen(file: ExperimentFile, seed: int | None) -> Run:
         same = runs.trained(run)
         if runs.outcome(run) == "complete" and all(same.get(path) == value for path, value in own.items()):
             found[int(run.data.tags["seed"])] = run
-    if not found or (seed is not None and seed not in found):
-        which = f" of seed {seed}" if seed is not None else ""
-        raise UserError(
-            f"{file.path}: no recorded refit{which} with these settings; run `audiomtl best {file.name}"
-            " --refit` first"
-        )
-    return found[seed if seed is not None else min(found)]
+    return found
 
 
 def _show(file: ExperimentFile, refitted: dict[int, Run], best: dict[int, Run]) -> None:

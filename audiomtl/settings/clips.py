@@ -66,8 +66,9 @@ class DataSet(Table):
     on_odd: Literal["ignore", "warn", "skip", "error"] = Field(
         "ignore",
         description=(
-            "What to do about recordings that are silent, constant, clipped, in antiphase or very short: not"
-            " look for them, print them, leave them out, or stop. All but ignore decode each recording once."
+            "What to do about recordings that are silent (also in one channel), constant, clipped, in"
+            " antiphase or very short: ignore, print, leave out, or stop. All but ignore decode each"
+            " recording once."
         ),
     )
 

@@ -81,6 +81,13 @@ FILES = {  # name of the file, its content, what the message says
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("on_bad", ["error", "skip"])
+def test_leaving_bad_rows_out_is_not_advised_where_none_would_be_left(folder, on_bad):
+    (folder / "t.csv").write_text("path,label,speaker\ngone.wav,x,1\nlost.wav,y,2\n")
+    text = message("t.csv", on_bad=on_bad)
+    assert text.endswith("; fix them: none of the rows can be used") and "2 of 2 rows are bad" in text
+
+
 @pytest.mark.parametrize("case", FILES)
 def test_a_bad_file_is_refused(folder, case):
     name, content, parts = FILES[case]

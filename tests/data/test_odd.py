@@ -22,7 +22,7 @@ WAVEFORMS: list[tuple[str, np.ndarray, list[str], str]] = [  # name, waveform, k
     ("sine", SINE, [], ""),
     ("noise", NOISE, [], ""),
     ("stereo", np.stack([SINE, NOISE], axis=1), [], ""),
-    ("one side is silent", np.stack([SINE, 0 * SINE], axis=1), [], ""),
+    ("one side is nearly silent", np.stack([SINE, 1e-3 * SINE], axis=1), [], ""),
     ("full scale once", SINE / np.abs(SINE).max(), [], ""),
     ("zeros", np.zeros(RATE), ["silence"], "digital silence"),
     ("one step", np.full(RATE, 1 / 32768), ["silence"], "digital silence"),
@@ -30,11 +30,13 @@ WAVEFORMS: list[tuple[str, np.ndarray, list[str], str]] = [  # name, waveform, k
     ("offset", 0.3 + 0.001 * SINE, ["offset"], "offset of 0.3; the rest is 59 dB below it"),
     ("antiphase", np.stack([SINE, -SINE], axis=1), ["antiphase"], "which is read, is digital silence"),
     ("nearly", np.stack([SINE, -0.98 * SINE], axis=1), ["antiphase"], "which is read, is 40 dB below them"),
+    ("one side is silent", np.stack([SINE, 0 * SINE], axis=1), ["silent_channel"], "channel 2 of 2 is digital silence"),
+    ("three are silent", np.stack([0 * SINE, SINE, *2 * [0 * SINE]], axis=1), ["silent_channel"], "channels 1 and 3 and 4 of 4 are"),
     ("clipped", np.clip(4 * SINE, -1, 1), ["clipping"], "clipped: 66.50% of its samples"),
     ("quiet", 0.001 * SINE, ["quiet"], "the loudest sample is at -66 dB"),
     ("a click", np.concatenate([NOISE[:800], np.zeros(RATE)]), ["mostly_silence"], "94% of it is below"),
     ("short", SINE[:16], ["short"], "lasts 0.001 s, less than 0.05 s"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "y", "kinds", "words"), WAVEFORMS, ids=[row[0] for row in WAVEFORMS])
@@ -46,6 +48,20 @@ def test_each_oddity_is_named_with_its_number(
     assert words in "".join(finding.text for finding in found[:1])
     soundfile.write(tmp_path / "a.wav", y, RATE, subtype="DOUBLE")
     assert [finding.kind for finding in odd.of_file(str(tmp_path / "a.wav"))] == kinds
+
+
+def test_a_channel_that_is_silent_for_a_while_only_is_not_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(odd, "PIECE_SECONDS", 1)  # decoded piece by piece
+    late = np.concatenate([np.zeros(2 * RATE), SINE])
+    soundfile.write(tmp_path / "a.wav", np.stack([np.tile(SINE, 3), late], axis=1), RATE)
+    assert odd.of_file(str(tmp_path / "a.wav")) == ()
+    soundfile.write(tmp_path / "b.wav", np.stack([0 * late, np.tile(SINE, 3)], axis=1), RATE)
+    (finding,) = odd.of_file(str(tmp_path / "b.wav"))
+    assert finding.kind == "silent_channel" and finding.text.startswith(
+        "channel 1 of 2 is digital silence: the"
+    )
 
 
 def test_a_clip_under_one_window_is_named() -> None:

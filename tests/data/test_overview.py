@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from audiomtl.data import audio, overview, preflight
 from tests.data.test_preflight import FOLDS, SPLIT, baseline, clips, ctc, phones, settings_of
@@ -103,4 +104,10 @@ def test_what_is_odd_is_said(tmp_path, monkeypatch):
     text = said(baseline(), clips(120, path=str(tmp_path / "silent.wav")))
     assert any(
         line.startswith("  odd         silence: 120 clips: clip_000 (digital silence") for line in text
+    )
+    one = np.stack([np.sin(np.arange(8000)) / 4, np.zeros(8000)], axis=1)
+    soundfile.write(tmp_path / "one_side.wav", one, 8000)
+    text = said(baseline(), clips(120, path=str(tmp_path / "one_side.wav")))
+    assert any(
+        line.startswith("  odd         silent_channel: 120 clips: clip_000 (channel 2 of") for line in text
     )

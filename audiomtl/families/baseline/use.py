@@ -32,6 +32,11 @@ def gives(settings: Settings) -> dict[str, str]:
     return {"classes": "classes"}
 
 
+def averaged_classes(fitted: Fitted) -> dict[str, tuple[str, ...]]:
+    """Classes of the answers that are averaged over models."""
+    return {"classes": fitted.known.classes}
+
+
 def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
     """The class of each recording."""
     found, settings = [], fitted.settings

@@ -4,7 +4,7 @@ Conventions: modalities stand in the order of their names (how their columns are
 clip may lack any of them, but not all. Vocabulary, scaler and scales of numbers come from train only. Index 0
 of tokens is padding, 1 is a token that train does not have.
 
-Contents: the functions of `contract.Family`; `network`.
+Contents: the functions of `contract.Family`; `evaluate_outputs`, `network`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -280,7 +280,7 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
     Such a score is over the clips that have at least one of the set, and is left out where none has. Each set
     is a walk of its own.
     """
-    scores, names = _scores(found), list(fitted.settings.used)
+    scores, names = evaluate_outputs(fitted, found), list(fitted.settings.used)
     for count in range(1, len(names) + 1):
         for some in combinations(names, count):
             having = [one for one, _ in found if any(one.values[name] is not None for name in some)]
@@ -289,6 +289,11 @@ def evaluate(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
                 answers = outputs(fitted, having, absent) if absent else found
                 scores[f"accuracy_from_{'_and_'.join(some)}"] = _scores(answers)["accuracy"]
     return scores
+
+
+def evaluate_outputs(fitted: Fitted, found: Sequence[Output]) -> dict[str, float]:
+    """accuracy, balanced_accuracy, loss: the scores that need no further walk."""
+    return _scores(found)
 
 
 def _scores(found: Sequence[Output]) -> dict[str, float]:

@@ -42,6 +42,11 @@ def gives(settings: Settings) -> dict[str, str]:
     return {"classes": "classes"}
 
 
+def averaged_classes(fitted: Fitted) -> dict[str, tuple[str, ...]]:
+    """Classes of the answers that are averaged over models."""
+    return {"classes": fitted.known.classes}
+
+
 def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
     """The class of each recording, from what it has of the modalities."""
     given = [_example(one, fitted) for one in recordings]

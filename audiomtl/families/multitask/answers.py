@@ -3,7 +3,7 @@
 An answer has the name of its head. Heads that are not kept (``train_only``), not trained (weight 0), or that
 read a text (alignment) have none.
 
-Contents: the functions of `contract.Use`; `example_of`.
+Contents: the functions of `contract.Use`; `averaged_classes`, `example_of`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -64,6 +64,23 @@ def gives(settings: Settings) -> dict[str, str]:
         for name, head in settings.heads.items()
         if head.weight and not head.train_only and head.about.produces and not head.about.reads_text
     }
+
+
+def averaged_classes(fitted: Fitted) -> dict[str, tuple[str, ...]]:
+    """Classes of the answers that are averaged over models.
+
+    Raises
+    ------
+    UserError : a head that gives something else than the probabilities of a clip's class.
+    """
+    kept = {name: head for name, head in fitted.settings.heads.items() if not head.train_only}
+    for name, head in kept.items():
+        if head.about.activation != "softmax" or not head.about.per_clip:
+            raise UserError(
+                f"heads.{name}: the answers of a head of kind {head.kind} are not probabilities of a clip's"
+                " class, so they have no mean; export one seed"
+            )
+    return {name: tuple(fitted.known.names[name]) for name in kept}
 
 
 def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:

@@ -26,14 +26,32 @@ from audiomtl.data.corpora import german_speech
 from audiomtl.data.pauses import pauses_of
 from audiomtl.errors import UserError
 from audiomtl.families.multitask import heads, viterbi
-from audiomtl.families.multitask.answers import adapted, columns, examples, gives, respond, sample_rate
+from audiomtl.families.multitask.answers import (
+    adapted,
+    averaged_classes,
+    columns,
+    examples,
+    gives,
+    respond,
+    sample_rate,
+)
 from audiomtl.families.multitask.examples import Example
 from audiomtl.families.multitask.heads import About, kind
 from audiomtl.families.multitask.model import outputs
 from audiomtl.families.multitask.steps import text_tokens
 from audiomtl.settings.validation import nearest
 
-__all__ = ["adapted", "align", "check", "columns", "examples", "gives", "respond", "sample_rate"]
+__all__ = [
+    "adapted",
+    "align",
+    "averaged_classes",
+    "check",
+    "columns",
+    "examples",
+    "gives",
+    "respond",
+    "sample_rate",
+]
 
 ABLE: dict[str, Callable[[About], bool]] = {  # what is done with a recording -> the kinds of heads that do it
     "align": lambda about: about.reads_text,

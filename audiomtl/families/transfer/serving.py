@@ -21,6 +21,7 @@ Contents: `waveform_model`, `Serving`, `save`, `described`, `tflite`, `use_tflit
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,31 +85,56 @@ class LogMelByConvolution(layers.Layer):
         return (None, yamnet.BANDS)
 
 
-def waveform_model(model: keras.Model, body: keras.Model, *, for_tflite: bool = False) -> keras.Model:
+def waveform_model(
+    models: keras.Model | Sequence[keras.Model], body: keras.Model, *, for_tflite: bool = False
+) -> keras.Model:
     """``model(waveform)`` -> {"classifier": (classes,), "embeddings": (patches, size), "scores": (patches,
     classes)}.
 
     Parameters
     ----------
-    model : [patches' activations, counts] -> clip, patches, weights: a trained head, or a trained end of
-        YAMNet with its head.
+    models : [patches' activations, counts] -> clip, patches, weights: a trained head, or a trained end of
+        YAMNet with its head. Of several, which read the same activations, classifier and scores are the
+        means; embeddings of trained ends stand side by side, (patches, models x size).
     body : YAMNet's frozen part with its weights.
     for_tflite : only builtin TFLite operations.
     """
     waveform = keras.Input(batch_shape=(None,), name="waveform")
     frames = (LogMelByConvolution if for_tflite else yamnet.LogMel)(name="log_mel")(waveform)
     activations = body(yamnet.Patches(name="patches")(frames))
-    outputs = (of_one_bag(model) if for_tflite else model)(
-        [activations, CountRows(name="counts")(activations)]
-    )
-    tail = next((layer for layer in model.layers if layer.name == "yamnet_tail"), None)
-    embeddings = tail(activations) if tail is not None else activations
+    counts = CountRows(name="counts")(activations)
+    several = [models] if isinstance(models, keras.Model) else list(models)
+    used = [of_one_bag(model) if for_tflite else model for model in several]
+    if len(used) > 1:  # layers of a model have names of their own
+        used = [
+            keras.Model(model.inputs, model.output, name=f"model_{number}")
+            for number, model in enumerate(used, start=1)
+        ]
+    outputs = [model([activations, counts]) for model in used]
+    tails = [layer for model in several for layer in model.layers if layer.name == "yamnet_tail"]
     named = {
-        "classifier": FirstRow(name="classifier")(outputs["clip"]),
-        "embeddings": embeddings,
-        "scores": outputs["patches"],
+        "classifier": FirstRow(name="classifier")(_mean([output["clip"] for output in outputs])),
+        "embeddings": _side_by_side([tail(activations) for tail in _named_apart(tails)] or [activations]),
+        "scores": _mean([output["patches"] for output in outputs]),
     }
     return yamnet.WaveformModel(waveform, named, name="waveform_to_classes")
+
+
+def _mean(tensors: list[Any]) -> Any:
+    return layers.Average()(tensors) if len(tensors) > 1 else tensors[0]
+
+
+def _side_by_side(tensors: list[Any]) -> Any:
+    return layers.Concatenate(axis=1)(tensors) if len(tensors) > 1 else tensors[0]
+
+
+def _named_apart(tails: list[keras.Model]) -> list[keras.Model]:
+    if len(tails) < 2:
+        return tails
+    return [
+        keras.Model(tail.inputs, tail.outputs[0], name=f"tail_{number}")
+        for number, tail in enumerate(tails, start=1)
+    ]
 
 
 class Serving(tf.Module):

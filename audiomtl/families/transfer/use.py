@@ -43,6 +43,11 @@ def gives(settings: Settings) -> dict[str, str]:
     return {name: name for name in ("classes", *(("segments",) if sample_rate(settings) else ()))}
 
 
+def averaged_classes(fitted: Fitted) -> dict[str, tuple[str, ...]]:
+    """Classes of the answers that are averaged over models."""
+    return {"classes": fitted.known.classes}
+
+
 def respond(fitted: Fitted, recordings: Sequence[Recording]) -> list[Response]:
     """The class of each recording, and those of its patches."""
     given = [Example(one.name, _patches(one, fitted), -1) for one in recordings]

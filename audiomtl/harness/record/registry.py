@@ -16,6 +16,7 @@ from mlflow.types import Schema, TensorSpec
 from audiomtl.errors import UserError
 from audiomtl.harness.record.store import Tracking
 
+AVERAGE = "average.json"  # in the folder of a mean of several models: see `harness.use.average`
 MODEL = "model"  # artifact of a registered model: the folder that its family wrote
 
 
@@ -29,6 +30,7 @@ def register(
     example: np.ndarray | None,
     needs: Sequence[str],
     packages: Sequence[str] = (),
+    description: str = "",
 ) -> str:
     """Log a model into a run and register it under ``name`` with the alias ``champion``.
 
@@ -37,7 +39,8 @@ def register(
     code : a file that sets MLflow's model. artifacts : files and folders that it reads, by name.
     example : a waveform (n_samples,), which also says what inputs are; None for a model that reads rows of a
         table.
-    needs : pip requirements. packages : folders of Python packages that go with the model.
+    needs : pip requirements. packages : folders of Python packages that go with the model. description : of
+        the version.
 
     Returns
     -------
@@ -59,6 +62,8 @@ def register(
             registered_model_name=name,
         )
     version = str(made.registered_model_version)
+    if description:
+        tracking.client.update_model_version(name, version, description)
     tracking.client.set_registered_model_alias(name, "champion", version)
     return version
 
@@ -84,7 +89,9 @@ def fetched(address: str, folder: Path) -> Path:
         raise UserError(
             f"{address}: not in the registry ({reason}); register it with `audiomtl export`"
         ) from None
-    found = sorted(path.parent for path in place.rglob("use.json"))
+    found = sorted(path.parent for path in place.rglob(AVERAGE)) or sorted(
+        path.parent for path in place.rglob("use.json")
+    )
     if not found:
         raise UserError(f"{address}: has no trained model that audiomtl reads; export it again")
     return found[0]

@@ -111,11 +111,11 @@ def measure(
 
 def _announced(planned: Collection[Any], folds: Sequence[int], seeds: Sequence[int]) -> str:
     """What is trained now, and why."""
-    on = f" on {len(folds)} inner folds" if len(folds) > 1 else ""
+    on = f" on each of {len(folds)} inner folds" if len(folds) > 1 else ""
+    trainings = f"{len(planned)} training{'' if len(planned) == 1 else 's'} of its settings"
+    with_new = f"with {len(seeds)} new seeds" if len(seeds) > 1 else "with a new seed"
     return (
-        f"how much of the best score is luck: trains the best settings with {len(seeds)} new"
-        f" seed{'' if len(seeds) == 1 else 's'}{on}, {len(planned)} trainings (optimism_seeds = 0 leaves them"
-        " out)"
+        f"estimates the optimism of the best score: {trainings} {with_new}{on}; optimism_seeds = 0 skips this"
     )
 
 

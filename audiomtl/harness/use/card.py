@@ -1,6 +1,6 @@
 """The page beside an exported model: what it is, how it is used, its scores, data, licence and settings.
 
-Contents: `page`.
+Contents: `page`, `trained`, `of_average`.
 """
 
 import string
@@ -10,7 +10,7 @@ from typing import Any
 
 from audiomtl import __version__
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import experiment, replicates
+from audiomtl.harness import experiment, refit, replicates
 from audiomtl.harness.record import runs as recorded
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.report import group_intervals, tables
@@ -70,6 +70,7 @@ def page(
     files: dict[str, str],
     interface: str,
     checks: tuple[str, ...],
+    scored: str = "",
 ) -> str:
     """The page as Markdown.
 
@@ -77,6 +78,7 @@ def page(
     ----------
     version : in MLflow's registry; "" if it is not there. files : what each file is, by name.
     interface : of SavedModel and TFLite, "" without them. checks : of the files, a line each.
+    scored : of an average: `of_average`.
     """
     assert loaded.run is not None
     rate = loaded.sample_rate
@@ -85,8 +87,7 @@ def page(
         "name": file.name,
         "family": loaded.settings.model,
         "version": __version__,
-        "seed": loaded.run.data.tags["seed"],
-        "run": loaded.run.info.run_id,
+        "trained": trained(loaded),
         "description": file.settings.description,
         "folder": folder.name,
         "gives": "\n".join(f"- `{name}`: {kind}" for name, kind in loaded.gives.items())
@@ -101,8 +102,7 @@ def page(
         if interface
         else "",
         "checks": "".join(f"- {line}\n" for line in checks),
-        "seeds": ", ".join(map(str, file.settings.seeds)),
-        "score": experiment.main_score(file),
+        "which": _which(file, loaded, scored),
         "scores": _scores(file),
         "dataset": loaded.settings.data.dataset,
         "data": loaded.run.data.tags.get("data", "unknown"),
@@ -111,6 +111,47 @@ def page(
     }
     text = (resources.files("audiomtl") / "templates" / "export.md").read_text(encoding="utf-8")
     return string.Template(text).substitute(about)
+
+
+def trained(loaded: Loaded) -> str:
+    """Seed and run, or those of all models of an average, in words."""
+    if loaded.runs:
+        each = ", ".join(f"{run.data.tags['seed']} (run {run.info.run_id})" for run in loaded.runs)
+        kind = "refits" if loaded.runs[0].data.tags.get("kind") == refit.KIND else "best runs"
+        return f"the mean of the class probabilities of {len(loaded.runs)} {kind}: seeds {each}"
+    assert loaded.run is not None
+    return f"seed {loaded.run.data.tags['seed']}, run {loaded.run.info.run_id}"
+
+
+def _which(file: ExperimentFile, loaded: Loaded, scored: str) -> str:
+    """Whose scores the table shows."""
+    seeds = ", ".join(map(str, file.settings.seeds))
+    over = f"Mean and 95 % interval over the best runs of the experiment (seeds {seeds})"
+    if loaded.runs:
+        return f"{over}, each scored alone. {scored}"
+    assert loaded.run is not None
+    return (
+        f"{over}. This model is that of seed {loaded.run.data.tags['seed']}; by default the one with the best"
+        f" `validation/{experiment.main_score(file)}` is exported."
+    )
+
+
+def of_average(loaded: Loaded) -> str:
+    """What is known of an average's score on test clips: nothing; and on which clips it could be scored."""
+    tables = group_intervals.predictions(Tracking(), loaded.runs)
+    told = "The average has no test score: every recorded score is that of a single seed."
+    remedy = "Score it with `audiomtl evaluate` on clips that no seed was trained on."
+    sides = [frozenset(table["clip_id"]) for table in tables]
+    if not sides:
+        return f"{told} {remedy}"
+    every, shared = frozenset.union(*sides), frozenset.intersection(*sides)
+    if every == shared:
+        return f"{told} All seeds have the same {len(every)} test clips, which none was trained on. {remedy}"
+    return (
+        f"{told} {len(every) - len(shared)} of the {len(every)} test clips are in the test split of some"
+        " seeds only: other seeds were trained or validated on them, so a score of the average on the"
+        f" experiment's own clips would be too good. {remedy}"
+    )
 
 
 def _request(loaded: Loaded) -> tuple[str, str]:

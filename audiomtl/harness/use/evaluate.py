@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from audiomtl import config
-from audiomtl.data import catalog
+from audiomtl.data import catalog, odd
 from audiomtl.errors import UserError
-from audiomtl.harness.use.inputs import TABLES, clips_of_table, columns_of
+from audiomtl.harness.use.inputs import MEANINGLESS, SUSPECT, TABLES, clips_of_table, columns_of
 from audiomtl.harness.use.models import Loaded, checked_place, opened
 from audiomtl.metrics import intervals
 
@@ -67,7 +67,7 @@ def evaluate(loaded: Loaded, data: str) -> Evaluated:
         len(examples),
         told,
         left_out,
-        _remarks(loaded, table),
+        (*_remarks(loaded, table), *_odd(loaded, table[table["clip_id"].isin(kept)])),
     )
 
 
@@ -110,6 +110,23 @@ def clips_of(loaded: Loaded, data: str) -> pd.DataFrame:
         return catalog.clips(settings.data)
     groups = [one for one in own.groups if one in columns_of(place)]
     return clips_of_table(place, loaded, labelled=True, groups=groups)
+
+
+def _odd(loaded: Loaded, table: pd.DataFrame) -> tuple[str, ...]:
+    """How many recordings are odd, as `predict` remarks on them, and the first ones."""
+    if not loaded.sample_rate or "path" not in table.columns:
+        return ()
+    found = [
+        (clip, finding.text)
+        for clip, finding in odd.findings(table[table["path"].notna()])
+        if finding.kind in MEANINGLESS + SUSPECT
+    ]
+    if not found:
+        return ()
+    clips = len({clip for clip, _ in found})
+    first = "; ".join(f"{clip}: {text}" for clip, text in found[:NAMED])
+    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return (f"{clips} of {len(table)} recordings {'is' if clips == 1 else 'are'} odd: {first}{more}",)
 
 
 def _remarks(loaded: Loaded, table: pd.DataFrame) -> tuple[str, ...]:

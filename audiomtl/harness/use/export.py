@@ -1,4 +1,5 @@
-"""The ``export`` command: a best run as files for serving, and as champion of its name in MLflow.
+"""The ``export`` command: a best run, or the mean of those of all seeds, as files for serving, and as
+champion of its name in MLflow.
 
 Contents: `export`, `Written`.
 """
@@ -17,17 +18,19 @@ import numpy as np
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog, formats
-from audiomtl.data.answers import Recording
+from audiomtl.data.answers import Classes, Recording, Response
 from audiomtl.errors import UserError
 from audiomtl.harness.record import provenance, registry
 from audiomtl.harness.record.store import Tracking
 from audiomtl.harness.refit import TOLD
 from audiomtl.harness.use import card
-from audiomtl.harness.use.models import Loaded, opened
+from audiomtl.harness.use.average import Average
+from audiomtl.harness.use.models import Loaded, averaged, opened
 from audiomtl.harness.use.trained import Model
 
 EXAMPLE_SECONDS = 1.0
 NEAR = 1e-3  # of probabilities and seconds
+MEAN_NEAR = 1e-6  # of probabilities of an average
 WHAT = {
     "model": "the trained model, for audiomtl (`audiomtl predict`, `audiomtl.load`)",
     "saved_model": "TensorFlow SavedModel, from a waveform to answers",
@@ -47,6 +50,7 @@ class Written:
     interface: str = ""
     served: str = "model"  # what MLflow serves
     version: str = ""  # in MLflow's registry; "" if it is not registered
+    scored: str = ""  # of an average: whether it has a test score
 
 
 def export(
@@ -57,8 +61,10 @@ def export(
     registered: bool = True,
     licence: str = "",
     refit: bool = False,
+    average: bool = False,
 ) -> Written:
-    """Write the best run of an experiment into ``folder`` and register it in MLflow.
+    """Write the best run of an experiment, or the ``average`` of those of all seeds, into ``folder`` and
+    register it in MLflow.
 
     Raises
     ------
@@ -67,10 +73,18 @@ def export(
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: is not empty; name a new or empty folder")
-    loaded = opened(str(file.path), seed, refit=refit)
+    if average and seed is not None:
+        raise UserError(f"--seed {seed}: --average takes the runs of all seeds; leave one of the two out")
+    loaded = averaged(file, refit=refit) if average else opened(str(file.path), seed, refit=refit)
     folder.mkdir(parents=True, exist_ok=True)
     loaded.model.save(loaded.fitted, folder / "model")
     written = _files(loaded, folder)
+    if average:
+        written = replace(
+            written,
+            checks=(_check_mean(loaded, folder), *written.checks),
+            scored=card.of_average(loaded),
+        )
     version = _register(file, loaded, folder, written.served) if registered else ""
     if version and written.served == "model":
         written = replace(
@@ -85,6 +99,7 @@ def export(
         files={name: WHAT.get(name, "") for name in written.files},
         interface=written.interface,
         checks=(*written.checks, *written.left_out),
+        scored=written.scored,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
     return replace(written, version=version)
@@ -95,9 +110,14 @@ def _files(loaded: Loaded, folder: Path) -> Written:
     name = loaded.settings.model
     if not find_spec(f"{config.package_of(name)}.export"):
         return Written(loaded, left_out=(f"no SavedModel: the family {name} computes in Python",))
-    exporting = config.family("export", name)
+    exporting, fitted = config.family("export", name), loaded.fitted
+    mean = isinstance(fitted, Average)
+    if mean and not hasattr(exporting, "write_average"):
+        return Written(
+            loaded, left_out=(f"no SavedModel: the family {name} writes those of single models only",)
+        )
     try:
-        found = exporting.write(loaded.fitted, folder)
+        found = exporting.write_average(fitted.members, folder) if mean else exporting.write(fitted, folder)
     except UserError as error:
         shutil.rmtree(folder / "saved_model", ignore_errors=True)
         return Written(loaded, left_out=(f"no SavedModel: {error}",))
@@ -129,6 +149,7 @@ def _register(file: ExperimentFile, loaded: Loaded, folder: Path, served: str) -
             example=np.zeros(round(EXAMPLE_SECONDS * rate), np.float32) if of_sound else None,
             needs=_needs(("mlflow", "numpy", _tensorflow()) if alone else None),
             packages=[] if alone else _packages(loaded.settings.model),
+            description=card.trained(loaded) if loaded.runs else "",
         )
 
 
@@ -136,19 +157,59 @@ def _check(loaded: Loaded, address: str) -> tuple[str, ...]:
     """Refuse a registered model that does not say what the model in memory says: of noise, or of the first
     clip of the experiment's table for a model that reads further columns.
     """
-    given: Any
-    if loaded.sample_rate and not loaded.use.columns(loaded.settings):
-        y = np.random.default_rng(0).uniform(-0.5, 0.5, round(EXAMPLE_SECONDS * loaded.sample_rate))
-        given = y.astype(np.float32)
-        [expected] = loaded.use.respond(loaded.fitted, [Recording("", given)])
-    else:
-        given = catalog.clips(loaded.settings.data)[:1]
-        [expected] = Model(loaded).respond(given)
+    given = _example(loaded)
+    expected = _said(loaded, given)
     answer = registry.answer(Tracking(), address, given)
     found = (answer if isinstance(answer, dict) else answer[0])["answers"]
-    if not _near(found, formats.plain(expected)["answers"]):
+    if not _near(found, expected):
         raise UserError(f"{address}: does not say what the model in memory says; please report this")
     return ("MLflow's model says what the model in memory says",)
+
+
+def _check_mean(loaded: Loaded, folder: Path) -> str:
+    """Refuse an average that, read again from its folder, does not give the mean of what its models give one
+    by one; otherwise a line that says so.
+    """
+    given = _example(loaded)
+    read = _probabilities(_response(opened(str(folder)), given))
+    use, family = (config.family(part, loaded.settings.model) for part in ("use", "model"))
+    each = [
+        _probabilities(_response(Loaded(loaded.name, loaded.place, member, use, family), given))
+        for member in loaded.fitted.members
+    ]
+    difference = max(
+        float(np.abs(np.mean([one[name] for one in each], axis=0) - read[name]).max()) for name in read
+    )
+    if not difference <= MEAN_NEAR:
+        raise UserError(
+            f"{folder / 'model'}: its answers differ by {difference:.2g} from the mean of its models'"
+            " answers; please report this"
+        )
+    return f"model, read again: within {difference:.1e} of the mean of its {len(each)} models' answers"
+
+
+def _probabilities(response: Response) -> dict[str, np.ndarray]:
+    return {name: one.probabilities for name, one in response.answers.items() if isinstance(one, Classes)}
+
+
+def _example(loaded: Loaded) -> Any:
+    """A waveform at the model's rate, or the first clip of the experiment's table."""
+    if loaded.sample_rate and not loaded.use.columns(loaded.settings):
+        y = np.random.default_rng(0).uniform(-0.5, 0.5, round(EXAMPLE_SECONDS * loaded.sample_rate))
+        return y.astype(np.float32)
+    return catalog.clips(loaded.settings.data)[:1]
+
+
+def _response(loaded: Loaded, given: Any) -> Response:
+    if isinstance(given, np.ndarray):
+        [response] = loaded.use.respond(loaded.fitted, [Recording("", given)])
+    else:
+        [response] = Model(loaded).respond(given)
+    return response
+
+
+def _said(loaded: Loaded, given: Any) -> Any:
+    return formats.plain(_response(loaded, given))["answers"]
 
 
 def _near(one: Any, other: Any) -> bool:
@@ -190,7 +251,12 @@ def told(written: Written, folder: str) -> list[str]:
     name = written.loaded.name
     protocol = getattr(written.loaded.settings, "protocol", None)
     on = f", trained on {TOLD[protocol.train_on]}" if protocol and protocol.train_on != "train" else ""
-    lines = [f"{folder}: {name}, seed {run.data.tags['seed']}{on}: {', '.join(written.files)}, README.md"]
+    if isinstance(written.loaded.fitted, Average):
+        which = f"{written.loaded.fitted.told} (runs {', '.join(written.loaded.fitted.runs)})"
+    else:
+        which = f"seed {run.data.tags['seed']}"
+    lines = [f"{folder}: {name}, {which}{on}: {', '.join(written.files)}, README.md"]
+    lines += [f"{folder}: {written.scored}"] if written.scored else []
     lines += [f"{folder}: {line}" for line in (*written.checks, *written.left_out)]
     if written.version:
         lines.append(f"MLflow: models:/{name}@champion is version {written.version}")

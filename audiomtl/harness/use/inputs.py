@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import audio, catalog, odd, tables
+from audiomtl.data import audio, catalog, files, odd, tables
 from audiomtl.data.answers import Recording
 from audiomtl.data.datasets import manifest
 from audiomtl.errors import UserError
@@ -37,7 +37,7 @@ ENDINGS = (
 )
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 MEANINGLESS = ("silence", "constant")  # kinds of `odd`, whose recordings hold nothing that could be answered
-SUSPECT = ("offset", "antiphase", "quiet", "mostly_silence", "short")
+SUSPECT = ("offset", "antiphase", "silent_channel", "quiet", "mostly_silence", "short")
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def asked(sources: Sequence[str | Path], loaded: Loaded) -> tuple[list[Asked], i
 
     Raises
     ------
-    UserError : a folder without recordings; no such table; a table without a column that the model reads; a
-        file where the model needs a table.
+    UserError : a folder without recordings; no such folder or table; a table without a column that the model
+        reads; a file where the model needs a table.
     """
     found, lost = list[Asked](), 0
     needed = loaded.use.columns(loaded.settings)
@@ -76,9 +76,11 @@ def asked(sources: Sequence[str | Path], loaded: Loaded) -> tuple[list[Asked], i
             found += [Asked(str(path), path) for path in paths]
         elif source.suffix.lower() in TABLES:
             if not source.is_file():
-                raise UserError(f"{source}: no such table")
+                raise UserError(f"{source}: no such table{files.near(source)}")
             rows, left_out = _rows(source, loaded)
             found, lost = found + rows, lost + left_out
+        elif source.suffix.lower() not in ENDINGS and not source.exists():
+            raise UserError(f"{source}: no such file or folder{files.near(source)}")
         else:
             found.append(Asked(str(source), source))
     return found, lost

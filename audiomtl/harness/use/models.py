@@ -1,6 +1,6 @@
 """Load recorded models for use on new recordings.
 
-Contents: `Loaded`, `opened`, `recorded_model`, `part`, `checked_place`.
+Contents: `Loaded`, `opened`, `averaged`, `recorded_model`, `part`, `checked_place`.
 """
 
 import importlib
@@ -8,7 +8,7 @@ import importlib.util
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,8 @@ from audiomtl.harness import experiment
 from audiomtl.harness import refit as refitting
 from audiomtl.harness.record import registry, runs
 from audiomtl.harness.record.store import Run, Tracking
+from audiomtl.harness.use import average
+from audiomtl.harness.use.average import Average
 from audiomtl.settings.validation import nearest
 
 
@@ -29,11 +31,12 @@ class Loaded:
 
     name: str  # of its experiment, or of its folder
     place: str  # that begins a message: the experiment file, the folder, the address in the registry
-    fitted: Any  # `families.contract.Fitted`
-    use: ModuleType  # `families.contract.Use`
-    model: ModuleType  # `families.contract.Family`
+    fitted: Any  # `families.contract.Fitted`, or `average.Average`
+    use: Any  # `families.contract.Use`
+    model: Any  # `families.contract.Family`
     file: ExperimentFile | None = None
-    run: Run | None = None
+    run: Run | None = None  # of an average: that of its first model
+    runs: tuple[Run, ...] = ()  # of an average
 
     @property
     def settings(self) -> Any:
@@ -52,6 +55,8 @@ class Loaded:
     @property
     def told(self) -> str:
         """Its name and its seed, for people."""
+        if isinstance(self.fitted, Average):
+            return f"{self.name}, {self.fitted.told}"
         return f"{self.name}, seed {self.run.data.tags['seed']}" if self.run else self.name
 
 
@@ -84,6 +89,43 @@ def opened(source: str, seed: int | None = None, *, refit: bool = False) -> Load
     return _checked(Loaded(file.name, str(file.path), fitted, use, _family(file.raw["model"]), file, run))
 
 
+def averaged(file: ExperimentFile, *, refit: bool = False) -> Loaded:
+    """The mean of the models of all seeds of an experiment.
+
+    Parameters
+    ----------
+    refit : take the refits in the place of the best runs.
+
+    Raises
+    ------
+    UserError : a seed has no such run; what `average.checked` refuses.
+    """
+    use = part(file, "use", "respond")
+    average.refuse_family(file.raw["model"], str(file.path))
+    tracking = runs.existing()
+    best = runs.choose(file, tracking.runs(file.name)) if tracking else None
+    found = refitting.of_seeds(file) if refit else best.runs if best else {}
+    if missing := [seed for seed in file.settings.seeds if seed not in found]:
+        raise UserError(
+            f"{file.path}: --average: no recorded {'refit' if refit else 'best run'} of seed"
+            f"{'' if len(missing) == 1 else 's'} {', '.join(map(str, missing))}; run `audiomtl best"
+            f" {file.name}{' --refit' if refit else ''}` first"
+        )
+    assert tracking is not None
+    chosen = [found[seed] for seed in file.settings.seeds]
+    members = [_model_of(file, run, tracking)[0] for run in chosen]
+    fitted = Average(tuple(members), tuple(file.settings.seeds), tuple(run.info.run_id for run in chosen))
+    loaded = _averaged(file.name, str(file.path), fitted, use, _family(file.raw["model"]))
+    return replace(loaded, file=file, run=chosen[0], runs=tuple(chosen))
+
+
+def _averaged(name: str, place: str, fitted: Average, use: ModuleType, model: ModuleType) -> Loaded:
+    for member in fitted.members:
+        _checked(Loaded(name, place, member, use, model))
+    checked = average.checked(fitted, place)
+    return Loaded(name, place, checked, average.use_of(use), average.family_of(model))
+
+
 def _family(name: str) -> ModuleType:
     return config.family("model", name)
 
@@ -96,8 +138,14 @@ def _checked(loaded: Loaded) -> Loaded:
 
 
 def _of_folder(folder: Path, source: str) -> Loaded:
-    """The model in a folder that `Family.save` wrote, or in a folder ``model`` in it."""
-    place = next((one for one in (folder, folder / "model") if (one / "use.json").is_file()), None)
+    """The model, or the average, that was saved in a folder, or in a folder ``model`` in it."""
+    called = folder.resolve().name if source == str(folder) else source
+    within = (folder, folder / "model")
+    if mean := next((one for one in within if average.saved(one)), None):
+        fitted = average.load(mean, source)
+        name = fitted.settings.model
+        return _averaged(called, source, fitted, usable(name, source), _family(name))
+    place = next((one for one in within if (one / "use.json").is_file()), None)
     if place is None:
         raise UserError(f"{source}: no saved model there: a folder with use.json is needed")
     try:
@@ -105,7 +153,6 @@ def _of_folder(folder: Path, source: str) -> Loaded:
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{place / 'use.json'}: is not a saved model's; export or train it again") from None
     use, model = usable(name, source), _family(name)
-    called = folder.resolve().name if source == str(folder) else source
     return _checked(Loaded(called, source, model.load(place), use, model))
 
 

@@ -97,13 +97,20 @@ def together(loaded: Loaded, found: Sequence[Asked | Recording]) -> Loaded:
     """The model with what it takes from all recordings that it is to answer, where its family does so."""
     if not hasattr(loaded.use, "adapted"):
         return loaded
-    return replace(loaded, fitted=loaded.use.adapted(loaded.fitted, _readable(loaded, found)))
+    return replace(loaded, fitted=loaded.use.adapted(loaded.fitted, _Readable(loaded.sample_rate, found)))
 
 
-def _readable(loaded: Loaded, found: Sequence[Asked | Recording]) -> Iterator[Recording]:
-    for one in found:
-        with contextlib.suppress(UserError):  # told when its turn comes
-            yield one if isinstance(one, Recording) else recording(one, loaded.sample_rate)
+@dataclass(frozen=True)
+class _Readable:
+    """The recordings that can be read, each read when its turn comes, as often as they are walked."""
+
+    rate: int  # Hz
+    recordings: Sequence[Asked | Recording]
+
+    def __iter__(self) -> Iterator[Recording]:
+        for one in self.recordings:
+            with contextlib.suppress(UserError):  # told when its turn comes
+                yield one if isinstance(one, Recording) else recording(one, self.rate)
 
 
 def respond(loaded: Loaded, one: Asked | Recording) -> Response:

@@ -25,7 +25,7 @@ def clips(place: Path, data: manifest.Settings, *, sound: bool) -> pd.DataFrame:
 
     Parameters
     ----------
-    data : as `inputs.table_data` makes it. sound : whether ``path`` holds sound.
+    data : as `inputs.clips_of_table` makes it. sound : whether ``path`` holds sound.
 
     Returns
     -------

@@ -18,6 +18,7 @@ from audiomtl.data.text import words_of
 from audiomtl.errors import UserError
 from audiomtl.harness.use import align as aligning
 from audiomtl.harness.use import evaluate as evaluating
+from audiomtl.harness.use.average import Average
 from audiomtl.harness.use.inputs import Asked, asked, recording
 from audiomtl.harness.use.models import Loaded, opened
 from audiomtl.harness.use.predict import respond, together
@@ -188,6 +189,11 @@ class Model:
     # ------------------------------------------------------------ parts
 
     def _must(self, verb: str, does: str) -> None:
+        if isinstance(self.loaded.fitted, Average) and verb not in vars(self.loaded.use):
+            raise UserError(
+                f"{self.loaded.place}: is the mean of {len(self.loaded.fitted.members)} models; only a single"
+                f" model {does}: load one of its folders seed_N"
+            )
         if not hasattr(self.loaded.use, verb):
             raise UserError(
                 f"{self.loaded.place}: no model of the family {self.settings.model} {does}; this one gives"

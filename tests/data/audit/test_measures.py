@@ -36,6 +36,11 @@ def test_a_measure(tmp_path, y, measure, value, near):
     assert seen.row.shape == (80,) and np.isfinite(seen.row).all()
 
 
+def test_a_silent_channel_is_odd(tmp_path):
+    soundfile.write(tmp_path / "y.wav", np.stack([NOISE, 0 * NOISE], axis=1), RATE)
+    assert [finding.kind for finding in measures.of_file(str(tmp_path / "y.wav")).odd] == ["silent_channel"]
+
+
 def test_what_cannot_be_read_is_told_and_the_others_are_measured(tmp_path):
     soundfile.write(tmp_path / "y.flac", NOISE, RATE)
     (tmp_path / "x.wav").write_bytes(b"RIFF")

@@ -140,3 +140,17 @@ def test_a_kill_at_the_end_of_a_training_with_a_new_seed_costs_no_other_and_coun
     [parent] = [run for run in runs if run.data.tags["kind"] == "study"]
     assert "optimism/seeds" in parent.data.metrics
     assert "already finished" in project.run("study", "tiny", "--slots", "1")
+
+
+@pytest.mark.parametrize(
+    ("folds", "seeds", "words"),
+    [
+        ((0,), (1001, 1002, 1003), "3 trainings of its settings with 3 new seeds;"),
+        ((0,), (1001,), "1 training of its settings with a new seed;"),
+        ((0, 1), (1001, 1002), "4 trainings of its settings with 2 new seeds on each of 2 inner folds;"),
+    ],
+)
+def test_it_is_said_what_is_trained_and_how_to_skip_it(folds, seeds, words):
+    planned = [(fold, seed) for fold in folds for seed in seeds]
+    said = optimism._announced(planned, folds, seeds)
+    assert said == f"estimates the optimism of the best score: {words} optimism_seeds = 0 skips this"

@@ -1,7 +1,9 @@
 """Scores of a saved model on other labelled clips."""
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from audiomtl.errors import UserError
 from audiomtl.harness.use.evaluate import evaluate, written
@@ -49,6 +51,21 @@ def test_unknown_classes_are_named_and_left_out(saved, here) -> None:
     assert len(pd.read_csv("out.csv")) == 28 and said.endswith("out.csv written")
     with pytest.raises(UserError, match=r"out\.csv: already exists"):
         written(str(saved / "baseline"), "clips.parquet", seed=None, to="out.csv", force=False)
+
+
+def test_odd_recordings_are_counted_and_the_first_ones_named(saved, here) -> None:
+    table = pd.read_parquet(other(saved, here))
+    for number in range(7):
+        soundfile.write(here / f"{number}.wav", np.zeros(32000 + number), 16000)
+        table.loc[number, "path"] = str(here / f"{number}.wav")
+    soundfile.write(here / "loud.wav", np.clip(4 * np.sin(np.arange(32000)), -1, 1), 16000)
+    table.loc[9, "path"] = str(here / "loud.wav")  # as in predict, clipping gets no remark
+    table.to_parquet("clips.parquet")
+    said = written(str(saved / "baseline"), "clips.parquet", seed=None, to="", force=False)
+    [line] = [line for line in said.splitlines() if " odd: " in line]
+    silent = "digital silence: no sample is above 1/32768 of full scale"
+    assert line.startswith(f"7 of 30 recordings are odd: clip_00: {silent}; clip_01: {silent}; ")
+    assert line.endswith("; and 2 more") and line.count(silent) == 5
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,8 @@ def test_mistakes_before_any_work(saved, here, model, options, reason) -> None:
 
 
 def test_places_without_recordings_are_refused(saved, mil, here) -> None:
+    with pytest.raises(UserError, match=r"^pairs\.csv: no such table$"):
+        asked(["pairs.csv"], opened(mil))
     (here / "nothing").mkdir()
     with pytest.raises(UserError, match="no recordings in this folder"):
         asked([here / "nothing"], opened(mil))
@@ -114,8 +116,11 @@ def test_places_without_recordings_are_refused(saved, mil, here) -> None:
     pd.DataFrame({"embedding_path": ["a.npy"]}).to_csv(here / "stored.csv", index=False)
     with pytest.raises(UserError, match="has stored arrays, but the model reads sound"):
         asked([here / "stored.csv"], opened(mil))
-    with pytest.raises(UserError, match=r"^pairs\.csv: no such table$"):
-        asked(["pairs.csv"], opened(mil))
+    with pytest.raises(UserError, match=r"^store\.csv: no such table; did you mean stored\.csv\?$"):
+        asked(["store.csv"], opened(mil))
+    (here / "recordings").mkdir()
+    with pytest.raises(UserError, match=r"^recordngs: no such file or folder; did you mean recordings\?$"):
+        asked([Path("recordngs")], opened(mil))
 
 
 # ---------------------------------------------------------------- odd sound
@@ -131,6 +136,7 @@ def test_places_without_recordings_are_refused(saved, mil, here) -> None:
         ),
         (np.full(16000, 0.25), "every sample is 0.25; the answer means nothing"),
         (np.outer(np.sin(np.arange(16000)) / 4, [1, -1]), "channels in antiphase"),
+        (np.outer(np.sin(np.arange(16000)) / 4, [1, 0]), "channel 2 of 2 is digital silence"),
         (0.4 + np.sin(np.arange(16000)) / 1000, "a constant offset of 0.4"),
         (np.sin(np.arange(16000)) * (np.arange(16000) < 1000), "92% of it is below -60 dB"),
         (np.sin(np.arange(160)) / 4, "lasts 0.01 s, less than 0.05 s"),

@@ -19,6 +19,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
+import audiomtl
 from audiomtl.data import audio
 from audiomtl.families.transfer.use import BLOCK
 from audiomtl.harness.use.inputs import Asked, recording
@@ -156,6 +157,49 @@ def test_a_best_run_is_exported_and_heard(trained, exported, sounds, tmp_path) -
         "high",
         "low",
     ]
+
+
+def test_the_mean_of_all_seeds_is_exported_heard_scored_and_registered(trained, exported, sounds) -> None:
+    project, one, out = trained, sounds / "03.wav", trained.folder / "mean"
+    assert "--seed 1: --average takes the runs of all seeds" in project.run(
+        "export", "mine", "mean", "--average", "--seed", "1", code=2
+    )
+    try:
+        said = project.run("export", "mine", "mean", "--average")
+        runs = {
+            path.parts[-4]: path for path in project.runs.glob("artifacts/mine/*/artifacts/model/use.json")
+        }
+        assert "mean: mine, mean of seeds 1, 2 (runs " in said and all(run in said for run in runs)
+        assert "mean: The average has no test score: every recorded score is that of a single seed." in said
+        assert "SavedModel within " in said and "of the mean of the 2 models' answers" in said
+        assert "model, read again: within 0.0e+00 of the mean of its 2 models' answers" in said
+        assert "TFLite within" in said and "models:/mine@champion is version 2" in said
+        card = (out / "README.md").read_text()
+        assert "$" not in card and "each scored alone. The average has no test score" in card
+        assert "the mean of the class probabilities of 2 best runs: seeds 1 (run " in card
+        assert (
+            "All seeds have the same" in card or "test clips are in the test split of some seeds only" in card
+        )
+
+        singles = [opened("mine", seed) for seed in (1, 2)]
+        given = recording(Asked("a", one), 16000)
+        each = [model.use.respond(model.fitted, [given])[0].answers["classes"] for model in singles]
+        expected = np.mean([answer.probabilities for answer in each], axis=0)
+        for place in ("mean", "models:/mine@champion"):
+            [response] = audiomtl.load(place).respond(one)
+            np.testing.assert_allclose(response.answers["classes"].probabilities, expected, rtol=0, atol=1e-6)
+        saved = tf.saved_model.load(str(out / "saved_model"))
+        answers = saved.signatures["embed"](waveform=tf.constant(given.y))
+        assert answers["embeddings"].shape[1] == 1024  # once: the end of YAMNet was not trained
+        found = saved.signatures["serving_default"](waveform=tf.constant(given.y))["classifier"]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        assert "mean, mean of seeds 1, 2: classes, segments" in project.run("predict", "mean", str(one))
+        said = project.run("evaluate", "mean", str(sounds / "mine.csv"))
+        assert "mean, mean of seeds 1, 2 on 24 clips" in said and "\naccuracy" in said
+        version = project.tracking().client.get_model_version("mine", "2")
+        assert version.description.startswith("the mean of the class probabilities of 2 best runs: seeds 1")
+    finally:  # the champion of the other tests
+        project.tracking().client.set_registered_model_alias("mine", "champion", "1")
 
 
 @pytest.mark.long
@@ -301,6 +345,11 @@ def test_the_label_curve_has_every_share_and_rival(trained) -> None:
         (("predict", "mine", "x.wav", "--stream", "e", "--threshold", "2"), "--threshold 2: must be above 0"),
         (("predict", "mine", "x.wav"), "no recorded best run"),
         (("export", "mine", "out"), "no recorded best run"),
+        (("export", "mine", "out", "--average"), "--average: no recorded best run of seeds 1, 2; run"),
+        (
+            ("export", "mine", "out", "--average", "--refit"),
+            "--average: no recorded refit of seeds 1, 2; run",
+        ),
         (
             ("ablations", "mine", "--curve", "--fractions", "1.5"),
             "--fractions 1.5: must be above 0 and at most 1",
