@@ -1,7 +1,8 @@
 """What is left of the accuracy of a fusion network when inputs are missing, and what a text contributes.
 
 Run ``python benchmarks/missing_modality.py [EXPERIMENT ...] [--seeds S ...]``; it prints Markdown tables of
-validation accuracies (no test clip is scored), by default of fusion_pictures and fusion_singing, one seed.
+validation accuracies (no test clip is scored), by default of fusion_pictures and fusion_singing, one seed:
+six and seven trainings of about a minute of CPU each.
 
 *Missing*: each modality is taken away from a share of the validation clips when a trained network answers;
 the others keep theirs. Networks were trained with a ``modality_dropout`` of 0, 0.1 and 0.3. A clip's answer
@@ -53,7 +54,7 @@ def trained(raw: Mapping[str, Any], seed: int, shuffle: str = "") -> tuple[Any, 
     seed_everything(seed)  # again, as the harness does
     began = time.process_time()
     fitted = fusion.train(settings, prepared, seed, lambda epoch, scores: True, None)
-    print(f"  {time.process_time() - began:.0f} s of CPU", flush=True)
+    print(f"# a training of {time.process_time() - began:.0f} s of CPU", flush=True)
     return fitted, prepared.examples["validation"]
 
 
@@ -75,35 +76,39 @@ def accuracy(fitted: Any, clips: Sequence[Example], absent: Sequence[str] = ()) 
 
 
 def measured(file: Any, seed: int) -> dict[str, dict[tuple[str, ...], float]]:
-    """Table -> row -> accuracy on validation: of *missing* rows are (modality, dropout, share)."""
+    """Table -> row -> accuracy on validation: of *missing* rows are (modality, dropout, share).
+
+    Each is printed as soon as it is known.
+    """
     missing: dict[tuple[str, ...], float] = {}
     changed: dict[tuple[str, ...], float] = {}
-    names = list(file.settings.used)
-    for dropout in sorted({*DROPOUTS, file.settings.modality_dropout}):
-        print(f"{file.name}, seed {seed}: modality_dropout {dropout:g}", flush=True)
+    names, own = list(file.settings.used), file.settings.modality_dropout
+
+    def known(table: dict[tuple[str, ...], float], row: tuple[str, ...], value: float) -> None:
+        table[row] = value
+        print(f"# {file.name}, seed {seed}: {' '.join(row).strip()}: {value:.3f}", flush=True)
+
+    for dropout in [own, *(each for each in DROPOUTS if each != own)]:
         fitted, clips = trained(config.override(file.raw, {"modality_dropout": dropout}), seed)
         whole = accuracy(fitted, clips)
         for name in names:
             without = accuracy(fitted, clips, [name])
             for share in SHARES:
-                missing[name, f"{dropout:g}", f"{share:g}"] = (1 - share) * whole + share * without
-        if dropout == file.settings.modality_dropout:
-            changed["the experiment's", ""] = whole
+                value = (1 - share) * whole + share * without
+                known(missing, (name, f"{dropout:g}", f"{share:g}"), value)
+        if dropout == own:
+            known(changed, ("the experiment's", ""), whole)
             for name in (name for name in names if file.settings.used[name].kind in SHUFFLED):
-                changed["answers of a shuffled", name] = accuracy(fitted, shuffled(clips, name, seed))
+                value = accuracy(fitted, shuffled(clips, name, seed))
+                known(changed, ("answers with a shuffled", name), value)
     for name in names:
-        [arm] = [
-            arm
-            for arm, changes in file.ablations.items()
-            if list(changes.get("join.leave_out", ())) == [name]
-        ]
-        print(f"{file.name}, seed {seed}: {arm}", flush=True)
+        [arm] = [arm for arm, new in file.ablations.items() if list(new.get("join.leave_out", ())) == [name]]
         alone = accuracy(*trained(file.arm(arm), seed))
         missing[name, "trained without", "1"] = alone
-        changed["trained without", name] = alone
+        known(changed, ("trained without", name), alone)
     for name in (name for name in names if file.settings.used[name].kind == "text"):
-        print(f"{file.name}, seed {seed}: {name} shuffled", flush=True)
-        changed["trained and answers with a shuffled", name] = accuracy(*trained(file.raw, seed, name))
+        value = accuracy(*trained(file.raw, seed, name))
+        known(changed, ("trained and answers with a shuffled", name), value)
     return {"missing": missing, "shuffled": changed}
 
 
