@@ -101,6 +101,7 @@ UNUSED = {
         "modalities.*.pool": 2,
     },
     **{"modalities.*.coordinates": False, "modalities.*.encoder": "lstm", "modalities.*.weight": 1.0},
+    **{"modalities.*.weights": ""},
 }
 
 

@@ -1,4 +1,4 @@
-"""Availability of an experiment's data on this machine. Contents: `require`."""
+"""Availability of an experiment's data on this machine. Contents: `require`, `embeddings_of`."""
 
 from typing import Any
 
@@ -21,4 +21,12 @@ def require(settings: Any) -> pd.DataFrame:
     table = catalog.clips(settings.data)
     if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
         fetch.weights(settings.extractor.weights)
+    for weights in embeddings_of(settings).values():
+        fetch.weights(weights)
     return table
+
+
+def embeddings_of(settings: Any) -> dict[str, str]:
+    """Setting ``weights`` of each modality that is YAMNet's embeddings of a sound, by name."""
+    used = getattr(settings, "used", {})
+    return {name: one.weights for name, one in used.items() if getattr(one, "embedded", False)}

@@ -224,8 +224,9 @@ def encode(
     Parameters
     ----------
     number : of its column of ``presence``.
-    x, lengths : audio (clips, frames, bands), score (clips, frames, 88), text (clips, tokens) int; image
-        (clips, height, width, 3), table (clips, numbers), whose lengths are not looked at.
+    x, lengths : audio (clips, frames, bands), or embeddings (clips, patches, 1024); score (clips, frames,
+        88), text (clips, tokens) int; image (clips, height, width, 3), table (clips, numbers), whose lengths
+        are not looked at.
     vocabulary : rows of the embedding of text: tokens and the two indices that stand for padding and for
         unknown tokens.
     hertz : (bands,) centres of the bands of sounds; encoder keys looks at them.
@@ -241,6 +242,10 @@ def encode(
         x = layers.Embedding(vocabulary, modality.size, name=f"{name}_embedding")(x)
         if modality.encoder == "lstm":
             x = layers.LSTM(modality.size, return_sequences=True, name=f"{name}_lstm")(x, mask=mask)
+        return Masked(name=f"{name}_masked")([x, mask]), mask
+    if modality.embedded:
+        mask = Valid(1, name=f"{name}_mask")([x, lengths])
+        x = layers.Dense(modality.size, activation="relu", name=f"{name}_dense")(x)  # patch by patch
         return Masked(name=f"{name}_masked")([x, mask]), mask
     if modality.kind == "table":
         x = layers.Dense(modality.size, activation="relu", name=f"{name}_dense")(x)

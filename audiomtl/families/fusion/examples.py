@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import augmentation, catalog, item_weights, scaling
+from audiomtl.data import augmentation, catalog, fetch, item_weights, scaling
 from audiomtl.data.augmentation import Variant
 from audiomtl.data.features import frame_of
 from audiomtl.data.pipeline import pad
@@ -20,6 +20,7 @@ from audiomtl.data.scores import piano_roll
 from audiomtl.data.store import FeatureStore
 from audiomtl.families.fusion import inputs as modalities
 from audiomtl.families.fusion.settings import Settings
+from audiomtl.nn.yamnet_store import EmbeddingStore
 
 UNKNOWN = 1  # index of a token that train does not have; 0 is padding
 
@@ -44,19 +45,28 @@ class Known:
     vocabularies: dict[str, tuple[str, ...]]  # of each text modality, sorted
     scaler: Scaler  # of the frames of sounds
     scales: dict[str, tuple[list[float], list[float]]]  # of each table modality: means and deviations
-    # of one clip: (None, bands), (None, 88), (None,), (height, width, 3), (numbers,)
+    # of one clip: (None, bands), (None, 1024), (None, 88), (None,), (height, width, 3), (numbers,)
     shapes: dict[str, tuple[int, ...]]
+    # of each modality of YAMNet's embeddings: per band, and the digest of the weights' file
+    scalers: Mapping[str, Scaler] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 def _raw(
     table: pd.DataFrame, name: str, settings: Settings, variant: Variant | None = None
 ) -> dict[str, Any]:
-    """clip id -> frames (audio), tokens, notes, picture or numbers; None where it lacks them."""
-    values = modalities.values_of(table, name, settings.modalities[name])
-    if settings.modalities[name].kind == "audio":
+    """clip id -> frames or embeddings (audio), tokens, notes, picture or numbers; None where it lacks
+    them.
+    """
+    modality = settings.modalities[name]
+    values = modalities.values_of(table, name, modality)
+    if modality.kind == "audio":
         paths = sorted({value for value in values if value is not None})
-        store = FeatureStore(catalog.cache_folder() / "features")
-        frames = store.features(paths, settings.features, changed=variant)
+        folder = catalog.cache_folder() / "features"
+        if modality.embedded:
+            frames = EmbeddingStore(folder, fetch.weights(modality.weights)).activations(paths)
+        else:
+            frames = FeatureStore(folder).features(paths, settings.features, changed=variant)
         of = dict(zip(paths, frames, strict=True))
         values = [None if value is None else of[value] for value in values]
     return dict(zip(table["clip_id"], values, strict=True))
@@ -84,7 +94,8 @@ def _collate(
     """A batch: of each modality its arrays, padded, and lengths; presence (clips, modalities); labels."""
     batch: dict[str, Any] = {}
     presence = np.zeros((len(examples), len(settings.used)), np.float32)
-    audio = next((name for name, modality in settings.used.items() if modality.kind == "audio"), None)
+    sounds = (name for name, one in settings.used.items() if one.kind == "audio" and not one.embedded)
+    audio = next(sounds, None)
     for number, (name, modality) in enumerate(settings.used.items()):
         rows = []
         for one, has in zip(examples, presence, strict=True):
@@ -96,7 +107,7 @@ def _collate(
                     np.int32 if modality.kind == "text" else np.float32,
                 )
             elif modality.kind == "audio":
-                value = scaling.apply(value, known.scaler)
+                value = scaling.apply(value, known.scalers.get(name, known.scaler))
             elif modality.kind == "score":
                 sound = one.values[audio] if audio else None
                 # on the grid of the sound, frame by frame

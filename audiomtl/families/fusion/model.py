@@ -20,7 +20,7 @@ import tensorflow as tf
 from keras import layers
 
 from audiomtl import pictures as draw
-from audiomtl.data import catalog, item_weights, protocols, scaling, splits
+from audiomtl.data import catalog, fetch, item_weights, protocols, scaling, splits
 from audiomtl.data.class_weights import class_weights
 from audiomtl.data.pipeline import batch_order
 from audiomtl.data.scores import KEYS
@@ -43,7 +43,7 @@ from audiomtl.families.fusion.examples import (
 )
 from audiomtl.families.fusion.settings import Settings
 from audiomtl.metrics import labels
-from audiomtl.nn import losses
+from audiomtl.nn import losses, yamnet, yamnet_store
 from audiomtl.nn.fit import Checkpoint, OnEpoch, Scores, fit
 
 EVALUATION_BATCH = 64  # clips
@@ -107,6 +107,7 @@ def _fit(
     raw: dict[str, dict[str, Any]], train: list[str], classes: tuple[str, ...], settings: Settings
 ) -> Known:
     vocabularies, scales, shapes = {}, {}, dict[str, tuple[int, ...]]()
+    scalers, weights = {}, {}
     frames: list[np.ndarray] = []
     for name, modality in settings.used.items():
         known = [raw[name][clip] for clip in train if raw[name][clip] is not None]
@@ -115,6 +116,10 @@ def _fit(
                 tuple(sorted({token for tokens in known for token in tokens})),
                 (None,),  # type: ignore[assignment]
             )
+        elif modality.embedded:
+            scalers[name] = scaling.fit(known, "per_band_train")
+            weights[name] = fetch.digest(fetch.weights(modality.weights))
+            shapes[name] = (None, yamnet.SIZE)  # type: ignore[assignment]
         elif modality.kind == "audio":
             frames += known
             shapes[name] = (None, settings.features.n_bands)  # type: ignore[assignment]
@@ -130,7 +135,7 @@ def _fit(
                     np.where(deviation > 0, deviation, 1.0).tolist(),
                 )
     scaler = scaling.fit(frames, settings.features.scaling if frames else "none")
-    return Known(classes, vocabularies, scaler, scales, shapes)
+    return Known(classes, vocabularies, scaler, scales, shapes, scalers, weights)
 
 
 # ---------------------------------------------------------------- network
@@ -193,9 +198,14 @@ def _hertz(settings: Settings) -> list[float]:  # (bands,)
 
 
 def _on_grid(settings: Settings) -> list[str]:
-    """Modalities whose steps begin where those of ``join.by`` do: sound and score through the same pools."""
+    """Modalities whose steps begin where those of ``join.by`` do: sound and score through the same pools.
+
+    YAMNet's patches are on a grid of their own.
+    """
     timed = {
-        name: modality for name, modality in settings.used.items() if modality.kind in ("audio", "score")
+        name: modality
+        for name, modality in settings.used.items()
+        if modality.kind in ("audio", "score") and not modality.embedded
     }
     if settings.join.by not in timed:
         return []
@@ -336,21 +346,24 @@ def produces(settings: Settings) -> tuple[str, ...]:
 
 
 def save(fitted: Fitted, folder: Path) -> None:
-    """Write the network, classes, vocabularies, scaler, scales and shapes."""
+    """Write the network, classes, vocabularies, scalers, scales and shapes, and which weights YAMNet had."""
     known = fitted.known
     use = {
         "classes": known.classes,
         "vocabularies": known.vocabularies,
         "scaler": scaling.to_json(known.scaler),
     }
-    use |= {"scales": known.scales, "shapes": known.shapes}
+    use |= {"scales": known.scales, "shapes": known.shapes, "weights": dict(known.weights)}
+    use["scalers"] = {name: scaling.to_json(scaler) for name, scaler in known.scalers.items()}
     contract.save(folder, fitted.model, use, fitted.settings, _versions(fitted.settings))
 
 
 def _versions(settings: Settings) -> dict[str, Any]:
-    return (
-        contract.of_features(settings) if any(one.kind == "audio" for one in settings.used.values()) else {}
-    )
+    sounds = [one for one in settings.used.values() if one.kind == "audio"]
+    versions = contract.of_features(settings) if any(not one.embedded for one in sounds) else {}
+    if any(one.embedded for one in sounds):
+        versions |= {"embeddings": yamnet_store.VERSION, "profile": yamnet.PROFILE}
+    return versions
 
 
 def load(folder: Path) -> Fitted:
@@ -359,11 +372,17 @@ def load(folder: Path) -> Fitted:
     vocabularies = {name: tuple(tokens) for name, tokens in use["vocabularies"].items()}
     shapes = {name: tuple(shape) for name, shape in use["shapes"].items()}
     scales = {name: tuple(pair) for name, pair in use["scales"].items()}
-    return _fitted(
-        model,
-        settings,
-        Known(tuple(use["classes"]), vocabularies, scaling.from_json(use["scaler"]), scales, shapes),
+    scalers = {name: scaling.from_json(text) for name, text in use.get("scalers", {}).items()}
+    known = Known(
+        tuple(use["classes"]),
+        vocabularies,
+        scaling.from_json(use["scaler"]),
+        scales,
+        shapes,
+        scalers,
+        use.get("weights", {}),  # models of earlier versions read no embeddings
     )
+    return _fitted(model, settings, known)
 
 
 def _fitted(model: keras.Model, settings: Settings, known: Known) -> Fitted:

@@ -5,13 +5,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from audiomtl.settings.augmentation import Clips, check_bands
+from audiomtl.settings.augmentation import Clips, check_bands, check_stored
 from audiomtl.settings.clips import WeightedExperiment
 from audiomtl.settings.named import FileIn
 from audiomtl.settings.shared import Features, Optimizer, Training
 from audiomtl.settings.table import Count, Integers, NotNegative, Positive, Share, Strings, Table, used_when
 
 NAME = re.compile(r"[a-z][a-z0-9]*")
+# encoders of a sound whose frames go through convolutions; yamnet reads no frames
+OF_FRAMES = ("lstm", "embedding", "one_hot", "keys")
+YAMNET_RATE = 16000  # Hz
 # kinds of join after which dense layers may stand; late joins the classes themselves
 BEFORE_LAYERS = (
     "average",
@@ -31,7 +34,8 @@ class Modality(Table):
     be left out.
 
     ===== ===============================================================================================
-    audio a sound file; its features
+    audio a sound file; its features, or with encoder = "yamnet" YAMNet's embeddings of its patches (0.975 s,
+          every 0.48 s), frozen, standardized by train, then through a dense layer of ``size``
     text  tokens: a list of texts, or one text that is split at spaces
     score notes: a list of (onset seconds, offset seconds, MIDI pitch), drawn as a roll of 88 keys with a
           frame every features.hop_seconds
@@ -57,30 +61,41 @@ class Modality(Table):
     size: Count = used_when(
         {"kind": "table"},
         {"kind": "text", "encoder": ("lstm", "embedding")},
+        {"kind": "audio", "encoder": "yamnet"},
         description="Size of a step's vector.",
     )
     filters: Integers = used_when(
-        {"kind": ("audio", "score", "image")},
+        {"kind": ("score", "image")},
+        {"kind": "audio", "encoder": OF_FRAMES},
         description=(
             "Filters of each convolution, one number per convolution; [] for the keys of a score alone."
         ),
     )
     kernel: Count = used_when(
-        {"kind": ("audio", "score", "image")},
+        {"kind": ("score", "image")},
+        {"kind": "audio", "encoder": OF_FRAMES},
         description="Kernel length of the convolutions, in frames, or in pixels for images.",
     )
     pool: Count = used_when(
-        {"kind": ("audio", "score", "image")},
+        {"kind": ("score", "image")},
+        {"kind": "audio", "encoder": OF_FRAMES},
         description="Pooling factor after each convolution; 1 does not pool.",
     )
     coordinates: bool = used_when(
         {"kind": "image"}, description="Whether row and column of each pixel are two more channels."
     )
-    encoder: Literal["lstm", "embedding", "one_hot", "keys"] = used_when(
+    encoder: Literal["lstm", "embedding", "one_hot", "keys", "yamnet"] = used_when(
         {"kind": ("text", "audio", "score")},
         description=(
             "Encoder: lstm, embedding or one_hot for text; keys puts the salience of 88 keys beside the"
-            " convolutions of audio or score."
+            " convolutions of audio or score; yamnet reads YAMNet's embeddings of the patches of audio (0.975"
+            " s, every 0.48 s) instead of features."
+        ),
+    )
+    weights: str = used_when(
+        {"kind": "audio", "encoder": "yamnet"},
+        description=(
+            'Path of yamnet.h5 or yamnet.tflite; "" takes it from AUDIOMTL_DATA/yamnet, yamnet.h5 first.'
         ),
     )
     pooling: Literal["mean", "max", "last", "attention"] = Field(
@@ -97,10 +112,16 @@ class Modality(Table):
         {"join.kind": "weighted"}, description="Weight of the modality at the start, above 0."
     )
 
+    @property
+    def embedded(self) -> bool:
+        """Whether YAMNet's embeddings are read, and no features."""
+        return self.kind == "audio" and self.encoder == "yamnet"
+
     @model_validator(mode="after")
     def _has_layers(self) -> Self:
         keys_alone = self.kind == "score" and self.encoder == "keys" and not self.filters
-        if self.kind in ("audio", "score", "image") and not keys_alone and min(self.filters, default=0) < 1:
+        convolved = self.kind in ("audio", "score", "image") and not self.embedded
+        if convolved and not keys_alone and min(self.filters, default=0) < 1:
             raise ValueError(
                 f"filters: a modality of kind {self.kind} needs at least one convolution, each of 1 or more"
                 " filters"
@@ -188,6 +209,9 @@ class Settings(WeightedExperiment):
     @model_validator(mode="after")
     def _augmentation_fits(self) -> Self:
         check_bands(self.augmentation, self.features)
+        for name, modality in self.used.items():
+            if modality.embedded:
+                check_stored(self.augmentation, f'modalities.{name}.encoder = "yamnet"')
         timed = sorted(name for name, modality in self.used.items() if modality.kind == "score")
         for augmentation in ("speed", "time_roll"):
             if timed and getattr(self.augmentation, augmentation, None) is not None:
@@ -218,6 +242,12 @@ class Settings(WeightedExperiment):
                     f'modalities.{name}.encoder = "keys": a modality of kind {modality.kind} has no keys'
                     f" here; set {remedy}"
                 )
+            if modality.encoder == "yamnet" and modality.kind in ("text", "score"):
+                remedy = "lstm" if modality.kind == "text" else "keys"
+                raise ValueError(
+                    f'modalities.{name}.encoder = "yamnet" reads sound, but the modality is of kind'
+                    f' {modality.kind}; set encoder = "{remedy}"'
+                )
             if modality.column == self.data.label:
                 raise ValueError(
                     f'modalities.{name}.column = "{modality.column}" is data.label: the target would'
@@ -236,11 +266,24 @@ class Settings(WeightedExperiment):
             self._check_likelihood()
         if not self.used:
             raise ValueError("join.leave_out: every modality is left out; leave at least one")
+        self._check_rates()
         if self.protocol.leaky:
             raise ValueError(
                 "protocol.leaky splits by window, but this family uses whole clips only: set it to false"
             )
         return self
+
+    def _check_rates(self) -> None:
+        """A recording is read once, at one rate, for YAMNet and for features."""
+        sounds = {name: modality for name, modality in self.used.items() if modality.kind == "audio"}
+        embedded = {one.column: name for name, one in sounds.items() if one.embedded}
+        for name, one in sounds.items():
+            if not one.embedded and one.column in embedded and self.features.sample_rate != YAMNET_RATE:
+                raise ValueError(
+                    f"features.sample_rate = {self.features.sample_rate}: modalities.{name} and"
+                    f' modalities.{embedded[one.column]} (encoder = "yamnet") read the same recording,'
+                    f" column {one.column}; set it to {YAMNET_RATE}"
+                )
 
     def _check_likelihood(self) -> None:
         """Its recognisers are of a sound; a text is told apart by tokens, a score by keys."""
@@ -249,6 +292,11 @@ class Settings(WeightedExperiment):
             raise ValueError(
                 f'join.by = "{self.join.by}": join.kind = "likelihood" needs a modality of kind audio, but it'
                 f" is of kind {sound.kind}"
+            )
+        if sound.embedded:
+            raise ValueError(
+                f'modalities.{self.join.by}.encoder = "yamnet": join.kind = "likelihood" recognises tokens'
+                ' and keys in frames, not in patches of 0.975 s; set encoder = "keys"'
             )
         for name, one in self.modalities.items():
             wanted = {"text": "one_hot", "score": "keys"}.get(one.kind)

@@ -3,16 +3,17 @@
 A recording is a row of a table, whose columns are the model's modalities. A modality that a recording lacks
 is absent, as in training; one must be there. Sound whose column is ``path`` is the recording itself.
 
-Contents: the functions of `contract.Use`.
+Contents: the functions of `contract.Use`; `check_model`.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from audiomtl.data import audio
+from audiomtl.data import audio, fetch
 from audiomtl.data.answers import Recording, Response
 from audiomtl.errors import UserError
 from audiomtl.families import contract
@@ -20,22 +21,28 @@ from audiomtl.families.contract import Fitted
 from audiomtl.families.fusion import inputs as modalities
 from audiomtl.families.fusion.examples import Example, _as_array, _raw
 from audiomtl.families.fusion.model import outputs
-from audiomtl.families.fusion.settings import Settings
+from audiomtl.families.fusion.settings import YAMNET_RATE, Modality, Settings
+from audiomtl.nn.yamnet_store import embeddings_of
 
 SOUND = "path"  # the column of a recording's own sound
 LACKING = True  # a recording may lack inputs
 
 
 def sample_rate(settings: Settings) -> int:
-    return settings.features.sample_rate if SOUND in _columns(settings, "audio") else 0
+    own = [one for one in settings.used.values() if one.kind == "audio" and one.column == SOUND]
+    return _rate(own[0], settings) if own else 0
+
+
+def _rate(modality: Modality, settings: Settings) -> int:
+    return YAMNET_RATE if modality.embedded else settings.features.sample_rate
 
 
 def columns(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name in _columns(settings) if name != SOUND or not sample_rate(settings))
 
 
-def _columns(settings: Settings, kind: str = "") -> list[str]:
-    return [one.column for one in settings.used.values() if kind in ("", one.kind)]
+def _columns(settings: Settings) -> list[str]:
+    return [one.column for one in settings.used.values()]
 
 
 def gives(settings: Settings) -> dict[str, str]:
@@ -68,7 +75,7 @@ def _example(one: Recording, fitted: Fitted) -> Example:
     settings, values = fitted.settings, dict[str, np.ndarray | None]()
     for name, modality in settings.used.items():
         if modality.kind == "audio":
-            value = _frames(one, modality.column, settings)
+            value = _frames(one, name, fitted)
         else:
             row = pd.DataFrame({"clip_id": [one.name], modality.column: [one.columns.get(modality.column)]})
             [value] = modalities.values_of(row, name, modality)
@@ -87,15 +94,43 @@ def _example(one: Recording, fitted: Fitted) -> Example:
     return Example(one.name, -1, values)
 
 
-def _frames(one: Recording, column: str, settings: Settings) -> np.ndarray | None:
-    """Features of the recording's own sound, or of the file that a column names; None without either."""
-    if column == SOUND:
-        return contract.heard(one, settings.features) if len(one.y) else None
-    path = one.columns.get(column)
-    if not isinstance(path, str) or not path:
+def _frames(one: Recording, name: str, fitted: Fitted) -> np.ndarray | None:
+    """Features, or embeddings, of the recording's own sound or of the file that a column names; None without
+    either.
+    """
+    settings, modality = fitted.settings, fitted.settings.modalities[name]
+    if modality.column != SOUND:
+        path = one.columns.get(modality.column)
+        if not isinstance(path, str) or not path:
+            return None
+        one = Recording(path, audio.load(path, sample_rate=_rate(modality, settings)))
+    elif not len(one.y):
         return None
-    y = audio.load(path, sample_rate=settings.features.sample_rate)
-    return contract.heard(Recording(path, y), settings.features)
+    if not modality.embedded:
+        return contract.heard(one, settings.features)
+    return embeddings_of(np.asarray(one.y, np.float32), _weights(name, fitted))
+
+
+def _weights(name: str, fitted: Fitted) -> Path:
+    """File of YAMNet's weights for a modality.
+
+    Raises
+    ------
+    UserError : the weights on this machine are not those that the model was trained with.
+    """
+    place = fetch.weights(fitted.settings.modalities[name].weights)
+    if (digest := fetch.digest(place)) != fitted.known.weights[name]:
+        raise UserError(
+            f"modalities.{name}.weights: {place} ({digest}): the model was trained with different weights"
+            f" ({fitted.known.weights[name]}); use those or train again"
+        )
+    return place
+
+
+def check_model(fitted: Fitted, place: str) -> None:
+    """Reject other weights of YAMNet than those of the training."""
+    for name in fitted.known.weights:
+        _weights(name, fitted)
 
 
 def examples(fitted: Fitted, table: pd.DataFrame) -> list[Any]:

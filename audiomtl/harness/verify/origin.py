@@ -58,6 +58,8 @@ def data_of(raw: Mapping[str, Any], settings: Any) -> dict[str, str]:
     data = hashes.by_column(availability.require(settings), raw)
     if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
         data["weights"] = fetch.digest(fetch.weights(settings.extractor.weights))
+    for name, weights in availability.embeddings_of(settings).items():
+        data[f"weights_{name}"] = fetch.digest(fetch.weights(weights))
     return data
 
 

@@ -16,6 +16,8 @@ from audiomtl.data import audio, catalog
 from audiomtl.errors import UserError
 from audiomtl.families.fusion import model as fusion
 from audiomtl.nn.fit import seed_everything
+from audiomtl.nn.yamnet_store import EmbeddingStore
+from tests.nn import yamnet_weights
 from tests.whole_settings import whole_settings
 
 PROJECT = Path(__file__).parents[3]
@@ -322,7 +324,167 @@ def test_loss_and_scores_are_what_they_say(use) -> None:
     )
 
 
+# ---------------------------------------------------------------- embeddings
+
+
+PATCHES = {"modalities__audio__encoder": "yamnet", "modalities__audio__size": 8}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """YAMNet's weights, random."""
+    return yamnet_weights.write(tmp_path_factory.mktemp("weights") / "yamnet.h5")
+
+
+@pytest.fixture
+def patches(weights) -> dict[str, object]:
+    """Settings of a sound that is read as YAMNet's patches."""
+    return PATCHES | {"modalities__audio__weights": str(weights)}
+
+
+@pytest.fixture
+def long(use, table, tmp_path_factory) -> pd.DataFrame:
+    """The clips, of which every third has a sound of several patches."""
+    folder, changed = tmp_path_factory.mktemp("long"), table.copy()
+    for number in range(0, len(table), 3):
+        y = np.tile(audio.load(table["path"][number], sample_rate=RATE), 3 + number % 4)
+        audio.save(folder / f"{number:02}.wav", y, sample_rate=RATE)
+        changed.at[number, "path"] = str(folder / f"{number:02}.wav")
+    use(changed)
+    return changed
+
+
+def test_steps_are_patches_of_yamnet_standardized_by_train(long, patches, weights, tmp_path) -> None:
+    some = settings(**patches)
+    prepared = fusion.prepare(some, 1)
+    train, test = prepared.examples["train"], prepared.examples["test"]
+    paths = dict(zip(long["clip_id"], long["path"], strict=True))
+    [expected] = EmbeddingStore(tmp_path, weights).activations([paths[test[0].clip_id]])
+    np.testing.assert_array_equal(test[0].values["audio"], expected)
+    assert {len(one.values["audio"]) for one in train} > {1}
+    assert prepared.known.shapes["audio"] == (None, 1024) and not prepared.known.scaler.mean.size
+    batch = fusion._collate(train, some, prepared.known)
+    own = np.concatenate(
+        [rows[:length] for rows, length in zip(batch["audio"], batch["audio_length"], strict=True)]
+    )
+    varies = prepared.known.scalers["audio"].deviation > 1e-3
+    assert varies.mean() > 0.5
+    np.testing.assert_allclose(own.mean(axis=0), 0, atol=2e-3)
+    np.testing.assert_allclose(own[:, varies].std(axis=0), 1, atol=2e-3)
+    said = fusion._collate(test[:1], some, prepared.known)["audio"][0]
+    scaler = prepared.known.scalers["audio"]
+    wanted = (expected - scaler.mean) / scaler.deviation.clip(1e-9)
+    np.testing.assert_allclose(said[:, varies], wanted[:, varies], atol=1e-2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["concatenation", "film", "cross_attention", "aligned"])
+def test_patches_are_joined_as_other_sequences_are(long, patches, kind) -> None:
+    """A clip is the same in any company, and what is absent, or behind its end, is not heard."""
+    some = settings(ALL, join__kind=kind, join__by="text", modalities__audio__pooling="attention", **patches)
+    prepared = fusion.prepare(some, 1)
+    seed_everything(1)
+    model, examples = fusion.network(some, prepared.known), prepared.examples["train"][:6]
+    assert len({len(one.values["audio"]) for one in examples}) > 1
+    together = output(model, prepared, some, examples)
+    alone = np.concatenate([output(model, prepared, some, [one]) for one in examples])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    silent = output(model, prepared, some, examples, absent=["audio"])
+    assert not np.allclose(silent, together, atol=1e-5)
+    without = [fusion.Example(one.clip_id, one.label, one.values | {"audio": None}) for one in examples]
+    np.testing.assert_allclose(silent, output(model, prepared, some, without), atol=1e-6)
+
+
+def test_a_score_beside_patches_has_frames_of_its_own(long, patches) -> None:
+    some = settings(ALL, join__kind="aligned", join__by="audio", **patches)
+    prepared = fusion.prepare(some, 1)
+    one = prepared.examples["train"][1]
+    batch = fusion._collate([one], some, prepared.known)
+    assert batch["score"].shape[1] == round(one.values["score"][0, 1] / 0.010) + 1
+    assert batch["audio"].shape == (1, len(one.values["audio"]), 1024)
+    assert fusion._on_grid(some) == []
+
+
+def test_patches_are_trained_on_saved_and_read_again(long, patches, weights, tmp_path) -> None:
+    fitted, prepared = trained(settings(modalities__audio__pooling="max", **patches))
+    assert fitted.parameters < 20_000  # YAMNet's 3.7 million are no part of the model
+    fusion.save(fitted, tmp_path)
+    again = fusion.load(tmp_path)
+    assert again.known.weights == fitted.known.weights and list(again.known.weights) == ["audio"]
+    expected = fusion.predict(fitted, fusion.outputs(fitted, prepared.examples["test"]))
+    pd.testing.assert_frame_equal(
+        fusion.predict(again, fusion.outputs(again, prepared.examples["test"])), expected
+    )
+
+
+def test_a_sound_is_embedded_once_for_each_file_of_weights(long, patches, monkeypatch, tmp_path) -> None:
+    calls: list[int] = []
+    computed = EmbeddingStore._computed
+
+    def counted(store, sounds):
+        calls.append(len(sounds))
+        yield from computed(store, sounds)
+
+    monkeypatch.setenv("AUDIOMTL_CACHE", str(tmp_path))
+    monkeypatch.setattr(EmbeddingStore, "_computed", counted)
+    for pooling in ("mean", "max"):
+        fusion.prepare(settings(modalities__audio__pooling=pooling, **patches), 1)
+    assert calls == [len(long)]
+    other = yamnet_weights.write(tmp_path / "other.h5", seed=5)
+    fusion.prepare(settings(**(patches | {"modalities__audio__weights": str(other)})), 1)
+    assert calls == [len(long)] * 2
+
+
 # ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"modalities__text__encoder": "yamnet"},
+            r'modalities\.text\.encoder = "yamnet" reads sound, but .* of kind text; set encoder = "lstm"',
+        ),
+        (
+            {"modalities__score__encoder": "yamnet"},
+            r'modalities\.score\.encoder = "yamnet" reads sound, but .* of kind score; set encoder = "keys"',
+        ),
+        (
+            {"augmentation": {"gain": {"probability": 1.0, "decibels": 3.0}}},
+            r'augmentation\.gain .* modalities\.audio\.encoder = "yamnet" .* only mixup and label_smoothing',
+        ),
+        (
+            {"join__kind": "likelihood", "join__by": "audio", "join__evidence_weight": 1.0},
+            r'modalities\.audio\.encoder = "yamnet": join\.kind = "likelihood" .* set encoder = "keys"',
+        ),
+    ],
+)
+def test_settings_of_patches_that_make_no_sense_are_refused(changes, message) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        settings({"audio": "path", "score": "notes", "text": "words"}, **(PATCHES | changes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [("size", True), ("weights", True), ("filters", False), ("kernel", False), ("pool", False)],
+)
+def test_patches_have_a_size_and_no_convolutions(name, needed) -> None:
+    raw = raw_settings(TWO, **PATCHES)
+    del raw["modalities"]["audio"][name]
+    if needed:
+        with pytest.raises(UserError, match=rf"modalities\.audio\.{name}.*needed.*encoder = \"yamnet\""):
+            config.settings_of(raw, "test")
+    else:
+        assert config.settings_of(raw, "test").modalities["audio"].embedded
+
+
+def test_frames_beside_patches_need_the_rate_of_yamnet() -> None:
+    frames = raw_settings(TWO)["modalities"]["audio"] | {"encoder": "embedding"}
+    message = r"features\.sample_rate = 8000: modalities\.frames and modalities\.audio .* set it to 16000"
+    with pytest.raises(UserError, match=message):
+        settings(modalities__frames=frames, **PATCHES)
+    settings(modalities__frames=frames, features__sample_rate=16000, features__n_fft=512, **PATCHES)
+    settings(modalities__frames=frames, join__leave_out=["audio"], **PATCHES)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""Data and pretrained weights are found before any work starts."""
+
+import pandas as pd
+import pytest
+
+from audiomtl import config
+from audiomtl.data import availability, catalog
+from audiomtl.errors import MissingData
+from tests.nn.yamnet_weights import write
+from tests.surroundings.families import raw_settings
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """Settings of a sound that is read as YAMNet's embeddings of ``weights``, with changes."""
+    monkeypatch.setattr(catalog, "clips", lambda data: pd.DataFrame({"clip_id": ["a"]}))
+
+    def made(weights: str, **changes):
+        sound = {"encoder": "yamnet", "size": 8, "weights": weights}
+        own = {f"modalities__sound__{name}": value for name, value in sound.items()}
+        return config.settings_of(raw_settings("fusion", tmp_path, **(own | changes)), "test")
+
+    return made
+
+
+def test_weights_of_a_modality_are_needed_where_it_is_used(settings, tmp_path) -> None:
+    absent = str(tmp_path / "yamnet.h5")
+    assert availability.embeddings_of(settings(absent)) == {"sound": absent}
+    with pytest.raises(MissingData, match=r"yamnet\.h5: no such file"):
+        availability.require(settings(absent))
+    assert len(availability.require(settings(absent, join__leave_out=["sound"], join__by="words"))) == 1
+    frames = settings(absent, modalities__sound__encoder="embedding")
+    assert availability.embeddings_of(frames) == {} and len(availability.require(frames)) == 1
+    write(tmp_path / "yamnet.h5")
+    assert len(availability.require(settings(absent))) == 1
