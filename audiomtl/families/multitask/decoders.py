@@ -23,16 +23,32 @@ def with_decoder(fitted: Fitted, prepared: Prepared, found: Sequence[Output]) ->
     for name, decoding in settings.decoding.items():
         if decoding.method == "greedy" or name not in fitted.model.output:
             continue
-        head, nothing = settings.heads[name], np.zeros(0)
+        head, nothing, told_by = settings.heads[name], np.zeros(0), _told_by(name, settings)
         train = [
             Answer(one.clip_id, one.row, one.targets[name], nothing, len(one.frames))
             for one in prepared.examples["train"]
-            if one.targets[name] is not None
+            if any(one.targets[other] is not None for other in told_by)
         ]
         validation = [one for one in undecoded[name] if one.target is not None]
         fit_decoder = kind(head.kind).fit_decoder  # type: ignore[attr-defined]
         decoders[name] = fit_decoder(name, head, decoding, train, validation, names[name], settings)
     return replace(fitted, known=replace(fitted.known, decoders=decoders))
+
+
+def _told_by(name: str, settings: Any) -> list[str]:
+    """The head and, where it learns phones, trained heads that learn the same column: a clip with the label
+    of any of them tells the order of the phones, whether or not it has their times.
+    """
+    head = settings.heads[name]
+    if head.about.produces != "phones":
+        return [name]
+    column = head.reads(settings.data.label)
+    alike = [
+        other
+        for other, own in settings.heads.items()
+        if own.weight and own.about.produces == "phones" and own.reads(settings.data.label) == column
+    ]
+    return list(dict.fromkeys([name, *alike]))
 
 
 def chosen_decoding(fitted: Fitted) -> dict[str, Any]:

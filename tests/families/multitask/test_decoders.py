@@ -1,6 +1,7 @@
 """Decoders of heads: fitted once on train and validation, kept with the model, given to every answer."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from audiomtl.families.contract import Fitted, Prepared
 from audiomtl.families.multitask import answers, decoders, model
 from audiomtl.families.multitask.examples import Example
 from audiomtl.families.multitask.network import Known
+from audiomtl.nn.decoding import ngram
 from tests.whole_settings import whole_settings
 
 NAMES = ("_", "a", "b")
@@ -75,6 +77,29 @@ def test_numbers_are_chosen_on_validation_and_every_answer_is_read_alike(undecod
         assert [span.label for span in said.spans] == [
             label for label in heard[one.clip_id] if label not in pauses
         ]
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.0])
+def test_a_bigram_also_counts_clips_whose_transcript_another_trained_head_learns(
+    undecoded: Any, weight: float
+) -> None:
+    fitted, found = undecoded
+    raw = whole_settings("multitask_timit")
+    raw["heads"]["transcript"] = {"kind": "ctc", "weight": weight}
+    both = config.settings_of(raw, "test")
+    untimed = [
+        replace(one, targets={**one.targets, "phones": None, "transcript": np.array([1, 2, 1])})
+        for one, _ in found[3:]
+    ]
+    timed = [replace(one, targets={**one.targets, "transcript": np.array([2])}) for one, _ in found[:1]]
+    timed[0] = replace(timed[0], row={**timed[0].row, "phones": ["b"]})
+    prepared = Prepared(None, {"train": [*timed, *untimed]}, None, {})  # type: ignore[arg-type]
+    names = {**fitted.known.names, "transcript": NAMES[1:]}
+    known = Fitted(fitted.model, both, replace(fitted.known, names=names), None, 0)
+    decoder = decoders.with_decoder(known, prepared, []).known.decoders["phones"]
+    begins = ngram.log_probability(decoder.language, "a", (ngram.BEGIN,))
+    assert (begins > np.log(0.5)) == (weight > 0)  # of seven untimed clips all begin with "a"
+    assert decoder.shares.argmax() == 1  # of the steps of the timed clip alone, whose targets are "a b a"
 
 
 def test_they_come_back_from_json(undecoded: Any) -> None:

@@ -77,8 +77,9 @@ class Kind(Protocol):
 
     A kind with ``ABOUT.decoders`` also has ``fit_decoder(name, head, decoding, train, validation, names,
     settings)``, which returns what ``Answer.decoder`` then is: ``train`` and ``validation`` are the answers
-    of the clips that have the label, those of train without outputs. ``decoder_to_json(decoder)`` gives it as
-    plain values, ``decoder_from_json(saved)`` reads them.
+    of the clips that have the label, those of train without outputs; of phones also train clips, without
+    target, whose phones another head learns. ``decoder_to_json(decoder)`` gives it as plain values,
+    ``decoder_from_json(saved)`` reads them.
     """
 
     ABOUT: About

@@ -135,7 +135,8 @@ def fit_decoder(
         return scores(head, some, names, settings, every_score=False)["error_rate"]
 
     texts = [list(one.row[head.reads("")]) for one in train]
-    shares = frames.share_of_steps([one.target for one in train], len(names))
+    timed = [one.target for one in train if one.target is not None]
+    shares = frames.share_of_steps(timed, len(names))
     return frames.fit(decoding, names, texts, shares, judge)
 
 

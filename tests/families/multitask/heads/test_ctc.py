@@ -1,5 +1,6 @@
 """The head of phones without times: its loss, targets, spans, and clips that lack a transcript or times."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 from audiomtl.errors import UserError
 from audiomtl.families.multitask.heads import Answer, ctc, phones
 from audiomtl.nn.ctc import ctc_loss
+from audiomtl.settings.decoding import Decoding
 
 NAMES = ("a", "b", "c")
 HEAD = SimpleNamespace(kind="ctc", reads=lambda label: "phones")
@@ -111,6 +113,30 @@ def test_phones_last_until_the_next_but_not_for_long() -> None:
         "text_edits": 1.0,
         "text_phones": 2.0,
     }
+
+
+def test_a_beam_with_a_bigram_reads_what_single_steps_do_not() -> None:
+    """Fitted on transcripts, its numbers chosen on validation; scores, counts and spans read alike."""
+    unclear = answer([1, 0, 2, 0, 1], ["a", "b", "a"])
+    unclear.output[2, 3] = unclear.output[2, 2] + 0.1  # "c" a little likelier than "b"
+    numbers = {"beam_width": 8, "language_order": 2, "insertion_bonus": 0.0, "language_weight": [0.0, 1.0]}
+    decoding = Decoding.model_validate({"method": "beam", **numbers})
+    train = [answer([0] * 5, ["_", "a", "b", "a"])] * 9
+    decoder = ctc.fit_decoder("text", HEAD, decoding, train, [unclear], NAMES, SETTINGS)
+    assert decoder.numbers["language_weight"] == 1.0
+    read = replace(unclear, decoder=decoder)
+    assert ctc.scores(HEAD, [read], NAMES, SETTINGS, every_score=True) == {
+        "error_rate": 0.0,
+        "greedy_error_rate": 1 / 3,
+    }
+    assert "greedy_error_rate" not in ctc.scores(HEAD, [read], NAMES, SETTINGS, every_score=False)
+    assert ctc.per_clip("text", HEAD, read, NAMES, SETTINGS)["text_edits"] == 0.0
+    assert ctc.per_clip("text", HEAD, unclear, NAMES, SETTINGS)["text_edits"] == 1.0
+    found = ctc.spans(HEAD, read, NAMES, SETTINGS)
+    assert [label for *_, label in found] == ["a", "b", "a"]
+    assert [span[0] for span in found] == [span[0] for span in ctc.spans(HEAD, unclear, NAMES, SETTINGS)]
+    again = ctc.decoder_from_json(ctc.decoder_to_json(decoder))
+    assert ctc.spans(HEAD, replace(unclear, decoder=again), NAMES, SETTINGS) == found
 
 
 def test_probabilities_have_the_blank_first() -> None:
