@@ -40,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_store_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow writes the address of the store that it was told into the environment."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _no_remembered_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """A password that one test gives is no secret of the next: "hidden" is a word of the settings too."""
     monkeypatch.setattr(redaction, "_remembered", set())

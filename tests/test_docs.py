@@ -171,7 +171,7 @@ def unknown_source(source: str) -> bool:
         return words[1] not in commands or not all(
             (PROJECT / "experiments" / f"{name}.toml").is_file() for name in names
         )
-    return not (PROJECT / words[-1 if words[0] == "python" else 0]).is_file()
+    return not (PROJECT / words[1 if words[0] == "python" else 0]).is_file()
 
 
 CLI = "\n".join(

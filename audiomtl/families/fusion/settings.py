@@ -88,8 +88,7 @@ class Modality(Table):
         {"kind": ("text", "audio", "score")},
         description=(
             "Encoder: lstm, embedding or one_hot for text; keys puts the salience of 88 keys beside the"
-            " convolutions of audio or score; yamnet reads YAMNet's embeddings of the patches of audio (0.975"
-            " s, every 0.48 s) instead of features."
+            " convolutions of audio or score; yamnet reads YAMNet's embeddings of audio."
         ),
     )
     weights: str = used_when(

@@ -37,7 +37,7 @@ def pair(clips: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[F
         fitted = untrained(model, settings, prepared)
         random = np.random.default_rng(seed)
         for weights in fitted.model.trainable_variables:
-            weights.assign(weights + random.normal(0, 0.05, weights.shape))
+            weights.assign(weights + random.normal(0, 0.01, weights.shape))
         members.append(fitted)
     return members
 
