@@ -115,7 +115,7 @@ def loss(outputs: Any, target: Any, weight: Any, steps: Any) -> Any:
     """The CTC loss of each clip over its number of phones."""
     import tensorflow as tf
 
-    if isinstance(outputs, np.ndarray):  # an evaluation, clip by clip: as a graph it takes a sixth of the time
+    if isinstance(outputs, np.ndarray):  # an evaluation, clip by clip; a graph takes a sixth of the time
         outputs, weight = tf.cast(outputs, tf.float32), tf.cast(weight, tf.float32)
         return _graph()(outputs, tf.cast(target, tf.int32), weight, tf.cast(steps, tf.int32))
     return _loss(outputs, target, weight, steps)
