@@ -24,7 +24,7 @@ help:
 	@awk -F':.*## ' '/^##@ /{group=substr($$0,5)} /^[a-z%-]+:.*## /{sub("%","NAME",$$1);printf "%-8s %-15s%s\n",group,$$1,$$2;group=""}' $(firstword $(MAKEFILE_LIST))
 
 $(READY): requirements.lock pyproject.toml
-	@echo "building .venv from requirements.lock (once, about two minutes)"
+	@echo "building .venv from requirements.lock (once, two to four minutes)"
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --only-binary :all: -r requirements.lock
 	-@.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null # on all cores, where pip would use one
@@ -32,7 +32,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 ##@ start
-quickstart: $(READY) ## the whole workflow in about five minutes
+quickstart: $(READY) ## the whole workflow in minutes
 	AUDIOMTL_HINTS=off $(RUN) study quickstart $(OPTIONS)
 	$(RUN) promote quickstart --to runs/quickstart
 	$(RUN) best runs/quickstart/quickstart.toml --record $(OPTIONS)
