@@ -1,7 +1,7 @@
 """What balancing costs: a training step of a small network with three tasks, for each of the ten methods
 against ``fixed``.
 
-The step as `audiomtl.models.multitask` trains it, compiled: two of the heads read every step, one the clip.
+The step as `audiomtl.families.multitask` trains it, compiled: two of the heads read every step, one the clip.
 Prints medians, measured in turn so that all methods meet the same load, and their ratio to ``fixed``. Methods
 that look at gradients go backward once more for each task.
 """
@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from audiomtl.families.multitask import tasks
+from audiomtl.families.multitask import heads
 from audiomtl.families.multitask.balancing import Balancing, methods
 from audiomtl.families.multitask.encoder import encoder
 from audiomtl.families.multitask.settings import Encoder
@@ -39,7 +39,7 @@ def network() -> keras.Model:
     frames, lengths = keras.Input((None, BANDS)), keras.Input((), dtype="int32")
     steps = encoder(chosen, [float(band) for band in range(BANDS)], seed=0)([frames, lengths])
     outputs = {
-        name: tasks.output(name, kind, steps, lengths, classes=CLASSES, bands=BANDS, stride=4)
+        name: heads.kind(kind).output(name, steps, lengths, classes=CLASSES, bands=BANDS, stride=4)
         for name, kind in HEADS.items()
     }
     return keras.Model([frames, lengths], outputs)
@@ -76,7 +76,8 @@ def step(method: str) -> Callable[[], object]:
             with tf.GradientTape(persistent=True) as tape:
                 outputs = model([given["frames"], given["lengths"]], training=True)
                 losses = [
-                    tasks.loss(kind, outputs[name], given[name], weight, own) for name, kind in HEADS.items()
+                    heads.kind(kind).loss(outputs[name], given[name], weight, own)
+                    for name, kind in HEADS.items()
                 ]
             value = balancer.combine(losses, tf.ones(len(HEADS)), tape, shared)
         optimizer.apply(outer.gradient(value, variables), variables)
