@@ -7,7 +7,12 @@ Contents: `__version__`, which pyproject.toml reads from here; `load`, `Model`, 
 `predictions`, `clips`, `train`, `doctor`.
 """
 
+import os as _os
 from importlib import import_module as _import_module
+
+# TensorFlow reads it when it is imported. By itself it takes the kernels of oneDNN only on processors with
+# certain instruction sets; its own round differently and take up to five times as long.
+_os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
 _PLACES = {

@@ -1,4 +1,4 @@
-"""Pinned Keras settings, so that a training does not depend on the user's Keras configuration.
+"""Pinned Keras settings, so that a training does not depend on the user's configuration.
 
 Keras reads ``KERAS_BACKEND`` and ``keras.json`` in ``KERAS_HOME`` (or ``~/.keras``) once, when it is
 imported. `import_keras` imports it with a ``keras.json`` of this package and puts the person's environment
@@ -22,6 +22,7 @@ KERAS = {
     "image_data_format": "channels_last",
     "epsilon": 1e-07,
 }
+KERNELS = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # by this package, when it is imported; see audiomtl/__init__.py
 KERAS_HOME = Path(__file__).parent / "keras_home"  # holds keras.json
 # variables of the environment whose names begin so may change last bits: which kernels are chosen, how a sum
 # is divided
@@ -44,11 +45,13 @@ def ignored() -> str:
 
 
 def computing_variables() -> str:
-    """Variables of the environment that may change last bits, as ``NAME=value`` separated by spaces: kept
-    with every run.
+    """Variables of the environment that may change last bits and were not set by this package, as
+    ``NAME=value`` separated by spaces: kept with every run.
     """
     return " ".join(
-        f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(COMPUTING)
+        f"{name}={value}"
+        for name, value in sorted(os.environ.items())
+        if name.startswith(COMPUTING) and KERNELS.get(name) != value
     )
 
 

@@ -52,3 +52,18 @@ def test_another_backend_that_is_imported_already_is_refused(monkeypatch) -> Non
     monkeypatch.setattr(keras.config, "backend", lambda: "torch")
     with pytest.raises(UserError, match="keras was imported with the backend torch before audiomtl"):
         surroundings.import_keras()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("asked", "taken", "recorded"), [("", True, ""), ("0", False, "TF_ENABLE_ONEDNN_OPTS=0")]
+)
+def test_the_kernels_of_onednn_are_taken_on_every_processor(asked, taken, recorded, monkeypatch) -> None:
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    code = (
+        "import audiomtl, audiomtl.nn\nfrom audiomtl.surroundings import computing_variables as variables\n"
+        "from tensorflow.python.framework.test_util import IsMklEnabled\nprint(IsMklEnabled(), variables())"
+    )
+    told = {"TF_ENABLE_ONEDNN_OPTS": asked} if asked else {}
+    found = python(code, **told)
+    assert found.startswith(str(taken)) and ("ONEDNN" in found, recorded in found) == (bool(asked), True)

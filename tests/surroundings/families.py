@@ -18,7 +18,7 @@ import pytest
 
 from audiomtl import config
 from audiomtl.data import audio
-from audiomtl.nn.fit import Fit
+from audiomtl.nn.fit import Fit, seed_everything
 from tests.nn import yamnet_weights
 from tests.whole_settings import whole_settings
 
@@ -198,6 +198,7 @@ def untrained(model: ModuleType, settings: Any, prepared: Any) -> Any:
     family without epochs the trained model.
     """
     none = Fit(best_epoch=0, best_score=0.0)
+    seed_everything(1)  # as the child of a training does; without it each run of a test has other weights
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "fit", lambda *_, **options: none, raising=False)
         return model.train(settings, prepared, 1, lambda epoch, scores: True, None)
