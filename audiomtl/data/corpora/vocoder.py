@@ -20,6 +20,7 @@ from audiomtl.data.corpora.espeak import Utterance
 
 SAMPLE_RATE = 16000  # Hz
 PERIOD = 0.005  # seconds between WORLD's frames
+HZ_DECIMALS = 3  # of the pitch that WORLD is given
 VOICED = frozenset("aː a ɐ aɪ aʊ eː ə ɛ ɛː iː ɪ l m n oː ɔ ɔʏ øː œ uː ʊ v yː ʏ z ŋ".split())  # noqa: SIM905
 VOWELS = frozenset("aː a ɐ aɪ aʊ eː ə ɛ ɛː iː ɪ oː ɔ ɔʏ øː œ uː ʊ yː ʏ".split())  # noqa: SIM905
 GLIDE_SECONDS = (0.04, 0.12)
@@ -107,7 +108,8 @@ def sing(
             voiced[first:last] = of.voiced[places]
             phones.append((int(first), int(last), name))
     pitch = _pitch(phrase, spans, frames, random)
-    hz = np.where(voiced, 440 * 2 ** ((pitch - 69) / 12), 0.0)
+    # rounded, since powers have other last bits on other processors, and WORLD turns those into other samples
+    hz = np.where(voiced, np.round(440 * 2 ** ((pitch - 69) / 12), HZ_DECIMALS), 0.0)
     y = pyworld.synthesize(hz, spectra, aperiodicities, espeak.SAMPLE_RATE, 1000 * PERIOD)
     y = soxr.resample(y, espeak.SAMPLE_RATE, SAMPLE_RATE, quality="HQ")
     count = round(frames * PERIOD * SAMPLE_RATE)

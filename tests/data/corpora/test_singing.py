@@ -312,6 +312,20 @@ def test_another_process_gives_the_same_bytes(table, tmp_path) -> None:
     assert len(again) == 12 and again.items() <= contents(Path(table["path"][0]).parent).items()
 
 
+def test_a_pitch_with_other_last_bits_gives_the_same_bytes(table, tmp_path, monkeypatch) -> None:
+    """On another processor a power has them; see the constant `vocoder.HZ_DECIMALS`."""
+    drawn, random = vocoder._pitch, np.random.default_rng(1)
+
+    def pitch(*given):
+        exact = drawn(*given)
+        return exact * (1 + 1e-13 * random.integers(-1, 2, len(exact)))
+
+    monkeypatch.setattr(vocoder, "_pitch", pitch)
+    list(one_process(settings(phrases=2), tmp_path, [(1, 0)]))
+    again = contents(tmp_path)
+    assert len(again) == 8 and again.items() <= contents(Path(table["path"][0]).parent).items()
+
+
 # ---------------------------------------------------------------- sides and refusals
 
 
