@@ -56,7 +56,7 @@ def measured(names: list[str]) -> dict[str, list[float]]:
 
 
 def main(names: list[str]) -> None:
-    from audiomtl.harness.verify.steps import difference
+    from audiomtl.harness.verify.steps import differences
 
     cache = Path(os.environ.get("AUDIOMTL_CACHE", "cache")).resolve()
     found: dict[str, dict[str, list[float]]] = {}
@@ -72,7 +72,7 @@ def main(names: list[str]) -> None:
     usual = found.pop("as it is")
     print(f"| environment | {' | '.join(usual)} |\n| --- |{' --- |' * len(usual)}")
     for title, losses in found.items():
-        cells = [f"{difference(usual[name], losses.get(name, [])):.1e}" for name in usual]
+        cells = [f"{max(differences(usual[name], losses.get(name, []))):.1e}" for name in usual]
         print(f"| {title} | {' | '.join(cells)} |", flush=True)
 
 

@@ -128,7 +128,9 @@ def steps_reproduced(file: ExperimentFile, recorded: Mapping[str, Any], threads:
         return True
     now = repeated.fingerprint(file.name, file.raw, recorded["seeds"][0], threads=threads)
     exact = compare.same_steps(recorded, threads)
-    came_back, text = steps.compared(recorded["fingerprint"], now, exact=exact)
+    came_back, text = steps.compared(
+        recorded["fingerprint"], now, exact=exact, rounding=recorded.get("fingerprint_rounding", ())
+    )
     if not came_back:
         console().print(f"{file.name}: not reproduced: {text}")
     return came_back
@@ -165,18 +167,20 @@ def _record(
     threads: int,
     own: Mapping[str, Floor],
 ) -> bool:
-    first = repeated.fingerprint(file.name, file.raw, file.settings.seeds[0], threads=threads)
-    if not first:
+    wanted = [(file.name, file.raw, file.settings.seeds[0])]
+    steps_now = repeated.fingerprints(wanted, slots=1, threads=threads)
+    if not steps_now:
         return False
     settings: Any = file.settings
     origin.write(
         file,
         got,
-        first,
+        steps_now[file.name],
         origin.now(file.raw, file.settings),
         cpu_seconds=median(run.data.metrics["cost/cpu_seconds"] for run in trained),
         threads=threads,
         device=trained[0].data.tags.get("device", "CPU"),
+        rounding=repeated.roundings(wanted, steps_now, slots=1, threads=threads).get(file.name, ()),
         floors=own,
         folds=replicates.of_clips(settings, file.settings.seeds, catalog.clips(settings.data)),
     )

@@ -54,6 +54,9 @@ class Origin(Table):
     fingerprint: Floats | None = Field(
         None, description="Losses of the first ten training steps of the first of seeds."
     )
+    fingerprint_rounding: Floats | None = Field(
+        None, description="How far rounding alone moves each of these losses (relative difference)."
+    )
     fingerprint_code: str | None = Field(
         None, description="Key of the code that computed the fingerprint, where it is not that of the scores."
     )

@@ -1,11 +1,11 @@
 """Trainings that are repeated for a comparison: in a temporary folder, without a run in MLflow.
 
-Contents: `train_again`, `fingerprints`, `fingerprint`.
+Contents: `train_again`, `fingerprints`, `fingerprint`, `roundings`.
 """
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from audiomtl.harness.record.store import server_log
 from audiomtl.harness.train.child import Job, Result
 from audiomtl.harness.train.progress import Progress
 from audiomtl.harness.train.workers import Outcome, train_all
-from audiomtl.harness.verify.steps import FirstSteps, losses_of
+from audiomtl.harness.verify.steps import ROUNDED, FirstSteps, losses_of, rounding
 
 
 class _Listener:
@@ -78,26 +78,48 @@ def train_again(jobs: Sequence[Job], title: str, *, slots: int, threads: int) ->
 
 
 def fingerprints(
-    wanted: Sequence[tuple[str, dict[str, Any], int]], *, slots: int, threads: int
+    wanted: Sequence[tuple[str, dict[str, Any], int]], *, slots: int, threads: int, rounded: int = 0
 ) -> dict[str, list[float]]:
     """Losses of the first steps of several trainings by name; one that failed is missing.
 
     Parameters
     ----------
-    wanted : (name, raw settings, seed) of each.
+    wanted : (name, raw settings, seed) of each. rounded : of `FirstSteps`.
     """
     jobs = [
-        FirstSteps(f"{name} first steps", raw, seed, Path(str(number)), Path(f"{number}/checkpoint"))
+        FirstSteps(
+            f"{name} first steps{f', rounded {rounded}' if rounded else ''}",
+            *(raw, seed, Path(str(number)), Path(f"{number}/checkpoint")),
+            rounded=rounded,
+        )
         for number, (name, raw, seed) in enumerate(wanted)
     ]
     results = train_again(jobs, "first steps", slots=slots, threads=threads)
     return {
-        name: losses_of(results[f"{name} first steps"])
-        for name, _, _ in wanted
-        if f"{name} first steps" in results
+        name: losses_of(results[job.name])
+        for job, (name, _, _) in zip(jobs, wanted, strict=True)
+        if job.name in results
     }
 
 
 def fingerprint(name: str, raw: dict[str, Any], seed: int, *, threads: int) -> list[float]:
     """Losses of the first steps of one training; empty where it failed."""
     return fingerprints([(name, raw, seed)], slots=1, threads=threads).get(name, [])
+
+
+def roundings(
+    wanted: Sequence[tuple[str, dict[str, Any], int]],
+    losses: Mapping[str, Sequence[float]],
+    *,
+    slots: int,
+    threads: int,
+) -> dict[str, list[float]]:
+    """What rounding does to the ``losses`` of each, by name; where a training failed it is not known.
+
+    Parameters
+    ----------
+    wanted : as of `fingerprints`.
+    """
+    moved = [fingerprints(wanted, slots=slots, threads=threads, rounded=1 + seed) for seed in range(ROUNDED)]
+    known = [name for name, _, _ in wanted if name in losses and all(name in one for one in moved)]
+    return {name: rounding(losses[name], [one[name] for one in moved]) for name in known}

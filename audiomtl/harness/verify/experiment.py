@@ -14,7 +14,7 @@ from audiomtl.harness.experiment import family_scores
 from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.verify import compare, origin, steps
-from audiomtl.harness.verify.again import fingerprints, train_again
+from audiomtl.harness.verify.again import fingerprints, roundings, train_again
 from audiomtl.harness.verify.result import Verified
 
 CODE = ("code", "lock", "code of the settings")  # changes after which the first steps are still worth a look
@@ -70,16 +70,16 @@ def quick(checked: Sequence[Checked], *, record: bool, slots: int, threads: int)
     file, where data, settings and seeds are still those of its scores.
     """
     wanted = [one for one in checked if one.only_code and (record or one.recorded.get("fingerprint"))]
-    found = fingerprints(
-        [(one.file.name, one.file.raw, int(one.recorded["seeds"][0])) for one in wanted],
-        slots=slots,
-        threads=threads,
-    )
+    first = [(one.file.name, one.file.raw, int(one.recorded["seeds"][0])) for one in wanted]
+    found = fingerprints(first, slots=slots, threads=threads)
+    moved = roundings(first, found, slots=slots, threads=threads) if record else {}
     results = []
     for one in checked:
         name, losses = one.file.name, found.get(one.file.name, [])
         if record and one.only_code and losses:
-            origin.write_fingerprint(one.file, losses, one.current, threads=threads)
+            origin.write_fingerprint(
+                one.file, losses, one.current, threads=threads, rounding=moved.get(name, ())
+            )
             results.append(Verified(name, True, f"fingerprint of {len(losses)} steps recorded"))
         else:
             results.append(_steps(one, losses, threads))
@@ -95,7 +95,9 @@ def _steps(one: Checked, losses: Sequence[float], threads: int) -> Verified:
     text = ""
     if losses:
         exact = not one.changes and compare.same_steps(recorded, threads)
-        came_back, text = steps.compared(recorded["fingerprint"], losses, exact=exact)
+        came_back, text = steps.compared(
+            recorded["fingerprint"], losses, exact=exact, rounding=recorded.get("fingerprint_rounding", ())
+        )
         if not came_back:
             return Verified(name, False, "; ".join([*one.said, text]))
     elif one.only_code:

@@ -58,7 +58,8 @@ def _first_steps(place: Path, raw: dict[str, Any], recorded: Mapping[str, Any], 
         return Verified(str(place), False, "no first steps are recorded in it; leave out --quick")
     now = fingerprint(place.stem, raw, int(recorded["seeds"][0]), threads=threads)
     exact = compare.same_steps(recorded, threads)
-    return Verified(str(place), *steps.compared(recorded["fingerprint"], now, exact=exact))
+    rounding = recorded.get("fingerprint_rounding", ())
+    return Verified(str(place), *steps.compared(recorded["fingerprint"], now, exact=exact, rounding=rounding))
 
 
 def _read(place: Path) -> dict[str, bytes]:

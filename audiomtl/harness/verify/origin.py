@@ -138,6 +138,7 @@ def write(
     cpu_seconds: float,
     threads: int,
     device: str,
+    rounding: Sequence[float] = (),
     floors: Mapping[str, Floor] | None = None,
     folds: Mapping[int, int] | None = None,
 ) -> None:
@@ -145,8 +146,8 @@ def write(
 
     Parameters
     ----------
-    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. floors : of the scores
-        that have one. folds : test fold of each seed.
+    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. rounding : of the
+        fingerprint. floors : of the scores that have one. folds : test fold of each seed.
     """
     import tomlkit
 
@@ -167,6 +168,7 @@ def write(
         **({"folds": [folds[seed] for seed in file.settings.seeds]} if folds else {}),
         "cpu_seconds_per_training": round(cpu_seconds, 1),
         "fingerprint": list(fingerprint),
+        **_rounding(rounding),
         **({"clips": _inline(current["clips"])} if "clips" in current else {}),
         "data": _table(current["data"]),  # a table of its own: last
     }.items():
@@ -205,7 +207,12 @@ def write_floors(file: ExperimentFile, floors: Mapping[str, Floor]) -> None:
 
 
 def write_fingerprint(
-    file: ExperimentFile, fingerprint: Sequence[float], current: Mapping[str, Any], *, threads: int
+    file: ExperimentFile,
+    fingerprint: Sequence[float],
+    current: Mapping[str, Any],
+    *,
+    threads: int,
+    rounding: Sequence[float] = (),
 ) -> None:
     """Add a fingerprint, and what it was computed from and on, to an ``[expected.recorded]``; the scores and
     their own code, lock, machine and threads are left unchanged.
@@ -217,6 +224,9 @@ def write_fingerprint(
     for key in ("settings", "settings_code"):
         origin[key] = current[key]
     origin["fingerprint"] = list(fingerprint)
+    origin.pop("fingerprint_rounding", None)
+    for key, value in _rounding(rounding).items():
+        origin[key] = value
     here = {
         **{key: current[key] for key in ("code", "lock")},
         **{"machine": provenance.machine(), "threads": threads},
@@ -228,6 +238,11 @@ def write_fingerprint(
     origin.pop("data", None)
     origin["data"] = _table(current["data"])
     write_toml(file.path, tomlkit.dumps(document))
+
+
+def _rounding(values: Sequence[float]) -> dict[str, list[float]]:
+    """In two digits: of what rounding does, the order of magnitude is known."""
+    return {"fingerprint_rounding": [float(f"{value:.1e}") for value in values]} if values else {}
 
 
 def _table(values: Mapping[str, str]) -> Any:
