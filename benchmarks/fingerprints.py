@@ -5,6 +5,11 @@ Features and embeddings are computed anew in each environment, in a cache of its
 AUDIOMTL_CACHE. An experiment whose data set is absent is left out.
 
     python benchmarks/fingerprints.py [NAME ...]
+
+With --recorded COMMIT nothing is trained: the recorded fingerprints of the experiment files are compared with
+those of a commit that another processor recorded, where data and settings are the same, beside the bound.
+
+    python benchmarks/fingerprints.py --recorded 979c698
 """
 
 import json
@@ -12,7 +17,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
+from typing import Any
 
 NAMES = (
     "baseline_esc10",
@@ -76,8 +83,52 @@ def main(names: list[str]) -> None:
         print(f"| {title} | {' | '.join(cells)} |", flush=True)
 
 
+def recorded(commit: str) -> None:
+    """Print a row for each experiment whose fingerprint was recorded in ``commit`` by another processor."""
+    from audiomtl.harness.verify.steps import bounds, differences
+
+    machines: set[tuple[str, str]] = set()
+    rows = []
+    for path in sorted(Path("experiments").glob("*.toml")):
+        now = _record(path.read_text(encoding="utf-8"))
+        shown = subprocess.run(
+            ["git", "show", f"{commit}:{path}"], capture_output=True, text=True, check=False
+        )
+        then = _record(shown.stdout) if shown.returncode == 0 else {}
+        if not (now.get("fingerprint") and then.get("fingerprint")):
+            continue
+        if any(now["data"].get(name, value) != value for name, value in then["data"].items()):
+            print(f"{path.stem}: other data", file=sys.stderr)
+            continue
+        if _machine(then) == _machine(now):
+            print(f"{path.stem}: recorded by the same processor", file=sys.stderr)
+            continue
+        machines.add((_machine(then), _machine(now)))
+        apart = differences(then["fingerprint"], now["fingerprint"])
+        allowed = bounds(len(apart), now.get("fingerprint_rounding", ()))
+        inside = all(one <= bound for one, bound in zip(apart, allowed, strict=True))
+        cells = [
+            f"{value:.1e}" for value in (apart[0], apart[4], max(apart), allowed[0], allowed[4], allowed[-1])
+        ]
+        rows.append(f"| {path.stem} | {' | '.join(cells)} | {'yes' if inside else 'no'} |")
+    print("; ".join(f"{then} and {now}" for then, now in sorted(machines)))
+    print("| experiment | step 1 | step 5 | largest | bound at 1 | at 5 | at 10 | within |")
+    print("| --- |" + " ---: |" * 6 + " --- |")
+    print("\n".join(rows))
+
+
+def _record(text: str) -> dict[str, Any]:
+    return dict(tomllib.loads(text).get("expected", {}).get("recorded", {}))
+
+
+def _machine(record: dict[str, Any]) -> str:
+    return str(record.get("fingerprint_machine", record["machine"]))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--measure"]:
+    if sys.argv[1:2] == ["--recorded"]:
+        recorded(sys.argv[2])
+    elif sys.argv[1:2] == ["--measure"]:
         Path(sys.argv[2]).write_text(json.dumps(measured(sys.argv[3:])))
     else:
         main(sys.argv[1:] or list(NAMES))

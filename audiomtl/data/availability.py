@@ -1,4 +1,4 @@
-"""Availability of an experiment's data on this machine. Contents: `require`, `embeddings_of`."""
+"""Availability of an experiment's data on this machine. Contents: `require`, `weights_of`."""
 
 from typing import Any
 
@@ -19,14 +19,21 @@ def require(settings: Any) -> pd.DataFrame:
     MissingData : they are missing; the text names the expected folder and where they are published.
     """
     table = catalog.clips(settings.data)
-    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
-        fetch.weights(settings.extractor.weights)
-    for weights in embeddings_of(settings).values():
+    for weights in weights_of(settings).values():
         fetch.weights(weights)
     return table
 
 
-def embeddings_of(settings: Any) -> dict[str, str]:
-    """Setting ``weights`` of each modality that is YAMNet's embeddings of a sound, by name."""
-    used = getattr(settings, "used", {})
-    return {name: one.weights for name, one in used.items() if getattr(one, "embedded", False)}
+def weights_of(settings: Any) -> dict[str, str]:
+    """Settings that name files of pretrained weights: ``weights``, and ``weights_NAME`` of each modality that
+    is YAMNet's embeddings of a sound.
+    """
+    found = {}
+    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
+        found["weights"] = settings.extractor.weights
+    if hasattr(settings, "network") and getattr(settings.network, "window", "") == "yamnet":
+        found["weights"] = settings.network.weights
+    for name, one in getattr(settings, "used", {}).items():
+        if getattr(one, "embedded", False):
+            found[f"weights_{name}"] = one.weights
+    return found

@@ -6,6 +6,7 @@ import pytest
 from audiomtl import config
 from audiomtl.data import availability, catalog
 from audiomtl.errors import MissingData
+from audiomtl.harness.verify import origin
 from tests.nn.yamnet_weights import write
 from tests.surroundings.families import raw_settings
 
@@ -25,11 +26,37 @@ def settings(tmp_path, monkeypatch):
 
 def test_weights_of_a_modality_are_needed_where_it_is_used(settings, tmp_path) -> None:
     absent = str(tmp_path / "yamnet.h5")
-    assert availability.embeddings_of(settings(absent)) == {"sound": absent}
+    assert availability.weights_of(settings(absent)) == {"weights_sound": absent}
     with pytest.raises(MissingData, match=r"yamnet\.h5: no such file"):
         availability.require(settings(absent))
     assert len(availability.require(settings(absent, join__leave_out=["sound"], join__by="words"))) == 1
     frames = settings(absent, modalities__sound__encoder="embedding")
-    assert availability.embeddings_of(frames) == {} and len(availability.require(frames)) == 1
+    assert availability.weights_of(frames) == {} and len(availability.require(frames)) == 1
     write(tmp_path / "yamnet.h5")
     assert len(availability.require(settings(absent))) == 1
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("transfer", {"extractor__kind": "yamnet", "extractor__weights": "FILE"}),
+        ("mil", {"network__window": "yamnet", "network__weights": "FILE"}),
+    ],
+)
+def test_weights_of_a_network_are_needed_and_part_of_the_record(
+    family, changes, tmp_path, monkeypatch
+) -> None:
+    clips = pd.DataFrame({"clip_id": ["a"], "path": [str(tmp_path / "a.wav")]})
+    (tmp_path / "a.wav").write_bytes(b"a")
+    monkeypatch.setattr(catalog, "clips", lambda data: clips)
+    file = tmp_path / "yamnet.h5"
+    raw = raw_settings(
+        family, tmp_path, **changes | {key: str(file) for key in changes if changes[key] == "FILE"}
+    )
+    found = config.settings_of(raw, "test")
+    with pytest.raises(MissingData, match=r"yamnet\.h5: no such file"):
+        availability.require(found)
+    write(file)
+    before = origin.data_of(raw, found)["weights"]
+    file.write_bytes(file.read_bytes() + b"x")
+    assert origin.data_of(raw, found)["weights"] != before

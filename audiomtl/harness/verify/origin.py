@@ -56,10 +56,8 @@ def now(raw: Mapping[str, Any], settings: Any) -> dict[str, Any]:
 def data_of(raw: Mapping[str, Any], settings: Any) -> dict[str, str]:
     """Keys of the clip table, of the files of each of its columns, and of pretrained weights."""
     data = hashes.by_column(availability.require(settings), raw)
-    if hasattr(settings, "extractor") and settings.extractor.kind == "yamnet":
-        data["weights"] = fetch.digest(fetch.weights(settings.extractor.weights))
-    for name, weights in availability.embeddings_of(settings).items():
-        data[f"weights_{name}"] = fetch.digest(fetch.weights(weights))
+    for name, weights in availability.weights_of(settings).items():
+        data[name] = fetch.digest(fetch.weights(weights))
     return data
 
 
