@@ -1,4 +1,5 @@
-"""Stored outputs of YAMNet's frozen layers, computed once per (sound bytes, front end, weights, depth).
+"""Stored outputs of YAMNet's frozen layers, computed once per (sound bytes, front end, weights, depth,
+TensorFlow's kernels).
 
 They are kept as features are, in `audiomtl.data.shards` (same files, same checks), patch by patch. Patches of
 many clips go through the network in one batch of fixed size, so that memory does not grow with the number of
@@ -8,6 +9,7 @@ has computed the others read.
 Contents: `EmbeddingStore`, `patches_of_file`, `patches_of_waveform`, `in_batches`, `embeddings_of`.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -73,7 +75,8 @@ class EmbeddingStore:
 
     @cached_property
     def _collection(self) -> Shards:
-        identity = [definitions.key(COMPUTED_BY), self.digest, self.tail_blocks]
+        kernels = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")  # others have other last bits
+        identity = [definitions.key(COMPUTED_BY), self.digest, self.tail_blocks, kernels]
         return Shards(self.folder, identity, self.size)
 
     def _computed(self, sounds: dict[str, str]) -> Iterator[tuple[str, np.ndarray]]:

@@ -91,6 +91,14 @@ def test_other_weights_and_depths_are_other_entries(file, sounds, tmp_path) -> N
     assert deeper.extracted == 1
 
 
+def test_other_kernels_make_other_entries(file, sounds, tmp_path, monkeypatch) -> None:
+    for kernels, extracted in (("1", 1), ("0", 1), ("1", 0)):
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", kernels)
+        store = EmbeddingStore(tmp_path, file)
+        store.activations(sounds[:1])
+        assert store.extracted == extracted, kernels
+
+
 def test_a_damaged_entry_is_made_again(file, sounds, tmp_path) -> None:
     store = EmbeddingStore(tmp_path, file)
     expected = np.array(store.activations(sounds[:1])[0])
