@@ -168,19 +168,20 @@ def _record(
     own: Mapping[str, Floor],
 ) -> bool:
     wanted = [(file.name, file.raw, file.settings.seeds[0])]
-    steps_now = repeated.fingerprints(wanted, slots=1, threads=threads)
-    if not steps_now:
+    found = repeated.with_rounding(wanted, slots=1, threads=threads).get(file.name)
+    if found is None:
         return False
+    losses, rounding = found
     settings: Any = file.settings
     origin.write(
         file,
         got,
-        steps_now[file.name],
+        losses,
         origin.now(file.raw, file.settings),
         cpu_seconds=median(run.data.metrics["cost/cpu_seconds"] for run in trained),
         threads=threads,
         device=trained[0].data.tags.get("device", "CPU"),
-        rounding=repeated.roundings(wanted, steps_now, slots=1, threads=threads).get(file.name, ()),
+        rounding=rounding,
         floors=own,
         folds=replicates.of_clips(settings, file.settings.seeds, catalog.clips(settings.data)),
     )

@@ -1,11 +1,11 @@
 """Trainings that are repeated for a comparison: in a temporary folder, without a run in MLflow.
 
-Contents: `train_again`, `fingerprints`, `fingerprint`, `roundings`.
+Contents: `train_again`, `fingerprints`, `fingerprint`, `with_rounding`.
 """
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,29 +77,13 @@ def train_again(jobs: Sequence[Job], title: str, *, slots: int, threads: int) ->
     return listener.results
 
 
-def fingerprints(
-    wanted: Sequence[tuple[str, dict[str, Any], int]], *, slots: int, threads: int, rounded: int = 0
-) -> dict[str, list[float]]:
-    """Losses of the first steps of several trainings by name; one that failed is missing.
+Wanted = Sequence[tuple[str, dict[str, Any], int]]  # name, raw settings and seed of each training
 
-    Parameters
-    ----------
-    wanted : (name, raw settings, seed) of each. rounded : of `FirstSteps`.
-    """
-    jobs = [
-        FirstSteps(
-            f"{name} first steps{f', rounded {rounded}' if rounded else ''}",
-            *(raw, seed, Path(str(number)), Path(f"{number}/checkpoint")),
-            rounded=rounded,
-        )
-        for number, (name, raw, seed) in enumerate(wanted)
-    ]
-    results = train_again(jobs, "first steps", slots=slots, threads=threads)
-    return {
-        name: losses_of(results[job.name])
-        for job, (name, _, _) in zip(jobs, wanted, strict=True)
-        if job.name in results
-    }
+
+def fingerprints(wanted: Wanted, *, slots: int, threads: int) -> dict[str, list[float]]:
+    """Losses of the first steps of several trainings by name; one that failed is missing."""
+    found = _first_steps(wanted, [0], slots=slots, threads=threads)
+    return {name: losses for (name, _), losses in found.items()}
 
 
 def fingerprint(name: str, raw: dict[str, Any], seed: int, *, threads: int) -> list[float]:
@@ -107,19 +91,30 @@ def fingerprint(name: str, raw: dict[str, Any], seed: int, *, threads: int) -> l
     return fingerprints([(name, raw, seed)], slots=1, threads=threads).get(name, [])
 
 
-def roundings(
-    wanted: Sequence[tuple[str, dict[str, Any], int]],
-    losses: Mapping[str, Sequence[float]],
-    *,
-    slots: int,
-    threads: int,
-) -> dict[str, list[float]]:
-    """What rounding does to the ``losses`` of each, by name; where a training failed it is not known.
-
-    Parameters
-    ----------
-    wanted : as of `fingerprints`.
+def with_rounding(wanted: Wanted, *, slots: int, threads: int) -> dict[str, tuple[list[float], list[float]]]:
+    """Losses of the first steps of several trainings by name, and what rounding does to each loss; one that
+    failed is missing.
     """
-    moved = [fingerprints(wanted, slots=slots, threads=threads, rounded=1 + seed) for seed in range(ROUNDED)]
-    known = [name for name, _, _ in wanted if name in losses and all(name in one for one in moved)]
-    return {name: rounding(losses[name], [one[name] for one in moved]) for name in known}
+    found = _first_steps(wanted, range(ROUNDED + 1), slots=slots, threads=threads)
+    complete = [name for name, _, _ in wanted if all((name, one) in found for one in range(ROUNDED + 1))]
+    return {
+        name: (found[name, 0], rounding(found[name, 0], [found[name, 1 + one] for one in range(ROUNDED)]))
+        for name in complete
+    }
+
+
+def _first_steps(
+    wanted: Wanted, rounded: Sequence[int], *, slots: int, threads: int
+) -> dict[tuple[str, int], list[float]]:
+    """Losses by name and `FirstSteps.rounded`."""
+    jobs = {
+        (name, number): FirstSteps(
+            f"{name} first steps{f', rounded {number}' if number else ''}",
+            *(raw, seed, Path(f"{place}-{number}"), Path(f"{place}-{number}/checkpoint")),
+            rounded=number,
+        )
+        for place, (name, raw, seed) in enumerate(wanted)
+        for number in rounded
+    }
+    results = train_again(list(jobs.values()), "first steps", slots=slots, threads=threads)
+    return {key: losses_of(results[job.name]) for key, job in jobs.items() if job.name in results}

@@ -14,7 +14,7 @@ from audiomtl.harness.experiment import family_scores
 from audiomtl.harness.terminal import show_table
 from audiomtl.harness.train.child import Job
 from audiomtl.harness.verify import compare, origin, steps
-from audiomtl.harness.verify.again import fingerprints, roundings, train_again
+from audiomtl.harness.verify.again import fingerprints, train_again, with_rounding
 from audiomtl.harness.verify.result import Verified
 
 CODE = ("code", "lock", "code of the settings")  # changes after which the first steps are still worth a look
@@ -71,15 +71,17 @@ def quick(checked: Sequence[Checked], *, record: bool, slots: int, threads: int)
     """
     wanted = [one for one in checked if one.only_code and (record or one.recorded.get("fingerprint"))]
     first = [(one.file.name, one.file.raw, int(one.recorded["seeds"][0])) for one in wanted]
-    found = fingerprints(first, slots=slots, threads=threads)
-    moved = roundings(first, found, slots=slots, threads=threads) if record else {}
+    moved = with_rounding(first, slots=slots, threads=threads) if record else {}
+    found = (
+        {name: losses for name, (losses, _) in moved.items()}
+        if record
+        else fingerprints(first, slots=slots, threads=threads)
+    )
     results = []
     for one in checked:
         name, losses = one.file.name, found.get(one.file.name, [])
         if record and one.only_code and losses:
-            origin.write_fingerprint(
-                one.file, losses, one.current, threads=threads, rounding=moved.get(name, ())
-            )
+            origin.write_fingerprint(one.file, losses, one.current, threads=threads, rounding=moved[name][1])
             results.append(Verified(name, True, f"fingerprint of {len(losses)} steps recorded"))
         else:
             results.append(_steps(one, losses, threads))
