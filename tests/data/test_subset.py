@@ -299,7 +299,7 @@ def test_experiments_without_their_data_stop_no_command(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "folder"),
     [
-        ("fusion_singing", "singing-09720523409f"),
+        ("fusion_singing", "singing-62a720299326"),
         ("mil_songs", "songs-e3a476aab539"),
         ("transfer_scenes", "scenes-85ea07dfd32d"),
         ("fusion_pictures", "pictures-555160d3c55c"),
