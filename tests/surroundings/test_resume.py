@@ -71,6 +71,21 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+# of what only differs in its formula, or is part of another variant, one is in `make test` and the rest in `make long`
+LONG = {
+    "balancing dynamic_weight_average",
+    "balancing random",
+    "balancing uncertainty",
+    "labels for some clips",
+    "transformer",
+    "fine-tuning",
+    "weighted join",
+    "schedule constant",
+    "schedule plateau",
+    "rmsprop",
+}
+
+
 class Killed(BaseException):
     """Nothing of the program catches it."""
 
@@ -130,7 +145,9 @@ def arrays(folder: Path) -> dict[str, np.ndarray]:
     return found[0]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in VARIANTS]
+)
 def test_a_killed_training_ends_with_the_same_bits(clips, name, tmp_path) -> None:
     family, changes = VARIANTS[name]
     raw = raw_settings(family, clips, training__epochs=3, training__batch_size=9, **changes)
