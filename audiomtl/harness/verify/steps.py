@@ -5,7 +5,7 @@ takes seconds. A family without training steps (a scikit-learn classifier) has i
 each of the first ten clips of the train split, after its fit.
 
 Processors round differently, and some trainings magnify it: a loss may move by 1e-7 at the first step and by
-1e-3 at the tenth. So what rounding does is recorded too, from trainings whose initial weights were moved by
+1e-2 at the tenth. So what rounding does is recorded too, from trainings whose initial weights were moved by
 one rounding each, and the bound for another processor follows it.
 
 Conventions: losses are floats in the order of the steps; a training of fewer steps has fewer. The training
@@ -87,10 +87,12 @@ def rounding(losses: Sequence[float], moved: Sequence[Sequence[float]]) -> list[
 
 def bounds(steps: int, rounding: Sequence[float] = ()) -> list[float]:
     """How far each loss may be from the recorded one on another processor: `BOUND`, or `MARGIN` times what
-    rounding has done up to this step, if that is more.
+    rounding does, if that is more: to this loss for the first one, to any of them for the others.
+
+    Where rounding decides what a maximum takes, it is chance at which step this happens.
     """
-    reached = np.maximum.accumulate([*rounding, *[0.0] * steps][:steps])
-    return [max(BOUND, MARGIN * float(one)) for one in reached]
+    first, later = (MARGIN * max(some, default=0.0) for some in (rounding[:1], rounding))
+    return [max(BOUND, later if step else first) for step in range(steps)]
 
 
 def compared(

@@ -43,11 +43,12 @@ def test_differences_are_relative(recorded, now, apart) -> None:
     assert differences(recorded, now) == pytest.approx(apart, rel=1e-3)
 
 
-def test_the_bound_follows_what_rounding_has_done_up_to_a_step() -> None:
+def test_the_bound_follows_what_rounding_does() -> None:
     losses = [2.0, 1.0, 4.0]
     moved = rounding(losses, [[2.0, 1.0, 4.004], [2.0, 1.001, 4.0], [2.0, 1.0, 4.0]])
     assert moved == pytest.approx([0.0, 1e-3, 1e-3], rel=1e-2)
-    assert bounds(4, moved) == pytest.approx([BOUND, 1e-2, 1e-2, 1e-2], rel=1e-2)
+    assert bounds(3, moved) == pytest.approx([BOUND, 1e-2, 1e-2], rel=1e-2)
+    assert bounds(3, [0.003, 0.0, 0.02]) == pytest.approx([0.03, 0.2, 0.2])
     assert bounds(2) == [BOUND, BOUND]
 
 
