@@ -7,7 +7,8 @@ AUDIOMTL_CACHE. An experiment whose data set is absent is left out.
     python benchmarks/fingerprints.py [NAME ...]
 
 With --recorded COMMIT nothing is trained: the recorded fingerprints of the experiment files are compared with
-those of a commit that another processor recorded, where data and settings are the same, beside the bound.
+those of a commit that another processor recorded, where the data are the same, beside the bound. Settings and
+code are not compared.
 
     python benchmarks/fingerprints.py --recorded 979c698
 """
