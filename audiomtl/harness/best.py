@@ -65,7 +65,7 @@ def best(
     if chosen := recorded_runs.choose(file, tracking.runs(file.name)):
         for line in standing.faults(file, standing.of_runs(file, chosen)):
             console().print(line, highlight=False, soft_wrap=True)
-    came_back = _recorded(file, got, trained, threads, own, record_it=record_it, exact=exact)
+    came_back = _recorded(file, got, trained, slots, threads, own, record_it=record_it, exact=exact)
     views.save_experiment(tracking, file)
     clips_to_hear.log(tracking, file, by_seed)
     return came_back
@@ -75,6 +75,7 @@ def _recorded(
     file: ExperimentFile,
     got: Mapping[str, Sequence[float]],
     trained: Sequence[Run],
+    slots: int,
     threads: int,
     own: Mapping[str, Floor],
     *,
@@ -83,7 +84,7 @@ def _recorded(
 ) -> bool:
     """Record the scores, or compare them with the recorded ones: whether all were reproduced."""
     if record_it and not exact:
-        return _record(file, got, trained, threads, own)
+        return _record(file, got, trained, slots, threads, own)
     if not file.expected:
         console().print(
             f"{file.path}: no recorded scores to compare with; `audiomtl best {file.name} --record` writes"
@@ -98,7 +99,7 @@ def _recorded(
         return False
     came_back = _compared(file, got, threads, exact=exact)
     if came_back and record_it:
-        return _record(file, got, trained, threads, own)
+        return _record(file, got, trained, slots, threads, own)
     return came_back
 
 
@@ -164,11 +165,12 @@ def _record(
     file: ExperimentFile,
     got: Mapping[str, Sequence[float]],
     trained: Sequence[Run],
+    slots: int,
     threads: int,
     own: Mapping[str, Floor],
 ) -> bool:
     wanted = [(file.name, file.raw, file.settings.seeds[0])]
-    found = repeated.with_rounding(wanted, slots=1, threads=threads).get(file.name)
+    found = repeated.with_rounding(wanted, slots=slots, threads=threads).get(file.name)
     if found is None:
         return False
     losses, rounding = found

@@ -20,6 +20,7 @@ from audiomtl.names import safe_name
 from audiomtl.redaction import without_credentials
 
 TAG = "mlflow.sharedViewState."
+RUNS_VIEW = "best runs and ablations"  # title of the view of an experiment
 NOTE = "mlflow.note.content"  # MLflow's page shows it as the experiment's description
 OWN_SERVER = "http://127.0.0.1:5000"  # of `audiomtl ui`
 LONGEST = 5000  # characters of an experiment tag that every store takes
@@ -59,7 +60,7 @@ def save_experiment(tracking: Tracking, file: ExperimentFile) -> str:
     """Keep the view of an experiment's best runs and ablations; returns its key."""
     score, direction = next(iter(config.scores(file.raw).items()))
     _describe(tracking, file)
-    return save(tracking, file.name, "best runs and ablations", of_experiment(score, direction))
+    return save(tracking, file.name, RUNS_VIEW, of_experiment(score, direction))
 
 
 def of_study(
@@ -144,7 +145,7 @@ def of_experiment(score: str, direction: str) -> dict[str, Any]:
             "tags.`ended`",
         ],
         charts,
-        "best runs and ablations",
+        RUNS_VIEW,
     )
 
 
@@ -186,18 +187,22 @@ def address(server: str, experiment_id: str, key: str, *, charts: bool = True) -
 
 
 def place(tracking: Tracking, experiment: str, key: str) -> str:
-    """Where a view is found: its address on a tracking server, or in words for a store that is a file."""
-    if not tracking.uri.startswith(("http://", "https://")):
-        return f"`make ui`, experiment {experiment}, saved view {key}"
-    server = without_credentials(tracking.uri).rstrip("/")
-    return address(server, tracking.experiment(experiment), key)
+    """Address of a view: on its server, or where `audiomtl ui` has it for a store that is a file."""
+    server, ready = _server(tracking)
+    return f"{address(server, tracking.experiment(experiment), key)}{'' if ready else ' (after `make ui`)'}"
 
 
 def of_run(tracking: Tracking, experiment: str, run_id: str) -> str:
     """Address of a run's page: on its server, or where `audiomtl ui` has it for a store that is a file."""
-    known = tracking.uri.startswith(("http://", "https://"))
-    server = without_credentials(tracking.uri).rstrip("/") if known else OWN_SERVER
+    server, _ = _server(tracking)
     return f"{server}/#/experiments/{tracking.experiment(experiment)}/runs/{run_id}"
+
+
+def _server(tracking: Tracking) -> tuple[str, bool]:
+    """Address of the server that shows the store, and whether it is the store's own, which always runs."""
+    if tracking.uri.startswith(("http://", "https://")):
+        return without_credentials(tracking.uri).rstrip("/"), True
+    return OWN_SERVER, False
 
 
 def _describe(tracking: Tracking, file: ExperimentFile) -> None:

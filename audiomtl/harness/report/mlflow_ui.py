@@ -180,6 +180,9 @@ def _print_addresses(tracking: Tracking, address: str) -> None:
     )
     place = views.address(address, tracking.experiment(experiment), key)
     print(f"trials of study {swept.name}: {place}", flush=True)
+    if key := views.kept(tracking, experiment, views.RUNS_VIEW):
+        place = views.address(address, tracking.experiment(experiment), key)
+        print(f"best runs and ablations of {experiment}: {place}", flush=True)
 
 
 def last_study(tracking: Tracking) -> tuple[str, Swept] | None:

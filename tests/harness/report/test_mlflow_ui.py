@@ -1,12 +1,14 @@
 """MLflow's pages: what they are asked to compare, and that they end."""
 
+import contextlib
 import os
-import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,40 +96,63 @@ def test_optunas_dashboard_is_started_where_it_is_installed_and_there_are_studie
     assert process.poll() is not None
 
 
-@pytest.mark.slow
-def test_the_pages_answer_show_the_view_and_end_at_ctrl_c(store: Store, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def shown(store: Store) -> Iterator[tuple[subprocess.Popen[str], int, list[str]]]:
+    """`audiomtl ui` with a study of two trials and two best runs: its process, its port and what it prints."""
     store.parent()
     for number, score in enumerate((0.4, 0.3)):
         curve = {"validation/error_rate": [0.9, score], "best/validation/error_rate": score}
         store.trial(number, curve, "complete")
+    for seed in (1, 2):
+        store.best(seed, 0.3, 0.2)
+    experiment = views.of_experiment("error_rate", "minimize")
+    views.save(store.tracking, "tiny", views.RUNS_VIEW, experiment)
     port = free_port()
     process = store.project.start("ui", "--port", str(port), PYTHONPATH=os.pathsep.join(sys.path))
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == "starting MLflow ...\n"
-        lines = [process.stdout.readline() for _ in range(3)]
+        yield process, port, [process.stdout.readline() for _ in range(4)]
+    finally:
+        process.terminate()  # a server is left to nobody
+
+
+@pytest.mark.slow
+def test_the_server_answers_and_ends_at_ctrl_c(store: Store) -> None:
+    with shown(store) as (process, port, lines):
         assert (
             lines[0] == f"all runs: http://127.0.0.1:{port}/#/experiments\n"
             and "=study_tiny\n" in lines[1]
-            and "Ctrl-C" in lines[2]
+            and "=best_runs_and_ablations\n" in lines[2]
+            and "Ctrl-C" in lines[3]
         ), lines
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=PATIENCE) as answer:
             assert answer.status == 200
-        if shutil.which("chromium"):  # else the rest of the test is still worth it
-            address = lines[1].split(": ")[1].strip()
-            with browser.driven(tmp_path) as page:
-                page.open(address)  # parallel coordinates, curve, scatter
-                plots = "document.querySelectorAll('.js-plotly-plot').length >= 3"
-                shown = page.elements(f"{plots} && document.body.outerHTML.includes('network.units')")
-                assert "tags.study = 'tiny'" in shown
-            with browser.driven(tmp_path) as page:
-                page.open(address.replace(CHARTS, ""))
-                page.elements("['best/validation/error_rate', 'network.units'].every("
-                              "name => document.body.innerText.includes(name))")  # fmt: skip
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=PATIENCE)
-    finally:
-        process.terminate()  # a server is left to nobody
     assert (process.returncode, rest.strip()) == (0, "ended")
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.slow
+def test_the_saved_views_show_scores_settings_and_charts(store: Store, tmp_path: Path) -> None:
+    """Look at the pictures in the test's temporary folder."""
+    if browser.program() is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    words = "{}.every(name => document.body.innerText.includes(name))".format
+    plots = "document.querySelectorAll('.js-plotly-plot').length >= {}".format
+    with shown(store) as (_, _, lines):
+        trials, runs = (line.split(": ")[1].strip() for line in lines[1:3])
+        for name, address, until in (
+            # parallel coordinates, curve, scatter
+            ("charts", trials, f"{plots(3)} && document.body.outerHTML.includes('network.units')"),
+            ("trials", trials.replace(CHARTS, ""), words(["best/validation/error_rate", "network.units"])),
+            ("runs", runs, plots(2)),
+            ("table", runs.replace(CHARTS, ""), words(["test/error_rate", "best seed 2"])),
+        ):
+            with browser.driven(tmp_path) as page:
+                page.open(address)
+                html = page.elements(until)
+                page.picture(tmp_path / f"{name}.png")
+                assert name != "charts" or "tags.study = 'tiny'" in html
