@@ -11,6 +11,8 @@ REPORTED := $(filter $(or $(ONLY),%),$(basename $(notdir $(shell grep -l '^\[exp
 READY := .venv/.ready
 DOCS_READY := .venv-docs/.ready
 RUN := .venv/bin/audiomtl
+# what trainings and tests import, by two processes: pip --compile would compile three times as much in one
+COMPILED := keras,tensorflow librosa.feature,matplotlib.pyplot,mlflow.store.tracking.sqlalchemy_store,optuna,pandas,pytest,sklearn.ensemble
 CORE := $(if $(filter core,$(TIER)),--core)
 OPTIONS := $(if $(SLOTS),--slots $(SLOTS))
 UV ?= uv
@@ -27,8 +29,8 @@ $(READY): requirements.lock pyproject.toml
 	@echo "building .venv from requirements.lock (once, two to four minutes)"
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --only-binary :all: -r requirements.lock
-	-@.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null # on all cores, where pip would use one
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	-@for modules in $(COMPILED); do PYTHONDONTWRITEBYTECODE= .venv/bin/python -c "import $$modules" 2>/dev/null & done; wait
 	@touch $@
 
 ##@ start
@@ -120,9 +122,9 @@ lock: ## resolve all lock files anew (needs uv; UV=path)
 	  | $(RESOLVE) - --constraints requirements.lock --output-file requirements-$$extra.lock >/dev/null || exit 1; \
 	done
 
-services: ## install PostgreSQL and SLURM for the tests (as root)
+services: ## install PostgreSQL, SLURM, Chromium for tests (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "make services installs Debian packages: run it as root (sudo make services)"; exit 1; }
-	apt-get install --yes --no-install-recommends postgresql slurm-wlm munge
+	apt-get install --yes --no-install-recommends postgresql slurm-wlm munge chromium fonts-dejavu-core
 
 clean: ## remove runs/ and cache/ whole; gentler: audiomtl clean
 	rm -rf runs cache

@@ -28,7 +28,7 @@ def program() -> str | None:
 def _program() -> str:
     found = program()
     if found is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
+        pytest.skip("no Chromium here (make services)")
     return found
 
 
