@@ -6,6 +6,8 @@ import json
 import zlib
 from typing import Any
 
+import pytest
+
 from audiomtl import config
 from audiomtl.harness.record import views
 from tests.harness.report.conftest import Store, empty, store  # noqa: F401  (fixtures)
@@ -43,6 +45,8 @@ def test_a_view_is_kept_once_and_changes_when_its_columns_do(store: Store) -> No
     assert tags[0] == tags[1] and views.kept(store.tracking, "tiny", "study tiny") == key
     views.save_experiment(store.tracking, file.experiment)
     assert held(store.tracking, "tiny", "best_runs_and_ablations")["orderByKey"].startswith("metrics.`best/")
+    described = store.tracking.client.get_experiment_by_name("tiny").tags["mlflow.note.content"]
+    assert described.startswith(file.experiment.raw["description"]) and described.endswith("`tiny.toml`.")
 
 
 def test_a_view_of_many_settings_fits_its_tag(store: Store) -> None:  # noqa: F811
@@ -58,6 +62,20 @@ def test_a_view_of_many_settings_fits_its_tag(store: Store) -> None:  # noqa: F8
     assert kept["compareRunCharts"] == state["compareRunCharts"][: len(kept["compareRunCharts"])]
     assert kept["selectedColumns"] == state["selectedColumns"][: len(kept["selectedColumns"])]
     assert "metrics.`best/validation/loss`" in kept["selectedColumns"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "start", "end"),
+    [
+        ("sqlite:///x.db", "http://127.0.0.1:5000/#/", "study_tiny (after `make ui`)"),
+        ("http://u:p@x:1/", "http://x:1/#/", "study_tiny"),
+    ],
+)
+def test_every_store_has_an_address(store: Store, monkeypatch, uri: str, start: str, end: str) -> None:  # noqa: F811
+    store.tracking.experiment("tiny")
+    monkeypatch.setattr(store.tracking, "uri", uri)
+    place = views.place(store.tracking, "tiny", "study_tiny")
+    assert place.startswith(start) and place.endswith(f"viewStateShareKey={end}")
 
 
 def test_addresses_are_short_and_name_the_view() -> None:

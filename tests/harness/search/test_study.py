@@ -74,6 +74,15 @@ def test_with_one_slot_two_runs_of_a_study_are_equal_and_the_number_is_a_total(p
         curve = dict(project.tracking().history(run.info.run_id, "validation/error_rate"))
         best = run.data.metrics["best/validation/error_rate"]  # of a pruned trial so far
         assert best == pytest.approx(curve[int(run.data.metrics["best_epoch"])])
+        history = project.tracking().client.get_metric_history
+        for name in ("best/validation/error_rate", "best_epoch", "cost/wall_seconds", "parameters"):
+            assert [point.step for point in history(run.info.run_id, name)] == [0], name  # a bar, not a curve
+        assert run.data.tags["mlflow.source.name"] == "tiny.toml" and run.data.tags["mlflow.user"]
+        assert run.data.tags["mlflow.source.git.commit"] == run.data.tags["commit"]
+    links = {str(trial.number): trial.user_attrs["mlflow"] for trial in project.trials()}
+    assert all(links[run.data.tags["trial"]].endswith(f"/runs/{run.info.run_id}") for run in trials)
+    table = {one.path for one in project.tracking().client.list_artifacts(parents[0].info.run_id)}
+    assert {"trials.csv", "trials.json"} <= table
 
 
 def test_every_fault_ends_its_trial_with_the_reason_and_the_study_goes_on(project) -> None:
