@@ -1,5 +1,5 @@
-"""Test clips among the artifacts of best runs, which MLflow's pages play: the best, the worst and those that
-the network is least sure of.
+"""Test clips among the artifacts of best runs, which MLflow's pages play: the best, the worst, those
+with the most frequent confusions and those that the network is least sure of.
 
 Contents: `log`.
 """

@@ -1,4 +1,5 @@
-"""Which test clips a listening page has: the best, the worst and those that the network is least sure of.
+"""Which test clips a listening page has: the best, the worst, those with the most frequent confusions and
+those that the network is least sure of.
 
 Contents: `Chosen`, `chosen`, `head_of`.
 """
@@ -13,6 +14,7 @@ import pandas as pd
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.harness import clip_counts, experiment
+from audiomtl.harness.report.html import confusion
 
 EACH = 2  # clips of each kind
 PROBABILITY = "probability of the true class"
@@ -23,7 +25,7 @@ class Chosen:
     """One clip as one best run predicted it."""
 
     clip_id: str
-    why: str  # "best", "worst", "least certain"
+    why: str  # "best", "worst", "most confused", "least certain"
     seed: int
     row: Mapping[str, Any]  # of its table of predictions
     value: str  # by what it was chosen, for people
@@ -50,12 +52,19 @@ def chosen(file: ExperimentFile, predictions: Mapping[int, pd.DataFrame]) -> lis
     found = []
     orders = {"best": known[np.argsort(-quality[known], kind="stable")]}
     orders["worst"] = known[np.argsort(quality[known], kind="stable")]
+    commonest = _commonest(table, head_of(file, table))
+    if commonest:
+        ranks = [(-count, value) for (count, _), value in zip(commonest, quality, strict=True)]
+        order = sorted((row for row, rank in enumerate(ranks) if rank[0]), key=lambda row: ranks[row])
+        orders["most confused"] = np.array(order, int)
     certain, what = _certainty(table, head_of(file, table), name)
     if certain is not None:
         orders["least certain"] = np.argsort(certain, kind="stable")
     for why, order in orders.items():
         for number in _first_places(table, order, EACH, taken):
             told = f"{name} {abs(quality[number]):.3f}"
+            if why == "most confused":
+                told = f"{commonest[number][1]}, {told}"
             if why == "least certain" and certain is not None:
                 told = f"{what} {certain[number]:.3f}, {told}"
             found.append(_clip(table.iloc[number], why, told))
@@ -96,6 +105,24 @@ def _of_truth(table: pd.DataFrame, head: str) -> np.ndarray | None:
     if not set(columns) <= {*table}:
         return None
     return np.array([table[column].iloc[row] for row, column in enumerate(columns)], float)
+
+
+def _commonest(table: pd.DataFrame, head: str) -> list[tuple[int, str]]:
+    """Of each row's confusions the one that occurs most often in all rows: how often, and its words; 0 for a
+    row without one. [] where nothing can be confused.
+    """
+    columns = (f"{head}truth", f"{head}predicted")
+    if not set(columns) <= {*table} or table[[*columns]].isna().any(axis=None):
+        return []
+    truth, predicted = (table[column] for column in columns)
+    every = confusion.counts(truth, predicted)
+    found = []
+    for row in range(len(table) if every else 0):
+        own = confusion.counts(truth.iloc[[row]], predicted.iloc[[row]])
+        wrong = [one for one in own if one[0] != one[1] and confusion.NOTHING not in one]
+        count, true, guess = max(((every[one], *one) for one in wrong), default=(0, "", ""))
+        found.append((count, f"{true} as {guess} {count} times in all"))
+    return found
 
 
 def _certainty(table: pd.DataFrame, head: str, judged: str) -> tuple[np.ndarray | None, str]:

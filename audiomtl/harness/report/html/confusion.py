@@ -1,4 +1,4 @@
-"""Confusions of the test clips, counted over all best runs. Contents: `figures`."""
+"""Confusions of the test clips, counted over all best runs. Contents: `figures`, `counts`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ def figures(predictions: Sequence[pd.DataFrame]) -> list[Figure]:
             continue
         rows = table[[truth, predicted]].dropna()
         title = " ".join(["Confusions", *([f"of {head[:-1]}"] if head else []), "on the test clips"])
-        if counts := _counts(rows[truth], rows[predicted]):
-            found.append(_figure(title, counts))
+        if confused := counts(rows[truth], rows[predicted]):
+            found.append(_figure(title, confused))
     return found
 
 
-def _counts(truth: pd.Series, predicted: pd.Series) -> dict[tuple[str, str], int]:
+def counts(truth: pd.Series, predicted: pd.Series) -> dict[tuple[str, str], int]:
     """How often each class, or phone of aligned sequences, was taken for each other; {} of anything else."""
     if not len(truth):
         return {}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -31,6 +32,36 @@ def test_classes_are_judged_by_the_probability_of_the_true_one() -> None:
     ]
     assert found[0].value == "probability of the true class 0.990"
     assert found[4].value.startswith("best less second-best probability 0.040, probability of the true")
+
+
+def test_the_most_frequent_confusions_are_heard() -> None:
+    rows = {
+        "clip_id": list("abcdefgh"),
+        "truth": ["sad", "sad", "glad", "sad", "sad", "glad", "glad", "glad"],
+        "predicted": ["sad", "glad", "glad", "sad", "glad", "sad", "glad", "glad"],
+    }
+    sad = [0.8, 0.4, 0.1, 0.6, 0.45, 0.7, 0.2, 0.3]
+    table = pd.DataFrame(rows).assign(probability_sad=sad, probability_glad=[1 - one for one in sad])
+    found = [one for one in chosen(experiment("mil_emodb"), {1: pd.concat([table] * 3)})]
+    # f, glad as sad, is worst; b and e are the commoner sad as glad; worst are f and b
+    assert [(one.clip_id, one.why) for one in found[2:]] == [
+        ("f", "worst"),
+        ("b", "worst"),
+        ("e", "most confused"),
+    ]
+    assert found[4].value.startswith("sad as glad 6 times in all, probability of the true class 0.450")
+    phones = {
+        "clip_id": list("abc"),
+        "edits": [1, 2, 1],
+        "phones": [3, 3, 3],
+        "truth": [np.array(list("mna")), np.array(list("man")), np.array(list("nam"))],
+        "predicted": [np.array(list("nna")), np.array(list("nan")), np.array(list("nan"))],
+    }
+    every = chosen(experiment("ctc_german"), {1: pd.DataFrame(phones).assign(clip_id=list("abc"))})
+    assert all(one.why in ("best", "worst") for one in every)  # each clip once
+    more = pd.concat([pd.DataFrame(phones)] * 2, ignore_index=True).assign(clip_id=list("abcdef"))
+    told = [one for one in chosen(experiment("ctc_german"), {1: more}) if one.why == "most confused"]
+    assert told and all(one.value.startswith("m as n 6 times in all, phone error rate") for one in told)
 
 
 def test_sequences_are_judged_by_their_error_rate() -> None:
