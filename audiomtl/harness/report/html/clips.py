@@ -55,8 +55,8 @@ def chosen(file: ExperimentFile, predictions: Mapping[int, pd.DataFrame]) -> lis
     commonest = _commonest(table, head_of(file, table))
     if commonest:
         ranks = [(-count, value) for (count, _), value in zip(commonest, quality, strict=True)]
-        order = sorted((row for row, rank in enumerate(ranks) if rank[0]), key=lambda row: ranks[row])
-        orders["most confused"] = np.array(order, int)
+        confused = sorted((row for row, rank in enumerate(ranks) if rank[0]), key=lambda row: ranks[row])
+        orders["most confused"] = np.array(confused, int)
     certain, what = _certainty(table, head_of(file, table), name)
     if certain is not None:
         orders["least certain"] = np.argsort(certain, kind="stable")
@@ -112,13 +112,13 @@ def _commonest(table: pd.DataFrame, head: str) -> list[tuple[int, str]]:
     row without one. [] where nothing can be confused.
     """
     columns = (f"{head}truth", f"{head}predicted")
-    if not set(columns) <= {*table} or table[[*columns]].isna().any(axis=None):
+    if not set(columns) <= {*table} or any(table[column].isna().any() for column in columns):
         return []
-    truth, predicted = (table[column] for column in columns)
+    truth, predicted = table[columns[0]], table[columns[1]]
     every = confusion.counts(truth, predicted)
     found = []
     for row in range(len(table) if every else 0):
-        own = confusion.counts(truth.iloc[[row]], predicted.iloc[[row]])
+        own = confusion.counts(truth[row : row + 1], predicted[row : row + 1])
         wrong = [one for one in own if one[0] != one[1] and confusion.NOTHING not in one]
         count, true, guess = max(((every[one], *one) for one in wrong), default=(0, "", ""))
         found.append((count, f"{true} as {guess} {count} times in all"))
