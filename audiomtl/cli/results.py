@@ -63,6 +63,7 @@ def report(
         return
     from audiomtl.harness.report import floors, summary
     from audiomtl.harness.report import markdown as reporting
+    from audiomtl.harness.train.progress import console
 
     results = Path("docs/results.md") if (readme or not (names or to)) and Path("docs").is_dir() else None
     broken = name_broken(names)
@@ -70,10 +71,10 @@ def report(
         names or [], Path(to) if to else None, Path("README.md") if readme else None, results
     )
     for line in [*(summary.lines(names) if names else []), written]:
-        print(line)
+        console().print(line)
     found = floors.unacknowledged(names or [])
     for line in found:
-        print(line)
+        console().print(line)
     broken.end()
     if found:
         raise typer.Exit(1)

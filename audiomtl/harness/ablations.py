@@ -69,7 +69,7 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
     show_table(table)
     views.save_experiment(tracking, file)
     for line in tables.arms_told(found):
-        console().print(line, highlight=False, soft_wrap=True)
+        console().print(line)
     return complete
 
 

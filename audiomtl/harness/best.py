@@ -61,10 +61,10 @@ def best(
     score_tables.show(file, by_seed, {**got, **beside}, own)
     tracking = Tracking()
     for line in seen.lines(file, by_seed, tracking):
-        console().print(f"{file.name}: {line}", highlight=False, soft_wrap=True)
+        console().print(f"{file.name}: {line}")
     if chosen := recorded_runs.choose(file, tracking.runs(file.name)):
         for line in standing.faults(file, standing.of_runs(file, chosen)):
-            console().print(line, highlight=False, soft_wrap=True)
+            console().print(line)
     came_back = _recorded(file, got, trained, slots, threads, own, record_it=record_it, exact=exact)
     views.save_experiment(tracking, file)
     clips_to_hear.log(tracking, file, by_seed)

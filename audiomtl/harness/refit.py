@@ -76,8 +76,6 @@ def refit(file: ExperimentFile, *, again: bool, slots: int, threads: int) -> boo
     _show(file, {seed: run for (_, seed), run in found.items()}, best)
     console().print(
         f"{file.name}: refitted on {text}; `audiomtl export {file.name} OUT --refit` exports it",
-        highlight=False,
-        soft_wrap=True,
     )
     return len(found) == len(planned)
 

@@ -24,7 +24,7 @@ SCORES = {
 SCRIPT = f"""
 from rich.table import Table
 from audiomtl.harness import terminal
-from audiomtl.harness.train.progress import Progress
+from audiomtl.harness.train.progress import Progress, console
 with Progress("study a_study_with_a_long_name", 8) as shown:
     shown.begin("trial 12 fold 3", 100)
     shown.epoch("trial 12 fold 3", 100, "{NAME} 0.2345, validation/phone_error_rate 0.1234")
@@ -32,6 +32,7 @@ with Progress("study a_study_with_a_long_name", 8) as shown:
 table = Table("score", *["seed %d" % n for n in range(12)])
 table.add_row("{NAME}", *["0.1234"] * 12)
 terminal.show_table(table)
+console().print("a line of words that breaks between them, " * 3 + "/a/path/that/is/longer/than/a/line" * 3)
 """
 
 
@@ -129,7 +130,9 @@ def test_a_real_terminal_of_80_columns_has_no_line_that_is_longer_and_no_name_th
     assert process.wait() == 0, text.decode()
     plain = Console(width=1000)
     lines = [plain.render_str("").from_ansi(line).plain for line in text.decode().splitlines()]
-    long = [line for line in lines if len(line) > 80]
-    assert not long
+    path = "/a/path/that/is/longer/than/a/line" * 3  # as the program wrote it: the terminal breaks it
+    assert [line.strip() for line in lines if len(line) > 80] == [path]
+    words = next(line for line in lines if line.startswith("a line of words"))
+    assert words.split()[-1] in ("a", "line", "of", "words", "that", "breaks", "between", "them,")
     assert sum(NAME in line for line in lines) >= 3  # while it trains, at its end, in the table
     assert not any("…" in line for line in lines)

@@ -98,4 +98,4 @@ def _show(rules: Sequence[Rule], done: str) -> None:
 
 
 def _say(line: str) -> None:
-    console().print(line, highlight=False, soft_wrap=True)
+    console().print(line)

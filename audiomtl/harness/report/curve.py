@@ -119,7 +119,7 @@ def curve(
             str(one[6]),
         )
     show_table(shown)
-    console().print(f"{folder / f'{name}.csv'} and .png written", highlight=False, soft_wrap=True)
+    console().print(f"{folder / f'{name}.csv'} and .png written")
     return bool((table["seeds"] == len(file.settings.seeds)).all())
 
 

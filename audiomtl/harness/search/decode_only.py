@@ -91,7 +91,7 @@ def run(file: StudyFile, *, slots: int, threads: int, storage: str = "") -> None
 
 
 def _say(line: str) -> None:
-    console().print(line, highlight=False, soft_wrap=True)
+    console().print(line)
 
 
 def _trained(file: StudyFile, *, slots: int, threads: int, storage: str) -> Run:

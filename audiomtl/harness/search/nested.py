@@ -95,8 +95,6 @@ def run(
     console().print(
         f"study {file.name} --nested: {key} {mean(scores):.4f}, mean over {len(seeds)} outer folds: {listed};"
         f" it estimates the procedure, not the promoted {file.experiment.name}",
-        highlight=False,
-        soft_wrap=True,
     )
 
 

@@ -60,7 +60,7 @@ def conclude(file: StudyFile, *, slots: int, threads: int, storage: str = "") ->
 
 
 def _say(file: StudyFile, line: str) -> None:
-    console().print(f"study {file.name}: {line}", highlight=False, soft_wrap=True)
+    console().print(f"study {file.name}: {line}")
 
 
 def judged_folds(file: StudyFile) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ def run_study(
     following = _StudyRunner(file, open_storage(storage), slots, threads, take_over).run(retry_failed)
     selection.conclude(file, slots=slots, threads=threads, storage=storage)
     if following:
-        console().print(following, highlight=False, soft_wrap=True)
+        console().print(following)
     if records.NESTED not in file.name:
         tracking = Tracking()
         study_page.put(tracking, file)

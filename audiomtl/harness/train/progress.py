@@ -20,12 +20,35 @@ LONGEST_BAR, SHORTEST_BAR = 24, 8  # characters
 PLAIN_SECONDS = 15.0  # without a terminal: at most one epoch line per training in this time
 
 
+class _Lines(Console):
+    """Breaks a line of text between words where the terminal ends; a longer word, such as a path, stays
+    whole.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's."""
+        if self.is_terminal and len(objects) == 1 and isinstance(objects[0], str):
+            objects = ("\n".join(map(self._broken, objects[0].split("\n"))),)
+        super().print(*objects, **options)
+
+    def _broken(self, line: str) -> str:
+        if len(line) <= self.width:
+            return line
+        return textwrap.fill(
+            line,
+            self.width,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+
 def console() -> Console:
     """The console of the harness; without a terminal it is wide enough for the tables."""
-    wide = Console(highlight=False, markup=False, soft_wrap=True)
+    wide = _Lines(highlight=False, markup=False, soft_wrap=True)
     if wide.is_terminal or "COLUMNS" in os.environ:
         return wide
-    return Console(highlight=False, markup=False, soft_wrap=True, width=160)
+    return _Lines(highlight=False, markup=False, soft_wrap=True, width=160)
 
 
 class Progress:
@@ -63,17 +86,8 @@ class Progress:
             self._live.stop()
 
     def say(self, line: str) -> None:
-        """Print a permanent line; on a terminal it is broken between words."""
-        if self._console.is_terminal and len(line) > self._console.width:
-            parts = textwrap.wrap(
-                line,
-                self._console.width,
-                subsequent_indent="    ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-            line = "\n".join(parts)
-        self._console.print(Text(line))
+        """Print a permanent line."""
+        self._console.print(line)
 
     def begin(self, name: str, epochs: int) -> None:
         """Add a training."""
