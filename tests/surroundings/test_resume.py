@@ -78,6 +78,7 @@ LONG = {
     "balancing uncertainty",
     "labels for some clips",
     "transformer",
+    "noise and shifted bands",
     "fine-tuning",
     "weighted join",
     "schedule constant",

@@ -159,6 +159,7 @@ def test_a_best_run_is_exported_and_heard(trained, exported, sounds, tmp_path) -
     ]
 
 
+@pytest.mark.long
 def test_the_mean_of_all_seeds_is_exported_heard_scored_and_registered(trained, exported, sounds) -> None:
     project, one, out = trained, sounds / "03.wav", trained.folder / "mean"
     assert "--seed 1: --average takes the runs of all seeds" in project.run(
@@ -422,6 +423,7 @@ def test_other_weights_than_those_trained_on_are_refused(trained, sounds) -> Non
         place.write_bytes(kept)
 
 
+@pytest.mark.long
 def test_heads_that_are_no_network_are_not_exported_but_heard(project, sounds) -> None:
     settings_file(project.folder, sounds)
     path = project.folder / "experiments" / "mine.toml"
