@@ -62,7 +62,7 @@ def test_results_are_means_and_intervals_over_the_seeds_in_their_order(store: St
     for line in (
         "- Seeds: 1, 2, 3\n",
         "- Parameters: 1,234\n",
-        "- Minutes per training: 2 (median)",
+        "- Seconds per training: 120 (median)",
         "over all runs of this experiment: 4\n",
         "- Code code1, commit 111111111111; data data1; on machine1",
         "- Settings: as in experiments/tiny.toml",
