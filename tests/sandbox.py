@@ -251,10 +251,6 @@ class Sandbox:
         (self.folder / ".cells.json").write_text(json.dumps(sources), encoding="utf-8")
         return self._shell(f"MPLBACKEND=agg .venv/bin/python -c '{CELLS}'", "0", path)
 
-    def as_shipped(self, name: str) -> None:
-        """Replace the small experiment of this name by that of the project."""
-        self._copy(PROJECT / "experiments" / f"{name}.toml", f"experiments/{name}.toml")
-
     def _write(self, block: Block) -> None:
         """What the reader writes into a file, if the block is that."""
         if not block.file:

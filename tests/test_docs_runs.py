@@ -75,7 +75,7 @@ def test_every_block_works(page, sandbox):
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=ids)
 def test_every_cell_of_a_notebook_works(notebook, sandbox):
     if notebook.stem == "use-a-model":  # asserts that the model predicts something: it has to learn
-        sandbox.as_shipped("quickstart")
+        sandbox.ship("quickstart")
     sandbox.run_notebook(notebook)
 
 
