@@ -67,8 +67,8 @@ def check(
     when it is used, and what it does. A setting that is not used may be left out of a file.
 
     With --deep it listens to the recordings of experiments, of a table or of a folder: copies of one
-    recording in different splits, labels that follow from length, level or file format alone, small and
-    lacking classes, and what a random split would be worth. Then it takes ten training steps of each
+    recording in different splits, labels that follow from length, level or file format alone, small or
+    missing classes, and what a random split would be worth. Then it takes ten training steps of each
     experiment and says what will keep it from learning, with the setting to change. It exits with code 1 if
     copies or groups are in different splits, or if the network will not learn.
     """
@@ -116,7 +116,7 @@ def data(
     """Generate, find and describe the recordings of experiments.
 
     Prints clips, lengths, rates, classes, groups, what was left out, and how every seed divides them into
-    train, validation and test; warns of small or lacking classes. Faults that would make a training fail are
+    train, validation and test; warns of small or missing classes. Faults that would make a training fail are
     named, and the command then exits with code 1. Corpora are generated once, into AUDIOMTL_CACHE. Published
     data sets are read from AUDIOMTL_DATA; if one is missing, the command prints the folder it expects, its
     contents and its source. `audiomtl data fetch yamnet` downloads pretrained weights and checks them.
@@ -196,7 +196,7 @@ def new(
     ] = "",
     on_bad: Annotated[
         Literal["error", "skip"],
-        typer.Option("--on-bad", help="Whether unreadable, missing and doubled recordings are left out."),
+        typer.Option("--on-bad", help="Whether unreadable, missing and duplicate recordings are left out."),
     ] = "error",
 ) -> None:
     """Create an experiment and a study for your own recordings.

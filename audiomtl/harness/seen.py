@@ -105,6 +105,15 @@ def _optimism(
         tracking.client.log_metric(parent.info.run_id, f"optimism/groups{several}", gain)
         found.append(
             f"optimism of study {swept.name}: {metric} {score:.4f} (trial {number}), {key} {later:.4f} on"
-            f" groups that it has not seen: {gain:+.4f}"
+            f" groups that it has not seen: {gain:+.4f} (the study's score is"
+            f" {_compared(gain)} this one)"
         )
     return found
+
+
+def _compared(gain: float) -> str:
+    """How the score in the study was to a later one, in words: of scores to be minimized, too."""
+    shown = f"{abs(gain):.4f}"
+    if not float(shown):
+        return "equal to"
+    return f"{shown} {'better' if gain > 0 else 'worse'} than"

@@ -165,8 +165,9 @@ def pooled(
         return Pooled(value, np.nan, np.nan, clips, sizes, "no groups are known")
     few = {name: count for name, count in sizes.items() if count < FEWEST_GROUPS}
     if few:
-        named = " and ".join(f"{count} of {name}" for name, count in few.items())
-        reason = f"only {named} tested; at least {FEWEST_GROUPS} are needed"
+        named = " and ".join(f"{count} value{'s' * (count > 1)} of {name}" for name, count in few.items())
+        verb = "was" if list(few.values()) == [1] else "were"
+        reason = f"only {named} {verb} tested; at least {FEWEST_GROUPS} are needed"
         return Pooled(value, np.nan, np.nan, clips, sizes, reason)
     _, low, high = group_limits(
         score,

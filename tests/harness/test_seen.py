@@ -92,8 +92,16 @@ def test_the_score_over_unseen_clips_stands_beside_that_over_all(case, file, mon
 def test_the_optimism_is_logged_as_what_the_study_score_was_better_by(file, monkeypatch):
     monkeypatch.setattr(seen, "unseen_seeds", lambda *_: [2])
     store = Store()
-    seen.lines(file, best(), store)
+    line = seen.lines(file, best(), store)[-1]
     assert store.logged == {"optimism/groups": pytest.approx(0.1)}
+    assert line.endswith("+0.1000 (the study's score is 0.1000 better than this one)")
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"), [(-0.0562, "0.0562 worse than"), (0.2, "0.2000 better than"), (0.0, "equal to")]
+)
+def test_optimism_in_words(gain, words):
+    assert seen._compared(gain) == words
 
 
 def test_what_the_study_estimated_at_its_end_is_told_again(file, monkeypatch):

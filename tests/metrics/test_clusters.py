@@ -69,10 +69,10 @@ def test_groups_that_cross_add_their_variances_less_that_of_their_cells():
     ("groups", "reason"),
     [
         ({}, "no groups are known"),
-        ({"speaker": list("aabbccdd")}, "only 4 of speaker tested; at least 5 are needed"),
+        ({"speaker": list("aabbccdd")}, "only 4 values of speaker were tested; at least 5 are needed"),
         (
             {"speaker": list("aaaabbbb"), "sentence": list("abcdefgh")},
-            "only 2 of speaker tested; at least 5 are needed",
+            "only 2 values of speaker were tested; at least 5 are needed",
         ),
     ],
 )

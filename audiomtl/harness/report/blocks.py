@@ -44,6 +44,12 @@ class Table:
     rows: Sequence[Sequence[str]]
     kind = "table"
 
+    @classmethod
+    def filled(cls, head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+        """Without the columns that are empty in every row."""
+        kept = [column for column in range(len(head)) if any(row[column] for row in rows)]
+        return cls([head[column] for column in kept], [[row[column] for column in kept] for row in rows])
+
     def __str__(self) -> str:
         lines = [self.head, ["---"] * len(self.head), *self.rows]
         return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)

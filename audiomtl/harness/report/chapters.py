@@ -92,9 +92,9 @@ def _facts(file: ExperimentFile, best: BestSet, scores: Mapping[str, Any], track
         f"Seeds: {tables.joined(best.runs)}" + _missing(file, best),
         f"Parameters: {tables.joined(sorted({f'{int(value):,}' for value in parameters}))}",
         (
-            f"Minutes per training: {median(seconds) / 60:.4g} (median)"
+            f"Seconds per training: {_seconds(median(seconds))} (median)"
             if seconds
-            else "Minutes per training: not recorded"
+            else "Seconds per training: not recorded"
         ),
         f"Evaluations on the test split, over all runs of this experiment: {looks}",
         (
@@ -204,7 +204,7 @@ def _provenance(file: ExperimentFile, best: BestSet) -> Table:
         tags = [run.data.tags[name] for run in best.runs.values() if name in run.data.tags]
         return tables.joined(sorted({value[:digits] for value in tags}))
 
-    path = file.path if not file.path.is_absolute() else Path(file.path.parent.name, file.path.name)
+    path = _path(file)
     rows = [
         ["commit", tag("commit")],
         ["code that was run (hash)", best.code],
@@ -230,10 +230,19 @@ def _versus_file(file: ExperimentFile, best: BestSet) -> str:
         if own.get(path, absent) != best.settings.get(path, absent)
     ]
     if not paths:
-        return f"as in {file.path.parent.name}/{file.path.name}"
+        return f"as in {_path(file)}"
     return "different from the file: " + ", ".join(
         f"{path} = {shown(best.settings.get(path))} (file: {shown(own.get(path))})" for path in paths
     )
+
+
+def _path(file: ExperimentFile) -> Path:
+    """Of the file: as it was given, or with its folder alone where it was given in full."""
+    return Path(file.path.parent.name, file.path.name) if file.path.is_absolute() else file.path
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _missing(file: ExperimentFile, best: BestSet) -> str:

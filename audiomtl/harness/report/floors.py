@@ -81,7 +81,7 @@ def table(
             cells = [name, tables.number(one.mean), tables.number(one.floor), one.by, tops, mark]
             rows.append([experiment_name, *cells] if named else cells)
     head = ["score", "mean", "floor", "what reaches it", "ceiling", ""]
-    return [Table(["experiment", *head] if named else head, rows)] if rows else []
+    return [Table.filled(["experiment", *head] if named else head, rows)] if rows else []
 
 
 def below(file: ExperimentFile, name: str, one: Beside) -> bool:

@@ -99,7 +99,7 @@ def spread(name: str, values: Mapping[int, float], folds: Mapping[int, int] | No
 def for_new_groups(scores: Mapping[str, Pooled]) -> Table:
     """A table of test scores over the clips of all folds."""
     rows = [[name, number(one.value), interval(one.low, one.high)] for name, one in scores.items()]
-    return Table(["test score", "all folds", "95 % interval for new groups"], rows)
+    return Table.filled(["test score", "all folds", "95 % interval for new groups"], rows)
 
 
 def interval(low: float, high: float, form: str = ".4f") -> str:

@@ -75,8 +75,8 @@ def test_too_few_speakers_have_no_interval_and_the_reason_is_told():
     found = group_intervals.headline(load("mil_emodb"), predictions(1, 3, 0))
     assert np.isnan(found.scores["accuracy"].low)
     assert found.text == (
-        "No interval for new speaker and sentence: only 3 of speaker and 4 of sentence tested; at least 5 are"
-        " needed."
+        "No interval for new speaker and sentence: only 3 values of speaker and 4 values of"
+        " sentence were tested; at least 5 are needed."
     )
 
 

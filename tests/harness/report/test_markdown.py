@@ -17,6 +17,7 @@ from audiomtl.errors import UserError
 from audiomtl.harness import price as runs
 from audiomtl.harness.record import runs as records
 from audiomtl.harness.report import markdown as report
+from audiomtl.harness.report.blocks import Table
 from tests.harness.report.conftest import Store
 
 T_2 = 4.302652729911275  # 97.5 % point of Student's t with 2 degrees of freedom, from a printed table
@@ -62,7 +63,7 @@ def test_results_are_means_and_intervals_over_the_seeds_in_their_order(store: St
     for line in (
         "- Seeds: 1, 2, 3\n",
         "- Parameters: 1,234\n",
-        "- Minutes per training: 2 (median)",
+        "- Seconds per training: 120 (median)",
         "over all runs of this experiment: 4\n",
         "- Code code1, commit 111111111111; data data1; on machine1",
         "- Settings: as in experiments/tiny.toml",
@@ -71,6 +72,11 @@ def test_results_are_means_and_intervals_over_the_seeds_in_their_order(store: St
     ):
         assert line in text
     assert "Not shown" not in text
+
+
+def test_columns_that_are_empty_in_every_row_are_left_out() -> None:
+    table = Table.filled(["score", "ceiling", "note"], [["a", "", ""], ["b", "", "low"]])
+    assert str(table).splitlines() == ["| score | note |", "| --- | --- |", "| a |  |", "| b | low |"]
 
 
 def test_the_newest_complete_run_of_a_seed_counts(store: Store) -> None:

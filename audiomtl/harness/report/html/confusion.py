@@ -64,7 +64,7 @@ def _figure(title: str, counts: dict[tuple[str, str], int]) -> Figure:
         note = f"The {MOST} of {len(known)} symbols that are confused most. {note}"
     if any(NOTHING in pair for pair in counts):
         chosen = [*chosen, NOTHING]
-        note += f" The column {NOTHING}: left out; the row {NOTHING}: said where there is nothing."
+        note += f" Column {NOTHING}: deletions; row {NOTHING}: insertions."
     table = np.array([[counts.get((true, guess), 0) for guess in chosen] for true in chosen], float)
     every = [max(1, sum(count for (true, _), count in counts.items() if true == name)) for name in chosen]
     drawn = matrix.drawing(

@@ -40,14 +40,13 @@ def figure(arms: Sequence[Arm], found: Effects, score: str, direction: str) -> l
             y += 15
         y += HEADING - 15
         for name in groups[question]:
+            parts.append(svg.line(scale(0.0), y + 12, scale(0.0), y + ROW - 4, "zero"))  # not through names
             parts += _row(name, found, scale, y)
             y += ROW
         y += 6
     better = "◂ better" if direction == "minimize" else "better ▸"
     worse = "worse ▸" if direction == "minimize" else "◂ worse"
     left, right = (better, worse) if direction == "minimize" else (worse, better)
-    zero = scale(0.0)
-    parts = [svg.line(zero, 4, zero, y, "zero"), *parts]
     parts += svg.horizontal(scale, y, f"difference in {score}")
     y += 48
     parts += [

@@ -25,7 +25,8 @@ LINES_NOTE = (
     " (below). Thick: the best trial; blue: the best quarter. A line skips a setting that its trial does not"
     " use."
 )
-SLICES_NOTE = "The score of each trial by one setting. Crosses: pruned, with the score when it was stopped."
+SLICES_NOTE = "The score of each trial by one setting."
+PRUNED_NOTE = "Crosses: pruned, with the score when it was stopped."
 HEIGHT, LEFT, TOP = 210.0, 48.0, 24.0
 FEW = 6  # values of a setting that are shown side by side, like names
 GAP = 52.0  # units between two axes of parallel coordinates
@@ -145,7 +146,11 @@ def parallel_and_slices(swept: Swept, paths: Sequence[str]) -> list[Figure]:
     slices = [_slice(swept, _axis(swept, path, [*scored, *pruned]), scored, pruned) for path in paths]
     return [
         Figure(f"Settings and scores of study {swept.name}", drawings=[lines], note=LINES_NOTE),
-        Figure(f"Score by setting of study {swept.name}", drawings=slices, note=SLICES_NOTE),
+        Figure(
+            f"Score by setting of study {swept.name}",
+            drawings=slices,
+            note=f"{SLICES_NOTE} {PRUNED_NOTE}" if pruned else SLICES_NOTE,
+        ),
     ]
 
 

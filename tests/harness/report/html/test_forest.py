@@ -30,6 +30,16 @@ def test_questions_stand_together_largest_effect_first_and_exploratory_arms_last
     assert drawing.count('class="whisker') == 3 * 4
 
 
+def test_the_line_of_no_difference_runs_through_no_text() -> None:
+    arms = [Arm(name, {}) for name in EFFECTS]
+    [figure] = forest.figure(arms, Effects("test", EFFECTS, "", "", (1,), 0.3), "test score", "maximize")
+    lines = re.findall(r'y1="([\d.]+)" x2="[\d.]+" y2="([\d.]+)" class="zero"', figure.drawings[0])
+    texts = [float(y) for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"', figure.drawings[0])]
+    assert len(lines) == len(EFFECTS)
+    for top, bottom in ((float(one), float(two)) for one, two in lines):
+        assert not any(top < y and y - 9 < bottom for y in texts)  # letters are 9 units high
+
+
 def test_a_whisker_has_the_length_of_its_interval() -> None:
     arms = [Arm("large", {})]
     [figure] = forest.figure(arms, Effects("test", EFFECTS, "", "", (1,), 0.3), "test score", "minimize")

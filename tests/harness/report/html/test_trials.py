@@ -44,3 +44,4 @@ def test_an_axis_is_as_its_setting_was_sampled(logarithmic):
     for drawing in (rate, *lines.drawings):
         assert ("(log scale)" in drawing) is logarithmic
     assert "(log scale)" not in units
+    assert slices.note == trials.SLICES_NOTE  # no trial was pruned: nothing of crosses
