@@ -201,7 +201,7 @@ def _told(file: ExperimentFile, runs: Sequence[Run], minutes_each: float) -> lis
     if not design.between and not design.within:
         return [
             f"detectable difference in {main}: unknown, all recorded values are equal, so that nothing tells"
-            f" how much they vary ({design.source})"
+            f" how much they vary ({design.source.partition(',')[0]})"
         ]
     now = design.detectable(design.seeds)
     several = design.folds > 1
