@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from audiomtl.errors import UserError
-from audiomtl.settings import budget
+from audiomtl.settings import budget, published
 from audiomtl.settings.expected import Expected
 from audiomtl.settings.family import (
     NOT_SCORED,
@@ -39,7 +39,7 @@ from audiomtl.settings.family import (
 from audiomtl.settings.fields import known_paths
 from audiomtl.settings.judge import Judge, judge_of
 from audiomtl.settings.monitor import check_monitor
-from audiomtl.settings.published import SMALL_VALIDATION, Reference, checked_acknowledged, checked_references
+from audiomtl.settings.published import Reference
 from audiomtl.settings.replicates import check_balanced
 from audiomtl.settings.search import check_judges, check_search, dimensions, ordered
 from audiomtl.settings.shared import Experiment
@@ -92,6 +92,7 @@ class ExperimentFile:
     references: tuple[Reference, ...] = ()  # published figures
     acknowledged: tuple[str, ...] = ()  # scores that are known to be no better than their floor
     small_validation: bool = False  # acknowledged: few clips choose epochs and settings
+    chosen_on_all_folds: bool = False  # acknowledged: the settings know the test clips of every seed
 
     def arm(self, name: str) -> dict[str, Any]:
         """Raw settings of the ablation ``name``; of the experiment itself for ``""``."""
@@ -195,7 +196,7 @@ def checked_experiment(document: dict[str, Any], path: Path) -> ExperimentFile:
     ablations = {arm: _ablation(document, arm, table, str(path)) for arm, table in sorted(arms.items())}
     core, curve = (tuple(arm for arm, table in sorted(arms.items()) if table.get(mark)) for mark in MARKS)
     reported = scores(document)
-    known = checked_acknowledged(acknowledged, reported, str(path))
+    known = published.checked_acknowledged(acknowledged, reported, str(path))
     return ExperimentFile(
         path.stem,
         path,
@@ -206,9 +207,10 @@ def checked_experiment(document: dict[str, Any], path: Path) -> ExperimentFile:
         core,
         curve,
         questions={arm: arms[arm][QUESTION] for arm in ablations if QUESTION in arms[arm]},
-        references=checked_references(references, reported, str(path)),
-        acknowledged=tuple(name for name in known if name != SMALL_VALIDATION),
-        small_validation=SMALL_VALIDATION in known,
+        references=published.checked_references(references, reported, str(path)),
+        acknowledged=tuple(name for name in known if name not in published.MARKS),
+        small_validation=published.SMALL_VALIDATION in known,
+        chosen_on_all_folds=published.CHOSEN_ON_ALL_FOLDS in known,
     )
 
 

@@ -193,6 +193,16 @@ def best(
             ),
         ),
     ] = False,
+    intervals: Annotated[
+        bool,
+        typer.Option(
+            "--intervals",
+            help=(
+                "Train nothing: compute the intervals for new groups from the predictions of the recorded"
+                " runs, and write them into [expected]."
+            ),
+        ),
+    ] = False,
     refit: Annotated[
         bool,
         typer.Option(
@@ -229,10 +239,12 @@ def best(
     except MissingData as error:
         print(f"{file.name}: skipped: {error}")
         return
-    if floors:
-        from audiomtl.harness.best import record_floors
+    if floors or intervals:
+        from audiomtl.harness.best import record_floors, record_intervals
 
-        record_floors(file)
+        for wanted, record_them in ((floors, record_floors), (intervals, record_intervals)):
+            if wanted:
+                record_them(config.load_experiment(name))
         return
     if refit and (record or exact):
         raise typer.BadParameter("--refit records nothing in [expected]: leave out --record and --exact")
@@ -286,8 +298,8 @@ def ablations(
 ) -> None:
     """Train the ablations of an experiment, or its learning curve.
 
-    Every [ablation.*] is trained on every seed and compared with the best runs, paired: on the test folds
-    that the study has not seen where the protocol has several, else on the validation split. With --curve,
+    Every [ablation.*] is trained on every seed and compared with the best runs, paired, on test clips
+    that the study has not seen; where there are too few, a line names the bias. With --curve,
     every seed is trained on every fraction of the training clips, and the command prints validation scores
     with confidence intervals and writes a table and a figure to runs/report.
     Example: audiomtl ablations transfer_esc10 --curve --fractions 0.1 0.25 1.0

@@ -68,6 +68,10 @@ def ablations(file: ExperimentFile, *, again: bool, slots: int, threads: int) ->
             table.add_row(arm, f"{one.value:+.4f}{star}", limits, score, question, changes)
     show_table(table)
     views.save_experiment(tracking, file)
+    if found.side == "test":
+        experiment = tracking.client.get_experiment_by_name(file.name)
+        looks = experiment.tags.get("test_looks", "0") if experiment else "0"
+        console().print(f"evaluations on test so far, over all runs of {file.name}: {looks}", highlight=False)
     for line in tables.arms_told(found):
         console().print(line)
     return complete

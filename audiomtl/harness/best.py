@@ -1,6 +1,6 @@
 """Best runs on every seed, compared with the recorded scores.
 
-Contents: `best`, `steps_reproduced`, `record_floors`.
+Contents: `best`, `steps_reproduced`, `record_floors`, `record_intervals`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from rich.table import Table
 from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog
 from audiomtl.errors import UserError
-from audiomtl.harness import floors, replicates, score_tables, seen
+from audiomtl.harness import floors, new_groups, replicates, score_tables, seen
 from audiomtl.harness.experiment import (
     family_scores,
     rates_beside,
@@ -97,7 +97,7 @@ def _recorded(
             " records it again"
         )
         return False
-    came_back = _compared(file, got, threads, exact=exact)
+    came_back = _compared(file, got, threads, exact=exact) and _same_intervals(file, got, trained)
     if came_back and record_it:
         return _record(file, got, trained, slots, threads, own)
     return came_back
@@ -120,6 +120,28 @@ def _compared(file: ExperimentFile, got: Mapping[str, Sequence[float]], threads:
         return False
     console().print(f"{file.name}: {compare.summary(verdicts, recorded, threads)}", highlight=False)
     return not (exact and unrecorded)
+
+
+def _same_intervals(file: ExperimentFile, got: Mapping[str, Sequence[float]], trained: Sequence[Run]) -> bool:
+    """Whether the recorded intervals for new groups are those of the scores, where these are equal to the
+    bit; other scores have others.
+    """
+    if any(list(got.get(name, ())) != one["per_seed"] for name, one in _scores(file).items()):
+        return True
+    runs = dict(zip(file.settings.seeds, trained, strict=True))
+    changed = new_groups.differences(file.expected, new_groups.of_runs(file, runs, Tracking()))
+    if changed:
+        console().print(
+            f"{file.path}: the recorded intervals for new groups of {', '.join(changed)} are not those of the"
+            f" scores; `audiomtl best {file.name} --intervals` writes them again",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return not changed
+
+
+def _scores(file: ExperimentFile) -> dict[str, Any]:
+    return {name: one for name, one in file.expected.items() if name != "recorded"}
 
 
 def steps_reproduced(file: ExperimentFile, recorded: Mapping[str, Any], threads: int) -> bool:
@@ -161,6 +183,36 @@ def record_floors(file: ExperimentFile) -> None:
     show_table(table)
 
 
+def record_intervals(file: ExperimentFile) -> None:
+    """Compute the intervals for new groups from the predictions of the runs that have the recorded scores,
+    without any training, and write them into ``[expected]``.
+
+    Raises
+    ------
+    UserError : nothing is recorded, or no such runs are on this machine.
+    """
+    if not file.expected:
+        raise UserError(
+            f"{file.path}: no recorded scores to put intervals beside; `audiomtl best {file.name} --record`"
+            " writes both"
+        )
+    tracking = recorded_runs.existing()
+    runs = new_groups.recorded_runs(file, tracking.runs(file.name)) if tracking else {}
+    if tracking is None or not runs:
+        raise UserError(
+            f"{file.name}: the runs that gave the recorded scores are not on this machine: point"
+            f" AUDIOMTL_RUNS to their folder, or record again: `audiomtl best {file.name} --record`"
+        )
+    found = new_groups.of_runs(file, runs, tracking)
+    origin.write_new_groups(file, found, seen.seeds_to_record(file))
+    table = Table("score", "all folds", "95 % interval for new groups")
+    for name, one in found.items():
+        limits = f"{one['low']:.4f} to {one['high']:.4f}" if "low" in one else f"none: {one['reason']}"
+        table.add_row(name, f"{one['score']:.4f}" if "score" in one else "", limits)
+    show_table(table)
+    console().print(f"{file.path}: intervals for new groups written into [expected]", soft_wrap=True)
+
+
 def _record(
     file: ExperimentFile,
     got: Mapping[str, Sequence[float]],
@@ -186,6 +238,8 @@ def _record(
         rounding=rounding,
         floors=own,
         folds=replicates.of_clips(settings, file.settings.seeds, catalog.clips(settings.data)),
+        new_groups=new_groups.of_runs(file, dict(zip(settings.seeds, trained, strict=True)), Tracking()),
+        unseen=seen.seeds_to_record(file),
     )
     console().print(f"{file.path}: [expected] recorded for seeds {list(file.settings.seeds)}")
     return True

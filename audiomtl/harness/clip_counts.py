@@ -6,24 +6,23 @@ columns that the family names: its module ``settings`` may have::
 
     PER_CLIP = {"phone_error_rate": ("edits", "phones"), "*_onset_f1": ("*_onset_f1", "")}
 
-score -> the columns whose sums it divides; with "" it is the mean of the first over the clips that have it. A
-``*`` stands for the same text in score and columns.
+which are the ratios of `metrics.per_clip`.
 
-Contents: `ClipCounts`, `of_score`.
+Contents: `ClipCounts`, `of_score`, `ratios_of`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from audiomtl import config
 from audiomtl.metrics import clusters
+from audiomtl.metrics.per_clip import Ratios, columns_of
 
 OF_CLASSES = ("balanced_accuracy", "macro_f1", "accuracy")  # the longest ending first
 DIFFERENCE = "absolute_error"
-
-PerClip = Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,13 @@ class ClipCounts:
         return float(self.score(self.counts.to_numpy(np.float64).sum(axis=0)))
 
 
-def of_score(name: str, tables: Sequence[pd.DataFrame], per_clip: PerClip) -> ClipCounts | None:
+def ratios_of(model: str) -> Ratios:
+    """``PER_CLIP`` of a family; nothing where it has none."""
+    found: Ratios = getattr(config.family("settings", model), "PER_CLIP", {})
+    return found
+
+
+def of_score(name: str, tables: Sequence[pd.DataFrame], per_clip: Ratios) -> ClipCounts | None:
     """The counts of a score, or None where the tables do not tell them.
 
     Parameters
@@ -61,14 +66,9 @@ def of_score(name: str, tables: Sequence[pd.DataFrame], per_clip: PerClip) -> Cl
         if {truth, said} <= set(table):
             error = (pd.to_numeric(table[truth]) - pd.to_numeric(table[said])).abs()
             return _ratio(table["clip_id"], error, None)
-    for pattern, (part, whole) in per_clip.items():
-        before, star, after = pattern.partition("*")
-        if not (name.startswith(before) and name.endswith(after)) or (not star and name != pattern):
-            continue
-        own = name[len(before) : len(name) - len(after)] if star else ""
-        part, whole = part.replace("*", own), whole.replace("*", own)
-        if {part, whole or part} <= set(table):
-            return _ratio(table["clip_id"], table[part], table[whole] if whole else None)
+    if columns := columns_of(name, per_clip, table.columns):
+        part, whole = columns
+        return _ratio(table["clip_id"], table[part], table[whole] if whole else None)
     return None
 
 

@@ -1,10 +1,11 @@
 """Differences between ablations and the best run, paired, with intervals.
 
-Where the protocol has several test folds, ablations and best runs are compared on test clips that the study
-never saw: those of the runs whose test fold is the one that the study held out (tag ``unseen``). Where these
-have too few groups for an interval, all test folds are taken, and where there is one test split only, the
-validation clips: there the best run is favoured, because its settings were chosen on these clips, which
-`Effects.bias` says.
+Ablations and best runs are compared on test clips that the study never saw: with one test split its clips,
+which a study holds out, with several test folds those of the runs whose test fold is the one that the study
+held out (tag ``unseen``). Where these have too few groups for an interval, all test folds are taken. Where
+there is no test side of its own (`experiment.on_test`), or runs of earlier versions were not scored on it,
+the validation clips are. In both cases the best run is favoured, because its settings were chosen on these
+clips, which `Effects.bias` says.
 
 Each clip counts once, whatever number of seeds scored it. The interval is over groups (speakers, songs,
 sources), clustered by each column of ``data.groups``; where there are too few of them, or the ablation has
@@ -27,7 +28,7 @@ import pandas as pd
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
-from audiomtl.harness import seen
+from audiomtl.harness import clip_counts, seen
 from audiomtl.harness.experiment import on_test
 from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.metrics import per_clip
@@ -74,7 +75,7 @@ class Effects:
 
 def marked(file: ExperimentFile, best: Mapping[int, Run], tracking: Tracking) -> dict[int, Run]:
     """The best runs, by seed, after each has a tag ``unseen``: whether no study has seen its test clips."""
-    unseen = seen.unseen_seeds(file, list(best)) if seen.has_study(file.name) else list(best)
+    unseen = seen.unseen_seeds(file, list(best)) if seen.was_chosen(file) else list(best)
     found = {}
     for seed, run in best.items():
         value = str(unseen is not None and seed in unseen).lower()
@@ -122,18 +123,21 @@ def effects(
         f"test/{main}" in run.data.metrics for runs in [best, *complete.values()] for run in runs.values()
     )
     if not tested:
-        bias = SAW if seen.has_study(file.name) else ""
+        bias = SAW if seen.was_chosen(file) else ""
         if on_test(file.settings) and complete:
             bias = f"{bias}; " if bias else ""
-            bias += f"`audiomtl ablations {file.name}` scores all on their test folds"
+            bias += f"`audiomtl ablations {file.name}` scores all on test"
         return _compared(file, main, "validation", sorted(best), best, complete, predictions, bias)
     fresh = [seed for seed in sorted(best) if best[seed].data.tags.get(UNSEEN) == "true"]
+    fresh = [] if file.chosen_on_all_folds else fresh
     if fresh and len(fresh) < len(best):
         found = _compared(file, main, "test", fresh, best, complete, predictions, "")
         if any(math.isfinite(one.low) for one in found.of.values()) and found.over.startswith(GROUPS):
             return found
     bias = ""
-    if len(fresh) < len(best):
+    if file.chosen_on_all_folds:
+        bias = f"{seen.CHOSEN}, so the best run is favoured"
+    elif len(fresh) < len(best):
         known = len(best) - len(fresh)
         bias = f"of {known} of the {len(best)} runs {SAW}; the others are too few for an interval"
     return _compared(file, main, "test", sorted(best), best, complete, predictions, bias)
@@ -223,7 +227,7 @@ def _pooled_clips(file: ExperimentFile, main: str, tables: Sequence[pd.DataFrame
     if len(given) < len(tables):
         return None
     table = pd.concat(given, ignore_index=True)
-    parts = _parts(table, main)
+    parts = _parts(table, main, clip_counts.ratios_of(file.raw["model"]))
     rows = table.drop_duplicates("clip_id").set_index("clip_id").sort_index()
     known = [name for name in file.raw["data"].get("groups", ()) if name in rows]
     columns = {name: rows[name].astype(str).to_numpy() for name in known}
@@ -245,11 +249,11 @@ def _over_groups(best: _Clips, arms: Mapping[str, _Clips]) -> Compared:
     )
 
 
-def _parts(table: pd.DataFrame, score: str) -> pd.DataFrame | None:
+def _parts(table: pd.DataFrame, score: str, ratios: per_clip.Ratios) -> pd.DataFrame | None:
     """``above`` and ``below`` of each clip (`per_clip.parts`), averaged over the seeds that scored it, by
     clip_id.
     """
-    found = per_clip.parts(table, score)
+    found = per_clip.parts(table, score, ratios)
     if found is None:
         return None
     rows = pd.DataFrame({"clip_id": table["clip_id"], "above": found.above, "below": found.below})
@@ -287,6 +291,14 @@ def _of_one(influence: np.ndarray, column: np.ndarray) -> np.ndarray:
     return np.asarray(count / max(count - 1, 1) * sums.T @ sums)
 
 
+def _one_split(settings: Any) -> bool:
+    """Whether all seeds test the same clips."""
+    protocol = getattr(settings, "protocol", None)
+    if protocol is None or protocol.leaky or protocol.kind == "split":
+        return True
+    return bool(protocol.kind == "blocks" and protocol.rotations == 1)
+
+
 def _over_folds(
     file: ExperimentFile,
     key: str,
@@ -299,8 +311,8 @@ def _over_folds(
     clips: list[Any] = [
         frozenset(one["clip_id"]) if one is not None else number for number, one in enumerate(tables)
     ]
-    if not on_test(file.settings):
-        clips = [0] * len(seeds)  # one test split
+    if _one_split(file.settings):
+        clips = [0] * len(seeds)
     folds = {one: number for number, one in enumerate(dict.fromkeys(clips))}
     index = np.array([folds[one] for one in clips])
     rows = np.array(

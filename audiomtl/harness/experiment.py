@@ -337,14 +337,11 @@ class _Runs:
 
 
 def on_test(settings: Any) -> bool:
-    """Whether ablations are compared with the best runs on test clips: the protocol has several test folds.
-    With one test split they are compared on validation, and test is left to the best runs.
+    """Whether ablations are compared with the best runs on test clips, which no study has chosen on (of one
+    split) or not all of them (of several folds). Windows of the same clips (``leaky``) are no such test.
     """
     protocol = getattr(settings, "protocol", None)
-    if protocol is None or protocol.leaky or len(settings.seeds) < 2:
-        return False
-    several = protocol.kind in ("folds", "leave_one_out")
-    return several or (protocol.kind == "blocks" and protocol.rotations > 1)
+    return protocol is not None and not protocol.leaky and "test" in protocol.scored
 
 
 def main_score(file: ExperimentFile) -> str:

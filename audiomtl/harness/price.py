@@ -11,7 +11,7 @@ Contents: `price`, `Design`, `detectable`, `seeds_needed`.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -198,6 +198,11 @@ def _told(file: ExperimentFile, runs: Sequence[Run], minutes_each: float) -> lis
     main = experiment.main_score(file)
     if design is None:
         return [f"detectable difference in {main}: unknown, no scores of known folds are recorded"]
+    if not design.between and not design.within:
+        return [
+            f"detectable difference in {main}: unknown, all recorded values are equal, so that nothing tells"
+            f" how much they vary ({design.source.partition(',')[0]})"
+        ]
     now = design.detectable(design.seeds)
     several = design.folds > 1
     each = f"{design.seeds} seeds" if design.seeds > 1 else "one seed"
@@ -213,11 +218,7 @@ def _told(file: ExperimentFile, runs: Sequence[Run], minutes_each: float) -> lis
     if now <= WANTED:
         return lines
     if several and design.seeds == 1:
-        lines.append(
-            f"{WANTED}: one seed per fold does not tell how much of the spread is that of the folds, which"
-            " more seeds cannot remove; a second seed per fold does"
-        )
-        return lines
+        return lines + _one_seed(design, minutes_each)
     needed = seeds_needed(design, WANTED)
     if needed is not None:
         further = design.folds * (needed - design.seeds)
@@ -235,3 +236,29 @@ def _told(file: ExperimentFile, runs: Sequence[Run], minutes_each: float) -> lis
     else:
         lines.append(f"{WANTED} would need more than {MOST_SEEDS} seeds")
     return lines
+
+
+def _one_seed(design: Design, minutes_each: float) -> list[str]:
+    """What `WANTED` would cost with one seed per fold, which does not tell folds and seeds apart: at least
+    the seeds that are needed if the whole spread is theirs.
+    """
+
+    def cost(seeds: int) -> str:
+        further = design.folds * seeds
+        minutes = f" ({terminal.minutes(120 * further * minutes_each)})" if minutes_each else ""
+        return f"{further} further trainings each of the best run and of an ablation{minutes}"
+
+    best = replace(design, between=0.0, within=design.between)  # if the folds do not differ
+    needed = seeds_needed(best, WANTED)
+    least = (
+        f"{WANTED} would need at least {needed} seeds per fold: {cost(needed - 1)}, if the whole spread is"
+        " that of the seeds"
+        if needed
+        else f"{WANTED} would need more than {MOST_SEEDS} seeds per fold, even if the whole spread is that"
+        " of the seeds"
+    )
+    return [
+        least,
+        "one seed per fold does not tell how much of it is that of the folds, which more seeds cannot remove;"
+        f" a second seed per fold does: {cost(1)}",
+    ]

@@ -5,7 +5,10 @@ all seeds is therefore given together with that over the seeds which test clips 
 where the best runs have the settings of a study's best trial, the difference to its score in the study is the
 second half of its optimism, logged on the study's run as ``optimism/groups``.
 
-Contents: `lines`, `unseen_seeds`, `has_study`.
+An experiment whose settings were chosen otherwise, on the validation folds of all seeds, has no such clips:
+``acknowledged = ["chosen_on_all_folds"]`` in its file.
+
+Contents: `lines`, `unseen_seeds`, `seeds_to_record`, `was_chosen`, `has_study`; `CHOSEN`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +23,8 @@ from audiomtl.harness.record.runs import Swept, studies, trained
 from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.settings.toml import read
 
+CHOSEN = "the settings were chosen on the validation folds of all seeds, which are their test folds"
+
 
 def lines(file: ExperimentFile, best: Mapping[int, Run], tracking: Tracking) -> list[str]:
     """What to print beside the scores of the best runs, by seed; nothing where there is no study, or none of
@@ -27,7 +32,7 @@ def lines(file: ExperimentFile, best: Mapping[int, Run], tracking: Tracking) -> 
     """
     every = tracking.runs(file.name, "tags.kind = 'study'") + tracking.runs(file.name, "tags.kind = 'trial'")
     recorded = [swept for swept in studies(every) if not swept.ablation]
-    if not recorded and not has_study(file.name):
+    if not recorded and not was_chosen(file):
         return []
     unseen = unseen_seeds(file, list(best))
     found = [] if unseen is None or len(unseen) == len(best) else [_beside(file, best, unseen)]
@@ -51,13 +56,28 @@ def _at_its_end(swept: Swept, parent: Run) -> list[str]:
 
 
 def unseen_seeds(file: ExperimentFile, seeds: Sequence[int]) -> list[int] | None:
-    """Seeds whose test clips a study of the experiment has not seen; None without the data."""
+    """Seeds whose test clips a study of the experiment has not seen; None without the data.
+
+    There are none where the settings were chosen on all folds.
+    """
+    if file.chosen_on_all_folds:
+        return []
     settings = config.settings_of(file.raw, str(file.path))
     try:
         table = catalog.clips(settings.data)
         return inner.unseen_seeds(table, settings.data, settings.protocol, settings.study_seed, seeds)
     except (MissingData, UserError):
         return None
+
+
+def seeds_to_record(file: ExperimentFile) -> list[int] | None:
+    """Seeds of the experiment whose test clips no study has seen; None where nothing was chosen."""
+    return unseen_seeds(file, file.settings.seeds) if was_chosen(file) else None
+
+
+def was_chosen(file: ExperimentFile) -> bool:
+    """Whether the settings were chosen: by a study in ``studies/``, or on all folds."""
+    return file.chosen_on_all_folds or has_study(file.name)
 
 
 def has_study(name: str) -> bool:
@@ -68,6 +88,8 @@ def has_study(name: str) -> bool:
 
 def _beside(file: ExperimentFile, best: Mapping[int, Run], unseen: Sequence[int]) -> str:
     seed = file.settings.study_seed
+    if file.chosen_on_all_folds:
+        return f"no test score is independent: {CHOSEN}"
     if not unseen:
         return f"every test score is of clips that a study with study_seed = {seed} has seen"
     key = f"test/{experiment.main_score(file)}"

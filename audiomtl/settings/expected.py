@@ -51,6 +51,12 @@ class Origin(Table):
             " clips; values, or number of values, of label, groups and folds."
         ),
     )
+    unseen_seeds: Integers | None = Field(
+        None,
+        description=(
+            "Seeds whose test clips no study has seen. Default: not known, or nothing was chosen by a study."
+        ),
+    )
     fingerprint: Floats | None = Field(
         None, description="Losses of the first ten training steps of the first of seeds."
     )
@@ -71,6 +77,32 @@ class Origin(Table):
     )
 
 
+class NewGroups(Table):
+    """``new_groups`` of a score: the score over all test clips, with an interval for new groups, or why there
+    is none.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    score: float | None = Field(
+        None, description="Score over the test clips of all folds together, each clip counted once."
+    )
+    low: float | None = Field(None, description="Lower limit of its 95 % interval for new groups.")
+    high: float | None = Field(None, description="Upper limit of its 95 % interval for new groups.")
+    clips: Count | None = Field(None, description="Number of test clips.")
+    groups: dict[str, Count] = Field({}, description="Number of groups in them, by column.")
+    reason: str = Field("", description="Why there is no interval.")
+
+    @model_validator(mode="after")
+    def _an_interval_or_a_reason(self) -> Self:
+        if (self.low is None) != (self.high is None) or (self.low is None) != bool(self.reason):
+            raise ValueError(
+                "needs either low and high or a reason, but got"
+                f" low = {self.low}, high = {self.high}, reason = {self.reason!r}"
+            )
+        return self
+
+
 class Score(Table):
     """``[expected."test/phone_error_rate"]``."""
 
@@ -78,6 +110,9 @@ class Score(Table):
 
     mean: float = Field(description="Mean over the seeds.")
     per_seed: Floats = Field(description="Score of each seed, in the order of recorded.seeds.")
+    new_groups: NewGroups | None = Field(
+        None, description="On test: the score with its interval for new groups."
+    )
     floor: float | None = Field(
         None, description="Best score without the network, mean over the seeds: see floor_by."
     )

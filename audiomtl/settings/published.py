@@ -1,12 +1,13 @@
 """What stands beside the scores of an experiment file and is edited by people: figures that others published,
-``[[reference]]``, and the scores that are known to be no better than their floor, ``acknowledged``.
+``[[reference]]``, and what is known to be wrong with them, ``acknowledged``: scores that are no better than
+their floor, and how settings were chosen.
 
 They are no settings: they change no training and no key.
 
 Contents: `Reference`, `checked_references`, `checked_acknowledged`, `without_published`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -17,6 +18,8 @@ from audiomtl.settings.validation import first_error, nearest, show
 
 KEYS = ("reference", "acknowledged")
 SMALL_VALIDATION = "small_validation"  # acknowledged: fewer validation clips than a choice needs
+CHOSEN_ON_ALL_FOLDS = "chosen_on_all_folds"  # acknowledged: no test clip is independent of the settings
+MARKS = (SMALL_VALIDATION, CHOSEN_ON_ALL_FOLDS)  # acknowledged, and no scores
 
 
 class Reference(Table):
@@ -34,7 +37,8 @@ class Reference(Table):
 
 ACKNOWLEDGED = (
     "Scores of this experiment that are known to be no better than their floor, such as"
-    ' ["test/sex_accuracy"]. `audiomtl report` marks them and does not fail because of them. Default: none.'
+    ' ["test/sex_accuracy"]; or "small_validation", "chosen_on_all_folds": how settings were chosen. Default:'
+    " none."
 )
 
 QUESTION = (
@@ -72,16 +76,16 @@ def checked_acknowledged(value: Any, scores: Mapping[str, str], place: str) -> t
 
     Raises
     ------
-    UserError : no list of texts, or a score that the experiment does not report; `SMALL_VALIDATION` is none.
+    UserError : no list of texts, or a score that the experiment does not report; `MARKS` are none.
     """
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise UserError(
             f'{place}: acknowledged = {show(value)}: must be a list of scores, such as ["test/accuracy"]'
         )
     for number, name in enumerate(value):
-        if name == SMALL_VALIDATION:
+        if name in MARKS:
             continue
-        _known(name, scores, f"{place}: acknowledged[{number}] = {show(name)}")
+        _known(name, scores, f"{place}: acknowledged[{number}] = {show(name)}", MARKS)
     return tuple(value)
 
 
@@ -90,7 +94,8 @@ def without_published(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in KEYS}
 
 
-def _known(name: str, scores: Mapping[str, str], place: str) -> None:
+def _known(name: str, scores: Mapping[str, str], place: str, more: Sequence[str] = ()) -> None:
     known = [f"{side}/{score}" for side in ("test", "validation") for score in scores]
     if name not in known:
+        known = [*known, *more]
         raise UserError(f"{place}: the experiment reports no such score{nearest(name, known)}")

@@ -20,11 +20,25 @@ def run(name: str, seed: int, test: float | None, validation: float, unseen: str
     )
 
 
-def experiment(questions: dict[str, str] | None = None, kind: str = "folds", seeds: tuple = (1, 2)) -> Any:
-    protocol = SimpleNamespace(kind=kind, rotations=1, leaky=False)
+def experiment(
+    questions: dict[str, str] | None = None,
+    kind: str = "folds",
+    *,
+    seeds: tuple = (1, 2),
+    leaky: bool = False,
+    on_all_folds: bool = False,
+    model: str = "transfer",
+) -> Any:
+    protocol = SimpleNamespace(kind=kind, rotations=1, leaky=leaky, scored=("validation", "test"))
     settings = SimpleNamespace(seeds=seeds, protocol=protocol)
-    raw = {"model": "transfer", "data": {"groups": ["speaker"]}}
-    return SimpleNamespace(name="made", raw=raw, settings=settings, questions=questions or {})
+    raw = {"model": model, "data": {"groups": ["speaker"]}}
+    return SimpleNamespace(
+        name="made",
+        raw=raw,
+        settings=settings,
+        questions=questions or {},
+        chosen_on_all_folds=on_all_folds,
+    )
 
 
 def clips(right: list[int], fold: int, speakers: int = 5) -> pd.DataFrame:
@@ -54,7 +68,10 @@ def compared(
 
 
 def both(
-    questions: dict[str, str] | None = None, unseen: tuple[str, str] = ("true", "true"), **more: Any
+    questions: dict[str, str] | None = None,
+    unseen: tuple[str, str] = ("true", "true"),
+    on_all_folds: bool = False,
+    **more: Any,
 ) -> Any:
     """Two folds of one seed each, ablations ``worse`` and ``equal``."""
     tables = {
@@ -67,7 +84,7 @@ def both(
         name: [run(name, seed, score, 0.5) for seed in (1, 2)]
         for name, score in (("worse", 0.4), ("equal", 0.7))
     }
-    return compared(experiment(questions), tables, best, **arms)
+    return compared(experiment(questions, on_all_folds=on_all_folds), tables, best, **arms)
 
 
 def test_several_folds_are_compared_on_test_paired_over_groups() -> None:
@@ -124,13 +141,64 @@ def test_folds_that_the_study_saw_are_left_out_or_named(
     assert found.seeds == seeds and (SAW in found.bias) is biased
 
 
-def test_one_test_split_stays_on_validation_and_names_the_bias() -> None:
+@pytest.mark.parametrize("kind", ["split", "blocks"])
+def test_one_test_split_that_the_study_never_saw_judges_ablations(kind: str) -> None:
+    """Two seeds on the same clips: each clip counts once, and no side is favoured."""
+    tables = {
+        f"{name}{seed}": clips(right, 0)
+        for name, right in (("best", BEST), ("arm", WORSE))
+        for seed in (1, 2)
+    }
+    best = [run("best", seed, 0.7, 0.9, "true") for seed in (1, 2)]
+    arm = [run("arm", seed, 0.4, 0.9) for seed in (1, 2)]
+    found = compared(experiment(kind=kind), tables, best, arm=arm)
+    assert (found.side, found.bias, found.seeds) == ("test", "", (1, 2))
+    assert found.over == "groups: 5 values of speaker (10 clips)"
+    assert found.of["arm"].value == pytest.approx(-0.3)
+    without = compared(experiment(kind=kind), {}, best, arm=arm)
+    assert without.over == "2 seeds, which score the same clips"
+
+
+def test_windows_of_the_same_clips_stay_on_validation_and_name_the_bias() -> None:
     best = [run("best", seed, 0.7, 0.9) for seed in (1, 2)]
     arm = [run("arm", 1, None, 0.8), run("arm", 2, None, 0.7)]
-    found = compared(experiment(kind="split"), {}, best, arm=arm)
+    found = compared(experiment(kind="split", leaky=True), {}, best, arm=arm)
     assert (found.side, found.bias) == ("validation", SAW)
     assert found.over == "2 seeds, which score the same clips"
     assert found.of["arm"].value == pytest.approx(-0.15)
+
+
+def test_settings_that_were_chosen_on_all_folds_have_no_unseen_one() -> None:
+    """Not even where an earlier command has tagged the runs so."""
+    found = both(unseen=("true", "true"), on_all_folds=True)
+    assert found.seeds == (1, 2) and found.bias.startswith(effects.seen.CHOSEN)
+    assert both(unseen=("true", "false"), on_all_folds=True).seeds == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("score", "columns"),
+    [
+        ("phones_error_rate", {"phones_edits": [10 * (1 - one) for one in BEST], "phones_phones": 20}),
+        ("voice_onset_f1", {"voice_onset_f1": BEST}),
+    ],
+)
+def test_scores_of_heads_are_compared_over_groups(
+    score: str, columns: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the counts that the family names."""
+    monkeypatch.setattr(effects.config, "scores", lambda raw: {score: "maximize"})
+    tables = {}
+    for name in ("best", "arm"):
+        for seed in (1, 2):
+            own = clips(BEST, seed).drop(columns=["truth", "predicted"]).assign(**columns)
+            first = next(iter(columns))
+            tables[f"{name}{seed}"] = own if name == "best" else own.assign(**{first: own[first] / 2})
+    runs = {name: [run(name, seed, 0.5, 0.5, "true") for seed in (1, 2)] for name in ("best", "arm")}
+    for one in (*runs["best"], *runs["arm"]):
+        one.data.metrics |= {f"test/{score}": 0.5}
+    found = compared(experiment(model="multitask"), tables, runs["best"], arm=runs["arm"])
+    assert found.over == "groups: 10 values of speaker (20 clips)"
+    assert found.of["arm"].value == pytest.approx(-found.best / 2)
 
 
 def test_ablations_of_an_earlier_version_were_not_tested_and_say_how() -> None:

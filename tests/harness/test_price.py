@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from audiomtl.harness import price
 from audiomtl.harness.price import Design, detectable, seeds_needed
 
 
@@ -33,3 +34,27 @@ def test_seeds_of_one_fold_are_the_replicates() -> None:
     assert math.isnan(design.detectable(1))
     assert design.detectable(20) < design.detectable(5)
     assert seeds_needed(design, 0.02) == 10  # as in the tables: one standard deviation
+
+
+def told(monkeypatch: pytest.MonkeyPatch, design: Design, minutes_each: float = 2.0) -> list[str]:
+    monkeypatch.setattr(price, "design_of", lambda *_: design)
+    monkeypatch.setattr(price.experiment, "main_score", lambda _: "accuracy")
+    return price._told(None, [], minutes_each)  # type: ignore[arg-type]
+
+
+def test_equal_scores_tell_no_detectable_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    [line] = told(monkeypatch, Design(folds=4, seeds=2, between=0.0, within=0.0, source="[expected]"))
+    assert line.startswith("detectable difference in accuracy: unknown, all recorded values are equal")
+    assert "0.000" not in line
+
+
+def test_one_seed_per_fold_has_a_least_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    design = Design(folds=4, seeds=1, between=0.03, within=0.0, source="made")
+    needed = seeds_needed(Design(folds=4, seeds=1, between=0.0, within=0.03, source="made"), 0.02)
+    _, least, why = told(monkeypatch, design)
+    further = 4 * (needed - 1)
+    assert f"0.02 would need at least {needed} seeds per fold: {further} further trainings" in least
+    assert price.terminal.minutes(60 * 2 * further * 2.0) in least  # best run and ablation, 2 minutes each
+    assert "4 further trainings each" in why and price.terminal.minutes(60 * 2 * 4 * 2.0) in why
+    _, least, _ = told(monkeypatch, Design(folds=4, seeds=1, between=3.0, within=0.0, source="made"))
+    assert "more than 100 seeds per fold" in least

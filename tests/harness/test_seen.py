@@ -1,6 +1,7 @@
 """Scores of clips that no study has seen, beside those of all seeds; and the optimism that they show."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -87,6 +88,22 @@ def test_the_score_over_unseen_clips_stands_beside_that_over_all(case, file, mon
     monkeypatch.setattr(seen, "unseen_seeds", lambda *_: unseen)
     lines = seen.lines(file, best(), Store())
     assert len(lines) == len(parts) and all(part in line for part, line in zip(parts, lines, strict=True))
+
+
+def test_no_test_score_is_independent_of_settings_that_were_chosen_on_all_folds(file, monkeypatch):
+    monkeypatch.setattr(seen.inner, "unseen_seeds", lambda *_: [2])
+    store = Store()
+    store.all.clear()
+    chosen = replace(file, chosen_on_all_folds=True)
+    assert seen.unseen_seeds(chosen, [1, 2]) == seen.seeds_to_record(chosen) == []
+    assert seen.seeds_to_record(file) is None  # neither that nor a study
+    assert seen.lines(chosen, best(), store) == [f"no test score is independent: {seen.CHOSEN}"]
+
+
+@pytest.mark.parametrize("name", ["baseline_esc10", "multitask_timit"])
+def test_experiments_that_were_chosen_on_all_folds_say_so(name):
+    experiment = config.load_experiment(str(LAB.parents[1] / "experiments" / f"{name}.toml"))
+    assert experiment.chosen_on_all_folds and experiment.acknowledged == ()
 
 
 def test_the_optimism_is_logged_as_what_the_study_score_was_better_by(file, monkeypatch):

@@ -45,6 +45,23 @@ def test_other_scores_and_absent_columns_have_no_parts(score: str) -> None:
     assert parts(table(), score) is None
 
 
+@pytest.mark.parametrize(
+    ("score", "value"),
+    [
+        ("phones_error_rate", 6 / 20),  # of all clips
+        ("note_onset_f1", (0.5 + 1.0) / 2),  # mean over the clips that have it
+        ("accuracy", labels.accuracy(TRUTH, SAID)),  # its own columns come first
+    ],
+)
+def test_a_family_names_further_ratios(score: str, value: float) -> None:
+    ratios = {"*_error_rate": ("*_edits", "*_total"), "*_onset_f1": ("*_f1", ""), "accuracy": ("edits", "")}
+    rows = table().assign(phones_edits=[0, 1, 2, 0, 0, 3], phones_total=[4, 4, 5, 3, 2, 2])
+    rows["note_f1"] = [0.5, np.nan, np.nan, np.nan, 1.0, np.nan]
+    found = parts(rows, score, ratios)
+    assert found is not None and found.score == pytest.approx(value)
+    assert parts(table(), "phones_error_rate", ratios) is None  # without the columns
+
+
 def test_answers_that_are_lists_have_no_parts() -> None:
     rows = pd.DataFrame({"truth": [["a"], []], "predicted": [["a"], ["b"]]})
     assert parts(rows, "accuracy") is None

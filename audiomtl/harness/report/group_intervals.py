@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.harness import clip_counts, experiment
 from audiomtl.harness.record.store import Run, Tracking
@@ -70,7 +69,7 @@ def headline(
     """
     if not tables:
         return None
-    per_clip = getattr(config.family("settings", file.raw["model"]), "PER_CLIP", {})
+    per_clip = clip_counts.ratios_of(file.raw["model"])
     columns = tuple(file.raw["data"].get("groups", ()))
     folds = folds or range(len(tables))
     every = pd.concat(tables, ignore_index=True).drop_duplicates("clip_id").set_index("clip_id")

@@ -15,15 +15,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
-from audiomtl.harness import effects, experiment, replicates
+from audiomtl.harness import effects, experiment
 from audiomtl.harness.record.runs import Arm, BestSet, arms, beside, choose
 from audiomtl.harness.record.store import Tracking
-from audiomtl.harness.report import floors, origins, tables
+from audiomtl.harness.report import floors, origins, recorded, tables
 from audiomtl.harness.report.blocks import Table, joined
 from audiomtl.settings.toml import write as write_file
 
@@ -40,13 +39,15 @@ OLD = (
     " with an interval for each alone. Exploratory; the best run is favoured."
 )
 COMPARE = "Compare within this table: its best runs scored"
-NOTE = (
-    "Intervals of scores are 95 % intervals over the test folds, after the seeds of a fold were averaged;"
-    " with one fold they are over the seeds, which test the same clips."
-)
 SMALL_NOTE = (
-    "Means on the test split, with 95 % intervals over the test folds; with one fold over the seeds, which"
-    " test the same clips."
+    "*For new groups*: score over all test clips together, each counted once, with the 95 % interval for new"
+    " groups; their number stands beside it. *Over folds or seeds*: mean, with the 95 % interval over test"
+    " folds; one over seeds is only the spread of the training on the same test clips."
+)
+NOTE = (
+    f"{SMALL_NOTE} The seeds of a fold are averaged first. With one seed per fold the interval for new groups"
+    " is about the models that were trained. *Unseen by studies*: mean over the seeds whose test clips no"
+    " study of the experiment has seen; empty where there is no study."
 )
 FLOORS = (
     "A floor is the best score that can be had without the network: chance, the majority class, a model of"
@@ -107,21 +108,21 @@ def update(pages: Sequence[Page], tracking: Tracking) -> str:
     """
     files = config.load_experiments([])
     named = {name for page in pages for name in page.names}
-    recorded = {
+    shown_files = {
         file.name: file for file in files if file.expected and (file.name != UNREPORTED or file.name in named)
     }
     shown = " and ".join(page.shown for page in pages)
-    if missing := sorted(named - recorded.keys()):
+    if missing := sorted(named - shown_files.keys()):
         name = missing[0]
         return f"{shown}: left unchanged: {name} has no recorded scores (audiomtl best {name} --record)"
-    if not recorded:
+    if not shown_files:
         return f"{shown}: left unchanged: no experiment has recorded scores (audiomtl best NAME --record)"
     kept: list[str] = []
     for page in pages:
-        text = _small_table(recorded, page.names)
+        text = _small_table(shown_files, page.names)
         if page.large:
-            sections, kept = _sections(recorded.values(), page, tracking)
-            text = _all_tables(recorded.values(), sections)
+            sections, kept = _sections(shown_files.values(), page, tracking)
+            text = _all_tables(shown_files.values(), sections)
         write_file(page.path, f"{page.before}\n{text}\n{page.after}")
     left = (
         f"; ablations left as they were, not complete on this machine: {tables.joined(kept)}" if kept else ""
@@ -152,11 +153,11 @@ def _sections(
         best = BEST_CELL.search(sections.get(file.name, ""))
         tested = f" test/{experiment.main_score(file)} |" in sections.get(file.name, "")
         side = "test" if tested else "validation"
-        recorded = _recorded(file, side)
-        if best and recorded and best[1] != tables.number(recorded["mean"]):
+        main = file.expected.get(f"{side}/{experiment.main_score(file)}", {})
+        if best and main and best[1] != tables.number(main["mean"]):
             sections[file.name] += (
                 f"\n\n{COMPARE} {best[1]} on {side}, those recorded in the file"
-                f" {tables.number(recorded['mean'])}."
+                f" {tables.number(main['mean'])}."
             )
     return sections, kept
 
@@ -187,55 +188,32 @@ def _made_here(file: ExperimentFile, tracking: Tracking) -> str:
 # ---------------------------------------------------------------- tables
 
 
-def _recorded(file: ExperimentFile, split: str) -> Mapping[str, Any]:
-    """Table of the main score in ``[expected]``; empty where it is not recorded."""
-    return file.expected.get(f"{split}/{experiment.main_score(file)}", {})
-
-
-def _spread(file: ExperimentFile, name: str) -> str:
-    """Mean and interval of a recorded score, such as ``test/accuracy``; "" where it is not recorded."""
-    if name not in file.expected:
-        return ""
-    recorded = file.expected["recorded"]
-    values = dict(zip(recorded["seeds"], file.expected[name]["per_seed"], strict=True))
-    return tables.spread(name, values, replicates.of_expected(file.settings, recorded))
-
-
-def _seeds(file: ExperimentFile) -> list[str]:
-    """Cells: number of folds, number of seeds."""
-    recorded = file.expected["recorded"]
-    folds = replicates.of_expected(file.settings, recorded)
-    return [str(len(set(folds.values()))) if folds else "", str(len(recorded["seeds"]))]
+def _on_test(file: ExperimentFile, name: str) -> list[str]:
+    """Cells of a score on test: for new groups, the groups, over folds or seeds."""
+    key = f"test/{name}"
+    cells = recorded.for_new_groups, recorded.groups, recorded.over_replicates
+    return [cell(file, key) for cell in cells]
 
 
 def _small_table(files: Mapping[str, ExperimentFile], names: Sequence[str]) -> str:
+    shown = [files[name] for name in names or files]
+    mains = [experiment.main_score(file) for file in shown]
     rows = [
-        [
-            name,
-            files[name].raw["model"],
-            experiment.main_score(files[name]),
-            _spread(files[name], f"test/{experiment.main_score(files[name])}"),
-            _seeds(files[name])[1],
-        ]
-        for name in names or files
+        [file.name, file.raw["model"], main, *_on_test(file, main)]
+        for file, main in zip(shown, mains, strict=True)
     ]
-    return f"\n{Table(['experiment', 'family', 'score', 'test', 'seeds'], rows)}\n\n{SMALL_NOTE}\n"
+    head = ["experiment", "family", "score", "for new groups", "groups", "over folds or seeds"]
+    return f"\n{joined([Table(head, rows), SMALL_NOTE, *origins.mixed(shown, short=True)])}\n"
 
 
 def _all_tables(files: Iterable[ExperimentFile], sections: Mapping[str, str]) -> str:
-    head = [
-        "experiment",
-        "score",
-        "test",
-        "validation",
-        "other scores on test",
-        "folds",
-        "seeds",
-        "CPU seconds per training",
-    ]
+    head = ["experiment", "score", "for new groups", "groups", "over folds or seeds", "unseen by studies"]
+    head += ["validation", "CPU seconds per training"]
     files = list(files)
     parts: list[object] = [GENERATED, "## Best runs", Table(head, [_row(file) for file in files]), NOTE]
     parts += origins.mixed(files)
+    if others := [row for file in files for row in _further_rows(file)]:
+        parts += ["## Further scores on test", Table(head[:5], others)]
     parts += _floors(files)
     if sections:
         parts += ["## Ablations", "Differences to the best run, with their intervals, and scores."]
@@ -255,15 +233,17 @@ def _floors(files: Sequence[ExperimentFile]) -> list[object]:
 
 
 def _row(file: ExperimentFile) -> list[str]:
-    main, recorded = experiment.main_score(file), file.expected["recorded"]
-    others = [
-        f"{key.removeprefix('test/')} {_spread(file, key)}"
-        for key in file.expected
-        if key.startswith("test/") and key != f"test/{main}"
-    ]
-    splits = [_spread(file, f"{split}/{main}") for split in ("test", "validation")]
-    cost = f"{recorded['cpu_seconds_per_training']:.4g}" if "cpu_seconds_per_training" in recorded else ""
-    return [file.name, main, *splits, ", ".join(others), *_seeds(file), cost]
+    main, origin = experiment.main_score(file), file.expected["recorded"]
+    cost = f"{origin['cpu_seconds_per_training']:.4g}" if "cpu_seconds_per_training" in origin else ""
+    validation = recorded.over_replicates(file, f"validation/{main}")
+    unseen = recorded.unseen(file, f"test/{main}")
+    return [file.name, main, *_on_test(file, main), unseen, validation, cost]
+
+
+def _further_rows(file: ExperimentFile) -> list[list[str]]:
+    names = [key.removeprefix("test/") for key in file.expected if key.startswith("test/")]
+    main = experiment.main_score(file)
+    return [[file.name, name, *_on_test(file, name)] for name in names if name != main]
 
 
 def _ablations(file: ExperimentFile, best: BestSet, file_arms: Sequence[Arm], tracking: Tracking) -> str:

@@ -2,7 +2,7 @@
 changed.
 
 Contents: `Change`, `now`, `data_of`, `changed_data`, `changes`, `commit_of`, `write`, `write_floors`,
-`write_fingerprint`.
+`write_new_groups`, `write_fingerprint`.
 """
 
 import subprocess
@@ -139,13 +139,16 @@ def write(
     rounding: Sequence[float] = (),
     floors: Mapping[str, Floor] | None = None,
     folds: Mapping[int, int] | None = None,
+    new_groups: Mapping[str, Mapping[str, Any]] | None = None,
+    unseen: Sequence[int] | None = None,
 ) -> None:
     """Write ``[expected]`` at the end of the experiment file; everything else in it is left unchanged.
 
     Parameters
     ----------
     got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. rounding : of the
-        fingerprint. floors : of the scores that have one. folds : test fold of each seed.
+        fingerprint. floors : of the scores that have one. folds : test fold of each seed. new_groups : of
+        the scores on test, `new_groups.of_runs`. unseen : seeds whose test clips no study has seen.
     """
     import tomlkit
 
@@ -164,10 +167,11 @@ def write(
         "threads": threads,
         "seeds": list(file.settings.seeds),
         **({"folds": [folds[seed] for seed in file.settings.seeds]} if folds else {}),
+        **({} if unseen is None else {"unseen_seeds": list(unseen)}),
         "cpu_seconds_per_training": round(cpu_seconds, 1),
         "fingerprint": list(fingerprint),
         **_rounding(rounding),
-        **({"clips": _inline(current["clips"])} if "clips" in current else {}),
+        **({"clips": _inline(dict(sorted(current["clips"].items())))} if "clips" in current else {}),
         "data": _table(current["data"]),  # a table of its own: last
     }.items():
         origin.add(key, value)
@@ -177,6 +181,8 @@ def write(
         table = tomlkit.table()
         table.add("mean", mean(values))
         table.add("per_seed", list(values))
+        if interval := (new_groups or {}).get(name):
+            table.add("new_groups", _inline(interval))
         if own := (floors or {}).get(name):
             _add_floor(table, own)
         expected.add(tomlkit.key(name), table)
@@ -202,6 +208,39 @@ def write_floors(file: ExperimentFile, floors: Mapping[str, Floor]) -> None:
         if name in expected:
             _add_floor(expected[name], floor)
     write_toml(file.path, tomlkit.dumps(document))
+
+
+def write_new_groups(
+    file: ExperimentFile, new_groups: Mapping[str, Mapping[str, Any]], unseen: Sequence[int] | None
+) -> None:
+    """Put intervals for new groups into the scores of an ``[expected]``, and the seeds whose test clips no
+    study has seen; all else is left unchanged. Parameters as of `write`.
+    """
+    import tomlkit
+
+    document = tomlkit.parse(file.path.read_text(encoding="utf-8"))
+    expected: Any = document["expected"]
+    for name, interval in new_groups.items():
+        if name in expected:
+            _after(expected[name], "per_seed", "new_groups", _inline(interval))
+    if unseen is None:
+        expected["recorded"].pop("unseen_seeds", None)
+    else:
+        before = "folds" if "folds" in expected["recorded"] else "seeds"
+        _after(expected["recorded"], before, "unseen_seeds", list(unseen))
+    write_toml(file.path, tomlkit.dumps(document))
+
+
+def _after(table: Any, before: str, key: str, value: Any) -> None:
+    """Put a key into a table: where it stands already, else behind the key ``before``."""
+    if key in table:
+        table[key] = value
+        return
+    rest = list(table)[list(table).index(before) + 1 :]
+    later = {name: table.pop(name) for name in rest}
+    table[key] = value
+    for name, old in later.items():
+        table.add(name, old)
 
 
 def write_fingerprint(
@@ -258,6 +297,6 @@ def _inline(values: Mapping[str, Any]) -> Any:
     import tomlkit
 
     table = tomlkit.inline_table()
-    for key, value in sorted(values.items()):
-        table.add(key, value)
+    for key, value in values.items():
+        table.add(key, _inline(value) if isinstance(value, Mapping) else value)
     return table

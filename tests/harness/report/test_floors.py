@@ -79,6 +79,7 @@ def test_published_figures_stand_beside_and_change_no_key(store: Store) -> None:
     ("text", "said"),
     [
         ('acknowledged = ["test/error_rat"]\n', "did you mean test/error_rate"),
+        ('acknowledged = ["chosen_on_all_fold"]\n', "did you mean chosen_on_all_folds"),
         ('acknowledged = "test/error_rate"\n', "must be a list of scores"),
         ("reference = 3\n", "must be tables"),
         (REFERENCE.replace("number = 0.2\n", ""), "reference[0].number is missing"),

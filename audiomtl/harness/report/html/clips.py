@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.harness import clip_counts, experiment
 from audiomtl.harness.report.html import confusion
@@ -87,7 +86,7 @@ def _quality(file: ExperimentFile, table: pd.DataFrame) -> tuple[np.ndarray | No
     probabilities = _of_truth(table, head)
     if probabilities is not None and main.startswith(head):
         return probabilities, PROBABILITY
-    per_clip = getattr(config.family("settings", file.raw["model"]), "PER_CLIP", {})
+    per_clip = clip_counts.ratios_of(file.raw["model"])
     counts = clip_counts.of_score(main, [table.assign(clip_id=range(len(table)))], per_clip)
     if counts is None or counts.right_or_wrong:
         return probabilities, PROBABILITY
