@@ -58,7 +58,7 @@ def examine(file: ExperimentFile, *, fingerprint: bool) -> Checked:
     recorded = file.expected["recorded"]
     current = origin.now(file.raw, file.settings)
     changes = origin.changes(recorded, current, file.settings.seeds, fingerprint=fingerprint)
-    if recorded.get("dirty") and not fingerprint:
+    if recorded.get("dirty"):
         changes.append(
             origin.Change("commit", f"{recorded.get('commit')} with changed files", "no such commit")
         )
@@ -80,7 +80,9 @@ def quick(checked: Sequence[Checked], *, record: bool, slots: int, threads: int)
     results = []
     for one in checked:
         name, losses = one.file.name, found.get(one.file.name, [])
-        if record and one.only_code and losses:
+        if record and one.only_code and (fault := steps.all_equal(losses)):
+            results.append(Verified(name, False, f"no fingerprint recorded: {fault}"))
+        elif record and one.only_code and losses:
             origin.write_fingerprint(one.file, losses, one.current, threads=threads, rounding=moved[name][1])
             results.append(Verified(name, True, f"fingerprint of {len(losses)} steps recorded"))
         else:
