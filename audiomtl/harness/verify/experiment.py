@@ -17,8 +17,6 @@ from audiomtl.harness.verify import compare, origin, steps
 from audiomtl.harness.verify.again import fingerprints, train_again, with_rounding
 from audiomtl.harness.verify.result import Verified
 
-CODE = ("code", "lock", "code of the settings")  # changes after which the first steps are still worth a look
-
 
 @dataclass(frozen=True)
 class Checked:
@@ -45,7 +43,7 @@ class Checked:
 
     @property
     def only_code(self) -> bool:
-        return all(one.what in CODE for one in self.changes)
+        return all(one.what in origin.CODE for one in self.changes)
 
 
 def examine(file: ExperimentFile, *, fingerprint: bool) -> Checked:

@@ -1,7 +1,7 @@
 """``[expected.recorded]``: what recorded scores and their fingerprint were computed from, and what of it has
 changed.
 
-Contents: `Change`, `now`, `data_of`, `changed_data`, `changes`, `commit_of`, `write`, `write_floors`,
+Contents: `Change`, `now`, `changed_data`, `changes`, `commit_of`, `write`, `write_floors`,
 `write_fingerprint`.
 """
 
@@ -13,10 +13,12 @@ from typing import Any
 
 from audiomtl import config, surroundings
 from audiomtl.config import ExperimentFile
-from audiomtl.data import availability, catalog, fetch, hashes, subset
+from audiomtl.data import catalog, subset
 from audiomtl.harness.floors import Floor
-from audiomtl.harness.record import provenance
+from audiomtl.harness.record import parts, provenance
 from audiomtl.settings.toml import write as write_toml
+
+CODE = ("code", "lock", "code of the settings")  # changes that the commit of a record can undo
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,8 @@ def now(raw: Mapping[str, Any], settings: Any) -> dict[str, Any]:
         "settings_code": provenance.settings_version(raw),
         "code": provenance.code_version(raw),
         "lock": provenance.lock_hash(),
-        "data": data_of(raw, settings),
+        "data": parts.data_of(raw, settings),
     }
-
-
-def data_of(raw: Mapping[str, Any], settings: Any) -> dict[str, str]:
-    """Keys of the clip table, of the files of each of its columns, and of pretrained weights."""
-    data = hashes.by_column(availability.require(settings), raw)
-    for name, weights in availability.weights_of(settings).items():
-        data[name] = fetch.digest(fetch.weights(weights))
-    return data
 
 
 def changed_data(then: Mapping[str, str], here: Mapping[str, str]) -> list[Change]:

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -43,19 +44,30 @@ def training(jobs, *_, **__) -> dict[str, Result]:
     return {job.name: Result(False, SCORES, 0, 1, 0.0, 0.0, 1) for job in jobs}
 
 
-@pytest.fixture
-def recorded(tmp_path, monkeypatch) -> Project:
-    """A project whose family and data set are its own, with recorded scores."""
-    project = Project(tmp_path / "project", monkeypatch)
+def laid_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose family and data set are its own."""
+    project = Project(folder, monkeypatch)
     shutil.copytree(LAB / "tinylab", project.folder / "tinylab", ignore=shutil.ignore_patterns("__pycache__"))
     (project.folder / "tinylab" / "pairs.py").write_text(PAIRS)
     (project.folder / "requirements.lock").write_text("keras==3\n")
     project.edit("experiments", '"tinylab.tones"', '"tinylab.pairs"')
-    monkeypatch.syspath_prepend(str(project.folder))
+    return project
+
+
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work there, as a new process without training processes."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
     forget(monkeypatch)
-    for module in (command, experiment):
-        monkeypatch.setattr(module, "start_forkserver", lambda *_: None, raising=False)
+    monkeypatch.setattr(command, "start_forkserver", lambda *_: None)
     monkeypatch.setattr(verify, "quiet_tensorflow", lambda: None)
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch) -> Project:
+    """A project with recorded scores."""
+    project = laid_out(tmp_path / "project", monkeypatch)
+    enter(project.folder, monkeypatch)
     monkeypatch.setattr(experiment, "train_again", training)
     file = config.load_experiment("tiny")
     got = {name: [value] * 2 for name, value in SCORES.items()}
