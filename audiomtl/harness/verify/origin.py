@@ -138,8 +138,8 @@ def write(
 
     Parameters
     ----------
-    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. rounding : of the
-        fingerprint. floors : of the scores that have one. folds : test fold of each seed.
+    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. fingerprint : empty if
+        none is recorded. rounding : of it. floors : of the scores that have one. folds : of each seed.
     """
     import tomlkit
 
@@ -159,7 +159,7 @@ def write(
         "seeds": list(file.settings.seeds),
         **({"folds": [folds[seed] for seed in file.settings.seeds]} if folds else {}),
         "cpu_seconds_per_training": round(cpu_seconds, 1),
-        "fingerprint": list(fingerprint),
+        **({"fingerprint": list(fingerprint)} if fingerprint else {}),
         **_rounding(rounding),
         **({"clips": _inline(current["clips"])} if "clips" in current else {}),
         "data": _table(current["data"]),  # a table of its own: last
