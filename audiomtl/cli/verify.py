@@ -16,7 +16,7 @@ def verify(
         typer.Argument(
             metavar="NAME",
             help=(
-                "Experiments, ids of MLflow runs (a best run, an ablation or a trial), or files written by"
+                "Experiments, ids of MLflow runs (any training), or files written by"
                 " `audiomtl report NAME --freeze`. Default: every experiment with recorded scores."
             ),
         ),
@@ -31,7 +31,10 @@ def verify(
         bool,
         typer.Option(
             "--checkout",
-            help="Where the code has changed, check out the commit that recorded and train there.",
+            help=(
+                "Where the code has changed, check out the commit that recorded and train there: of"
+                " experiments and runs."
+            ),
         ),
     ] = False,
     record: Annotated[
@@ -53,8 +56,9 @@ def verify(
 
     First compares what the numbers depend on with the record: the data (by column), the settings, the seeds,
     the code, the lock file and the commit. Then trains again, in a temporary folder, and compares the scores:
-    with [expected], with those of a run, or with those in a frozen study. Whatever is not as recorded is
-    named. The exit code is 0 only if every number came back. Example: audiomtl verify --quick
+    with [expected], with those of a run, or with those in a frozen study. On the processor that recorded them
+    they must be equal, on another equal or equivalent. Whatever is not as recorded is named. The exit code is
+    0 only if every number came back. Example: audiomtl verify --quick
     """
     if record and not quick:
         raise typer.BadParameter("--record needs --quick; `audiomtl best NAME --record` records scores")

@@ -226,6 +226,9 @@ def _record(
     if found is None:
         return False
     losses, rounding = found
+    if fault := steps.all_equal(losses):
+        console().print(f"{file.name}: no fingerprint recorded: {fault}", highlight=False)
+        losses, rounding = [], []
     settings: Any = file.settings
     origin.write(
         file,

@@ -17,7 +17,7 @@ from audiomtl.config import ExperimentFile
 from audiomtl.data import catalog, text
 from audiomtl.harness import replicates
 from audiomtl.harness.leases import Lease, LeaseLost, Leases
-from audiomtl.harness.record import provenance
+from audiomtl.harness.record import parts, provenance
 from audiomtl.harness.record.store import (
     Run,
     Tracking,
@@ -236,6 +236,7 @@ class _Runs:
             "code": provenance.code_version(one.raw),
             "threads": str(self.threads),
             "device": self.device,
+            **parts.tags(one.raw, one.data),
         }
         with deferred_signals():
             run_id = self._interrupted(one)

@@ -6,7 +6,7 @@ import pytest
 from audiomtl import config
 from audiomtl.data import availability, catalog
 from audiomtl.errors import MissingData
-from audiomtl.harness.verify import origin
+from audiomtl.harness.record import parts
 from tests.nn.yamnet_weights import write
 from tests.surroundings.families import raw_settings
 
@@ -57,6 +57,6 @@ def test_weights_of_a_network_are_needed_and_part_of_the_record(
     with pytest.raises(MissingData, match=r"yamnet\.h5: no such file"):
         availability.require(found)
     write(file)
-    before = origin.data_of(raw, found)["weights"]
+    before = parts.data_of(raw, found)["weights"]
     file.write_bytes(file.read_bytes() + b"x")
-    assert origin.data_of(raw, found)["weights"] != before
+    assert parts.data_of(raw, found)["weights"] != before

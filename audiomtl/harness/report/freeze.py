@@ -26,17 +26,17 @@ from typing import Any
 from audiomtl import config
 from audiomtl.config import ExperimentFile
 from audiomtl.errors import MissingData, UserError
-from audiomtl.harness.record import provenance
+from audiomtl.harness.record import parts, provenance
 from audiomtl.harness.record import runs as recorded
 from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.report import crate, markdown
-from audiomtl.harness.verify import origin
-from audiomtl.harness.verify.run import KINDS, read
+from audiomtl.harness.verify.record import read
 
 RUNS = "runs.json"
+KINDS = ("best", "ablation", "trial", "member")  # of the runs that are frozen
 ENDINGS = (".parquet", "settings.toml", "history.json", "learning_curves.png")  # files of a run that are kept
 KEPT = ("kind", "seed", "ablation", "study", "trial", "data", "code", "lock", "commit", "dirty", "machine",
-        "threads", "device", "keras", "fingerprint", "weights")  # fmt: skip
+        "threads", "device", "keras", "fingerprint", "weights", *parts.TAGS)  # fmt: skip
 
 
 def freeze(name: str, place: Path) -> str:
@@ -114,7 +114,7 @@ def _same_code(file: ExperimentFile, best: recorded.BestSet, run: Run, own: Mapp
 def _data(file: ExperimentFile, best: recorded.BestSet) -> dict[str, Any]:
     """Keys of the data by column, where the data are here; the key of all in the runs."""
     try:
-        return {"runs": best.data, "columns": origin.data_of(file.raw, file.settings)}
+        return {"runs": best.data, "columns": parts.data_of(file.raw, file.settings)}
     except MissingData:
         return {"runs": best.data}
 
@@ -134,7 +134,7 @@ def _entry(run: Run, own: Mapping[str, bytes]) -> dict[str, Any]:
         raise UserError(f"run {run.info.run_id}: has no file settings.toml: it cannot be rebuilt")
     record = read(run, own["settings.toml"].decode())
     tags, key = record.tags, record.tags["fingerprint"]
-    which = tags.get("ablation") or (f"trial {tags['trial']}" if tags["kind"] == "trial" else "best")
+    which = tags.get("ablation") or (f"trial {tags['trial']}" if "trial" in tags else "best")
     return {
         "name": f"{which} seed {record.seed} ({key})",
         "key": key,

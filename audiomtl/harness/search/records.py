@@ -20,7 +20,7 @@ from rich.table import Table
 from audiomtl import config
 from audiomtl.config import StudyFile
 from audiomtl.errors import UserError, WorkFailed
-from audiomtl.harness.record import evaluation, provenance
+from audiomtl.harness.record import evaluation, parts, provenance
 from audiomtl.harness.record.store import Run, Tracking, remove_checkpoints
 from audiomtl.harness.search import pareto, space
 from audiomtl.harness.terminal import show_table
@@ -146,6 +146,7 @@ def open_trial(
             "seed": str(own_seed),
             "ablation": file.study.ablation,
             **tags,
+            **parts.tags(raw, tags["data"]),
         }
         every["code"] = provenance.code_version(raw)
         flat = config.flatten(raw)

@@ -47,11 +47,16 @@ def verify(names: Sequence[str], request: Request) -> bool:
     """
     began, results, files = time.monotonic(), list[Verified](), list[ExperimentFile]()
     slots, threads = request.slots, request.threads
+    ids = [name for name in dict.fromkeys(names) if RUN.fullmatch(name)]
+    for name in names:
+        if RUN.fullmatch(name) or name.endswith(".zip"):
+            _check(name, request)
+    if ids:
+        results += run.verify_runs(ids, slots=slots, threads=threads, there=request.checkout)
     for name in names:
         if RUN.fullmatch(name):
-            _whole_only(name, request)
-            results.append(run.verify_run(name, slots=slots, threads=threads))
-        elif name.endswith(".zip"):
+            continue
+        if name.endswith(".zip"):
             results += frozen.verify_frozen(Path(name), quick=request.quick, slots=slots, threads=threads)
         else:
             files.append(_recorded(config.load_experiment(name)))
@@ -91,13 +96,17 @@ def verify(names: Sequence[str], request: Request) -> bool:
     return all(one.reproduced for one in results)
 
 
-def _whole_only(name: str, request: Request) -> None:
-    if request.quick:
+def _check(name: str, request: Request) -> None:
+    """Refuse options that a run or a frozen study has no use for."""
+    frozen_study = name.endswith(".zip")
+    if request.record:
+        raise UserError(f"{name}: --record writes into experiment files; give the name of an experiment")
+    if request.quick and not frozen_study:
         raise UserError(f"{name}: a run has no recorded first steps; leave out --quick")
-    if request.checkout:
+    if request.checkout and frozen_study:
         raise UserError(
-            f"{name}: --checkout rebuilds experiments; for a run, check out the commit of its tag and run"
-            " `audiomtl verify` there"
+            f"{name}: --checkout rebuilds experiments and runs; for a frozen study, check out the commit that"
+            " `audiomtl verify` names and run it there"
         )
 
 

@@ -17,8 +17,6 @@ from audiomtl.harness.verify import compare, origin, steps
 from audiomtl.harness.verify.again import fingerprints, train_again, with_rounding
 from audiomtl.harness.verify.result import Verified
 
-CODE = ("code", "lock", "code of the settings")  # changes after which the first steps are still worth a look
-
 
 @dataclass(frozen=True)
 class Checked:
@@ -45,7 +43,7 @@ class Checked:
 
     @property
     def only_code(self) -> bool:
-        return all(one.what in CODE for one in self.changes)
+        return all(one.what in origin.CODE for one in self.changes)
 
 
 def examine(file: ExperimentFile, *, fingerprint: bool) -> Checked:
@@ -58,7 +56,7 @@ def examine(file: ExperimentFile, *, fingerprint: bool) -> Checked:
     recorded = file.expected["recorded"]
     current = origin.now(file.raw, file.settings)
     changes = origin.changes(recorded, current, file.settings.seeds, fingerprint=fingerprint)
-    if recorded.get("dirty") and not fingerprint:
+    if recorded.get("dirty"):
         changes.append(
             origin.Change("commit", f"{recorded.get('commit')} with changed files", "no such commit")
         )
@@ -80,7 +78,9 @@ def quick(checked: Sequence[Checked], *, record: bool, slots: int, threads: int)
     results = []
     for one in checked:
         name, losses = one.file.name, found.get(one.file.name, [])
-        if record and one.only_code and losses:
+        if record and one.only_code and (fault := steps.all_equal(losses)):
+            results.append(Verified(name, False, f"no fingerprint recorded: {fault}"))
+        elif record and one.only_code and losses:
             origin.write_fingerprint(one.file, losses, one.current, threads=threads, rounding=moved[name][1])
             results.append(Verified(name, True, f"fingerprint of {len(losses)} steps recorded"))
         else:

@@ -13,12 +13,13 @@ from typing import Any
 
 from audiomtl import config
 from audiomtl.errors import UserError
-from audiomtl.harness.record import provenance
+from audiomtl.harness.record import parts, provenance
 from audiomtl.harness.verify import compare, origin, steps
 from audiomtl.harness.verify.again import fingerprint
 from audiomtl.harness.verify.origin import Change
+from audiomtl.harness.verify.record import Record, changes_of
 from audiomtl.harness.verify.result import Verified
-from audiomtl.harness.verify.run import Record, changes_of, rebuilt
+from audiomtl.harness.verify.run import rebuilt
 from audiomtl.settings.published import without_published
 
 METADATA, RUNS = "ro-crate-metadata.json", "runs.json"
@@ -28,7 +29,7 @@ def verify_frozen(place: Path, *, quick: bool, slots: int, threads: int) -> list
     """Check the files of the archive, then what its numbers depend on, then train everything again.
 
     With ``quick`` nothing is trained but the first ten steps of the experiment, where its ``[expected]`` has
-    their losses.
+    their losses. On another processor they come first without it, too.
 
     Raises
     ------
@@ -44,16 +45,40 @@ def verify_frozen(place: Path, *, quick: bool, slots: int, threads: int) -> list
     document.pop("ablation", None)
     if changed := _changes(document, json.loads(files["data.json"]), files):
         return [Verified(str(place), False, "; ".join(map(str, changed)))]
+    recorded = expected.get("recorded", {})
     if not quick:
-        return rebuilt(records, f"verify {place.name}", slots=slots, threads=threads)
+        first = (
+            _first_steps(place, document, recorded, threads)
+            if _elsewhere(document, recorded, threads)
+            else None
+        )
+        if first and not first.reproduced:
+            return [first]
+        floors = {name: one["floor"] for name, one in expected.items() if "floor" in one}
+        return rebuilt(records, f"verify {place.name}", slots=slots, threads=threads, floors=floors)
     results = []
     for record in records:
         if changed := changes_of(record):
             results.append(Verified(record.name, False, "; ".join(map(str, changed))))
-    return results or [_first_steps(place, document, expected.get("recorded", {}), threads)]
+    return results or [_first_steps(place, document, recorded, threads)]
+
+
+def _elsewhere(raw: dict[str, Any], recorded: Mapping[str, Any], threads: int) -> bool:
+    """Whether the first steps in ``[expected]`` are those of today's settings and code, and were recorded by
+    another processor, so that they say more than equivalent scores.
+    """
+    code = recorded.get("fingerprint_code", recorded.get("code"))
+    return (
+        bool(recorded.get("fingerprint"))
+        and not compare.same_steps(recorded, threads)
+        and recorded.get("settings") == config.digest(config.scored_settings(raw))
+        and code == provenance.code_version(raw)
+    )
 
 
 def _first_steps(place: Path, raw: dict[str, Any], recorded: Mapping[str, Any], threads: int) -> Verified:
+    if recorded.get("dirty"):
+        return Verified(str(place), False, "[expected] was recorded with changed files, which no commit has")
     if not recorded.get("fingerprint"):
         return Verified(str(place), False, "no first steps are recorded in it; leave out --quick")
     now = fingerprint(place.stem, raw, int(recorded["seeds"][0]), threads=threads)
@@ -98,7 +123,7 @@ def _changes(raw: dict[str, Any], data: Mapping[str, Any], files: Mapping[str, b
     """What of the data and the lock differs from the archive's."""
     found = list[Change]()
     if "columns" in data:
-        here = origin.data_of(raw, config.settings_of(raw, "experiment.toml"))
+        here = parts.data_of(raw, config.settings_of(raw, "experiment.toml"))
         found = origin.changed_data(data["columns"], here)
     if "requirements.lock" in files:
         lock = hashlib.sha256(files["requirements.lock"]).hexdigest()[:12]

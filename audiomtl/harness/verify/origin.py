@@ -1,7 +1,7 @@
 """``[expected.recorded]``: what recorded scores and their fingerprint were computed from, and what of it has
 changed.
 
-Contents: `Change`, `now`, `data_of`, `changed_data`, `changes`, `commit_of`, `write`, `write_floors`,
+Contents: `Change`, `now`, `changed_data`, `changes`, `commit_of`, `write`, `write_floors`,
 `write_new_groups`, `write_fingerprint`.
 """
 
@@ -13,10 +13,12 @@ from typing import Any
 
 from audiomtl import config, surroundings
 from audiomtl.config import ExperimentFile
-from audiomtl.data import availability, catalog, fetch, hashes, subset
+from audiomtl.data import catalog, subset
 from audiomtl.harness.floors import Floor
-from audiomtl.harness.record import provenance
+from audiomtl.harness.record import parts, provenance
 from audiomtl.settings.toml import write as write_toml
+
+CODE = ("code", "lock", "code of the settings")  # changes that the commit of a record can undo
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,8 @@ def now(raw: Mapping[str, Any], settings: Any) -> dict[str, Any]:
         "settings_code": provenance.settings_version(raw),
         "code": provenance.code_version(raw),
         "lock": provenance.lock_hash(),
-        "data": data_of(raw, settings),
+        "data": parts.data_of(raw, settings),
     }
-
-
-def data_of(raw: Mapping[str, Any], settings: Any) -> dict[str, str]:
-    """Keys of the clip table, of the files of each of its columns, and of pretrained weights."""
-    data = hashes.by_column(availability.require(settings), raw)
-    for name, weights in availability.weights_of(settings).items():
-        data[name] = fetch.digest(fetch.weights(weights))
-    return data
 
 
 def changed_data(then: Mapping[str, str], here: Mapping[str, str]) -> list[Change]:
@@ -146,9 +140,10 @@ def write(
 
     Parameters
     ----------
-    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. rounding : of the
-        fingerprint. floors : of the scores that have one. folds : test fold of each seed. new_groups : of
-        the scores on test, `new_groups.of_runs`. unseen : seeds whose test clips no study has seen.
+    got : {score: one per seed}. current : of `now`. cpu_seconds : of one training. fingerprint : empty if
+        none is recorded. rounding : of it. floors : of the scores that have one. folds : test fold of each
+        seed. new_groups : of the scores on test, `new_groups.of_runs`. unseen : seeds whose test clips no
+        study has seen.
     """
     import tomlkit
 
@@ -169,7 +164,7 @@ def write(
         **({"folds": [folds[seed] for seed in file.settings.seeds]} if folds else {}),
         **({} if unseen is None else {"unseen_seeds": list(unseen)}),
         "cpu_seconds_per_training": round(cpu_seconds, 1),
-        "fingerprint": list(fingerprint),
+        **({"fingerprint": list(fingerprint)} if fingerprint else {}),
         **_rounding(rounding),
         **({"clips": _inline(dict(sorted(current["clips"].items())))} if "clips" in current else {}),
         "data": _table(current["data"]),  # a table of its own: last

@@ -1,130 +1,60 @@
-"""One run of MLflow rebuilt: a best run, an ablation or a trial, trained again from its record.
+"""Runs of MLflow rebuilt: best runs, ablations, trials and others, trained again from their records.
 
-The record is what the run itself holds: its settings (the file ``settings.toml`` and the parameters), its
-seed, the tags data, code, lock, commit and dirty, its key ``fingerprint``, its scores and the digest of its
-weights. Nothing is written into the run.
+On the processor that recorded a run, with as many threads, its scores and weights must be equal to the bit.
+On another its reported scores must be equal, or those of all trainings of its group together equivalent, as
+for an experiment: paired by training, with a margin of a quarter of the distance to the floor. With one
+training of a group there is nothing to test. Nothing is written into a run.
 
-Contents: `verify_run`, `Record`, `read`, `rebuilt`, `changes_of`.
+Contents: `verify_runs`, `rebuilt`, `artifact`, `find`.
 """
 
-import json
 import tempfile
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from audiomtl import config
-from audiomtl.data import availability, text
+from audiomtl.config import ExperimentFile
 from audiomtl.errors import UserError
 from audiomtl.harness.record import provenance, runs
 from audiomtl.harness.record.store import Run, Tracking
 from audiomtl.harness.train.child import Job, Result
+from audiomtl.harness.verify import checkout, compare
 from audiomtl.harness.verify.again import train_again
-from audiomtl.harness.verify.origin import Change
+from audiomtl.harness.verify.origin import CODE
+from audiomtl.harness.verify.record import SIDES, Record, changes_of, group_of, name_of, read, refuse
 from audiomtl.harness.verify.result import Verified
 
-KINDS = ("best", "ablation", "trial", "member")
-SIDES = ("test/", "best/validation/")  # of the scores of a run
+Floors = Mapping[str, float]  # {"test/...": floor}
 
 
-@dataclass(frozen=True)
-class Record:
-    """A run as it is recorded, in MLflow or in a frozen study."""
+def rebuilt(
+    records: Sequence[Record],
+    title: str,
+    *,
+    slots: int,
+    threads: int,
+    floors: Floors | None = None,
+    there: bool = False,
+) -> list[Verified]:
+    """Compare each record with what is here, train those that nothing has changed for, and compare scores.
 
-    name: str  # for people
-    raw: dict[str, Any]  # its settings, complete
-    params: dict[str, str]  # the same as MLflow's parameters, without those that change no score
-    tags: dict[str, str]
-    scores: dict[str, float]  # "test/..." and "best/validation/..."
-
-    @property
-    def seed(self) -> int:
-        return int(self.tags["seed"])
-
-    @property
-    def threads(self) -> int:
-        return int(self.tags.get("threads", 1))
-
-
-def read(run: Run, settings: str) -> Record:
-    """The record of a run; ``settings`` is the text of its ``settings.toml``.
-
-    Raises
-    ------
-    UserError : a run of another kind, or one without final scores.
+    Parameters
+    ----------
+    floors : of the scores, as recorded; others are computed where they are needed. there : where only the
+        code has changed, train with that of the commit.
     """
-    tags, name = dict(run.data.tags), f"run {run.info.run_id[:8]} ({run.info.run_name})"
-    if tags.get("kind") not in KINDS:
-        kind = tags.get("kind", "none")
-        raise UserError(
-            f"{name}: its kind is {kind}: only runs of the kinds {', '.join(KINDS)} are trainings"
-        )
-    if runs.outcome(run) != "complete":
-        raise UserError(f"{name}: {runs.outcome(run)}: it has no final scores to rebuild")
-    scores = {key: value for key, value in run.data.metrics.items() if key.startswith(SIDES)}
-    tags["seed"] = str(tags.get("seed", run.data.params.get("seed")))
-    params = {
-        path: text for path, text in run.data.params.items() if path != "seed" and config.is_scored(path)
-    }
-    return Record(name, tomllib.loads(settings), params, tags, dict(sorted(scores.items())))
-
-
-def as_params(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Settings that affect scores, as `Tracking.log_params` writes them."""
-    return {
-        path: value if isinstance(value, str) else json.dumps(value)
-        for path, value in config.scored_settings(raw).items()
-    }
-
-
-def changes_of(record: Record) -> list[Change]:
-    """What the run depends on and is not as recorded here.
-
-    Raises
-    ------
-    MissingData : the data set is not on this machine.
-    """
-    raw, tags, found = record.raw, record.tags, []
-    if tags.get("dirty") == "true":
-        found.append(Change("commit", f"{tags.get('commit', '')[:12]} with changed files", "no such commit"))
-    written = as_params(raw)
-    for path in sorted({*written, *record.params}):
-        if written.get(path) != record.params.get(path):
-            logged = record.params.get(path, "nothing")
-            found.append(
-                Change(f"settings ({path})", logged, f"{written.get(path, 'nothing')} in settings.toml")
-            )
-    if record.seed not in (*raw["seeds"], raw["study_seed"]):
-        found.append(Change("seeds", tags["seed"], f"{[*raw['seeds'], raw['study_seed']]} in settings.toml"))
-    table = availability.require(config.settings_of(raw, record.name))
-    here = {
-        "data": text.fingerprint(table, raw),
-        "code": provenance.code_version(raw),
-        "lock": provenance.lock_hash(),
-    }
-    for what, value in here.items():
-        if tags.get(what, value) != value:
-            found.append(Change(what, tags[what], value))
-    if not found:  # then the key of the run must come out as well: its settings and seed are part of it
-        device = tags.get("device", "CPU")
-        training = provenance.training_key(raw, record.seed, here["data"], record.threads, device)
-        key = provenance.scores_key(training, raw)
-        if key != tags.get("fingerprint"):
-            found.append(Change("settings or seed", f"key {tags.get('fingerprint')}", f"key {key}"))
-    return found
-
-
-def rebuilt(records: Sequence[Record], title: str, *, slots: int, threads: int) -> list[Verified]:
-    """Compare each record with what is here, train those that nothing has changed for, and compare scores."""
     results: dict[str, Verified] = {}
     jobs: dict[str, Job] = {}
     for number, record in enumerate(records):
         if changed := changes_of(record):
+            if there and all(one.what in CODE for one in changed):
+                results[record.name] = checkout.verify_record_there(record, threads=threads)
+                continue
             text = "; ".join(map(str, changed))
-            if any(one.what == "code" for one in changed):
+            if all(one.what in CODE for one in changed):
                 text += f"; recorded by commit {record.tags.get('commit', 'unknown')[:12]}"
             results[record.name] = Verified(record.name, False, text)
             continue
@@ -132,67 +62,190 @@ def rebuilt(records: Sequence[Record], title: str, *, slots: int, threads: int) 
         place = Path(str(number))
         jobs[record.name] = Job(record.name, record.raw, record.seed, place, place / "checkpoint", test=test)
     trained = train_again(list(jobs.values()), title, slots=slots, threads=threads)
+    groups: dict[str, list[Record]] = {}
     for record in records:
-        if record.name in jobs:
-            results[record.name] = _compared(record, trained.get(record.name))
+        if record.name in jobs and not compare.same_bits(record.computed, threads):
+            groups.setdefault(group_of(record), []).append(record)
+    for group, of_group in groups.items():
+        results |= _elsewhere(group, of_group, trained, threads, floors or {})
+    for record in records:
+        if record.name not in results:
+            results[record.name] = _here(record, trained.get(record.name))
     return [results[record.name] for record in records]
 
 
-def _compared(record: Record, result: Result | None) -> Verified:
-    if result is None:
-        return Verified(record.name, False, "the training failed")
-    now = {
+def _now(result: Result) -> dict[str, float]:
+    """Scores under the names that they have in a run."""
+    return {
         name if name.startswith("test/") else f"best/{name}": value for name, value in result.scores.items()
     }
-    moved = [name for name, value in record.scores.items() if now.get(name) != value]
-    where = ""
-    if record.tags.get("machine") not in (None, provenance.machine()):
-        where = f", recorded on a different processor ({record.tags['machine']})"
-    if moved:
-        first = moved[0]
-        text = (
-            f"recorded score: {len(moved)} of {len(record.scores)} scores differ: {first} recorded"
-            f" {record.scores[first]:.6f}, now {now.get(first, float('nan')):.6f}{where}"
-        )
+
+
+def _here(record: Record, result: Result | None) -> Verified:
+    """Scores and weights of a training on the processor that recorded it."""
+    if result is None:
+        return Verified(record.name, False, "the training failed")
+    if text := _moved(record, result):
         return Verified(record.name, False, text)
     weights = record.tags.get("weights", "")
     if weights and weights != result.weights:
-        return Verified(
-            record.name, False, f"weights: recorded {weights[:12]}, now {result.weights[:12]}{where}"
-        )
-    also = " and the weights" if weights else ""
-    return Verified(
-        record.name, True, f"all {len(record.scores)} scores{also} were reproduced bit for bit{where}"
+        return Verified(record.name, False, f"weights: recorded {weights[:12]}, now {result.weights[:12]}")
+    return Verified(record.name, True, _equal(record, bool(weights)))
+
+
+def _moved(record: Record, result: Result) -> str:
+    """How many scores differ, and the first of them; "" where all are equal to the bit."""
+    now = _now(result)
+    moved = [name for name, value in record.scores.items() if now.get(name) != value]
+    if not moved:
+        return ""
+    first = moved[0]
+    return (
+        f"recorded score: {len(moved)} of {len(record.scores)} scores differ: {first} recorded"
+        f" {record.scores[first]:.6f}, now {now.get(first, float('nan')):.6f}"
     )
 
 
-def verify_run(run_id: str, *, slots: int, threads: int) -> Verified:
-    """Train a run again and compare its scores, and its weights, to the bit.
+def _equal(record: Record, weights: bool) -> str:
+    if not record.scores:
+        return "the weights were reproduced bit for bit; trained on every clip, it has no scores"
+    also = " and the weights" if weights else ""
+    return f"all {len(record.scores)} scores{also} were reproduced bit for bit"
+
+
+def _elsewhere(
+    group: str, records: Sequence[Record], trained: Mapping[str, Result], threads: int, floors: Floors
+) -> dict[str, Verified]:
+    """Trainings of one group that another processor, or another number of threads, recorded."""
+    found: dict[str, Verified] = {}
+    whole = [record for record in records if record.name in trained]
+    verdicts = list[compare.Verdict]()
+    if len(whole) > 1 and any(_moved(record, trained[record.name]) for record in whole):
+        verdicts = _verdicts(whole, trained, threads, floors)
+    failed = [one.score for one in verdicts if not one.reproduced]
+    for record in records:
+        result, where = trained.get(record.name), _where(record, threads)
+        if result is None:
+            found[record.name] = Verified(record.name, False, "the training failed")
+            continue
+        text = _moved(record, result)
+        equal = bool(record.scores) or record.tags.get("weights") == result.weights
+        if not text and equal:
+            same = bool(record.tags.get("weights")) and record.tags["weights"] == result.weights
+            found[record.name] = Verified(record.name, True, f"{_equal(record, same)}{where}")
+        elif not text:
+            text = "weights differ, and trained on every clip, it has no scores that could be equivalent"
+            found[record.name] = Verified(record.name, False, f"{text}{where}")
+        elif len(whole) < 2:
+            why = f"one of the {group} alone cannot be tested for equivalence"
+            found[record.name] = Verified(record.name, False, f"{text}{where}; {why}")
+        elif failed or not verdicts:
+            why = (
+                f"over {len(whole)} {group} not equivalent: {', '.join(failed) or 'it has no reported score'}"
+            )
+            found[record.name] = Verified(record.name, False, f"{text}{where}; {why}")
+        else:
+            told = f"{len(verdicts)} reported scores are equivalent over {len(whole)} {group}{where}"
+            found[record.name] = Verified(record.name, True, told)
+    return found
+
+
+def _where(record: Record, threads: int) -> str:
+    told = []
+    if record.computed["machine"] != provenance.machine():
+        told.append(f"on a different processor ({record.computed['machine']})")
+    if record.threads != threads:
+        told.append(f"with {record.threads} TensorFlow threads instead of {threads}")
+    return f", recorded {' and '.join(told)}"
+
+
+def _verdicts(
+    records: Sequence[Record], trained: Mapping[str, Result], threads: int, floors: Floors
+) -> list[compare.Verdict]:
+    """The reported scores that all of a group have, compared as those of an experiment."""
+    directions = config.scores(records[0].raw)
+    names = [
+        f"{side}/{score}"
+        for side in ("test", "validation")
+        for score in directions
+        if all(_key(f"{side}/{score}") in record.scores for record in records)
+    ]
+    was = {name: [record.scores[_key(name)] for record in records] for name in names}
+    expected: dict[str, Any] = {
+        name: {"mean": fmean(values), "per_seed": values} for name, values in was.items()
+    }
+    expected["recorded"] = {**records[0].computed, "seeds": [record.seed for record in records]}
+    now = [_now(trained[record.name]) for record in records]
+    got = {name: [one[_key(name)] for one in now if _key(name) in one] for name in names}
+    known = dict(floors)
+    if any(name not in known for name in names):
+        known = _floors(records[0]) | known
+    return compare.compare(expected, got, threads, directions, floors=known)
+
+
+def _key(name: str) -> str:
+    """Name of a score in a run."""
+    return name if name.startswith("test/") else f"best/{name}"
+
+
+def _floors(record: Record) -> dict[str, float]:
+    """Floors of a training's scores, computed from its data; none where they cannot be."""
+    settings = config.settings_of(record.raw, record.name)
+    try:
+        return compare.floors_here(ExperimentFile(record.name, Path(), record.raw, settings, {}))
+    except UserError:
+        return {}
+
+
+def verify_runs(ids: Sequence[str], *, slots: int, threads: int, there: bool = False) -> list[Verified]:
+    """Train runs again and compare their scores and weights; ``there`` as of `rebuilt`.
 
     Raises
     ------
     UserError : no such run; what `read` refuses.
     """
     tracking = runs.existing()
-    found = tracking and find(tracking, run_id)
-    if not tracking or not found:
-        raise UserError(
-            f"{run_id}: no such run in the MLflow store; `audiomtl ui` shows the runs and their ids"
-        )
-    parts = _members(tracking, found)
-    sources = {one.info.run_id: one for one in (_source(tracking, part) for part in parts or [found])}
-    records = [
-        read(one, artifact(tracking, one.info.run_id, "settings.toml").decode()) for one in sources.values()
+    records: dict[str, Record] = {}
+    parts: dict[str, tuple[Run, list[Run], list[str]]] = {}  # and its members, and the names of its records
+    for run_id in ids:
+        found = tracking and find(tracking, run_id)
+        if not tracking or not found:
+            raise UserError(
+                f"{run_id}: no such run in the MLflow store; `audiomtl ui` shows the runs and their ids"
+            )
+        members = _members(tracking, found)
+        sources = {one.info.run_id: one for one in (_source(tracking, part) for part in members or [found])}
+        own = [recorded(tracking, one) for one in sources.values()]
+        records |= {record.name: record for record in own}
+        parts[run_id] = (found, members, [record.name for record in own])
+    results = rebuilt(list(records.values()), "verify runs", slots=slots, threads=threads, there=there)
+    by_name = {record: result for record, result in zip(records, results, strict=True)}
+    return [
+        _of_run(found, members, [by_name[name] for name in names]) for found, members, names in parts.values()
     ]
-    results = rebuilt(records, "verify run", slots=slots, threads=threads)
-    if not parts:
-        return results[0]
-    name = f"run {run_id[:8]} ({found.info.run_name})"
+
+
+def recorded(tracking: Tracking, run: Run) -> Record:
+    """The record of a run.
+
+    Raises
+    ------
+    UserError : what `read` refuses; a run without its settings.
+    """
+    refuse(run)
+    return read(run, artifact(tracking, run.info.run_id, "settings.toml").decode())
+
+
+def _of_run(run: Run, members: Sequence[Run], results: Sequence[Verified]) -> Verified:
+    """The result of a run: of its own training, or of those that judge it."""
+    name = name_of(run)
+    if not members:
+        return replace(results[0], name=name)
     if moved := [str(one) for one in results if not one.reproduced]:
         return Verified(name, False, "; ".join(moved))
-    if wrong := _not_means(found, parts):
+    if wrong := _not_means(run, members):
         return Verified(name, False, f"recorded score: not the mean of its members: {', '.join(wrong)}")
-    return Verified(name, True, f"its {len(parts)} trainings were reproduced bit for bit, and their means")
+    return Verified(name, True, f"its {len(members)} trainings were reproduced, and their means")
 
 
 def _members(tracking: Tracking, run: Run) -> list[Run]:

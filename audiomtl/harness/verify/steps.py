@@ -2,7 +2,9 @@
 
 It depends on data, features, scaler, order of the clips, initial weights, loss, gradients and optimizer, and
 takes seconds. A family without training steps (a scikit-learn classifier) has instead the model's loss on
-each of the first ten clips of the train split, after its fit.
+each of the first ten clips of the validation split, after its fit; of the train split, which such a
+classifier may know by heart, only where there is no other. Losses that are all equal detect nothing: such a
+fingerprint is not recorded.
 
 Processors round differently, and some trainings magnify it: a loss may move by 1e-7 at the first step and by
 1e-2 at the tenth. So what rounding does is recorded too, from trainings whose initial weights were moved by
@@ -10,8 +12,8 @@ one rounding each, and the bound for another processor follows it.
 
 Conventions: losses are floats in the order of the steps; a training of fewer steps has fewer. The training
 itself is the ordinary one: the child process watches the steps from outside and ends it after the tenth.
-Contents: `FirstSteps`, `losses_of`, `differences`, `rounding`, `bounds`, `compared`, `rounded`; `BOUND`,
-`MARGIN`, `ROUNDED`, `STEPS`.
+Contents: `FirstSteps`, `losses_of`, `differences`, `rounding`, `bounds`, `compared`, `all_equal`, `rounded`;
+`BOUND`, `MARGIN`, `ROUNDED`, `STEPS`.
 """
 
 import contextlib
@@ -130,6 +132,13 @@ def compared(
     return True, f"{len(now)} steps reproduced within {text}"
 
 
+def all_equal(losses: Sequence[float]) -> str:
+    """Why a fingerprint is not recorded; "" for one whose losses differ."""
+    if len(losses) < 2 or len(set(losses)) > 1:
+        return ""
+    return f"the first {len(losses)} losses are all {losses[0]:g}, which would detect no change"
+
+
 def rounded(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Every value moved to the float32 below or above it, or left as it is, with equal chances."""
     near = values.astype(np.float32)
@@ -177,7 +186,8 @@ def _watch(name: str, losses: list[float], seed: int) -> None:
     def first(settings: Any, prepared: Any, seed: int, on_epoch: Any, checkpoint: Any) -> Any:
         fitted = train(settings, prepared, seed, lambda epoch, scores: True, None)
         if not losses:  # no steps
-            for clip in prepared.examples["train"][:STEPS]:
+            clips = prepared.examples.get("validation") or prepared.examples["train"]
+            for clip in clips[:STEPS]:
                 losses.append(float(family.evaluate(fitted, family.outputs(fitted, [clip]))["loss"]))
         raise _Enough
 

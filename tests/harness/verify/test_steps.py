@@ -15,6 +15,7 @@ from audiomtl.harness.verify.steps import (
     BOUND,
     STEPS,
     FirstSteps,
+    all_equal,
     bounds,
     compared,
     differences,
@@ -142,9 +143,28 @@ def test_they_are_the_losses_of_the_ordinary_training(clips, batch, steps) -> No
 def test_a_family_without_steps_has_losses_of_clips(clips) -> None:
     raw = raw_settings("baseline", clips)
     losses, _ = trained(raw, watch=True)
-    assert len(losses) == STEPS and len(set(losses)) > 1
+    assert len(losses) == 6 < STEPS and len(set(losses)) > 1  # of the 6 validation clips
     other = config.override(raw, {"features.low_hz": 300.0})
     assert max(differences(losses, trained(other, watch=True)[0])) > BOUND
+
+
+def test_a_classifier_that_knows_its_train_clips_by_heart_is_asked_about_others(clips) -> None:
+    noise = {"classifier__name": "extra_trees", "features__low_hz": 5000.0}  # above the tones
+    losses, _ = trained(raw_settings("baseline", clips, **noise), watch=True)
+    assert max(losses) > 0 and all_equal(losses) == ""
+
+
+@pytest.mark.parametrize(
+    ("losses", "fault"),
+    [
+        ([0.0, 0.0], "the first 2 losses are all 0, which would detect no change"),
+        ([0.7], ""),
+        ([0.0, 1e-9], ""),
+        ([], ""),
+    ],
+)
+def test_equal_losses_are_no_fingerprint(losses, fault) -> None:
+    assert all_equal(losses) == fault
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tomlkit
 
 from audiomtl import config, definitions
 from audiomtl.cli import verify
+from audiomtl.harness import best
 from audiomtl.harness.record import provenance
 from audiomtl.harness.train.child import Result
 from audiomtl.harness.verify import command, experiment
@@ -41,19 +44,30 @@ def training(jobs, *_, **__) -> dict[str, Result]:
     return {job.name: Result(False, SCORES, 0, 1, 0.0, 0.0, 1) for job in jobs}
 
 
-@pytest.fixture
-def recorded(tmp_path, monkeypatch) -> Project:
-    """A project whose family and data set are its own, with recorded scores."""
-    project = Project(tmp_path / "project", monkeypatch)
+def laid_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose family and data set are its own."""
+    project = Project(folder, monkeypatch)
     shutil.copytree(LAB / "tinylab", project.folder / "tinylab", ignore=shutil.ignore_patterns("__pycache__"))
     (project.folder / "tinylab" / "pairs.py").write_text(PAIRS)
     (project.folder / "requirements.lock").write_text("keras==3\n")
     project.edit("experiments", '"tinylab.tones"', '"tinylab.pairs"')
-    monkeypatch.syspath_prepend(str(project.folder))
+    return project
+
+
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work there, as a new process without training processes."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
     forget(monkeypatch)
-    for module in (command, experiment):
-        monkeypatch.setattr(module, "start_forkserver", lambda *_: None, raising=False)
+    monkeypatch.setattr(command, "start_forkserver", lambda *_: None)
     monkeypatch.setattr(verify, "quiet_tensorflow", lambda: None)
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch) -> Project:
+    """A project with recorded scores."""
+    project = laid_out(tmp_path / "project", monkeypatch)
+    enter(project.folder, monkeypatch)
     monkeypatch.setattr(experiment, "train_again", training)
     file = config.load_experiment("tiny")
     got = {name: [value] * 2 for name, value in SCORES.items()}
@@ -131,7 +145,24 @@ def test_what_is_as_recorded_comes_back(recorded, monkeypatch, capsys) -> None:
     assert code == 0 and "tiny: all 4 recorded scores were reproduced bit for bit" in out
 
 
-def test_a_record_of_changed_files_is_refused(recorded, monkeypatch, capsys) -> None:
+@pytest.mark.parametrize("options", [[], ["--quick"], ["--quick", "--record"]])
+def test_a_record_of_changed_files_is_refused(recorded, options, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(experiment, "fingerprints", lambda *_, **__: {"tiny": [0.7] * 10})
+    monkeypatch.setattr(experiment, "with_rounding", lambda *_, **__: {"tiny": ([0.5, 0.6], [0.0, 0.0])})
     text_of(TOML, 'lock = "', 'dirty = true\nlock = "')(recorded)
-    code, out, _ = run(monkeypatch, capsys, "verify", "tiny")
+    code, out, _ = run(monkeypatch, capsys, "verify", "tiny", *options)
     assert code == 1 and "commit: recorded " in out and "with changed files" in out
+
+
+def test_a_fingerprint_of_equal_losses_is_not_recorded(recorded, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(experiment, "with_rounding", lambda *_, **__: {"tiny": ([0.0] * 10, [0.0] * 10)})
+    before = (recorded.folder / TOML).read_text()
+    code, out, _ = run(monkeypatch, capsys, "verify", "tiny", "--quick", "--record")
+    assert code == 1 and (recorded.folder / TOML).read_text() == before
+    assert "tiny: not reproduced: no fingerprint recorded: the first 10 losses are all 0" in out
+    monkeypatch.setattr(best.repeated, "with_rounding", lambda *_, **__: {"tiny": ([0.0] * 10, [0.0] * 10)})
+    file, got = config.load_experiment("tiny"), {name: [value] * 2 for name, value in SCORES.items()}
+    run_ = SimpleNamespace(data=SimpleNamespace(metrics={"cost/cpu_seconds": 1.0}, tags={}))
+    assert best._record(file, got, [run_], 1, 1, {})  # type: ignore[list-item]
+    assert "no fingerprint recorded" in capsys.readouterr()[0]
+    assert "fingerprint" not in config.load_experiment("tiny").expected["recorded"]
