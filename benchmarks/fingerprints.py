@@ -7,9 +7,9 @@ AUDIOMTL_CACHE. An experiment whose data set is absent is left out.
     python benchmarks/fingerprints.py [NAME ...]
 
 With --recorded COMMIT nothing is trained: the recorded fingerprints of the experiment files are compared with
-those of a commit that another processor recorded, where the data are the same, beside the bound. Settings and
-code are not compared. Scikit-learn classifiers are left out: losses recorded by earlier versions are those of
-train clips.
+those of a commit that another processor recorded, where data and settings are the same, beside the bound. Code
+is not compared. Scikit-learn classifiers are left out: losses recorded by earlier versions are those of train
+clips.
 
     python benchmarks/fingerprints.py --recorded 979c698
 """
@@ -105,6 +105,9 @@ def recorded(commit: str) -> None:
             continue
         if any(now["data"].get(name, value) != value for name, value in then["data"].items()):
             print(f"{path.stem}: other data", file=sys.stderr)
+            continue
+        if then["settings"] != now["settings"]:
+            print(f"{path.stem}: other settings", file=sys.stderr)
             continue
         if _machine(then) == _machine(now):
             print(f"{path.stem}: recorded by the same processor", file=sys.stderr)
