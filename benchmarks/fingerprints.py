@@ -7,9 +7,9 @@ AUDIOMTL_CACHE. An experiment whose data set is absent is left out.
     python benchmarks/fingerprints.py [NAME ...]
 
 With --recorded COMMIT nothing is trained: the recorded fingerprints of the experiment files are compared with
-those of a commit that another processor recorded, where data and settings are the same, beside the bound. Code
-is not compared. Scikit-learn classifiers are left out: losses recorded by earlier versions are those of train
-clips.
+those of a commit that another processor recorded, where data and settings are the same, beside the bound.
+Code is not compared. Scikit-learn classifiers are left out: losses recorded by earlier versions are those of
+train clips.
 
     python benchmarks/fingerprints.py --recorded 979c698
 """

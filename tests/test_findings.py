@@ -6,11 +6,13 @@ import pytest
 
 from audiomtl.findings import KINDS, Finding, Report, as_markdown
 
+CONSTANTS = "\n<!-- numbers: constants -->\n"  # the one thing on the page that is written by hand
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "when-it-does-not-learn.md"
 
 
 def test_the_page_has_the_texts_of_the_program():
-    assert PAGE.read_text(encoding="utf-8").endswith(as_markdown())
+    page = PAGE.read_text(encoding="utf-8").replace(CONSTANTS, "")
+    assert page.endswith(as_markdown())
 
 
 @pytest.mark.parametrize("name", KINDS)

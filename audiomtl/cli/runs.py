@@ -95,7 +95,7 @@ def study(
 
 @app.command()
 def status(name: StudyName, storage: Storage = "") -> None:
-    """Show how many trials of a study are done, the best one, and the workers.
+    """Show how many trials are done, the best one, and the workers.
 
     It reads Optuna's database, from any machine that reaches it, and changes nothing.
     """

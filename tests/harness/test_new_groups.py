@@ -87,7 +87,7 @@ def test_a_score_is_recorded_with_its_interval_and_groups_or_the_reason(file, st
         "score": 0.8,
         "clips": 40,
         "groups": {"speaker": 2},
-        "reason": "only 2 of speaker tested; at least 5 are needed",
+        "reason": "only 2 values of speaker were tested; at least 5 are needed",
     }
     monkeypatch.setattr(group_intervals, "predictions", lambda *_: [])
     assert new_groups.of_runs(file, runs(file), None)["test/accuracy"] == {"reason": new_groups.NOT_BY_CLIP}

@@ -118,7 +118,7 @@ def test_a_family_without_epochs_runs_like_any_other(project, tmp_path) -> None:
         assert old in text
         text = text.replace(old, new)
     (project.folder / "experiments" / "forest.toml").write_text(
-        'acknowledged = ["small_validation"]\n' + text
+        text.replace('acknowledged = ["', 'acknowledged = ["small_validation", "')
     )
     study = "[search]\nclassifier.trees = { low = 5, high = 50 }\n"
     keys = (

@@ -163,6 +163,7 @@ def test_a_fingerprint_of_equal_losses_is_not_recorded(recorded, monkeypatch, ca
     monkeypatch.setattr(best.repeated, "with_rounding", lambda *_, **__: {"tiny": ([0.0] * 10, [0.0] * 10)})
     file, got = config.load_experiment("tiny"), {name: [value] * 2 for name, value in SCORES.items()}
     run_ = SimpleNamespace(data=SimpleNamespace(metrics={"cost/cpu_seconds": 1.0}, tags={}))
-    assert best._record(file, got, [run_], 1, 1, {})  # type: ignore[list-item]
+    monkeypatch.setattr(best.new_groups, "of_runs", lambda *_: {})
+    assert best._record(file, got, [run_] * 2, 1, 1, {})  # type: ignore[list-item]
     assert "no fingerprint recorded" in capsys.readouterr()[0]
     assert "fingerprint" not in config.load_experiment("tiny").expected["recorded"]
