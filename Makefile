@@ -11,7 +11,8 @@ REPORTED := $(filter $(or $(ONLY),%),$(basename $(notdir $(shell grep -l '^\[exp
 READY := .venv/.ready
 DOCS_READY := .venv-docs/.ready
 RUN := .venv/bin/audiomtl
-# what trainings and tests import, by two processes: pip --compile would compile three times as much in one
+# what a training imports is compiled by importing it, in two processes, and the rest when it is needed; where Python may
+# not write what it compiles, all is compiled at once. pip would compile all, in one process.
 COMPILED := keras,tensorflow librosa.feature,matplotlib.pyplot,mlflow.store.tracking.sqlalchemy_store,optuna,pandas,pytest,sklearn.ensemble
 CORE := $(if $(filter core,$(TIER)),--core)
 OPTIONS := $(if $(SLOTS),--slots $(SLOTS))
@@ -30,7 +31,8 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --only-binary :all: -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	-@for modules in $(COMPILED); do PYTHONDONTWRITEBYTECODE= .venv/bin/python -c "import $$modules" 2>/dev/null & done; wait
+	-@if [ "$$PYTHONDONTWRITEBYTECODE" ]; then .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null; \
+	else for modules in $(COMPILED); do .venv/bin/python -c "import $$modules" 2>/dev/null & done; wait; fi
 	@touch $@
 
 ##@ start
