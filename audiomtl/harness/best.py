@@ -133,9 +133,7 @@ def _same_intervals(file: ExperimentFile, got: Mapping[str, Sequence[float]], tr
     if changed:
         console().print(
             f"{file.path}: the recorded intervals for new groups of {', '.join(changed)} are not those of the"
-            f" scores; `audiomtl best {file.name} --intervals` writes them again",
-            highlight=False,
-            soft_wrap=True,
+            f" scores; `audiomtl best {file.name} --intervals` writes them again"
         )
     return not changed
 
@@ -210,7 +208,7 @@ def record_intervals(file: ExperimentFile) -> None:
         limits = f"{one['low']:.4f} to {one['high']:.4f}" if "low" in one else f"none: {one['reason']}"
         table.add_row(name, f"{one['score']:.4f}" if "score" in one else "", limits)
     show_table(table)
-    console().print(f"{file.path}: intervals for new groups written into [expected]", soft_wrap=True)
+    console().print(f"{file.path}: intervals for new groups written into [expected]")
 
 
 def _record(
