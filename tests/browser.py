@@ -1,6 +1,6 @@
 """A headless Chromium for tests of pages; a test skips, with a line, where there is none.
 
-Contents: `driven`, a browser that follows orders; `program`.
+Contents: `driven`, a browser that follows orders; `program`, `required`.
 """
 
 import base64
@@ -25,7 +25,8 @@ def program() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def _program() -> str:
+def required() -> str:
+    """Its path; the test skips where there is none."""
     found = program()
     if found is None:
         pytest.skip("no Chromium here (make services)")
@@ -121,7 +122,7 @@ def driven(folder: Path) -> Iterator[Driven]:
     """A browser whose profile lies in ``folder``."""
     to_browser, from_browser = os.pipe(), os.pipe()
     arguments = [
-        *(_program(), "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--mute-audio"),
+        *(required(), "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--mute-audio"),
         *("--remote-debugging-pipe", "--no-first-run", f"--user-data-dir={folder / 'profile'}"),
     ]
     # it reads from descriptor 3 and writes to 4

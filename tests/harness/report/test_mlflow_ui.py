@@ -140,8 +140,7 @@ def test_the_server_answers_and_ends_at_ctrl_c(store: Store) -> None:
 @pytest.mark.slow
 def test_the_saved_views_show_scores_settings_and_charts(store: Store, tmp_path: Path) -> None:
     """Look at the pictures in the test's temporary folder."""
-    if browser.program() is None:
-        pytest.skip("no Chromium here (make services)")
+    browser.required()
     words = "{}.every(name => document.body.innerText.includes(name))".format
     plots = "document.querySelectorAll('.js-plotly-plot').length >= {}".format
     with shown(store) as (_, _, lines):
